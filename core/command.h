@@ -1,0 +1,110 @@
+/* What a console asks of the orchestrator (or of a sector that serves its own), and the answers. */
+#ifndef CORE_COMMAND_H
+#define CORE_COMMAND_H
+
+#include "core/operation.h"
+#include "core/query.h"
+#include "core/result.h"
+#include "core/summary.h"
+
+enum command_kind {
+    COMMAND_STATUS = 1, /* -> REPLY_STATUS */
+    COMMAND_SUBMIT,     /* `operation` without id, source, T -> REPLY_PROGRESS*, REPLY_OPERATION */
+    COMMAND_QUERY,      /* `query` -> REPLY_ROWS */
+    COMMAND_CANCEL,     /* operation id -> REPLY_OK or REPLY_ERROR */
+    COMMAND_FREEZE,
+    COMMAND_THAW,
+    COMMAND_WHEN /* selector: when could this share be READY? -> REPLY_WHEN */
+};
+
+struct command {
+    uint64_t ref; /* the console's own */
+    enum command_kind kind;
+    struct operation operation; /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
+    struct query query;         /* QUERY */
+    struct id128 operation_id;  /* CANCEL */
+    struct unit scope;          /* FREEZE, THAW */
+};
+
+enum reply_kind {
+    REPLY_ERROR = 1, /* code and text: what was wrong, where */
+    REPLY_OK,
+    REPLY_ACCEPTED,  /* the operation's id, at once */
+    REPLY_PROGRESS,  /* counts so far */
+    REPLY_OPERATION, /* final: gather, quorum and cascade result with the aggregate */
+    REPLY_ROWS,
+    REPLY_STATUS,
+    REPLY_WHEN
+};
+
+#define PHASES_MAX 6u
+
+/* Spec 3.2 GatherResult, 5.2 QuorumResult, 3.3 CascadeResult in one report. */
+struct phase_report {
+    uint32_t class_mask;
+    uint32_t targets, ready, conflicts;
+    double response_rate, threshold;
+    bool success;
+};
+
+struct report {
+    struct id128 operation_id;
+    enum cascade_strategy strategy;
+    /* "SUCCESS", "PARTIAL", "FAILED_AT_SECTOR", "FAILED_AT_CLUSTER", "COMPLETE", "CANCELLED",
+     * "REFUSED" */
+    const char *status;
+    double response_rate; /* ready / sent, spec 3.2 */
+    uint32_t stragglers;
+    const char *recommendation; /* "" or the spec's */
+    enum decision decision;     /* quorum */
+    const char *decision_reason;
+    const char *decision_recommendation;
+    double confidence;
+    bool achieved;
+    int64_t created_mesh_us, target_mesh_us, finished_mesh_us;
+    int64_t window_us;
+    uint32_t phase_count;
+    struct phase_report phases[PHASES_MAX];
+    struct aggregate_view aggregate;
+};
+
+struct mesh_status {
+    struct summary summary;
+    enum mode mode;
+    uint32_t sectors, sectors_up;
+    int64_t started_mesh_us;
+    int64_t last_cascade_mesh_us; /* 0: never */
+    uint32_t operations_in_flight, operations_max;
+    uint64_t operations_done, operations_refused;
+    uint64_t quorums, quorums_achieved;    /* since start: KPI coordination_success_rate */
+    uint64_t window_hits, window_eligible; /* KPI arrival_window_hit_rate */
+    uint64_t answers, conflicts;           /* KPI conflict_rate */
+    uint64_t predicted, predicted_50ms;    /* KPI impedance_prediction_accuracy */
+    uint64_t available_us, observed_us;    /* KPI mesh_availability */
+    uint32_t cascade_p95_us;               /* KPI cascade_latency_p95; 0: none yet */
+    bool simulation, store_up, frozen;
+    struct unit self;
+};
+
+struct when_reply {
+    uint32_t targets;
+    int64_t lead_us_p50, lead_us_p95, lead_us_p99; /* T - now needed, hops included */
+    double wanted;
+    int64_t lead_us_wanted;
+};
+
+struct reply {
+    uint64_t ref;
+    enum reply_kind kind;
+    bool final;
+    enum reason reason;             /* ERROR */
+    const char *text;               /* ERROR: NUL-terminated, TEXT_BYTES_MAX at most */
+    struct id128 operation_id;      /* ACCEPTED, PROGRESS */
+    struct aggregate_view progress; /* PROGRESS: counts only */
+    const struct report *report;
+    const struct rows *rows;
+    const struct mesh_status *status;
+    struct when_reply when;
+};
+
+#endif

@@ -1,0 +1,44 @@
+/* Every bound of the mesh in one place. A bound has a stated behaviour when it is met: see the
+ * comment beside it. Sizes are bytes, times are microseconds unless the name says otherwise. */
+#ifndef CORE_LIMITS_H
+#define CORE_LIMITS_H
+
+/* Topology. A child set is a 64-bit mask below the sectors; sectors are a bitmap of 1,024.
+ * A configuration above these is refused at start with the setting's name. */
+#define SECTORS_MAX             1024u
+#define CLUSTERS_PER_SECTOR_MAX 64u
+#define AGENTS_PER_CLUSTER_MAX  64u
+#define CAPABILITIES_MAX        64u /* distinct names in one mesh; a 65th is refused at start */
+#define CAPABILITY_NAME_MAX     32u /* with the terminating NUL */
+
+/* Messages. Larger input is refused by the codec's pre-scan, counted by reason and dropped. */
+#define FRAME_BYTES_MAX   61440u /* 60 KiB on the wire, header and signature included */
+#define MESSAGE_BYTES_MAX 57344u /* one encoded message; fits a frame beside its headers */
+#define PAYLOAD_BYTES_MAX 32768u /* inline payload; larger content goes by hash through blobs */
+#define ANSWER_BYTES_MAX  1024u  /* inline answer; larger answers go by hash */
+#define TEXT_BYTES_MAX    256u   /* reasons, names and values in reports */
+
+/* One outbox a loop; a step asserts its room first (node.h). */
+#define OUTBOX_EFFECTS_MAX 64u
+#define OUTBOX_BYTES_MAX   65536u
+
+/* Aggregates (aggregate.h): what does not fit is counted in `other` and fetched by page. */
+#define AGGREGATE_GROUPS_MAX 64u
+#define AGGREGATE_BYTES_MAX  8192u
+#define AGGREGATE_RUNS_MAX   64u /* folded id ranges kept for one group */
+#define PAGE_BYTES_MAX       32768u
+#define PAGE_ROWS_MAX        512u
+
+/* Histograms (histogram.h): fixed, mergeable, about 3 buckets an octave. */
+#define LEAD_BUCKETS    48u /* lead times, 0 to 65 s */
+#define ARRIVAL_BUCKETS 96u /* signed arrival error against T */
+
+/* Operations in flight; one more is refused with `overload` and the name of the pool. */
+#define OPERATIONS_MAX 2048u
+
+/* Time. */
+#define US_PER_MS  1000
+#define US_PER_S   1000000
+#define TTL_US_MAX (86400ll * US_PER_S)
+
+#endif

@@ -1,0 +1,215 @@
+/* What nodes say to each other: one tagged union. proto/mesh.proto is its form on the wire and has
+ * the spec's names; proto/codec turns one into the other.
+ *
+ * Pointers are borrowed: for the duration of step() in events, for the duration of out_send() in
+ * effects. Times named `_mesh_us` are mesh time (Unix microseconds, meshtime.h); `sent_us` and
+ * `recv_us` are raw local clocks, the only ones on the wire, for the four-timestamp exchange. */
+#ifndef CORE_MSG_H
+#define CORE_MSG_H
+
+#include "core/command.h"
+#include "core/limits.h"
+#include "core/operation.h"
+#include "core/query.h"
+#include "core/result.h"
+#include "core/summary.h"
+#include "core/unit.h"
+
+enum msg_type {
+    MSG_HELLO = 1,  /* agent -> lead: I am here (signed by its host's frame) */
+    MSG_WELCOME,    /* lead -> agent: you are in, or why not */
+    MSG_GOODBYE,    /* agent -> lead: clean stop */
+    MSG_HEARTBEAT,  /* agent -> lead, every 5 s */
+    MSG_BEAT,       /* cluster -> sector -> orchestrator, every 1 s, with the summary */
+    MSG_BEAT_REPLY, /* the parent's answer to either */
+    MSG_OPERATE,    /* down: spec COORDINATE */
+    MSG_ACK,        /* agent -> lead */
+    MSG_RESULT,     /* up: one aggregate */
+    MSG_CANCEL,     /* down */
+    MSG_PREPARE,    /* down: announce an operation to a level (wave) and ask what it needs */
+    MSG_PREPARED,   /* up */
+    MSG_QUERY,      /* down */
+    MSG_ROWS,       /* up */
+    MSG_CIRCUIT,    /* notice of a breaker */
+    MSG_FREEZE,     /* down: a lead refuses new operations of its unit until THAW */
+    MSG_THAW,
+    MSG_RELAY,       /* an agent's message to agents: through lead, sector, lead */
+    MSG_RELAY_ACK,   /* back to its author */
+    MSG_COMMAND,     /* console -> orchestrator (or a sector that serves its own) */
+    MSG_REPLY,       /* back */
+    MSG_HOST_REPORT, /* host -> sector: what runs on this machine */
+    MSG_TYPE_COUNT
+};
+
+struct hello {
+    uint64_t uid;
+    uint64_t incarnation; /* rises with every start of this agent */
+    enum impedance_class agent_class;
+    uint64_t capabilities;
+    struct id128 context_hash;
+};
+
+struct welcome {
+    bool accepted;
+    enum reason reason;   /* when not */
+    uint64_t incarnation; /* echoed */
+    int64_t beat_us;
+};
+
+struct heartbeat {
+    uint64_t uid;
+    uint64_t incarnation;
+    struct impedance impedance;
+};
+
+struct beat {
+    bool has_summary;
+    struct summary summary;
+};
+
+struct beat_reply {
+    struct time_reply time;
+    enum mode mode;
+    uint64_t
+        circuit_open_mask; /* sector -> cluster: nothing; orchestrator -> sector: mesh breaker */
+    bool known; /* false: the lead does not know this agent (restarted): say hello again */
+};
+
+/* Per target of an OPERATE, in the order of the mask's bits. */
+struct target {
+    uint32_t quota;   /* sectors, clusters: sample quota below; UINT32_MAX: all */
+    uint32_t lead_us; /* agents: compensation_applied of spec 2.4 */
+    uint32_t expected_processing_us;
+    uint16_t confidence_permille;
+    uint32_t seq; /* per (lead epoch, agent, priority), assigned when sent */
+};
+
+struct operate {
+    struct id128 operation_id;
+    int64_t deadline_mesh_us; /* this layer's: answer by then */
+    uint32_t attempt;         /* 0 first, then resends: the operation's bytes are the same */
+    uint32_t target_count;    /* = bits of the mask (or 1) */
+    const struct target *targets;
+    /* In events: the decoded, verified operation from the process's cache. Ignored by out_send().
+     */
+    const struct operation *operation;
+};
+
+struct ack {
+    struct id128 operation_id;
+    enum outcome outcome; /* PENDING: received, not done (trinary TRANSIT) */
+    enum reason reason;
+    bool late;                /* its deadline had passed when it was done */
+    uint32_t seq;             /* of the target */
+    int64_t echo_sent_us;     /* the OPERATE's sent_us, the lead's clock */
+    int64_t received_mesh_us; /* when it arrived at the agent */
+    int64_t arrival_mesh_us;  /* actual_arrival_time: done, ready */
+    int64_t release_mesh_us;  /* with TIMING_AT: when the effect was released; else 0 */
+    uint32_t processing_us;
+    uint32_t queue_depth;
+    uint32_t clock_error_us;
+    uint32_t answer_bytes;
+    const uint8_t *answer;
+    const struct conflict_detail *conflict; /* or NULL */
+};
+
+struct result {
+    struct id128 operation_id;
+    bool final; /* false: progress only; counts so far, no groups */
+    struct aggregate_view aggregate;
+};
+
+struct cancel {
+    struct id128 operation_id;
+};
+
+struct prepare {
+    struct id128 correlation_id;
+    enum tier level; /* answer when this tier below you is reached: SECTOR or CLUSTER */
+    int64_t deadline_mesh_us;
+    struct selector selector;
+    double payload_weight;
+};
+
+struct prepared {
+    struct id128 correlation_id;
+    enum tier level;
+    uint32_t sectors_reached, clusters_reached;
+    uint32_t targets;                   /* agents selected below */
+    uint32_t lead_counts[LEAD_BUCKETS]; /* lead time that they need */
+};
+
+struct circuit_msg {
+    enum circuit action;
+    struct unit target;
+    enum reason reason;
+};
+
+struct freeze {
+    struct unit scope; /* orchestrator: global */
+    char preserve_state_to[64];
+};
+
+/* An agent's own message. It passes hop by hop inside signed frames. */
+struct relay {
+    uint32_t hops;                     /* 8 at most: a message that circles is dropped */
+    const struct operation *operation; /* source, selector.places, routing, payload, ttl .. */
+};
+
+struct relay_ack {
+    struct id128 message_id;
+    struct unit target;       /* who answers; with broadcast the lead that speaks for its agents */
+    uint32_t reached, failed; /* agents that took it; that did not */
+    enum outcome outcome;
+    enum reason reason;
+    uint32_t answer_bytes;
+    const uint8_t *answer;
+};
+
+struct host_report {
+    uint64_t process_start_us;
+    uint32_t agents_hosted, agents_running, restarts;
+    uint32_t loop_lag_us;
+};
+
+struct msg {
+    enum msg_type type;
+    uint8_t priority; /* of queues in processes; control and heartbeats have a reserve */
+    struct unit from; /* who speaks; its process is certified for it */
+    /* To one unit; or, with a mask, to units at `to`, counted from it: bit i stands for number + i
+     * of the unit's own tier, within the same parent. */
+    struct unit to;
+    uint64_t mask;
+    uint64_t epoch;  /* of the speaker's ownership; lower than known: refused */
+    int64_t sent_us; /* in events: the sender's clock just before signing */
+    int64_t recv_us; /* in events: this node's clock when the bytes arrived */
+    union {
+        struct hello hello;
+        struct welcome welcome;
+        struct heartbeat heartbeat;
+        const struct beat *beat;
+        struct beat_reply beat_reply;
+        struct operate operate;
+        struct ack ack;
+        const struct result *result;
+        struct cancel cancel;
+        const struct prepare *prepare;
+        const struct prepared *prepared;
+        const struct query *query;
+        struct rows rows;
+        struct circuit_msg circuit;
+        struct freeze freeze;
+        struct relay relay;
+        struct relay_ack relay_ack;
+        const struct command *command;
+        const struct reply *reply;
+        struct host_report host_report;
+    } u;
+};
+
+const char *msg_type_name(enum msg_type type);
+
+/* Whether `from` may say this to `to` at all (shape of the tree); checked on every arrival. */
+bool msg_route_valid(const struct topology *t, const struct msg *msg);
+
+#endif

@@ -1,0 +1,190 @@
+/* The node contract: how a state machine meets the world.
+ *
+ * A node is one unit of one tier. A runner gives it one event at a time and afterwards carries out,
+ * in order, the effects that it asked for. There are two runners: tiers/runner (libuv, NATS, Redis)
+ * and sim/world (virtual time). The same node source runs in both (design 2).
+ *
+ * The contract, held by asserts in both runners:
+ *  1. step() never blocks, allocates, logs, fails or re-enters; it has no clock, no I/O, no
+ * globals.
+ *  2. event.now_us is the node's own monotonic clock, read afresh before each step; it never goes
+ *     back. step() returns the node's next wake on that clock (NEVER: none). On EV_WAKE it must lie
+ *     after now_us, or, when the outbox was short of room (outbox_room() was false), may equal it:
+ *     the runner then empties the outbox and wakes it again.
+ *  3. Event data is borrowed for the call. Effects are deep-copied into the outbox.
+ *  4. A send is fire-and-forget: a loss shows as a deadline. Every store and work ref is answered
+ *     once or never: keep a deadline for each.
+ *  5. Work: any number of EV_WORK with final = false, then at most one with final = true.
+ *  6. Randomness comes from a generator inside the node, seeded by init (rng.h).
+ *  7. A crash loses the node; what must survive is in the store, and messages carry an epoch. */
+#ifndef CORE_NODE_H
+#define CORE_NODE_H
+
+#include "core/limits.h"
+#include "core/msg.h"
+#include "core/note.h"
+#include "core/store.h"
+#include "core/topology.h"
+#include "core/types.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NEVER INT64_MAX
+
+enum event_kind { EV_START = 1, EV_WAKE, EV_MSG, EV_STORE, EV_WORK, EV_LINK };
+
+enum link { LINK_BUS, LINK_STORE };
+
+/* What a unit of work is. Kinds grow; a runner answers kinds that it does not know with
+ * REASON_UNKNOWN_ACTION. */
+enum work_kind {
+    WORK_HANDLER = 1, /* run the operation's action (agents); the payload is that of `operation` */
+    WORK_AGENT_START, /* host: create and start the agent node `unit` in this process */
+    WORK_AGENT_STOP,  /* host: stop it, as a crash would */
+    WORK_KIND_COUNT
+};
+
+/* EV_WORK. READY, CONFLICT and FAILED are the handler's verdicts. A handler may also emit messages
+ * of its own to other agents: those arrive as EV_WORK with final = false and `emit` set. */
+struct work_reply {
+    uint64_t ref;
+    uint32_t seq;
+    bool final;
+    enum outcome verdict;
+    enum reason reason;
+    const uint8_t *answer; /* ANSWER_BYTES_MAX at most */
+    uint32_t answer_bytes;
+    const struct conflict_detail *conflict; /* with OUTCOME_CONFLICT; else NULL */
+    const struct operation *emit;           /* a message that the handler wants sent; else NULL */
+    struct unit unit;                       /* WORK_AGENT_*: which */
+};
+
+struct work_op {
+    uint64_t ref;
+    enum work_kind kind;
+    int64_t deadline_us;    /* the node's clock */
+    struct id128 operation; /* WORK_HANDLER: the runner has its bytes (see FX_SEAL) */
+    struct unit unit;       /* WORK_AGENT_* */
+};
+
+struct event {
+    enum event_kind kind;
+    int64_t now_us;
+    union {
+        const struct msg *msg;           /* EV_MSG */
+        const struct store_reply *store; /* EV_STORE */
+        const struct work_reply *work;   /* EV_WORK */
+        struct {
+            enum link which;
+            bool up;
+        } link; /* EV_LINK: once after EV_START for each link, then at each change */
+    } u;
+};
+
+enum effect_kind { FX_SEND = 1, FX_SEAL, FX_STORE, FX_WORK, FX_WORK_CANCEL, FX_NOTE };
+
+struct effect {
+    enum effect_kind kind;
+    union {
+        struct msg msg;             /* FX_SEND */
+        struct operation operation; /* FX_SEAL */
+        struct store_op store;      /* FX_STORE */
+        struct work_op work;        /* FX_WORK */
+        uint64_t work_ref;          /* FX_WORK_CANCEL */
+        struct note_record note;    /* FX_NOTE */
+    } u;
+};
+
+/* Owned by the runner, one a loop. Variable parts point into `bytes`. */
+struct outbox {
+    uint32_t effect_count;
+    uint32_t bytes_used;
+    struct effect effects[OUTBOX_EFFECTS_MAX];
+    _Alignas(16) uint8_t bytes[OUTBOX_BYTES_MAX];
+};
+
+void outbox_clear(struct outbox *out);
+
+/* Whether so much more fits. A step that may emit asks first; when the answer is no it keeps a
+ * cursor and returns now_us as its wake. */
+bool outbox_room(const struct outbox *out, uint32_t effects, uint32_t bytes);
+
+/* Each asserts its room. Everything reachable through pointers is copied. */
+void out_send(struct outbox *out, const struct msg *msg);
+
+/* Ask the runner to seal an operation: give it bytes, the runner's signature and a place in the
+ * process's operation cache under its id, until its TTL has passed. Messages and work refer to it
+ * by id afterwards; the bytes are never in a node. When `payload_of` is not all zero, the payload
+ * is that of the cached operation of this id. */
+void out_seal(struct outbox *out, const struct operation *operation);
+void out_store(struct outbox *out, const struct store_op *op);
+void out_work(struct outbox *out, const struct work_op *op);
+void out_work_cancel(struct outbox *out, uint64_t ref);
+void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b);
+
+/* How many of an outbox's bytes the variable parts of a message, operation or store op take. */
+uint32_t msg_extra_bytes(const struct msg *msg);
+uint32_t operation_extra_bytes(const struct operation *operation);
+uint32_t store_op_extra_bytes(const struct store_op *op);
+
+/* Deep copy into `room` (16-byte aligned); returns the bytes used. The runner of virtual time uses
+ * it, too. msg->u.operate.operation is NOT copied: it is resolved again by id on delivery. */
+uint32_t msg_copy(const struct msg *msg, struct msg *ret, uint8_t *room, uint32_t room_bytes);
+uint32_t operation_copy(const struct operation *operation, struct operation *ret, uint8_t *room,
+                        uint32_t room_bytes);
+uint32_t store_op_copy(const struct store_op *op, struct store_op *ret, uint8_t *room,
+                       uint32_t room_bytes);
+
+enum predictor_kind {
+    PREDICTOR_QUANTILE,   /* the default: online mean, deviation and conformal quantile per agent */
+    PREDICTOR_SPEC,       /* spec 3.1 as written, on synchronised clocks */
+    PREDICTOR_SPEC_DRIFT, /* spec 3.1 with 2 x drift as buffer */
+    PREDICTOR_JACOBSON    /* RFC 6298: mean + 4 deviations */
+};
+
+/* Settings that the same config file gives to every process; ranges are in tiers/runner/config. */
+struct tuning {
+    int64_t agent_beat_us;    /* 5 s */
+    int64_t agent_suspect_us; /* 15 s */
+    int64_t agent_failed_us;  /* 30 s */
+    int64_t tier_beat_us;     /* 1 s */
+    int64_t tier_suspect_us;  /* 3 s */
+    int64_t tier_failed_us;   /* 4 s */
+    int64_t bucket_us;        /* send buckets, spec 3.2: 10 ms */
+    int64_t resend_us;        /* first resend after the predicted answer is this late: 200 ms */
+    uint32_t resends_max;     /* 3 */
+    enum predictor_kind predictor;
+    double predictor_tau; /* wanted share arriving by T: 0.95 */
+    bool simulation;      /* processes of the role `sim` are accepted (design 5) */
+};
+
+struct node_conf {
+    struct unit self;
+    uint64_t uid;   /* agents: identity; others: hash of the unit */
+    uint64_t epoch; /* of the ownership under which this node runs */
+    uint64_t seed;
+    const struct topology *topology; /* lives as long as the node */
+    struct tuning tuning;
+    int64_t
+        unix_us; /* Unix time at init on the node's clock `init_now_us`; used by the root only */
+    int64_t init_now_us;
+    /* agents */
+    enum impedance_class agent_class;
+    uint64_t capabilities;     /* bits into topology.capabilities */
+    struct id128 context_hash; /* what the agent has loaded */
+    uint32_t handlers_max;     /* concurrent WORK_HANDLER, 1 or more */
+    /* hosts: the agents that this process hosts, as linear indexes (topology.h) */
+    uint32_t agent_first, agent_count;
+};
+
+/* One per tier: agent_ops, cluster_ops, sector_ops, orchestrator_ops, host_ops. */
+struct node_ops {
+    const char *name;
+    size_t (*size)(const struct node_conf *conf);
+    /* self: size() zeroed bytes, 16-byte aligned. conf is borrowed. */
+    void (*init)(void *self, const struct node_conf *conf);
+    int64_t (*step)(void *self, const struct event *event, struct outbox *out);
+};
+
+#endif

@@ -1,0 +1,64 @@
+/* Queries down the tree and the pages of rows that come back. */
+#ifndef CORE_QUERY_H
+#define CORE_QUERY_H
+
+#include "core/operation.h"
+#include "core/result.h"
+#include "core/summary.h"
+
+/* Rows of a query are sorted by key ascending (then unit) and merged by every tier. */
+enum query_kind {
+    QUERY_AGENTS = 1, /* key: score << 32 | index; ROW_AGENT */
+    QUERY_CLUSTERS,   /* key: unit_pack(); ROW_SUMMARY */
+    QUERY_SECTORS,    /* key: unit_pack(); ROW_SUMMARY */
+    QUERY_ANSWERS,    /* key: group hash; ROW_ANSWER; needs operation_id */
+    QUERY_INSPECT     /* one agent: the lead's own view, then the registry's record */
+};
+
+enum row_kind { ROW_AGENT = 1, ROW_SUMMARY, ROW_ANSWER, ROW_RECORD };
+
+struct agent_row {
+    uint64_t uid;
+    enum impedance_class agent_class;
+    uint64_t capabilities;
+    uint64_t epoch;
+    struct impedance impedance;
+};
+
+struct query {
+    uint64_t ref;
+    enum query_kind kind;
+    struct selector selector;
+    struct id128 operation_id;
+    uint64_t after_key; /* rows with a greater key only; ignored when from_start */
+    bool from_start;
+    uint32_t limit; /* rows wanted, PAGE_ROWS_MAX at most */
+    int64_t deadline_mesh_us;
+};
+
+struct rows {
+    uint64_t ref;
+    enum row_kind kind;
+    uint32_t total;   /* matching below, also those not in this page */
+    uint32_t missing; /* children that did not answer in time */
+    bool more;        /* rows beyond this page exist */
+    uint32_t row_count;
+    const struct page_row *rows;
+};
+
+/* A row with its decoded text. */
+struct page_row {
+    uint64_t key;
+    struct unit unit;
+    union {
+        struct agent_row agent;        /* ROW_AGENT */
+        const struct summary *summary; /* ROW_SUMMARY */
+        struct answer_group answer;    /* ROW_ANSWER */
+        struct {                       /* ROW_RECORD: text of the registry's record, or "" */
+            uint32_t bytes;
+            const char *text;
+        } record;
+    } u;
+};
+
+#endif
