@@ -1,0 +1,293 @@
+/* The table itself. A command is added here and in the console's dispatch, nowhere else.
+ *
+ * Shared groups of flags (selection, operation) are macros, so that every command that selects
+ * agents does it with the same words. */
+#include "core/commands.h"
+
+#define MS_MAX_DAY 86400000
+
+#define ON                                                                                         \
+    {                                                                                              \
+        .name = "on", .kind = PARAMETER_PLACES, .flag = true, .value_name = "PLACES",              \
+        .help = "folded places, as s[01-10].c3 or s07.c3.a12; default the whole mesh"              \
+    }
+#define CLASS                                                                                      \
+    {                                                                                              \
+        .name = "class", .kind = PARAMETER_TEXT, .flag = true, .value_name = "CLASSES",            \
+        .help = "impedance classes, as A,B or CLASS_D_GPU"                                         \
+    }
+#define CAPABILITY                                                                                 \
+    {                                                                                              \
+        .name = "capability", .kind = PARAMETER_TEXT, .flag = true, .value_name = "NAMES",         \
+        .help = "capabilities that an agent must all have, as vision,embedding"                    \
+    }
+#define STATE                                                                                      \
+    {                                                                                              \
+        .name = "state", .kind = PARAMETER_TEXT, .flag = true, .value_name = "STATES",             \
+        .help = "agent states, as active,degraded"                                                 \
+    }
+#define SAMPLE(text)                                                                               \
+    {                                                                                              \
+        .name = "sample", .kind = PARAMETER_NUMBER, .flag = true, .least = 1, .most = 4194304,     \
+        .value_name = "N", .help = text                                                            \
+    }
+#define PRIORITY                                                                                   \
+    {                                                                                              \
+        .name = "priority", .kind = PARAMETER_NUMBER, .flag = true, .least = 0, .most = 3,         \
+        .value_name = "N", .help = "0 background to 3 critical; default 2"                         \
+    }
+#define WINDOW                                                                                     \
+    {                                                                                              \
+        .name = "window", .kind = PARAMETER_DURATION, .flag = true, .least = 1,                    \
+        .most = MS_MAX_DAY, .value_name = "DURATION",                                              \
+        .help = "arrival window around T; default 500ms"                                           \
+    }
+#define TIMEOUT                                                                                    \
+    {                                                                                              \
+        .name = "timeout", .kind = PARAMETER_DURATION, .flag = true, .least = 10,                  \
+        .most = MS_MAX_DAY, .value_name = "DURATION",                                              \
+        .help = "when to stop gathering; default 5s, or T and 2s"                                  \
+    }
+#define WEIGHT                                                                                     \
+    {                                                                                              \
+        .name = "weight", .kind = PARAMETER_SHARE, .flag = true, .least = 0, .most = 1000,         \
+        .value_name = "X", .help = "payload weight (spec 2.4): 0 light, 1 standard; default 0"     \
+    }
+#define EXPECT                                                                                     \
+    {                                                                                              \
+        .name = "expect", .kind = PARAMETER_CHOICE, .flag = true, .choices = "ready|conflict|any", \
+        .value_name = "WHAT", .help = "an answer of the other kind is counted as unexpected"       \
+    }
+#define RATE                                                                                       \
+    {                                                                                              \
+        .name = "rate", .kind = PARAMETER_SHARE, .flag = true, .least = 0, .most = 1,              \
+        .value_name = "SHARE", .help = "share of READY that is a success; default 0.95"            \
+    }
+
+static const struct command_spec table[] = {
+    {.verb = CMD_STATUS,
+     .name = "status",
+     .summary = "health of the mesh at a glance",
+     .examples = {"status", "status --json"}},
+    {.verb = CMD_SECTORS,
+     .name = "sectors",
+     .summary = "one line for each sector",
+     .parameters = {ON,
+                    {.name = "all",
+                     .kind = PARAMETER_SWITCH,
+                     .flag = true,
+                     .help = "all rows instead of the first 50"}},
+     .examples = {"sectors", "sectors --on s[01-05]"}},
+    {.verb = CMD_SECTOR,
+     .name = "sector",
+     .summary = "one sector and its clusters",
+     .parameters =
+         {{.name = "sector", .kind = PARAMETER_UNIT, .required = true, .help = "s07, SECTOR-7"}},
+     .examples = {"sector s07", "sector SECTOR-12 --json"}},
+    {.verb = CMD_CLUSTER,
+     .name = "cluster",
+     .summary = "one cluster and its agents",
+     .parameters = {{.name = "cluster",
+                     .kind = PARAMETER_UNIT,
+                     .required = true,
+                     .help = "s07.c3, SECTOR7-CLUSTER3"}},
+     .examples = {"cluster s07.c3", "cluster SECTOR7-CLUSTER4"}},
+    {.verb = CMD_AGENT,
+     .name = "agent",
+     .summary = "one agent as its lead sees it",
+     .parameters = {{.name = "agent",
+                     .kind = PARAMETER_UNIT,
+                     .required = true,
+                     .help = "s07.c3.a12, SECTOR7-CLUSTER3-AGENT-12"}},
+     .examples = {"agent s07.c3.a12", "agent s01.c1.a1 --json"}},
+    {.verb = CMD_FIND,
+     .name = "find",
+     .summary = "agents by place, class, capability, state or impedance, fastest first",
+     .parameters = {ON,
+                    CLASS,
+                    CAPABILITY,
+                    STATE,
+                    {.name = "slower",
+                     .kind = PARAMETER_NUMBER,
+                     .flag = true,
+                     .least = 0,
+                     .most = 1000,
+                     .value_name = "SCORE",
+                     .help = "impedance score at least"},
+                    {.name = "faster",
+                     .kind = PARAMETER_NUMBER,
+                     .flag = true,
+                     .least = 0,
+                     .most = 1000,
+                     .value_name = "SCORE",
+                     .help = "impedance score at most"},
+                    {.name = "limit",
+                     .kind = PARAMETER_NUMBER,
+                     .flag = true,
+                     .least = 1,
+                     .most = 4194304,
+                     .value_name = "N",
+                     .help = "rows; default 50"}},
+     .examples = {"find --class D --limit 5", "find --capability vision --faster 500",
+                  "find --state offline,suspect --on s07"}},
+    {.verb = CMD_BROADCAST,
+     .name = "broadcast",
+     .summary = "a message to all agents, or to a selection",
+     .changes = true,
+     .parameters = {{.name = "message",
+                     .kind = PARAMETER_TEXT,
+                     .required = true,
+                     .rest = true,
+                     .help = "the text"},
+                    ON,
+                    CLASS,
+                    CAPABILITY,
+                    PRIORITY,
+                    TIMEOUT,
+                    {.name = "no-ack",
+                     .kind = PARAMETER_SWITCH,
+                     .flag = true,
+                     .help = "send and do not wait for acknowledgements"}},
+     .examples = {"broadcast \"Context update: market closed early today\"",
+                  "broadcast --class A,B --priority 3 drain now"}},
+    {.verb = CMD_ASK,
+     .name = "ask",
+     .summary = "a question to a sample of agents; equal answers are folded",
+     .parameters = {{.name = "question",
+                     .kind = PARAMETER_TEXT,
+                     .required = true,
+                     .rest = true,
+                     .help = "\"context hash\", \"facts\", or any text (echoed)"},
+                    SAMPLE("how many agents, at random; default 100"),
+                    ON,
+                    CLASS,
+                    CAPABILITY,
+                    STATE,
+                    PRIORITY,
+                    WEIGHT,
+                    TIMEOUT,
+                    EXPECT,
+                    {.name = "action",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .value_name = "NAME",
+                     .help = "handler: echo, context, facts, work, relay, ..; default by question"},
+                    {.name = "all",
+                     .kind = PARAMETER_SWITCH,
+                     .flag = true,
+                     .help = "ask the whole selection instead of a sample"},
+                    {.name = "pages",
+                     .kind = PARAMETER_SWITCH,
+                     .flag = true,
+                     .help = "fetch every group of answers, not only the largest 64"}},
+     .examples = {"ask \"context hash\" --sample 10", "ask --action facts --class D --all facts",
+                  "ask --on s07.c3 --all \"are you there?\""}},
+    {.verb = CMD_CASCADE,
+     .name = "cascade",
+     .summary = "make the mesh READY at one moment T",
+     .changes = true,
+     .parameters = {{.name = "message",
+                     .kind = PARAMETER_TEXT,
+                     .rest = true,
+                     .help = "payload; default \"cascade\""},
+                    {.name = "strategy",
+                     .kind = PARAMETER_CHOICE,
+                     .flag = true,
+                     .choices = "wave|parallel|priority_first",
+                     .value_name = "NAME",
+                     .help = "default wave (spec 3.3)"},
+                    {.name = "timing",
+                     .kind = PARAMETER_CHOICE,
+                     .flag = true,
+                     .choices = "at|by|soon",
+                     .value_name = "HOW",
+                     .help = "at T (hold), by T, or as soon as possible; default at"},
+                    {.name = "in",
+                     .kind = PARAMETER_DURATION,
+                     .flag = true,
+                     .least = 1,
+                     .most = MS_MAX_DAY,
+                     .value_name = "DURATION",
+                     .help = "T that long from now; default: as early as the wanted share can"},
+                    ON,
+                    CLASS,
+                    CAPABILITY,
+                    PRIORITY,
+                    WINDOW,
+                    TIMEOUT,
+                    WEIGHT,
+                    RATE,
+                    EXPECT,
+                    {.name = "action",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .value_name = "NAME",
+                     .help = "handler; default work"},
+                    {.name = "allow-partial",
+                     .kind = PARAMETER_SWITCH,
+                     .flag = true,
+                     .help = "PROCEED also when more than 5 % were skipped or refused"}},
+     .examples = {"cascade", "cascade --strategy parallel --class A,B --window 500ms",
+                  "cascade --strategy priority_first --json", "cascade --in 3s --timing at go"}},
+    {.verb = CMD_WHEN,
+     .name = "when",
+     .summary = "when could a selection be READY?",
+     .parameters = {ON, CLASS, CAPABILITY, STATE, WEIGHT, RATE},
+     .examples = {"when --class A,B", "when --rate 99% --on s07"}},
+    {.verb = CMD_WATCH,
+     .name = "watch",
+     .summary = "repeat a command that reads, in place",
+     .local = true,
+     .parameters = {{.name = "command",
+                     .kind = PARAMETER_TEXT,
+                     .required = true,
+                     .rest = true,
+                     .help = "status, sectors, sector s07, .."},
+                    {.name = "every",
+                     .kind = PARAMETER_DURATION,
+                     .flag = true,
+                     .least = 100,
+                     .most = 3600000,
+                     .value_name = "DURATION",
+                     .help = "default 2s"},
+                    {.name = "times",
+                     .kind = PARAMETER_NUMBER,
+                     .flag = true,
+                     .least = 1,
+                     .most = 1000000,
+                     .value_name = "N",
+                     .help = "default until Ctrl-C"}},
+     .examples = {"watch status", "watch --every 1s --times 5 sector s07"}},
+    {.verb = CMD_INSPECT,
+     .name = "inspect",
+     .summary = "what the registry holds of an agent, and its lead's own view beside it",
+     .parameters =
+         {{.name = "agent", .kind = PARAMETER_UNIT, .required = true, .help = "s07.c3.a12"}},
+     .examples = {"inspect s07.c3.a12", "inspect s01.c1.a1 --json"}},
+    {.verb = CMD_KPI,
+     .name = "kpi",
+     .summary = "the success metrics of spec part 11 since the orchestrator's start",
+     .examples = {"kpi", "kpi --json"}},
+    {.verb = CMD_CANCEL,
+     .name = "cancel",
+     .summary = "cancel an operation in flight by its id",
+     .changes = true,
+     .parameters = {{.name = "id",
+                     .kind = PARAMETER_TEXT,
+                     .required = true,
+                     .help = "32 hex digits, as printed when it was accepted"}},
+     .examples = {"cancel 0192f4d1c2a97f3a5b1c2d3e4f506172"}},
+    {.verb = CMD_HELP,
+     .name = "help",
+     .summary = "all commands, or one with its flags and examples",
+     .local = true,
+     .parameters = {{.name = "command", .kind = PARAMETER_TEXT, .help = "its name"}},
+     .examples = {"help", "help ask"}},
+    {.verb = CMD_QUIT, .name = "quit", .summary = "leave the console", .local = true},
+};
+
+const struct command_spec *command_table(size_t *ret_count)
+{
+    *ret_count = sizeof table / sizeof *table;
+    return table;
+}
