@@ -1,0 +1,258 @@
+/* The parts of the store contract that need no server: names, banks, and the check of a request.
+ *
+ * Both stores call store_op_check() before they do anything, so that a request outside the contract
+ * gets the same answer from both, and so that neither needs to think about over-long names, missing
+ * parts or numbers that a script's double cannot hold. What a kind needs is one row of a table of
+ * flags; a kind without a row is refused.
+ *
+ * Bounds: an operation has at most 40 fields of 64 bytes and one body of 32 KiB; the check reads
+ * each name once and never the body. */
+#include "core/store.h"
+#include <assert.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum needs {
+    NEEDS_KEY = 1u << 0,
+    NEEDS_COLLECTION = 1u << 1, /* required; elsewhere it is optional where ALLOWS_COLLECTION */
+    ALLOWS_COLLECTION = 1u << 2,
+    NEEDS_ID = 1u << 3,
+    NEEDS_OWNER = 1u << 4,
+    NEEDS_FIELDS = 1u << 5, /* one at least */
+    ALLOWS_FIELDS = 1u << 6,
+    NEEDS_ROWS = 1u << 7,  /* limit: 1 to STORE_ROWS_MAX */
+    NEEDS_LIMIT = 1u << 8, /* limit: 1 or more */
+    NEEDS_TTL = 1u << 9,
+    NEEDS_EPOCH = 1u << 10,
+    NEEDS_ATTEMPT = 1u << 11,
+    NEEDS_SCORE = 1u << 12, /* finite; the upper end of a range may be infinite */
+    IS_RECORD = 1u << 13,   /* `epoch` is not a field that a caller may write */
+};
+
+struct kind_row {
+    const char *name;
+    enum store_bank bank;
+    unsigned needs;
+};
+
+static const struct kind_row kind_rows[STORE_KIND_COUNT] = {
+    [STORE_PUT] = {"put", STORE_BANK_REGISTRY,
+                   NEEDS_KEY | ALLOWS_COLLECTION | NEEDS_FIELDS | IS_RECORD},
+    [STORE_GET] = {"get", STORE_BANK_REGISTRY, NEEDS_KEY},
+    [STORE_REMOVE] = {"remove", STORE_BANK_REGISTRY, NEEDS_KEY | ALLOWS_COLLECTION},
+    [STORE_SCAN] = {"scan", STORE_BANK_REGISTRY, NEEDS_COLLECTION | NEEDS_ROWS},
+    [STORE_INDEX_SET] = {"index-set", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_ID | NEEDS_SCORE},
+    [STORE_INDEX_REMOVE] = {"index-remove", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_ID},
+    [STORE_INDEX_RANGE] = {"index-range", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_ROWS},
+    [STORE_APPEND] = {"append", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_FIELDS | NEEDS_LIMIT},
+    [STORE_HISTORY] = {"history", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_ROWS},
+    [STORE_LEASE_ACQUIRE] = {"lease-acquire", STORE_BANK_DURABLE,
+                             NEEDS_KEY | NEEDS_OWNER | NEEDS_TTL},
+    [STORE_LEASE_RENEW] = {"lease-renew", STORE_BANK_DURABLE,
+                           NEEDS_KEY | NEEDS_OWNER | NEEDS_EPOCH | NEEDS_TTL},
+    [STORE_LEASE_RELEASE] = {"lease-release", STORE_BANK_DURABLE,
+                             NEEDS_KEY | NEEDS_OWNER | NEEDS_EPOCH},
+    [STORE_EPOCH_PUT] = {"epoch-put", STORE_BANK_REGISTRY,
+                         NEEDS_KEY | ALLOWS_COLLECTION | ALLOWS_FIELDS | NEEDS_EPOCH | IS_RECORD},
+    [STORE_ENQUEUE] = {"enqueue", STORE_BANK_DURABLE,
+                       NEEDS_KEY | NEEDS_ID | NEEDS_LIMIT | NEEDS_SCORE},
+    [STORE_CLAIM] = {"claim", STORE_BANK_DURABLE, NEEDS_KEY | NEEDS_OWNER | NEEDS_ROWS | NEEDS_TTL},
+    [STORE_JOB_RENEW] = {"job-renew", STORE_BANK_DURABLE,
+                         NEEDS_KEY | NEEDS_ID | NEEDS_OWNER | NEEDS_ATTEMPT | NEEDS_TTL},
+    [STORE_FINISH] = {"finish", STORE_BANK_DURABLE,
+                      NEEDS_KEY | NEEDS_ID | NEEDS_OWNER | NEEDS_ATTEMPT},
+    [STORE_REQUEUE] = {"requeue", STORE_BANK_DURABLE,
+                       NEEDS_KEY | NEEDS_ID | NEEDS_OWNER | NEEDS_ATTEMPT},
+    [STORE_DEAD_LETTER] = {"dead-letter", STORE_BANK_DURABLE,
+                           NEEDS_KEY | NEEDS_ID | NEEDS_OWNER | NEEDS_ATTEMPT},
+    [STORE_BLOB_PUT] = {"blob-put", STORE_BANK_BLOB, 0},
+    [STORE_BLOB_GET] = {"blob-get", STORE_BANK_BLOB, 0},
+};
+
+static const char *const verdict_names[STORE_VERDICT_COUNT] = {
+    [STORE_OK] = "ok",
+    [STORE_MISSING] = "missing",
+    [STORE_FENCED] = "fenced",
+    [STORE_EXISTS] = "exists",
+    [STORE_FULL] = "full",
+    [STORE_BUSY] = "busy",
+    [STORE_READONLY] = "readonly",
+    [STORE_INVALID] = "invalid",
+    [STORE_UNKNOWN] = "unknown",
+};
+
+/* Epochs pass through scripts that count in doubles. The wanted epoch stays far below the edge, so
+ * that rising one by one from it can never reach it. */
+#define EPOCH_MAX        (UINT64_C(1) << 53)
+#define EPOCH_WANTED_MAX (UINT64_C(1) << 48)
+
+static bool kind_known(enum store_kind kind)
+{
+    return (unsigned)kind < STORE_KIND_COUNT && kind_rows[kind].name;
+}
+
+const char *store_kind_name(enum store_kind kind)
+{
+    return kind_known(kind) ? kind_rows[kind].name : "unknown-kind";
+}
+
+const char *store_verdict_name(enum store_verdict verdict)
+{
+    if ((unsigned)verdict >= STORE_VERDICT_COUNT || !verdict_names[verdict])
+        return "unknown-verdict";
+    return verdict_names[verdict];
+}
+
+enum store_bank store_bank(enum store_kind kind)
+{
+    assert(kind_known(kind));
+    enum store_bank bank = kind_rows[kind].bank;
+    assert(bank < STORE_BANK_COUNT);
+    return bank;
+}
+
+/* 1 to 95 printable ASCII characters without space and braces: braces delimit the shard in a key.
+ */
+static bool name_valid(const char *name)
+{
+    if (!name)
+        return false;
+    for (size_t i = 0; i < STORE_KEY_MAX; i++) {
+        unsigned char c = (unsigned char)name[i];
+        if (c == '\0')
+            return i > 0;
+        if (c <= ' ' || c >= 0x7f || c == '{' || c == '}')
+            return false;
+    }
+    return false;
+}
+
+static bool field_name_valid(const char *name)
+{
+    if (!name)
+        return false;
+    for (size_t i = 0; i < STORE_FIELD_NAME_MAX; i++) {
+        char c = name[i];
+        if (c == '\0')
+            return i > 0;
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'))
+            return false;
+    }
+    return false;
+}
+
+static const char *check_names(const struct store_op *op, unsigned needs)
+{
+    if (!name_valid(op->shard))
+        return "shard: 1 to 95 bytes, no spaces or braces";
+    if ((needs & NEEDS_KEY) && !name_valid(op->key))
+        return "key: 1 to 95 bytes, no spaces or braces";
+    if ((needs & NEEDS_COLLECTION) && !name_valid(op->collection))
+        return "collection: 1 to 95 bytes, no spaces or braces";
+    if ((needs & ALLOWS_COLLECTION) && op->collection && !name_valid(op->collection))
+        return "collection: 1 to 95 bytes, no spaces or braces";
+    if ((needs & NEEDS_ID) && !name_valid(op->id))
+        return "id: 1 to 95 bytes, no spaces or braces";
+    if ((needs & NEEDS_OWNER) && !name_valid(op->owner))
+        return "owner: 1 to 95 bytes, no spaces or braces";
+    return NULL;
+}
+
+static const char *check_fields(const struct store_op *op, unsigned needs)
+{
+    if (!(needs & (NEEDS_FIELDS | ALLOWS_FIELDS)))
+        return NULL;
+    if ((needs & NEEDS_FIELDS) && op->field_count == 0)
+        return "fields: 1 at least";
+    /* The record's epoch is one of its fields. */
+    uint32_t field_max = op->kind == STORE_EPOCH_PUT ? STORE_FIELDS_MAX - 1 : STORE_FIELDS_MAX;
+    if (op->field_count > field_max)
+        return op->kind == STORE_EPOCH_PUT ? "fields: 39 at most beside the epoch"
+                                           : "fields: 40 at most";
+    if (op->field_count > 0 && !op->fields)
+        return "fields: none given";
+    for (uint32_t i = 0; i < op->field_count; i++) {
+        const struct store_field *field = &op->fields[i];
+        if (!field_name_valid(field->name))
+            return "field name: 1 to 39 bytes of a-z, 0-9 and _";
+        if ((needs & IS_RECORD) && strcmp(field->name, "epoch") == 0)
+            return "field epoch: written by epoch-put from the operation's epoch only";
+        if (field->value_bytes > STORE_FIELD_VALUE_MAX)
+            return "field value: 64 bytes at most";
+        if (field->value_bytes > 0 && !field->value)
+            return "field value: none given";
+    }
+    return NULL;
+}
+
+static const char *check_numbers(const struct store_op *op, unsigned needs)
+{
+    if ((needs & NEEDS_ROWS) && (op->limit == 0 || op->limit > STORE_ROWS_MAX))
+        return "limit: 1 to 64 rows";
+    if ((needs & NEEDS_LIMIT) && op->limit == 0)
+        return "limit: 1 at least";
+    if ((needs & NEEDS_TTL) && (op->ttl_us <= 0 || op->ttl_us > TTL_US_MAX))
+        return "ttl_us: above 0, one day at most";
+    if ((needs & NEEDS_EPOCH) && (op->epoch == 0 || op->epoch > EPOCH_MAX))
+        return "epoch: 1 to 2^53";
+    if (op->kind == STORE_LEASE_ACQUIRE && op->epoch > EPOCH_WANTED_MAX)
+        return "epoch: 2^48 at most when asked for";
+    if ((needs & NEEDS_ATTEMPT) && op->attempt == 0)
+        return "attempt: 1 at least";
+    /* x - x is 0 for every finite x and not a number for the others. */
+    if ((needs & NEEDS_SCORE) && !(op->score - op->score == 0.0))
+        return "score: a finite number";
+    if (op->kind == STORE_INDEX_RANGE && op->score != op->score)
+        return "score: a number";
+    if (op->kind == STORE_SCAN && op->cursor > EPOCH_MAX)
+        return "cursor: not one that a scan returned";
+    return NULL;
+}
+
+static const char *check_blob(const struct store_op *op)
+{
+    if (op->offset % STORE_BLOB_CHUNK_MAX != 0)
+        return "offset: a multiple of 32768";
+    if (op->offset >= STORE_BLOB_BYTES_MAX)
+        return "offset: below 64 MiB";
+    if (op->kind == STORE_BLOB_GET)
+        return NULL;
+    if (op->total_bytes == 0 || op->total_bytes > STORE_BLOB_BYTES_MAX)
+        return "total_bytes: 1 to 64 MiB";
+    if (op->offset >= op->total_bytes)
+        return "offset: below total_bytes";
+    uint64_t rest = op->total_bytes - op->offset;
+    if (op->body_bytes != (rest < STORE_BLOB_CHUNK_MAX ? rest : STORE_BLOB_CHUNK_MAX))
+        return "body: 32768 bytes, only the last chunk is shorter";
+    return NULL;
+}
+
+static const char *check_body(const struct store_op *op)
+{
+    if (op->kind == STORE_ENQUEUE && op->body_bytes > STORE_JOB_BYTES_MAX)
+        return "body: 32768 bytes at most";
+    if (op->kind == STORE_DEAD_LETTER && op->body_bytes > TEXT_BYTES_MAX)
+        return "body: 256 bytes at most";
+    if (op->kind == STORE_ENQUEUE || op->kind == STORE_DEAD_LETTER || op->kind == STORE_BLOB_PUT)
+        if (op->body_bytes > 0 && !op->body)
+            return "body: none given";
+    return NULL;
+}
+
+const char *store_op_check(const struct store_op *op)
+{
+    assert(op);
+    if (!kind_known(op->kind))
+        return "kind: not one of the contract";
+    unsigned needs = kind_rows[op->kind].needs;
+    const char *wrong = check_names(op, needs);
+    if (!wrong)
+        wrong = check_fields(op, needs);
+    if (!wrong)
+        wrong = check_numbers(op, needs);
+    if (!wrong && store_bank(op->kind) == STORE_BANK_BLOB)
+        wrong = check_blob(op);
+    if (!wrong)
+        wrong = check_body(op);
+    return wrong;
+}

@@ -1,0 +1,599 @@
+/* The store in memory: objects, records, collections, indexes and history. Leases, queues and blobs
+ * are in memory_jobs.c, sorted sets in memory_ranking.c.
+ *
+ * One hash table finds every object by `type shard\nname`; what needs an order is a sorted set as
+ * Redis has it, with the same tie-break, so that both stores return the same rows in the same order
+ * and a simulated mesh sees what a real one will.
+ *
+ * A put is the hot path (30,000 a virtual second): one look-up, then each field is found at the
+ * place where the last put of the same shape left it, and its 64 bytes are overwritten in place.
+ * Nothing is allocated once a record has its fields. Field names are interned, there are a few
+ * dozen.
+ *
+ * Whatever can fail for lack of budget is made before anything changes. */
+#include "registry/memory.h"
+#include "registry/memory_private.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool affordable(const struct memory_store *store, size_t bytes)
+{
+    return store->overdraft ||
+           (store->used < store->budget && bytes <= store->budget - store->used);
+}
+
+void *memory_take(struct memory_store *store, size_t bytes)
+{
+    assert(store && bytes > 0);
+    if (!affordable(store, bytes))
+        return NULL;
+    void *at = calloc(1, bytes);
+    if (at)
+        store->used += bytes;
+    return at;
+}
+
+void *memory_resize(struct memory_store *store, void *at, size_t old_bytes, size_t new_bytes)
+{
+    assert(store && new_bytes > old_bytes);
+    if (!affordable(store, new_bytes - old_bytes))
+        return NULL;
+    void *moved = realloc(at, new_bytes);
+    if (moved)
+        store->used += new_bytes - old_bytes;
+    return moved;
+}
+
+void memory_give(struct memory_store *store, void *at, size_t bytes)
+{
+    assert(store && store->used >= (at ? bytes : 0));
+    if (at)
+        store->used -= bytes;
+    free(at);
+}
+
+/* Objects. */
+
+static size_t object_key(char *room, enum object_type type, const char *shard, const char *name,
+                         const char *id)
+{
+    size_t shard_bytes = strlen(shard), name_bytes = strlen(name);
+    size_t id_bytes = id ? strlen(id) : 0;
+    assert(shard_bytes < STORE_KEY_MAX && name_bytes < STORE_KEY_MAX && id_bytes < STORE_KEY_MAX);
+    char *at = room;
+    *at++ = (char)type;
+    memcpy(at, shard, shard_bytes);
+    at += shard_bytes;
+    *at++ = '\n'; /* in no name */
+    memcpy(at, name, name_bytes);
+    at += name_bytes;
+    if (id) {
+        *at++ = '\n';
+        memcpy(at, id, id_bytes);
+        at += id_bytes;
+    }
+    *at = '\0';
+    return (size_t)(at - room);
+}
+
+struct object *object_find(struct memory_store *store, enum object_type type, const char *shard,
+                           const char *name, const char *id)
+{
+    assert(store && shard && name);
+    char key[OBJECT_KEY_MAX];
+    size_t bytes = object_key(key, type, shard, name, id);
+    struct object *object;
+    HASH_FIND(hh, store->objects, key, bytes, object);
+    return object;
+}
+
+static size_t payload_bytes_of(enum object_type type)
+{
+    return type == OBJECT_LEASE   ? sizeof(struct lease)
+           : type == OBJECT_QUEUE ? sizeof(struct queue)
+           : type == OBJECT_JOB   ? sizeof(struct job)
+           : type == OBJECT_BLOB  ? sizeof(struct blob)
+                                  : 0;
+}
+
+struct object *object_make(struct memory_store *store, enum object_type type, const char *shard,
+                           const char *name, const char *id)
+{
+    assert(store && shard && name);
+    char key[OBJECT_KEY_MAX];
+    size_t key_bytes = object_key(key, type, shard, name, id);
+    struct object *object;
+    HASH_FIND(hh, store->objects, key, key_bytes, object);
+    if (object)
+        return object;
+    size_t bytes = sizeof *object + key_bytes + 1, payload_bytes = payload_bytes_of(type);
+    object = memory_take(store, bytes);
+    if (!object)
+        return NULL;
+    if (payload_bytes > 0) {
+        void *payload = memory_take(store, payload_bytes);
+        if (!payload) {
+            memory_give(store, object, bytes);
+            return NULL;
+        }
+        object->as.any = payload;
+    }
+    object->bytes = (uint32_t)bytes;
+    memcpy(object->key, key, key_bytes + 1);
+    HASH_ADD(hh, store->objects, key[0], key_bytes, object);
+    return object;
+}
+
+static void history_clear(struct memory_store *store, struct history *history)
+{
+    for (uint32_t i = 0; i < history->count; i++) {
+        struct entry *entry = history->entries[(history->first + i) % history->room];
+        memory_give(store, entry, entry->bytes);
+    }
+    memory_give(store, history->entries, history->room * sizeof *history->entries);
+}
+
+void object_drop(struct memory_store *store, struct object *object)
+{
+    assert(store && object);
+    enum object_type type = (enum object_type)object->key[0];
+    HASH_DEL(store->objects, object);
+    switch (type) {
+    case OBJECT_RECORD:
+        memory_give(store, object->as.record.fields,
+                    object->as.record.room * sizeof *object->as.record.fields);
+        break;
+    case OBJECT_COLLECTION:
+    case OBJECT_INDEX:
+        ranking_clear(store, &object->as.ranking);
+        break;
+    case OBJECT_HISTORY:
+        history_clear(store, &object->as.history);
+        break;
+    case OBJECT_LEASE:
+    case OBJECT_QUEUE:
+    case OBJECT_JOB:
+    case OBJECT_BLOB:
+        memory_jobs_drop(store, object, type);
+        memory_give(store, object->as.any, payload_bytes_of(type));
+        break;
+    }
+    memory_give(store, object, object->bytes);
+}
+
+struct memory_store *memory_store_new(uint64_t budget_bytes)
+{
+    assert(budget_bytes > 0);
+    struct memory_store *store = calloc(1, sizeof *store);
+    if (store)
+        store->budget = budget_bytes;
+    return store;
+}
+
+void memory_store_free(struct memory_store *store)
+{
+    if (!store)
+        return;
+    while (store->objects)
+        object_drop(store, store->objects);
+    while (store->names) {
+        struct interned *name = store->names;
+        HASH_DEL(store->names, name);
+        memory_give(store, name, sizeof *name);
+    }
+    assert(store->used == 0);
+    free(store);
+}
+
+uint64_t memory_store_used(const struct memory_store *store)
+{
+    assert(store);
+    return store->used;
+}
+
+/* Records. */
+
+static const char *intern(struct memory_store *store, const char *name)
+{
+    struct interned *known;
+    HASH_FIND_STR(store->names, name, known);
+    if (!known) {
+        known = memory_take(store, sizeof *known);
+        if (!known)
+            return NULL;
+        strcpy(known->name, name);
+        HASH_ADD_STR(store->names, name, known);
+    }
+    return known->name;
+}
+
+/* The place of a field, looking first where it is expected; record->count when it is not there. */
+static uint32_t field_place(const struct record *record, const char *name, uint32_t expected)
+{
+    if (expected < record->count && strcmp(record->fields[expected].name, name) == 0)
+        return expected;
+    for (uint32_t i = 0; i < record->count; i++)
+        if (strcmp(record->fields[i].name, name) == 0)
+            return i;
+    return record->count;
+}
+
+static void field_write(struct record_field *field, const char *value, uint32_t bytes)
+{
+    assert(bytes <= STORE_FIELD_VALUE_MAX);
+    if (bytes > 0)
+        memcpy(field->value, value, bytes);
+    field->value[bytes] = '\0';
+    field->value_bytes = bytes;
+}
+
+/* Room for new fields and their names. The places between count and the new end may be prepared
+ * with names already: they count only once they are written. */
+static const char *record_reserve(struct memory_store *store, struct record *record,
+                                  const struct store_field *fields, uint32_t count)
+{
+    uint32_t wanted = record->count;
+    const char *fresh[STORE_FIELDS_MAX + 1];
+    for (uint32_t i = 0; i < count; i++) {
+        if (field_place(record, fields[i].name, i) < record->count)
+            continue;
+        bool twice = false;
+        for (uint32_t j = record->count; j < wanted && !twice; j++)
+            twice = strcmp(fresh[j - record->count], fields[i].name) == 0;
+        if (twice)
+            continue;
+        if (wanted == STORE_FIELDS_MAX)
+            return "record: 40 fields at most";
+        fresh[wanted - record->count] = fields[i].name;
+        wanted++;
+        if (!intern(store, fields[i].name))
+            return "memory: the budget is used up";
+    }
+    if (wanted > record->room) {
+        size_t size = sizeof *record->fields;
+        void *moved =
+            memory_resize(store, record->fields, record->room * size, (size_t)wanted * size);
+        if (!moved)
+            return "memory: the budget is used up";
+        record->fields = moved;
+        record->room = wanted;
+    }
+    return NULL;
+}
+
+static void record_write(struct memory_store *store, struct record *record, const char *name,
+                         const char *value, uint32_t bytes, uint32_t expected)
+{
+    uint32_t place = field_place(record, name, expected);
+    if (place == record->count) {
+        assert(record->count < record->room);
+        record->fields[place].name = intern(store, name);
+        assert(record->fields[place].name); /* record_reserve made it */
+        record->count++;
+    }
+    field_write(&record->fields[place], value, bytes);
+}
+
+static uint64_t record_epoch(const struct record *record)
+{
+    uint32_t place = field_place(record, "epoch", 0);
+    return place < record->count ? strtoull(record->fields[place].value, NULL, 10) : 0;
+}
+
+/* A collection counts its members in the order of joining: a scan's cursor is the last number. */
+static bool join(struct memory_store *store, const struct store_op *op)
+{
+    struct object *collection =
+        object_make(store, OBJECT_COLLECTION, op->shard, op->collection, NULL);
+    if (!collection)
+        return false;
+    struct ranking *members = &collection->as.ranking;
+    if (ranking_find(members, op->key))
+        return true;
+    double last = members->count ? members->sorted[members->count - 1]->score : 0.0;
+    bool joined = ranking_set(store, members, op->key, last + 1.0);
+    if (members->count == 0)
+        object_drop(store, collection);
+    return joined;
+}
+
+static void refuse_full(struct store_reply *reply, const char *detail)
+{
+    reply->verdict = STORE_FULL;
+    reply->detail = detail;
+}
+
+static void put(struct memory_store *store, const struct store_op *op, struct store_reply *reply)
+{
+    struct store_field fields[STORE_FIELDS_MAX];
+    uint32_t count = 0;
+    char epoch[24];
+    struct object *object = object_find(store, OBJECT_RECORD, op->shard, op->key, NULL);
+    if (op->kind == STORE_EPOCH_PUT) {
+        reply->epoch = object ? record_epoch(&object->as.record) : 0;
+        if (reply->epoch > op->epoch) {
+            reply->verdict = STORE_FENCED;
+            return;
+        }
+        int bytes = snprintf(epoch, sizeof epoch, "%" PRIu64, op->epoch);
+        fields[count++] = (struct store_field){"epoch", epoch, (uint32_t)bytes};
+    }
+    if (op->field_count > 0)
+        memcpy(fields + count, op->fields, op->field_count * sizeof *fields);
+    count += op->field_count;
+    bool fresh = !object;
+    if (fresh)
+        object = object_make(store, OBJECT_RECORD, op->shard, op->key, NULL);
+    const char *wrong = "memory: the budget is used up";
+    if (object)
+        wrong = record_reserve(store, &object->as.record, fields, count);
+    if (!wrong && op->collection && !join(store, op))
+        wrong = "memory: the budget is used up";
+    if (wrong) {
+        if (object && fresh)
+            object_drop(store, object);
+        refuse_full(reply, wrong);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        record_write(store, &object->as.record, fields[i].name, fields[i].value,
+                     fields[i].value_bytes, i);
+    if (op->kind == STORE_EPOCH_PUT)
+        reply->epoch = op->epoch;
+    reply->verdict = STORE_OK;
+}
+
+static void row_fields(struct memory_store *store, uint32_t *used, const struct record_field *from,
+                       uint32_t count, struct store_row *row)
+{
+    struct store_field *fields = &store->fields[*used];
+    for (uint32_t i = 0; i < count; i++)
+        fields[i] = (struct store_field){from[i].name, from[i].value, from[i].value_bytes};
+    *used += count;
+    row->fields = fields;
+    row->field_count = count;
+}
+
+static void get(struct memory_store *store, const struct store_op *op, struct store_reply *reply)
+{
+    struct object *object = object_find(store, OBJECT_RECORD, op->shard, op->key, NULL);
+    if (!object) {
+        reply->verdict = STORE_MISSING;
+        return;
+    }
+    uint32_t used = 0;
+    store->rows[0] = (struct store_row){0};
+    row_fields(store, &used, object->as.record.fields, object->as.record.count, &store->rows[0]);
+    reply->epoch = record_epoch(&object->as.record);
+    reply->rows = store->rows;
+    reply->row_count = 1;
+    reply->verdict = STORE_OK;
+}
+
+static void take_out(struct memory_store *store, const struct store_op *op,
+                     struct store_reply *reply)
+{
+    struct object *record = object_find(store, OBJECT_RECORD, op->shard, op->key, NULL);
+    struct object *collection =
+        op->collection ? object_find(store, OBJECT_COLLECTION, op->shard, op->collection, NULL)
+                       : NULL;
+    if (collection) {
+        ranking_remove(store, &collection->as.ranking, op->key);
+        if (collection->as.ranking.count == 0)
+            object_drop(store, collection);
+    }
+    if (record)
+        object_drop(store, record);
+    reply->verdict = record ? STORE_OK : STORE_MISSING;
+}
+
+static void scan(struct memory_store *store, const struct store_op *op, struct store_reply *reply)
+{
+    struct object *object = object_find(store, OBJECT_COLLECTION, op->shard, op->collection, NULL);
+    reply->verdict = STORE_OK;
+    reply->rows = store->rows;
+    if (!object)
+        return;
+    const struct ranking *members = &object->as.ranking;
+    uint32_t used = 0, at = ranking_below(members, (double)op->cursor), seen = 0;
+    for (; at < members->count && seen < op->limit; at++, seen++) {
+        const struct member *member = members->sorted[at];
+        struct object *record = object_find(store, OBJECT_RECORD, op->shard, member->name, NULL);
+        if (seen + 1 == op->limit)
+            reply->cursor = (uint64_t)member->score;
+        if (!record)
+            continue; /* removed without naming the collection */
+        struct store_row *row = &store->rows[reply->row_count++];
+        *row = (struct store_row){.key = member->name};
+        row_fields(store, &used, record->as.record.fields, record->as.record.count, row);
+    }
+}
+
+/* Indexes. */
+
+static void index_change(struct memory_store *store, const struct store_op *op,
+                         struct store_reply *reply)
+{
+    reply->verdict = STORE_OK;
+    struct object *object = op->kind == STORE_INDEX_SET
+                                ? object_make(store, OBJECT_INDEX, op->shard, op->key, NULL)
+                                : object_find(store, OBJECT_INDEX, op->shard, op->key, NULL);
+    if (op->kind == STORE_INDEX_REMOVE && object)
+        ranking_remove(store, &object->as.ranking, op->id);
+    if (op->kind == STORE_INDEX_SET &&
+        (!object || !ranking_set(store, &object->as.ranking, op->id, op->score)))
+        refuse_full(reply, "memory: the budget is used up");
+    if (object && object->as.ranking.count == 0)
+        object_drop(store, object);
+}
+
+static void index_range(struct memory_store *store, const struct store_op *op,
+                        struct store_reply *reply)
+{
+    struct object *object = object_find(store, OBJECT_INDEX, op->shard, op->key, NULL);
+    uint32_t count = object ? ranking_below(&object->as.ranking, op->score) : 0;
+    if (count > op->limit)
+        count = op->limit;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct member *member = object->as.ranking.sorted[i];
+        store->rows[i] = (struct store_row){.key = member->name, .score = member->score};
+    }
+    reply->rows = store->rows;
+    reply->row_count = count;
+    reply->verdict = STORE_OK;
+}
+
+/* History. */
+
+static struct entry *entry_new(struct memory_store *store, const struct store_op *op)
+{
+    size_t bytes = sizeof(struct entry) + op->field_count * sizeof(struct record_field);
+    struct entry *entry = memory_take(store, bytes);
+    if (!entry)
+        return NULL;
+    entry->bytes = (uint32_t)bytes;
+    entry->stamp_us = store->now_us;
+    entry->count = op->field_count;
+    for (uint32_t i = 0; i < op->field_count; i++) {
+        const struct store_field *field = &op->fields[i];
+        entry->fields[i].name = intern(store, field->name);
+        if (!entry->fields[i].name) {
+            memory_give(store, entry, bytes);
+            return NULL;
+        }
+        field_write(&entry->fields[i], field->value, field->value_bytes);
+    }
+    return entry;
+}
+
+static bool history_grow(struct memory_store *store, struct history *history)
+{
+    if (history->count < history->room)
+        return true;
+    uint32_t room = history->room ? history->room * 2 : 16;
+    struct entry **entries = memory_take(store, room * sizeof(struct entry *));
+    if (!entries)
+        return false;
+    for (uint32_t i = 0; i < history->count; i++)
+        entries[i] = history->entries[(history->first + i) % history->room];
+    memory_give(store, history->entries, history->room * sizeof *entries);
+    history->entries = entries;
+    history->first = 0;
+    history->room = room;
+    return true;
+}
+
+static void append(struct memory_store *store, const struct store_op *op, struct store_reply *reply)
+{
+    struct object *object = object_make(store, OBJECT_HISTORY, op->shard, op->key, NULL);
+    struct entry *entry = object ? entry_new(store, op) : NULL;
+    if (!entry || !history_grow(store, &object->as.history)) {
+        if (entry)
+            memory_give(store, entry, entry->bytes);
+        if (object && object->as.history.count == 0)
+            object_drop(store, object);
+        refuse_full(reply, "memory: the budget is used up");
+        return;
+    }
+    struct history *history = &object->as.history;
+    history->entries[(history->first + history->count) % history->room] = entry;
+    history->count++;
+    while (history->count > op->limit) {
+        struct entry *oldest = history->entries[history->first];
+        memory_give(store, oldest, oldest->bytes);
+        history->first = (history->first + 1) % history->room;
+        history->count--;
+    }
+    reply->verdict = STORE_OK;
+}
+
+static void history_read(struct memory_store *store, const struct store_op *op,
+                         struct store_reply *reply)
+{
+    struct object *object = object_find(store, OBJECT_HISTORY, op->shard, op->key, NULL);
+    reply->verdict = object ? STORE_OK : STORE_MISSING;
+    if (!object)
+        return;
+    const struct history *history = &object->as.history;
+    uint32_t used = 0;
+    uint32_t count = history->count < op->limit ? history->count : op->limit;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = (history->first + history->count - 1 - i) % history->room;
+        const struct entry *entry = history->entries[at];
+        store->rows[i] = (struct store_row){.stamp_us = entry->stamp_us};
+        row_fields(store, &used, entry->fields, entry->count, &store->rows[i]);
+    }
+    reply->rows = store->rows;
+    reply->row_count = count;
+}
+
+static void dispatch(struct memory_store *store, const struct store_op *op,
+                     struct store_reply *reply)
+{
+    switch (op->kind) {
+    case STORE_PUT:
+    case STORE_EPOCH_PUT:
+        put(store, op, reply);
+        return;
+    case STORE_GET:
+        get(store, op, reply);
+        return;
+    case STORE_REMOVE:
+        take_out(store, op, reply);
+        return;
+    case STORE_SCAN:
+        scan(store, op, reply);
+        return;
+    case STORE_INDEX_SET:
+    case STORE_INDEX_REMOVE:
+        index_change(store, op, reply);
+        return;
+    case STORE_INDEX_RANGE:
+        index_range(store, op, reply);
+        return;
+    case STORE_APPEND:
+        append(store, op, reply);
+        return;
+    case STORE_HISTORY:
+        history_read(store, op, reply);
+        return;
+    case STORE_LEASE_ACQUIRE:
+    case STORE_LEASE_RENEW:
+    case STORE_LEASE_RELEASE:
+        memory_lease(store, op, reply);
+        return;
+    case STORE_ENQUEUE:
+    case STORE_CLAIM:
+    case STORE_JOB_RENEW:
+    case STORE_FINISH:
+    case STORE_REQUEUE:
+    case STORE_DEAD_LETTER:
+        memory_queue(store, op, reply);
+        return;
+    case STORE_BLOB_PUT:
+    case STORE_BLOB_GET:
+        memory_blob(store, op, reply);
+        return;
+    case STORE_KIND_COUNT:
+        break;
+    }
+    assert(op->kind < STORE_KIND_COUNT); /* store_op_check lets no other pass */
+}
+
+void memory_store_apply(struct memory_store *store, int64_t now_us, const struct store_op *op,
+                        struct store_reply *ret_reply)
+{
+    assert(store && op && ret_reply);
+    assert(now_us >= store->now_us);
+    store->now_us = now_us;
+    struct store_reply reply = {.ref = op->ref, .kind = op->kind};
+    reply.detail = store_op_check(op);
+    if (reply.detail)
+        reply.verdict = STORE_INVALID;
+    else
+        dispatch(store, op, &reply);
+    assert(reply.verdict > 0 && reply.verdict < STORE_VERDICT_COUNT);
+    *ret_reply = reply;
+}

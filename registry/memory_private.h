@@ -1,0 +1,153 @@
+/* What the files of the store in memory share. */
+#ifndef REGISTRY_MEMORY_PRIVATE_H
+#define REGISTRY_MEMORY_PRIVATE_H
+
+#include "core/store.h"
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define uthash_fatal(text) abort() /* no memory for a table: nothing sensible can follow */
+#include <uthash.h>
+
+#define OBJECT_KEY_MAX (3 * STORE_KEY_MAX + 8)
+
+enum object_type {
+    OBJECT_RECORD = 'r',
+    OBJECT_COLLECTION = 'c',
+    OBJECT_INDEX = 'i',
+    OBJECT_HISTORY = 'h',
+    OBJECT_LEASE = 'l',
+    OBJECT_QUEUE = 'q',
+    OBJECT_JOB = 'j',
+    OBJECT_BLOB = 'b',
+};
+
+/* A sorted set: members by name, and in order of (score, name). The same thing as in Redis, so that
+ * both stores order everything alike. */
+struct member {
+    UT_hash_handle hh;
+    double score;
+    char name[]; /* NUL-terminated */
+};
+
+struct ranking {
+    struct member *by_name;
+    struct member **sorted;
+    uint32_t count, room;
+};
+
+struct record_field {
+    const char *name; /* interned */
+    uint32_t value_bytes;
+    char value[STORE_FIELD_VALUE_MAX + 1];
+};
+
+struct record {
+    struct record_field *fields;
+    uint32_t count, room;
+};
+
+struct entry {
+    int64_t stamp_us;
+    uint32_t bytes; /* of this allocation */
+    uint32_t count;
+    struct record_field fields[];
+};
+
+struct history {
+    struct entry **entries; /* a ring */
+    uint32_t first, count, room;
+};
+
+struct lease {
+    char owner[STORE_KEY_MAX];
+    uint64_t epoch;
+    int64_t expires_us, ttl_us;
+};
+
+struct queue {
+    uint64_t seq;
+    struct ranking ready, claimed, done, dead;
+};
+
+enum job_state { JOB_READY, JOB_CLAIMED, JOB_DONE, JOB_DEAD };
+
+struct job {
+    enum job_state state;
+    double priority;
+    uint64_t seq;
+    uint32_t attempt;
+    uint32_t body_bytes;
+    uint8_t *body;
+    char owner[STORE_KEY_MAX];
+    char last[STORE_KEY_MAX]; /* the owner that gave it back */
+};
+
+struct blob {
+    uint64_t total, have;
+    int64_t expires_us;
+    uint8_t **chunks; /* by number; NULL: not there yet */
+    uint32_t chunk_count;
+};
+
+struct object {
+    UT_hash_handle hh;
+    uint32_t bytes; /* of this allocation */
+    union {
+        struct record record;
+        struct ranking ranking; /* collections and indexes */
+        struct history history;
+        struct lease *lease;
+        struct queue *queue;
+        struct job *job;
+        struct blob *blob;
+        void *any; /* of the last four */
+    } as;
+    char key[];
+};
+
+struct interned {
+    UT_hash_handle hh;
+    char name[STORE_FIELD_NAME_MAX];
+};
+
+struct memory_store {
+    uint64_t budget, used;
+    bool overdraft; /* the running operation may exceed the budget: see memory_jobs.c */
+    int64_t now_us;
+    struct object *objects;
+    struct interned *names;
+    struct store_row rows[STORE_ROWS_MAX];
+    struct store_field fields[STORE_ROWS_MAX * STORE_FIELDS_MAX];
+};
+
+/* Memory within the budget. take() zeroes; both return NULL when the budget or malloc says no. */
+void *memory_take(struct memory_store *store, size_t bytes);
+void *memory_resize(struct memory_store *store, void *at, size_t old_bytes, size_t new_bytes);
+void memory_give(struct memory_store *store, void *at, size_t bytes);
+
+/* Objects by type, shard, name and, for jobs, id (else NULL). */
+struct object *object_find(struct memory_store *store, enum object_type type, const char *shard,
+                           const char *name, const char *id);
+/* Finds or makes, zeroed and with the structure behind as.lease and the like; NULL: no budget. */
+struct object *object_make(struct memory_store *store, enum object_type type, const char *shard,
+                           const char *name, const char *id);
+void object_drop(struct memory_store *store, struct object *object);
+
+/* Sorted sets. */
+struct member *ranking_find(const struct ranking *ranking, const char *name);
+/* False, and nothing changed, when there is no budget; a known member always gets its score. */
+bool ranking_set(struct memory_store *store, struct ranking *ranking, const char *name,
+                 double score);
+void ranking_remove(struct memory_store *store, struct ranking *ranking, const char *name);
+void ranking_clear(struct memory_store *store, struct ranking *ranking);
+/* How many members have a score of at most `score`. */
+uint32_t ranking_below(const struct ranking *ranking, double score);
+
+/* The kinds of memory_jobs.c. */
+void memory_lease(struct memory_store *store, const struct store_op *op, struct store_reply *reply);
+void memory_queue(struct memory_store *store, const struct store_op *op, struct store_reply *reply);
+void memory_blob(struct memory_store *store, const struct store_op *op, struct store_reply *reply);
+void memory_jobs_drop(struct memory_store *store, struct object *object, enum object_type type);
+
+#endif
