@@ -1,0 +1,344 @@
+/* Arithmetic without libm. Doubles are IEEE 754 binary64 and only + - * / are used on them, in a
+ * fixed order, so every machine gets the same bits; exponents are taken apart as integers. The
+ * series are short because the range is first reduced: log2 to a mantissa within sqrt(1/2)..sqrt(2)
+ * (atanh series), exp2 to |x| <= 1/2 (Taylor), the root to one octave pair (Newton). */
+#include "core/num.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define MANTISSA_BITS 52u
+#define LN2           0.693147180559945309417232121458
+#define SQRT_2        1.414213562373095048801688724210
+
+static uint64_t bits_of(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static double double_of(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* 2 to the power e, e in -1022 .. 1023. */
+static double power_of_2(int e)
+{
+    assert(e >= -1022 && e <= 1023);
+    return double_of((uint64_t)(e + 1023) << MANTISSA_BITS);
+}
+
+/* x = mantissa * 2^*ret_e with a mantissa in [1, 2); x > 0 and finite. */
+static double take_apart(double x, int *ret_e)
+{
+    int shift = 0;
+    if (x < 2.2250738585072014e-308) { /* subnormal */
+        x *= 18014398509481984.0;      /* 2^54 */
+        shift = -54;
+    }
+    uint64_t bits = bits_of(x);
+    *ret_e = (int)(bits >> MANTISSA_BITS) - 1023 + shift;
+    return double_of((bits & ((1ull << MANTISSA_BITS) - 1u)) | 1023ull << MANTISSA_BITS);
+}
+
+/* m - y * y without rounding error to speak of: y in two halves of 26 bits (Veltkamp, Dekker). */
+static double square_rest(double m, double y)
+{
+    double c = 134217729.0 * y; /* 2^27 + 1 */
+    double high = c - (c - y);
+    double low = y - high;
+    return ((m - high * high) - 2 * high * low) - low * low;
+}
+
+double num_sqrt(double x)
+{
+    if (!(x > 0)) {
+        return 0;
+    }
+    if (x > 1.7976931348623157e308) { /* infinity */
+        return x;
+    }
+    int e;
+    double m = take_apart(x, &e);
+    if ((e & 1) != 0) {
+        m *= 2;
+        e--;
+    }
+    assert(m >= 1 && m < 4);
+    double y = 0.5 + 0.5 * m; /* at most 1/4 too great; each round squares the error */
+    for (int i = 0; i < 6; i++) {
+        y = 0.5 * (y + m / y);
+    }
+    assert(y >= 1 && y <= 2);
+    y += square_rest(m, y) / (2 * y); /* the last bit */
+    return y * power_of_2(e / 2);
+}
+
+double num_log2(double x)
+{
+    if (!(x > 0)) {
+        return -1074;
+    }
+    if (x > 1.7976931348623157e308) {
+        return 1024;
+    }
+    int e;
+    double m = take_apart(x, &e);
+    if (m > SQRT_2) {
+        m *= 0.5;
+        e++;
+    }
+    assert(m > 0.7 && m < 1.42);
+    /* ln m = 2 atanh z, z = (m - 1) / (m + 1), |z| < 0.172: z^23 / 23 is below 1e-18. */
+    double z = (m - 1) / (m + 1);
+    double z2 = z * z;
+    double sum = 0;
+    for (int k = 21; k >= 1; k -= 2) {
+        sum = sum * z2 + 1.0 / k;
+    }
+    return (double)e + 2 * z * sum / LN2;
+}
+
+double num_exp2(double x)
+{
+    if (!(x >= 0) && !(x < 0)) {
+        return 1;
+    }
+    x = num_clamp(x, -1022, 1023);
+    int whole = (int)(x < 0 ? x - 0.5 : x + 0.5);
+    double t = (x - (double)whole) * LN2; /* |t| < 0.347: t^14 / 14! is below 1e-17 */
+    assert(t > -0.35 && t < 0.35);
+    double sum = 1;
+    for (int k = 14; k >= 1; k--) {
+        sum = 1 + sum * t / k;
+    }
+    return sum * power_of_2(whole);
+}
+
+double num_normal_quantile(double p)
+{
+    p = num_clamp(p, 1e-6, 1 - 1e-6);
+    double tail = p < 0.5 ? p : 1 - p;
+    assert(tail > 0 && tail <= 0.5);
+    double t = num_sqrt(-2 * num_log2(tail) * LN2);
+    double z = t - (2.515517 + t * (0.802853 + t * 0.010328)) /
+                       (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+    return p < 0.5 ? -z : z;
+}
+
+static uint64_t read_le64(const uint8_t *at, size_t len)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < len; i++) {
+        v |= (uint64_t)at[i] << (8u * i);
+    }
+    return v;
+}
+
+/* The finaliser of splitmix64. */
+static uint64_t mix64(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+uint64_t num_hash64(const void *bytes, size_t len, uint64_t seed)
+{
+    assert(bytes != NULL || len == 0);
+    const uint8_t *at = bytes;
+    uint64_t h = mix64(seed + 0x9e3779b97f4a7c15u * ((uint64_t)len + 1u));
+    size_t done = 0;
+    for (; len - done >= 8; done += 8) {
+        h = mix64(h ^ read_le64(at + done, 8)) + 0x9e3779b97f4a7c15u;
+    }
+    if (done < len) {
+        h = mix64(h ^ read_le64(at + done, len - done)) + 0x9e3779b97f4a7c15u;
+    }
+    assert(len - done < 8);
+    return mix64(h);
+}
+
+bool num_id128_equal(struct id128 a, struct id128 b)
+{
+    return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
+}
+
+bool num_id128_zero(struct id128 a)
+{
+    static const struct id128 ZERO;
+    return num_id128_equal(a, ZERO);
+}
+
+int num_id128_compare(struct id128 a, struct id128 b)
+{
+    int order = memcmp(a.bytes, b.bytes, sizeof a.bytes);
+    return order < 0 ? -1 : (order > 0 ? 1 : 0);
+}
+
+struct id128 num_id128_from(int64_t mesh_us, struct rng *r)
+{
+    assert(r != NULL);
+    assert(mesh_us >= 0);
+    struct id128 id;
+    uint64_t ms = (uint64_t)mesh_us / 1000u;
+    uint64_t high = rng_u64(r);
+    uint64_t low = rng_u64(r);
+    for (unsigned i = 0; i < 6; i++) {
+        id.bytes[i] = (uint8_t)(ms >> (40u - 8u * i));
+    }
+    id.bytes[6] = (uint8_t)(high >> 8);
+    id.bytes[7] = (uint8_t)high;
+    for (unsigned i = 0; i < 8; i++) {
+        id.bytes[8 + i] = (uint8_t)(low >> (56u - 8u * i));
+    }
+    return id;
+}
+
+int64_t num_id128_ms(struct id128 id)
+{
+    int64_t ms = 0;
+    for (unsigned i = 0; i < 6; i++) {
+        ms = ms << 8 | id.bytes[i];
+    }
+    return ms;
+}
+
+uint64_t num_id128_low(struct id128 id)
+{
+    uint64_t low = 0;
+    for (unsigned i = 8; i < 16; i++) {
+        low = low << 8 | id.bytes[i];
+    }
+    return low;
+}
+
+static const char HEX[] = "0123456789abcdef";
+
+void num_id128_format(struct id128 id, char ret[ID128_TEXT_MAX])
+{
+    assert(ret != NULL);
+    for (unsigned i = 0; i < 16; i++) {
+        ret[2 * i] = HEX[id.bytes[i] >> 4];
+        ret[2 * i + 1] = HEX[id.bytes[i] & 15u];
+    }
+    ret[32] = '\0';
+    assert(strlen(ret) == 32);
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool num_id128_parse(const char *text, size_t bytes, struct id128 *ret)
+{
+    assert(text != NULL || bytes == 0);
+    assert(ret != NULL);
+    struct id128 id = {{0}};
+    if (bytes != 32) {
+        return false;
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        int digit = hex_digit(text[i]);
+        if (digit < 0) {
+            return false;
+        }
+        id.bytes[i / 2] = (uint8_t)(id.bytes[i / 2] << 4 | digit);
+    }
+    *ret = id;
+    return true;
+}
+
+size_t num_format_u64(uint64_t v, char ret[U64_TEXT_MAX])
+{
+    assert(ret != NULL);
+    char digits[U64_TEXT_MAX];
+    size_t count = 0;
+    do {
+        digits[count] = (char)('0' + v % 10u);
+        v /= 10u;
+        count++;
+    } while (v > 0);
+    assert(count < U64_TEXT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = digits[count - 1u - i];
+    }
+    ret[count] = '\0';
+    return count;
+}
+
+size_t num_format_i64(int64_t v, char ret[U64_TEXT_MAX])
+{
+    assert(ret != NULL);
+    if (v >= 0) {
+        return num_format_u64((uint64_t)v, ret);
+    }
+    char digits[U64_TEXT_MAX];
+    size_t count = num_format_u64(0u - (uint64_t)v, digits); /* 19 digits at most */
+    assert(count + 2u <= U64_TEXT_MAX);
+    ret[0] = '-';
+    memcpy(ret + 1, digits, count + 1u);
+    return count + 1u;
+}
+
+void num_format_hex64(uint64_t v, char ret[HEX_TEXT_MAX])
+{
+    assert(ret != NULL);
+    for (unsigned i = 0; i < 16; i++) {
+        ret[i] = HEX[v >> (60u - 4u * i) & 15u];
+    }
+    ret[16] = '\0';
+    assert(strlen(ret) == 16);
+}
+
+bool num_parse_u64(const char *text, size_t bytes, uint64_t *ret)
+{
+    assert(text != NULL || bytes == 0);
+    assert(ret != NULL);
+    uint64_t v = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return false;
+        }
+        uint64_t digit = (uint64_t)(text[i] - '0');
+        if (v > (UINT64_MAX - digit) / 10u) {
+            return false;
+        }
+        v = v * 10u + digit;
+    }
+    if (bytes == 0) {
+        return false;
+    }
+    *ret = v;
+    return true;
+}
+
+bool num_parse_hex64(const char *text, size_t bytes, uint64_t *ret)
+{
+    assert(text != NULL || bytes == 0);
+    assert(ret != NULL);
+    uint64_t v = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        int digit = hex_digit(text[i]);
+        if (digit < 0 || i >= 16) {
+            return false;
+        }
+        v = v << 4 | (uint64_t)digit;
+    }
+    if (bytes == 0) {
+        return false;
+    }
+    *ret = v;
+    return true;
+}

@@ -1,0 +1,576 @@
+/* Lead times. The default kind is HCQ-mix of arrival.md section 3: a slow expert (means and mean
+ * deviations of delay and processing time, hierarchical prior, pooled conformal quantile), a fast
+ * one (RFC 6298 gains with a learned multiple of the deviation) and the order statistic of the last
+ * 20, mixed by how well each did lately (pinball loss to the power -6), with a correction per agent
+ * that keeps the share arriving by T at tau in the long run. Recorded round trips are strongly
+ * correlated and favour a short memory, recorded processing times a long one: hence both. Constants
+ * are those of the study. The other kinds are the baselines. O(1) a call; 120 bytes an agent. */
+#include "core/predictor.h"
+#include "core/num.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define DAY_US         86400000000ll
+#define WEIGHT_MAX     1000.0
+#define QUEUE_MAX      100000.0
+#define EXPERTS        3u
+#define EXPERTS_FROM   6u  /* observations before the fast experts speak */
+#define CALIBRATED     20u /* observations of a prior before its miss rate is believed */
+#define MIX_POWER_HALF 3   /* weights are (1 / loss)^6 */
+#define RUN_UP         6
+#define RUN_DOWN       (-8)
+
+_Static_assert(sizeof(struct predictor) <= 128, "one for each of 30,000 agents");
+
+/* Spec 3.1 base_times, and a quarter of the sum of spec 2.2's latency range (E, F: assumed). */
+static const float BASE_MS[CLASS_COUNT] = {150, 10, 50, 200, 100, 150, 60000};
+static const float ONE_WAY_MS[CLASS_COUNT] = {50, 6.25f, 50, 100, 175, 50, 100};
+
+static double in_ms(int64_t us)
+{
+    return (double)num_clamp_i64(us, 0, DAY_US) / US_PER_MS;
+}
+
+static int64_t in_us(double ms)
+{
+    return (int64_t)(num_clamp(ms, 0, (double)DAY_US / US_PER_MS) * US_PER_MS + 0.5);
+}
+
+static double clip(double x, double reach)
+{
+    return num_clamp(x, -reach, reach);
+}
+
+static double size_of(double x)
+{
+    return x < 0 ? -x : x;
+}
+
+static double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static double greater(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static void count_up(uint8_t *count)
+{
+    *count = (uint8_t)(*count + (*count < UINT8_MAX ? 1u : 0u));
+}
+
+static enum impedance_class known_class(enum impedance_class c)
+{
+    return c > CLASS_NONE && c < CLASS_COUNT ? c : CLASS_E_LOCAL;
+}
+
+int64_t predictor_class_base_us(enum impedance_class agent_class)
+{
+    int64_t us = in_us((double)BASE_MS[known_class(agent_class)]);
+    assert(us > 0);
+    return us;
+}
+
+int64_t predictor_class_one_way_us(enum impedance_class agent_class)
+{
+    int64_t us = in_us((double)ONE_WAY_MS[known_class(agent_class)]);
+    assert(us > 0);
+    return us;
+}
+
+static double spec_processing_ms(enum impedance_class c, double weight, double queue)
+{
+    return (double)BASE_MS[known_class(c)] * (1 + 0.5 * weight) * (1 + 0.1 * queue);
+}
+
+int64_t predictor_spec_processing_us(enum impedance_class agent_class, double payload_weight,
+                                     uint32_t queue_depth)
+{
+    double weight = num_clamp(payload_weight, 0, WEIGHT_MAX);
+    double queue = num_clamp((double)queue_depth, 0, QUEUE_MAX);
+    assert(weight >= 0 && queue >= 0);
+    return in_us(spec_processing_ms(agent_class, weight, queue));
+}
+
+double predictor_spec_confidence(double reliability, double drift, bool recent)
+{
+    double sum =
+        0.5 * num_clamp(reliability, 0, 1) - 0.3 * num_clamp(drift, 0, 1e9) + (recent ? 0.2 : 0.0);
+    double confidence = num_clamp(sum, 0, 1);
+    assert(confidence >= 0 && confidence <= 1);
+    return confidence;
+}
+
+void predictor_prior_init(struct predictor_prior *prior, enum impedance_class agent_class,
+                          double tau)
+{
+    assert(prior != NULL);
+    assert((unsigned)agent_class < CLASS_COUNT);
+    enum impedance_class c = known_class(agent_class);
+    double held = num_clamp(tau, 0.6, 0.999);
+    *prior = (struct predictor_prior){.net_ms = ONE_WAY_MS[c],
+                                      .net_dev_ms = 0.15f * ONE_WAY_MS[c] + 1,
+                                      .base_ms = BASE_MS[c],
+                                      .base_dev = 0.3f,
+                                      .weight_slope = 0.5f,
+                                      .queue_slope = 0.1f,
+                                      .weight_mean = 0.45f,
+                                      .queue_mean = 2,
+                                      .z_tau = 2,
+                                      .fast_k = 2.2f,
+                                      .tau = (float)held,
+                                      .miss = (float)(1 - held),
+                                      .agent_class = c};
+}
+
+void predictor_init(struct predictor *p, enum predictor_kind kind, enum impedance_class agent_class)
+{
+    assert(p != NULL);
+    assert((unsigned)kind <= PREDICTOR_JACOBSON && (unsigned)agent_class < CLASS_COUNT);
+    memset(p, 0, sizeof *p);
+    p->kind = (uint8_t)kind;
+    p->agent_class = (uint8_t)known_class(agent_class);
+    p->floor_ms = ONE_WAY_MS[p->agent_class];
+    p->net_ms = p->floor_ms;
+}
+
+/* ---- the slow expert ---- */
+
+struct context {
+    double weight, queue; /* bounded */
+    double growth;        /* (1 + a w)(1 + b q) with the prior's slopes */
+    double standard_ms;   /* S: what the fast experts' ratios refer to */
+};
+
+struct slow {
+    double net, processing, deviation;
+    double centre; /* with the common shift */
+    double upper;
+};
+
+static struct context context_of(const struct predictor *p, const struct predictor_prior *prior,
+                                 double weight, uint32_t queue)
+{
+    struct context x = {.weight = num_clamp(weight, 0, WEIGHT_MAX),
+                        .queue = num_clamp((double)queue, 0, QUEUE_MAX)};
+    x.growth =
+        (1 + (double)prior->weight_slope * x.weight) * (1 + (double)prior->queue_slope * x.queue);
+    double floor = p->latencies > 0 ? (double)p->floor_ms : (double)prior->net_ms;
+    if (p->ring_count > 0) {
+        floor = (double)p->floor_ms; /* fixed by then: ratios must keep their meaning */
+    }
+    x.standard_ms = greater(0.1, floor + (double)prior->base_ms * x.growth);
+    return x;
+}
+
+/* A newcomer's state, from its round trips and its neighbours. */
+static void adopt_prior(struct predictor *p, const struct predictor_prior *prior)
+{
+    if (p->latencies == 0) {
+        p->floor_ms = prior->net_ms;
+    }
+    p->net_ms = p->floor_ms;
+    p->net_dev_ms = prior->net_dev_ms;
+    p->base_ms = prior->base_ms;
+    p->base_dev = prior->base_dev;
+    p->miss = prior->miss;
+}
+
+static double width_of_newcomer(const struct predictor *p)
+{
+    return 1 + 0.6 / ((double)p->count + 1);
+}
+
+static struct slow slow_of(const struct predictor *p, const struct predictor_prior *prior,
+                           const struct context *x)
+{
+    struct slow s = {.net = (double)p->net_ms, .processing = (double)p->base_ms * x->growth};
+    double net_dev = (double)p->net_dev_ms;
+    double base_dev = (double)p->base_dev * s.processing;
+    s.deviation = greater(0.05, num_sqrt(net_dev * net_dev + base_dev * base_dev));
+    bool common = prior->shift > 0.8f || prior->shift < -0.8f;
+    s.centre = s.net + s.processing + (common ? (double)prior->shift * s.deviation : 0);
+    s.upper = s.centre +
+              ((double)prior->z_tau * width_of_newcomer(p) + (double)p->conformal) * s.deviation;
+    return s;
+}
+
+/* ---- the fast experts and the mixture ---- */
+
+static uint16_t ratio_code(double ratio)
+{
+    return (uint16_t)num_clamp(2048 * (num_log2(greater(ratio, 1e-3)) + 10), 0, 65535);
+}
+
+static double ratio_of(uint16_t code)
+{
+    return num_exp2((double)code / 2048 - 10);
+}
+
+/* The order statistic for tau: the ceil(tau (n + 1))-th smallest, the greatest at most. */
+static double ring_quantile(const struct predictor *p, double tau)
+{
+    unsigned count = p->ring_count;
+    double exact = tau * (double)(count + 1u);
+    unsigned rank = (unsigned)exact;
+    rank += (double)rank < exact ? 1u : 0u;
+    unsigned above = rank < count ? count - rank : 0; /* so many are greater */
+    uint32_t limit = 65536;
+    uint32_t found = 0;
+    for (;;) {
+        uint32_t equal = 0;
+        found = 0;
+        for (unsigned i = 0; i < count; i++) {
+            if (p->ring[i] < limit && p->ring[i] >= found) {
+                equal = p->ring[i] == found && equal > 0 ? equal + 1u : 1u;
+                found = p->ring[i];
+            }
+        }
+        if (equal == 0 || equal > above) {
+            return ratio_of((uint16_t)found);
+        }
+        above -= equal;
+        limit = found;
+    }
+}
+
+/* Leads of the experts in milliseconds; returns how many speak. */
+static unsigned expert_leads(const struct predictor *p, const struct predictor_prior *prior,
+                             const struct context *x, const struct slow *slow, double ret[EXPERTS])
+{
+    ret[0] = slow->upper;
+    if (p->ring_count < EXPERTS_FROM) {
+        return 1;
+    }
+    double dev = (double)p->fast_dev;
+    ret[1] = x->standard_ms * ((double)p->fast_mean + (double)prior->fast_k * dev);
+    ret[2] = x->standard_ms * (ring_quantile(p, (double)prior->tau) + (double)prior->ring_k * dev);
+    return EXPERTS;
+}
+
+static double mixed_lead(const struct predictor *p, const struct context *x, unsigned experts,
+                         const double leads[EXPERTS])
+{
+    if (experts == 1) {
+        return leads[0];
+    }
+    double weights = 0;
+    double sum = 0;
+    for (unsigned i = 0; i < EXPERTS; i++) {
+        double ratio = (double)p->loss[0] / (double)p->loss[i];
+        double square = num_clamp(ratio * ratio, 1e-9, 1e9);
+        double weight = 1;
+        for (int k = 0; k < MIX_POWER_HALF; k++) {
+            weight *= square;
+        }
+        weights += weight;
+        sum += weight * leads[i];
+    }
+    assert(weights > 0);
+    return sum / weights + (double)p->mix_correction * (double)p->fast_dev * x->standard_ms;
+}
+
+/* ---- prediction ---- */
+
+static struct prediction prediction_of(double net, double processing, double lead,
+                                       double confidence)
+{
+    struct prediction r;
+    int64_t lead_us = num_clamp_i64(in_us(lead), 0, PREDICTOR_LEAD_MAX_US);
+    r.network_us = num_clamp_i64(in_us(net), 0, lead_us);
+    r.processing_us = num_clamp_i64(in_us(processing), 0, lead_us - r.network_us);
+    r.buffer_us = lead_us - r.network_us - r.processing_us;
+    r.lead_us = lead_us;
+    r.confidence_permille = (uint16_t)(num_clamp(confidence, 0, 1) * 1000 + 0.5);
+    assert(r.buffer_us >= 0);
+    return r;
+}
+
+static struct prediction predict_spec(const struct predictor *p, const struct context *x)
+{
+    double net = (double)p->net_ms;
+    double processing =
+        spec_processing_ms((enum impedance_class)p->agent_class, x->weight, x->queue);
+    double sum = net + processing;
+    double error = p->count > 0 ? (double)p->error_ms : 0.15 * sum;
+    /* calculate_buffer is left open by the spec. As written: a fixed 20 ms and a tenth. */
+    double buffer = p->kind == PREDICTOR_SPEC_DRIFT ? 2 * error : 20 + 0.1 * sum;
+    double drift = sum > 0 ? error / sum : 0;
+    return prediction_of(net, processing, sum + buffer,
+                         predictor_spec_confidence(1 - (double)p->miss, drift, true));
+}
+
+static struct prediction predict_jacobson(const struct predictor *p)
+{
+    double first = (double)p->floor_ms + (double)BASE_MS[p->agent_class];
+    double mean = p->count > 0 ? (double)p->fast_mean : first;
+    double dev = p->count > 0 ? (double)p->fast_dev : first / 2;
+    double net = smaller((double)p->floor_ms, mean);
+    return prediction_of(net, mean - net, mean + 4 * dev, 1 - (double)p->miss);
+}
+
+/* The calibrated probability of arriving by T: the agent's own record, worth what it is long, and
+ * its neighbours'; the spec's formula until there are samples (design 10). */
+static double calibrated_confidence(const struct predictor *p, const struct predictor_prior *prior,
+                                    double tau)
+{
+    if (prior->count < CALIBRATED) {
+        return predictor_spec_confidence(1, (double)p->base_dev, true);
+    }
+    double own = (double)p->count;
+    double miss = (own * (double)p->miss + CALIBRATED * (double)prior->miss) / (own + CALIBRATED);
+    return tau + ((double)(1 - prior->tau) - miss);
+}
+
+struct prediction predictor_predict(const struct predictor *p, const struct predictor_prior *prior,
+                                    double payload_weight, uint32_t queue_depth, double tau)
+{
+    assert(p != NULL && prior != NULL);
+    assert(p->kind <= PREDICTOR_JACOBSON);
+    assert(prior->tau >= 0.5f && prior->tau < 1);
+    struct context x = context_of(p, prior, payload_weight, queue_depth);
+    if (p->kind == PREDICTOR_SPEC || p->kind == PREDICTOR_SPEC_DRIFT) {
+        return predict_spec(p, &x);
+    }
+    if (p->kind == PREDICTOR_JACOBSON) {
+        return predict_jacobson(p);
+    }
+    struct predictor newcomer = *p;
+    if (p->count == 0) {
+        adopt_prior(&newcomer, prior);
+    }
+    struct slow slow = slow_of(&newcomer, prior, &x);
+    double leads[EXPERTS];
+    unsigned experts = expert_leads(&newcomer, prior, &x, &slow, leads);
+    double lead = mixed_lead(&newcomer, &x, experts, leads);
+    double wanted = num_clamp(tau, 0.5, 0.999);
+    if (size_of(wanted - (double)prior->tau) > 1e-4) {
+        double scale = num_normal_quantile(wanted) / num_normal_quantile((double)prior->tau);
+        lead = slow.centre + (lead - slow.centre) * scale;
+    }
+    return prediction_of(slow.net, slow.processing, lead,
+                         calibrated_confidence(&newcomer, prior, wanted));
+}
+
+/* ---- learning ---- */
+
+/* A step towards the quantile: up by the share wanted when above it, down by the rest. */
+static float quantile_step(float q, double step, bool above, double tau)
+{
+    return (float)((double)q + step * ((above ? 1.0 : 0.0) - (1 - tau)));
+}
+
+static double pooled_step(uint32_t count)
+{
+    return greater(0.004, 1.5 / num_sqrt(0.2 * (double)count + 9));
+}
+
+static void learn_experts(struct predictor *p, struct predictor_prior *prior,
+                          const struct context *x, const double leads[EXPERTS], double mixed,
+                          double observed)
+{
+    double tau = (double)prior->tau;
+    double step = pooled_step(prior->mix_count);
+    prior->mix_count += prior->mix_count < UINT32_MAX ? 1u : 0u;
+    prior->fast_k = quantile_step(prior->fast_k, step, observed > leads[1], tau);
+    prior->ring_k = quantile_step(prior->ring_k, step, observed > leads[2], tau);
+    p->mix_correction = 0.998f * quantile_step(p->mix_correction, 0.04, observed > mixed, tau);
+    double cap = 8 * (double)p->loss_scale + 1e-4;
+    for (unsigned i = 0; i < EXPERTS; i++) {
+        double error = (observed - leads[i]) / x->standard_ms;
+        double loss = smaller(cap, error > 0 ? tau * error : (tau - 1) * error);
+        double moved = (double)p->loss[i] + 0.06 * (loss - (double)p->loss[i]);
+        p->loss[i] = (float)greater(1e-5, moved);
+        if (i == 0) {
+            p->loss_scale += (float)(0.02 * (loss - (double)p->loss_scale));
+        }
+    }
+}
+
+static void learn_fast(struct predictor *p, double ratio)
+{
+    if (p->ring_count == 0) {
+        p->fast_mean = (float)ratio;
+        p->fast_dev = (float)(0.15 * ratio);
+        p->loss[0] = 0.017f; /* the slow expert starts slightly ahead */
+        p->loss[1] = 0.02f;
+        p->loss[2] = 0.02f;
+        p->loss_scale = 0.05f;
+    } else {
+        double error = ratio - (double)p->fast_mean;
+        double dev = (double)p->fast_dev + 0.25 * (size_of(error) - (double)p->fast_dev);
+        p->fast_dev = (float)greater(0.001, dev);
+        p->fast_mean += (float)(0.125 * error);
+    }
+    p->ring[p->ring_next] = ratio_code(ratio);
+    p->ring_next = (uint8_t)((p->ring_next + 1u) % PREDICTOR_RING);
+    p->ring_count = (uint8_t)(p->ring_count + (p->ring_count < PREDICTOR_RING ? 1u : 0u));
+}
+
+/* A run of one-sided surprises (three mild or two strong up, four down) is a change of behaviour:
+ * true, and the gain opens. */
+static bool behaviour_changed(struct predictor *p, double z)
+{
+    if (z > 1.5) {
+        p->run = (int8_t)((p->run > 0 ? p->run : 0) + (z > 3.5 ? 3 : 2));
+    } else if (z < -1.2) {
+        p->run = (int8_t)((p->run < 0 ? p->run : 0) - 2);
+    } else {
+        p->run = 0;
+    }
+    if (p->run < RUN_UP && p->run > RUN_DOWN) {
+        return false;
+    }
+    p->run = 0;
+    p->count = p->count > 3 ? 3 : p->count;
+    return true;
+}
+
+/* Location and dispersion with gain 1 / (n + k), outliers clipped. */
+static void learn_slow(struct predictor *p, const struct context *x, double net, double processing,
+                       bool jump)
+{
+    double count = (double)p->count;
+    double gain = jump ? 0.4 : greater(0.05, 1 / (count + 2.5));
+    double gain_dev = greater(0.03, 1 / (count + 8));
+    double net_dev = (double)p->net_dev_ms;
+    double base_dev = (double)p->base_dev;
+    double off = net - (double)p->net_ms;
+    p->net_ms += (float)(gain * clip(off, jump ? 20 * net_dev + 20 : 4 * net_dev));
+    p->net_dev_ms =
+        (float)greater(0.05, net_dev + gain_dev * (smaller(size_of(off), 6 * net_dev) - net_dev));
+    double part = processing / greater(1e-3, (double)p->base_ms * x->growth) - 1;
+    double factor = 1 + gain * clip(part, jump ? 1.5 : 4 * base_dev);
+    p->base_ms = (float)num_clamp((double)p->base_ms * factor, 1e-3, 1e8);
+    p->base_dev = (float)greater(
+        0.005, base_dev + gain_dev * (smaller(size_of(part), 6 * base_dev) - base_dev));
+    count_up(&p->count);
+}
+
+/* Slopes by stochastic gradient on relative residuals with centred features, and the means that a
+ * newcomer starts from. The class table counts as two observations. */
+static void learn_prior(struct predictor_prior *prior, const struct predictor *p,
+                        const struct context *x, double net, double processing)
+{
+    prior->count += prior->count < UINT32_MAX ? 1u : 0u;
+    double gain = greater(0.002, 1 / (2 + 0.02 * (double)prior->count));
+    double slope_w = (double)prior->weight_slope;
+    double slope_q = (double)prior->queue_slope;
+    double by_weight = x->weight / (1 + slope_w * x->weight);
+    double by_queue = x->queue / (1 + slope_q * x->queue);
+    double rest = clip(processing / greater(1e-3, (double)p->base_ms * x->growth) - 1, 0.8);
+    prior->weight_mean += (float)(gain * (by_weight - (double)prior->weight_mean));
+    prior->queue_mean += (float)(gain * (by_queue - (double)prior->queue_mean));
+    double step = 0.3 * gain + 0.002;
+    slope_w += step * rest * (by_weight - (double)prior->weight_mean);
+    slope_q += 0.02 * step * rest * (by_queue - (double)prior->queue_mean);
+    prior->weight_slope = (float)num_clamp(slope_w, 0, 100);
+    prior->queue_slope = (float)num_clamp(slope_q, 0, 100);
+    prior->net_ms += (float)(gain * (net - (double)prior->net_ms));
+    prior->net_dev_ms += (float)(gain * ((double)p->net_dev_ms - (double)prior->net_dev_ms));
+    double part = clip(processing / greater(1e-3, (double)prior->base_ms * x->growth) - 1, 0.8);
+    prior->base_ms = (float)num_clamp((double)prior->base_ms * (1 + gain * part), 1e-3, 1e8);
+    prior->base_dev += (float)(gain * ((double)p->base_dev - (double)prior->base_dev));
+}
+
+static void observe_quantile(struct predictor *p, struct predictor_prior *prior,
+                             const struct context *x, double net, double processing)
+{
+    double observed = net + processing;
+    double tau = (double)prior->tau;
+    struct slow slow = slow_of(p, prior, x);
+    double leads[EXPERTS];
+    unsigned experts = expert_leads(p, prior, x, &slow, leads);
+    double mixed = mixed_lead(p, x, experts, leads);
+    bool missed = observed > mixed;
+    if (experts == EXPERTS) {
+        learn_experts(p, prior, x, leads, mixed, observed);
+    }
+    p->miss += 0.02f * ((missed ? 1.0f : 0.0f) - p->miss);
+    prior->miss += 0.01f * ((missed ? 1.0f : 0.0f) - prior->miss);
+    learn_fast(p, greater(1e-3, observed / x->standard_ms));
+
+    double plain = (observed - slow.net - slow.processing) / slow.deviation;
+    prior->shift += (float)(0.05 * (clip(plain, 10) - (double)prior->shift));
+    double z = (observed - slow.centre) / slow.deviation;
+    if (p->count >= 2) {
+        prior->z_tau =
+            quantile_step(prior->z_tau, pooled_step(prior->count), z > (double)prior->z_tau, tau);
+    }
+    double own = (double)prior->z_tau * width_of_newcomer(p) + (double)p->conformal;
+    p->conformal = 0.998f * quantile_step(p->conformal, 0.06, z > own, tau);
+    bool jump = behaviour_changed(p, z);
+    learn_slow(p, x, net, processing, jump);
+    learn_prior(prior, p, x, net, processing);
+}
+
+/* The baselines learn from the expectation that they gave. */
+static void observe_baseline(struct predictor *p, const struct context *x, double net,
+                             double processing)
+{
+    double observed = net + processing;
+    struct prediction said =
+        p->kind == PREDICTOR_JACOBSON ? predict_jacobson(p) : predict_spec(p, x);
+    bool missed = observed > in_ms(said.lead_us);
+    p->miss += 0.02f * ((missed ? 1.0f : 0.0f) - p->miss);
+    if (p->kind == PREDICTOR_JACOBSON) {
+        double error = observed - (double)p->fast_mean;
+        p->fast_dev = (float)(p->count == 0 ? observed / 2
+                                            : (double)p->fast_dev +
+                                                  0.25 * (size_of(error) - (double)p->fast_dev));
+        p->fast_mean = (float)(p->count == 0 ? observed : (double)p->fast_mean + 0.125 * error);
+    } else {
+        double expected = in_ms(said.network_us) + in_ms(said.processing_us);
+        double error = size_of(observed - expected);
+        p->error_ms =
+            (float)(p->count == 0 ? error
+                                  : (double)p->error_ms + 0.1 * (error - (double)p->error_ms));
+        p->net_ms += (float)(0.1 * (net - (double)p->net_ms));
+    }
+    count_up(&p->count);
+}
+
+void predictor_observe(struct predictor *p, struct predictor_prior *prior, double payload_weight,
+                       uint32_t queue_depth, int64_t one_way_us, int64_t processing_us,
+                       int64_t now_us)
+{
+    assert(p != NULL && prior != NULL);
+    assert(p->kind <= PREDICTOR_JACOBSON);
+    assert(prior->tau >= 0.5f && prior->tau < 1);
+    if (p->count == 0 && p->kind == PREDICTOR_QUANTILE) {
+        adopt_prior(p, prior);
+    }
+    struct context x = context_of(p, prior, payload_weight, queue_depth);
+    double net = in_ms(one_way_us);
+    double processing = in_ms(processing_us);
+    if (p->kind == PREDICTOR_QUANTILE) {
+        observe_quantile(p, prior, &x, net, processing);
+    } else {
+        observe_baseline(p, &x, net, processing);
+    }
+    p->last_us = now_us;
+}
+
+void predictor_latency(struct predictor *p, uint32_t rtt_us)
+{
+    assert(p != NULL);
+    assert(p->kind <= PREDICTOR_JACOBSON);
+    if (rtt_us == 0) {
+        return;
+    }
+    double half = (double)rtt_us / 2 / US_PER_MS;
+    bool spec = p->kind == PREDICTOR_SPEC || p->kind == PREDICTOR_SPEC_DRIFT;
+    if (spec) { /* current_latency_ms: a rolling average */
+        p->net_ms =
+            p->latencies == 0 ? (float)half : p->net_ms + (float)(0.1 * (half - (double)p->net_ms));
+    }
+    if (p->count == 0) {
+        bool less = p->latencies == 0 || half < (double)p->floor_ms;
+        p->floor_ms = less ? (float)half : p->floor_ms;
+        p->net_ms = spec ? p->net_ms : p->floor_ms;
+    }
+    count_up(&p->latencies);
+}

@@ -1,0 +1,162 @@
+/* The bounded string builder. Every addition goes through one function that copies what fits and
+ * remembers that something was cut; so no caller has to count. O(length) in all. */
+#include "core/text.h"
+#include "core/num.h"
+#include "core/topology.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define FIXED_MAX 1e12
+
+void text_init(struct text *t, char *memory, size_t size)
+{
+    assert(t != NULL);
+    assert(memory != NULL && size >= 1);
+    *t = (struct text){.at = memory, .size = size};
+    memory[0] = '\0';
+}
+
+void text_reset(struct text *t)
+{
+    assert(t != NULL);
+    assert(t->at != NULL);
+    text_init(t, t->at, t->size);
+}
+
+void text_add_bytes(struct text *t, const char *bytes, size_t len)
+{
+    assert(t != NULL && t->used < t->size);
+    assert(bytes != NULL || len == 0);
+    size_t room = t->size - 1u - t->used;
+    if (len > room) {
+        len = room;
+        t->cut = true;
+    }
+    if (len > 0) {
+        memcpy(t->at + t->used, bytes, len);
+    }
+    t->used += len;
+    t->at[t->used] = '\0';
+}
+
+void text_add(struct text *t, const char *str)
+{
+    assert(t != NULL);
+    assert(str != NULL);
+    text_add_bytes(t, str, strlen(str));
+}
+
+void text_char(struct text *t, char c)
+{
+    assert(t != NULL);
+    assert(c != '\0');
+    text_add_bytes(t, &c, 1);
+}
+
+void text_add_safe(struct text *t, const void *bytes, size_t len)
+{
+    assert(t != NULL);
+    assert(bytes != NULL || len == 0);
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < len && !t->cut; i++) {
+        text_char(t, at[i] >= 0x20 && at[i] < 0x7f ? (char)at[i] : '.');
+    }
+}
+
+void text_u64(struct text *t, uint64_t v)
+{
+    char digits[U64_TEXT_MAX];
+    text_add_bytes(t, digits, num_format_u64(v, digits));
+}
+
+void text_i64(struct text *t, int64_t v)
+{
+    char digits[U64_TEXT_MAX];
+    text_add_bytes(t, digits, num_format_i64(v, digits));
+}
+
+void text_hex64(struct text *t, uint64_t v)
+{
+    char digits[HEX_TEXT_MAX];
+    num_format_hex64(v, digits);
+    text_add_bytes(t, digits, HEX_TEXT_MAX - 1u);
+}
+
+void text_id128(struct text *t, struct id128 id)
+{
+    char digits[ID128_TEXT_MAX];
+    num_id128_format(id, digits);
+    text_add_bytes(t, digits, ID128_TEXT_MAX - 1u);
+}
+
+void text_hex(struct text *t, const uint8_t *bytes, size_t len)
+{
+    assert(t != NULL);
+    assert(bytes != NULL || len == 0);
+    static const char DIGITS[] = "0123456789abcdef";
+    for (size_t i = 0; i < len && !t->cut; i++) {
+        text_char(t, DIGITS[bytes[i] >> 4]);
+        text_char(t, DIGITS[bytes[i] & 15u]);
+    }
+}
+
+/* A magnitude in units of 10^-decimals. */
+static void add_scaled(struct text *t, bool negative, uint64_t scaled, unsigned decimals)
+{
+    uint64_t unit = 1;
+    for (unsigned i = 0; i < decimals; i++) {
+        unit *= 10u;
+    }
+    if (negative && scaled != 0) {
+        text_char(t, '-');
+    }
+    text_u64(t, scaled / unit);
+    if (decimals > 0) {
+        text_char(t, '.');
+        for (uint64_t rest = scaled % unit, place = unit / 10u; place > 0; place /= 10u) {
+            text_char(t, (char)('0' + rest / place % 10u));
+        }
+    }
+}
+
+void text_fixed(struct text *t, double value, unsigned decimals)
+{
+    assert(t != NULL);
+    assert(decimals <= 6);
+    if (!(value >= 0) && !(value < 0)) {
+        text_add(t, "nan");
+        return;
+    }
+    double size = num_clamp(value < 0 ? -value : value, 0, FIXED_MAX);
+    double unit = 1;
+    for (unsigned i = 0; i < decimals; i++) {
+        unit *= 10;
+    }
+    add_scaled(t, value < 0, (uint64_t)(size * unit + 0.5), decimals);
+}
+
+void text_ms(struct text *t, int64_t us, unsigned decimals)
+{
+    assert(t != NULL);
+    assert(decimals <= 3);
+    uint64_t size = us < 0 ? 0u - (uint64_t)us : (uint64_t)us;
+    uint64_t per_unit = decimals == 0 ? 1000u : decimals == 1 ? 100u : decimals == 2 ? 10u : 1u;
+    uint64_t scaled = size / per_unit + (size % per_unit * 2u >= per_unit ? 1u : 0u);
+    add_scaled(t, us < 0, scaled, decimals);
+}
+
+void text_unit(struct text *t, struct unit u)
+{
+    char name[UNIT_TEXT_MAX];
+    text_add_bytes(t, name, unit_format(u, name));
+}
+
+void text_pad(struct text *t, size_t from, size_t column)
+{
+    assert(t != NULL);
+    assert(from <= t->used);
+    while (t->used - from < column && !t->cut) {
+        text_char(t, ' ');
+    }
+}

@@ -1,0 +1,42 @@
+/* A bounded string builder for core and tier logic, which have no stdio. The caller gives the
+ * memory; the text is NUL-terminated after every call. What does not fit is cut off and `cut` is
+ * set: a shortened report, never an overrun. */
+#ifndef CORE_TEXT_H
+#define CORE_TEXT_H
+
+#include "core/unit.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text {
+    char *at;    /* the text, NUL-terminated; borrowed from the caller */
+    size_t size; /* of the memory, NUL included; 1 or more */
+    size_t used; /* length without NUL */
+    bool cut;    /* something did not fit */
+};
+
+void text_init(struct text *t, char *memory, size_t size);
+void text_reset(struct text *t); /* empty again, not cut */
+
+void text_add(struct text *t, const char *str);
+void text_add_bytes(struct text *t, const char *bytes, size_t len);
+/* Bytes from outside: everything but printable ASCII becomes '.'; safe in a terminal or a log. */
+void text_add_safe(struct text *t, const void *bytes, size_t len);
+void text_char(struct text *t, char c);
+void text_u64(struct text *t, uint64_t v);
+void text_i64(struct text *t, int64_t v);
+void text_hex64(struct text *t, uint64_t v);      /* 16 digits */
+void text_id128(struct text *t, struct id128 id); /* 32 digits */
+void text_hex(struct text *t, const uint8_t *bytes, size_t len);
+/* value with `decimals` (0 to 6) digits after the point, rounded half away from zero. Beyond +-1e12
+ * it is shown as that bound; NaN as "nan". */
+void text_fixed(struct text *t, double value, unsigned decimals);
+/* Microseconds as milliseconds with `decimals` (0 to 3) digits: 1234567 -> "1234.6" with 1. */
+void text_ms(struct text *t, int64_t us, unsigned decimals);
+void text_unit(struct text *t, struct unit u);
+/* Spaces until the text is `column` long (counted from `from`, a value of `used` at the line's
+ * start). Nothing when it is already. */
+void text_pad(struct text *t, size_t from, size_t column);
+
+#endif
