@@ -57,7 +57,13 @@ static void every_example_parses(void **state)
     const struct command_spec *table = command_table(&count);
     for (size_t i = 0; i < count; i++)
         for (size_t e = 0; e < COMMAND_EXAMPLES_MAX && table[i].examples[e]; e++) {
-            if (!parse(table[i].examples[e]))
+            char line[256];
+            strncpy(line, table[i].examples[e], sizeof line - 1);
+            line[sizeof line - 1] = '\0';
+            char *global = strstr(line, " --json"); /* the console takes it out before */
+            if (global && global[7] == '\0')
+                *global = '\0';
+            if (!parse(line))
                 fail_msg("example '%s': %s", table[i].examples[e], error);
             assert_ptr_equal(in.spec, &table[i]);
         }
