@@ -21,6 +21,11 @@
         .name = "capability", .kind = PARAMETER_TEXT, .flag = true, .value_name = "NAMES",         \
         .help = "capabilities that an agent must all have, as vision,embedding"                    \
     }
+#define REQUIRE                                                                                    \
+    {                                                                                              \
+        .name = "require", .kind = PARAMETER_TEXT, .flag = true, .value_name = "NAMES",            \
+        .help = "capabilities checked at each target: one that lacks them is refused"              \
+    }
 #define STATE                                                                                      \
     {                                                                                              \
         .name = "state", .kind = PARAMETER_TEXT, .flag = true, .value_name = "STATES",             \
@@ -162,6 +167,7 @@ static const struct command_spec table[] = {
                     ON,
                     CLASS,
                     CAPABILITY,
+                    REQUIRE,
                     STATE,
                     PRIORITY,
                     WEIGHT,
@@ -212,6 +218,7 @@ static const struct command_spec table[] = {
                     ON,
                     CLASS,
                     CAPABILITY,
+                    REQUIRE,
                     PRIORITY,
                     WINDOW,
                     TIMEOUT,

@@ -14,7 +14,8 @@ struct selector {
     struct place_set places;
     uint32_t class_mask;           /* 1u << class; 0: all */
     uint32_t state_mask;           /* 1u << agent_state; 0: all that are in the topology */
-    uint64_t capabilities;         /* all of these */
+    uint64_t capabilities;         /* all of these; a target that lacks one is REFUSED, or .. */
+    bool capable_only;             /* .. is no target at all: a filter (docs/adr/0004) */
     uint32_t sample;               /* that many at random; 0: all */
     uint32_t score_min, score_max; /* impedance score; 0, 0: any */
 };

@@ -6,6 +6,17 @@
 #include <assert.h>
 #include <stddef.h>
 
+/* What the topology alone can say of an agent: its class has these capabilities by default. */
+static bool class_expected(const struct selector *sel, const struct topology *topo,
+                           enum impedance_class agent_class)
+{
+    if (sel->class_mask != 0 && (sel->class_mask >> agent_class & 1u) == 0) {
+        return false;
+    }
+    return !sel->capable_only ||
+           (sel->capabilities & ~topology_class_capabilities(topo, agent_class)) == 0;
+}
+
 static bool by_place_and_class(const struct selector *sel, struct unit agent,
                                enum impedance_class agent_class)
 {
@@ -16,12 +27,16 @@ static bool by_place_and_class(const struct selector *sel, struct unit agent,
 }
 
 bool selector_targets(const struct selector *sel, const struct topology *topo, struct unit agent,
-                      enum impedance_class agent_class, enum agent_state state, uint32_t score)
+                      enum impedance_class agent_class, uint64_t capabilities,
+                      enum agent_state state, uint32_t score)
 {
     assert(sel != NULL && topo != NULL);
     assert(topology_contains(topo, agent) && agent.tier == TIER_AGENT);
     assert((unsigned)state < AGENT_STATE_COUNT && (unsigned)agent_class < CLASS_COUNT);
     if (sel->state_mask != 0 && (sel->state_mask >> state & 1u) == 0) {
+        return false;
+    }
+    if (sel->capable_only && (sel->capabilities & ~capabilities) != 0) {
         return false;
     }
     bool any_score = sel->score_min == 0 && sel->score_max == 0;
@@ -38,7 +53,7 @@ bool selector_takes(const struct selector *sel, const struct topology *topo, str
     assert(sel != NULL);
     assert(topo != NULL);
     return (sel->capabilities & ~capabilities) == 0 &&
-           selector_targets(sel, topo, agent, agent_class, state, score);
+           selector_targets(sel, topo, agent, agent_class, capabilities, state, score);
 }
 
 static uint32_t expected_in_cluster(const struct selector *sel, const struct topology *topo,
@@ -49,14 +64,16 @@ static uint32_t expected_in_cluster(const struct selector *sel, const struct top
     }
     uint32_t agents = topology_cluster_agents(topo, cluster);
     bool all_classes = sel->class_mask == 0 || (sel->class_mask & CLASS_MASK_ALL) == CLASS_MASK_ALL;
-    if (sel->places.count == 0 && all_classes) {
+    if (sel->places.count == 0 && all_classes && !sel->capable_only) {
         return agents;
     }
     uint32_t first = topology_index(topo, unit_agent(cluster.sector, cluster.cluster, 1));
     uint32_t sum = 0;
     for (uint32_t i = 0; i < agents; i++) {
         struct unit agent = unit_agent(cluster.sector, cluster.cluster, i + 1u);
-        sum += by_place_and_class(sel, agent, topology_class(topo, first + i)) ? 1u : 0u;
+        enum impedance_class agent_class = topology_class(topo, first + i);
+        bool taken = class_expected(sel, topo, agent_class) && place_has_agent(&sel->places, agent);
+        sum += taken ? 1u : 0u;
     }
     return sum;
 }
@@ -81,8 +98,7 @@ static uint32_t expected_in_mesh(const struct selector *sel, const struct topolo
     uint32_t sum = 0;
     if (sel->places.count == 0) {
         for (unsigned c = 1; c < CLASS_COUNT; c++) {
-            bool taken = sel->class_mask == 0 || (sel->class_mask >> c & 1u) != 0;
-            sum += taken ? topo->class_agents[c] : 0;
+            sum += class_expected(sel, topo, (enum impedance_class)c) ? topo->class_agents[c] : 0;
         }
         return sum;
     }
@@ -108,7 +124,7 @@ uint32_t selector_expected(const struct selector *sel, const struct topology *to
         return expected_in_cluster(sel, topo, unit);
     }
     enum impedance_class agent_class = topology_class(topo, topology_index(topo, unit));
-    return by_place_and_class(sel, unit, agent_class) ? 1u : 0u;
+    return class_expected(sel, topo, agent_class) && place_has_agent(&sel->places, unit) ? 1u : 0u;
 }
 
 uint64_t resolve_sample(uint64_t mask, uint32_t want, struct rng *rng)

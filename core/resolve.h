@@ -8,11 +8,12 @@
 #include "core/topology.h"
 #include "core/types.h"
 
-/* Whether the agent is a target at all: place, class, state and score. Its capabilities are not
- * looked at: a target that lacks one is answered REFUSED (REASON_CAPABILITY), not left out. The
- * sample is drawn afterwards (resolve_sample). */
+/* Whether the agent is a target at all: place, class, state and score, and with capable_only its
+ * capabilities. Without that a target that lacks one is answered REFUSED (REASON_CAPABILITY), not
+ * left out. The sample is drawn afterwards (resolve_sample). */
 bool selector_targets(const struct selector *sel, const struct topology *topo, struct unit agent,
-                      enum impedance_class agent_class, enum agent_state state, uint32_t score);
+                      enum impedance_class agent_class, uint64_t capabilities,
+                      enum agent_state state, uint32_t score);
 
 /* The same with capabilities: all of sel->capabilities are in `capabilities`. For queries and for
  * choosing among agents. */
@@ -21,7 +22,8 @@ bool selector_takes(const struct selector *sel, const struct topology *topo, str
                     uint32_t score);
 
 /* Targets expected below `unit` (orchestrator, sector, cluster or agent) by place and class alone,
- * as the topology assigns them; states, scores, capabilities and the sample are not looked at. Used
+ * as the topology assigns them (with capable_only: by the classes' default capabilities); states,
+ * scores and the sample are not looked at. Used
  * to count the targets behind a dead child. O(agents below) at worst, O(clusters) mostly. */
 uint32_t selector_expected(const struct selector *sel, const struct topology *topo,
                            struct unit unit);

@@ -180,6 +180,7 @@ bool selector_put(struct put *put, const struct selector *s, Mesh__Selector *ret
     ret->sample = s->sample;
     ret->score_min = s->score_min;
     ret->score_max = s->score_max;
+    ret->capable_only = s->capable_only;
     return masks_valid(s->class_mask, s->state_mask, s->score_min, s->score_max) &&
            places_put(put, &s->places, &ret->n_target_agent_ids, &ret->target_agent_ids) &&
            capabilities_put(put, s->capabilities, &ret->n_requires_capabilities,
@@ -210,6 +211,7 @@ enum codec_verdict selector_get(const struct get *get, const Mesh__Selector *w,
     ret->sample = w->sample;
     ret->score_min = w->score_min;
     ret->score_max = w->score_max;
+    ret->capable_only = w->capable_only;
     return CODEC_OK;
 }
 
@@ -273,6 +275,7 @@ bool operation_put(struct put *put, const struct operation *o, Mesh__MeshMessage
     ret->sample = s->sample;
     ret->score_min = s->score_min;
     ret->score_max = s->score_max;
+    ret->capable_only = s->capable_only;
     return places_put(put, &s->places, &ret->n_target_agent_ids, &ret->target_agent_ids) &&
            capabilities_put(put, s->capabilities, &ret->n_requires_capabilities,
                             &ret->requires_capabilities);
@@ -356,6 +359,7 @@ enum codec_verdict operation_get(const struct get *get, const Mesh__MeshMessage 
     ret->selector.sample = w->sample;
     ret->selector.score_min = w->score_min;
     ret->selector.score_max = w->score_max;
+    ret->selector.capable_only = w->capable_only;
     return operation_valid(ret) ? CODEC_OK : CODEC_BAD_RANGE;
 }
 

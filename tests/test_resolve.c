@@ -43,12 +43,22 @@ static void test_takes(void **state)
     assert_true(selector_takes(&sel, &topo, in, CLASS_D_GPU, 7, AGENT_ACTIVE, 0));
     assert_false(selector_takes(&sel, &topo, in, CLASS_D_GPU, 4, AGENT_ACTIVE, 0));
     /* A missing capability is refused by name later, not left out. */
-    assert_true(selector_targets(&sel, &topo, in, CLASS_D_GPU, AGENT_ACTIVE, 0));
+    assert_true(selector_targets(&sel, &topo, in, CLASS_D_GPU, 0, AGENT_ACTIVE, 0));
     sel.score_min = 100;
     sel.score_max = 200;
-    assert_true(selector_targets(&sel, &topo, in, CLASS_D_GPU, AGENT_ACTIVE, 200));
-    assert_false(selector_targets(&sel, &topo, in, CLASS_D_GPU, AGENT_ACTIVE, 99));
-    assert_false(selector_targets(&sel, &topo, in, CLASS_D_GPU, AGENT_ACTIVE, 201));
+    assert_true(selector_targets(&sel, &topo, in, CLASS_D_GPU, 0, AGENT_ACTIVE, 200));
+    assert_false(selector_targets(&sel, &topo, in, CLASS_D_GPU, 0, AGENT_ACTIVE, 99));
+    assert_false(selector_targets(&sel, &topo, in, CLASS_D_GPU, 0, AGENT_ACTIVE, 201));
+    /* Capabilities are checked at the target, unless they are a filter. */
+    sel.capabilities = 6;
+    assert_true(selector_targets(&sel, &topo, in, CLASS_D_GPU, 2, AGENT_ACTIVE, 200));
+    sel.capable_only = true;
+    assert_false(selector_targets(&sel, &topo, in, CLASS_D_GPU, 2, AGENT_ACTIVE, 200));
+    assert_true(selector_targets(&sel, &topo, in, CLASS_D_GPU, 7, AGENT_ACTIVE, 200));
+    uint32_t class_d = topo.class_agents[CLASS_D_GPU];
+    int vision = topology_capability(&topo, "vision", 6);
+    struct selector filter = {.capabilities = 1ull << vision, .capable_only = true};
+    assert_int_equal(selector_expected(&filter, &topo, unit_orchestrator()), class_d);
 }
 
 static uint32_t count_one_by_one(const struct selector *sel, struct unit unit)
@@ -61,9 +71,10 @@ static uint32_t count_one_by_one(const struct selector *sel, struct unit unit)
             (u.sector == unit.sector &&
              (unit.tier == TIER_SECTOR ||
               (u.cluster == unit.cluster && (unit.tier == TIER_CLUSTER || u.agent == unit.agent))));
-        sum += below && selector_targets(sel, &topo, u, topology_class(&topo, i), AGENT_ACTIVE, 0)
-                   ? 1u
-                   : 0u;
+        sum +=
+            below && selector_targets(sel, &topo, u, topology_class(&topo, i), 0, AGENT_ACTIVE, 0)
+                ? 1u
+                : 0u;
     }
     return sum;
 }

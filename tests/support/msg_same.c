@@ -102,6 +102,7 @@ static const char *same_selector(const struct selector *a, const struct selector
     SAME(sample)
     SAME(score_min)
     SAME(score_max)
+    SAME(capable_only)
     return NULL;
 }
 

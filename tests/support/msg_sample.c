@@ -209,6 +209,7 @@ static void selector(struct sample *s, struct selector *e)
     e->sample = u32(s);
     e->score_min = upto(s, 1000);
     e->score_max = upto(s, 1000);
+    e->capable_only = upto(s, 1) == 1;
 }
 
 void sample_operation(struct sample *s, struct operation *ret)

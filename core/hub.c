@@ -1,0 +1,553 @@
+/* The life of an inner node: who below it lives, what they say of themselves, and what goes down to
+ * all of them. The map (spec 4.3) is the last summary of each child; what is told upward is the sum
+ * of counts and histograms, so that means and quantiles of the whole are right (design 10). A child
+ * that is down keeps its place in the sum by the topology: its agents are expected, none is active.
+ *
+ * Nothing here knows an agent. One step costs O(children) at most: a summary, a notice to all, a
+ * child's death; the usual step costs O(1). Notices (freeze, thaw, circuit) wait in a small ring;
+ * when it is full the oldest gives way, and a child that starts anew is told again. */
+#include "core/hub.h"
+#include "core/histogram.h"
+#include "core/num.h"
+#include "core/resolve.h"
+#include <assert.h>
+#include <string.h>
+
+#define HEALTHY_PERMILLE 950u /* spec 4.3: more than 95 % of its agents in service */
+
+static size_t align16(size_t n)
+{
+    return (n + 15u) & ~(size_t)15u;
+}
+
+struct hub_layout {
+    uint32_t children, operations, origins, chunks;
+    size_t child_rows, child, gathers, origin, work, prepares, asks, ask_memory, total;
+};
+
+static size_t take(size_t *at, size_t bytes)
+{
+    size_t here = *at;
+    *at += align16(bytes);
+    return here;
+}
+
+/* A sector is one of a hundred, the orchestrator is alone: the former gets the smaller pools. */
+static struct hub_layout layout_of(const struct node_conf *conf)
+{
+    struct hub_layout l = {0};
+    bool root = conf->self.tier == TIER_ORCHESTRATOR;
+    size_t at = 0;
+    l.children = root ? conf->topology->sectors : conf->topology->clusters_per_sector;
+    l.operations = OPERATIONS_MAX;
+    l.origins = root ? OPERATIONS_MAX : OPERATIONS_MAX / 8u;
+    l.chunks = root ? SLAB_CHUNKS_MAX : SLAB_CHUNKS_MAX / 2u;
+    l.child_rows = take(&at, l.children * sizeof(struct child));
+    l.child = take(&at, l.children * sizeof(struct hub_child));
+    l.gathers = take(&at, gather_table_bytes(l.operations, l.children, sizeof(struct flight),
+                                             l.chunks));
+    l.origin = take(&at, l.origins * sizeof(struct origin));
+    l.work = take(&at, l.operations * sizeof(struct id128));
+    l.prepares = take(&at, HUB_PREPARES_MAX * sizeof(struct hub_prepare));
+    l.asks = take(&at, HUB_ASKS_MAX * sizeof(struct hub_ask));
+    l.ask_memory = take(&at, HUB_ASKS_MAX * align16(pager_bytes(HUB_ROWS_AGENTS, PAGE_BYTES_MAX)));
+    l.total = at;
+    return l;
+}
+
+size_t hub_bytes(const struct node_conf *conf)
+{
+    assert(conf != NULL && conf->topology != NULL);
+    assert(conf->self.tier == TIER_ORCHESTRATOR || conf->self.tier == TIER_SECTOR);
+    return layout_of(conf).total;
+}
+
+void hub_init(struct hub *h, void *memory, const struct node_conf *conf)
+{
+    assert(h != NULL && memory != NULL && conf != NULL);
+    struct hub_layout l = layout_of(conf);
+    uint8_t *m = memory;
+    h->self = conf->self;
+    h->epoch = conf->epoch;
+    h->topology = conf->topology;
+    h->tuning = conf->tuning;
+    h->mode = MODE_STARTING;
+    h->bus_up = true;
+    h->store_up = true;
+    h->children_count = l.children;
+    h->origins_max = l.origins;
+    h->child_rows = (struct child *)(void *)(m + l.child_rows);
+    h->child = (struct hub_child *)(void *)(m + l.child);
+    h->origins = (struct origin *)(void *)(m + l.origin);
+    h->work = (struct id128 *)(void *)(m + l.work);
+    h->prepares = (struct hub_prepare *)(void *)(m + l.prepares);
+    h->asks = (struct hub_ask *)(void *)(m + l.asks);
+    h->ask_memory = m + l.ask_memory;
+    h->progress_due_us = NEVER;
+    rng_seed(&h->rng, conf->seed, conf->uid);
+    children_init(&h->children, h->child_rows, l.children, conf->tuning.tier_suspect_us,
+                  conf->tuning.tier_failed_us);
+    gather_table_init(&h->gathers, m + l.gathers, l.operations, l.children, sizeof(struct flight),
+                      l.chunks, HUB_RETENTION_US);
+    if (h->self.tier == TIER_ORCHESTRATOR) {
+        meshtime_init_root(&h->time, conf->init_now_us, conf->unix_us);
+        breaker_init(&h->breaker, BREAKER_MESH_THRESHOLD);
+    } else {
+        meshtime_init(&h->time);
+        breaker_init(&h->breaker, BREAKER_SECTOR_THRESHOLD);
+    }
+}
+
+/* --- small things ------------------------------------------------------------------------------ */
+
+struct unit hub_child_unit(const struct hub *h, uint32_t child)
+{
+    assert(child < h->children_count);
+    return h->self.tier == TIER_ORCHESTRATOR ? unit_sector(child + 1)
+                                             : unit_cluster(h->self.sector, child + 1);
+}
+
+uint32_t hub_child_index(const struct hub *h, struct unit u)
+{
+    uint32_t n = UINT32_MAX;
+    if (h->self.tier == TIER_ORCHESTRATOR && u.tier == TIER_SECTOR) {
+        n = u.sector - 1u;
+    } else if (h->self.tier == TIER_SECTOR && u.tier == TIER_CLUSTER &&
+               u.sector == h->self.sector) {
+        n = u.cluster - 1u;
+    }
+    return n < h->children_count ? n : UINT32_MAX;
+}
+
+uint32_t hub_child_agents(const struct hub *h, uint32_t child)
+{
+    static const struct selector all = {0};
+    return selector_expected(&all, h->topology, hub_child_unit(h, child));
+}
+
+int64_t hub_mesh_now(const struct hub *h)
+{
+    return meshtime_now(&h->time, h->now_us);
+}
+
+void hub_note(struct hub *h, enum note note, uint64_t a, uint64_t b)
+{
+    if (outbox_room(h->out, 1, 0)) {
+        out_note(h->out, note, a, b);
+    }
+}
+
+bool hub_fits(struct hub *h, const struct msg *msg)
+{
+    if (outbox_room(h->out, 1, msg_extra_bytes(msg))) {
+        return true;
+    }
+    h->short_of_room = true;
+    return false;
+}
+
+struct msg hub_msg(const struct hub *h, enum msg_type type, struct unit to, uint8_t priority)
+{
+    return (struct msg){
+        .type = type, .priority = priority, .from = h->self, .to = to, .epoch = h->epoch};
+}
+
+static bool unhealthy(const struct summary *s)
+{
+    return (uint64_t)s->active * 1000u <= (uint64_t)s->agents * HEALTHY_PERMILLE;
+}
+
+bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_outcome,
+                      enum reason *ret_reason)
+{
+    assert(child < h->children_count && ret_outcome != NULL && ret_reason != NULL);
+    const struct hub_child *c = &h->child[child];
+    bool fresh = children_state(&h->children, child) == CHILD_UNKNOWN &&
+                 h->now_us - h->started_us < h->tuning.tier_suspect_us;
+    if (!fresh && !children_reachable(&h->children, child)) {
+        *ret_outcome = OUTCOME_UNREACHABLE;
+        *ret_reason =
+            h->self.tier == TIER_ORCHESTRATOR ? REASON_SECTOR_DOWN : REASON_CLUSTER_DOWN;
+        return false;
+    }
+    if (c->circuit == CIRCUIT_OPEN) {
+        *ret_outcome = OUTCOME_REFUSED;
+        *ret_reason = REASON_BREAKER;
+        return false;
+    }
+    if (mode_healthy_only(h->mode) && c->has_summary && unhealthy(&c->summary)) {
+        *ret_outcome = OUTCOME_REFUSED;
+        *ret_reason = REASON_MODE;
+        return false;
+    }
+    return true;
+}
+
+/* --- the map ----------------------------------------------------------------------------------- */
+
+static void merge_extremes(struct summary *into, const struct summary *s, struct unit child)
+{
+    if (s->slowest.tier != TIER_NONE &&
+        (into->slowest.tier == TIER_NONE || s->slowest_score > into->slowest_score)) {
+        into->slowest = s->slowest;
+        into->slowest_score = s->slowest_score;
+    }
+    if (s->fastest.tier != TIER_NONE &&
+        (into->fastest.tier == TIER_NONE || s->fastest_score < into->fastest_score)) {
+        into->fastest = s->fastest;
+        into->fastest_score = s->fastest_score;
+    }
+    if (s->active == 0) {
+        return;
+    }
+    uint64_t mean = s->impedance_sum_us / s->active;
+    uint32_t mean_us = mean > UINT32_MAX ? UINT32_MAX : (uint32_t)mean;
+    if (into->healthiest.tier == TIER_NONE || mean_us < into->healthiest_mean_us) {
+        into->healthiest = child;
+        into->healthiest_mean_us = mean_us;
+    }
+    if (into->sickest.tier == TIER_NONE || mean_us > into->sickest_mean_us) {
+        into->sickest = child;
+        into->sickest_mean_us = mean_us;
+    }
+}
+
+static void merge_counts(struct summary *into, const struct summary *s)
+{
+    into->active += s->active;
+    into->suspect += s->suspect;
+    into->offline += s->offline;
+    into->quarantined += s->quarantined;
+    into->degraded += s->degraded;
+    into->unstable += s->unstable;
+    into->impedance_sum_us += s->impedance_sum_us;
+    into->score_sum += s->score_sum;
+    into->conflicts_hour += s->conflicts_hour;
+    into->circuits_open += s->circuits_open + (s->circuit == CIRCUIT_OPEN ? 1u : 0u);
+    for (unsigned i = 0; i < CAPABILITIES_MAX; i++) {
+        into->capability_active[i] += s->capability_active[i];
+    }
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        into->class_active[c] += s->class_active[c];
+        histogram_merge(into->lead_counts[c], s->lead_counts[c], LEAD_BUCKETS);
+    }
+}
+
+static void merge_child(const struct hub *h, struct summary *into, uint32_t child)
+{
+    const struct hub_child *c = &h->child[child];
+    uint32_t expected = hub_child_agents(h, child);
+    bool root = h->self.tier == TIER_ORCHESTRATOR;
+    bool up = children_reachable(&h->children, child) && c->has_summary;
+    uint32_t agents = up && c->summary.agents > expected ? c->summary.agents : expected;
+    if (agents == 0) {
+        return; /* a place of the grid that the topology leaves empty */
+    }
+    into->agents += agents;
+    if (root) {
+        into->clusters += topology_sector_clusters(h->topology, child + 1);
+    } else {
+        into->clusters++;
+    }
+    if (!up) {
+        into->offline += children_state(&h->children, child) == CHILD_DOWN ? agents : 0;
+        into->sectors_degraded += root ? 1 : 0;
+        return;
+    }
+    into->clusters_up += root ? c->summary.clusters_up : 1;
+    into->sectors_healthy += root && !unhealthy(&c->summary) ? 1 : 0;
+    into->sectors_degraded += root && unhealthy(&c->summary) ? 1 : 0;
+    merge_counts(into, &c->summary);
+    merge_extremes(into, &c->summary, hub_child_unit(h, child));
+}
+
+void hub_summary(const struct hub *h, struct summary *ret)
+{
+    assert(h != NULL && ret != NULL);
+    memset(ret, 0, sizeof(*ret));
+    for (uint32_t i = 0; i < h->children_count; i++) {
+        merge_child(h, ret, i);
+    }
+    ret->circuit = breaker_state(&h->breaker);
+    ret->store_up = h->store_up;
+    ret->operations = h->gathers.waiting;
+    ret->updated_mesh_us = hub_mesh_now(h);
+}
+
+/* --- notices to the children ------------------------------------------------------------------- */
+
+static struct hub_notice *notice_slot(struct hub *h)
+{
+    if (h->notice_count == HUB_NOTICES_MAX) {
+        memmove(h->notices, h->notices + 1, (HUB_NOTICES_MAX - 1) * sizeof(h->notices[0]));
+        h->notice_count--;
+    }
+    struct hub_notice *n = &h->notices[h->notice_count++];
+    memset(n, 0, sizeof(*n));
+    return n;
+}
+
+/* Children of a notice among the 64 from `first` on: all, or the one that holds the scope. */
+static uint64_t notice_mask(const struct hub *h, const struct hub_notice *n, uint32_t first)
+{
+    uint64_t mask = children_mask(&h->children, first);
+    struct unit scope = n->u.freeze.scope;
+    if (n->type == MSG_CIRCUIT || scope.tier == TIER_ORCHESTRATOR ||
+        unit_equal(scope, h->self)) {
+        return mask;
+    }
+    uint32_t child = h->self.tier == TIER_ORCHESTRATOR ? scope.sector - 1u : scope.cluster - 1u;
+    return child >= first && child < first + 64 ? mask & 1ull << (child - first) : 0;
+}
+
+static void notice_pump(struct hub *h)
+{
+    while (h->notice_count > 0) {
+        struct hub_notice *n = &h->notices[0];
+        for (; n->block * 64u < h->children_count; n->block++) {
+            uint64_t mask = notice_mask(h, n, n->block * 64u);
+            if (mask == 0) {
+                continue;
+            }
+            struct msg m = hub_msg(h, n->type, hub_child_unit(h, n->block * 64u), 3);
+            m.mask = mask;
+            if (n->type == MSG_CIRCUIT) {
+                m.u.circuit = n->u.circuit;
+            } else {
+                m.u.freeze = n->u.freeze;
+            }
+            if (!hub_fits(h, &m)) {
+                return;
+            }
+            out_send(h->out, &m);
+        }
+        h->notice_count--;
+        memmove(h->notices, h->notices + 1, h->notice_count * sizeof(h->notices[0]));
+    }
+}
+
+void hub_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze)
+{
+    assert(type == MSG_FREEZE || type == MSG_THAW);
+    if (freeze->scope.tier == TIER_ORCHESTRATOR || unit_equal(freeze->scope, h->self)) {
+        h->frozen = type == MSG_FREEZE;
+        hub_note(h, h->frozen ? NOTE_FROZEN : NOTE_THAWED, unit_pack(h->self), 0);
+    }
+    struct hub_notice *n = notice_slot(h);
+    n->type = type;
+    n->u.freeze = *freeze;
+}
+
+void hub_circuit(struct hub *h, enum breaker_event event)
+{
+    if (event == BREAKER_PROBE) {
+        /* The children's beats are the probe: most must live behind closed circuits. */
+        uint32_t good = 0, all = 0;
+        for (uint32_t i = 0; i < h->children_count; i++) {
+            all += children_state(&h->children, i) != CHILD_UNKNOWN ? 1 : 0;
+            good += children_state(&h->children, i) == CHILD_UP &&
+                            h->child[i].circuit != CIRCUIT_OPEN
+                        ? 1
+                        : 0;
+        }
+        event = breaker_probed(&h->breaker, h->now_us, good * 2 > all, &h->rng);
+    }
+    if (event == BREAKER_NOTHING) {
+        return;
+    }
+    struct circuit_msg c = {.action = breaker_state(&h->breaker), .target = h->self};
+    hub_note(h, NOTE_CIRCUIT, unit_pack(h->self), (uint64_t)c.action);
+    struct hub_notice *n = notice_slot(h);
+    n->type = MSG_CIRCUIT;
+    n->u.circuit = c;
+    struct msg up = hub_msg(h, MSG_CIRCUIT, topology_parent(h->self), 3);
+    up.u.circuit = c;
+    if (h->self.tier == TIER_SECTOR && hub_fits(h, &up)) {
+        out_send(h->out, &up);
+    }
+}
+
+/* --- messages ---------------------------------------------------------------------------------- */
+
+static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
+{
+    struct hub_child *c = &h->child[child];
+    if (msg->u.beat->has_summary) {
+        c->has_summary = true;
+        c->summary = msg->u.beat->summary;
+        c->circuit = c->summary.circuit;
+    }
+    struct msg reply = hub_msg(h, MSG_BEAT_REPLY, msg->from, 3);
+    struct beat_reply *r = &reply.u.beat_reply;
+    r->known = true;
+    r->mode = h->mode;
+    r->circuit_open_mask = h->self.tier == TIER_ORCHESTRATOR &&
+                                   breaker_state(&h->breaker) == CIRCUIT_OPEN
+                               ? 1u
+                               : 0u;
+    r->time.t1_us = msg->sent_us;
+    r->time.t2_us = msg->recv_us;
+    r->time.mesh_offset_us =
+        meshtime_ready(&h->time) ? meshtime_offset_us(&h->time, h->now_us) : 0;
+    r->time.error_us = meshtime_ready(&h->time) ? meshtime_error_us(&h->time, h->now_us) : NEVER;
+    if (hub_fits(h, &reply)) {
+        out_send(h->out, &reply);
+    }
+}
+
+/* False: a speaker that no longer owns the unit. */
+static bool heard_child(struct hub *h, uint32_t child, const struct msg *msg)
+{
+    enum children_verdict v = children_heard(&h->children, child, h->now_us, msg->epoch);
+    if (v == CHILDREN_STALE) {
+        hub_note(h, NOTE_STALE_EPOCH, unit_pack(msg->from), msg->epoch);
+        return false;
+    }
+    if (v == CHILDREN_NEW) {
+        memset(&h->child[child], 0, sizeof(h->child[child]));
+        h->child[child].circuit = CIRCUIT_CLOSED;
+    }
+    if (v == CHILDREN_NEW || v == CHILDREN_BACK) {
+        hub_note(h, NOTE_CHILD_UP, unit_pack(msg->from), msg->epoch);
+        if (h->frozen) {
+            hub_freeze(h, MSG_FREEZE, &(struct freeze){.scope = msg->from});
+        }
+    }
+    return true;
+}
+
+static bool command(struct hub *h, const struct msg *msg)
+{
+    const struct command *c = msg->u.command;
+    switch (c->kind) {
+    case COMMAND_SUBMIT:
+        hub_submit(h, msg);
+        return true;
+    case COMMAND_QUERY:
+        hub_query_command(h, msg);
+        return true;
+    case COMMAND_CANCEL:
+        hub_cancel_command(h, msg);
+        return true;
+    case COMMAND_WHEN:
+        hub_when(h, msg);
+        return true;
+    case COMMAND_STATUS:
+    case COMMAND_FREEZE:
+    case COMMAND_THAW:
+        break;
+    }
+    return false;
+}
+
+bool hub_message(struct hub *h, const struct msg *msg)
+{
+    assert(h != NULL && msg != NULL);
+    if (msg->type == MSG_COMMAND) {
+        return command(h, msg);
+    }
+    uint32_t child = hub_child_index(h, msg->from);
+    if (child == UINT32_MAX) {
+        return false;
+    }
+    if (!heard_child(h, child, msg)) {
+        return true;
+    }
+    if (msg->type == MSG_BEAT) {
+        heard_beat(h, child, msg);
+    } else if (msg->type == MSG_RESULT) {
+        hub_result_message(h, child, msg);
+    } else if (msg->type == MSG_PREPARED) {
+        hub_prepared_message(h, child, msg);
+    } else if (msg->type == MSG_ROWS) {
+        hub_rows_message(h, child, msg);
+    } else if (msg->type == MSG_CIRCUIT) {
+        if (unit_equal(msg->u.circuit.target, msg->from)) {
+            h->child[child].circuit = msg->u.circuit.action;
+        }
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* --- a step's frame ---------------------------------------------------------------------------- */
+
+void hub_begin(struct hub *h, const struct event *event, struct outbox *out)
+{
+    assert(h != NULL && event != NULL && out != NULL);
+    h->now_us = event->now_us;
+    h->out = out;
+    h->short_of_room = false;
+    if (event->kind == EV_START) {
+        h->started_us = event->now_us;
+        hub_note(h, NOTE_STARTED, h->epoch, 0);
+    }
+    int64_t lost_us = children_step(&h->children, event->now_us);
+    if (lost_us > 0) {
+        hub_note(h, NOTE_PAUSED, (uint64_t)(lost_us / US_PER_MS), 0);
+    }
+}
+
+void hub_link(struct hub *h, enum link which, bool up)
+{
+    if (which == LINK_BUS) {
+        h->bus_up = up;
+        children_link(&h->children, h->now_us, up);
+    } else {
+        h->store_up = up;
+    }
+}
+
+static void watch_children(struct hub *h)
+{
+    struct child_event e;
+    while (children_tick(&h->children, h->now_us, &e)) {
+        if (e.kind == CHILD_EVENT_SELF_BLAME) {
+            hub_note(h, NOTE_SELF_BLAME, e.silent, e.of);
+            continue;
+        }
+        bool down = e.kind == CHILD_EVENT_DOWN;
+        hub_note(h, down ? NOTE_CHILD_DOWN : NOTE_CHILD_SUSPECT,
+                 unit_pack(hub_child_unit(h, e.child)), (uint64_t)(e.silent_us / US_PER_MS));
+        if (down) {
+            hub_child_down(h, e.child);
+            hub_query_child_down(h, e.child);
+            if (h->self.tier == TIER_SECTOR) {
+                hub_circuit(h, breaker_failure(&h->breaker, h->now_us, 1, &h->rng));
+            }
+        }
+    }
+}
+
+void hub_pump(struct hub *h)
+{
+    watch_children(h);
+    hub_circuit(h, breaker_tick(&h->breaker, h->now_us, &h->rng));
+    notice_pump(h);
+    hub_operate_pump(h);
+    hub_prepare_pump(h);
+    hub_query_pump(h);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t hub_end(struct hub *h, int64_t own_wake_us)
+{
+    int64_t wake = least(own_wake_us, children_next_us(&h->children));
+    wake = least(wake, breaker_next_us(&h->breaker));
+    wake = least(wake, hub_operate_next(h));
+    wake = least(wake, hub_prepare_next(h));
+    wake = least(wake, hub_query_next(h));
+    if (h->short_of_room) {
+        wake = h->now_us;
+    } else if (wake <= h->now_us) {
+        wake = h->now_us + 1;
+    }
+    children_wake(&h->children, wake);
+    h->out = NULL;
+    return wake;
+}

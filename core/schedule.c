@@ -1,0 +1,173 @@
+/* Due times of up to 64 agents in one slab chunk, rounded down to grains of 100 us: sending a grain
+ * early is harmless, late is not. next_us is kept as a lower bound, so that asking is free; taking
+ * scans at most 64 numbers. Buckets are counted back from T, so that all schedules of one T share
+ * their borders and a lead's agents go out in as few frames as possible. */
+#include "core/schedule.h"
+#include "core/histogram.h"
+#include "core/node.h"
+#include <assert.h>
+
+#define AGENTS 64u
+_Static_assert(AGENTS * sizeof(uint32_t) == SLAB_CHUNK_BYTES, "one time for each agent");
+_Static_assert(AGENTS_PER_CLUSTER_MAX <= AGENTS, "a mask holds a cluster");
+
+static uint32_t *times(const struct schedule *s, const struct slab *slab)
+{
+    return slab_at(slab, s->chunk);
+}
+
+static uint64_t agent_bit(uint32_t i)
+{
+    return (uint64_t)1 << i;
+}
+
+static int64_t time_us(const struct schedule *s, uint32_t grain)
+{
+    return s->base_us + (int64_t)grain * SCHEDULE_GRAIN_US;
+}
+
+static void find_next(struct schedule *s, const struct slab *slab)
+{
+    s->next_us = NEVER;
+    for (uint32_t i = 0; i < AGENTS; i++) {
+        if ((s->waiting & agent_bit(i)) != 0) {
+            int64_t due_us = time_us(s, times(s, slab)[i]);
+            s->next_us = due_us < s->next_us ? due_us : s->next_us;
+        }
+    }
+}
+
+void schedule_init(struct schedule *s, int64_t base_us)
+{
+    assert(s != NULL);
+    assert(base_us < NEVER);
+    *s = (struct schedule){.base_us = base_us, .next_us = NEVER};
+}
+
+void schedule_done(struct schedule *s, struct slab *slab)
+{
+    assert(s != NULL && slab != NULL);
+    assert(s->waiting == 0 || s->chunk != SLAB_NONE);
+    if (s->chunk != SLAB_NONE) {
+        slab_free(slab, s->chunk);
+    }
+    schedule_init(s, s->base_us);
+}
+
+enum schedule_verdict schedule_at(struct schedule *s, struct slab *slab, uint32_t i, int64_t at_us)
+{
+    assert(s != NULL && slab != NULL);
+    assert(i < AGENTS);
+    if (s->chunk == SLAB_NONE) {
+        s->chunk = slab_alloc(slab);
+    }
+    if (s->chunk == SLAB_NONE) {
+        return SCHEDULE_FULL;
+    }
+    int64_t grain = at_us > s->base_us ? (at_us - s->base_us) / SCHEDULE_GRAIN_US : 0;
+    times(s, slab)[i] = grain < UINT32_MAX ? (uint32_t)grain : UINT32_MAX;
+    s->waiting |= agent_bit(i);
+    find_next(s, slab);
+    return SCHEDULE_SET;
+}
+
+enum schedule_verdict schedule_plan(struct schedule *s, struct slab *slab, uint32_t i,
+                                    int64_t now_us, int64_t target_us, int64_t lead_us,
+                                    int64_t bucket_us, int64_t *ret_need_us,
+                                    int64_t *ret_available_us)
+{
+    assert(s != NULL && slab != NULL);
+    assert(bucket_us >= 1 && lead_us >= 0);
+    if (target_us - lead_us < now_us) {
+        if (ret_need_us != NULL) {
+            *ret_need_us = lead_us;
+        }
+        if (ret_available_us != NULL) {
+            *ret_available_us = target_us - now_us;
+        }
+        return SCHEDULE_SKIP;
+    }
+    int64_t buckets = lead_us / bucket_us + (lead_us % bucket_us != 0);
+    int64_t at_us = target_us - buckets * bucket_us;
+    return schedule_at(s, slab, i, at_us > now_us ? at_us : now_us);
+}
+
+void schedule_merge(struct schedule *s, struct slab *slab, int64_t hold_us)
+{
+    assert(s != NULL && slab != NULL);
+    assert(hold_us >= 0);
+    uint64_t left = s->waiting;
+    int64_t hold = hold_us / SCHEDULE_GRAIN_US;
+    while (left != 0) {
+        uint32_t *at = times(s, slab);
+        uint32_t first = UINT32_MAX;
+        for (uint32_t i = 0; i < AGENTS; i++) {
+            if ((left & agent_bit(i)) != 0 && at[i] < first) {
+                first = at[i];
+            }
+        }
+        for (uint32_t i = 0; i < AGENTS; i++) {
+            if ((left & agent_bit(i)) != 0 && (int64_t)at[i] - first <= hold) {
+                at[i] = first;
+                left &= ~agent_bit(i);
+            }
+        }
+    }
+}
+
+void schedule_cancel(struct schedule *s, struct slab *slab, uint64_t mask)
+{
+    assert(s != NULL && slab != NULL);
+    assert(s->waiting == 0 || s->chunk != SLAB_NONE);
+    if ((s->waiting & mask) == 0) {
+        return;
+    }
+    s->waiting &= ~mask;
+    if (s->waiting == 0) {
+        schedule_done(s, slab);
+    } else {
+        find_next(s, slab);
+    }
+}
+
+uint64_t schedule_take(struct schedule *s, struct slab *slab, int64_t now_us)
+{
+    assert(s != NULL && slab != NULL);
+    assert(now_us < NEVER);
+    uint64_t due = 0;
+    if (s->waiting == 0 || now_us < s->next_us) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < AGENTS; i++) {
+        if ((s->waiting & agent_bit(i)) != 0 && time_us(s, times(s, slab)[i]) <= now_us) {
+            due |= agent_bit(i);
+        }
+    }
+    schedule_cancel(s, slab, due);
+    return due;
+}
+
+int64_t schedule_next_us(const struct schedule *s)
+{
+    assert(s != NULL);
+    assert((s->waiting == 0) == (s->next_us == NEVER));
+    return s->next_us;
+}
+
+int64_t schedule_due_us(const struct schedule *s, const struct slab *slab, uint32_t i)
+{
+    assert(s != NULL && slab != NULL);
+    assert(i < AGENTS && (s->waiting & agent_bit(i)) != 0);
+    return time_us(s, times(s, slab)[i]);
+}
+
+int64_t schedule_choose_t(const uint32_t lead_counts[LEAD_BUCKETS], double share, int64_t now_us,
+                          int64_t margin_us, int64_t window_us)
+{
+    assert(lead_counts != NULL);
+    assert(share > 0.0 && share <= 1.0 && margin_us >= 0 && window_us >= 0);
+    if (histogram_total(lead_counts, LEAD_BUCKETS) == 0) {
+        return now_us + margin_us + window_us;
+    }
+    return now_us + margin_us + lead_quantile(lead_counts, share);
+}

@@ -1,0 +1,775 @@
+/* The agent's stories (tiers/agent): joining, beats, operations, hold, messages of its own. */
+#include "tests/support/steps.h"
+#include "tiers/agent/agent.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define S           1000000ll
+#define MESH_OFFSET (1700000000ll * S) /* mesh time - the lead's and the agent's clock */
+
+static struct topology topo;
+static struct rig rig;
+static struct id128 last_work;
+
+static struct node_conf conf_for(unsigned sector, unsigned cluster, unsigned agent)
+{
+    struct node_conf conf = {.self = unit_agent(sector, cluster, agent),
+                             .uid = 77 + agent,
+                             .epoch = 5,
+                             .seed = 9,
+                             .topology = &topo,
+                             .agent_class = CLASS_C_PERSISTENT,
+                             .capabilities = 3,
+                             .handlers_max = 1};
+    conf.tuning = (struct tuning){.agent_beat_us = 5 * S,
+                                  .agent_suspect_us = 15 * S,
+                                  .agent_failed_us = 30 * S,
+                                  .tier_beat_us = S,
+                                  .tier_suspect_us = 3 * S,
+                                  .tier_failed_us = 4 * S,
+                                  .bucket_us = 10000,
+                                  .resend_us = 200000,
+                                  .resends_max = 3,
+                                  .predictor_tau = 0.95};
+    return conf;
+}
+
+static struct msg from_lead(enum msg_type type)
+{
+    return (struct msg){.type = type,
+                        .from = unit_cluster(1, 2),
+                        .to = unit_agent(1, 2, 3),
+                        .epoch = 1,
+                        .sent_us = rig.now_us};
+}
+
+static void welcome(void)
+{
+    struct msg m = from_lead(MSG_WELCOME);
+    m.u.welcome = (struct welcome){.accepted = true, .incarnation = 5, .beat_us = 5 * S};
+    rig_msg(&rig, &m);
+}
+
+/* The lead's answer to the beat in the outbox; clocks are equal, so the offset is MESH_OFFSET. */
+static void beat_reply(bool known)
+{
+    struct msg m = from_lead(MSG_BEAT_REPLY);
+    m.sent_us = rig.now_us + 300;
+    m.recv_us = rig.now_us + 500;
+    m.u.beat_reply = (struct beat_reply){.time = {.t1_us = rig.now_us,
+                                                  .t2_us = rig.now_us + 200,
+                                                  .mesh_offset_us = MESH_OFFSET,
+                                                  .error_us = 50},
+                                         .known = known};
+    rig.now_us += 500;
+    rig_msg(&rig, &m);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    topology_default(30000, &topo);
+    struct node_conf conf = conf_for(1, 2, 3);
+    rig_init(&rig, &agent_ops, &conf, 100 * S);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_done(&rig);
+    return 0;
+}
+
+static int setup_joined(void **state)
+{
+    setup(state);
+    rig_start(&rig);
+    welcome();
+    beat_reply(true);
+    return 0;
+}
+
+static struct operation operation_of(uint8_t n)
+{
+    struct operation op = {.routing = ROUTING_SCATTER_GATHER,
+                           .timing = TIMING_SOON,
+                           .verb = VERB_ACT,
+                           .priority = 1,
+                           .trinary_expectation = 1,
+                           .require_answer = true,
+                           .require_ack = true,
+                           .created_mesh_us = rig.now_us + MESH_OFFSET,
+                           .window_us = 500000,
+                           .ttl_us = 30 * S,
+                           .timeout_us = 5 * S,
+                           .payload_weight = 1,
+                           .action = "echo"};
+    memset(op.id.bytes, n, sizeof op.id.bytes);
+    return op;
+}
+
+static void operate(const struct operation *op)
+{
+    struct target target = {.seq = 4, .expected_processing_us = 1000, .lead_us = 2000};
+    struct msg m = from_lead(MSG_OPERATE);
+    m.u.operate = (struct operate){.operation_id = op->id,
+                                   .deadline_mesh_us = rig.now_us + MESH_OFFSET + 4 * S,
+                                   .target_count = 1,
+                                   .targets = &target,
+                                   .operation = op};
+    rig_msg(&rig, &m);
+}
+
+static uint64_t work_ref(void)
+{
+    const struct effect *e = rig_effect(&rig, FX_WORK, 0, 0);
+    assert_non_null(e);
+    last_work = e->u.work.operation;
+    return e->u.work.ref;
+}
+
+static void work_done(uint64_t ref, enum outcome verdict, const char *answer)
+{
+    struct work_reply reply = {.ref = ref,
+                               .final = true,
+                               .verdict = verdict,
+                               .answer = (const uint8_t *)answer,
+                               .answer_bytes = answer != NULL ? (uint32_t)strlen(answer) : 0};
+    rig_work(&rig, &reply);
+}
+
+static const struct ack *acked(void)
+{
+    const struct msg *m = rig_sent(&rig, MSG_ACK);
+    assert_non_null(m);
+    assert_true(unit_equal(m->to, unit_cluster(1, 2)));
+    return &m->u.ack;
+}
+
+/* Wakes the node until it has said (type) or time has passed `until`. */
+static const struct msg *wait_for(enum msg_type type, int64_t until_us)
+{
+    while (rig.wake_us <= until_us) {
+        rig.now_us = rig.wake_us > rig.now_us ? rig.wake_us : rig.now_us;
+        rig_wake(&rig);
+        if (rig_sent(&rig, type) != NULL) {
+            return rig_sent(&rig, type);
+        }
+    }
+    return NULL;
+}
+
+static void test_hello_until_welcome(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    const struct msg *m = rig_sent(&rig, MSG_HELLO);
+    assert_non_null(m);
+    assert_int_equal(m->u.hello.uid, 80);
+    assert_int_equal(m->u.hello.incarnation, 5);
+    int64_t last_us = rig.now_us;
+    for (int i = 0; i < 5; i++) {
+        assert_non_null(wait_for(MSG_HELLO, rig.now_us + 10 * S));
+        assert_in_range(rig.now_us - last_us, 1 * S, 5 * S);
+        last_us = rig.now_us;
+    }
+    struct msg w = from_lead(MSG_WELCOME); /* for an earlier life: ignored */
+    w.u.welcome = (struct welcome){.accepted = true, .incarnation = 4, .beat_us = 5 * S};
+    rig_msg(&rig, &w);
+    assert_null(rig_sent(&rig, MSG_HEARTBEAT));
+    welcome();
+    assert_non_null(rig_sent(&rig, MSG_HEARTBEAT));
+    assert_non_null(rig_note(&rig, NOTE_JOINED));
+}
+
+static void test_refused_hello_waits_longer(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    struct msg w = from_lead(MSG_WELCOME);
+    w.u.welcome = (struct welcome){.reason = REASON_STALE_EPOCH, .incarnation = 5};
+    rig_msg(&rig, &w);
+    int64_t at_us = rig.now_us;
+    assert_non_null(wait_for(MSG_HELLO, rig.now_us + 60 * S));
+    assert_true(rig.now_us - at_us > 10 * S);
+}
+
+/* The mesh times of the next beats of one agent, whose clock is off by `shift`. */
+static int64_t beat_instant(unsigned sector, unsigned cluster, unsigned agent, int64_t shift_us)
+{
+    struct rig other;
+    struct node_conf conf = conf_for(sector, cluster, agent);
+    rig_init(&other, &agent_ops, &conf, 500 * S + shift_us);
+    rig_start(&other);
+    struct msg w = {.type = MSG_WELCOME, .from = unit_cluster(sector, cluster), .to = conf.self};
+    w.u.welcome = (struct welcome){.accepted = true, .incarnation = 5, .beat_us = 5 * S};
+    rig_msg(&other, &w);
+    assert_non_null(rig_sent(&other, MSG_HEARTBEAT));
+    struct msg m = {.type = MSG_BEAT_REPLY, .from = w.from, .to = conf.self};
+    int64_t lead_us = other.now_us - shift_us;
+    m.sent_us = lead_us + 300;
+    m.recv_us = other.now_us + 500;
+    m.u.beat_reply = (struct beat_reply){.time = {.t1_us = other.now_us,
+                                                  .t2_us = lead_us + 200,
+                                                  .mesh_offset_us = MESH_OFFSET,
+                                                  .error_us = 50},
+                                         .known = true};
+    other.now_us += 500;
+    rig_msg(&other, &m);
+    while (rig_sent(&other, MSG_HEARTBEAT) == NULL) {
+        other.now_us = other.wake_us;
+        rig_wake(&other);
+    }
+    int64_t mesh_us = other.now_us - shift_us + MESH_OFFSET;
+    rig_done(&other);
+    return mesh_us;
+}
+
+static void test_cluster_beats_together(void **state)
+{
+    (void)state;
+    int64_t a = beat_instant(1, 2, 3, 0);
+    int64_t b = beat_instant(1, 2, 4, 77 * S + 123456);
+    int64_t c = beat_instant(60, 5, 4, 0);
+    assert_true(a - b < 500 && b - a < 500);
+    assert_true((c - a > 500000 && c - a < 5 * S) || (a - c > 500000 && a - c < 5 * S));
+}
+
+static void test_unknown_agent_says_hello_again(void **state)
+{
+    (void)state;
+    beat_reply(false);
+    assert_non_null(wait_for(MSG_HELLO, rig.now_us + S));
+}
+
+static void test_bus_down_is_silent(void **state)
+{
+    (void)state;
+    rig_link(&rig, LINK_BUS, false);
+    assert_true(rig.wake_us == NEVER);
+    rig.now_us += 60 * S;
+    rig_link(&rig, LINK_BUS, true);
+    assert_non_null(wait_for(MSG_HEARTBEAT, rig.now_us + 2 * S));
+}
+
+static void test_operation_is_done_and_acknowledged(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    int64_t came_us = rig.now_us;
+    operate(&op);
+    uint64_t ref = work_ref();
+    assert_memory_equal(&last_work, &op.id, sizeof op.id);
+    rig.now_us += 7000;
+    work_done(ref, OUTCOME_READY, "hi");
+    const struct ack *a = acked();
+    assert_int_equal(a->outcome, OUTCOME_READY);
+    assert_int_equal(a->seq, 4);
+    assert_int_equal(a->processing_us, 7000);
+    assert_int_equal(a->echo_sent_us, came_us);
+    assert_true(a->arrival_mesh_us - a->received_mesh_us == 7000);
+    assert_int_equal(a->release_mesh_us, 0);
+    assert_int_equal(a->answer_bytes, 2);
+    assert_memory_equal(a->answer, "hi", 2);
+    assert_false(a->late);
+    assert_non_null(rig_note(&rig, NOTE_EXECUTED));
+}
+
+static void test_handler_failure_and_conflict(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate(&op);
+    work_done(work_ref(), OUTCOME_FAILED, NULL);
+    assert_int_equal(acked()->outcome, OUTCOME_FAILED);
+    assert_int_equal(acked()->reason, REASON_HANDLER);
+    op = operation_of(2);
+    operate(&op);
+    struct conflict_detail d = {.type = CONFLICT_DATA_CONTRADICTION};
+    struct work_reply reply = {
+        .ref = work_ref(), .final = true, .verdict = OUTCOME_CONFLICT, .conflict = &d};
+    rig_work(&rig, &reply);
+    assert_int_equal(acked()->outcome, OUTCOME_CONFLICT);
+    assert_int_equal(acked()->conflict->type, CONFLICT_DATA_CONTRADICTION);
+}
+
+static void test_hold_releases_at_t(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    op.timing = TIMING_AT;
+    op.target_mesh_us = rig.now_us + MESH_OFFSET + 800000;
+    int64_t target_us = rig.now_us + 800000;
+    operate(&op);
+    assert_int_equal(acked()->outcome, OUTCOME_PENDING); /* T is more than 250 ms away */
+    uint64_t ref = work_ref();
+    char big[ANSWER_BYTES_MAX];
+    memset(big, 'x', sizeof big);
+    struct work_reply reply = {.ref = ref,
+                               .final = true,
+                               .verdict = OUTCOME_READY,
+                               .answer = (uint8_t *)big,
+                               .answer_bytes = sizeof big};
+    rig.now_us += 5000;
+    rig_work(&rig, &reply);
+    assert_null(rig_sent(&rig, MSG_ACK));
+    const struct msg *m = wait_for(MSG_ACK, target_us + S);
+    assert_non_null(m);
+    assert_in_range(rig.now_us, target_us - 600, target_us + 600); /* the test's own clock error */
+    assert_true(m->u.ack.release_mesh_us >= op.target_mesh_us);
+    assert_true(m->u.ack.release_mesh_us - op.target_mesh_us < 100);
+    assert_true(m->u.ack.arrival_mesh_us < op.target_mesh_us);
+    assert_int_equal(m->u.ack.answer_bytes, sizeof big);
+    assert_memory_equal(m->u.ack.answer, big, sizeof big);
+    assert_non_null(rig_note(&rig, NOTE_RELEASED));
+}
+
+static void test_slow_work_says_pending(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate(&op);
+    uint64_t ref = work_ref();
+    assert_null(rig_sent(&rig, MSG_ACK));
+    int64_t from_us = rig.now_us;
+    const struct msg *m = wait_for(MSG_ACK, from_us + S);
+    assert_non_null(m);
+    assert_int_equal(m->u.ack.outcome, OUTCOME_PENDING);
+    assert_in_range(rig.now_us - from_us, 250000, 251000);
+    work_done(ref, OUTCOME_READY, "a");
+    assert_int_equal(acked()->outcome, OUTCOME_READY);
+}
+
+static void test_duplicates_repeat_the_answer(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate(&op);
+    uint64_t ref = work_ref();
+    operate(&op); /* while it runs */
+    assert_int_equal(acked()->outcome, OUTCOME_PENDING);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    work_done(ref, OUTCOME_READY, "hi");
+    int64_t arrival_us = acked()->arrival_mesh_us;
+    rig.now_us += 100000;
+    operate(&op); /* after it is done */
+    assert_int_equal(acked()->outcome, OUTCOME_READY);
+    assert_true(acked()->arrival_mesh_us == arrival_us);
+    assert_int_equal(acked()->echo_sent_us, rig.now_us);
+    assert_memory_equal(acked()->answer, "hi", 2);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    assert_non_null(rig_note(&rig, NOTE_DUPLICATE));
+    for (uint8_t n = 2; n < 14; n++) { /* kept in full no more, but still recognised */
+        struct operation next = operation_of(n);
+        operate(&next);
+        work_done(work_ref(), OUTCOME_READY, "hi");
+    }
+    operate(&op);
+    assert_int_equal(acked()->outcome, OUTCOME_READY);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+}
+
+static void test_ttl(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    op.created_mesh_us -= 31 * S;
+    operate(&op);
+    assert_int_equal(acked()->outcome, OUTCOME_REFUSED);
+    assert_int_equal(acked()->reason, REASON_EXPIRED);
+    op = operation_of(2); /* in the queue behind a slow one */
+    operate(&op);
+    uint64_t ref = work_ref();
+    struct operation second = operation_of(3);
+    second.ttl_us = S;
+    operate(&second);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    rig.now_us += 2 * S;
+    work_done(ref, OUTCOME_READY, NULL);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    const struct effect *e = rig_effect(&rig, FX_SEND, MSG_ACK, 0);
+    bool refused = false;
+    for (uint32_t n = 0; e != NULL; e = rig_effect(&rig, FX_SEND, MSG_ACK, ++n)) {
+        refused |= e->u.msg.u.ack.reason == REASON_EXPIRED;
+    }
+    assert_true(refused);
+}
+
+static void test_hold_beyond_ttl_has_no_effect(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    op.timing = TIMING_AT;
+    op.target_mesh_us = rig.now_us + MESH_OFFSET + 2 * S;
+    op.ttl_us = S;
+    operate(&op);
+    work_done(work_ref(), OUTCOME_READY, "x");
+    const struct msg *m = wait_for(MSG_ACK, rig.now_us + 3 * S);
+    while (m != NULL && m->u.ack.outcome == OUTCOME_PENDING) {
+        m = wait_for(MSG_ACK, rig.now_us + 3 * S);
+    }
+    assert_non_null(m);
+    assert_int_equal(m->u.ack.outcome, OUTCOME_REFUSED);
+    assert_int_equal(m->u.ack.reason, REASON_EXPIRED);
+    assert_null(rig_note(&rig, NOTE_RELEASED));
+}
+
+static void test_capabilities(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    op.selector.capabilities = 4;
+    operate(&op);
+    assert_int_equal(acked()->reason, REASON_CAPABILITY);
+    op = operation_of(2);
+    op.unknown_capability = true;
+    operate(&op);
+    assert_int_equal(acked()->reason, REASON_CAPABILITY);
+    op = operation_of(3);
+    op.selector.capabilities = 3;
+    operate(&op);
+    assert_null(rig_sent(&rig, MSG_ACK));
+}
+
+static void test_overload_and_priorities(void **state)
+{
+    (void)state;
+    for (uint8_t n = 1; n <= 10; n++) { /* one runs, nine wait */
+        struct operation op = operation_of(n);
+        op.priority = n == 4 ? 0 : 1;
+        operate(&op);
+        assert_null(rig_sent(&rig, MSG_ACK));
+    }
+    struct operation low = operation_of(20);
+    low.priority = 0;
+    operate(&low);
+    assert_int_equal(acked()->outcome, OUTCOME_REFUSED);
+    assert_int_equal(acked()->reason, REASON_OVERLOAD);
+    assert_memory_equal(&acked()->operation_id, &low.id, sizeof low.id);
+    struct operation high = operation_of(21);
+    high.priority = 3;
+    operate(&high);
+    struct operation dropped = operation_of(4);
+    assert_int_equal(acked()->reason, REASON_OVERLOAD);
+    assert_memory_equal(&acked()->operation_id, &dropped.id, sizeof dropped.id);
+    assert_non_null(rig_note(&rig, NOTE_QUEUE_DROP));
+    struct work_reply reply = {.ref = 1ull << 8, .final = true, .verdict = OUTCOME_READY};
+    rig_work(&rig, &reply); /* the first one ends: the critical one is next */
+    work_ref();
+    assert_memory_equal(&last_work, &high.id, sizeof high.id);
+}
+
+static void test_ageing_lifts_the_old(void **state)
+{
+    (void)state;
+    struct operation first = operation_of(1);
+    operate(&first);
+    uint64_t ref = work_ref();
+    struct operation old = operation_of(2);
+    old.priority = 0;
+    operate(&old);
+    rig.now_us += 7 * S;
+    struct operation young = operation_of(3);
+    young.priority = 2;
+    operate(&young);
+    work_done(ref, OUTCOME_READY, NULL);
+    work_ref();
+    assert_memory_equal(&last_work, &old.id, sizeof old.id);
+}
+
+static void test_cancel(void **state)
+{
+    (void)state;
+    struct operation first = operation_of(1);
+    struct operation queued = operation_of(2);
+    operate(&first);
+    uint64_t ref = work_ref();
+    operate(&queued);
+    struct msg m = from_lead(MSG_CANCEL);
+    m.u.cancel.operation_id = queued.id;
+    rig_msg(&rig, &m);
+    work_done(ref, OUTCOME_READY, NULL);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0)); /* it was dropped */
+    struct operation held = operation_of(3);
+    held.timing = TIMING_AT;
+    held.target_mesh_us = rig.now_us + MESH_OFFSET + S;
+    operate(&held);
+    work_done(work_ref(), OUTCOME_READY, NULL);
+    m.u.cancel.operation_id = held.id;
+    rig_msg(&rig, &m);
+    assert_null(wait_for(MSG_ACK, rig.now_us + 3 * S)); /* no effect at T */
+}
+
+static void test_stale_lead_is_refused(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    struct msg m = from_lead(MSG_OPERATE);
+    m.epoch = 3;
+    m.u.operate = (struct operate){.operation_id = op.id, .operation = NULL};
+    rig_msg(&rig, &m);
+    operate(&op); /* epoch 1 now lies below 3 */
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    assert_non_null(rig_note(&rig, NOTE_STALE_EPOCH));
+}
+
+static void test_silent_handler_fails(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    op.ttl_us = 2 * S;
+    operate(&op);
+    uint64_t ref = work_ref();
+    const struct msg *m = wait_for(MSG_ACK, rig.now_us + 10 * S);
+    while (m != NULL && m->u.ack.outcome == OUTCOME_PENDING) {
+        m = wait_for(MSG_ACK, rig.now_us + 10 * S);
+    }
+    assert_non_null(m);
+    assert_int_equal(m->u.ack.outcome, OUTCOME_FAILED);
+    assert_non_null(rig_effect(&rig, FX_WORK_CANCEL, 0, 0));
+    work_done(ref, OUTCOME_READY, "too late");
+    assert_null(rig_sent(&rig, MSG_ACK));
+    op = operation_of(2); /* the handler's place is free again */
+    operate(&op);
+    assert_non_null(rig_effect(&rig, FX_WORK, 0, 0));
+}
+
+static void test_full_outbox_delays_the_answer(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate(&op);
+    uint64_t ref = work_ref();
+    struct work_reply reply = {.ref = ref,
+                               .final = true,
+                               .verdict = OUTCOME_READY,
+                               .answer = (const uint8_t *)"hi",
+                               .answer_bytes = 2};
+    struct event e = {.kind = EV_WORK, .now_us = rig.now_us};
+    e.u.work = &reply;
+    outbox_clear(rig.out);
+    while (outbox_room(rig.out, 1, 0)) {
+        out_note(rig.out, NOTE_STARTED, 0, 0);
+    }
+    assert_true(rig.ops->step(rig.node, &e, rig.out) == rig.now_us);
+    rig_wake(&rig);
+    assert_int_equal(acked()->outcome, OUTCOME_READY);
+    assert_memory_equal(acked()->answer, "hi", 2);
+}
+
+/* --- messages of its own --- */
+
+static uint64_t author_ref;
+
+static void emit(const struct operation *op)
+{
+    struct work_reply reply = {.ref = author_ref, .final = false, .emit = op};
+    rig_work(&rig, &reply);
+}
+
+static int setup_author(void **state)
+{
+    setup_joined(state);
+    struct operation op = operation_of(100);
+    op.ttl_us = 80000 * S;
+    operate(&op);
+    author_ref = work_ref();
+    return 0;
+}
+
+static struct operation message_to(const char *places)
+{
+    struct operation op = {.routing = ROUTING_DIRECT,
+                           .priority = 2,
+                           .verb = VERB_OBSERVE,
+                           .action = "echo",
+                           .payload = (const uint8_t *)"payload",
+                           .payload_bytes = 7};
+    size_t at;
+    const char *why;
+    assert_true(place_parse(places, strlen(places), &topo, &op.selector.places, &at, &why));
+    return op;
+}
+
+static void relay_ack(struct id128 id, struct unit target, bool ok, const char *answer)
+{
+    struct msg m = from_lead(MSG_RELAY_ACK);
+    m.u.relay_ack = (struct relay_ack){.message_id = id,
+                                       .target = target,
+                                       .reached = ok,
+                                       .failed = !ok,
+                                       .outcome = ok ? OUTCOME_READY : OUTCOME_FAILED,
+                                       .answer = (const uint8_t *)answer,
+                                       .answer_bytes = answer ? (uint32_t)strlen(answer) : 0};
+    rig_msg(&rig, &m);
+}
+
+static void test_direct_message_is_sent_until_answered(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s02.c1.a[1-2]");
+    emit(&op);
+    const struct effect *seal = rig_effect(&rig, FX_SEAL, 0, 0);
+    const struct msg *m = rig_sent(&rig, MSG_RELAY);
+    assert_non_null(seal);
+    assert_non_null(m);
+    struct id128 id = m->u.relay.operation->id;
+    assert_memory_equal(&seal->u.operation.id, &id, sizeof id);
+    assert_memory_equal(m->u.relay.operation->payload, "payload", 7);
+    assert_true(unit_equal(m->u.relay.operation->source, unit_agent(1, 2, 3)));
+    m = wait_for(MSG_RELAY, rig.now_us + 3 * S);
+    assert_non_null(m); /* again, by reference */
+    assert_memory_equal(&m->u.relay.operation->id, &id, sizeof id);
+    assert_memory_equal(&m->u.relay.operation->payload_of, &id, sizeof id);
+    assert_int_equal(m->u.relay.operation->payload_bytes, 0);
+    relay_ack(id, unit_agent(2, 1, 1), true, NULL);
+    relay_ack(id, unit_agent(2, 1, 1), true, NULL); /* the same one again */
+    assert_null(rig_note(&rig, NOTE_RELAYED));
+    relay_ack(id, unit_agent(2, 1, 2), true, NULL);
+    assert_non_null(rig_note(&rig, NOTE_RELAYED));
+    assert_null(wait_for(MSG_RELAY, rig.now_us + 20 * S));
+}
+
+static void test_message_without_answers_is_lost(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s02.c1.a1");
+    op.ttl_us = 5 * S;
+    emit(&op);
+    int64_t end_us = rig.now_us + 6 * S;
+    bool lost = false;
+    while (rig.wake_us < end_us && !lost) {
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+        lost = rig_note(&rig, NOTE_RELAY_LOST) != NULL;
+    }
+    assert_true(lost);
+    assert_int_equal(rig_note(&rig, NOTE_RELAY_LOST)->b, REASON_EXPIRED);
+}
+
+static void test_outbox_of_messages_is_bounded(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s02.c1.a1");
+    for (int i = 0; i < 8; i++) {
+        emit(&op);
+        assert_non_null(rig_sent(&rig, MSG_RELAY));
+    }
+    emit(&op);
+    assert_null(rig_sent(&rig, MSG_RELAY));
+    assert_int_equal(rig_note(&rig, NOTE_RELAY_LOST)->b, REASON_OVERLOAD);
+}
+
+static void test_broadcast_waits_for_leads(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s02.c[1-2]");
+    op.routing = ROUTING_BROADCAST;
+    emit(&op);
+    struct id128 id = rig_sent(&rig, MSG_RELAY)->u.relay.operation->id;
+    relay_ack(id, unit_cluster(2, 1), true, NULL);
+    assert_null(rig_note(&rig, NOTE_RELAYED));
+    relay_ack(id, unit_cluster(2, 2), true, NULL);
+    assert_non_null(rig_note(&rig, NOTE_RELAYED));
+}
+
+static void test_pipeline_passes_answers_on(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s02.c1.a1,s03.c1.a1");
+    op.routing = ROUTING_PIPELINE;
+    emit(&op);
+    const struct operation *first = rig_sent(&rig, MSG_RELAY)->u.relay.operation;
+    assert_true(place_has_agent(&first->selector.places, unit_agent(2, 1, 1)));
+    assert_false(place_has_agent(&first->selector.places, unit_agent(3, 1, 1)));
+    struct id128 id = first->id;
+    relay_ack(id, unit_agent(2, 1, 1), true, "half done");
+    const struct operation *second = rig_sent(&rig, MSG_RELAY)->u.relay.operation;
+    assert_true(place_has_agent(&second->selector.places, unit_agent(3, 1, 1)));
+    assert_memory_equal(second->payload, "half done", 9);
+    assert_memory_equal(&second->causation_id, &id, sizeof id);
+    assert_string_equal(second->action, "echo");
+    emit(&op); /* only one pipeline at a time */
+    assert_int_equal(rig_note(&rig, NOTE_RELAY_LOST)->b, REASON_OVERLOAD);
+}
+
+static void test_pipeline_ends(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s02.c1.a1");
+    op.routing = ROUTING_PIPELINE;
+    emit(&op);
+    struct id128 id = rig_sent(&rig, MSG_RELAY)->u.relay.operation->id;
+    relay_ack(id, unit_agent(2, 1, 1), true, "done");
+    assert_non_null(rig_note(&rig, NOTE_RELAYED));
+    emit(&op);
+    assert_non_null(rig_sent(&rig, MSG_RELAY));
+}
+
+static void test_received_message_is_work(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(50);
+    op.source = unit_agent(9, 1, 1);
+    struct msg m = from_lead(MSG_RELAY);
+    m.u.relay.operation = &op;
+    rig_msg(&rig, &m);
+    uint64_t ref = work_ref();
+    work_done(ref, OUTCOME_READY, "pong");
+    const struct msg *a = rig_sent(&rig, MSG_RELAY_ACK);
+    assert_non_null(a);
+    assert_int_equal(a->u.relay_ack.reached, 1);
+    assert_memory_equal(a->u.relay_ack.answer, "pong", 4);
+    rig_msg(&rig, &m); /* again: the answer again, no work */
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    assert_memory_equal(rig_sent(&rig, MSG_RELAY_ACK)->u.relay_ack.answer, "pong", 4);
+}
+
+static void test_is_small(void **state)
+{
+    (void)state;
+    struct node_conf conf = conf_for(1, 2, 3);
+    assert_true(agent_ops.size(&conf) <= 5u * 1024u);
+}
+
+#define JOINED(f) cmocka_unit_test_setup_teardown(f, setup_joined, teardown)
+#define AUTHOR(f) cmocka_unit_test_setup_teardown(f, setup_author, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_hello_until_welcome, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refused_hello_waits_longer, setup, teardown),
+        JOINED(test_cluster_beats_together),
+        JOINED(test_unknown_agent_says_hello_again),
+        JOINED(test_bus_down_is_silent),
+        JOINED(test_operation_is_done_and_acknowledged),
+        JOINED(test_handler_failure_and_conflict),
+        JOINED(test_hold_releases_at_t),
+        JOINED(test_slow_work_says_pending),
+        JOINED(test_duplicates_repeat_the_answer),
+        JOINED(test_ttl),
+        JOINED(test_hold_beyond_ttl_has_no_effect),
+        JOINED(test_capabilities),
+        JOINED(test_overload_and_priorities),
+        JOINED(test_ageing_lifts_the_old),
+        JOINED(test_cancel),
+        JOINED(test_stale_lead_is_refused),
+        JOINED(test_silent_handler_fails),
+        JOINED(test_full_outbox_delays_the_answer),
+        AUTHOR(test_direct_message_is_sent_until_answered),
+        AUTHOR(test_message_without_answers_is_lost),
+        AUTHOR(test_outbox_of_messages_is_bounded),
+        AUTHOR(test_broadcast_waits_for_leads),
+        AUTHOR(test_pipeline_passes_answers_on),
+        AUTHOR(test_pipeline_ends),
+        JOINED(test_received_message_is_work),
+        JOINED(test_is_small),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

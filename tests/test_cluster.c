@@ -1,0 +1,1282 @@
+/* The lead's stories (tiers/cluster): members, operations, queries, relays, the registry. */
+#include "core/num.h"
+#include "tests/support/steps.h"
+#include "tiers/cluster/cluster.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define S      1000000ll
+#define MESH   (1700000000ll * S) /* mesh time - the lead's clock */
+#define AGENTS 30u
+
+static struct topology topo;
+static struct rig rig;
+
+static struct node_conf conf_default(void)
+{
+    struct node_conf conf = {
+        .self = unit_cluster(1, 2), .uid = 12, .epoch = 4, .seed = 3, .topology = &topo};
+    conf.tuning = (struct tuning){.agent_beat_us = 5 * S,
+                                  .agent_suspect_us = 15 * S,
+                                  .agent_failed_us = 30 * S,
+                                  .tier_beat_us = S,
+                                  .tier_suspect_us = 3 * S,
+                                  .tier_failed_us = 4 * S,
+                                  .bucket_us = 10000,
+                                  .resend_us = 200000,
+                                  .resends_max = 3,
+                                  .predictor_tau = 0.95};
+    return conf;
+}
+
+static struct msg from_sector(enum msg_type type)
+{
+    return (struct msg){.type = type,
+                        .from = unit_sector(1),
+                        .to = unit_cluster(1, 2),
+                        .epoch = 1,
+                        .sent_us = rig.now_us};
+}
+
+static struct msg from_agent(enum msg_type type, unsigned n)
+{
+    return (struct msg){.type = type,
+                        .from = unit_agent(1, 2, n),
+                        .to = unit_cluster(1, 2),
+                        .epoch = 9,
+                        .sent_us = rig.now_us};
+}
+
+static void sector_beat_reply(void)
+{
+    struct msg m = from_sector(MSG_BEAT_REPLY);
+    m.sent_us = rig.now_us - 200;
+    m.u.beat_reply = (struct beat_reply){.time = {.t1_us = rig.now_us - 500,
+                                                  .t2_us = rig.now_us - 300,
+                                                  .mesh_offset_us = MESH,
+                                                  .error_us = 10},
+                                         .mode = MODE_FULL,
+                                         .known = true};
+    rig_msg(&rig, &m);
+}
+
+static void hello(unsigned n, uint64_t incarnation)
+{
+    struct msg m = from_agent(MSG_HELLO, n);
+    m.epoch = incarnation;
+    m.u.hello = (struct hello){.uid = 1000 + n,
+                               .incarnation = incarnation,
+                               .agent_class = CLASS_A_EDGE,
+                               .capabilities = n == 7 ? 1 : 3};
+    rig_msg(&rig, &m);
+}
+
+static void heartbeat(unsigned n)
+{
+    struct msg m = from_agent(MSG_HEARTBEAT, n);
+    m.u.heartbeat = (struct heartbeat){.uid = 1000 + n, .incarnation = 9};
+    m.u.heartbeat.impedance.latency_us = 4000;
+    m.u.heartbeat.impedance.state = AGENT_ACTIVE;
+    rig_msg(&rig, &m);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    topology_default(30000, &topo);
+    struct node_conf conf = conf_default();
+    rig_init(&rig, &cluster_ops, &conf, 100 * S);
+    rig_start(&rig);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_done(&rig);
+    return 0;
+}
+
+static int setup_joined(void **state)
+{
+    setup(state);
+    sector_beat_reply();
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        hello(n, 9);
+        heartbeat(n);
+    }
+    return 0;
+}
+
+/* Lets time pass, with beats of all agents but `silent`; stops early after an effect of `type`. */
+static const struct msg *wait_for(enum msg_type type, int64_t until_us, unsigned silent)
+{
+    while (rig.now_us < until_us) {
+        int64_t beat_us = (rig.now_us / (5 * S) + 1) * 5 * S;
+        int64_t next_us = rig.wake_us < beat_us ? rig.wake_us : beat_us;
+        if (next_us > until_us) {
+            rig.now_us = until_us;
+            return NULL;
+        }
+        rig.now_us = next_us > rig.now_us ? next_us : rig.now_us;
+        if (next_us == beat_us && beat_us < rig.wake_us) {
+            for (unsigned n = 1; n <= AGENTS; n++) {
+                if (n != silent) {
+                    heartbeat(n);
+                }
+            }
+            continue;
+        }
+        rig_wake(&rig);
+        const struct msg *m = rig_sent(&rig, type);
+        if (m != NULL) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+static struct operation operation_of(uint8_t n)
+{
+    struct operation op = {.routing = ROUTING_SCATTER_GATHER,
+                           .timing = TIMING_SOON,
+                           .priority = 1,
+                           .trinary_expectation = 1,
+                           .require_answer = true,
+                           .require_ack = true,
+                           .created_mesh_us = rig.now_us + MESH,
+                           .window_us = 500000,
+                           .ttl_us = 30 * S,
+                           .timeout_us = 5 * S,
+                           .payload_weight = 1,
+                           .action = "echo"};
+    memset(op.id.bytes, n, sizeof op.id.bytes);
+    return op;
+}
+
+static void operate_by(const struct operation *op, uint32_t quota, int64_t deadline_us)
+{
+    struct target target = {.quota = quota};
+    struct msg m = from_sector(MSG_OPERATE);
+    m.u.operate = (struct operate){.operation_id = op->id,
+                                   .deadline_mesh_us = deadline_us + MESH,
+                                   .target_count = 1,
+                                   .targets = &target,
+                                   .operation = op};
+    rig_msg(&rig, &m);
+}
+
+static void operate(const struct operation *op)
+{
+    operate_by(op, UINT32_MAX, rig.now_us + 4 * S);
+}
+
+static struct ack ack_of(const struct operation *op, enum outcome outcome, const char *answer)
+{
+    return (struct ack){.operation_id = op->id,
+                        .outcome = outcome,
+                        .echo_sent_us = rig.now_us - 4000,
+                        .received_mesh_us = rig.now_us + MESH - 3000,
+                        .arrival_mesh_us = rig.now_us + MESH - 1000,
+                        .clock_error_us = 100,
+                        .answer = (const uint8_t *)answer,
+                        .answer_bytes = answer != NULL ? (uint32_t)strlen(answer) : 0};
+}
+
+static void ack(unsigned n, const struct ack *a)
+{
+    struct msg m = from_agent(MSG_ACK, n);
+    m.u.ack = *a;
+    rig_msg(&rig, &m);
+}
+
+static void ack_simple(unsigned n, const struct operation *op, enum outcome outcome)
+{
+    struct ack a = ack_of(op, outcome, NULL);
+    ack(n, &a);
+}
+
+static void check_sum(const struct aggregate_view *v, uint32_t targets)
+{
+    uint32_t sum = 0;
+    for (int k = 0; k < OUTCOME_COUNT; k++) {
+        sum += v->outcomes[k];
+    }
+    assert_int_equal(v->targets, targets);
+    assert_int_equal(sum, targets);
+}
+
+/* The final result in the outbox. */
+static const struct aggregate_view *result_of(const struct operation *op, uint32_t targets)
+{
+    const struct msg *m = rig_sent(&rig, MSG_RESULT);
+    assert_non_null(m);
+    assert_true(m->u.result->final);
+    assert_memory_equal(&m->u.result->operation_id, &op->id, sizeof op->id);
+    check_sum(&m->u.result->aggregate, targets);
+    return &m->u.result->aggregate;
+}
+
+static uint32_t bits(uint64_t mask)
+{
+    uint32_t n = 0;
+    for (; mask != 0; mask &= mask - 1) {
+        n++;
+    }
+    return n;
+}
+
+/* Agents addressed by all OPERATEs of this step. */
+static uint32_t addressed(void)
+{
+    uint32_t n = 0;
+    const struct effect *e;
+    for (uint32_t k = 0; (e = rig_effect(&rig, FX_SEND, MSG_OPERATE, k)) != NULL; k++) {
+        n += e->u.msg.mask != 0 ? bits(e->u.msg.mask) : 1;
+        assert_int_equal(e->u.msg.u.operate.target_count,
+                         e->u.msg.mask != 0 ? bits(e->u.msg.mask) : 1);
+    }
+    return n;
+}
+
+/* --- members --- */
+
+static void test_hello_is_welcomed(void **state)
+{
+    (void)state;
+    hello(3, 9);
+    const struct msg *m = rig_sent(&rig, MSG_WELCOME);
+    assert_non_null(m);
+    assert_true(m->u.welcome.accepted);
+    assert_int_equal(m->u.welcome.incarnation, 9);
+    assert_true(unit_equal(m->to, unit_agent(1, 2, 3)));
+    hello(3, 8); /* an earlier life */
+    assert_false(rig_sent(&rig, MSG_WELCOME)->u.welcome.accepted);
+    assert_int_equal(rig_sent(&rig, MSG_WELCOME)->u.welcome.reason, REASON_STALE_EPOCH);
+    assert_non_null(rig_note(&rig, NOTE_STALE_EPOCH));
+}
+
+static void test_heartbeat_is_answered_with_time(void **state)
+{
+    (void)state;
+    heartbeat(3); /* never said hello */
+    assert_false(rig_sent(&rig, MSG_BEAT_REPLY)->u.beat_reply.known);
+    assert_true(rig_sent(&rig, MSG_BEAT_REPLY)->u.beat_reply.time.error_us == INT64_MAX);
+    sector_beat_reply();
+    hello(3, 9);
+    struct msg m = from_agent(MSG_HEARTBEAT, 3);
+    m.sent_us = 424242;
+    m.u.heartbeat = (struct heartbeat){.uid = 1003, .incarnation = 9};
+    rig_msg(&rig, &m);
+    const struct beat_reply *r = &rig_sent(&rig, MSG_BEAT_REPLY)->u.beat_reply;
+    assert_true(r->known);
+    assert_int_equal(r->time.t1_us, 424242);
+    assert_int_equal(r->time.t2_us, rig.now_us);
+    assert_true(r->time.mesh_offset_us - MESH < 1000 && MESH - r->time.mesh_offset_us < 1000);
+    assert_int_equal(r->mode, MODE_FULL);
+}
+
+static void test_beats_carry_summaries(void **state)
+{
+    (void)state;
+    const struct msg *m = NULL;
+    for (int i = 0; i < 12 && (m == NULL || !m->u.beat->has_summary); i++) {
+        m = wait_for(MSG_BEAT, rig.now_us + 2 * S, 0);
+        assert_non_null(m);
+    }
+    const struct summary *s = &m->u.beat->summary;
+    assert_int_equal(s->agents, AGENTS);
+    assert_int_equal(s->active, AGENTS);
+    assert_int_equal(s->class_active[CLASS_A_EDGE], AGENTS);
+    assert_int_equal(s->capability_active[0], AGENTS);
+    assert_int_equal(s->capability_active[1], AGENTS - 1);
+    uint32_t leads = 0;
+    for (unsigned b = 0; b < LEAD_BUCKETS; b++) {
+        leads += s->lead_counts[CLASS_A_EDGE][b];
+    }
+    assert_int_equal(leads, AGENTS);
+    assert_int_not_equal(s->slowest.agent, 0);
+}
+
+static void test_silent_agent_is_declared_and_ends_its_operations(void **state)
+{
+    (void)state;
+    int64_t until_us = rig.now_us + 29 * S;
+    wait_for(MSG_TYPE_COUNT, until_us, 5);
+    struct operation op = operation_of(1);
+    operate_by(&op, UINT32_MAX, rig.now_us + 60 * S);
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        if (n != 5) {
+            ack_simple(n, &op, OUTCOME_READY);
+            assert_null(rig_sent(&rig, MSG_RESULT));
+        }
+    }
+    const struct msg *m = wait_for(MSG_RESULT, rig.now_us + 10 * S, 5);
+    while (m != NULL && !m->u.result->final) {
+        m = wait_for(MSG_RESULT, rig.now_us + 10 * S, 5);
+    }
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->outcomes[OUTCOME_UNREACHABLE], 1);
+    assert_int_equal(v->reasons[REASON_AGENT_OFFLINE], 1);
+    op = operation_of(2); /* known from now on */
+    operate(&op);
+    assert_int_equal(addressed(), AGENTS - 1);
+}
+
+static void test_bus_outage_kills_nobody(void **state)
+{
+    (void)state;
+    rig_link(&rig, LINK_BUS, false);
+    rig.now_us += 100 * S;
+    rig_wake(&rig);
+    rig_link(&rig, LINK_BUS, true);
+    for (int i = 0; i < 20; i++) {
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+        assert_null(rig_note(&rig, NOTE_CHILD_DOWN));
+    }
+    struct operation op = operation_of(1);
+    operate(&op);
+    assert_int_equal(addressed(), AGENTS);
+}
+
+static void test_all_silent_blames_itself(void **state)
+{
+    (void)state;
+    bool blamed = false;
+    for (int i = 0; i < 200 && rig.wake_us < 200 * S; i++) {
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+        blamed |= rig_note(&rig, NOTE_SELF_BLAME) != NULL;
+        assert_null(rig_note(&rig, NOTE_CHILD_DOWN));
+    }
+    assert_true(blamed);
+}
+
+static void test_goodbye(void **state)
+{
+    (void)state;
+    struct msg m = from_agent(MSG_GOODBYE, 4);
+    rig_msg(&rig, &m);
+    struct operation op = operation_of(1);
+    operate(&op);
+    assert_int_equal(addressed(), AGENTS - 1);
+}
+
+static void test_stale_sector_is_refused(void **state)
+{
+    (void)state;
+    struct msg m = from_sector(MSG_FREEZE);
+    m.epoch = 8;
+    m.u.freeze.scope = unit_sector(99);
+    rig_msg(&rig, &m);
+    struct operation op = operation_of(1);
+    operate(&op); /* epoch 1 */
+    assert_int_equal(addressed(), 0);
+    assert_non_null(rig_note(&rig, NOTE_STALE_EPOCH));
+}
+
+/* --- operations --- */
+
+static void test_operation_counts_add_up(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate(&op);
+    assert_int_equal(addressed(), AGENTS);
+    assert_int_equal(rig_count(&rig, FX_SEND, MSG_OPERATE), 1); /* one frame's worth */
+    rig.now_us += 5000;
+    struct conflict_detail d = {.type = CONFLICT_HASH_MISMATCH};
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        struct ack a = ack_of(&op, OUTCOME_READY, n <= 20 ? "same" : "other");
+        if (n == 28) {
+            a = ack_of(&op, OUTCOME_CONFLICT, NULL);
+            a.conflict = &d;
+        } else if (n == 29) {
+            a = ack_of(&op, OUTCOME_FAILED, NULL);
+            a.reason = REASON_HANDLER;
+        } else if (n == 30) {
+            a = ack_of(&op, OUTCOME_REFUSED, NULL);
+            a.reason = REASON_OVERLOAD;
+        }
+        ack(n, &a);
+    }
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->outcomes[OUTCOME_READY], 27);
+    assert_int_equal(v->outcomes[OUTCOME_CONFLICT], 1);
+    assert_int_equal(v->outcomes[OUTCOME_FAILED], 1);
+    assert_int_equal(v->outcomes[OUTCOME_REFUSED], 1);
+    assert_int_equal(v->sent, AGENTS);
+    assert_int_equal(v->unexpected, 2); /* conflict and failure */
+    assert_int_equal(v->group_count, 5);
+    assert_int_equal(v->groups[0].count, 20);
+    assert_memory_equal(v->groups[0].answer, "same", 4);
+    assert_int_equal(v->groups[0].run_count, 1);
+    assert_int_equal(v->clusters_reached, 1);
+    assert_int_equal(v->agents_reached, AGENTS);
+}
+
+static void test_targets_left_out_have_their_reasons(void **state)
+{
+    (void)state;
+    struct node_conf conf = conf_default();
+    rig_done(&rig);
+    rig_init(&rig, &cluster_ops, &conf, 100 * S);
+    rig_start(&rig);
+    sector_beat_reply();
+    for (unsigned n = 1; n <= 10; n++) { /* 11 to 30 never come; 7 lacks capability 1 */
+        hello(n, 9);
+    }
+    struct operation op = operation_of(1);
+    op.selector.capabilities = 2;
+    operate(&op);
+    assert_int_equal(addressed(), 9);
+    for (unsigned n = 1; n <= 10; n++) {
+        if (n != 7) {
+            ack_simple(n, &op, OUTCOME_READY);
+        }
+    }
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->reasons[REASON_CAPABILITY], 1);
+    assert_int_equal(v->reasons[REASON_NOT_JOINED], 20);
+    assert_int_equal(v->outcomes[OUTCOME_READY], 9);
+}
+
+static void test_lead_time_and_skip(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    op.timing = TIMING_BY;
+    op.target_mesh_us = rig.now_us + MESH + 1000; /* nobody can make it */
+    operate(&op);
+    assert_int_equal(addressed(), 0);
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->outcomes[OUTCOME_SKIPPED], AGENTS);
+    assert_int_equal(v->reasons[REASON_LEAD_TIME], AGENTS);
+    uint32_t needed = 0;
+    for (unsigned b = 0; b < LEAD_BUCKETS; b++) {
+        needed += v->lead_needed[b];
+    }
+    assert_int_equal(needed, AGENTS);
+    op = operation_of(2);
+    op.timing = TIMING_BY;
+    op.target_mesh_us = rig.now_us + MESH + 2 * S;
+    int64_t target_us = rig.now_us + 2 * S;
+    operate(&op);
+    assert_int_equal(addressed(), 0); /* early, but not that early */
+    const struct msg *m = wait_for(MSG_OPERATE, target_us, 0);
+    assert_non_null(m);
+    assert_true(rig.now_us > target_us - S && rig.now_us < target_us);
+    assert_true(m->u.operate.targets[0].lead_us > 0);
+    assert_true(m->u.operate.targets[0].seq > 0);
+}
+
+static void test_hold_counts_release(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    op.timing = TIMING_AT;
+    op.target_mesh_us = rig.now_us + MESH + S;
+    int64_t target_us = rig.now_us + S;
+    operate(&op);
+    while (addressed() == 0) {
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+    }
+    assert_int_equal(addressed(), AGENTS); /* merged: all the same class */
+    rig.now_us = target_us + 3000;
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        struct ack a = ack_of(&op, OUTCOME_READY, NULL);
+        a.arrival_mesh_us = op.target_mesh_us - 20000;
+        a.release_mesh_us = op.target_mesh_us + 50;
+        ack(n, &a);
+    }
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->window_eligible, AGENTS);
+    assert_int_equal(v->window_hits, AGENTS);
+    uint32_t released = 0;
+    for (unsigned b = ARRIVAL_BUCKETS / 2; b < ARRIVAL_BUCKETS; b++) {
+        released += v->release[b];
+    }
+    assert_int_equal(released, AGENTS);
+}
+
+static void test_resend_then_timeouts(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate(&op);
+    for (unsigned n = 3; n <= AGENTS; n++) {
+        ack_simple(n, &op, OUTCOME_READY);
+    }
+    ack_simple(2, &op, OUTCOME_PENDING);
+    int64_t end_us = rig.now_us + 4 * S;
+    uint32_t resends = 0;
+    uint32_t attempt = 0;
+    while (rig_sent(&rig, MSG_RESULT) == NULL || !rig_sent(&rig, MSG_RESULT)->u.result->final) {
+        assert_true(rig.now_us <= end_us);
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+        const struct msg *m = rig_sent(&rig, MSG_OPERATE);
+        if (m != NULL) {
+            resends += addressed();
+            attempt = m->u.operate.attempt > attempt ? m->u.operate.attempt : attempt;
+            assert_true(m->to.agent <= 2);
+        }
+    }
+    assert_int_equal(resends, 6); /* two agents, three times */
+    assert_int_equal(attempt, 3);
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->outcomes[OUTCOME_TIMEOUT_DELIVERY], 1);
+    assert_int_equal(v->outcomes[OUTCOME_TIMEOUT_EXECUTION], 1);
+    assert_int_equal(v->resent, 2);
+    ack_simple(1, &op, OUTCOME_READY); /* late: the state stays */
+    assert_non_null(rig_note(&rig, NOTE_OP_LATE));
+    operate(&op); /* asked again: said again */
+    v = result_of(&op, AGENTS);
+    assert_int_equal(v->outcomes[OUTCOME_TIMEOUT_DELIVERY], 1);
+    assert_int_equal(v->late, 1);
+    assert_int_equal(addressed(), 0);
+}
+
+static void test_ttl_ends_what_was_not_sent(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    op.created_mesh_us -= 31 * S;
+    operate(&op);
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->outcomes[OUTCOME_REFUSED], AGENTS);
+    assert_int_equal(v->reasons[REASON_EXPIRED], AGENTS);
+    assert_int_equal(rig_note(&rig, NOTE_OP_REFUSED)->b, REASON_EXPIRED);
+    op = operation_of(2); /* expires before its send time */
+    op.timing = TIMING_BY;
+    op.ttl_us = S;
+    op.target_mesh_us = rig.now_us + MESH + 3 * S;
+    operate_by(&op, UINT32_MAX, rig.now_us + 10 * S);
+    const struct msg *m = wait_for(MSG_RESULT, rig.now_us + 5 * S, 0);
+    while (m != NULL && !m->u.result->final) {
+        m = wait_for(MSG_RESULT, rig.now_us + 5 * S, 0);
+    }
+    v = result_of(&op, AGENTS);
+    assert_int_equal(v->reasons[REASON_EXPIRED], AGENTS);
+    assert_int_equal(v->sent, 0);
+}
+
+static void test_sample_and_route(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    op.selector.sample = 100;
+    operate_by(&op, 5, rig.now_us + S);
+    assert_int_equal(addressed(), 5);
+    op = operation_of(2); /* one agent with a capability: the fastest that has it */
+    op.selector.capabilities = 2;
+    operate_by(&op, 1, rig.now_us + S);
+    assert_int_equal(addressed(), 1);
+    assert_int_equal(rig_sent(&rig, MSG_OPERATE)->to.agent, 1);
+    op = operation_of(3); /* nobody has it */
+    op.selector.capabilities = 1ull << 40;
+    operate_by(&op, 1, rig.now_us + S);
+    assert_int_equal(result_of(&op, 1)->reasons[REASON_CAPABILITY], 1);
+    op = operation_of(4);
+    operate_by(&op, 0, rig.now_us + S);
+    result_of(&op, 0);
+}
+
+static void test_fire_and_forget(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    op.require_ack = false;
+    operate(&op);
+    assert_int_equal(addressed(), AGENTS);
+    if (rig_sent(&rig, MSG_RESULT) == NULL) {
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+    }
+    assert_int_equal(result_of(&op, AGENTS)->outcomes[OUTCOME_READY], AGENTS);
+}
+
+static void test_cancel(void **state)
+{
+    (void)state;
+    struct operation sent = operation_of(1);
+    struct operation planned = operation_of(2);
+    planned.timing = TIMING_BY;
+    planned.target_mesh_us = rig.now_us + MESH + 3 * S;
+    operate(&sent);
+    operate(&planned);
+    struct msg m = from_sector(MSG_CANCEL);
+    m.u.cancel.operation_id = planned.id;
+    rig_msg(&rig, &m);
+    assert_int_equal(result_of(&planned, AGENTS)->outcomes[OUTCOME_CANCELLED], AGENTS);
+    ack_simple(1, &sent, OUTCOME_READY);
+    m = from_sector(MSG_CANCEL);
+    m.u.cancel.operation_id = sent.id;
+    rig_msg(&rig, &m);
+    assert_non_null(rig_sent(&rig, MSG_CANCEL));
+    ack_simple(2, &sent, OUTCOME_READY); /* runs on and answers */
+    assert_non_null(wait_for(MSG_RESULT, rig.now_us + S, 0));
+    const struct aggregate_view *v = result_of(&sent, AGENTS);
+    assert_int_equal(v->outcomes[OUTCOME_READY], 2);
+    assert_int_equal(v->outcomes[OUTCOME_CANCELLED], AGENTS - 2);
+}
+
+static void test_freeze_and_thaw(void **state)
+{
+    (void)state;
+    struct msg m = from_sector(MSG_FREEZE);
+    m.u.freeze.scope = unit_orchestrator();
+    rig_msg(&rig, &m);
+    assert_non_null(rig_note(&rig, NOTE_FROZEN));
+    struct operation op = operation_of(1);
+    operate(&op);
+    assert_int_equal(result_of(&op, AGENTS)->reasons[REASON_FROZEN], AGENTS);
+    m = from_sector(MSG_THAW);
+    m.u.freeze.scope = unit_orchestrator();
+    rig_msg(&rig, &m);
+    op = operation_of(2);
+    operate(&op);
+    assert_int_equal(addressed(), AGENTS);
+}
+
+static void test_breaker_trips_and_recovers(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate_by(&op, UINT32_MAX, rig.now_us + S);
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        ack_simple(n, &op, n <= 6 ? OUTCOME_PENDING : OUTCOME_READY);
+    }
+    const struct msg *m = wait_for(MSG_CIRCUIT, rig.now_us + 2 * S, 0);
+    assert_non_null(m); /* six execution timeouts: the sixth trips */
+    assert_int_equal(m->u.circuit.action, CIRCUIT_OPEN);
+    op = operation_of(2);
+    operate(&op);
+    assert_int_equal(result_of(&op, AGENTS)->reasons[REASON_BREAKER], AGENTS);
+    m = wait_for(MSG_CIRCUIT, rig.now_us + 50 * S, 0);
+    int64_t until_us = rig.now_us + 60 * S;
+    bool half = m != NULL && m->u.circuit.action == CIRCUIT_HALF_OPEN;
+    while (!half && rig.now_us < until_us) { /* the probe's answer comes within a beat */
+        rig.now_us += S;
+        heartbeat(1);
+        m = rig_sent(&rig, MSG_CIRCUIT);
+        half = m != NULL && m->u.circuit.action == CIRCUIT_HALF_OPEN;
+    }
+    assert_true(half);
+    op = operation_of(3);
+    operate(&op);
+    assert_int_equal(addressed(), AGENTS); /* one at a time passes */
+    op = operation_of(4);
+    operate(&op);
+    assert_int_equal(result_of(&op, AGENTS)->reasons[REASON_BREAKER], AGENTS);
+}
+
+static void test_progress_of_long_operations(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate_by(&op, UINT32_MAX, rig.now_us + 10 * S);
+    ack_simple(1, &op, OUTCOME_READY);
+    int64_t from_us = rig.now_us;
+    const struct msg *m = wait_for(MSG_RESULT, rig.now_us + 5 * S, 0);
+    assert_non_null(m);
+    assert_false(m->u.result->final);
+    assert_true(rig.now_us - from_us >= S);
+    assert_int_equal(m->u.result->aggregate.outcomes[OUTCOME_READY], 1);
+    assert_int_equal(m->u.result->aggregate.outcomes[OUTCOME_PENDING], AGENTS - 1);
+    check_sum(&m->u.result->aggregate, AGENTS);
+}
+
+static void test_many_operations_then_overload(void **state)
+{
+    (void)state;
+    uint32_t opened = 0;
+    enum reason reason = REASON_NONE;
+    for (uint32_t n = 0; n < 1100 && reason == REASON_NONE; n++) {
+        struct operation op = operation_of(1);
+        memcpy(op.id.bytes + 8, &n, sizeof n);
+        operate_by(&op, 1, rig.now_us + 20 * S);
+        if (rig_sent(&rig, MSG_RESULT) != NULL) {
+            assert_int_equal(result_of(&op, 1)->outcomes[OUTCOME_REFUSED], 1);
+            reason = (enum reason)rig_note(&rig, NOTE_OP_REFUSED)->b;
+        } else {
+            opened++;
+        }
+    }
+    assert_int_equal(reason, REASON_OVERLOAD);
+    assert_int_equal(opened, 1024);
+}
+
+static void test_prepare(void **state)
+{
+    (void)state;
+    struct prepare p = {.level = TIER_CLUSTER, .payload_weight = 1};
+    p.correlation_id.bytes[0] = 9;
+    struct msg m = from_sector(MSG_PREPARE);
+    m.u.prepare = &p;
+    rig_msg(&rig, &m);
+    const struct msg *a = rig_sent(&rig, MSG_PREPARED);
+    assert_non_null(a);
+    assert_int_equal(a->u.prepared->targets, AGENTS);
+    assert_int_equal(a->u.prepared->clusters_reached, 1);
+    assert_memory_equal(&a->u.prepared->correlation_id, &p.correlation_id, 16);
+    uint32_t leads = 0;
+    for (unsigned b = 0; b < LEAD_BUCKETS; b++) {
+        leads += a->u.prepared->lead_counts[b];
+    }
+    assert_int_equal(leads, AGENTS);
+}
+
+static void test_result_waits_for_the_bus(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate_by(&op, UINT32_MAX, rig.now_us + S);
+    rig_link(&rig, LINK_BUS, false);
+    assert_null(wait_for(MSG_RESULT, rig.now_us + 3 * S, 0));
+    rig_link(&rig, LINK_BUS, true);
+    if (rig_sent(&rig, MSG_RESULT) == NULL) {
+        assert_non_null(wait_for(MSG_RESULT, rig.now_us + S, 0));
+    }
+    result_of(&op, AGENTS);
+}
+
+static void test_bad_acks(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate(&op);
+    ack_simple(1, &op, OUTCOME_SKIPPED); /* no agent may say that */
+    assert_non_null(rig_note(&rig, NOTE_UNEXPECTED));
+    struct operation unknown = operation_of(2);
+    ack_simple(1, &unknown, OUTCOME_READY);
+    assert_non_null(rig_note(&rig, NOTE_UNEXPECTED));
+    struct msg m = from_agent(MSG_ACK, 2);
+    m.epoch = 8; /* an earlier life of agent 2 */
+    m.u.ack = ack_of(&op, OUTCOME_READY, NULL);
+    rig_msg(&rig, &m);
+    assert_non_null(rig_note(&rig, NOTE_STALE_EPOCH));
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        ack_simple(n, &op, OUTCOME_READY);
+    }
+    assert_int_equal(result_of(&op, AGENTS)->outcomes[OUTCOME_READY], AGENTS);
+}
+
+/* --- queries --- */
+
+static const struct rows *ask(const struct query *q)
+{
+    struct msg m = from_sector(MSG_QUERY);
+    m.u.query = q;
+    rig_msg(&rig, &m);
+    const struct msg *a = rig_sent(&rig, MSG_ROWS);
+    return a != NULL ? &a->u.rows : NULL;
+}
+
+static void test_query_agents_pages(void **state)
+{
+    (void)state;
+    struct query q = {.ref = 5, .kind = QUERY_AGENTS, .from_start = true, .limit = 12};
+    uint32_t seen = 0;
+    uint64_t last = 0;
+    bool more = true;
+    while (more) {
+        const struct rows *r = ask(&q);
+        assert_non_null(r);
+        assert_int_equal(r->ref, 5);
+        assert_int_equal(r->total, AGENTS);
+        for (uint32_t i = 0; i < r->row_count; i++) {
+            assert_true(r->rows[i].key > last);
+            last = r->rows[i].key;
+            seen++;
+        }
+        more = r->more;
+        q.after_key = last;
+        q.from_start = false;
+    }
+    assert_int_equal(seen, AGENTS);
+    q = (struct query){.kind = QUERY_AGENTS, .from_start = true, .limit = 60};
+    q.selector.capabilities = 2;
+    q.selector.state_mask = 1u << AGENT_ACTIVE;
+    assert_int_equal(ask(&q)->row_count, AGENTS - 1);
+}
+
+static void test_query_answers(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate(&op);
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        struct ack a = ack_of(&op, OUTCOME_READY, n % 2 == 0 ? "even" : "odd");
+        ack(n, &a);
+    }
+    struct query q = {.kind = QUERY_ANSWERS, .operation_id = op.id, .from_start = true, .limit = 9};
+    const struct rows *r = ask(&q);
+    assert_int_equal(r->row_count, 2);
+    assert_true(r->rows[0].key < r->rows[1].key);
+    assert_int_equal(r->rows[0].u.answer.count + r->rows[1].u.answer.count, AGENTS);
+    q.operation_id.bytes[3] = 77;
+    assert_int_equal(ask(&q)->row_count, 0);
+}
+
+static void test_inspect(void **state)
+{
+    (void)state;
+    struct query q = {.ref = 8, .kind = QUERY_INSPECT, .from_start = true, .limit = 1};
+    q.selector.places.count = 1;
+    q.selector.places.patterns[0] = (struct pattern){{1, 1}, {2, 2}, {6, 6}};
+    const struct rows *r = ask(&q); /* no store: the lead's own view */
+    assert_non_null(r);
+    assert_int_equal(r->kind, ROW_RECORD);
+    assert_int_equal(r->row_count, 1);
+    assert_non_null(strstr(r->rows[0].u.record.text, "agent_id=s01.c2.a6"));
+    assert_non_null(strstr(r->rows[0].u.record.text, "\n\nregistry=unavailable"));
+    rig_link(&rig, LINK_STORE, true);
+    assert_null(ask(&q));
+    uint64_t ref = 0;
+    const struct effect *e;
+    for (uint32_t k = 0; (e = rig_effect(&rig, FX_STORE, 0, k)) != NULL; k++) {
+        ref = e->u.store.kind == STORE_GET ? e->u.store.ref : ref;
+    }
+    assert_int_not_equal(ref, 0);
+    struct store_field field = {.name = "uid", .value = "abc", .value_bytes = 3};
+    struct store_row row = {.key = "agent:1", .fields = &field, .field_count = 1};
+    struct store_reply reply = {
+        .ref = ref, .kind = STORE_GET, .verdict = STORE_OK, .rows = &row, .row_count = 1};
+    rig_store(&rig, &reply);
+    r = &rig_sent(&rig, MSG_ROWS)->u.rows;
+    assert_int_equal(r->ref, 8);
+    assert_non_null(strstr(r->rows[0].u.record.text, "\n\nuid=abc"));
+    assert_null(ask(&q)); /* a store that never answers */
+    assert_non_null(wait_for(MSG_ROWS, rig.now_us + 2 * S, 0));
+}
+
+/* --- relays --- */
+
+static struct operation message_to(const char *places, unsigned author, enum routing routing)
+{
+    struct operation op = operation_of(60);
+    size_t at;
+    const char *why;
+    op.routing = routing;
+    op.source = unit_agent(1, 2, author);
+    assert_true(place_parse(places, strlen(places), &topo, &op.selector.places, &at, &why));
+    return op;
+}
+
+static void relay(const struct operation *op, unsigned author)
+{
+    struct msg m = author > 0 ? from_agent(MSG_RELAY, author) : from_sector(MSG_RELAY);
+    m.u.relay.operation = op;
+    m.u.relay.hops = author > 0 ? 0 : 2;
+    rig_msg(&rig, &m);
+}
+
+static void relay_ack(const struct operation *op, unsigned n, bool ok)
+{
+    struct msg m = from_agent(MSG_RELAY_ACK, n);
+    m.u.relay_ack = (struct relay_ack){.message_id = op->id,
+                                       .target = unit_agent(1, 2, n),
+                                       .reached = ok,
+                                       .failed = !ok,
+                                       .outcome = ok ? OUTCOME_READY : OUTCOME_FAILED};
+    rig_msg(&rig, &m);
+}
+
+static void test_relay_within_the_cluster(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s01.c2.a[4-5]", 1, ROUTING_DIRECT);
+    relay(&op, 1);
+    assert_int_equal(rig_count(&rig, FX_SEND, MSG_RELAY), 1); /* one with a mask; no sector */
+    const struct msg *m = rig_sent(&rig, MSG_RELAY);
+    assert_true(unit_equal(m->to, unit_agent(1, 2, 4)));
+    assert_int_equal(m->mask, 3);
+    assert_int_equal(m->u.relay.hops, 1);
+    relay_ack(&op, 5, true);
+    m = rig_sent(&rig, MSG_RELAY_ACK);
+    assert_true(unit_equal(m->to, unit_agent(1, 2, 1)));
+    assert_true(unit_equal(m->u.relay_ack.target, unit_agent(1, 2, 5)));
+}
+
+static void test_relay_beyond_and_back(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s02.c1.a1", 1, ROUTING_DIRECT);
+    relay(&op, 1);
+    assert_int_equal(rig_count(&rig, FX_SEND, MSG_RELAY), 1);
+    assert_true(unit_equal(rig_sent(&rig, MSG_RELAY)->to, unit_sector(1)));
+    struct msg m = from_sector(MSG_RELAY_ACK);
+    m.u.relay_ack = (struct relay_ack){
+        .message_id = op.id, .target = unit_agent(2, 1, 1), .reached = 1, .outcome = OUTCOME_READY};
+    rig_msg(&rig, &m);
+    assert_true(unit_equal(rig_sent(&rig, MSG_RELAY_ACK)->to, unit_agent(1, 2, 1)));
+    op.source = unit_agent(1, 2, 9); /* nobody speaks for another */
+    op.id.bytes[0] = 1;
+    relay(&op, 1);
+    assert_null(rig_sent(&rig, MSG_RELAY));
+}
+
+static void test_relay_to_absent_agents(void **state)
+{
+    (void)state;
+    struct msg bye = from_agent(MSG_GOODBYE, 4);
+    rig_msg(&rig, &bye);
+    struct operation op = message_to("s01.c2.a4", 1, ROUTING_DIRECT);
+    relay(&op, 0); /* from beyond */
+    const struct msg *m = rig_sent(&rig, MSG_RELAY_ACK);
+    assert_non_null(m);
+    assert_true(unit_equal(m->to, unit_sector(1)));
+    assert_int_equal(m->u.relay_ack.failed, 1);
+    assert_int_equal(m->u.relay_ack.reason, REASON_AGENT_OFFLINE);
+}
+
+static void test_broadcast_is_summed(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s01.c2.a[1-3]", 1, ROUTING_BROADCAST);
+    relay(&op, 0);
+    relay_ack(&op, 1, true);
+    relay_ack(&op, 1, true); /* twice counts once */
+    relay_ack(&op, 2, false);
+    assert_null(rig_sent(&rig, MSG_RELAY_ACK));
+    relay_ack(&op, 3, true);
+    const struct msg *m = rig_sent(&rig, MSG_RELAY_ACK);
+    assert_non_null(m);
+    assert_int_equal(m->u.relay_ack.reached, 2);
+    assert_int_equal(m->u.relay_ack.failed, 1);
+    assert_true(unit_equal(m->u.relay_ack.target, unit_cluster(1, 2)));
+    op.id.bytes[0] = 2;
+    relay(&op, 0);
+    m = wait_for(MSG_RELAY_ACK, rig.now_us + 5 * S, 0); /* nobody answers */
+    assert_non_null(m);
+    assert_int_equal(m->u.relay_ack.failed, 3);
+}
+
+static void test_circling_message_is_dropped(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s01.c2.a1", 1, ROUTING_DIRECT);
+    struct msg m = from_sector(MSG_RELAY);
+    m.u.relay = (struct relay){.hops = 8, .operation = &op};
+    rig_msg(&rig, &m);
+    assert_null(rig_sent(&rig, MSG_RELAY));
+}
+
+/* --- registry --- */
+
+static const char *field_of(const struct store_op *op, const char *name)
+{
+    static char value[STORE_FIELD_VALUE_MAX + 1];
+    for (uint32_t k = 0; k < op->field_count; k++) {
+        if (strcmp(op->fields[k].name, name) == 0) {
+            memcpy(value, op->fields[k].value, op->fields[k].value_bytes);
+            value[op->fields[k].value_bytes] = '\0';
+            return value;
+        }
+    }
+    return NULL;
+}
+
+/* Runs the node for a while, answering every store operation; counts kinds. */
+static void run_store(int64_t for_us, uint32_t counts[STORE_KIND_COUNT], enum store_verdict verdict)
+{
+    int64_t until_us = rig.now_us + for_us;
+    while (rig.wake_us <= until_us) {
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+        struct store_reply replies[OUTBOX_EFFECTS_MAX];
+        uint32_t n = 0;
+        const struct effect *e;
+        while ((e = rig_effect(&rig, FX_STORE, 0, n)) != NULL) {
+            assert_null(store_op_check(&e->u.store));
+            counts[e->u.store.kind]++;
+            replies[n++] = (struct store_reply){
+                .ref = e->u.store.ref, .kind = e->u.store.kind, .verdict = verdict};
+        }
+        assert_true(n <= 10); /* paced */
+        for (uint32_t k = 0; k < n; k++) {
+            rig_store(&rig, &replies[k]);
+        }
+    }
+}
+
+static void test_registry_is_written_behind(void **state)
+{
+    (void)state;
+    uint32_t counts[STORE_KIND_COUNT] = {0};
+    rig_link(&rig, LINK_STORE, true);
+    const struct effect *put = NULL;
+    while (put == NULL) {
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+        put = rig_effect(&rig, FX_STORE, 0, 0);
+        put = put != NULL && put->u.store.kind == STORE_PUT ? put : NULL;
+    }
+    assert_string_equal(put->u.store.shard, "s01.c2");
+    assert_string_equal(put->u.store.collection, "roster");
+    assert_memory_equal(put->u.store.key, "agent:", 6);
+    assert_string_equal(field_of(&put->u.store, "agent_id"), "s01.c2.a1");
+    assert_string_equal(field_of(&put->u.store, "agent_class"), "CLASS_A_EDGE");
+    assert_string_equal(field_of(&put->u.store, "operational_state"), "active");
+    assert_string_equal(field_of(&put->u.store, "current_latency_ms"), "4.000");
+    assert_memory_equal(field_of(&put->u.store, "last_heartbeat"), "2023-11-14T22:1", 15);
+    assert_non_null(field_of(&put->u.store, "impedance_score"));
+    assert_non_null(field_of(&put->u.store, "capabilities"));
+    run_store(2 * S, counts, STORE_OK);
+    assert_int_equal(counts[STORE_INDEX_SET], 2 * AGENTS - 1);
+    assert_true(counts[STORE_PUT] >= AGENTS - 6);
+    memset(counts, 0, sizeof counts);
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        heartbeat(n);
+    }
+    run_store(S, counts, STORE_OK); /* only what changed, and soon */
+    assert_true(counts[STORE_PUT] >= AGENTS - 6 && counts[STORE_PUT] <= AGENTS + 1);
+    assert_int_equal(counts[STORE_INDEX_SET], 0);
+    memset(counts, 0, sizeof counts);
+    run_store(62 * S, counts, STORE_OK);
+    assert_true(counts[STORE_APPEND] >= 1);
+}
+
+static void test_refused_write_is_repeated(void **state)
+{
+    (void)state;
+    uint32_t counts[STORE_KIND_COUNT] = {0};
+    rig_link(&rig, LINK_STORE, true);
+    run_store(3 * S, counts, STORE_BUSY);
+    memset(counts, 0, sizeof counts);
+    run_store(4 * S, counts, STORE_OK);
+    assert_true(counts[STORE_PUT] >= AGENTS);
+}
+
+static void test_roster_is_loaded(void **state)
+{
+    (void)state;
+    rig_link(&rig, LINK_STORE, true);
+    uint64_t ref = 0;
+    const struct effect *e;
+    for (int i = 0; i < 10 && ref == 0; i++) {
+        for (uint32_t k = 0; (e = rig_effect(&rig, FX_STORE, 0, k)) != NULL; k++) {
+            ref = e->u.store.kind == STORE_SCAN ? e->u.store.ref : ref;
+        }
+        rig.now_us = rig.wake_us;
+        if (ref == 0) {
+            rig_wake(&rig);
+        }
+    }
+    assert_int_not_equal(ref, 0);
+    struct store_field fields[] = {{"uid", "00000000000003ee", 16},
+                                   {"place", "s01.c2.a6", 9},
+                                   {"epoch", "12", 2},
+                                   {"agent_class", "CLASS_A_EDGE", 12},
+                                   {"capabilities", "echo", 4},
+                                   {"operational_state", "quarantined", 11}};
+    struct store_row row = {.key = "agent:00000000000003ee", .fields = fields, .field_count = 6};
+    struct store_reply reply = {
+        .ref = ref, .kind = STORE_SCAN, .verdict = STORE_OK, .rows = &row, .row_count = 1};
+    rig_store(&rig, &reply);
+    hello(6, 9); /* its epoch in the roster is 12 */
+    assert_false(rig_sent(&rig, MSG_WELCOME)->u.welcome.accepted);
+    hello(6, 13);
+    assert_true(rig_sent(&rig, MSG_WELCOME)->u.welcome.accepted);
+    sector_beat_reply();
+    struct operation op = operation_of(1);
+    operate(&op);
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->reasons[REASON_QUARANTINED], 1); /* the quarantine survived the lead */
+    assert_int_equal(v->reasons[REASON_NOT_JOINED], AGENTS - 1);
+}
+
+/* --- random events --- */
+
+#define RANDOM_OPS 40u
+
+struct tracked {
+    struct operation op;
+    uint32_t targets; /* of the first final result; UINT32_MAX: none yet */
+};
+
+static void check_results(struct tracked *ops)
+{
+    const struct effect *e;
+    for (uint32_t k = 0; (e = rig_effect(&rig, FX_SEND, MSG_RESULT, k)) != NULL; k++) {
+        const struct result *r = e->u.msg.u.result;
+        check_sum(&r->aggregate, r->aggregate.targets);
+        if (!r->final) {
+            continue;
+        }
+        assert_int_equal(r->aggregate.outcomes[OUTCOME_PENDING], 0);
+        uint32_t grouped = r->aggregate.other;
+        for (uint32_t g = 0; g < r->aggregate.group_count; g++) {
+            grouped += r->aggregate.groups[g].count;
+        }
+        assert_int_equal(grouped, r->aggregate.targets);
+        for (uint32_t i = 0; i < RANDOM_OPS; i++) {
+            if (memcmp(&ops[i].op.id, &r->operation_id, sizeof r->operation_id) == 0) {
+                ops[i].targets = r->aggregate.targets;
+            }
+        }
+    }
+}
+
+static uint64_t random_state;
+
+static uint32_t pick(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % n;
+}
+
+static void random_operation(struct tracked *t, uint32_t n)
+{
+    t->op = operation_of(0);
+    memcpy(t->op.id.bytes + 4, &n, sizeof n);
+    t->op.id.bytes[0] = 1;
+    t->targets = UINT32_MAX;
+    t->op.priority = (uint8_t)pick(4);
+    t->op.require_ack = pick(8) != 0;
+    t->op.timing = (enum timing)pick(3);
+    t->op.ttl_us = (int64_t)pick(8) * S;
+    t->op.target_mesh_us =
+        t->op.timing == TIMING_SOON ? 0 : rig.now_us + MESH + (int64_t)pick(3000) * 1000;
+    t->op.selector.capabilities = pick(4) == 0 ? 2 : 0;
+    operate_by(&t->op, pick(3) == 0 ? pick(AGENTS) : UINT32_MAX,
+               rig.now_us + (int64_t)pick(4000) * 1000);
+}
+
+static void random_event(struct tracked *ops, uint32_t step)
+{
+    struct tracked *t = &ops[pick(RANDOM_OPS)];
+    unsigned n = 1 + pick(AGENTS);
+    static const char *const answers[] = {"a", "bb", "ccc", "dddd"};
+    struct msg m;
+    switch (pick(12)) {
+    case 0:
+        if (t->targets != UINT32_MAX || t->op.ttl_us == 0) {
+            random_operation(t, step);
+        }
+        break;
+    case 1:
+        hello(n, 9);
+        break;
+    case 2:
+        m = from_agent(MSG_GOODBYE, n);
+        if (pick(4) == 0) {
+            rig_msg(&rig, &m);
+        }
+        break;
+    case 3:
+        m = from_sector(MSG_CANCEL);
+        m.u.cancel.operation_id = t->op.id;
+        if (pick(6) == 0) {
+            rig_msg(&rig, &m);
+        }
+        break;
+    case 4:
+        if (pick(20) == 0) {
+            rig_link(&rig, LINK_BUS, pick(3) != 0);
+        }
+        break;
+    case 5:
+        heartbeat(n);
+        break;
+    case 6:
+        rig.now_us += pick(200000);
+        break;
+    case 7:
+        operate(&t->op); /* again, maybe long after */
+        break;
+    default: {
+        struct ack a = ack_of(&t->op, (enum outcome)pick(OUTCOME_COUNT), answers[pick(4)]);
+        a.received_mesh_us += (int64_t)pick(1000000) - 500000;
+        a.late = pick(5) == 0;
+        ack(n, &a);
+        break;
+    }
+    }
+}
+
+static void test_random_events_always_add_up(void **state)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        static struct tracked ops[RANDOM_OPS];
+        memset(ops, 0, sizeof ops);
+        setup_joined(state);
+        random_state = seed;
+        for (uint32_t step = 1; step < 6000; step++) {
+            random_event(ops, step);
+            check_results(ops);
+            if (rig.wake_us <= rig.now_us || pick(2) == 0) {
+                rig.now_us = rig.wake_us > rig.now_us ? rig.wake_us : rig.now_us;
+                rig_wake(&rig);
+                check_results(ops);
+            }
+        }
+        rig_link(&rig, LINK_BUS, true);
+        check_results(ops);
+        int64_t until_us = rig.now_us + 40 * S;
+        while (rig.wake_us < until_us) { /* everything ends by its deadline */
+            rig.now_us = rig.wake_us > rig.now_us ? rig.wake_us : rig.now_us;
+            rig_wake(&rig);
+            check_results(ops);
+        }
+        for (uint32_t i = 0; i < RANDOM_OPS; i++) {
+            assert_true(ops[i].op.id.bytes[0] == 0 || ops[i].targets != UINT32_MAX);
+        }
+        if (seed < 6) {
+            teardown(state);
+        }
+    }
+}
+
+#define FRESH(f)  cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define JOINED(f) cmocka_unit_test_setup_teardown(f, setup_joined, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FRESH(test_hello_is_welcomed),
+        FRESH(test_heartbeat_is_answered_with_time),
+        JOINED(test_beats_carry_summaries),
+        JOINED(test_silent_agent_is_declared_and_ends_its_operations),
+        JOINED(test_bus_outage_kills_nobody),
+        JOINED(test_all_silent_blames_itself),
+        JOINED(test_goodbye),
+        JOINED(test_stale_sector_is_refused),
+        JOINED(test_operation_counts_add_up),
+        JOINED(test_targets_left_out_have_their_reasons),
+        JOINED(test_lead_time_and_skip),
+        JOINED(test_hold_counts_release),
+        JOINED(test_resend_then_timeouts),
+        JOINED(test_ttl_ends_what_was_not_sent),
+        JOINED(test_sample_and_route),
+        JOINED(test_fire_and_forget),
+        JOINED(test_cancel),
+        JOINED(test_freeze_and_thaw),
+        JOINED(test_breaker_trips_and_recovers),
+        JOINED(test_progress_of_long_operations),
+        JOINED(test_many_operations_then_overload),
+        JOINED(test_prepare),
+        JOINED(test_result_waits_for_the_bus),
+        JOINED(test_bad_acks),
+        JOINED(test_query_agents_pages),
+        JOINED(test_query_answers),
+        JOINED(test_inspect),
+        JOINED(test_relay_within_the_cluster),
+        JOINED(test_relay_beyond_and_back),
+        JOINED(test_relay_to_absent_agents),
+        JOINED(test_broadcast_is_summed),
+        JOINED(test_circling_message_is_dropped),
+        JOINED(test_registry_is_written_behind),
+        JOINED(test_refused_write_is_repeated),
+        FRESH(test_roster_is_loaded),
+        cmocka_unit_test_teardown(test_random_events_always_add_up, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,710 @@
+/* Small meshes of the real tiers in virtual time: 2 sectors x 2 clusters x 6 agents. */
+#include "core/num.h"
+#include "sim/world.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define AGENTS 24u
+
+static void small(struct world_conf *conf, uint64_t seed)
+{
+    world_defaults(conf, AGENTS, seed);
+    struct topology *t = &conf->topology;
+    t->sectors = 2;
+    t->clusters_per_sector = 2;
+    t->agents_per_cluster = 6;
+    memset(t->class_agents, 0, sizeof(t->class_agents));
+    t->class_agents[CLASS_A_EDGE] = 6;
+    t->class_agents[CLASS_B_SERVERLESS] = 6;
+    t->class_agents[CLASS_C_PERSISTENT] = 6;
+    t->class_agents[CLASS_D_GPU] = 6;
+    assert_null(topology_check(t));
+}
+
+static struct world *joined(uint64_t seed)
+{
+    struct world_conf conf;
+    small(&conf, seed);
+    struct world *w = world_new(&conf);
+    world_run(w, 12 * US_PER_S);
+    return w;
+}
+
+static void done(struct world *w)
+{
+    assert_int_equal(world_stats(w)->executed_twice, 0);
+    assert_int_equal(world_stats(w)->uneven, 0);
+    assert_int_equal(world_stats(w)->refused, 0);
+    world_free(w);
+}
+
+static struct mesh_status status_of(struct world *w)
+{
+    struct command c = {.kind = COMMAND_STATUS};
+    const struct reply *r = world_ask(w, unit_orchestrator(), &c, 2 * US_PER_S);
+    assert_non_null(r);
+    assert_int_equal(r->kind, REPLY_STATUS);
+    return *r->status;
+}
+
+static void submit(struct command *c, const char *action, const char *payload)
+{
+    memset(c, 0, sizeof(*c));
+    c->kind = COMMAND_SUBMIT;
+    world_operation(&c->operation, action, payload);
+}
+
+static void places(struct selector *sel, const char *text)
+{
+    size_t at;
+    const char *why;
+    assert_true(place_parse(text, strlen(text), NULL, &sel->places, &at, &why));
+}
+
+static const struct report *run(struct world *w, struct unit to, const struct command *c)
+{
+    const struct reply *r = world_ask(w, to, c, 60 * US_PER_S);
+    assert_non_null(r);
+    if (r->kind == REPLY_ERROR) {
+        fail_msg("refused: %s", r->text);
+    }
+    assert_int_equal(r->kind, REPLY_OPERATION);
+    uint64_t sum = 0;
+    for (unsigned o = OUTCOME_READY; o < OUTCOME_COUNT; o++) {
+        sum += r->report->aggregate.outcomes[o];
+    }
+    assert_int_equal(sum, r->report->aggregate.targets);
+    return r->report;
+}
+
+static uint32_t outcome(const struct report *r, enum outcome o)
+{
+    return r->aggregate.outcomes[o];
+}
+
+/* --- joining, status, operations --------------------------------------------------------------- */
+
+static void all_join(void **state)
+{
+    (void)state;
+    struct world *w = joined(1);
+    struct mesh_status s = status_of(w);
+    assert_int_equal(s.summary.agents, AGENTS);
+    assert_int_equal(s.summary.active, AGENTS);
+    assert_int_equal(s.summary.clusters, 4);
+    assert_int_equal(s.summary.clusters_up, 4);
+    assert_int_equal(s.sectors, 2);
+    assert_int_equal(s.sectors_up, 2);
+    assert_int_equal(s.summary.sectors_healthy, 2);
+    assert_int_equal(s.mode, MODE_FULL);
+    assert_true(s.simulation);
+    assert_true(s.store_up);
+    done(w);
+}
+
+static void broadcast_reaches_all(void **state)
+{
+    (void)state;
+    struct world *w = joined(2);
+    struct command c;
+    submit(&c, "echo", "market closed early today");
+    const struct report *r = run(w, unit_orchestrator(), &c);
+    assert_int_equal(r->aggregate.targets, AGENTS);
+    assert_int_equal(outcome(r, OUTCOME_READY), AGENTS);
+    assert_int_equal(r->aggregate.group_count, 1);
+    assert_memory_equal(r->aggregate.groups[0].answer, "market closed early today", 25);
+    assert_int_equal(r->aggregate.groups[0].count, AGENTS);
+    assert_int_equal(r->aggregate.sectors_reached, 2);
+    assert_int_equal(r->aggregate.clusters_reached, 4);
+    assert_string_equal(r->status, "SUCCESS");
+    assert_int_equal(r->decision, DECISION_PROCEED);
+    assert_int_equal(world_stats(w)->executed, AGENTS);
+    done(w);
+}
+
+static void ask_takes_a_sample(void **state)
+{
+    (void)state;
+    struct world *w = joined(3);
+    struct command c;
+    submit(&c, "context", "");
+    c.operation.selector.sample = 10;
+    const struct report *r = run(w, unit_orchestrator(), &c);
+    assert_int_equal(r->aggregate.targets, 10);
+    assert_int_equal(outcome(r, OUTCOME_READY), 10);
+    assert_int_equal(world_stats(w)->executed, 10);
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < r->aggregate.group_count; i++) {
+        sum += r->aggregate.groups[i].count;
+    }
+    assert_int_equal(sum + r->aggregate.other, 10);
+    done(w);
+}
+
+static void conflicts_are_counted_and_decided(void **state)
+{
+    (void)state;
+    struct world *w = joined(4);
+    struct command c;
+    submit(&c, "conflict", "1000");
+    const struct report *r = run(w, unit_orchestrator(), &c);
+    assert_int_equal(outcome(r, OUTCOME_CONFLICT), AGENTS);
+    assert_int_equal(r->decision, DECISION_RESOLVE_CONFLICTS);
+    assert_false(r->achieved);
+    submit(&c, "fail", "1000");
+    r = run(w, unit_orchestrator(), &c);
+    assert_int_equal(outcome(r, OUTCOME_FAILED), AGENTS);
+    submit(&c, "no-such-action", "");
+    r = run(w, unit_orchestrator(), &c);
+    assert_int_equal(outcome(r, OUTCOME_FAILED), AGENTS);
+    assert_int_equal(r->aggregate.reasons[REASON_UNKNOWN_ACTION], AGENTS);
+    done(w);
+}
+
+static void cascades_of_each_strategy(void **state)
+{
+    (void)state;
+    struct world *w = joined(5);
+    struct command c;
+    submit(&c, "work", "x");
+    c.operation.strategy = CASCADE_WAVE;
+    c.operation.timing = TIMING_AT;
+    const struct report *r = run(w, unit_orchestrator(), &c);
+    assert_string_equal(r->status, "SUCCESS");
+    assert_int_equal(r->aggregate.targets, AGENTS);
+    assert_true(outcome(r, OUTCOME_READY) >= AGENTS - 1);
+    assert_true(r->target_mesh_us > r->created_mesh_us);
+    assert_true(r->aggregate.window_eligible >= AGENTS - 1);
+
+    c.operation.strategy = CASCADE_PARALLEL;
+    c.operation.timing = TIMING_SOON;
+    r = run(w, unit_orchestrator(), &c);
+    assert_string_equal(r->status, "SUCCESS");
+    assert_int_equal(r->window_us, US_PER_S);
+    assert_int_equal(outcome(r, OUTCOME_READY), AGENTS);
+
+    c.operation.strategy = CASCADE_PRIORITY_FIRST;
+    r = run(w, unit_orchestrator(), &c);
+    assert_string_equal(r->status, "COMPLETE");
+    assert_int_equal(r->phase_count, 5);
+    assert_int_equal(r->phases[0].class_mask, 1u << CLASS_D_GPU);
+    assert_int_equal(r->phases[0].targets, 6);
+    assert_true(r->phases[0].success);
+    assert_int_equal(r->phases[4].targets, 0);
+    assert_int_equal(r->aggregate.targets, AGENTS);
+    assert_int_equal(outcome(r, OUTCOME_READY), AGENTS);
+    struct mesh_status s = status_of(w);
+    assert_int_equal(s.operations_done, 3);
+    assert_true(s.last_cascade_mesh_us > WORLD_UNIX_US);
+    assert_true(s.cascade_p95_us > 0);
+    assert_int_equal(s.quorums_achieved, 3);
+    done(w);
+}
+
+static void held_effects_arrive_together(void **state)
+{
+    (void)state;
+    struct world *w = joined(6);
+    struct command c;
+    submit(&c, "echo", "x");
+    c.operation.timing = TIMING_AT;
+    for (int i = 0; i < 6; i++) {
+        run(w, unit_orchestrator(), &c); /* predictors and clocks settle */
+        world_run(w, 5 * US_PER_S);
+    }
+    const struct report *r = run(w, unit_orchestrator(), &c);
+    assert_true(outcome(r, OUTCOME_READY) >= AGENTS - 1);
+    uint32_t n = 0, near = 0;
+    for (unsigned i = 0; i < ARRIVAL_BUCKETS; i++) {
+        n += r->aggregate.release[i];
+        /* 48 + 30 ends at 0.1 ms * 2^(31/3): 129 ms; the same below. */
+        near += i >= 17 && i <= 78 ? r->aggregate.release[i] : 0;
+    }
+    assert_true(n >= AGENTS - 1);
+    assert_true(near >= n - 1);
+    done(w);
+}
+
+/* --- failures ---------------------------------------------------------------------------------- */
+
+static void a_killed_lead_is_unreachable_then_back(void **state)
+{
+    (void)state;
+    struct world_conf conf;
+    small(&conf, 7); /* more clusters, so that one does not change the mode to MODERATE */
+    conf.topology.clusters_per_sector = 6;
+    conf.topology.agents_per_cluster = 2;
+    struct world *w = world_new(&conf);
+    world_run(w, 12 * US_PER_S);
+    world_kill(w, unit_cluster(1, 2), false);
+    world_run(w, 6 * US_PER_S);
+    struct command c;
+    submit(&c, "echo", "x");
+    const struct report *r = run(w, unit_orchestrator(), &c);
+    assert_int_equal(r->aggregate.targets, AGENTS);
+    assert_int_equal(outcome(r, OUTCOME_READY), AGENTS - 2);
+    assert_int_equal(outcome(r, OUTCOME_UNREACHABLE), 2);
+    assert_int_equal(r->aggregate.reasons[REASON_CLUSTER_DOWN], 2);
+    /* Answered at once, not at the deadline. */
+    assert_true(r->finished_mesh_us - r->created_mesh_us < 3 * US_PER_S);
+    struct mesh_status s = status_of(w);
+    assert_int_equal(s.summary.clusters_up, 11);
+    assert_int_equal(s.summary.agents, AGENTS);
+    assert_int_equal(s.summary.active, AGENTS - 2);
+    assert_int_equal(s.mode, MODE_DEGRADED_LIGHT);
+    c.operation.priority = 0; /* background rests in DEGRADED_LIGHT */
+    const struct reply *no = world_ask(w, unit_orchestrator(), &c, US_PER_S);
+    assert_int_equal(no->kind, REPLY_ERROR);
+    assert_int_equal(no->reason, REASON_MODE);
+    assert_non_null(strstr(no->text, "DEGRADED_LIGHT"));
+    c.operation.priority = 2;
+
+    world_restart(w, unit_cluster(1, 2), false);
+    world_run(w, 15 * US_PER_S);
+    r = run(w, unit_orchestrator(), &c);
+    assert_int_equal(outcome(r, OUTCOME_READY), AGENTS);
+    assert_int_equal(status_of(w).mode, MODE_FULL);
+    done(w);
+}
+
+static void moderate_routes_to_healthy_places_only(void **state)
+{
+    (void)state;
+    struct world *w = joined(22);
+    world_kill(w, unit_cluster(1, 2), false); /* a quarter of the mesh, half of a sector */
+    world_run(w, 6 * US_PER_S);
+    assert_int_equal(status_of(w).mode, MODE_DEGRADED_MODERATE);
+    struct command c;
+    submit(&c, "echo", "x");
+    const struct report *r = run(w, unit_orchestrator(), &c);
+    assert_int_equal(outcome(r, OUTCOME_READY), AGENTS / 2);
+    assert_int_equal(outcome(r, OUTCOME_REFUSED), AGENTS / 2);
+    assert_int_equal(r->aggregate.reasons[REASON_MODE], AGENTS / 2);
+    assert_int_not_equal(r->decision, DECISION_PROCEED);
+    done(w);
+}
+
+static void a_hop_that_dies_while_waiting(void **state)
+{
+    (void)state;
+    struct world *w = joined(8);
+    struct command c;
+    submit(&c, "work", "x");
+    c.operation.timeout_us = 25 * US_PER_S;
+    for (unsigned a = 1; a <= 6; a++) {
+        world_slow(w, unit_agent(2, 1, a), 100.0); /* their work takes long */
+    }
+    uint64_t ref = world_send(w, 1, unit_orchestrator(), &c);
+    world_run(w, US_PER_S);
+    world_kill(w, unit_cluster(2, 1), true);
+    world_run(w, 8 * US_PER_S);
+    const struct reply *r = world_reply(w, ref);
+    assert_non_null(r); /* found dead after 4 s: answered then */
+    assert_int_equal(outcome(r->report, OUTCOME_UNREACHABLE), 6);
+    assert_int_equal(outcome(r->report, OUTCOME_READY), AGENTS - 6);
+    done(w);
+}
+
+static void a_dead_sector_is_answered_for(void **state)
+{
+    (void)state;
+    struct world *w = joined(9);
+    world_kill(w, unit_sector(2), true);
+    world_run(w, 6 * US_PER_S);
+    struct command c;
+    submit(&c, "echo", "x");
+    c.operation.priority = 3;
+    const struct report *r = run(w, unit_orchestrator(), &c);
+    assert_int_equal(outcome(r, OUTCOME_UNREACHABLE), AGENTS / 2);
+    assert_int_equal(r->aggregate.reasons[REASON_SECTOR_DOWN], AGENTS / 2);
+    assert_int_equal(outcome(r, OUTCOME_READY), AGENTS / 2);
+    c.operation.strategy = CASCADE_WAVE;
+    r = run(w, unit_orchestrator(), &c);
+    assert_string_equal(r->status, "FAILED_AT_SECTOR");
+    assert_int_equal(r->aggregate.targets, AGENTS);
+    done(w);
+}
+
+static void loss_is_mended_and_nothing_runs_twice(void **state)
+{
+    (void)state;
+    struct world_conf conf;
+    small(&conf, 10);
+    conf.agent_loss_permille = 100;
+    conf.tier_loss_permille = 20;
+    struct world *w = world_new(&conf);
+    world_run(w, 20 * US_PER_S);
+    uint32_t ready = 0, resent = 0, targets = 0;
+    for (int i = 0; i < 12; i++) {
+        struct command c;
+        submit(&c, "echo", "x");
+        c.operation.timeout_us = 8 * US_PER_S;
+        const struct report *r = run(w, unit_orchestrator(), &c);
+        ready += outcome(r, OUTCOME_READY);
+        resent += r->aggregate.resent;
+        targets += r->aggregate.targets;
+        world_run(w, US_PER_S);
+    }
+    assert_true(world_stats(w)->lost > 50);
+    assert_true(resent > 0);
+    assert_true(ready * 100 >= targets * 97);
+    done(w);
+}
+
+static void a_sector_serves_its_own_alone(void **state)
+{
+    (void)state;
+    struct world *w = joined(11);
+    world_kill(w, unit_orchestrator(), false);
+    world_run(w, 8 * US_PER_S);
+    struct command c;
+    submit(&c, "echo", "alone");
+    places(&c.operation.selector, "s01");
+    const struct report *r = run(w, unit_sector(1), &c);
+    assert_int_equal(r->aggregate.targets, AGENTS / 2);
+    assert_int_equal(outcome(r, OUTCOME_READY), AGENTS / 2);
+    places(&c.operation.selector, "s02");
+    const struct reply *no = world_ask(w, unit_sector(1), &c, US_PER_S);
+    assert_non_null(no);
+    assert_int_equal(no->kind, REPLY_ERROR);
+    assert_int_equal(no->reason, REASON_NOT_MINE);
+    struct command q = {.kind = COMMAND_QUERY};
+    q.query.kind = QUERY_CLUSTERS;
+    q.query.from_start = true;
+    q.query.limit = 10;
+    places(&q.query.selector, "s01");
+    const struct reply *rows = world_ask(w, unit_sector(1), &q, 3 * US_PER_S);
+    assert_non_null(rows);
+    assert_int_equal(rows->kind, REPLY_ROWS);
+    assert_int_equal(rows->rows->row_count, 2);
+    assert_int_equal(rows->rows->rows[0].u.summary->active, 6);
+    /* The orchestrator comes back under a higher epoch and sees all. */
+    world_restart(w, unit_orchestrator(), false);
+    world_run(w, 8 * US_PER_S);
+    assert_int_equal(status_of(w).summary.active, AGENTS);
+    done(w);
+}
+
+static void a_paused_sector_accuses_nobody(void **state)
+{
+    (void)state;
+    struct world *w = joined(12);
+    world_pause(w, unit_sector(1), false, 10 * US_PER_S);
+    world_run(w, 12 * US_PER_S);
+    struct mesh_status s = status_of(w);
+    assert_int_equal(s.summary.clusters_up, 4);
+    struct command c;
+    submit(&c, "echo", "x");
+    assert_int_equal(outcome(run(w, unit_orchestrator(), &c), OUTCOME_READY), AGENTS);
+    done(w);
+}
+
+static void a_partition_heals(void **state)
+{
+    (void)state;
+    struct world *w = joined(13);
+    world_partition(w, unit_sector(2), true);
+    world_run(w, 10 * US_PER_S);
+    assert_int_equal(status_of(w).sectors_up, 1);
+    struct command c;
+    submit(&c, "echo", "cut off"); /* the cut-off side serves its own */
+    places(&c.operation.selector, "s02");
+    assert_int_equal(outcome(run(w, unit_sector(2), &c), OUTCOME_READY), AGENTS / 2);
+    world_partition(w, unit_sector(2), false);
+    world_run(w, 10 * US_PER_S);
+    assert_int_equal(status_of(w).sectors_up, 2);
+    memset(&c.operation.selector, 0, sizeof(c.operation.selector));
+    assert_int_equal(outcome(run(w, unit_orchestrator(), &c), OUTCOME_READY), AGENTS);
+    done(w);
+}
+
+static void the_store_may_be_away(void **state)
+{
+    (void)state;
+    struct world *w = joined(14);
+    world_store_down(w, true);
+    world_run(w, 8 * US_PER_S);
+    assert_false(status_of(w).store_up);
+    struct command c;
+    submit(&c, "echo", "x");
+    assert_int_equal(outcome(run(w, unit_orchestrator(), &c), OUTCOME_READY), AGENTS);
+    world_store_down(w, false);
+    world_run(w, 8 * US_PER_S);
+    assert_true(status_of(w).store_up);
+    done(w);
+}
+
+/* --- consoles ---------------------------------------------------------------------------------- */
+
+static void queries_page_through_all_agents(void **state)
+{
+    (void)state;
+    struct world *w = joined(15);
+    struct command q = {.kind = COMMAND_QUERY};
+    q.query.kind = QUERY_AGENTS;
+    q.query.from_start = true;
+    q.query.limit = 7;
+    uint64_t last = 0;
+    uint32_t seen = 0;
+    bool more = true;
+    while (more) {
+        const struct reply *r = world_ask(w, unit_orchestrator(), &q, 3 * US_PER_S);
+        assert_non_null(r);
+        assert_int_equal(r->kind, REPLY_ROWS);
+        assert_int_equal(r->rows->total, AGENTS);
+        assert_int_equal(r->rows->missing, 0);
+        for (uint32_t i = 0; i < r->rows->row_count; i++) {
+            assert_true(seen == 0 || r->rows->rows[i].key > last);
+            last = r->rows->rows[i].key;
+            seen++;
+        }
+        more = r->rows->more;
+        q.query.from_start = false;
+        q.query.after_key = last;
+        assert_true(seen <= AGENTS);
+    }
+    assert_int_equal(seen, AGENTS);
+    q.query.kind = QUERY_SECTORS;
+    q.query.from_start = true;
+    const struct reply *r = world_ask(w, unit_orchestrator(), &q, 3 * US_PER_S);
+    assert_int_equal(r->rows->row_count, 2);
+    assert_int_equal(r->rows->rows[1].u.summary->agents, AGENTS / 2);
+    q.query.kind = QUERY_CLUSTERS;
+    r = world_ask(w, unit_orchestrator(), &q, 3 * US_PER_S);
+    assert_int_equal(r->rows->row_count, 4);
+    done(w);
+}
+
+static void answers_of_any_strategy_are_kept(void **state)
+{
+    (void)state;
+    struct world *w = joined(16);
+    static const enum cascade_strategy strategies[] = {CASCADE_NONE, CASCADE_WAVE,
+                                                       CASCADE_PRIORITY_FIRST};
+    for (unsigned i = 0; i < 3; i++) {
+        struct command c, q = {.kind = COMMAND_QUERY};
+        submit(&c, "context", "");
+        c.operation.strategy = strategies[i];
+        uint64_t ref = world_send(w, 1, unit_orchestrator(), &c);
+        world_run(w, 15 * US_PER_S);
+        assert_non_null(world_reply(w, ref));
+        q.query.kind = QUERY_ANSWERS;
+        q.query.operation_id = world_accepted(w, ref);
+        q.query.from_start = true;
+        q.query.limit = 50;
+        const struct reply *r = world_ask(w, unit_orchestrator(), &q, 3 * US_PER_S);
+        assert_non_null(r);
+        assert_int_equal(r->rows->kind, ROW_ANSWER);
+        uint32_t sum = 0;
+        for (uint32_t k = 0; k < r->rows->row_count; k++) {
+            sum += r->rows->rows[k].u.answer.count;
+        }
+        assert_int_equal(sum, AGENTS);
+    }
+    done(w);
+}
+
+static void one_agent_is_inspected(void **state)
+{
+    (void)state;
+    struct world *w = joined(17);
+    struct command q = {.kind = COMMAND_QUERY};
+    q.query.kind = QUERY_INSPECT;
+    q.query.from_start = true;
+    q.query.limit = 1;
+    places(&q.query.selector, "s02.c1.a3");
+    const struct reply *r = world_ask(w, unit_orchestrator(), &q, 3 * US_PER_S);
+    assert_non_null(r);
+    assert_int_equal(r->rows->kind, ROW_RECORD);
+    assert_int_equal(r->rows->row_count, 1);
+    assert_non_null(strstr(r->rows->rows[0].u.record.text, "s02.c1.a3"));
+    assert_non_null(strstr(r->rows->rows[0].u.record.text, "agent_class"));
+    done(w);
+}
+
+static void cancel_and_freeze(void **state)
+{
+    (void)state;
+    struct world *w = joined(18);
+    struct command c, other = {0};
+    submit(&c, "work", "x");
+    c.operation.timing = TIMING_AT;
+    c.operation.target_mesh_us = world_mesh_now(w) + 8 * US_PER_S;
+    c.operation.timeout_us = 10 * US_PER_S;
+    uint64_t ref = world_send(w, 1, unit_orchestrator(), &c);
+    world_run(w, US_PER_S);
+    assert_null(world_reply(w, ref));
+    other.kind = COMMAND_CANCEL;
+    other.operation_id = world_accepted(w, ref);
+    assert_int_equal(world_ask(w, unit_orchestrator(), &other, US_PER_S)->kind, REPLY_OK);
+    world_run(w, 2 * US_PER_S);
+    const struct reply *r = world_reply(w, ref);
+    assert_non_null(r);
+    assert_string_equal(r->report->status, "CANCELLED");
+    assert_int_equal(outcome(r->report, OUTCOME_CANCELLED), AGENTS);
+    assert_int_equal(world_stats(w)->executed, 0);
+
+    other.kind = COMMAND_FREEZE;
+    other.scope = unit_orchestrator();
+    assert_int_equal(world_ask(w, unit_orchestrator(), &other, US_PER_S)->kind, REPLY_OK);
+    world_run(w, US_PER_S);
+    submit(&c, "echo", "x");
+    const struct reply *no = world_ask(w, unit_orchestrator(), &c, US_PER_S);
+    assert_int_equal(no->kind, REPLY_ERROR);
+    assert_int_equal(no->reason, REASON_FROZEN);
+    places(&c.operation.selector, "s01");
+    assert_int_equal(world_ask(w, unit_sector(1), &c, US_PER_S)->reason, REASON_FROZEN);
+    other.kind = COMMAND_THAW;
+    assert_int_equal(world_ask(w, unit_orchestrator(), &other, US_PER_S)->kind, REPLY_OK);
+    world_run(w, US_PER_S);
+    assert_int_equal(outcome(run(w, unit_orchestrator(), &c), OUTCOME_READY), AGENTS / 2);
+    other.kind = COMMAND_FREEZE; /* one sector only */
+    other.scope = unit_sector(2);
+    world_ask(w, unit_orchestrator(), &other, US_PER_S);
+    world_run(w, US_PER_S);
+    memset(&c.operation.selector, 0, sizeof(c.operation.selector));
+    const struct report *half = run(w, unit_orchestrator(), &c);
+    assert_int_equal(outcome(half, OUTCOME_REFUSED), AGENTS / 2);
+    assert_int_equal(half->aggregate.reasons[REASON_FROZEN], AGENTS / 2);
+    done(w);
+}
+
+static void progress_is_told_every_second(void **state)
+{
+    (void)state;
+    struct world *w = joined(19);
+    struct command c;
+    submit(&c, "echo", "x");
+    c.operation.timing = TIMING_AT;
+    c.operation.target_mesh_us = world_mesh_now(w) + 5 * US_PER_S;
+    c.operation.timeout_us = 8 * US_PER_S;
+    uint64_t ref = world_send(w, 1, unit_orchestrator(), &c);
+    world_run(w, 7 * US_PER_S);
+    const struct reply *r = world_reply(w, ref);
+    assert_non_null(r);
+    assert_true(outcome(r->report, OUTCOME_READY) >= AGENTS - 1);
+    /* Accepted, the report, and three to five times progress in between. */
+    assert_in_range(world_replies(w, ref), 5, 7);
+    done(w);
+}
+
+static void when_tells_the_lead_time(void **state)
+{
+    (void)state;
+    struct world *w = joined(20);
+    struct command c;
+    submit(&c, "work", "x");
+    c.kind = COMMAND_WHEN;
+    c.operation.minimum_response_rate = 0.95;
+    const struct reply *r = world_ask(w, unit_orchestrator(), &c, US_PER_S);
+    assert_non_null(r);
+    assert_int_equal(r->kind, REPLY_WHEN);
+    assert_int_equal(r->when.targets, AGENTS);
+    assert_true(r->when.lead_us_p50 > 0);
+    assert_true(r->when.lead_us_p95 >= r->when.lead_us_p50);
+    assert_true(r->when.lead_us_wanted >= r->when.lead_us_p50);
+    done(w);
+}
+
+struct relayed {
+    uint32_t notes, lost;
+};
+
+static void watch_relays(void *context, const struct world_step *s)
+{
+    struct relayed *seen = context;
+    for (uint32_t i = 0; i < s->out->effect_count; i++) {
+        const struct effect *fx = &s->out->effects[i];
+        if (fx->kind == FX_WORK) {
+            seen->notes++;
+        } else if (fx->kind == FX_NOTE && fx->u.note.note == NOTE_RELAY_LOST) {
+            seen->lost++;
+        }
+    }
+}
+
+static void agents_send_across_sectors(void **state)
+{
+    (void)state;
+    struct world *w = joined(21);
+    struct relayed seen = {0};
+    struct command c;
+    submit(&c, "relay", "direct s02.c2.a4 echo hello-from-afar");
+    places(&c.operation.selector, "s01.c1.a1");
+    world_watch_set(w, watch_relays, &seen);
+    run(w, unit_orchestrator(), &c);
+    world_run(w, 3 * US_PER_S);
+    assert_int_equal(seen.notes, 2); /* the relay, and the echo over there */
+    assert_int_equal(seen.lost, 0);
+    submit(&c, "relay", "broadcast s02 echo hello-all");
+    places(&c.operation.selector, "s02.c1.a1");
+    run(w, unit_orchestrator(), &c);
+    world_run(w, 3 * US_PER_S);
+    /* The relay, and all of sector 2, its author perhaps left out. */
+    assert_in_range(seen.notes, 2 + 1 + AGENTS / 2 - 1, 2 + 1 + AGENTS / 2);
+    assert_int_equal(seen.lost, 0);
+    done(w);
+}
+
+/* --- determinism ------------------------------------------------------------------------------- */
+
+static uint64_t digest_of(uint64_t seed)
+{
+    struct world *w = joined(seed);
+    struct command c;
+    submit(&c, "work", "x");
+    c.operation.strategy = CASCADE_WAVE;
+    c.operation.timing = TIMING_BY;
+    run(w, unit_orchestrator(), &c);
+    world_kill(w, unit_agent(1, 1, 1), false);
+    world_run(w, 40 * US_PER_S);
+    world_restart(w, unit_agent(1, 1, 1), false);
+    world_run(w, 10 * US_PER_S);
+    assert_int_equal(status_of(w).summary.active, AGENTS);
+    uint64_t digest = world_stats(w)->digest;
+    done(w);
+    return digest;
+}
+
+static void equal_seeds_give_equal_runs(void **state)
+{
+    (void)state;
+    uint64_t a = digest_of(100), b = digest_of(100), other = digest_of(101);
+    assert_true(a == b);
+    assert_true(a != other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_join),
+        cmocka_unit_test(broadcast_reaches_all),
+        cmocka_unit_test(ask_takes_a_sample),
+        cmocka_unit_test(conflicts_are_counted_and_decided),
+        cmocka_unit_test(cascades_of_each_strategy),
+        cmocka_unit_test(held_effects_arrive_together),
+        cmocka_unit_test(a_killed_lead_is_unreachable_then_back),
+        cmocka_unit_test(moderate_routes_to_healthy_places_only),
+        cmocka_unit_test(a_hop_that_dies_while_waiting),
+        cmocka_unit_test(a_dead_sector_is_answered_for),
+        cmocka_unit_test(loss_is_mended_and_nothing_runs_twice),
+        cmocka_unit_test(a_sector_serves_its_own_alone),
+        cmocka_unit_test(a_paused_sector_accuses_nobody),
+        cmocka_unit_test(a_partition_heals),
+        cmocka_unit_test(the_store_may_be_away),
+        cmocka_unit_test(queries_page_through_all_agents),
+        cmocka_unit_test(answers_of_any_strategy_are_kept),
+        cmocka_unit_test(one_agent_is_inspected),
+        cmocka_unit_test(cancel_and_freeze),
+        cmocka_unit_test(progress_is_told_every_second),
+        cmocka_unit_test(when_tells_the_lead_time),
+        cmocka_unit_test(agents_send_across_sectors),
+        cmocka_unit_test(equal_seeds_give_equal_runs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

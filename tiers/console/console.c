@@ -1,0 +1,204 @@
+/* One command, or a script. The terminal's prompt is in repl.c. */
+#include "tiers/console/console.h"
+#include "tiers/runner/client.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void on_interrupt(uv_signal_t *handle, int number)
+{
+    struct console *c = handle->data;
+    (void)number;
+    task_interrupt(&c->task);
+}
+
+void console_init(struct console *c, uv_loop_t *loop, const struct task_conf *conf,
+                  const struct render *render, bool json)
+{
+    assert(c && loop && conf && render);
+    c->loop = loop;
+    c->json = json;
+    c->exit_code = EXIT_OK;
+    task_init(&c->task, conf, render);
+    uv_signal_init(loop, &c->interrupt);
+    c->interrupt.data = c;
+    uv_signal_start(&c->interrupt, on_interrupt, SIGINT);
+    uv_unref((uv_handle_t *)&c->interrupt);
+}
+
+void console_done(struct console *c)
+{
+    assert(c);
+    task_done(&c->task);
+    uv_close((uv_handle_t *)&c->interrupt, NULL);
+}
+
+/* --- help ------------------------------------------------------------------------------------ */
+
+static void help_all(FILE *out)
+{
+    size_t count;
+    const struct command_spec *table = command_table(&count);
+    fputs("commands (help NAME shows flags and examples; --json with any that reads or acts):\n",
+          out);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "  %-10s %s%s\n", table[i].name, table[i].summary,
+                table[i].changes ? "  [acts]" : "");
+}
+
+static void help_one(FILE *out, const struct command_spec *spec)
+{
+    char usage[1024];
+    command_usage(spec, usage, sizeof usage);
+    fprintf(out, "%s\n\n  %s\n", spec->summary, usage);
+    for (size_t i = 0; i < COMMAND_PARAMETERS_MAX && spec->parameters[i].name; i++) {
+        const struct parameter *p = &spec->parameters[i];
+        fprintf(out, "%s    %s%-16s %s%s%s\n", i == 0 ? "\n" : "", p->flag ? "--" : "  ", p->name,
+                p->help ? p->help : "", p->choices ? ": " : "", p->choices ? p->choices : "");
+    }
+    for (size_t i = 0; i < COMMAND_EXAMPLES_MAX && spec->examples[i]; i++)
+        fprintf(out, "%s    %s\n", i == 0 ? "\n  examples\n" : "", spec->examples[i]);
+}
+
+bool console_local(const struct console *c, const char *const words[], size_t count, bool *ret_quit,
+                   int *ret_code)
+{
+    static struct invocation in;
+    char error[COMMAND_ERROR_MAX];
+    assert(c && count > 0 && ret_quit && ret_code);
+    bool question = strcmp(words[0], "?") == 0;
+    bool leave = strcmp(words[0], "exit") == 0;
+    const struct command_spec *spec = command_find(words[0], strlen(words[0]));
+    if (!question && !leave && (!spec || (spec->verb != CMD_HELP && spec->verb != CMD_QUIT)))
+        return false;
+    *ret_quit = leave || (spec && spec->verb == CMD_QUIT);
+    *ret_code = EXIT_OK;
+    if (*ret_quit)
+        return true;
+    if (question || !command_parse(words, count, &in, error)) {
+        if (!question) {
+            render_error(&c->task.render, "usage", error);
+            *ret_code = EXIT_USAGE;
+        } else {
+            help_all(c->task.render.out);
+        }
+        return true;
+    }
+    const struct value *name = command_value(&in, "command");
+    if (!name->given) {
+        help_all(c->task.render.out);
+        return true;
+    }
+    const struct command_spec *one = command_find(name->text, strlen(name->text));
+    if (one) {
+        help_one(c->task.render.out, one);
+        return true;
+    }
+    const char *near = command_suggest(name->text);
+    fprintf(stderr, "mesh: no command '%.60s'%s%s%s\n", name->text, near ? ": did you mean '" : "",
+            near ? near : "", near ? "'?" : "");
+    *ret_code = EXIT_NOT_FOUND;
+    return true;
+}
+
+bool console_take_json(const char *words[], size_t *count)
+{
+    bool found = false;
+    size_t kept = 0;
+    assert(words && count);
+    for (size_t i = 0; i < *count; i++) {
+        /* Behind -- it is text. */
+        if (strcmp(words[i], "--") == 0) {
+            for (; i < *count; i++)
+                words[kept++] = words[i];
+            break;
+        }
+        if (strcmp(words[i], "--json") == 0)
+            found = true;
+        else
+            words[kept++] = words[i];
+    }
+    *count = kept;
+    return found;
+}
+
+/* --- one command ----------------------------------------------------------------------------- */
+
+static void on_once_done(void *ctx, int exit_code)
+{
+    struct console *c = ctx;
+    c->exit_code = exit_code;
+    uv_stop(c->loop);
+}
+
+int console_once(struct console *c, const char *const words[], size_t count)
+{
+    const char *mine[COMMAND_WORDS_MAX];
+    bool quit;
+    int code;
+    assert(c && count > 0);
+    if (count > COMMAND_WORDS_MAX) {
+        render_error(&c->task.render, "usage", "more than 64 words: put text in quotes");
+        return EXIT_USAGE;
+    }
+    memcpy(mine, words, count * sizeof *words);
+    bool json = console_take_json(mine, &count) || c->json;
+    if (count == 0) {
+        render_error(&c->task.render, "usage", "a command is missing: help lists them");
+        return EXIT_USAGE;
+    }
+    if (console_local(c, mine, count, &quit, &code))
+        return code;
+    task_start(&c->task, mine, count, json, on_once_done, c);
+    while (c->task.running)
+        uv_run(c->loop, UV_RUN_DEFAULT);
+    return c->exit_code;
+}
+
+/* --- script ---------------------------------------------------------------------------------- */
+
+static int run_line(struct console *c, char *line)
+{
+    static char room[COMMAND_LINE_BYTES_MAX];
+    const char *words[COMMAND_WORDS_MAX], *why = NULL;
+    size_t count = 0;
+    if (!command_split(line, room, sizeof room, words, &count, &why)) {
+        render_error(&c->task.render, "usage", why);
+        return EXIT_USAGE;
+    }
+    return count ? console_once(c, words, count) : EXIT_OK;
+}
+
+static bool ends_script(int code)
+{
+    return code != EXIT_OK && code != EXIT_PARTIAL && code != EXIT_TIMEOUT;
+}
+
+int console_script(struct console *c)
+{
+    char *line = NULL;
+    size_t room = 0;
+    int worst = EXIT_OK;
+    ssize_t length;
+    assert(c);
+    while ((length = getline(&line, &room, stdin)) >= 0) {
+        bool quit = false;
+        line[strcspn(line, "\r\n")] = '\0';
+        if (strlen(line) >= COMMAND_LINE_BYTES_MAX) {
+            render_error(&c->task.render, "usage", "the line is too long");
+            worst = EXIT_USAGE;
+            break;
+        }
+        quit = strcmp(line, "quit") == 0 || strcmp(line, "exit") == 0;
+        if (quit)
+            break;
+        int code = run_line(c, line);
+        if (code != EXIT_OK)
+            worst = code;
+        if (ends_script(code))
+            break;
+    }
+    free(line);
+    return worst;
+}

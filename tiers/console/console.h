@@ -1,0 +1,38 @@
+/* The console's three ways of being used: a prompt on a terminal, a script on stdin, one command on
+ * the command line. All of them run tasks (task.h) one after the other on one loop. */
+#ifndef TIERS_CONSOLE_CONSOLE_H
+#define TIERS_CONSOLE_CONSOLE_H
+
+#include "tiers/console/task.h"
+#include <stdbool.h>
+#include <uv.h>
+
+struct console {
+    uv_loop_t *loop;
+    struct task task;
+    bool json; /* for every command, by the global flag */
+    uv_signal_t interrupt;
+    int exit_code;
+};
+
+void console_init(struct console *c, uv_loop_t *loop, const struct task_conf *conf,
+                  const struct render *render, bool json);
+void console_done(struct console *c);
+
+/* Runs the loop until the command has ended; its exit code. */
+int console_once(struct console *c, const char *const words[], size_t count);
+
+/* Lines from stdin until its end or the first command that fails (exit code 1, 2, 5 or 6). */
+int console_script(struct console *c);
+
+/* The prompt, with history and completion, until quit or end of input. */
+int console_repl(struct console *c);
+
+/* help and quit, which need no task. True when the words were one of them; *ret_quit on quit. */
+bool console_local(const struct console *c, const char *const words[], size_t count, bool *ret_quit,
+                   int *ret_code);
+
+/* Takes a trailing or leading --json out of the words. */
+bool console_take_json(const char *words[], size_t *count);
+
+#endif

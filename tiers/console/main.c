@@ -1,0 +1,198 @@
+/* mesh: the operator's console. `mesh` is a prompt, `mesh status` one command, `mesh < script` a
+ * script. */
+#include "core/num.h"
+#include "tiers/console/console.h"
+#include "tiers/runner/client.h"
+#include "tiers/runner/config.h"
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+struct options {
+    const char *config;
+    const char *via;
+    bool json;
+    double wait_s;
+    int first; /* of the command's words */
+};
+
+static int usage(FILE *out, int code)
+{
+    fputs("usage: mesh [--config FILE] [--json] [--via SECTOR] [--wait SECONDS] [COMMAND ..]\n"
+          "\n"
+          "Without a command: a prompt on a terminal, else a script from stdin.\n"
+          "  --config FILE   the mesh's configuration; default $MESH_CONFIG, run/mesh.conf here,\n"
+          "                  or beside the build\n"
+          "  --json          JSON instead of text\n"
+          "  --via SECTOR    ask this sector instead of the orchestrator, for its own agents\n"
+          "  --wait SECONDS  how long to wait for a connection and an answer (default 5)\n"
+          "`mesh help` lists the commands.\n"
+          "exit: 0 ok, 1 failed, 2 usage, 3 partial, 4 no answer, 5 not found, 6 refused, 130 "
+          "interrupted\n",
+          out);
+    return code;
+}
+
+/* Global flags stand before the command. */
+static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
+{
+    int i = 1;
+    *ret = (struct options){.wait_s = 5};
+    for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+        char *name = argv[i] + 2, *value = strchr(name, '=');
+        size_t bytes = value ? (size_t)(value - name) : strlen(name);
+        bool has_value = false;
+#define IS(flag) (bytes == strlen(flag) && memcmp(name, flag, bytes) == 0)
+        if (IS("help") || IS("version")) {
+            *ret_code = IS("help") ? usage(stdout, 0) : (puts("mesh 0.1.0"), 0);
+            return false;
+        }
+        if (IS("json") && !value) {
+            ret->json = true;
+            continue;
+        }
+        if (IS("config") || IS("via") || IS("wait")) {
+            has_value = value || i + 1 < argc;
+            value = value ? value + 1 : has_value ? argv[++i] : NULL;
+        }
+        if (!has_value) {
+            fprintf(stderr, "mesh: unknown flag or missing value: --%.*s\n", (int)bytes, name);
+            *ret_code = usage(stderr, EXIT_USAGE);
+            return false;
+        }
+        if (IS("config"))
+            ret->config = value;
+        else if (IS("via"))
+            ret->via = value;
+        else {
+            char *end;
+            ret->wait_s = strtod(value, &end);
+            if (*end || !(ret->wait_s >= 0.1 && ret->wait_s <= 3600)) {
+                fprintf(stderr, "mesh: --wait: '%s' is not a number of seconds from 0.1 to 3600\n",
+                        value);
+                *ret_code = EXIT_USAGE;
+                return false;
+            }
+        }
+#undef IS
+    }
+    ret->first = i;
+    return true;
+}
+
+/* $MESH_CONFIG, run/mesh.conf here, or run/mesh.conf beside the folder of this program. */
+static const char *find_config(char room[PATH_MAX])
+{
+    const char *from_environment = getenv("MESH_CONFIG");
+    if (from_environment && from_environment[0])
+        return from_environment;
+    if (access("run/mesh.conf", R_OK) == 0)
+        return "run/mesh.conf";
+    ssize_t length = readlink("/proc/self/exe", room, PATH_MAX - 32);
+    if (length > 0) {
+        room[length] = '\0';
+        for (int i = 0; i < 2; i++) {
+            char *slash = strrchr(room, '/');
+            if (slash)
+                *slash = '\0';
+        }
+        strcat(room, "/run/mesh.conf");
+        if (access(room, R_OK) == 0)
+            return room;
+    }
+    return NULL;
+}
+
+static bool parse_via(const struct options *options, const struct topology *t, struct unit *ret)
+{
+    const char *why = NULL;
+    *ret = unit_orchestrator();
+    if (!options->via)
+        return true;
+    if (!unit_parse(options->via, strlen(options->via), ret, &why)) {
+        fprintf(stderr, "mesh: --via: '%s': %s\n", options->via, why);
+        return false;
+    }
+    if ((ret->tier != TIER_SECTOR && ret->tier != TIER_ORCHESTRATOR) ||
+        !topology_contains(t, *ret)) {
+        fprintf(stderr, "mesh: --via: '%s' is no sector of this mesh\n", options->via);
+        return false;
+    }
+    return true;
+}
+
+static unsigned terminal_width(void)
+{
+    struct winsize size;
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+        return 0;
+    return size.ws_col;
+}
+
+static int run(const struct options *options, const struct config *config, struct unit via,
+               int argc, char **argv)
+{
+    static struct console console;
+    uv_loop_t *loop = uv_default_loop();
+    struct client *client;
+    char why[256];
+    if (!client_new(loop, config, &client, why, sizeof why)) {
+        fprintf(stderr, "mesh: %s\n", why);
+        return EXIT_FAILED;
+    }
+    const struct render render = {.out = stdout,
+                                  .topology = &config->topology,
+                                  .colour = false,
+                                  .json = options->json,
+                                  .width = terminal_width()};
+    const struct task_conf conf = {.loop = loop,
+                                   .client = client,
+                                   .via = via,
+                                   .wait_us = (int64_t)(options->wait_s * 1e6),
+                                   .interactive = isatty(STDERR_FILENO)};
+    console_init(&console, loop, &conf, &render, options->json);
+    int code = options->first < argc
+                   ? console_once(&console, (const char *const *)&argv[options->first],
+                                  (size_t)(argc - options->first))
+               : isatty(STDIN_FILENO) ? console_repl(&console)
+                                      : console_script(&console);
+    console_done(&console);
+    client_close(client);
+    uv_run(loop, UV_RUN_DEFAULT);
+    client_free(client);
+    uv_loop_close(loop);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct config config;
+    struct config_error error;
+    struct unit via;
+    char room[PATH_MAX];
+    int code = 0;
+    signal(SIGPIPE, SIG_IGN);
+    if (!parse_options(argc, argv, &options, &code))
+        return code;
+    if (!options.config)
+        options.config = find_config(room);
+    if (!options.config) {
+        fprintf(stderr, "mesh: no configuration: start a mesh with deploy/up, or give --config\n");
+        return EXIT_USAGE;
+    }
+    const struct config_options file = {.file = options.config};
+    if (!config_load(&file, 0, NULL, &config, &error)) {
+        fprintf(stderr, "mesh: %s\n", error.text);
+        return EXIT_USAGE;
+    }
+    code = parse_via(&options, &config.topology, &via) ? run(&options, &config, via, argc, argv)
+                                                       : EXIT_USAGE;
+    config_done(&config);
+    return code;
+}

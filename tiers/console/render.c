@@ -1,0 +1,416 @@
+/* Text for people: counts first, exceptions by name, equal things folded. Bytes that agents sent
+ * are printed as printable ASCII only: an answer must not be able to drive the operator's terminal.
+ */
+#include "tiers/console/render.h"
+#include "core/histogram.h"
+#include "core/num.h"
+#include "core/text.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const char *render_count(uint64_t n, char ret[32])
+{
+    char digits[U64_TEXT_MAX];
+    size_t length = num_format_u64(n, digits), used = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            ret[used++] = ',';
+        ret[used++] = digits[i];
+    }
+    ret[used] = '\0';
+    return ret;
+}
+
+const char *render_time(int64_t mesh_us, char ret[40])
+{
+    time_t seconds = (time_t)(mesh_us / US_PER_S);
+    struct tm tm;
+    if (mesh_us <= 0 || !gmtime_r(&seconds, &tm)) {
+        snprintf(ret, 40, "never");
+        return ret;
+    }
+    size_t used = strftime(ret, 30, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(ret + used, 40 - used, ".%03dZ", (int)(mesh_us % US_PER_S / US_PER_MS));
+    return ret;
+}
+
+const char *render_span(int64_t us, char ret[32])
+{
+    long long s = us / US_PER_S;
+    if (us < 10ll * US_PER_S)
+        snprintf(ret, 32, "%.2f s", (double)us / US_PER_S);
+    else if (s < 60)
+        snprintf(ret, 32, "%lld s", s);
+    else if (s < 3600)
+        snprintf(ret, 32, "%lldm %02llds", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(ret, 32, "%lldh %02lldm", s / 3600, s % 3600 / 60);
+    else
+        snprintf(ret, 32, "%lldd %02lldh", s / 86400, s % 86400 / 3600);
+    return ret;
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+    return whole ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static double mean_ms(const struct summary *s)
+{
+    return s->active ? (double)s->impedance_sum_us / s->active / US_PER_MS : 0;
+}
+
+/* --- status ---------------------------------------------------------------------------------- */
+
+#define BOX_WIDTH 44u
+
+static void box_rule(const struct render *r, const char *left, const char *right)
+{
+    fputs(left, r->out);
+    for (unsigned i = 0; i < BOX_WIDTH; i++)
+        fputs("─", r->out);
+    fprintf(r->out, "%s\n", right);
+}
+
+static void box_line(const struct render *r, const char *text)
+{
+    fprintf(r->out, "│ %-*.*s │\n", (int)BOX_WIDTH - 2, (int)BOX_WIDTH - 2, text);
+}
+
+void render_status(const struct render *r, const struct mesh_status *status)
+{
+    char line[160], a[32], b[32];
+    const struct summary *s = &status->summary;
+    assert(r && status);
+    if (r->json) {
+        render_json_status(r, status);
+        return;
+    }
+    box_rule(r, "┌", "┐");
+    box_line(r, "             MESH-30K STATUS");
+    box_rule(r, "├", "┤");
+    snprintf(line, sizeof line, "Agents: %s / %s active (%.1f%%)", render_count(s->active, a),
+             render_count(s->agents, b), percent(s->active, s->agents));
+    box_line(r, line);
+    snprintf(line, sizeof line, "Sectors: %u/%u healthy", s->sectors_healthy, status->sectors);
+    box_line(r, line);
+    snprintf(line, sizeof line, "Mean Impedance: %.0fms", mean_ms(s));
+    box_line(r, line);
+    snprintf(line, sizeof line, "Conflicts (last hour): %s", render_count(s->conflicts_hour, a));
+    box_line(r, line);
+    snprintf(line, sizeof line, "Mode: %s%s", mode_name(status->mode),
+             status->frozen ? " (FROZEN)" : "");
+    box_line(r, line);
+    if (status->last_cascade_mesh_us)
+        snprintf(line, sizeof line, "Last cascade: %s ago",
+                 render_span(s->updated_mesh_us - status->last_cascade_mesh_us, a));
+    else
+        snprintf(line, sizeof line, "Last cascade: never");
+    box_line(r, line);
+    if (status->simulation)
+        box_line(r, "Simulated agents are accepted");
+    if (!status->store_up)
+        box_line(r, "Registry: away (serving from memory)");
+    if (status->sectors_up < status->sectors) {
+        snprintf(line, sizeof line, "Sectors heard: %u/%u", status->sectors_up, status->sectors);
+        box_line(r, line);
+    }
+    box_rule(r, "└", "┘");
+}
+
+/* --- kpi, when ------------------------------------------------------------------------------- */
+
+void render_compute_kpis(const struct mesh_status *s, struct kpi ret[KPI_COUNT])
+{
+    const double ratio[KPI_COUNT] = {
+        percent(s->quorums_achieved, s->quorums), percent(s->window_hits, s->window_eligible),
+        percent(s->predicted_50ms, s->predicted), percent(s->conflicts, s->answers),
+        percent(s->available_us, s->observed_us), s->cascade_p95_us / 1000.0};
+    const bool known[KPI_COUNT] = {s->quorums > 0, s->window_eligible > 0, s->predicted > 0,
+                                   s->answers > 0, s->observed_us > 0,     s->cascade_p95_us > 0};
+    const bool met[KPI_COUNT] = {ratio[0] >= 99, ratio[1] >= 95,   ratio[2] >= 90,
+                                 ratio[3] <= 1,  ratio[4] >= 99.9, ratio[5] <= 1000};
+    static const char *const names[KPI_COUNT][3] = {
+        {"coordination_success_rate", ">= 99 %", "%"},
+        {"arrival_window_hit_rate", ">= 95 %", "%"},
+        {"impedance_prediction_accuracy", "within 50 ms for 90 %", "%"},
+        {"conflict_rate", "<= 1 %", "%"},
+        {"mesh_availability", ">= 99.9 %", "%"},
+        {"cascade_latency_p95", "<= 1000 ms", "ms"}};
+    for (size_t i = 0; i < KPI_COUNT; i++)
+        ret[i] = (struct kpi){.name = names[i][0],
+                              .target = names[i][1],
+                              .unit = names[i][2],
+                              .known = known[i],
+                              .met = met[i],
+                              .value = ratio[i]};
+}
+
+void render_kpi(const struct render *r, const struct mesh_status *status)
+{
+    struct kpi kpis[KPI_COUNT];
+    char span[32];
+    assert(r && status);
+    if (r->json) {
+        render_json_kpi(r, status);
+        return;
+    }
+    render_compute_kpis(status, kpis);
+    fprintf(r->out, "%-32s %12s  %-22s %s\n", "KPI", "VALUE", "TARGET", "MET");
+    for (size_t i = 0; i < KPI_COUNT; i++) {
+        char value[40];
+        if (kpis[i].known)
+            snprintf(value, sizeof value, "%.*f %s", kpis[i].unit[0] == '%' ? 2 : 0, kpis[i].value,
+                     kpis[i].unit);
+        else
+            snprintf(value, sizeof value, "no data yet");
+        fprintf(r->out, "%-32s %12s  %-22s %s\n", kpis[i].name, value, kpis[i].target,
+                !kpis[i].known ? "-" : (kpis[i].met ? "yes" : "no"));
+    }
+    fprintf(r->out, "since the orchestrator's start %s ago; recovery_time comes with incidents\n",
+            render_span(status->summary.updated_mesh_us - status->started_mesh_us, span));
+}
+
+void render_when(const struct render *r, const struct when_reply *when)
+{
+    char count[32];
+    assert(r && when);
+    if (r->json) {
+        render_json_when(r, when);
+        return;
+    }
+    fprintf(r->out, "%s agents match; T from now so that they are READY:\n",
+            render_count(when->targets, count));
+    fprintf(r->out, "  50 %%  %8.0f ms\n", (double)when->lead_us_p50 / US_PER_MS);
+    fprintf(r->out, "  95 %%  %8.0f ms\n", (double)when->lead_us_p95 / US_PER_MS);
+    fprintf(r->out, "  99 %%  %8.0f ms\n", (double)when->lead_us_p99 / US_PER_MS);
+    fprintf(r->out, "wanted %g %%: T = now + %.0f ms\n", when->wanted * 100,
+            (double)when->lead_us_wanted / US_PER_MS);
+}
+
+/* --- reports --------------------------------------------------------------------------------- */
+
+static void print_safe(const struct render *r, const void *bytes, size_t length, size_t most)
+{
+    char line[1100];
+    struct text t;
+    text_init(&t, line, sizeof line);
+    text_add_safe(&t, bytes, length < most ? length : most);
+    fprintf(r->out, "%s%s", line, length > most ? ".." : "");
+}
+
+static void print_outcomes(const struct render *r, const struct aggregate_view *a)
+{
+    char count[32];
+    for (enum outcome o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
+        if (a->outcomes[o])
+            fprintf(r->out, "  %-18s %10s  %5.1f %%\n", outcome_name(o),
+                    render_count(a->outcomes[o], count), percent(a->outcomes[o], a->targets));
+    for (enum reason why = REASON_EXPIRED; why < REASON_COUNT; why++)
+        if (a->reasons[why])
+            fprintf(r->out, "    why: %-22s %s\n", reason_name(why),
+                    render_count(a->reasons[why], count));
+}
+
+static void print_arrivals(const struct render *r, const struct report *report)
+{
+    const struct aggregate_view *a = &report->aggregate;
+    uint64_t arrived = histogram_total(a->arrival, ARRIVAL_BUCKETS);
+    char when[40];
+    if (arrived == 0)
+        return;
+    fprintf(r->out, "arrival against %s: p5 %+.1f ms  p50 %+.1f ms  p95 %+.1f ms\n",
+            report->target_mesh_us ? "T" : "the start",
+            (double)arrival_quantile(a->arrival, 0.05) / US_PER_MS,
+            (double)arrival_quantile(a->arrival, 0.5) / US_PER_MS,
+            (double)arrival_quantile(a->arrival, 0.95) / US_PER_MS);
+    if (histogram_total(a->release, ARRIVAL_BUCKETS))
+        fprintf(r->out, "READY spread with hold: p5 %+.1f ms  p95 %+.1f ms around T\n",
+                (double)arrival_quantile(a->release, 0.05) / US_PER_MS,
+                (double)arrival_quantile(a->release, 0.95) / US_PER_MS);
+    if (report->target_mesh_us)
+        fprintf(r->out, "T was %s; within the window of %.0f ms: %.1f %%\n",
+                render_time(report->target_mesh_us, when), (double)report->window_us / US_PER_MS,
+                percent(a->window_hits, a->window_eligible));
+}
+
+static void print_group(const struct render *r, const struct answer_group *g)
+{
+    char count[32], runs[160];
+    fprintf(r->out, "  %10s  %-8s ", render_count(g->count, count), outcome_name(g->outcome));
+    if (g->reason != REASON_NONE)
+        fprintf(r->out, "(%s) ", reason_name(g->reason));
+    if (g->answer_bytes) {
+        fputc('"', r->out);
+        print_safe(r, g->answer, g->answer_bytes, 60);
+        fputc('"', r->out);
+    }
+    runs_format(r->topology, g->runs, g->run_count, runs, sizeof runs);
+    fprintf(r->out, "  %s\n", runs);
+}
+
+static void print_groups(const struct render *r, const struct report *report,
+                         const struct answer_group *groups, size_t count, bool paged)
+{
+    const size_t shown = paged ? count : (count < 20 ? count : 20);
+    char n[32];
+    fprintf(r->out, "answers, equal ones folded:\n");
+    for (size_t i = 0; i < shown; i++)
+        print_group(r, &groups[i]);
+    if (count > shown)
+        fprintf(r->out, "  and %zu smaller groups (--json shows them)\n", count - shown);
+    if (!paged && report->aggregate.other)
+        fprintf(r->out, "  %10s  in further groups (--pages fetches them)\n",
+                render_count(report->aggregate.other, n));
+}
+
+void render_report(const struct render *r, enum command_verb verb, const struct report *report,
+                   const struct answer_group *pages, size_t page_count)
+{
+    char a[32], b[32], id[ID128_TEXT_MAX];
+    const struct aggregate_view *v = &report->aggregate;
+    assert(r && report);
+    if (r->json) {
+        render_json_report(r, report, pages, page_count);
+        return;
+    }
+    num_id128_format(report->operation_id, id);
+    if (verb == CMD_BROADCAST)
+        fprintf(r->out, "Broadcast complete: %s received, %s acknowledged\n",
+                render_count(v->sent, a), render_count(v->outcomes[OUTCOME_READY], b));
+    else if (verb == CMD_ASK)
+        fprintf(r->out, "%s responses:\n",
+                render_count(v->outcomes[OUTCOME_READY] + v->outcomes[OUTCOME_CONFLICT], a));
+    else
+        fprintf(r->out, "cascade %s: %s in %.2f s\n", strategy_name(report->strategy),
+                report->status,
+                (double)(report->finished_mesh_us - report->created_mesh_us) / US_PER_S);
+    fprintf(r->out, "operation %s: %s targets, %s sent%s\n", id, render_count(v->targets, a),
+            render_count(v->sent, b), v->late ? ", some late" : "");
+    print_outcomes(r, v);
+    for (uint32_t i = 0; i < report->phase_count; i++) {
+        const struct phase_report *p = &report->phases[i];
+        fprintf(r->out, "  phase %u: %u of %u ready, rate %.3f, wanted %.2f: %s\n", i + 1, p->ready,
+                p->targets, p->response_rate, p->threshold, p->success ? "SUCCESS" : "PARTIAL");
+    }
+    if (verb == CMD_CASCADE) {
+        fprintf(r->out, "reached: %u sectors, %u clusters, %s agents\n", v->sectors_reached,
+                v->clusters_reached, render_count(v->agents_reached, a));
+        print_arrivals(r, report);
+    }
+    if (verb != CMD_BROADCAST)
+        fprintf(r->out, "quorum: %s%s%s (confidence %.3f)%s%s\n", decision_name(report->decision),
+                report->decision_reason[0] ? ": " : "", report->decision_reason, report->confidence,
+                report->decision_recommendation[0] ? ". " : "", report->decision_recommendation);
+    if (verb == CMD_ASK)
+        print_groups(r, report, pages ? pages : v->groups, pages ? page_count : v->group_count,
+                     pages != NULL);
+}
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+static void print_agent_row(const struct render *r, const struct page_row *row)
+{
+    char unit[UNIT_TEXT_MAX], beat[40];
+    const struct agent_row *a = &row->u.agent;
+    unit_format(row->unit, unit);
+    fprintf(r->out, "%-14s %-20s %-11s %5u %9.1f %9.1f %5u %6.3f %6.3f %s\n", unit,
+            class_name(a->agent_class), agent_state_name(a->impedance.state), a->impedance.score,
+            a->impedance.latency_us / 1000.0, a->impedance.processing_us / 1000.0,
+            a->impedance.queue_depth, a->impedance.reliability_permille / 1000.0,
+            a->impedance.drift_permille / 1000.0,
+            render_time(a->impedance.heartbeat_mesh_us, beat));
+}
+
+static void print_summary_row(const struct render *r, const struct page_row *row)
+{
+    char unit[UNIT_TEXT_MAX], slowest[UNIT_TEXT_MAX];
+    const struct summary *s = row->u.summary;
+    unit_format(row->unit, unit);
+    unit_format(s->slowest, slowest);
+    fprintf(r->out, "%-8s %6u/%-6u %5.1f %% %9.0f %8u %8u %6u  %-9s %s\n", unit, s->active,
+            s->agents, percent(s->active, s->agents), mean_ms(s), s->degraded, s->offline,
+            s->quarantined, circuit_name(s->circuit), s->active ? slowest : "-");
+}
+
+static void print_agent(const struct render *r, const struct page_row *row)
+{
+    char unit[UNIT_TEXT_MAX], id[ID128_TEXT_MAX], beat[40];
+    const struct agent_row *a = &row->u.agent;
+    const struct impedance *z = &a->impedance;
+    unit_format(row->unit, unit);
+    num_id128_format(z->context_hash, id);
+    fprintf(r->out, "agent_id              %s (uid %016llx, epoch %llu)\n", unit,
+            (unsigned long long)a->uid, (unsigned long long)a->epoch);
+    fprintf(r->out, "agent_class           %s\n", class_name(a->agent_class));
+    fprintf(r->out, "operational_state     %s\n", agent_state_name(z->state));
+    fprintf(r->out, "impedance_score       %u of 1000 (predicted %.1f ms)\n", z->score,
+            z->predicted_us / 1000.0);
+    fprintf(r->out, "current_latency_ms    %.1f\n", z->latency_us / 1000.0);
+    fprintf(r->out, "current_processing_ms %.1f\n", z->processing_us / 1000.0);
+    fprintf(r->out, "current_queue_depth   %u\n", z->queue_depth);
+    fprintf(r->out, "reliability_score     %.3f (%u done, %u failed in the last hour)\n",
+            z->reliability_permille / 1000.0, z->done, z->failed);
+    fprintf(r->out, "drift_coefficient     %.3f\n", z->drift_permille / 1000.0);
+    fprintf(r->out, "confidence            %.3f\n", z->confidence_permille / 1000.0);
+    fprintf(r->out, "clock error           %.1f ms at most\n", z->clock_error_us / 1000.0);
+    fprintf(r->out, "last_heartbeat        %s\n", render_time(z->heartbeat_mesh_us, beat));
+    fprintf(r->out, "current_context_hash  %s\n", id);
+    fprintf(r->out, "capabilities         ");
+    for (uint32_t i = 0; i < r->topology->capability_count; i++)
+        if (a->capabilities >> i & 1)
+            fprintf(r->out, " %s", r->topology->capabilities[i]);
+    fputc('\n', r->out);
+}
+
+static void print_header(const struct render *r, enum row_kind kind)
+{
+    if (kind == ROW_AGENT)
+        fprintf(r->out, "%-14s %-20s %-11s %5s %9s %9s %5s %6s %6s %s\n", "AGENT", "CLASS", "STATE",
+                "SCORE", "RTT MS", "WORK MS", "QUEUE", "RELIAB", "DRIFT", "LAST HEARTBEAT");
+    else if (kind == ROW_SUMMARY)
+        fprintf(r->out, "%-8s %13s %7s %9s %8s %8s %6s  %-9s %s\n", "UNIT", "ACTIVE", "", "MEAN MS",
+                "DEGRADED", "OFFLINE", "QUAR", "BREAKER", "SLOWEST");
+}
+
+void render_rows(const struct render *r, enum command_verb verb, enum row_kind kind,
+                 const struct page_row *rows, size_t count, uint32_t total, uint32_t missing,
+                 bool limited)
+{
+    char a[32];
+    assert(r && (rows || count == 0));
+    if (r->json) {
+        render_json_rows(r, kind, rows, count, total, missing);
+        return;
+    }
+    if (verb == CMD_AGENT && count == 1) {
+        print_agent(r, rows);
+    } else if (kind == ROW_RECORD) {
+        for (size_t i = 0; i < count; i++)
+            fprintf(r->out, "%.*s\n", (int)rows[i].u.record.bytes, rows[i].u.record.text);
+    } else {
+        print_header(r, kind);
+        for (size_t i = 0; i < count; i++) {
+            if (kind == ROW_AGENT)
+                print_agent_row(r, &rows[i]);
+            else
+                print_summary_row(r, &rows[i]);
+        }
+        if (limited)
+            fprintf(r->out, "%s match, %zu shown\n", render_count(total, a), count);
+    }
+    if (missing)
+        fprintf(r->out, "no answer from %u units below: the list is incomplete\n", missing);
+}
+
+void render_error(const struct render *r, const char *reason, const char *text)
+{
+    assert(r && text);
+    if (r->json)
+        render_json_error(r, reason, text);
+    else
+        fprintf(stderr, "mesh: %s%s%s%s\n", text, reason[0] ? " (" : "", reason,
+                reason[0] ? ")" : "");
+}

@@ -1,0 +1,396 @@
+/* Requests from lines.
+ *
+ * Defaults are chosen here and nowhere else, so that `help`, the docs and the mesh agree: a
+ * question goes to a sample of 100, a broadcast to all, a cascade to the classes A to E (people,
+ * CLASS_F, need minutes: name them with --class to include them) with hold at T. Times that are not
+ * given stay 0 and are filled by the tier that admits the operation. */
+#include "tiers/console/request.h"
+#include "core/num.h"
+#include "core/types.h"
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ASK_SAMPLE     100u
+#define ROWS_SHOWN     50u
+#define TIMEOUT_ASK_US (5 * (int64_t)US_PER_S)
+#define TTL_GRACE_US   (2 * (int64_t)US_PER_S)
+
+static bool has(const struct invocation *in, const char *name)
+{
+    for (size_t i = 0; i < COMMAND_PARAMETERS_MAX && in->spec->parameters[i].name; i++)
+        if (strcmp(in->spec->parameters[i].name, name) == 0)
+            return in->values[i].given;
+    return false;
+}
+
+static bool parse_places(const char *flag, const char *text, const struct topology *t,
+                         struct place_set *ret, char error[COMMAND_ERROR_MAX])
+{
+    size_t at = 0;
+    const char *why = NULL;
+    if (place_parse(text, strlen(text), t, ret, &at, &why))
+        return true;
+    snprintf(error, COMMAND_ERROR_MAX, "%s: '%.80s' at character %zu: %s", flag, text, at + 1, why);
+    return false;
+}
+
+/* Calls take(word) for each comma-separated word; the first that it refuses ends in an error. */
+typedef bool (*take_word)(const char *word, size_t bytes, const struct topology *t,
+                          struct selector *sel);
+
+static bool each_word(const char *flag, const char *text, const char *kind, take_word take,
+                      const struct topology *t, struct selector *sel, char error[COMMAND_ERROR_MAX])
+{
+    for (const char *at = text;; at++) {
+        size_t bytes = strcspn(at, ",");
+        if (!take(at, bytes, t, sel)) {
+            snprintf(error, COMMAND_ERROR_MAX, "%s: '%.*s' is no %s", flag, (int)bytes, at, kind);
+            return false;
+        }
+        at += bytes;
+        if (!*at)
+            return true;
+    }
+}
+
+static bool take_class(const char *word, size_t bytes, const struct topology *t,
+                       struct selector *sel)
+{
+    (void)t;
+    enum impedance_class c = class_parse(word, bytes);
+    if (c == CLASS_NONE)
+        return false;
+    sel->class_mask |= 1u << c;
+    return true;
+}
+
+static bool take_state(const char *word, size_t bytes, const struct topology *t,
+                       struct selector *sel)
+{
+    (void)t;
+    for (enum agent_state s = AGENT_UNKNOWN; s < AGENT_STATE_COUNT; s++)
+        if (strlen(agent_state_name(s)) == bytes && memcmp(agent_state_name(s), word, bytes) == 0) {
+            sel->state_mask |= 1u << s;
+            return true;
+        }
+    return false;
+}
+
+static bool take_capability(const char *word, size_t bytes, const struct topology *t,
+                            struct selector *sel)
+{
+    int bit = topology_capability(t, word, bytes);
+    if (bit < 0)
+        return false;
+    sel->capabilities |= 1ull << bit;
+    return true;
+}
+
+static bool build_selector(const struct invocation *in, const struct topology *t,
+                           struct selector *ret, char error[COMMAND_ERROR_MAX])
+{
+    if (has(in, "on") &&
+        !parse_places("--on", command_value(in, "on")->text, t, &ret->places, error))
+        return false;
+    if (has(in, "class") &&
+        !each_word("--class", command_value(in, "class")->text,
+                   "class: write A to F or CLASS_A_EDGE", take_class, t, ret, error))
+        return false;
+    if (has(in, "state") &&
+        !each_word("--state", command_value(in, "state")->text,
+                   "state: write unknown, active, degraded, suspect, offline or quarantined",
+                   take_state, t, ret, error))
+        return false;
+    const char *flag = has(in, "capability") ? "capability" : "require";
+    if (!has(in, flag))
+        return true;
+    if (has(in, "capability") && has(in, "require")) {
+        snprintf(error, COMMAND_ERROR_MAX, "--require: contradicts --capability");
+        return false;
+    }
+    ret->capable_only = has(in, "capability");
+    return each_word(has(in, "capability") ? "--capability" : "--require",
+                     command_value(in, flag)->text,
+                     "capability of this mesh (see capabilities in its configuration)",
+                     take_capability, t, ret, error);
+}
+
+static bool set_action(struct operation *op, const char *name, char error[COMMAND_ERROR_MAX])
+{
+    size_t bytes = strlen(name);
+    if (bytes >= ACTION_MAX) {
+        snprintf(error, COMMAND_ERROR_MAX, "--action: '%.40s..' is longer than %u characters", name,
+                 ACTION_MAX - 1);
+        return false;
+    }
+    memset(op->action, 0, sizeof op->action);
+    memcpy(op->action, name, bytes);
+    return true;
+}
+
+static bool set_payload(struct operation *op, const char *text, char error[COMMAND_ERROR_MAX])
+{
+    size_t bytes = strlen(text);
+    if (bytes > PAYLOAD_BYTES_MAX) {
+        snprintf(error, COMMAND_ERROR_MAX, "message: %zu bytes; %u at most", bytes,
+                 PAYLOAD_BYTES_MAX);
+        return false;
+    }
+    op->payload = (const uint8_t *)text;
+    op->payload_bytes = (uint32_t)bytes;
+    return true;
+}
+
+/* What every operation has in common. */
+static bool build_operation(const struct invocation *in, const struct topology *t,
+                            struct operation *op, char error[COMMAND_ERROR_MAX])
+{
+    op->priority = 2;
+    op->trinary_expectation = TRINARY_READY;
+    op->require_ack = true;
+    op->timing = TIMING_SOON;
+    op->verb = VERB_ACT;
+    op->window_us = 500 * US_PER_MS;
+    op->minimum_response_rate = 0.95;
+    op->timeout_us = TIMEOUT_ASK_US;
+    if (has(in, "priority"))
+        op->priority = (uint8_t)command_value(in, "priority")->number;
+    if (has(in, "window"))
+        op->window_us = command_value(in, "window")->number;
+    if (has(in, "timeout"))
+        op->timeout_us = command_value(in, "timeout")->number;
+    if (has(in, "weight"))
+        op->payload_weight = command_value(in, "weight")->share;
+    if (has(in, "rate"))
+        op->minimum_response_rate = command_value(in, "rate")->share;
+    if (has(in, "expect"))
+        op->trinary_expectation = (int8_t[]){TRINARY_READY, TRINARY_CONFLICT,
+                                             TRINARY_TRANSIT}[command_value(in, "expect")->number];
+    op->ttl_us = op->timeout_us + TTL_GRACE_US;
+    return build_selector(in, t, &op->selector, error);
+}
+
+static bool build_broadcast(const struct invocation *in, struct operation *op,
+                            char error[COMMAND_ERROR_MAX])
+{
+    op->routing = ROUTING_BROADCAST;
+    op->verb = VERB_RECORD;
+    op->require_ack = !has(in, "no-ack");
+    return set_action(op, "echo", error) &&
+           set_payload(op, command_value(in, "message")->text, error);
+}
+
+static bool build_ask(const struct invocation *in, struct operation *op,
+                      char error[COMMAND_ERROR_MAX])
+{
+    const char *question = command_value(in, "question")->text;
+    const char *action = strcmp(question, "context hash") == 0 ? "context"
+                         : strcmp(question, "facts") == 0      ? "facts"
+                                                               : "echo";
+    op->routing = ROUTING_SCATTER_GATHER;
+    op->verb = VERB_OBSERVE;
+    op->require_answer = true;
+    op->allow_partial = true;
+    op->selector.sample = has(in, "sample") ? (uint32_t)command_value(in, "sample")->number
+                          : has(in, "all")  ? 0
+                                            : ASK_SAMPLE;
+    if (has(in, "sample") && has(in, "all")) {
+        snprintf(error, COMMAND_ERROR_MAX, "--all: contradicts --sample");
+        return false;
+    }
+    return set_action(op, has(in, "action") ? command_value(in, "action")->text : action, error) &&
+           set_payload(op, question, error);
+}
+
+static bool build_cascade(const struct invocation *in, struct operation *op,
+                          char error[COMMAND_ERROR_MAX])
+{
+    op->routing = ROUTING_SCATTER_GATHER;
+    op->strategy = CASCADE_WAVE;
+    op->timing = TIMING_AT;
+    op->verb = VERB_SYNC;
+    if (has(in, "strategy"))
+        op->strategy = (enum cascade_strategy[]){CASCADE_WAVE, CASCADE_PARALLEL,
+                                                 CASCADE_PRIORITY_FIRST}[command_value(in, "strat"
+                                                                                           "egy")
+                                                                             ->number];
+    if (has(in, "timing"))
+        op->timing =
+            (enum timing[]){TIMING_AT, TIMING_BY, TIMING_SOON}[command_value(in, "timing")->number];
+    if (op->selector.class_mask == 0)
+        op->selector.class_mask = CLASS_MASK_ALL & ~(1u << CLASS_F_HUMAN);
+    op->allow_partial = has(in, "allow-partial");
+    if (!has(in, "window"))
+        op->window_us = 0; /* the strategy's own window */
+    if (!has(in, "timeout"))
+        op->timeout_us = op->ttl_us = 0;
+    if (has(in, "in")) {
+        if (op->timing == TIMING_SOON) {
+            snprintf(error, COMMAND_ERROR_MAX, "--in: contradicts --timing soon");
+            return false;
+        }
+        /* A negative target is relative: the tier that admits it adds its own now. */
+        op->target_mesh_us = -command_value(in, "in")->number;
+    }
+    return set_action(op, has(in, "action") ? command_value(in, "action")->text : "work", error) &&
+           set_payload(op, has(in, "message") ? command_value(in, "message")->text : "cascade",
+                       error);
+}
+
+/* A unit argument becomes a set of one place, checked for its tier. */
+static bool build_unit_query(const struct invocation *in, const char *name, enum tier tier,
+                             const struct topology *t, struct query *ret,
+                             char error[COMMAND_ERROR_MAX])
+{
+    const char *text = command_value(in, name)->text, *why = NULL;
+    struct unit u;
+    if (!unit_parse(text, strlen(text), &u, &why)) {
+        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.60s': %s", name, text, why);
+        return false;
+    }
+    if (u.tier != tier) {
+        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.60s' is a %s, not a %s", name, text,
+                 tier_name((enum tier)u.tier), tier_name(tier));
+        return false;
+    }
+    char short_form[UNIT_TEXT_MAX];
+    unit_format(u, short_form);
+    if (!topology_contains(t, u)) {
+        snprintf(error, COMMAND_ERROR_MAX,
+                 "%s: there is no %s: this mesh has sectors 1 to %u, clusters 1 to %u, agents 1 to "
+                 "%u (%u in all)",
+                 name, short_form, t->sectors, t->clusters_per_sector, t->agents_per_cluster,
+                 t->agents);
+        return false;
+    }
+    return parse_places(name, short_form, t, &ret->selector.places, error);
+}
+
+static bool build_query(const struct invocation *in, const struct topology *t, struct query *ret,
+                        char error[COMMAND_ERROR_MAX])
+{
+    size_t limit = request_row_limit(in);
+    ret->from_start = true;
+    ret->limit = limit < PAGE_ROWS_MAX ? (uint32_t)limit : PAGE_ROWS_MAX;
+    switch (in->spec->verb) {
+    case CMD_SECTORS:
+        ret->kind = QUERY_SECTORS;
+        return build_selector(in, t, &ret->selector, error);
+    case CMD_SECTOR:
+        ret->kind = QUERY_CLUSTERS;
+        return build_unit_query(in, "sector", TIER_SECTOR, t, ret, error);
+    case CMD_CLUSTER:
+        ret->kind = QUERY_AGENTS;
+        return build_unit_query(in, "cluster", TIER_CLUSTER, t, ret, error);
+    case CMD_AGENT:
+        ret->kind = QUERY_AGENTS;
+        return build_unit_query(in, "agent", TIER_AGENT, t, ret, error);
+    case CMD_INSPECT:
+        ret->kind = QUERY_INSPECT;
+        return build_unit_query(in, "agent", TIER_AGENT, t, ret, error);
+    case CMD_FIND:
+        ret->kind = QUERY_AGENTS;
+        if (has(in, "slower"))
+            ret->selector.score_min = (uint32_t)command_value(in, "slower")->number;
+        ret->selector.score_max =
+            has(in, "faster") ? (uint32_t)command_value(in, "faster")->number : 1000;
+        if (!has(in, "faster") && !has(in, "slower"))
+            ret->selector.score_max = 0;
+        if (ret->selector.score_max && ret->selector.score_min > ret->selector.score_max) {
+            snprintf(error, COMMAND_ERROR_MAX, "--slower: is above --faster: nothing can match");
+            return false;
+        }
+        return build_selector(in, t, &ret->selector, error);
+    case CMD_STATUS:
+    case CMD_BROADCAST:
+    case CMD_ASK:
+    case CMD_CASCADE:
+    case CMD_WHEN:
+    case CMD_WATCH:
+    case CMD_KPI:
+    case CMD_CANCEL:
+    case CMD_HELP:
+    case CMD_QUIT:
+        break;
+    }
+    assert(!"not a query");
+    return false;
+}
+
+size_t request_row_limit(const struct invocation *in)
+{
+    switch (in->spec->verb) {
+    case CMD_FIND:
+        return has(in, "limit") ? (size_t)command_value(in, "limit")->number : ROWS_SHOWN;
+    case CMD_SECTORS:
+        return has(in, "all") ? SIZE_MAX : ROWS_SHOWN;
+    case CMD_STATUS:
+    case CMD_SECTOR:
+    case CMD_CLUSTER:
+    case CMD_AGENT:
+    case CMD_BROADCAST:
+    case CMD_ASK:
+    case CMD_CASCADE:
+    case CMD_WHEN:
+    case CMD_WATCH:
+    case CMD_INSPECT:
+    case CMD_KPI:
+    case CMD_CANCEL:
+    case CMD_HELP:
+    case CMD_QUIT:
+        break;
+    }
+    return SIZE_MAX;
+}
+
+bool request_build(const struct invocation *in, const struct topology *t, struct command *ret,
+                   char error[COMMAND_ERROR_MAX])
+{
+    assert(in && in->spec && t);
+    assert(ret && error && !in->spec->local);
+    memset(ret, 0, sizeof *ret);
+    switch (in->spec->verb) {
+    case CMD_STATUS:
+    case CMD_KPI:
+        ret->kind = COMMAND_STATUS;
+        return true;
+    case CMD_BROADCAST:
+        ret->kind = COMMAND_SUBMIT;
+        return build_operation(in, t, &ret->operation, error) &&
+               build_broadcast(in, &ret->operation, error);
+    case CMD_ASK:
+        ret->kind = COMMAND_SUBMIT;
+        return build_operation(in, t, &ret->operation, error) &&
+               build_ask(in, &ret->operation, error);
+    case CMD_CASCADE:
+        ret->kind = COMMAND_SUBMIT;
+        return build_operation(in, t, &ret->operation, error) &&
+               build_cascade(in, &ret->operation, error);
+    case CMD_WHEN:
+        ret->kind = COMMAND_WHEN;
+        return build_operation(in, t, &ret->operation, error);
+    case CMD_CANCEL: {
+        const char *id = command_value(in, "id")->text;
+        ret->kind = COMMAND_CANCEL;
+        if (num_id128_parse(id, strlen(id), &ret->operation_id))
+            return true;
+        snprintf(error, COMMAND_ERROR_MAX, "id: '%.60s' is not 32 hex digits", id);
+        return false;
+    }
+    case CMD_SECTORS:
+    case CMD_SECTOR:
+    case CMD_CLUSTER:
+    case CMD_AGENT:
+    case CMD_FIND:
+    case CMD_INSPECT:
+        ret->kind = COMMAND_QUERY;
+        return build_query(in, t, &ret->query, error);
+    case CMD_WATCH:
+    case CMD_HELP:
+    case CMD_QUIT:
+        break;
+    }
+    assert(!"a local command");
+    return false;
+}

@@ -1,0 +1,18 @@
+/* From a parsed console line to a request: what the operator meant, in the structs that travel.
+ * Pure but for strings: no connection, no output. */
+#ifndef TIERS_CONSOLE_REQUEST_H
+#define TIERS_CONSOLE_REQUEST_H
+
+#include "core/command.h"
+#include "core/commands.h"
+#include "core/topology.h"
+
+/* Fills *ret for a verb that talks to the mesh. ret's payload points into `in`, which must outlive
+ * it. False: `error` says which argument is wrong, what it is and what would be right. */
+bool request_build(const struct invocation *in, const struct topology *t, struct command *ret,
+                   char error[COMMAND_ERROR_MAX]);
+
+/* How many rows `find` and `sectors` are to show in all; SIZE_MAX: every one. */
+size_t request_row_limit(const struct invocation *in);
+
+#endif

@@ -1,0 +1,375 @@
+/* The life of one command.
+ *
+ * A task first waits for the connection, then sends its request and reads replies until the final
+ * one. Operations are accepted with an id at once and report progress every second: as long as that
+ * goes on the task waits, and when the mesh falls silent for SILENCE_MS it gives up with the id, by
+ * which the operation can still be found or cancelled. Queries fetch page after page until they
+ * have what was asked for. One uv_timer drives deadlines, progress and `watch`. */
+#include "tiers/console/task.h"
+#include "core/node.h"
+#include "core/num.h"
+#include "tiers/console/request.h"
+#include "tiers/runner/client.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_MS     100u
+#define SILENCE_MS  15000u /* without any reply while an operation runs */
+#define PROGRESS_MS 1000u  /* commands shorter than this show none */
+
+static void on_reply(void *ctx, const struct reply *reply);
+
+void task_init(struct task *t, const struct task_conf *conf, const struct render *render)
+{
+    assert(t && conf && conf->loop);
+    assert(render && render->topology);
+    memset(t, 0, sizeof *t);
+    t->conf = *conf;
+    t->render = *render;
+    uv_timer_init(conf->loop, &t->timer);
+    t->timer.data = t;
+}
+
+void task_done(struct task *t)
+{
+    assert(t && !t->running);
+    pages_done(&t->pages);
+    free(t->kept);
+    t->kept = NULL;
+    if (!uv_is_closing((uv_handle_t *)&t->timer))
+        uv_close((uv_handle_t *)&t->timer, NULL);
+}
+
+/* --- Progress -------------------------------------------------------------------------------- */
+
+static uint32_t answered(const struct aggregate_view *a)
+{
+    uint32_t sum = 0;
+    for (enum outcome o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
+        sum += a->outcomes[o];
+    return sum;
+}
+
+static void clear_progress(struct task *t)
+{
+    if (t->progress_shown)
+        fputs("\r\033[K", stderr);
+    t->progress_shown = false;
+}
+
+static void show_progress(struct task *t)
+{
+    uint64_t elapsed_ms = uv_now(t->conf.loop) - t->started_ms;
+    uint32_t done = answered(&t->progress), all = t->progress.targets;
+    char a[32], b[32], eta[32] = "";
+    if (!t->conf.interactive || elapsed_ms < PROGRESS_MS || !t->have_progress || all == 0)
+        return;
+    if (done > 0 && done < all)
+        snprintf(eta, sizeof eta, "  ETA %.0f s",
+                 (double)elapsed_ms / 1000 * (double)(all - done) / (double)done);
+    fprintf(stderr, "\r%s / %s  %u %%%s\033[K", render_count(done, a), render_count(all, b),
+            (unsigned)(100ull * done / all), eta);
+    t->progress_shown = true;
+}
+
+/* --- End ------------------------------------------------------------------------------------- */
+
+static void finish(struct task *t, int code)
+{
+    clear_progress(t);
+    fflush(t->render.out);
+    if (t->watching && code != EXIT_INTERRUPTED && (t->watch_left < 0 || --t->watch_left > 0)) {
+        t->sent = t->accepted = t->have_progress = false;
+        uv_timer_start(&t->timer, t->timer.timer_cb, t->watch_every_ms, TICK_MS);
+        return;
+    }
+    uv_timer_stop(&t->timer);
+    client_forget(t->conf.client);
+    t->running = t->watching = false;
+    pages_done(&t->pages);
+    free(t->kept);
+    t->kept = NULL;
+    t->on_done(t->ctx, code);
+}
+
+static void print_operation_hint(struct task *t, const char *what)
+{
+    char id[ID128_TEXT_MAX], a[32], b[32];
+    num_id128_format(t->operation_id, id);
+    clear_progress(t);
+    if (t->have_progress)
+        fprintf(stderr, "%s: %s of %s answered so far\n", what,
+                render_count(answered(&t->progress), a), render_count(t->progress.targets, b));
+    fprintf(stderr, "%s: operation %s goes on in the mesh; 'cancel %s' stops it\n", what, id, id);
+}
+
+void task_interrupt(struct task *t)
+{
+    assert(t);
+    if (!t->running)
+        return;
+    clear_progress(t);
+    if (t->accepted)
+        print_operation_hint(t, "interrupted");
+    else if (!t->watching)
+        fputs("interrupted\n", stderr);
+    finish(t, EXIT_INTERRUPTED);
+}
+
+/* --- Replies --------------------------------------------------------------------------------- */
+
+static int report_exit(const struct report *r)
+{
+    const struct aggregate_view *a = &r->aggregate;
+    uint32_t answers = a->outcomes[OUTCOME_READY] + a->outcomes[OUTCOME_CONFLICT];
+    if (strcmp(r->status, "REFUSED") == 0)
+        return EXIT_REFUSED;
+    if (strncmp(r->status, "FAILED", 6) == 0)
+        return EXIT_FAILED;
+    if (a->targets == 0)
+        return EXIT_NOT_FOUND;
+    if (answers == 0)
+        return EXIT_TIMEOUT;
+    return answers == a->targets ? EXIT_OK : EXIT_PARTIAL;
+}
+
+static void send_request(struct task *t)
+{
+    int error = client_command(t->conf.client, t->conf.via, &t->command, on_reply, t);
+    if (error) {
+        render_error(&t->render, "", "the request could not be sent (too large, or out of memory)");
+        finish(t, EXIT_FAILED);
+    }
+}
+
+static void ask_next_page(struct task *t)
+{
+    t->command.query.from_start = t->pages.count == 0;
+    t->command.query.after_key = t->pages.last_key;
+    if (t->rows_wanted - t->pages.count < t->command.query.limit)
+        t->command.query.limit = (uint32_t)(t->rows_wanted - t->pages.count);
+    send_request(t);
+}
+
+/* The report is rendered now, or kept until all groups of answers have been fetched. */
+static void take_report(struct task *t, const struct reply *reply)
+{
+    const struct report *report = reply->report;
+    bool wants_pages = t->invocation.spec->verb == CMD_ASK &&
+                       command_value(&t->invocation, "pages")->given && report->aggregate.other > 0;
+    if (!wants_pages) {
+        clear_progress(t);
+        render_report(&t->render, t->invocation.spec->verb, report, NULL, 0);
+        finish(t, report_exit(report));
+        return;
+    }
+    struct msg msg = {.type = MSG_REPLY, .u.reply = reply};
+    uint32_t bytes = msg_extra_bytes(&msg);
+    /* One block: the message, then at a multiple of 16 what it points to. */
+    size_t head = (sizeof msg + 15) / 16 * 16;
+    t->kept = aligned_alloc(16, (head + bytes + 15) / 16 * 16);
+    if (!t->kept) {
+        render_error(&t->render, "", "out of memory");
+        finish(t, EXIT_FAILED);
+        return;
+    }
+    msg_copy(&msg, t->kept, (uint8_t *)t->kept + head, bytes);
+    t->command = (struct command){.kind = COMMAND_QUERY};
+    t->command.query.kind = QUERY_ANSWERS;
+    t->command.query.operation_id = report->operation_id;
+    t->command.query.limit = PAGE_ROWS_MAX;
+    t->rows_wanted = SIZE_MAX;
+    ask_next_page(t);
+}
+
+static void take_rows(struct task *t, const struct rows *rows)
+{
+    size_t before = t->pages.count;
+    pages_add(&t->pages, rows, t->rows_wanted);
+    if (t->pages.more && t->pages.count > before && t->pages.count < t->rows_wanted) {
+        ask_next_page(t);
+        return;
+    }
+    clear_progress(t);
+    if (t->kept) {
+        struct answer_group *groups = pages_groups(&t->pages);
+        const struct report *report = t->kept->u.reply->report;
+        render_report(&t->render, t->invocation.spec->verb, report, groups, t->pages.count);
+        free(groups);
+        finish(t, report_exit(report));
+        return;
+    }
+    enum command_verb verb = t->invocation.spec->verb;
+    bool one = verb == CMD_AGENT || verb == CMD_INSPECT;
+    if (one && t->pages.count == 0) {
+        render_error(&t->render, "not-found", "nothing is known of that agent");
+        finish(t, EXIT_NOT_FOUND);
+        return;
+    }
+    render_rows(&t->render, verb, t->pages.kind, t->pages.rows, t->pages.count, t->pages.total,
+                t->pages.missing, t->pages.more || t->pages.total > t->pages.count);
+    finish(t, t->pages.missing ? EXIT_PARTIAL : EXIT_OK);
+}
+
+static void on_reply(void *ctx, const struct reply *reply)
+{
+    struct task *t = ctx;
+    assert(t->running);
+    t->deadline_ms = uv_now(t->conf.loop) + SILENCE_MS;
+    switch (reply->kind) {
+    case REPLY_ERROR:
+        clear_progress(t);
+        render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
+        finish(t, EXIT_REFUSED);
+        break;
+    case REPLY_OK:
+        if (!t->render.json)
+            fprintf(t->render.out, "%s: done\n", t->invocation.spec->name);
+        else
+            fprintf(t->render.out, "{\"ok\":true}\n");
+        finish(t, EXIT_OK);
+        break;
+    case REPLY_ACCEPTED:
+        t->accepted = true;
+        t->operation_id = reply->operation_id;
+        break;
+    case REPLY_PROGRESS:
+        t->progress = reply->progress;
+        t->progress.groups = NULL;
+        t->have_progress = true;
+        show_progress(t);
+        break;
+    case REPLY_OPERATION:
+        take_report(t, reply);
+        break;
+    case REPLY_ROWS:
+        take_rows(t, reply->rows);
+        break;
+    case REPLY_STATUS:
+        if (t->invocation.spec->verb == CMD_KPI)
+            render_kpi(&t->render, reply->status);
+        else
+            render_status(&t->render, reply->status);
+        finish(t, EXIT_OK);
+        break;
+    case REPLY_WHEN:
+        render_when(&t->render, &reply->when);
+        finish(t, reply->when.targets ? EXIT_OK : EXIT_NOT_FOUND);
+        break;
+    }
+}
+
+/* --- Start ----------------------------------------------------------------------------------- */
+
+static void begin_round(struct task *t)
+{
+    t->sent = true;
+    t->deadline_ms = uv_now(t->conf.loop) + (uint64_t)(t->conf.wait_us / US_PER_MS);
+    if (t->watching && isatty(fileno(t->render.out)) && !t->render.json)
+        fputs("\033[H\033[2J", t->render.out);
+    pages_done(&t->pages);
+    if (t->watching) { /* paging has used up the last round's request */
+        char error[COMMAND_ERROR_MAX];
+        bool good = request_build(&t->invocation, t->render.topology, &t->command, error);
+        assert(good && "it was good at the start");
+        (void)good;
+    }
+    if (t->command.kind == COMMAND_QUERY)
+        ask_next_page(t);
+    else
+        send_request(t);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct task *t = timer->data;
+    uint64_t now_ms = uv_now(t->conf.loop);
+    assert(t->running);
+    if (!t->sent && client_is_up(t->conf.client)) {
+        begin_round(t);
+        return;
+    }
+    if (now_ms < t->deadline_ms || (t->watching && !t->sent)) {
+        show_progress(t);
+        return;
+    }
+    if (t->accepted) {
+        print_operation_hint(t, "no word from the mesh");
+    } else if (!t->sent) {
+        char text[320];
+        snprintf(text, sizeof text, "not connected: %s", client_why(t->conf.client));
+        render_error(&t->render, "timeout", text);
+    } else {
+        render_error(&t->render, "timeout", "no answer in time: is that tier running?");
+    }
+    finish(t, EXIT_TIMEOUT);
+}
+
+/* Usage errors end at the next turn of the loop, so that on_done is never called from inside. */
+static void on_usage_error(uv_timer_t *timer)
+{
+    struct task *t = timer->data;
+    finish(t, EXIT_USAGE);
+}
+
+/* Takes `watch` apart: its own flags, then the words of the command that it repeats. */
+static bool start_watch(struct task *t, char error[COMMAND_ERROR_MAX])
+{
+    static struct invocation inner;
+    const char *words[COMMAND_WORDS_MAX], *why = NULL;
+    size_t count = 0;
+    const struct value *every = command_value(&t->invocation, "every");
+    const struct value *times = command_value(&t->invocation, "times");
+    char line[COMMAND_LINE_BYTES_MAX];
+    strncpy(line, command_value(&t->invocation, "command")->text, sizeof line - 1);
+    line[sizeof line - 1] = '\0';
+    if (!command_split(line, t->watch_line, sizeof t->watch_line, words, &count, &why)) {
+        snprintf(error, COMMAND_ERROR_MAX, "watch: %s", why);
+        return false;
+    }
+    if (count > 1 && strcmp(words[count - 1], "--json") == 0) {
+        t->render.json = true;
+        count--;
+    }
+    if (!command_parse(words, count, &inner, error))
+        return false;
+    if (inner.spec->changes || inner.spec->local) {
+        snprintf(error, COMMAND_ERROR_MAX, "watch: '%s' is not a command that only reads",
+                 inner.spec->name);
+        return false;
+    }
+    t->watching = true;
+    t->watch_every_ms = every->given ? (uint64_t)(every->number / US_PER_MS) : 2000;
+    t->watch_left = times->given ? times->number : -1;
+    return command_parse(words, count, &t->invocation, error);
+}
+
+void task_start(struct task *t, const char *const words[], size_t count, bool json,
+                void (*on_done)(void *ctx, int exit_code), void *ctx)
+{
+    char error[COMMAND_ERROR_MAX] = "";
+    assert(t && !t->running && count > 0);
+    assert(on_done);
+    t->render.json = json;
+    t->on_done = on_done;
+    t->ctx = ctx;
+    t->running = true;
+    t->sent = t->accepted = t->have_progress = t->watching = false;
+    uv_update_time(t->conf.loop);
+    t->started_ms = uv_now(t->conf.loop);
+    t->deadline_ms = t->started_ms + (uint64_t)(t->conf.wait_us / US_PER_MS);
+    bool good = command_parse(words, count, &t->invocation, error);
+    if (good && t->invocation.spec->verb == CMD_WATCH)
+        good = start_watch(t, error);
+    if (good)
+        good = request_build(&t->invocation, t->render.topology, &t->command, error);
+    if (!good) {
+        render_error(&t->render, "usage", error);
+        uv_timer_start(&t->timer, on_usage_error, 0, 0);
+        return;
+    }
+    t->rows_wanted = request_row_limit(&t->invocation);
+    uv_timer_start(&t->timer, on_tick, 0, TICK_MS);
+}

@@ -1,0 +1,73 @@
+/* One command on its way: from parsed words over the mesh and back to the screen. Asynchronous, on
+ * the console's loop; one task at a time. */
+#ifndef TIERS_CONSOLE_TASK_H
+#define TIERS_CONSOLE_TASK_H
+
+#include "core/commands.h"
+#include "core/msg.h"
+#include "core/unit.h"
+#include "tiers/console/pages.h"
+#include "tiers/console/render.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct client;
+
+/* Exit codes of one-shot and script mode (docs/CONSOLE.md). */
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_PARTIAL = 3,
+    EXIT_TIMEOUT = 4, /* or nobody answered */
+    EXIT_NOT_FOUND = 5,
+    EXIT_REFUSED = 6,
+    EXIT_INTERRUPTED = 130
+};
+
+struct task_conf {
+    uv_loop_t *loop;
+    struct client *client;
+    struct unit via;  /* who is asked: the orchestrator, or a sector for its own */
+    int64_t wait_us;  /* for the connection and for the first answer */
+    bool interactive; /* progress on stderr */
+};
+
+struct task {
+    struct task_conf conf;
+    struct render render;
+    struct invocation invocation;
+    struct command command;
+    void (*on_done)(void *ctx, int exit_code);
+    void *ctx;
+    bool running;
+    uv_timer_t timer;
+    uint64_t started_ms; /* uv_now() */
+    uint64_t deadline_ms;
+    bool sent, accepted;
+    struct id128 operation_id;
+    struct aggregate_view progress; /* counts only */
+    bool have_progress, progress_shown;
+    struct pages pages;
+    size_t rows_wanted;
+    struct report *report; /* kept while answer pages are fetched */
+    /* watch */
+    bool watching;
+    uint64_t watch_every_ms;
+    int64_t watch_left; /* -1: for ever */
+    char watch_line[COMMAND_LINE_BYTES_MAX];
+};
+
+void task_init(struct task *t, const struct task_conf *conf, const struct render *render);
+void task_done(struct task *t);
+
+/* Starts the command of these words. on_done is called exactly once, never from inside. Errors are
+ * printed. json: for this command only. */
+void task_start(struct task *t, const char *const words[], size_t count, bool json,
+                void (*on_done)(void *ctx, int exit_code), void *ctx);
+
+/* Ctrl-C: stops waiting, shows what has arrived and how to cancel the operation. */
+void task_interrupt(struct task *t);
+
+#endif

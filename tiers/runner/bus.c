@@ -1,0 +1,623 @@
+/* libnats 3.4.1 in event-loop mode, with its known faults kept out of the way:
+ *
+ *  - Its reconnect keeps a stale parser, so it is off; a lost link is destroyed and a new one made.
+ *  - Its ping timer would close the connection from another thread while the loop reads; it is off.
+ *    A probe, an empty message to ourselves, shows instead that the server is alive, that our
+ *    subscriptions are in force, and how long a round trip takes.
+ *  - Connecting blocks, so it runs in a libuv worker. Nothing else leaves the loop thread.
+ *  - Subscriptions are synchronous and emptied right after each read. That makes the read buffer
+ *    (BUS_READ_BYTES) the bound of what waits in memory, and needs no delivery thread, no ring and
+ *    no wake-up; messages in order, memory reused. Behind it the socket pushes back on the server.
+ *  - The library closes its socket while libuv still polls it. We poll a duplicate and close that
+ *    ourselves after libuv has let go of it.
+ *  - Nothing is destroyed inside a callback of the library: detach only sets a flag.
+ *
+ * Writing: the library asks for "writable" when something is buffered; a uv_prepare writes just
+ * before the loop sleeps, so a batch costs one send and no epoll_ctl. */
+#include "tiers/runner/bus.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <nats/nats.h>
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECT_TIMEOUT_MS 2000
+#define RETRY_MIN_MS       200u
+#define RETRY_MAX_MS       5000u
+#define PROBE_EVERY_MS     2000
+#define PROBES_UNANSWERED  3u
+#define DRAIN_READS_MAX    1024u
+#define SUBS               2u
+#define HANDLES            3u
+
+enum bus_state { WAITING, CONNECTING, PROVING, UP };
+
+/* One connection, from the attempt to the last freed handle. */
+struct link {
+    struct bus *bus;
+    natsOptions *options;
+    natsConnection *nc;
+    natsSubscription *subs[SUBS];
+    uv_work_t work;
+    uv_poll_t poll;
+    bool attached, detached, want_write, poll_write;
+    int fd; /* our duplicate of the socket */
+    natsStatus status;
+    char why[128];
+    size_t unwritten; /* published since the last write */
+    int64_t dropped[SUBS];
+};
+
+struct bus {
+    struct bus_config config;
+    struct endpoint self;
+    char *url, *user, *password;
+    enum bus_state state;
+    struct link *link;
+    uv_timer_t retry, probe;
+    uv_prepare_t prepare;
+    unsigned handles_open;
+    unsigned links_open;
+    unsigned failures; /* attempts since the last link that worked */
+    bool told_down;
+    bool closing, delivering;
+    unsigned unanswered;
+    int64_t probe_sent_us;
+    struct bus_stats stats;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+/* Of the whole process: the library may report on its own thread after a bus has been freed. */
+static _Atomic uint64_t library_errors;
+
+static int64_t boot_us(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* ---- what libnats calls ---- */
+
+static natsStatus on_attach(void **user, void *loop, natsConnection *nc, natsSock socket)
+{
+    struct link *link = loop; /* options_make gave the link as the "loop" */
+    (void)nc;
+    link->fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+    link->attached = link->fd >= 0;
+    *user = link;
+    return link->attached ? NATS_OK : NATS_SYS_ERROR;
+}
+
+static natsStatus on_read_wanted(void *user, bool add)
+{
+    (void)user; /* we read from the first moment until the link is gone */
+    (void)add;
+    return NATS_OK;
+}
+
+static natsStatus on_write_wanted(void *user, bool add)
+{
+    struct link *link = user;
+    link->want_write = add;
+    return NATS_OK;
+}
+
+static natsStatus on_detach(void *user)
+{
+    struct link *link = user;
+    link->detached = true;
+    return NATS_OK;
+}
+
+static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *closure)
+{
+    (void)nc;
+    (void)sub;
+    (void)status;
+    (void)closure;
+    atomic_fetch_add_explicit(&library_errors, 1, memory_order_relaxed);
+}
+
+/* ---- the life of a link ---- */
+
+static void attempt_start(struct bus *bus);
+static void bus_finish(struct bus *bus);
+
+static void set_error(struct bus *bus, const char *why)
+{
+    (void)snprintf(bus->stats.last_error, sizeof(bus->stats.last_error), "%s", why);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    attempt_start(timer->data);
+}
+
+/* Full jitter above a floor: 0.2 s to a ceiling that doubles up to 5 s. */
+static void retry_later(struct bus *bus)
+{
+    unsigned doublings = bus->failures < 5 ? bus->failures : 5;
+    uint32_t ceiling = (2u * RETRY_MIN_MS) << doublings;
+    if (ceiling > RETRY_MAX_MS)
+        ceiling = RETRY_MAX_MS;
+    bus->failures++;
+    bus->state = WAITING;
+    uint32_t wait = RETRY_MIN_MS + randombytes_uniform(ceiling - RETRY_MIN_MS + 1);
+    (void)uv_timer_start(&bus->retry, on_retry, wait, 0);
+}
+
+static natsStatus options_make(struct link *link)
+{
+    struct bus *bus = link->bus;
+    natsStatus s = natsOptions_Create(&link->options);
+    natsOptions *o = link->options;
+    if (s == NATS_OK)
+        s = natsOptions_SetURL(o, bus->url);
+    if (s == NATS_OK && bus->user)
+        s = natsOptions_SetUserInfo(o, bus->user, bus->password ? bus->password : "");
+    if (s == NATS_OK)
+        s = natsOptions_SetName(o, bus->self.token);
+    if (s == NATS_OK)
+        s = natsOptions_SetTimeout(o, CONNECT_TIMEOUT_MS);
+    if (s == NATS_OK)
+        s = natsOptions_SetAllowReconnect(o, false);
+    if (s == NATS_OK)
+        s = natsOptions_SetPingInterval(o, 0);
+    if (s == NATS_OK)
+        s = natsOptions_SetIOBufSize(o, BUS_READ_BYTES);
+    if (s == NATS_OK)
+        s = natsOptions_SetSendAsap(o, true); /* no flusher thread; it would add a millisecond */
+    if (s == NATS_OK)
+        s = natsOptions_SetErrorHandler(o, on_error, NULL);
+    if (s == NATS_OK)
+        s = natsOptions_SetEventLoop(o, link, on_attach, on_read_wanted, on_write_wanted,
+                                     on_detach);
+    return s;
+}
+
+static void connect_work(uv_work_t *work)
+{
+    struct link *link = work->data;
+    link->status = natsConnection_Connect(&link->nc, link->options);
+    if (link->status != NATS_OK)
+        (void)snprintf(link->why, sizeof(link->why), "connect: %s",
+                       natsStatus_GetText(link->status));
+}
+
+static void link_free(struct link *link)
+{
+    struct bus *bus = link->bus;
+    for (unsigned i = 0; i < SUBS; i++)
+        natsSubscription_Destroy(link->subs[i]);
+    natsConnection_Destroy(link->nc);
+    natsOptions_Destroy(link->options);
+    if (link->fd >= 0)
+        (void)close(link->fd);
+    free(link);
+    bus->links_open--;
+    bus_finish(bus);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    link_free(handle->data);
+}
+
+static void poll_dropped(struct link *link)
+{
+    for (unsigned i = 0; i < SUBS; i++) {
+        int64_t dropped = 0;
+        if (link->subs[i] && natsSubscription_GetDropped(link->subs[i], &dropped) == NATS_OK) {
+            link->bus->stats.dropped_slow += (uint64_t)(dropped - link->dropped[i]);
+            link->dropped[i] = dropped;
+        }
+    }
+}
+
+/* Makes the library let go of the connection without its blocking flush: the socket is shut down
+ * and read to its end, which the library takes as a lost connection. */
+static void link_hang_up(struct link *link)
+{
+    if (link->want_write && !link->detached)
+        natsConnection_ProcessWriteEvent(link->nc);
+    (void)shutdown(link->fd, SHUT_RDWR);
+    for (unsigned i = 0; i < DRAIN_READS_MAX && !link->detached; i++)
+        natsConnection_ProcessReadEvent(link->nc);
+    if (!link->detached)
+        natsConnection_Close(link->nc);
+}
+
+/* The link in use is gone, or is to go. Frees it later, plans the next attempt, tells the owner. */
+static void link_down(struct bus *bus, const char *why)
+{
+    struct link *link = bus->link;
+    bool was_up = bus->state == UP;
+    assert(link && !bus->delivering);
+    poll_dropped(link);
+    set_error(bus, why);
+    link_hang_up(link);
+    bus->link = NULL;
+    (void)uv_timer_stop(&bus->probe);
+    uv_close((uv_handle_t *)&link->poll, on_poll_closed);
+    if (was_up)
+        bus->stats.lost++;
+    else
+        bus->stats.attempts_failed++;
+    bus->stats.up = false;
+    if (!bus->closing)
+        retry_later(bus);
+    if (!bus->closing && (was_up || !bus->told_down)) {
+        bus->told_down = true;
+        bus->config.on_link(bus->config.ctx, false, bus->stats.last_error);
+    }
+}
+
+static const char *why_lost(struct link *link, char *room, size_t size)
+{
+    const char *text = NULL;
+    natsStatus s = natsConnection_GetLastError(link->nc, &text);
+    (void)snprintf(room, size, "%s", text && *text ? text : natsStatus_GetText(s));
+    return room;
+}
+
+static void link_check(struct bus *bus)
+{
+    char room[128];
+    if (bus->link && bus->link->detached)
+        link_down(bus, why_lost(bus->link, room, sizeof(room)));
+}
+
+/* ---- reading ---- */
+
+static void probe_came_back(struct bus *bus)
+{
+    bus->stats.probe_us = boot_us() - bus->probe_sent_us;
+    if (bus->state != PROVING)
+        return;
+    bus->state = UP;
+    bus->stats.up = true;
+    bus->stats.connects++;
+    bus->failures = 0;
+    bus->told_down = false;
+    bus->config.on_link(bus->config.ctx, true, "connected");
+}
+
+static void deliver(struct bus *bus, natsMsg *msg, int64_t recv_us)
+{
+    struct bus_frame frame = {.recv_us = recv_us, .message = msg};
+    frame.bytes = (const uint8_t *)natsMsg_GetData(msg);
+    frame.length = (size_t)natsMsg_GetDataLength(msg);
+    if (!subject_parse(natsMsg_GetSubject(msg), &frame.route)) {
+        bus->stats.dropped_subject++;
+    } else if (frame.length == 0) {
+        /* No frame is empty: our probe, or nothing. */
+        if (endpoint_equal(&frame.route.source, &bus->self))
+            probe_came_back(bus);
+    } else {
+        bus->stats.received++;
+        bus->stats.received_bytes += frame.length;
+        bus->config.on_frame(bus->config.ctx, &frame);
+    }
+    natsMsg_Destroy(frame.message); /* NULL when kept */
+}
+
+static void drain(struct bus *bus, struct link *link, int64_t recv_us)
+{
+    bus->delivering = true;
+    for (unsigned i = 0; i < SUBS; i++) {
+        int msgs = 0, bytes = 0;
+        if (natsSubscription_GetPending(link->subs[i], &msgs, &bytes) != NATS_OK)
+            continue; /* closed: see link_check */
+        for (; msgs > 0 && !bus->closing; msgs--) {
+            natsMsg *msg = NULL;
+            natsStatus s = natsSubscription_NextMsg(&msg, link->subs[i], 0);
+            if (s == NATS_SLOW_CONSUMER) /* said once after a drop; the messages are still there */
+                s = natsSubscription_NextMsg(&msg, link->subs[i], 0);
+            if (s != NATS_OK)
+                break;
+            bus->unanswered = 0;
+            deliver(bus, msg, recv_us);
+        }
+    }
+    bus->delivering = false;
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct link *link = poll->data;
+    struct bus *bus = link->bus;
+    if (link != bus->link)
+        return;
+    if (events & UV_WRITABLE && link->want_write)
+        natsConnection_ProcessWriteEvent(link->nc);
+    if (status < 0 || events & UV_READABLE) {
+        int64_t recv_us = boot_us();
+        natsConnection_ProcessReadEvent(link->nc);
+        drain(bus, link, recv_us);
+    }
+    if (bus->closing)
+        link_down(bus, "closed");
+    else
+        link_check(bus);
+}
+
+/* ---- writing ---- */
+
+/* Once a write has come up short, libuv says when to go on: every attempt makes the library move
+ * all that waits to the front of its buffer, up to 8 MiB of it. */
+static void write_now(struct link *link)
+{
+    if (link->want_write && !link->poll_write && !link->detached)
+        natsConnection_ProcessWriteEvent(link->nc);
+    link->unwritten = 0;
+    if (link->detached || link->want_write == link->poll_write)
+        return;
+    link->poll_write = link->want_write;
+    (void)uv_poll_start(&link->poll, UV_READABLE | (link->poll_write ? UV_WRITABLE : 0), on_poll);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct bus *bus = prepare->data;
+    if (!bus->link || (bus->state != PROVING && bus->state != UP))
+        return;
+    write_now(bus->link);
+    link_check(bus);
+}
+
+void bus_flush(struct bus *bus)
+{
+    assert(bus);
+    assert(!bus->closing);
+    if (bus->state == UP && bus->link)
+        write_now(bus->link); /* a link lost here is noticed in on_prepare */
+}
+
+static void probe_send(struct bus *bus)
+{
+    char subject[SUBJECT_MAX];
+    struct route route = {bus->self, bus->self};
+    (void)subject_format(&route, subject);
+    bus->probe_sent_us = boot_us();
+    (void)natsConnection_Publish(bus->link->nc, subject, NULL, 0);
+}
+
+static void on_probe(uv_timer_t *timer)
+{
+    struct bus *bus = timer->data;
+    poll_dropped(bus->link);
+    if (++bus->unanswered > PROBES_UNANSWERED) {
+        link_down(bus, bus->state == UP ? "the server is silent"
+                                        : "own messages do not come back (permissions?)");
+        return;
+    }
+    probe_send(bus);
+}
+
+/* ---- connecting ---- */
+
+static natsStatus link_subscribe(struct link *link)
+{
+    char own[SUBJECT_MAX];
+    (void)snprintf(own, sizeof(own), "mesh.p.%s.>", link->bus->self.token);
+    natsStatus s = natsConnection_SubscribeSync(&link->subs[0], link->nc, own);
+    if (s == NATS_OK)
+        s = natsConnection_SubscribeSync(&link->subs[1], link->nc, "mesh.all.>");
+    for (unsigned i = 0; i < SUBS && s == NATS_OK; i++)
+        s = natsSubscription_SetPendingLimits(link->subs[i], BUS_PENDING_MSGS, BUS_PENDING_BYTES);
+    return s;
+}
+
+static void attempt_failed(struct bus *bus, struct link *link)
+{
+    bus->stats.attempts_failed++;
+    set_error(bus, link->why);
+    bus->link = NULL;
+    link_free(link); /* may free the bus when it is closing */
+}
+
+static void connect_done(uv_work_t *work, int status)
+{
+    struct link *link = work->data;
+    struct bus *bus = link->bus;
+    bool closing = bus->closing;
+    bool ok = status == 0 && link->status == NATS_OK && link->attached;
+    if (ok && uv_poll_init(bus->config.loop, &link->poll, link->fd) < 0) {
+        (void)snprintf(link->why, sizeof(link->why), "connect: cannot poll the socket");
+        ok = false;
+    }
+    if (!ok) {
+        attempt_failed(bus, link);
+        if (closing)
+            return;
+        retry_later(bus);
+        if (!bus->told_down) {
+            bus->told_down = true;
+            bus->config.on_link(bus->config.ctx, false, bus->stats.last_error);
+        }
+        return;
+    }
+    link->poll.data = link;
+    bus->state = PROVING;
+    bus->unanswered = 0;
+    (void)uv_poll_start(&link->poll, UV_READABLE, on_poll);
+    if (closing || link_subscribe(link) != NATS_OK) {
+        link_down(bus, closing ? "closed" : "cannot subscribe");
+        return;
+    }
+    probe_send(bus);
+    (void)uv_timer_start(&bus->probe, on_probe, PROBE_EVERY_MS, PROBE_EVERY_MS);
+}
+
+static void attempt_start(struct bus *bus)
+{
+    struct link *link = calloc(1, sizeof(*link));
+    if (!link) {
+        bus->stats.attempts_failed++;
+        retry_later(bus);
+        return;
+    }
+    link->bus = bus;
+    link->fd = -1;
+    link->work.data = link;
+    bus->links_open++;
+    bus->link = link;
+    bus->state = CONNECTING;
+    natsStatus s = options_make(link);
+    if (s == NATS_OK &&
+        uv_queue_work(bus->config.loop, &link->work, connect_work, connect_done) == 0)
+        return;
+    (void)snprintf(link->why, sizeof(link->why), "options: %s", natsStatus_GetText(s));
+    attempt_failed(bus, link);
+    retry_later(bus);
+}
+
+/* ---- public ---- */
+
+static void strings_free(struct bus *bus)
+{
+    free(bus->url);
+    free(bus->user);
+    free(bus->password);
+}
+
+int bus_new(const struct bus_config *config, struct bus **ret)
+{
+    assert(config && ret);
+    assert(config->loop && config->on_frame && config->on_link);
+    struct bus *bus = calloc(1, sizeof(*bus));
+    if (!bus)
+        return -ENOMEM;
+    bus->config = *config;
+    if (!config->url || !config->token ||
+        !endpoint_make(config->token, strlen(config->token), 0, &bus->self)) {
+        free(bus);
+        return -EINVAL;
+    }
+    bus->url = strdup(config->url);
+    bus->user = config->user ? strdup(config->user) : NULL;
+    bus->password = config->password ? strdup(config->password) : NULL;
+    if (!bus->url || (config->user && !bus->user) || (config->password && !bus->password)) {
+        strings_free(bus);
+        free(bus);
+        return -ENOMEM;
+    }
+    /* These cannot fail: they only fill in their handles. */
+    (void)uv_timer_init(config->loop, &bus->retry);
+    (void)uv_timer_init(config->loop, &bus->probe);
+    (void)uv_prepare_init(config->loop, &bus->prepare);
+    bus->retry.data = bus->probe.data = bus->prepare.data = bus;
+    bus->handles_open = HANDLES;
+    (void)uv_prepare_start(&bus->prepare, on_prepare);
+    attempt_start(bus);
+    *ret = bus;
+    return 0;
+}
+
+enum bus_verdict bus_publish(struct bus *bus, const struct route *route, const uint8_t *bytes,
+                             size_t length)
+{
+    assert(bus && route);
+    assert(bytes && length > 0 && length <= INT32_MAX);
+    struct link *link = bus->link;
+    if (bus->state != UP || !link || link->detached) {
+        bus->stats.refused_down++;
+        return BUS_DOWN;
+    }
+    if (natsConnection_Buffered(link->nc) + (int64_t)length > BUS_BUFFERED_MAX) {
+        bus->stats.refused_full++;
+        return BUS_FULL;
+    }
+    char subject[SUBJECT_MAX];
+    (void)subject_format(route, subject);
+    if (natsConnection_Publish(link->nc, subject, bytes, (int)length) != NATS_OK) {
+        bus->stats.refused_failed++;
+        return BUS_FAILED;
+    }
+    bus->stats.published++;
+    bus->stats.published_bytes += length;
+    link->unwritten += length;
+    if (link->unwritten >= BUS_WRITE_BYTES && !link->poll_write)
+        write_now(link);
+    return BUS_OK;
+}
+
+bool bus_is_up(const struct bus *bus)
+{
+    assert(bus);
+    assert(bus->stats.up == (bus->state == UP && bus->link));
+    return bus->stats.up;
+}
+
+void bus_stats(const struct bus *bus, struct bus_stats *ret)
+{
+    assert(bus);
+    assert(ret);
+    *ret = bus->stats;
+    ret->errors = atomic_load_explicit(&library_errors, memory_order_relaxed);
+}
+
+void *bus_keep(struct bus_frame *frame)
+{
+    assert(frame);
+    assert(frame->message); /* kept once only */
+    void *message = frame->message;
+    frame->message = NULL;
+    return message;
+}
+
+void bus_release(void *message)
+{
+    natsMsg_Destroy(message);
+}
+
+/* Frees the bus once its handles and links are gone. */
+static void bus_finish(struct bus *bus)
+{
+    if (!bus->closing || bus->handles_open > 0 || bus->links_open > 0)
+        return;
+    void (*closed)(void *ctx) = bus->closed;
+    void *ctx = bus->closed_ctx;
+    strings_free(bus);
+    free(bus);
+    if (closed)
+        closed(ctx);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct bus *bus = handle->data;
+    bus->handles_open--;
+    bus_finish(bus);
+}
+
+void bus_close(struct bus *bus, void (*closed)(void *ctx), void *ctx)
+{
+    if (!bus)
+        return;
+    assert(!bus->closing);
+    bus->closing = true;
+    bus->closed = closed;
+    bus->closed_ctx = ctx;
+    uv_close((uv_handle_t *)&bus->retry, on_handle_closed);
+    uv_close((uv_handle_t *)&bus->probe, on_handle_closed);
+    uv_close((uv_handle_t *)&bus->prepare, on_handle_closed);
+    /* A link that is connecting ends in connect_done, one that is delivering in on_poll. */
+    if (bus->link && bus->state != CONNECTING && !bus->delivering)
+        link_down(bus, "closed");
+}
+
+void bus_library_close(void)
+{
+    (void)nats_CloseAndWait(5000);
+}

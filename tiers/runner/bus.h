@@ -1,0 +1,89 @@
+/* The bus: NATS through libnats in event-loop mode, one connection a process, all on the loop
+ * thread.
+ *
+ * A process subscribes to `mesh.p.<own token>.>` and `mesh.all.>` and to nothing else. Frames are
+ * handed over as they were read, in the library's memory, with the time of the read. The link comes
+ * and goes by itself: no server at start, a killed server and a silent one all end in a new
+ * connection after a jittered wait of 0.2 to 5 s. Messages are never buffered while it is down.
+ *
+ * Everything here is called on the loop thread. */
+#ifndef TIERS_RUNNER_BUS_H
+#define TIERS_RUNNER_BUS_H
+
+#include "tiers/runner/endpoint.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#define BUS_BUFFERED_MAX  INT64_C(8388608) /* waiting to be written; beyond: BUS_FULL */
+#define BUS_PENDING_MSGS  65536            /* read and not yet handed over; beyond: dropped */
+#define BUS_PENDING_BYTES 33554432
+#define BUS_READ_BYTES    131072          /* at most so much is handed over per turn of the loop */
+#define BUS_WRITE_BYTES   ((size_t)65536) /* so much published is written without waiting for it */
+
+struct bus;
+
+/* One received frame. Valid during the callback unless it is kept. */
+struct bus_frame {
+    const uint8_t *bytes;
+    size_t length;
+    struct route route;
+    int64_t recv_us; /* CLOCK_BOOTTIME, just before the bytes were read from the socket */
+    void *message;
+};
+
+struct bus_config {
+    uv_loop_t *loop;
+    const char *url;      /* nats://127.0.0.1:4222 */
+    const char *token;    /* the process's own */
+    const char *user;     /* NULL: none */
+    const char *password; /* NULL: none */
+    void (*on_frame)(void *ctx, struct bus_frame *frame);
+    /* up: subscribed, shown by a probe that came back. Down: why. Also called, with up = false,
+     * when the first attempt fails; later attempts are only counted. Not from within bus_publish.
+     */
+    void (*on_link)(void *ctx, bool up, const char *why);
+    void *ctx;
+};
+
+enum bus_verdict { BUS_OK, BUS_DOWN, BUS_FULL, BUS_FAILED };
+
+struct bus_stats {
+    bool up;
+    uint64_t published, published_bytes;
+    uint64_t received, received_bytes;
+    uint64_t refused_down, refused_full, refused_failed; /* bus_publish said no */
+    uint64_t dropped_subject;                            /* no subject of ours */
+    uint64_t dropped_slow;                               /* beyond BUS_PENDING_* */
+    uint64_t connects, attempts_failed, lost;
+    uint64_t errors;  /* reported by the library beside (a permission denied, ..), process-wide */
+    int64_t probe_us; /* the last round trip to the server and back */
+    char last_error[128]; /* of the last failed attempt or lost link */
+};
+
+/* Starts connecting. Strings are copied. 0, or -EINVAL (token, url), -ENOMEM, a libuv error. */
+int bus_new(const struct bus_config *config, struct bus **ret);
+
+/* One frame to route->destination (empty token: all). The bytes are copied. Never blocks; written
+ * at the latest when the loop turns. */
+enum bus_verdict bus_publish(struct bus *bus, const struct route *route, const uint8_t *bytes,
+                             size_t length);
+/* Writes what is waiting, now: for when the caller has much else to do before the loop turns. */
+void bus_flush(struct bus *bus);
+
+bool bus_is_up(const struct bus *bus);
+void bus_stats(const struct bus *bus, struct bus_stats *ret);
+
+/* Keeps a frame's bytes beyond the callback, without a copy, until bus_release of what it returns.
+ */
+void *bus_keep(struct bus_frame *frame);
+void bus_release(void *message);
+
+/* Writes what fits, closes, and calls closed (may be NULL) when everything is freed. */
+void bus_close(struct bus *bus, void (*closed)(void *ctx), void *ctx);
+
+/* After the last bus is closed and before exit: ends the library's own threads. */
+void bus_library_close(void);
+
+#endif

@@ -1,0 +1,144 @@
+/* The frame: what one endpoint sends to another in one go; many records, one Ed25519 signature.
+ *
+ * Bytes, little-endian:
+ *
+ *       0 "mesh30k/frame/1\0": magic, version and signature domain in one
+ *      16 signed_bytes u32: everything from 20 to the signature
+ *      20 flags u16          22 record_count u16
+ *      24 mesh id u64        32 source token[16]    48 destination token[16] (zeros: every process)
+ *      64 source port u16    66 destination port u16
+ *      68 body_bytes u32     72 kid u64 of the signer
+ *      80 session u64        88 seq u64 (from 1)
+ *      96 issued i64, unix ms of mesh time           104 ttl u32 ms   108 zero u32
+ *     112 known kid u64: the destination's key as the source knows it, 0: none
+ *     120 body: records, each u16 length and that many bytes
+ *         chain[CHAIN_BYTES] with FRAME_CHAIN
+ *         signature[64] over all bytes before it
+ *
+ * The signed input "domain || length || bytes" lies on the wire in exactly that form, so neither
+ * side copies anything to sign or to verify. Records are opaque here. */
+#ifndef TIERS_RUNNER_FRAME_H
+#define TIERS_RUNNER_FRAME_H
+
+#include "core/limits.h"
+#include "tiers/runner/endpoint.h"
+#include "tiers/runner/keys.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FRAME_HEADER_BYTES ((size_t)120)
+#define FRAME_RECORD_BYTES 2u /* before each record */
+#define FRAME_BYTES_MIN    (FRAME_HEADER_BYTES + SIGNATURE_BYTES)
+#define FRAME_BODY_MAX     (FRAME_BYTES_MAX - FRAME_BYTES_MIN - CHAIN_BYTES)
+#define FRAME_RECORDS_MAX  16384u
+#define FRAME_TTL_MS_MAX   86400000u
+
+_Static_assert(MESSAGE_BYTES_MAX + FRAME_RECORD_BYTES <= FRAME_BODY_MAX, "a message fits a frame");
+
+#define FRAME_CHAIN      0x1u /* the certificate chain of the source is included */
+#define FRAME_WANT_CHAIN 0x2u /* "I do not know your key: send your chain" */
+
+/* Why a frame was refused; also the order of the checks (docs/SECURITY.md). */
+enum frame_verdict {
+    FRAME_OK,
+    FRAME_SIZE, /* shorter than a header, longer than FRAME_BYTES_MAX, or a wrong length */
+    FRAME_MAGIC,
+    FRAME_VERSION,
+    FRAME_SHAPE,         /* a field outside its range */
+    FRAME_MESH,          /* another mesh */
+    FRAME_SOURCE,        /* the source is not what the subject says */
+    FRAME_DESTINATION,   /* not for this process, or not what the subject says */
+    FRAME_UNKNOWN_KEY,   /* no chain for a key never seen: answer with FRAME_WANT_CHAIN */
+    FRAME_OLD_SESSION,   /* a key or session older than the one in use */
+    FRAME_CHAIN_INVALID, /* see the certificate verdict */
+    FRAME_ROLE,          /* the role `sim` in a mesh that is not simulated */
+    FRAME_CERT_EXPIRED,  /* the certificate of a known peer has run out */
+    FRAME_FUTURE,        /* issued more than FRAME_SKEW_MS ahead of now */
+    FRAME_EXPIRED,       /* its ttl is over */
+    FRAME_BEFORE_START,  /* issued before this process started: a replay of an earlier life's */
+    FRAME_REPLAY,        /* this seq was accepted before */
+    FRAME_SEQ_OLD,       /* below the replay window */
+    FRAME_PEERS_FULL,    /* a new peer beyond the table's limit */
+    FRAME_SIGNATURE,
+    FRAME_RECORDS, /* signed, but its records do not add up */
+    FRAME_VERDICT_COUNT
+};
+const char *frame_verdict_name(enum frame_verdict v); /* "unknown-key" */
+
+/* One port's sending side. Not shared between threads. */
+struct frame_signer {
+    struct endpoint self;
+    struct session_key key;
+    uint64_t session; /* random */
+    uint64_t seq;     /* the last one used */
+};
+
+/* Starts or renews (a new key, session and epoch). scope NULL: the identity's. The verdict is that
+ * of session_make; anything but CERT_OK leaves *signer as it was. */
+enum cert_verdict frame_signer_start(struct frame_signer *signer, const struct identity *identity,
+                                     uint16_t port, const struct unit_range *scope,
+                                     uint32_t scope_count, int64_t now_ms);
+bool frame_signer_is_due(const struct frame_signer *signer, int64_t now_ms);
+
+/* ---- building ---- */
+
+/* Writes records straight into `bytes`, FRAME_BYTES_MAX of them, owned by the caller. */
+struct frame_builder {
+    uint8_t *bytes;
+    size_t used; /* header included */
+    uint16_t record_count;
+};
+
+void frame_begin(struct frame_builder *b, uint8_t *bytes);
+/* Room for one record of up to bytes_max (<= MESSAGE_BYTES_MAX), or NULL: full, seal this frame and
+ * begin another. A reservation ends with the commit or the next reservation. */
+uint8_t *frame_reserve(struct frame_builder *b, size_t bytes_max);
+void frame_commit(struct frame_builder *b, size_t bytes);
+
+struct frame_address {
+    struct endpoint destination; /* empty token: every process */
+    uint64_t known_kid;          /* the destination's key as known here (peers_kid), 0: none */
+    bool with_chain;             /* see peers_needs_chain */
+    bool want_chain;
+    int64_t issued_ms;
+    uint32_t ttl_ms; /* 1 to FRAME_TTL_MS_MAX */
+};
+
+/* Writes header and chain and takes the next seq. Returns the frame's length; the last 64 bytes
+ * wait for frame_sign. */
+size_t frame_finish(struct frame_builder *b, struct frame_signer *signer,
+                    const struct identity *identity, const struct frame_address *to);
+/* Any thread: fills in the signature. */
+void frame_sign(uint8_t *bytes, size_t length, const uint8_t secret[SECRET_BYTES]);
+/* Both. */
+size_t frame_seal(struct frame_builder *b, struct frame_signer *signer,
+                  const struct identity *identity, const struct frame_address *to);
+
+/* ---- reading ---- */
+
+/* The header of a frame; pointers into the frame's bytes. */
+struct frame_view {
+    struct route route;
+    uint16_t flags;
+    uint16_t record_count;
+    uint64_t mesh, kid, session, seq, known_kid;
+    int64_t issued_ms;
+    uint32_t ttl_ms;
+    const uint8_t *body;
+    size_t body_bytes;
+    const uint8_t *chain; /* CHAIN_BYTES or NULL */
+};
+
+/* Size, magic, version and shape; no more than the header is looked at. *ret only with FRAME_OK. */
+enum frame_verdict frame_parse(const uint8_t *bytes, size_t length, struct frame_view *ret);
+/* Any thread. length was accepted by frame_parse. */
+bool frame_signature_holds(const uint8_t *bytes, size_t length,
+                           const uint8_t public_key[PUBLIC_BYTES]);
+bool frame_records_hold(const struct frame_view *view);
+
+/* Walks the records of an accepted frame: *cursor starts at 0; false at the end. */
+bool frame_next(const struct frame_view *view, size_t *cursor, const uint8_t **ret_record,
+                size_t *ret_bytes);
+
+#endif

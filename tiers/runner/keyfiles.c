@@ -1,0 +1,354 @@
+/* Files are short text so that a person can see what one is; secrets are the 32-byte seed. Writing:
+ * a temporary file in the same directory (O_EXCL, 0600), fsync, then link (new files: never
+ * overwrites, even in a race) or rename (certificates, which are replaced at renewal), then fsync
+ * of the directory. Reading: at most 2 KiB, a regular file, and for secrets owner and mode are
+ * checked on the open descriptor, so that nobody can swap the file in between. */
+#include "tiers/runner/keyfiles.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATH_BYTES 4096u
+#define FILE_BYTES 2048u
+#define SEED_BYTES 32u
+
+static const char what_issuer_key[] = "issuer-key";
+static const char what_issuer_pub[] = "issuer-public";
+static const char what_key[] = "process-key";
+static const char what_cert[] = "certificate";
+
+__attribute__((format(printf, 3, 4))) static int fail(struct keys_error *why, int code,
+                                                      const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(why->text, sizeof(why->text), format, args);
+    va_end(args);
+    return code;
+}
+
+static int path_of(const char *dir, const char *name, const char *ending, char ret[PATH_BYTES],
+                   struct keys_error *why)
+{
+    int n = snprintf(ret, PATH_BYTES, "%s/%s%s", dir, name, ending);
+    if (n < 0 || (size_t)n >= PATH_BYTES)
+        return fail(why, -ENAMETOOLONG, "%s: the path is too long", dir);
+    return 0;
+}
+
+static int write_all(int fd, const char *text, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t n = write(fd, text, bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        text += n;
+        bytes -= (size_t)n;
+    }
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+static void sync_dir(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        (void)close(fd);
+    }
+}
+
+static int file_put(const char *dir, const char *path, const char *what, const uint8_t *data,
+                    size_t bytes, bool replace, struct keys_error *why)
+{
+    char text[FILE_BYTES], hex[2u * CERT_BYTES + 1], temporary[PATH_BYTES + 32];
+    assert(bytes <= CERT_BYTES);
+    sodium_bin2hex(hex, sizeof(hex), data, bytes);
+    int length = snprintf(text, sizeof(text), "mesh30k %s 1\n%s\n", what, hex);
+    (void)snprintf(temporary, sizeof(temporary), "%s.%ld.tmp", path, (long)getpid());
+    int rc = 0;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        rc = -errno;
+    } else {
+        rc = write_all(fd, text, (size_t)length);
+        if (close(fd) < 0 && rc == 0)
+            rc = -errno;
+        if (rc == 0 && (replace ? rename(temporary, path) : link(temporary, path)) < 0)
+            rc = -errno;
+        if (rc < 0 || !replace)
+            (void)unlink(temporary);
+    }
+    sodium_memzero(text, sizeof(text));
+    sodium_memzero(hex, sizeof(hex));
+    if (rc < 0)
+        return fail(why, rc, "%s: cannot write: %s", path, strerror(-rc));
+    sync_dir(dir);
+    return 0;
+}
+
+static int check_owner(int fd, const char *path, bool secret, struct keys_error *why)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return fail(why, -errno, "%s: cannot stat: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return fail(why, -EINVAL, "%s: is not a regular file", path);
+    if (!secret)
+        return 0;
+    if (st.st_uid != geteuid() && st.st_uid != 0)
+        return fail(why, -EACCES, "%s: belongs to user %u, not to user %u of this process", path,
+                    (unsigned)st.st_uid, (unsigned)geteuid());
+    if ((st.st_mode & 077) != 0)
+        return fail(why, -EACCES, "%s: others may use this secret (mode %04o); run: chmod 600 %s",
+                    path, (unsigned)(st.st_mode & 07777), path);
+    return 0;
+}
+
+/* Parses "mesh30k <what> 1\n<hex>\n" strictly. */
+static int file_parse(const char *path, const char *text, const char *what, uint8_t *ret,
+                      size_t bytes, struct keys_error *why)
+{
+    char first[64];
+    int n = snprintf(first, sizeof(first), "mesh30k %s 1\n", what);
+    if (strncmp(text, first, (size_t)n) != 0)
+        return fail(why, -EBADMSG, "%s: line 1: expected \"mesh30k %s 1\"", path, what);
+    const char *hex = text + n;
+    const char *end;
+    size_t got;
+    uint8_t data[CERT_BYTES];
+    if (sodium_hex2bin(data, sizeof(data), hex, strlen(hex), NULL, &got, &end) != 0 ||
+        got != bytes || strcmp(end, "\n") != 0) {
+        sodium_memzero(data, sizeof(data));
+        return fail(why, -EBADMSG, "%s: line 2: expected %zu hex digits and a line end", path,
+                    2 * bytes);
+    }
+    memcpy(ret, data, bytes);
+    sodium_memzero(data, sizeof(data));
+    return 0;
+}
+
+static int file_get(const char *path, const char *what, bool secret, uint8_t *ret, size_t bytes,
+                    struct keys_error *why)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        int code = -errno;
+        return fail(why, code, "%s: cannot open: %s", path, strerror(-code));
+    }
+    char text[FILE_BYTES] = {0};
+    int rc = check_owner(fd, path, secret, why);
+    if (rc == 0) {
+        ssize_t n = read(fd, text, sizeof(text) - 1);
+        rc = n < 0 ? fail(why, -errno, "%s: cannot read: %s", path, strerror(errno))
+                   : file_parse(path, text, what, ret, bytes, why);
+    }
+    (void)close(fd);
+    sodium_memzero(text, sizeof(text));
+    return rc;
+}
+
+static int pair_get(const char *path, const char *what, struct key_pair *ret,
+                    struct keys_error *why)
+{
+    uint8_t seed[SEED_BYTES];
+    int rc = file_get(path, what, true, seed, sizeof(seed), why);
+    if (rc == 0) {
+        crypto_sign_seed_keypair(ret->public_key, ret->secret, seed);
+        ret->kid = key_kid(ret->public_key);
+    }
+    sodium_memzero(seed, sizeof(seed));
+    return rc;
+}
+
+static int pair_put(const char *dir, const char *path, const char *what,
+                    const struct key_pair *pair, struct keys_error *why)
+{
+    uint8_t seed[SEED_BYTES];
+    crypto_sign_ed25519_sk_to_seed(seed, pair->secret);
+    int rc = file_put(dir, path, what, seed, sizeof(seed), false, why);
+    sodium_memzero(seed, sizeof(seed));
+    return rc;
+}
+
+static bool exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static int issuer_check(const char *key_path, const char *pub_path, uint64_t *ret_mesh,
+                        struct keys_error *why)
+{
+    struct key_pair pair;
+    uint8_t public_key[PUBLIC_BYTES];
+    int rc = pair_get(key_path, what_issuer_key, &pair, why);
+    if (rc == 0)
+        rc = file_get(pub_path, what_issuer_pub, false, public_key, sizeof(public_key), why);
+    if (rc == 0 && memcmp(public_key, pair.public_key, PUBLIC_BYTES) != 0)
+        rc = fail(why, -EBADMSG, "%s: is not the public half of %s", pub_path, key_path);
+    if (rc == 0)
+        *ret_mesh = pair.kid;
+    sodium_memzero(&pair, sizeof(pair));
+    return rc;
+}
+
+int keys_init_issuer(const char *dir, bool *ret_made, uint64_t *ret_mesh, struct keys_error *why)
+{
+    assert(dir && why);
+    assert(ret_made && ret_mesh);
+    char key_path[PATH_BYTES], pub_path[PATH_BYTES];
+    int rc = path_of(dir, "issuer", ".key", key_path, why);
+    if (rc == 0)
+        rc = path_of(dir, "issuer", ".pub", pub_path, why);
+    if (rc < 0)
+        return rc;
+    if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+        int code = -errno;
+        return fail(why, code, "%s: cannot make the directory: %s", dir, strerror(-code));
+    }
+    if (exists(key_path) && exists(pub_path)) {
+        rc = issuer_check(key_path, pub_path, ret_mesh, why);
+        if (rc == 0)
+            *ret_made = false;
+        return rc;
+    }
+    if (exists(key_path) || exists(pub_path))
+        return fail(why, -EEXIST, "%s: half of an issuer is here (%s); nothing was written", dir,
+                    exists(key_path) ? "issuer.key" : "issuer.pub");
+    struct key_pair pair;
+    key_pair_make(&pair);
+    rc = pair_put(dir, key_path, what_issuer_key, &pair, why);
+    if (rc == 0)
+        rc = file_put(dir, pub_path, what_issuer_pub, pair.public_key, PUBLIC_BYTES, false, why);
+    if (rc == 0) {
+        *ret_made = true;
+        *ret_mesh = pair.kid;
+    }
+    sodium_memzero(&pair, sizeof(pair));
+    return rc;
+}
+
+int keys_issue(const char *dir, const struct keys_request *request, int64_t now_s,
+               struct keys_error *why)
+{
+    assert(dir && request && why);
+    assert(request->life_s > 0 && request->life_s <= CERT_PROCESS_LIFE_S);
+    char issuer_path[PATH_BYTES], key_path[PATH_BYTES], cert_path[PATH_BYTES];
+    struct cert cert = {.kind = CERT_PROCESS,
+                        .roles = request->roles,
+                        .scope_count = request->scope_count,
+                        .capabilities = request->capabilities};
+    if (!endpoint_make(request->name, strlen(request->name), 0, &cert.subject))
+        return fail(why, -EINVAL, "\"%s\" is no process name: 1 to %u of a-z, 0-9 and '-'",
+                    request->name, TOKEN_MAX);
+    if (strcmp(request->name, "issuer") == 0)
+        return fail(why, -EINVAL, "the name \"issuer\" is taken by the mesh's own key");
+    int rc = path_of(dir, "issuer", ".key", issuer_path, why);
+    if (rc == 0)
+        rc = path_of(dir, request->name, ".key", key_path, why);
+    if (rc == 0)
+        rc = path_of(dir, request->name, ".cert", cert_path, why);
+    struct key_pair issuer = {0}, pair = {0};
+    if (rc == 0)
+        rc = pair_get(issuer_path, what_issuer_key, &issuer, why);
+    if (rc == 0 && exists(key_path)) {
+        rc = pair_get(key_path, what_key, &pair, why);
+    } else if (rc == 0) {
+        key_pair_make(&pair);
+        rc = pair_put(dir, key_path, what_key, &pair, why);
+    }
+    if (rc == 0) {
+        uint8_t bytes[CERT_BYTES];
+        memcpy(cert.scope, request->scope, sizeof(cert.scope));
+        memcpy(cert.public_key, pair.public_key, PUBLIC_BYTES);
+        cert.issuer_kid = issuer.kid;
+        cert.not_before_s = now_s > CERT_BACKDATE_S ? now_s - CERT_BACKDATE_S : 0;
+        cert.not_after_s = cert.not_before_s + request->life_s;
+        cert.epoch = (uint64_t)now_s;
+        cert_seal(&cert, issuer.secret, bytes);
+        rc = file_put(dir, cert_path, what_cert, bytes, sizeof(bytes), true, why);
+    }
+    sodium_memzero(&issuer, sizeof(issuer));
+    sodium_memzero(&pair, sizeof(pair));
+    return rc;
+}
+
+static int identity_check(const char *cert_path, const char *name, const struct identity *id,
+                          struct keys_error *why)
+{
+    if (id->cert.kind != CERT_PROCESS || strcmp(id->cert.subject.token, name) != 0)
+        return fail(why, -EBADMSG, "%s: is the certificate of \"%s\", not of the process \"%s\"",
+                    cert_path, id->cert.subject.token, name);
+    if (memcmp(id->cert.public_key, id->key.public_key, PUBLIC_BYTES) != 0)
+        return fail(why, -EBADMSG, "%s: does not belong to the key of \"%s\"", cert_path, name);
+    if (id->cert.issuer_kid != id->mesh || !cert_signature_holds(id->cert_bytes, id->issuer_public))
+        return fail(why, -EBADMSG, "%s: was not signed by this mesh's issuer (issuer.pub)",
+                    cert_path);
+    return 0;
+}
+
+int identity_load(const char *dir, const char *name, struct identity *ret, struct keys_error *why)
+{
+    assert(dir && name);
+    assert(ret && why);
+    if (!token_valid(name, strlen(name)))
+        return fail(why, -EINVAL, "\"%s\" is no process name: 1 to %u of a-z, 0-9 and '-'", name,
+                    TOKEN_MAX);
+    char pub_path[PATH_BYTES], key_path[PATH_BYTES], cert_path[PATH_BYTES];
+    int rc = path_of(dir, "issuer", ".pub", pub_path, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".key", key_path, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".cert", cert_path, why);
+    struct identity id = {0};
+    if (rc == 0)
+        rc = keys_load_public(pub_path, id.issuer_public, why);
+    if (rc == 0)
+        rc = pair_get(key_path, what_key, &id.key, why);
+    if (rc == 0)
+        rc = keys_load_certificate(cert_path, id.cert_bytes, why);
+    if (rc == 0) {
+        id.mesh = key_kid(id.issuer_public);
+        if (cert_decode(id.cert_bytes, &id.cert) != CERT_OK)
+            rc = fail(why, -EBADMSG, "%s: is damaged", cert_path);
+        else
+            rc = identity_check(cert_path, name, &id, why);
+    }
+    if (rc == 0) {
+        /* Best effort: RLIMIT_MEMLOCK may forbid it, and the key is in a file anyway. */
+        (void)sodium_mlock(&ret->key, sizeof(ret->key));
+        *ret = id;
+    }
+    sodium_memzero(&id, sizeof(id));
+    return rc;
+}
+
+void identity_done(struct identity *identity)
+{
+    if (!identity)
+        return;
+    (void)sodium_munlock(&identity->key, sizeof(identity->key));
+    sodium_memzero(identity, sizeof(*identity));
+}
+
+int keys_load_certificate(const char *path, uint8_t ret[CERT_BYTES], struct keys_error *why)
+{
+    assert(path && why);
+    assert(ret);
+    return file_get(path, what_cert, false, ret, CERT_BYTES, why);
+}
+
+int keys_load_public(const char *path, uint8_t ret[PUBLIC_BYTES], struct keys_error *why)
+{
+    assert(path && why);
+    assert(ret);
+    return file_get(path, what_issuer_pub, false, ret, PUBLIC_BYTES, why);
+}

@@ -1,0 +1,44 @@
+/* Key files of a mesh, in one directory (0700):
+ *
+ *     issuer.key          the mesh's root secret; needed only to issue; keep it offline
+ *     issuer.pub          its public half: this file makes a process part of the mesh
+ *     <process>.key       a process's secret
+ *     <process>.cert      its certificate
+ *
+ * Each is text, "mesh30k <what> 1" and a line of hex, mode 0600, written atomically. A secret that
+ * others can read is refused. Errors: negative errno, and the text says which file and why. */
+#ifndef TIERS_RUNNER_KEYFILES_H
+#define TIERS_RUNNER_KEYFILES_H
+
+#include "tiers/runner/keys.h"
+
+struct keys_error {
+    char text[512];
+};
+
+/* Makes the issuer's pair, and the directory. When a good pair is there already nothing is written
+ * and *ret_made is false; half a pair or a bad one is an error. */
+int keys_init_issuer(const char *dir, bool *ret_made, uint64_t *ret_mesh, struct keys_error *why);
+
+struct keys_request {
+    const char *name; /* the process token */
+    uint16_t roles;
+    uint8_t scope_count;
+    struct unit_range scope[SCOPES_MAX];
+    uint64_t capabilities;
+    int64_t life_s; /* at most CERT_PROCESS_LIFE_S */
+};
+/* Writes <name>.cert, and <name>.key if there is none. Issuing again renews the certificate of the
+ * same key; its epoch is later, so peers prefer it. */
+int keys_issue(const char *dir, const struct keys_request *request, int64_t now_s,
+               struct keys_error *why);
+
+/* What a process needs at start: issuer.pub, its key and certificate, each checked against the
+ * others, not against the time. Wipe and unlock with identity_done. */
+int identity_load(const char *dir, const char *name, struct identity *ret, struct keys_error *why);
+void identity_done(struct identity *identity);
+
+int keys_load_certificate(const char *path, uint8_t ret[CERT_BYTES], struct keys_error *why);
+int keys_load_public(const char *path, uint8_t ret[PUBLIC_BYTES], struct keys_error *why);
+
+#endif

@@ -1,0 +1,492 @@
+/* A peer is made only by a frame whose chain and signature have been verified, so strangers cannot
+ * fill the table, and its bytes are one allocation with as much scope as it has (about 350 bytes).
+ * One session per endpoint: a later certificate replaces it and starts an empty replay window, an
+ * older one is refused, so a frame of a past session cannot come back.
+ *
+ * Bounds: peers_max endpoints. At the limit those whose certificate has expired are dropped (at
+ * most one sweep a second), then newcomers are refused and counted. 256 process certificates are
+ * remembered by exact bytes, which makes the chain of a process's second port cost one verification
+ * less; a collision only costs that verification. The contact table (who knows which key of ours;
+ * about as many as peers_max) is a hint: when full it is emptied, and the price is one more chain
+ * per contact. */
+#include "tiers/runner/peers.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROCESS_CACHE  256u
+#define BUCKETS_MIN    16u
+#define BUCKETS_MAX    (1u << 20)
+#define SWEEP_EVERY_MS 1000
+
+struct contact {
+    struct endpoint peer; /* empty token: free */
+    uint16_t own_port;
+    uint64_t known_kid;
+};
+
+struct cached_process {
+    bool used;
+    uint8_t bytes[CERT_BYTES];
+};
+
+struct peers {
+    struct peers_config config;
+    struct peers_stats stats;
+    struct peer **buckets;
+    uint32_t bucket_mask;
+    int64_t swept_ms;
+    uint32_t contact_count;
+    uint32_t contact_slots; /* twice the buckets; half of them are used at most */
+    struct contact *contacts;
+    struct cached_process processes[PROCESS_CACHE];
+};
+
+enum frame_verdict replay_check(const struct replay_window *w, uint64_t seq)
+{
+    assert(w);
+    assert(seq > 0);
+    if (seq > w->top)
+        return FRAME_OK;
+    if (w->top - seq >= REPLAY_WINDOW_BITS)
+        return FRAME_SEQ_OLD;
+    return w->words[seq / 64u % REPLAY_WORDS] >> (seq % 64u) & 1u ? FRAME_REPLAY : FRAME_OK;
+}
+
+void replay_update(struct replay_window *w, uint64_t seq)
+{
+    assert(w);
+    assert(replay_check(w, seq) == FRAME_OK);
+    if (seq > w->top) {
+        uint64_t from = w->top / 64u, ahead = seq / 64u - from;
+        if (ahead > REPLAY_WORDS)
+            ahead = REPLAY_WORDS;
+        for (uint64_t i = 1; i <= ahead; i++)
+            w->words[(from + i) % REPLAY_WORDS] = 0;
+        /* After a jump of a whole ring the word of seq itself has been cleared, too. */
+        w->top = seq;
+    }
+    w->words[seq / 64u % REPLAY_WORDS] |= 1ull << (seq % 64u);
+}
+
+bool peer_may_speak_for(const struct peer *peer, struct unit u)
+{
+    assert(peer);
+    assert(peer->scope_count <= SCOPES_MAX);
+    return scope_has(peer->scope, peer->scope_count, u);
+}
+
+struct peers *peers_new(const struct peers_config *config)
+{
+    assert(config && config->identity);
+    assert(config->port_count > 0 && config->port_count <= PORTS_MAX);
+    struct peers *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->config = *config;
+    if (p->config.peers_max == 0)
+        p->config.peers_max = PEERS_MAX_DEFAULT;
+    uint32_t buckets = BUCKETS_MIN;
+    while (buckets < p->config.peers_max && buckets < BUCKETS_MAX)
+        buckets *= 2;
+    p->bucket_mask = buckets - 1;
+    p->buckets = calloc(buckets, sizeof(struct peer *));
+    p->contact_slots = 2 * buckets;
+    p->contacts = calloc(p->contact_slots, sizeof(struct contact));
+    p->swept_ms = INT64_MIN / 2;
+    if (!p->buckets || !p->contacts) {
+        peers_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void peers_free(struct peers *peers)
+{
+    if (!peers)
+        return;
+    for (uint32_t i = 0; peers->buckets && i <= peers->bucket_mask; i++) {
+        struct peer *next;
+        for (struct peer *at = peers->buckets[i]; at; at = next) {
+            next = at->next;
+            free(at);
+        }
+    }
+    free(peers->buckets);
+    free(peers->contacts);
+    free(peers);
+}
+
+const struct peers_stats *peers_stats(const struct peers *peers)
+{
+    assert(peers);
+    assert(peers->stats.peer_count <= peers->config.peers_max);
+    return &peers->stats;
+}
+
+void peers_set_port_count(struct peers *peers, uint32_t port_count)
+{
+    assert(peers);
+    assert(port_count > 0 && port_count <= PORTS_MAX);
+    peers->config.port_count = port_count;
+}
+
+static struct peer **bucket_of(const struct peers *peers, const struct endpoint *e)
+{
+    return &peers->buckets[endpoint_hash(e) & peers->bucket_mask];
+}
+
+const struct peer *peers_find(const struct peers *peers, const struct endpoint *e)
+{
+    assert(peers);
+    assert(e);
+    for (const struct peer *at = *bucket_of(peers, e); at; at = at->next) {
+        if (endpoint_equal(&at->endpoint, e))
+            return at;
+    }
+    return NULL;
+}
+
+uint64_t peers_kid(const struct peers *peers, const struct endpoint *e)
+{
+    const struct peer *peer = peers_find(peers, e);
+    return peer ? peer->kid : 0;
+}
+
+static void peer_remove(struct peers *peers, const struct endpoint *e)
+{
+    for (struct peer **at = bucket_of(peers, e); *at; at = &(*at)->next) {
+        if (endpoint_equal(&(*at)->endpoint, e)) {
+            struct peer *gone = *at;
+            *at = gone->next;
+            free(gone);
+            peers->stats.peer_count--;
+            return;
+        }
+    }
+}
+
+/* Whether one more peer fits; drops the expired ones when the table is full. */
+static bool make_room(struct peers *peers, int64_t now_ms)
+{
+    if (peers->stats.peer_count < peers->config.peers_max)
+        return true;
+    if (now_ms - peers->swept_ms < SWEEP_EVERY_MS)
+        return false;
+    peers->swept_ms = now_ms;
+    for (uint32_t i = 0; i <= peers->bucket_mask; i++) {
+        struct peer **at = &peers->buckets[i];
+        while (*at) {
+            struct peer *one = *at;
+            if (one->not_after_s > now_ms / 1000) {
+                at = &one->next;
+                continue;
+            }
+            *at = one->next;
+            free(one);
+            peers->stats.peer_count--;
+        }
+    }
+    return peers->stats.peer_count < peers->config.peers_max;
+}
+
+/* ---- contacts: which key of ours a peer knows ---- */
+
+/* The contact's slot, or the free one where it belongs. */
+static struct contact *contact_slot(const struct peers *peers, uint16_t own_port,
+                                    const struct endpoint *peer)
+{
+    uint64_t h = endpoint_hash(peer) + own_port * 0x9e3779b97f4a7c15ull;
+    for (;; h++) {
+        struct contact *c = &peers->contacts[(h ^ h >> 31) % peers->contact_slots];
+        if (c->peer.token[0] == '\0' || (c->own_port == own_port && endpoint_equal(&c->peer, peer)))
+            return c;
+    }
+}
+
+static void contact_note(struct peers *peers, const struct frame_view *view)
+{
+    if (endpoint_is_broadcast(&view->route.destination))
+        return; /* says nothing about what its sender knows of us */
+    uint16_t own_port = view->route.destination.port;
+    struct contact *c = contact_slot(peers, own_port, &view->route.source);
+    if (c->peer.token[0] == '\0') {
+        if (peers->contact_count == peers->contact_slots / 2) {
+            memset(peers->contacts, 0, peers->contact_slots * sizeof(*peers->contacts));
+            peers->contact_count = 0;
+            peers->stats.contacts_forgotten++;
+            c = contact_slot(peers, own_port, &view->route.source);
+        }
+        c->peer = view->route.source;
+        c->own_port = own_port;
+        peers->contact_count++;
+    }
+    c->known_kid = view->flags & FRAME_WANT_CHAIN ? 0 : view->known_kid;
+}
+
+bool peers_needs_chain(const struct peers *peers, const struct frame_signer *signer,
+                       const struct endpoint *to)
+{
+    assert(peers && signer);
+    assert(to);
+    if (endpoint_is_broadcast(to))
+        return true;
+    const struct contact *c = contact_slot(peers, signer->self.port, to);
+    return c->peer.token[0] == '\0' || c->known_kid != signer->key.key.kid;
+}
+
+size_t peers_ask_chain(const struct peers *peers, struct frame_signer *signer,
+                       const struct endpoint *to, int64_t now_ms, uint8_t *bytes)
+{
+    assert(peers && signer);
+    assert(to && !endpoint_is_broadcast(to) && bytes);
+    struct frame_builder b;
+    frame_begin(&b, bytes);
+    struct frame_address address = {.destination = *to,
+                                    .known_kid = peers_kid(peers, to),
+                                    .with_chain = peers_needs_chain(peers, signer, to),
+                                    .want_chain = true,
+                                    .issued_ms = now_ms,
+                                    .ttl_ms = 10000};
+    return frame_seal(&b, signer, peers->config.identity, &address);
+}
+
+/* ---- acceptance ---- */
+
+static enum frame_verdict refuse(struct peers *peers, enum frame_verdict v)
+{
+    peers->stats.verdicts[v]++;
+    return v;
+}
+
+static enum frame_verdict refuse_chain(struct peers *peers, enum cert_verdict v)
+{
+    peers->stats.chains[v]++;
+    return refuse(peers, FRAME_CHAIN_INVALID);
+}
+
+static enum frame_verdict time_check(const struct peers *peers, const struct frame_view *view,
+                                     int64_t now_ms)
+{
+    if (view->issued_ms > now_ms + FRAME_SKEW_MS)
+        return FRAME_FUTURE;
+    if (now_ms >= view->issued_ms + (int64_t)view->ttl_ms)
+        return FRAME_EXPIRED;
+    return view->issued_ms < peers->config.start_ms - FRAME_SKEW_MS ? FRAME_BEFORE_START : FRAME_OK;
+}
+
+static bool is_later(const struct cert *process, const struct cert *session,
+                     const struct peer *than)
+{
+    return process->epoch != than->process_epoch ? process->epoch > than->process_epoch
+                                                 : session->epoch > than->session_epoch;
+}
+
+static struct cached_process *cache_slot(struct peers *peers, const uint8_t *public_key)
+{
+    return &peers->processes[key_kid(public_key) % PROCESS_CACHE];
+}
+
+/* A frame from a key that is not in use: its chain, as far as it goes without arithmetic. */
+static enum frame_verdict check_new_key(struct peers *peers, const struct peer *known,
+                                        int64_t now_ms, struct frame_job *job)
+{
+    const struct frame_view *view = &job->view;
+    if (!view->chain)
+        return refuse(peers, FRAME_UNKNOWN_KEY);
+    struct cert process, session;
+    if (cert_decode(view->chain, &process) != CERT_OK ||
+        cert_decode(view->chain + CERT_BYTES, &session) != CERT_OK)
+        return refuse_chain(peers, CERT_SHAPE);
+    enum cert_verdict v =
+        chain_check(&process, &session, peers->config.identity->mesh, now_ms / 1000);
+    if (v != CERT_OK)
+        return refuse_chain(peers, v);
+    if (!endpoint_equal(&session.subject, &view->route.source))
+        return refuse(peers, FRAME_SOURCE);
+    if (key_kid(session.public_key) != view->kid)
+        return refuse(peers, FRAME_UNKNOWN_KEY);
+    if ((session.roles & ROLE_SIM) && !peers->config.accept_sim)
+        return refuse(peers, FRAME_ROLE);
+    if (known && !is_later(&process, &session, known))
+        return refuse(peers, FRAME_OLD_SESSION);
+    enum frame_verdict time = time_check(peers, view, now_ms);
+    if (time != FRAME_OK)
+        return refuse(peers, time);
+    if (!known && !make_room(peers, now_ms))
+        return refuse(peers, FRAME_PEERS_FULL);
+    const struct cached_process *cached = cache_slot(peers, process.public_key);
+    job->new_key = true;
+    job->process_cached = cached->used && memcmp(cached->bytes, view->chain, CERT_BYTES) == 0;
+    memcpy(job->issuer_public, peers->config.identity->issuer_public, PUBLIC_BYTES);
+    memcpy(job->process_public, process.public_key, PUBLIC_BYTES);
+    memcpy(job->public_key, session.public_key, PUBLIC_BYTES);
+    return FRAME_OK;
+}
+
+static enum frame_verdict check_known_key(struct peers *peers, const struct peer *known,
+                                          int64_t now_ms, struct frame_job *job)
+{
+    if (job->view.session != known->session)
+        return refuse(peers, FRAME_OLD_SESSION);
+    if (now_ms / 1000 >= known->not_after_s)
+        return refuse(peers, FRAME_CERT_EXPIRED);
+    enum frame_verdict v = time_check(peers, &job->view, now_ms);
+    if (v == FRAME_OK)
+        v = replay_check(&known->window, job->view.seq);
+    if (v != FRAME_OK)
+        return refuse(peers, v);
+    memcpy(job->public_key, known->public_key, PUBLIC_BYTES);
+    return FRAME_OK;
+}
+
+static bool is_for_us(const struct peers *peers, const struct endpoint *to)
+{
+    if (endpoint_is_broadcast(to))
+        return true;
+    return memcmp(to->token, peers->config.identity->cert.subject.token, TOKEN_MAX) == 0 &&
+           to->port < peers->config.port_count;
+}
+
+enum frame_verdict frame_check(struct peers *peers, const uint8_t *bytes, size_t length,
+                               const struct route *subject, int64_t now_ms, struct frame_job *ret)
+{
+    assert(peers && subject && ret);
+    assert(now_ms >= 0);
+    struct frame_job job = {.bytes = bytes, .length = length};
+    enum frame_verdict v = frame_parse(bytes, length, &job.view);
+    if (v != FRAME_OK)
+        return refuse(peers, v);
+    const struct route *route = &job.view.route;
+    if (job.view.mesh != peers->config.identity->mesh)
+        return refuse(peers, FRAME_MESH);
+    if (!endpoint_equal(&route->source, &subject->source))
+        return refuse(peers, FRAME_SOURCE);
+    if (!endpoint_equal(&route->destination, &subject->destination) ||
+        !is_for_us(peers, &route->destination))
+        return refuse(peers, FRAME_DESTINATION);
+    const struct peer *known = peers_find(peers, &route->source);
+    v = known && known->kid == job.view.kid ? check_known_key(peers, known, now_ms, &job)
+                                            : check_new_key(peers, known, now_ms, &job);
+    if (v == FRAME_OK)
+        *ret = job;
+    return v;
+}
+
+void frame_verify(struct frame_job *job)
+{
+    assert(job && job->bytes);
+    assert(!job->new_key || job->view.chain);
+    job->verdict = FRAME_OK;
+    job->signatures = 1;
+    if (job->new_key) {
+        /* The frame's own signature comes last: it is the one that a stranger can vary for free. */
+        job->signatures = job->process_cached ? 1 : 2;
+        if ((!job->process_cached && !cert_signature_holds(job->view.chain, job->issuer_public)) ||
+            !cert_signature_holds(job->view.chain + CERT_BYTES, job->process_public)) {
+            job->verdict = FRAME_CHAIN_INVALID;
+            return;
+        }
+        job->signatures++;
+    }
+    if (!frame_signature_holds(job->bytes, job->length, job->public_key))
+        job->verdict = FRAME_SIGNATURE;
+}
+
+/* Makes or replaces the peer of a verified chain. */
+static enum frame_verdict peer_install(struct peers *peers, const struct frame_job *job,
+                                       int64_t now_ms, struct peer **ret)
+{
+    const struct frame_view *view = &job->view;
+    struct cert process, session;
+    enum cert_verdict pv = cert_decode(view->chain, &process);
+    enum cert_verdict sv = cert_decode(view->chain + CERT_BYTES, &session);
+    assert(pv == CERT_OK && sv == CERT_OK); /* frame_check decoded the same bytes */
+    const struct peer *known = peers_find(peers, &view->route.source);
+    if (known && !is_later(&process, &session, known))
+        return FRAME_OLD_SESSION;
+    if (!known && !make_room(peers, now_ms))
+        return FRAME_PEERS_FULL;
+    struct peer *made = calloc(1, sizeof(*made) + session.scope_count * sizeof(struct unit_range));
+    if (!made)
+        return FRAME_PEERS_FULL;
+    if (known)
+        peer_remove(peers, &view->route.source);
+    made->endpoint = view->route.source;
+    made->scope_count = session.scope_count;
+    memcpy(made->scope, session.scope, session.scope_count * sizeof(struct unit_range));
+    made->roles = session.roles;
+    made->kid = view->kid;
+    made->session = view->session;
+    made->process_epoch = process.epoch;
+    made->session_epoch = session.epoch;
+    made->capabilities = session.capabilities;
+    made->not_after_s = session.not_after_s;
+    memcpy(made->public_key, session.public_key, PUBLIC_BYTES);
+    struct peer **bucket = bucket_of(peers, &made->endpoint);
+    made->next = *bucket;
+    *bucket = made;
+    peers->stats.peer_count++;
+    peers->stats.chains[CERT_OK]++;
+    struct cached_process *cached = cache_slot(peers, process.public_key);
+    cached->used = true;
+    memcpy(cached->bytes, view->chain, CERT_BYTES);
+    *ret = made;
+    return FRAME_OK;
+}
+
+static struct peer *find_mutable(struct peers *peers, const struct endpoint *e)
+{
+    struct peer *at = *bucket_of(peers, e);
+    while (at && !endpoint_equal(&at->endpoint, e))
+        at = at->next;
+    return at;
+}
+
+enum frame_verdict frame_accept(struct peers *peers, struct frame_job *job, int64_t now_ms,
+                                const struct peer **ret_peer)
+{
+    assert(peers && job);
+    assert(job->signatures > 0 && ret_peer); /* frame_verify has run */
+    peers->stats.signatures += job->signatures;
+    if (job->verdict == FRAME_CHAIN_INVALID)
+        return refuse_chain(peers, CERT_BAD_SIGNATURE);
+    if (job->verdict != FRAME_OK)
+        return refuse(peers, job->verdict);
+    const struct frame_view *view = &job->view;
+    struct peer *peer = find_mutable(peers, &view->route.source);
+    enum frame_verdict v = FRAME_OK;
+    if (!peer || peer->kid != view->kid)
+        v = job->new_key ? peer_install(peers, job, now_ms, &peer) : FRAME_OLD_SESSION;
+    else if (peer->session != view->session)
+        v = FRAME_OLD_SESSION;
+    if (v == FRAME_OK)
+        v = replay_check(&peer->window, view->seq);
+    if (v != FRAME_OK)
+        return refuse(peers, v);
+    replay_update(&peer->window, view->seq);
+    contact_note(peers, view);
+    if (!frame_records_hold(view))
+        return refuse(peers, FRAME_RECORDS);
+    peers->stats.verdicts[FRAME_OK]++;
+    *ret_peer = peer;
+    return FRAME_OK;
+}
+
+enum frame_verdict frame_open(struct peers *peers, const uint8_t *bytes, size_t length,
+                              const struct route *subject, int64_t now_ms, struct frame_view *ret,
+                              const struct peer **ret_peer)
+{
+    assert(peers && ret);
+    assert(subject && ret_peer);
+    struct frame_job job;
+    enum frame_verdict v = frame_check(peers, bytes, length, subject, now_ms, &job);
+    if (v != FRAME_OK)
+        return v;
+    frame_verify(&job);
+    v = frame_accept(peers, &job, now_ms, ret_peer);
+    if (v == FRAME_OK)
+        *ret = job.view;
+    return v;
+}
