@@ -1,0 +1,299 @@
+/* The console's two pure halves: lines to requests, answers to text and JSON. */
+#include "core/num.h"
+#include "core/types.h"
+#include "tiers/console/pages.h"
+#include "tiers/console/render.h"
+#include "tiers/console/request.h"
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct topology topology;
+static struct invocation in;
+static struct command command;
+static char error[COMMAND_ERROR_MAX];
+
+static bool build(const char *line)
+{
+    static char room[COMMAND_LINE_BYTES_MAX];
+    const char *words[COMMAND_WORDS_MAX], *why;
+    size_t count;
+    error[0] = '\0';
+    assert_true(command_split(line, room, sizeof room, words, &count, &why));
+    if (!command_parse(words, count, &in, error))
+        return false;
+    return request_build(&in, &topology, &command, error);
+}
+
+static void rejects(const char *line, const char *needle)
+{
+    assert_false(build(line));
+    if (!strstr(error, needle))
+        fail_msg("'%s' gives '%s', wanted '%s' in it", line, error, needle);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    topology_default(30000, &topology);
+    return 0;
+}
+
+static void defaults_are_those_of_the_manual(void **state)
+{
+    (void)state;
+    assert_true(build("ask \"context hash\""));
+    assert_int_equal(command.kind, COMMAND_SUBMIT);
+    assert_string_equal(command.operation.action, "context");
+    assert_int_equal(command.operation.selector.sample, 100);
+    assert_int_equal(command.operation.timing, TIMING_SOON);
+    assert_true(command.operation.require_answer);
+    assert_true(build("ask hello --all"));
+    assert_string_equal(command.operation.action, "echo");
+    assert_int_equal(command.operation.selector.sample, 0);
+    assert_memory_equal(command.operation.payload, "hello", command.operation.payload_bytes);
+    assert_true(build("cascade"));
+    assert_int_equal(command.operation.strategy, CASCADE_WAVE);
+    assert_int_equal(command.operation.timing, TIMING_AT);
+    assert_int_equal(command.operation.selector.class_mask, CLASS_MASK_ALL & ~(1u << 6));
+    assert_true(build("broadcast now --no-ack"));
+    assert_false(command.operation.require_ack);
+    assert_int_equal(command.operation.routing, ROUTING_BROADCAST);
+    assert_true(build("find --state offline,suspect --faster 300"));
+    assert_int_equal(command.query.kind, QUERY_AGENTS);
+    assert_int_equal(command.query.selector.state_mask, 1u << AGENT_OFFLINE | 1u << AGENT_SUSPECT);
+    assert_int_equal(command.query.limit, 50);
+}
+
+static void filters_and_requirements(void **state)
+{
+    (void)state;
+    uint64_t vision = 1ull << topology_capability(&topology, "vision", 6);
+    assert_true(build("ask x --capability vision"));
+    assert_true(command.operation.selector.capable_only);
+    assert_true(command.operation.selector.capabilities == vision);
+    assert_true(build("ask x --require vision"));
+    assert_false(command.operation.selector.capable_only);
+    assert_true(command.operation.selector.capabilities == vision);
+    rejects("ask x --require vision --capability vision", "contradicts");
+    rejects("ask x --capability vision,telepathy", "'telepathy'");
+}
+
+static void errors_say_where(void **state)
+{
+    (void)state;
+    rejects("ask x --on s[1-", "--on: 's[1-' at character");
+    rejects("ask x --class A,Q", "'Q' is no class");
+    rejects("ask x --state asleep", "'asleep' is no state");
+    rejects("sector s101", "there is no s101: this mesh has sectors 1 to 100");
+    rejects("cluster s01", "is a sector, not a cluster");
+    rejects("agent s01.c1.a31", "there is no s01.c1.a31");
+    rejects("cascade --timing soon --in 3s", "contradicts");
+    rejects("ask x --all --sample 5", "contradicts");
+    rejects("find --slower 500 --faster 100", "nothing can match");
+    rejects("cancel 123", "32 hex digits");
+    char action[80];
+    snprintf(action, sizeof action, "ask x --action %s", "abcdefghijklmnopqrstuvwxyzabcdefghij");
+    rejects(action, "longer than 31");
+}
+
+/* Runs a render function into memory. */
+static char *rendered;
+static size_t rendered_bytes;
+static struct render begin(bool json)
+{
+    free(rendered);
+    rendered = NULL;
+    return (struct render){
+        .out = open_memstream(&rendered, &rendered_bytes), .topology = &topology, .json = json};
+}
+
+static json_t *end_json(struct render *r)
+{
+    json_error_t why;
+    fclose(r->out);
+    json_t *o = json_loads(rendered, JSON_REJECT_DUPLICATES, &why);
+    if (!o)
+        fail_msg("no JSON: %s in %s", why.text, rendered);
+    assert_int_equal(rendered[rendered_bytes - 1], '\n');
+    assert_ptr_equal(strchr(rendered, '\n'), rendered + rendered_bytes - 1);
+    return o;
+}
+
+static struct report sample_report(struct answer_group groups[3], struct run *runs)
+{
+    struct report r = {.strategy = CASCADE_WAVE,
+                       .status = "SUCCESS",
+                       .recommendation = "",
+                       .decision = DECISION_PROCEED,
+                       .decision_reason = "",
+                       .decision_recommendation = "",
+                       .confidence = 0.97,
+                       .achieved = true,
+                       .created_mesh_us = 1700000000000000,
+                       .target_mesh_us = 1700000001000000,
+                       .finished_mesh_us = 1700000001250000,
+                       .window_us = 500000};
+    struct aggregate_view *a = &r.aggregate;
+    a->targets = 10;
+    a->outcomes[OUTCOME_READY] = 7;
+    a->outcomes[OUTCOME_CONFLICT] = 1;
+    a->outcomes[OUTCOME_SKIPPED] = 2;
+    a->reasons[REASON_LEAD_TIME] = 2;
+    a->sent = 8;
+    a->window_hits = 6;
+    a->window_eligible = 8;
+    *runs = (struct run){0, 6};
+    groups[0] = (struct answer_group){.outcome = OUTCOME_READY,
+                                      .count = 7,
+                                      .run_count = 1,
+                                      .runs = runs,
+                                      .answer = (const uint8_t *)"\x1b[2J\xff",
+                                      .answer_bytes = 5};
+    groups[1] = (struct answer_group){.outcome = OUTCOME_CONFLICT, .count = 1};
+    groups[2] =
+        (struct answer_group){.outcome = OUTCOME_SKIPPED, .reason = REASON_LEAD_TIME, .count = 2};
+    a->groups = groups;
+    a->group_count = 3;
+    return r;
+}
+
+static void reports_add_up_in_json(void **state)
+{
+    (void)state;
+    struct answer_group groups[3];
+    struct run runs;
+    struct report report = sample_report(groups, &runs);
+    struct render r = begin(true);
+    render_report(&r, CMD_CASCADE, &report, NULL, 0);
+    json_t *o = end_json(&r);
+    json_int_t sum = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(o, "states"), key, value) sum += json_integer_value(value);
+    assert_int_equal(sum, 10);
+    assert_int_equal(json_integer_value(json_object_get(o, "targets")), 10);
+    assert_int_equal(json_integer_value(json_object_get(o, "skipped")), 2);
+    assert_string_equal(json_string_value(json_object_get(o, "strategy")), "wave");
+    json_t *quorum = json_object_get(o, "quorum");
+    assert_int_equal(json_integer_value(json_object_get(quorum, "transit_count")), 0);
+    assert_string_equal(json_string_value(json_object_get(quorum, "decision")), "PROCEED");
+    json_t *first = json_array_get(json_object_get(o, "answers"), 0);
+    assert_string_equal(json_string_value(json_object_get(first, "answer_hex")), "1b5b324aff");
+    assert_string_equal(json_string_value(json_object_get(first, "agents")), "s01.c1.a[1-7]");
+    json_decref(o);
+}
+
+static void answers_cannot_drive_the_terminal(void **state)
+{
+    (void)state;
+    struct answer_group groups[3];
+    struct run runs;
+    struct report report = sample_report(groups, &runs);
+    struct render r = begin(false);
+    render_report(&r, CMD_ASK, &report, NULL, 0);
+    fclose(r.out);
+    assert_null(strchr(rendered, 0x1b));
+    assert_non_null(strstr(rendered, "8 responses"));
+    assert_non_null(strstr(rendered, "insufficient-lead-time"));
+}
+
+static void status_box_and_json(void **state)
+{
+    (void)state;
+    struct mesh_status status = {.mode = MODE_FULL, .sectors = 100, .sectors_up = 100};
+    status.store_up = true;
+    status.summary = (struct summary){.agents = 30000,
+                                      .active = 29847,
+                                      .sectors_healthy = 100,
+                                      .impedance_sum_us = 29847ull * 127000,
+                                      .conflicts_hour = 23,
+                                      .updated_mesh_us = 1700012420000000};
+    status.last_cascade_mesh_us = 1700000000000000;
+    struct render r = begin(false);
+    render_status(&r, &status);
+    fclose(r.out);
+    assert_non_null(strstr(rendered, "Agents: 29,847 / 30,000 active (99.5%)"));
+    assert_non_null(strstr(rendered, "Sectors: 100/100 healthy"));
+    assert_non_null(strstr(rendered, "Mean Impedance: 127ms"));
+    assert_non_null(strstr(rendered, "Conflicts (last hour): 23"));
+    assert_non_null(strstr(rendered, "Last cascade: 3h 27m ago"));
+    r = begin(true);
+    render_status(&r, &status);
+    json_t *o = end_json(&r);
+    assert_int_equal(json_integer_value(json_object_get(o, "agents_active")), 29847);
+    assert_string_equal(json_string_value(json_object_get(o, "mode")), "FULL");
+    json_decref(o);
+}
+
+static void kpis_know_their_targets(void **state)
+{
+    (void)state;
+    struct mesh_status s = {.quorums = 100,
+                            .quorums_achieved = 99,
+                            .window_hits = 94,
+                            .window_eligible = 100,
+                            .available_us = 999,
+                            .observed_us = 1000};
+    struct kpi kpis[KPI_COUNT];
+    render_compute_kpis(&s, kpis);
+    assert_true(kpis[0].known && kpis[0].met);
+    assert_true(kpis[1].known && !kpis[1].met);
+    assert_false(kpis[2].known);
+    assert_true(kpis[4].known && kpis[4].met);
+}
+
+static void pages_keep_what_they_are_given(void **state)
+{
+    (void)state;
+    struct pages p = {0};
+    char answer[4] = "abc";
+    struct run run = {3, 4};
+    struct page_row row = {.key = 5,
+                           .u.answer = {.count = 2,
+                                        .hash = 5,
+                                        .answer = (const uint8_t *)answer,
+                                        .answer_bytes = 3,
+                                        .run_count = 1,
+                                        .runs = &run}};
+    struct rows rows = {.kind = ROW_ANSWER, .total = 3, .more = true, .row_count = 1, .rows = &row};
+    pages_add(&p, &rows, 10);
+    memset(answer, 0, sizeof answer);
+    run.first = 99;
+    row.key = row.u.answer.hash = 6;
+    row.u.answer.count = 9;
+    rows.more = false;
+    pages_add(&p, &rows, 10);
+    pages_add(&p, &rows, 2); /* the limit holds */
+    assert_int_equal(p.count, 2);
+    assert_int_equal(p.last_key, 6);
+    assert_false(p.more);
+    struct answer_group *groups = pages_groups(&p);
+    assert_int_equal(groups[0].count, 9);
+    assert_memory_equal(groups[1].answer, "abc", 3);
+    assert_int_equal(groups[1].runs[0].first, 3);
+    free(groups);
+    pages_done(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_are_those_of_the_manual),
+        cmocka_unit_test(filters_and_requirements),
+        cmocka_unit_test(errors_say_where),
+        cmocka_unit_test(reports_add_up_in_json),
+        cmocka_unit_test(answers_cannot_drive_the_terminal),
+        cmocka_unit_test(status_box_and_json),
+        cmocka_unit_test(kpis_know_their_targets),
+        cmocka_unit_test(pages_keep_what_they_are_given),
+    };
+    int failed = cmocka_run_group_tests(tests, setup, NULL);
+    free(rendered);
+    return failed;
+}
