@@ -44,8 +44,8 @@ static struct hub_layout layout_of(const struct node_conf *conf)
     l.chunks = root ? SLAB_CHUNKS_MAX : SLAB_CHUNKS_MAX / 2u;
     l.child_rows = take(&at, l.children * sizeof(struct child));
     l.child = take(&at, l.children * sizeof(struct hub_child));
-    l.gathers = take(&at, gather_table_bytes(l.operations, l.children, sizeof(struct flight),
-                                             l.chunks));
+    l.gathers =
+        take(&at, gather_table_bytes(l.operations, l.children, sizeof(struct flight), l.chunks));
     l.origin = take(&at, l.origins * sizeof(struct origin));
     l.work = take(&at, l.operations * sizeof(struct id128));
     l.prepares = take(&at, HUB_PREPARES_MAX * sizeof(struct hub_prepare));
@@ -98,7 +98,8 @@ void hub_init(struct hub *h, void *memory, const struct node_conf *conf)
     }
 }
 
-/* --- small things ------------------------------------------------------------------------------ */
+/* --- small things ------------------------------------------------------------------------------
+ */
 
 struct unit hub_child_unit(const struct hub *h, uint32_t child)
 {
@@ -166,8 +167,7 @@ bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_out
                  h->now_us - h->started_us < h->tuning.tier_suspect_us;
     if (!fresh && !children_reachable(&h->children, child)) {
         *ret_outcome = OUTCOME_UNREACHABLE;
-        *ret_reason =
-            h->self.tier == TIER_ORCHESTRATOR ? REASON_SECTOR_DOWN : REASON_CLUSTER_DOWN;
+        *ret_reason = h->self.tier == TIER_ORCHESTRATOR ? REASON_SECTOR_DOWN : REASON_CLUSTER_DOWN;
         return false;
     }
     if (c->circuit == CIRCUIT_OPEN) {
@@ -183,7 +183,8 @@ bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_out
     return true;
 }
 
-/* --- the map ----------------------------------------------------------------------------------- */
+/* --- the map -----------------------------------------------------------------------------------
+ */
 
 static void merge_extremes(struct summary *into, const struct summary *s, struct unit child)
 {
@@ -274,7 +275,8 @@ void hub_summary(const struct hub *h, struct summary *ret)
     ret->updated_mesh_us = hub_mesh_now(h);
 }
 
-/* --- notices to the children ------------------------------------------------------------------- */
+/* --- notices to the children -------------------------------------------------------------------
+ */
 
 static struct hub_notice *notice_slot(struct hub *h)
 {
@@ -292,8 +294,7 @@ static uint64_t notice_mask(const struct hub *h, const struct hub_notice *n, uin
 {
     uint64_t mask = children_mask(&h->children, first);
     struct unit scope = n->u.freeze.scope;
-    if (n->type == MSG_CIRCUIT || scope.tier == TIER_ORCHESTRATOR ||
-        unit_equal(scope, h->self)) {
+    if (n->type == MSG_CIRCUIT || scope.tier == TIER_ORCHESTRATOR || unit_equal(scope, h->self)) {
         return mask;
     }
     uint32_t child = h->self.tier == TIER_ORCHESTRATOR ? scope.sector - 1u : scope.cluster - 1u;
@@ -345,10 +346,10 @@ void hub_circuit(struct hub *h, enum breaker_event event)
         uint32_t good = 0, all = 0;
         for (uint32_t i = 0; i < h->children_count; i++) {
             all += children_state(&h->children, i) != CHILD_UNKNOWN ? 1 : 0;
-            good += children_state(&h->children, i) == CHILD_UP &&
-                            h->child[i].circuit != CIRCUIT_OPEN
-                        ? 1
-                        : 0;
+            good +=
+                children_state(&h->children, i) == CHILD_UP && h->child[i].circuit != CIRCUIT_OPEN
+                    ? 1
+                    : 0;
         }
         event = breaker_probed(&h->breaker, h->now_us, good * 2 > all, &h->rng);
     }
@@ -360,19 +361,39 @@ void hub_circuit(struct hub *h, enum breaker_event event)
     struct hub_notice *n = notice_slot(h);
     n->type = MSG_CIRCUIT;
     n->u.circuit = c;
-    struct msg up = hub_msg(h, MSG_CIRCUIT, topology_parent(h->self), 3);
-    up.u.circuit = c;
-    if (h->self.tier == TIER_SECTOR && hub_fits(h, &up)) {
-        out_send(h->out, &up);
+    if (h->self.tier == TIER_SECTOR) {
+        struct msg up = hub_msg(h, MSG_CIRCUIT, unit_orchestrator(), 3);
+        up.u.circuit = c;
+        if (hub_fits(h, &up)) {
+            out_send(h->out, &up);
+        }
     }
 }
 
-/* --- messages ---------------------------------------------------------------------------------- */
+/* --- messages ----------------------------------------------------------------------------------
+ */
+
+/* A summary from outside may be merged: no part exceeds its whole, so that no sum can overflow or
+ * contradict itself. */
+static bool summary_holds(const struct summary *s)
+{
+    const uint32_t agents_max = CLUSTERS_PER_SECTOR_MAX * AGENTS_PER_CLUSTER_MAX;
+    uint64_t classes = 0;
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        classes += s->class_active[c];
+    }
+    return s->agents <= agents_max && s->active <= s->agents && classes <= s->agents &&
+           s->suspect <= s->agents && s->offline <= s->agents && s->clusters_up <= s->clusters &&
+           s->clusters <= CLUSTERS_PER_SECTOR_MAX && s->circuit >= CIRCUIT_CLOSED &&
+           s->circuit < CIRCUIT_COUNT;
+}
 
 static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
 {
     struct hub_child *c = &h->child[child];
-    if (msg->u.beat->has_summary) {
+    if (msg->u.beat->has_summary && !summary_holds(&msg->u.beat->summary)) {
+        hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
+    } else if (msg->u.beat->has_summary) {
         c->has_summary = true;
         c->summary = msg->u.beat->summary;
         c->circuit = c->summary.circuit;
@@ -381,14 +402,11 @@ static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
     struct beat_reply *r = &reply.u.beat_reply;
     r->known = true;
     r->mode = h->mode;
-    r->circuit_open_mask = h->self.tier == TIER_ORCHESTRATOR &&
-                                   breaker_state(&h->breaker) == CIRCUIT_OPEN
-                               ? 1u
-                               : 0u;
+    r->circuit_open_mask =
+        h->self.tier == TIER_ORCHESTRATOR && breaker_state(&h->breaker) == CIRCUIT_OPEN ? 1u : 0u;
     r->time.t1_us = msg->sent_us;
     r->time.t2_us = msg->recv_us;
-    r->time.mesh_offset_us =
-        meshtime_ready(&h->time) ? meshtime_offset_us(&h->time, h->now_us) : 0;
+    r->time.mesh_offset_us = meshtime_ready(&h->time) ? meshtime_offset_us(&h->time, h->now_us) : 0;
     r->time.error_us = meshtime_ready(&h->time) ? meshtime_error_us(&h->time, h->now_us) : NEVER;
     if (hub_fits(h, &reply)) {
         out_send(h->out, &reply);
@@ -471,7 +489,8 @@ bool hub_message(struct hub *h, const struct msg *msg)
     return true;
 }
 
-/* --- a step's frame ---------------------------------------------------------------------------- */
+/* --- a step's frame ----------------------------------------------------------------------------
+ */
 
 void hub_begin(struct hub *h, const struct event *event, struct outbox *out)
 {
@@ -525,8 +544,8 @@ void hub_pump(struct hub *h)
     watch_children(h);
     hub_circuit(h, breaker_tick(&h->breaker, h->now_us, &h->rng));
     notice_pump(h);
+    hub_prepare_pump(h); /* may begin an operation */
     hub_operate_pump(h);
-    hub_prepare_pump(h);
     hub_query_pump(h);
 }
 

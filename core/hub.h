@@ -22,7 +22,8 @@
 
 #define HUB_PREPARES_MAX 64u /* announced cascades waited for; one more is refused (overload) */
 #define HUB_ASKS_MAX     16u /* queries in flight; one more is refused (overload) */
-#define HUB_NOTICES_MAX  16u /* freeze, thaw, circuit on their way down; the oldest is overwritten */
+#define HUB_NOTICES_MAX  16u /* freeze, thaw, circuit on their way down; the oldest is overwritten \
+                              */
 #define HUB_ROWS_AGENTS  384u /* rows of one page: with them a reply fits the outbox */
 #define HUB_ROWS_OTHER   160u
 #define HUB_RETENTION_US (60ll * US_PER_S) /* finished operations, for queries and duplicates */
@@ -74,7 +75,7 @@ struct origin {
     uint32_t targets;
     int64_t progress_us;
     int64_t created_mesh_us, target_mesh_us, window_us; /* T and window of the last phase */
-    struct operation operation; /* without payload */
+    struct operation operation;                         /* without payload */
     struct cascade cascade;
     bool summed; /* `sum` is open: the phases so far, added up */
     struct aggregate sum;
@@ -158,7 +159,8 @@ struct hub {
     struct hub_figures figures;
 };
 
-/* --- hub.c: life, children, the map ------------------------------------------------------------ */
+/* --- hub.c: life, children, the map ------------------------------------------------------------
+ */
 size_t hub_bytes(const struct node_conf *conf);
 /* memory: hub_bytes() zeroed bytes, 16-byte aligned. */
 void hub_init(struct hub *h, void *memory, const struct node_conf *conf);
@@ -185,7 +187,8 @@ void hub_summary(const struct hub *h, struct summary *ret);
 void hub_circuit(struct hub *h, enum breaker_event event);
 void hub_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze);
 
-/* --- hub_operate.c: one operation through this node -------------------------------------------- */
+/* --- hub_operate.c: one operation through this node --------------------------------------------
+ */
 /* quota: of a sample, UINT32_MAX: all. Opens the gather and starts the fan-out. */
 enum gather_verdict hub_operate(struct hub *h, const struct operation *op, uint32_t quota,
                                 int64_t deadline_mesh_us, uint16_t origin_slot);
@@ -198,7 +201,8 @@ void hub_operate_pump(struct hub *h);
 int64_t hub_operate_next(const struct hub *h);
 uint32_t hub_expected(const struct hub *h, const struct selector *sel);
 
-/* --- hub_prepare.c ----------------------------------------------------------------------------- */
+/* --- hub_prepare.c -----------------------------------------------------------------------------
+ */
 bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot);
 void hub_prepare_message(struct hub *h, const struct msg *msg);
 void hub_prepared_message(struct hub *h, uint32_t child, const struct msg *msg);
@@ -208,7 +212,8 @@ int64_t hub_prepare_next(const struct hub *h);
 uint32_t hub_leads(const struct hub *h, const struct selector *sel, uint32_t ret[LEAD_BUCKETS]);
 int64_t hub_hop_margin_us(const struct hub *h); /* from here to the leads */
 
-/* --- hub_origin.c: consoles -------------------------------------------------------------------- */
+/* --- hub_origin.c: consoles --------------------------------------------------------------------
+ */
 void hub_submit(struct hub *h, const struct msg *msg);
 void hub_cancel_command(struct hub *h, const struct msg *msg);
 void hub_when(struct hub *h, const struct msg *msg);
@@ -221,7 +226,8 @@ void hub_reply(struct hub *h, struct unit console, const struct reply *reply);
 void hub_reply_error(struct hub *h, const struct msg *command, enum reason reason,
                      const char *text);
 
-/* --- hub_query.c ------------------------------------------------------------------------------- */
+/* --- hub_query.c -------------------------------------------------------------------------------
+ */
 void hub_query_command(struct hub *h, const struct msg *msg);
 void hub_query_message(struct hub *h, const struct msg *msg); /* from the parent */
 void hub_rows_message(struct hub *h, uint32_t child, const struct msg *msg);
@@ -229,7 +235,8 @@ void hub_query_child_down(struct hub *h, uint32_t child);
 void hub_query_pump(struct hub *h);
 int64_t hub_query_next(const struct hub *h);
 
-/* --- hub_status.c: what is told and kept of the whole ------------------------------------------- */
+/* --- hub_status.c: what is told and kept of the whole -------------------------------------------
+ */
 void hub_status(const struct hub *h, struct mesh_status *ret);
 /* The summary as a record (key "summary"), or as a history entry (key "history", a minute's). */
 void hub_store_summary(struct hub *h, const char *shard, bool history, uint64_t ref);

@@ -53,7 +53,8 @@ uint32_t hub_expected(const struct hub *h, const struct selector *sel)
     return selector_expected(sel, h->topology, h->self);
 }
 
-/* --- opening ----------------------------------------------------------------------------------- */
+/* --- opening -----------------------------------------------------------------------------------
+ */
 
 /* Agents of this child that can match, by its summary; bounded by the topology's number. */
 static uint32_t matching(const struct hub *h, const struct selector *sel, uint32_t child,
@@ -221,7 +222,8 @@ enum gather_verdict hub_operate(struct hub *h, const struct operation *op, uint3
     return GATHER_OK;
 }
 
-/* --- from the parent --------------------------------------------------------------------------- */
+/* --- from the parent ---------------------------------------------------------------------------
+ */
 
 static void send_result(struct hub *h, const struct id128 *id, bool final,
                         const struct aggregate_view *view, uint8_t priority)
@@ -257,8 +259,7 @@ void hub_operate_message(struct hub *h, const struct msg *msg)
         return;
     }
     uint32_t quota = own_quota(h, msg);
-    enum gather_verdict v =
-        hub_operate(h, o->operation, quota, o->deadline_mesh_us, HUB_NO_ORIGIN);
+    enum gather_verdict v = hub_operate(h, o->operation, quota, o->deadline_mesh_us, HUB_NO_ORIGIN);
     if (v == GATHER_DUPLICATE) {
         hub_note(h, NOTE_DUPLICATE, num_id128_low(o->operation_id), 0);
         struct gather *g = gather_find(&h->gathers, &o->operation_id);
@@ -289,7 +290,8 @@ void hub_cancel(struct hub *h, const struct id128 *id)
     }
 }
 
-/* --- from the children ------------------------------------------------------------------------- */
+/* --- from the children -------------------------------------------------------------------------
+ */
 
 void hub_result_message(struct hub *h, uint32_t child, const struct msg *msg)
 {
@@ -300,8 +302,8 @@ void hub_result_message(struct hub *h, uint32_t child, const struct msg *msg)
         return;
     }
     struct flight *f = flight_of(h, g);
-    enum gather_verdict v = gather_result(&h->gathers, g, child, h->topology, msg->from, r->final,
-                                          &r->aggregate, NULL);
+    enum gather_verdict v =
+        gather_result(&h->gathers, g, child, h->topology, msg->from, r->final, &r->aggregate, NULL);
     uint32_t failures = 0;
     if (v == GATHER_INVALID || v == GATHER_STRANGER) {
         hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
@@ -339,7 +341,8 @@ void hub_child_down(struct hub *h, uint32_t child)
     }
 }
 
-/* --- sending ----------------------------------------------------------------------------------- */
+/* --- sending -----------------------------------------------------------------------------------
+ */
 
 /* One message for up to 64 children. False: no room now. */
 static bool send_block(struct hub *h, struct gather *g, struct flight *f, uint32_t block)

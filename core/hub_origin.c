@@ -9,8 +9,8 @@
  *
  * Bounds: origins_max operations at once; one more is refused naming the pool "operations". Done
  * ones keep their place (queries name them by the first id) until it is needed. */
-#include "core/hub.h"
 #include "core/histogram.h"
+#include "core/hub.h"
 #include "core/num.h"
 #include "core/quorum.h"
 #include "core/schedule.h"
@@ -31,8 +31,7 @@ void hub_reply(struct hub *h, struct unit console, const struct reply *reply)
     }
 }
 
-void hub_reply_error(struct hub *h, const struct msg *command, enum reason reason,
-                     const char *text)
+void hub_reply_error(struct hub *h, const struct msg *command, enum reason reason, const char *text)
 {
     struct reply r = {.ref = command->u.command->ref,
                       .kind = REPLY_ERROR,
@@ -42,7 +41,8 @@ void hub_reply_error(struct hub *h, const struct msg *command, enum reason reaso
     hub_reply(h, command->from, &r);
 }
 
-/* --- admission --------------------------------------------------------------------------------- */
+/* --- admission ---------------------------------------------------------------------------------
+ */
 
 /* NULL, or what is wrong with the numbers of a template. */
 static const char *check_template(const struct operation *op)
@@ -71,8 +71,8 @@ static const char *check_template(const struct operation *op)
     if (!(op->payload_weight >= 0.0 && op->payload_weight <= 1000.0)) {
         return "payload weight: 0 to 1000";
     }
-    if (op->timing < TIMING_SOON || op->timing >= TIMING_COUNT ||
-        op->strategy < CASCADE_NONE || op->strategy >= CASCADE_COUNT) {
+    if (op->timing < TIMING_SOON || op->timing >= TIMING_COUNT || op->strategy < CASCADE_NONE ||
+        op->strategy >= CASCADE_COUNT) {
         return "timing or strategy: unknown value";
     }
     return NULL;
@@ -182,12 +182,13 @@ struct origin *hub_origin_find(struct hub *h, const struct id128 *id)
     return NULL;
 }
 
-/* --- phases ------------------------------------------------------------------------------------ */
+/* --- phases ------------------------------------------------------------------------------------
+ */
 
 /* T for this phase: as given, or as soon as the wanted share (and half of the rest, so that few are
  * left out) can be READY. */
-static int64_t choose_t(const struct hub *h, const struct origin *o,
-                        const struct operation *phase, const uint32_t *leads)
+static int64_t choose_t(const struct hub *h, const struct origin *o, const struct operation *phase,
+                        const uint32_t *leads)
 {
     int64_t now = hub_mesh_now(h);
     int64_t margin = hub_hop_margin_us(h);
@@ -265,7 +266,8 @@ static bool prepare(struct hub *h, struct origin *o, const struct cascade_step *
     return hub_prepare(h, &p, slot_of(h, o));
 }
 
-/* --- the report -------------------------------------------------------------------------------- */
+/* --- the report --------------------------------------------------------------------------------
+ */
 
 static void count_figures(struct hub *h, const struct origin *o, const struct report *r)
 {
@@ -321,11 +323,8 @@ static void report(struct hub *h, struct origin *o, const struct aggregate_view 
     count_figures(h, o, &r);
     o->state = ORIGIN_DONE;
     h->origins_live--;
-    struct reply reply = {.ref = o->ref,
-                          .kind = REPLY_OPERATION,
-                          .final = true,
-                          .operation_id = o->id,
-                          .report = &r};
+    struct reply reply = {
+        .ref = o->ref, .kind = REPLY_OPERATION, .final = true, .operation_id = o->id, .report = &r};
     hub_reply(h, o->console, &reply);
 }
 
@@ -406,7 +405,8 @@ static void advance(struct hub *h, struct origin *o, const uint32_t *leads,
     }
 }
 
-/* --- what arrives ------------------------------------------------------------------------------ */
+/* --- what arrives ------------------------------------------------------------------------------
+ */
 
 static void origin_open(struct hub *h, struct origin *o, const struct msg *msg, uint32_t targets)
 {
@@ -544,10 +544,8 @@ void hub_origin_progress(struct hub *h, uint16_t slot, const struct aggregate_vi
         return;
     }
     o->progress_us = h->now_us;
-    struct reply r = {.ref = o->ref,
-                      .kind = REPLY_PROGRESS,
-                      .operation_id = o->id,
-                      .progress = *view};
+    struct reply r = {
+        .ref = o->ref, .kind = REPLY_PROGRESS, .operation_id = o->id, .progress = *view};
     hub_reply(h, o->console, &r);
 }
 
@@ -561,10 +559,8 @@ void hub_cancel_command(struct hub *h, const struct msg *msg)
         return;
     }
     o->cancelled = true;
-    struct reply r = {.ref = msg->u.command->ref,
-                      .kind = REPLY_OK,
-                      .final = true,
-                      .operation_id = o->id};
+    struct reply r = {
+        .ref = msg->u.command->ref, .kind = REPLY_OK, .final = true, .operation_id = o->id};
     hub_reply(h, msg->from, &r);
     if (o->state == ORIGIN_OPERATING) {
         hub_cancel(h, &o->current);

@@ -5,8 +5,8 @@
  *
  * Bounds: HUB_PREPARES_MAX at a time; one more is refused by the caller (at a sector: not answered,
  * so it counts as not reached). */
-#include "core/hub.h"
 #include "core/histogram.h"
+#include "core/hub.h"
 #include "core/num.h"
 #include "core/resolve.h"
 #include <assert.h>
@@ -27,7 +27,8 @@ int64_t hub_hop_margin_us(const struct hub *h)
 uint32_t hub_leads(const struct hub *h, const struct selector *sel, uint32_t ret[LEAD_BUCKETS])
 {
     assert(h != NULL && sel != NULL && ret != NULL);
-    uint32_t mask = sel->class_mask != 0 ? sel->class_mask : CLASS_MASK_ALL & ~(1u << CLASS_F_HUMAN);
+    uint32_t mask =
+        sel->class_mask != 0 ? sel->class_mask : CLASS_MASK_ALL & ~(1u << CLASS_F_HUMAN);
     memset(ret, 0, LEAD_BUCKETS * sizeof(ret[0]));
     for (uint32_t i = 0; i < h->children_count; i++) {
         enum outcome outcome;
@@ -78,9 +79,8 @@ bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot)
     w->origin = origin_slot != HUB_NO_ORIGIN;
     w->origin_slot = origin_slot;
     w->prepare = *p;
-    w->deadline_us = meshtime_ready(&h->time)
-                         ? meshtime_to_local(&h->time, p->deadline_mesh_us)
-                         : h->now_us + US_PER_S;
+    w->deadline_us = meshtime_ready(&h->time) ? meshtime_to_local(&h->time, p->deadline_mesh_us)
+                                              : h->now_us + US_PER_S;
     for (uint32_t i = 0; i < h->children_count; i++) {
         uint32_t n = coordinators(h, p, i);
         enum outcome outcome;
@@ -169,6 +169,26 @@ static bool waits(const struct hub_prepare *w)
     return any != 0;
 }
 
+/* False: no room now. */
+static bool prepare_end(struct hub *h, struct hub_prepare *w)
+{
+    if (!outbox_room(h->out, DONE_EFFECTS, DONE_BYTES)) {
+        h->short_of_room = true;
+        return false;
+    }
+    w->used = false;
+    if (w->origin) {
+        w->reached = w->prepare.level == TIER_SECTOR ? w->merged.sectors_reached
+                                                     : w->merged.clusters_reached;
+        struct hub_prepare done = *w; /* the next step of the cascade may take the slot */
+        hub_origin_prepared(h, done.origin_slot, &done);
+    } else {
+        w->merged.sectors_reached = 1;
+        answer(h, &w->merged);
+    }
+    return true;
+}
+
 void hub_prepare_pump(struct hub *h)
 {
     for (uint32_t i = 0; i < HUB_PREPARES_MAX; i++) {
@@ -182,20 +202,10 @@ void hub_prepare_pump(struct hub *h)
         if (waits(w) && h->now_us < w->deadline_us) {
             continue;
         }
-        if (!outbox_room(h->out, DONE_EFFECTS, DONE_BYTES)) {
-            h->short_of_room = true;
+        if (!prepare_end(h, w)) {
             return;
         }
-        w->used = false;
-        if (w->origin) {
-            w->reached = w->prepare.level == TIER_SECTOR ? w->merged.sectors_reached
-                                                         : w->merged.clusters_reached;
-            struct hub_prepare done = *w; /* the next step of the cascade may take the slot */
-            hub_origin_prepared(h, done.origin_slot, &done);
-        } else {
-            w->merged.sectors_reached = 1;
-            answer(h, &w->merged);
-        }
+        i = UINT32_MAX; /* a next level may have taken any slot: look again from the start */
     }
 }
 

@@ -39,7 +39,8 @@ void hub_status(const struct hub *h, struct mesh_status *ret)
     ret->frozen = h->frozen;
 }
 
-/* --- the record -------------------------------------------------------------------------------- */
+/* --- the record --------------------------------------------------------------------------------
+ */
 
 struct record {
     struct store_field fields[FIELDS];

@@ -171,7 +171,7 @@ uint32_t impedance_relative(enum impedance_class agent_class, int64_t predicted_
 bool impedance_degraded(enum impedance_class agent_class, int64_t predicted_us)
 {
     assert((unsigned)agent_class < CLASS_COUNT);
-    assert(IMPEDANCE_DEGRADED < IMPEDANCE_SCORE_MAX);
+    static_assert(IMPEDANCE_DEGRADED < IMPEDANCE_SCORE_MAX, "a score above it must exist");
     return agent_class != CLASS_F_HUMAN &&
            impedance_relative(agent_class, predicted_us) > IMPEDANCE_DEGRADED;
 }

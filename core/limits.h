@@ -3,6 +3,8 @@
 #ifndef CORE_LIMITS_H
 #define CORE_LIMITS_H
 
+#include <stdint.h>
+
 /* Topology. A child set is a 64-bit mask below the sectors; sectors are a bitmap of 1,024.
  * A configuration above these is refused at start with the setting's name. */
 #define SECTORS_MAX             1024u
@@ -37,8 +39,8 @@
 #define OPERATIONS_MAX 2048u
 
 /* Time. */
-#define US_PER_MS  1000
-#define US_PER_S   1000000
-#define TTL_US_MAX (86400ll * US_PER_S)
+#define US_PER_MS  INT64_C(1000)
+#define US_PER_S   INT64_C(1000000)
+#define TTL_US_MAX (86400 * US_PER_S)
 
 #endif

@@ -222,7 +222,7 @@ static const char HEX[] = "0123456789abcdef";
 void num_id128_format(struct id128 id, char ret[ID128_TEXT_MAX])
 {
     assert(ret != NULL);
-    for (unsigned i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 16; i++) {
         ret[2 * i] = HEX[id.bytes[i] >> 4];
         ret[2 * i + 1] = HEX[id.bytes[i] & 15u];
     }

@@ -172,7 +172,7 @@ static bool parse_set(struct cursor *c, unsigned tier, struct range_list *ret)
         c->at++;
         return parse_bracket(c, tier, ret);
     }
-    struct range r;
+    struct range r = {0, 0};
     if (!parse_number(c, tier, &r.first)) {
         return false;
     }

@@ -117,7 +117,7 @@ static bool places_put(struct put *put, const struct place_set *p, size_t *ret_n
         *ret_n = 0;
         return true;
     }
-    uint32_t *numbers = put_alloc(put, p->count * PATTERN_NUMBERS * sizeof(*numbers));
+    uint32_t *numbers = put_alloc(put, (size_t)p->count * PATTERN_NUMBERS * sizeof(*numbers));
     if (!numbers) {
         return false;
     }

@@ -737,6 +737,101 @@ static void test_is_small(void **state)
     assert_true(agent_ops.size(&conf) <= 5u * 1024u);
 }
 
+/* --- random events --- */
+
+#define RANDOM_OPS 20u
+
+static uint64_t random_state;
+static uint32_t runs_of[RANDOM_OPS + 1], finals_of[RANDOM_OPS + 1];
+static uint64_t open_refs[64];
+static uint32_t open_count;
+
+static uint32_t pick(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % n;
+}
+
+static void count_effects(void)
+{
+    const struct effect *e;
+    for (uint32_t k = 0; (e = rig_effect(&rig, FX_WORK, 0, k)) != NULL; k++) {
+        runs_of[e->u.work.operation.bytes[0]]++;
+        assert_int_equal(runs_of[e->u.work.operation.bytes[0]], 1); /* nothing runs twice */
+        assert_true(open_count < 64);
+        open_refs[open_count++] = e->u.work.ref;
+    }
+    for (uint32_t k = 0; (e = rig_effect(&rig, FX_SEND, MSG_ACK, k)) != NULL; k++) {
+        const struct ack *a = &e->u.msg.u.ack;
+        finals_of[a->operation_id.bytes[0]] += a->outcome != OUTCOME_PENDING;
+        assert_true(a->outcome != OUTCOME_READY || runs_of[a->operation_id.bytes[0]] == 1);
+    }
+    outbox_clear(rig.out); /* counted once */
+}
+
+static void random_step(struct operation *ops)
+{
+    uint32_t n = 1 + pick(RANDOM_OPS);
+    switch (pick(4)) {
+    case 0:
+        if (ops[n].ttl_us == 0) {
+            ops[n] = operation_of((uint8_t)n);
+            ops[n].priority = (uint8_t)pick(4);
+            ops[n].timing = pick(2) == 0 ? TIMING_AT : TIMING_SOON;
+            ops[n].target_mesh_us = rig.now_us + MESH_OFFSET + (int64_t)pick(2000) * 1000;
+            ops[n].ttl_us = 600 * S;
+        }
+        operate(&ops[n]);
+        break;
+    case 1:
+        if (open_count > 0) {
+            work_done(open_refs[--open_count], (enum outcome)(1 + pick(3)), "answer");
+        }
+        break;
+    default:
+        rig.now_us += pick(50000);
+        if (rig.wake_us <= rig.now_us) {
+            rig.fill = pick(3) == 0 ? OUTBOX_EFFECTS_MAX - pick(2) : 0;
+            rig_wake(&rig);
+        }
+        break;
+    }
+    count_effects();
+}
+
+static void test_random_events_are_answered_once(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct operation ops[RANDOM_OPS + 1];
+        memset(ops, 0, sizeof ops);
+        memset(runs_of, 0, sizeof runs_of);
+        memset(finals_of, 0, sizeof finals_of);
+        open_count = 0;
+        setup_joined(state);
+        random_state = seed;
+        for (int step = 0; step < 600; step++) {
+            random_step(ops);
+        }
+        rig.fill = 0;
+        for (int step = 0; step < 2000; step++) { /* the rest ends by itself */
+            if (open_count > 0) {
+                work_done(open_refs[--open_count], OUTCOME_READY, "answer");
+            } else {
+                rig.now_us = rig.wake_us;
+                rig_wake(&rig);
+            }
+            count_effects();
+        }
+        for (uint32_t n = 1; n <= RANDOM_OPS; n++) {
+            assert_true(ops[n].ttl_us == 0 || finals_of[n] >= 1);
+        }
+        if (seed < 30) {
+            teardown(state);
+        }
+    }
+}
+
 #define JOINED(f) cmocka_unit_test_setup_teardown(f, setup_joined, teardown)
 #define AUTHOR(f) cmocka_unit_test_setup_teardown(f, setup_author, teardown)
 
@@ -770,6 +865,7 @@ int main(void)
         AUTHOR(test_pipeline_ends),
         JOINED(test_received_message_is_work),
         JOINED(test_is_small),
+        cmocka_unit_test_teardown(test_random_events_are_answered_once, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

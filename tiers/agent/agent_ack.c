@@ -1,0 +1,268 @@
+/* Acknowledgements: one final per operation, said again when the lead repeats the operation.
+ *
+ * The lead's word is at least once, so the same operation can arrive again after it was done: the
+ * last few acknowledgements are kept in full, with their answers as far as the pool has room, and
+ * somewhat more ids only with their outcome. What is older than that is not recognised; a lead has
+ * long stopped resending it.
+ *
+ * The answer pool is 1 KiB in chunks of 32 bytes, found by first fit in a 32-bit map: at most 32
+ * chunks are looked at. Answers that wait for T come before those kept for repetition. */
+#include "tiers/agent/agent_state.h"
+#include <assert.h>
+#include <string.h>
+
+#define SEEN_MASK 0xffffull /* outcome << 8 | reason */
+
+static_assert(AGENT_ANSWER_CHUNKS == 32u, "the map of free chunks has 32 bits");
+
+void ack_init(struct agent *a)
+{
+    assert(a != NULL);
+    assert(a->answer_free == 0);
+    a->answer_free = UINT32_MAX;
+}
+
+static uint32_t chunk_mask(uint32_t at, uint32_t bytes)
+{
+    uint32_t chunks = (bytes + AGENT_ANSWER_CHUNK - 1) / AGENT_ANSWER_CHUNK;
+    uint32_t run = chunks >= 32 ? UINT32_MAX : (1u << chunks) - 1u;
+    return run << at / AGENT_ANSWER_CHUNK;
+}
+
+/* The oldest kept answer gives way. False: none left. */
+static bool kept_answer_drop(struct agent *a)
+{
+    for (uint32_t i = 0; i < AGENT_KEPT_MAX; i++) {
+        struct kept *k = &a->kept[(a->kept_next + i) % AGENT_KEPT_MAX];
+        if (k->used && k->answer.bytes > 0) {
+            ack_answer_free(a, k->answer);
+            k->answer.bytes = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct agent_answer ack_answer_put(struct agent *a, const uint8_t *bytes, uint32_t count)
+{
+    assert(a != NULL);
+    assert(count <= ANSWER_BYTES_MAX);
+    if (bytes == NULL || count == 0) {
+        return (struct agent_answer){0};
+    }
+    uint32_t chunks = (count + AGENT_ANSWER_CHUNK - 1) / AGENT_ANSWER_CHUNK;
+    do {
+        for (uint32_t chunk = 0; chunk + chunks <= AGENT_ANSWER_CHUNKS; chunk++) {
+            uint32_t at = chunk * AGENT_ANSWER_CHUNK;
+            uint32_t mask = chunk_mask(at, count);
+            if ((a->answer_free & mask) == mask) {
+                a->answer_free &= ~mask;
+                memcpy(&a->answers[at], bytes, count);
+                return (struct agent_answer){.at = (uint16_t)at, .bytes = (uint16_t)count};
+            }
+        }
+    } while (kept_answer_drop(a));
+    return (struct agent_answer){0};
+}
+
+void ack_answer_free(struct agent *a, struct agent_answer answer)
+{
+    assert(a != NULL);
+    if (answer.bytes > 0) {
+        uint32_t mask = chunk_mask(answer.at, answer.bytes);
+        assert((a->answer_free & mask) == 0);
+        a->answer_free |= mask;
+    }
+}
+
+static uint32_t clock_error(const struct agent *a, int64_t now_us)
+{
+    return (uint32_t)num_clamp_i64(meshtime_error_us(&a->time, now_us), 0, UINT32_MAX);
+}
+
+bool ack_pending(struct agent *a, int64_t now_us, struct task *t, struct outbox *out)
+{
+    assert(a != NULL && t != NULL);
+    assert(t->state != TASK_FREE);
+    if (t->relay || !t->want_ack) {
+        t->pending_us = NEVER; /* authors of messages wait for the outcome alone */
+        return true;
+    }
+    struct msg m = {.type = MSG_ACK, .priority = t->priority};
+    m.u.ack = (struct ack){.operation_id = t->id,
+                           .outcome = OUTCOME_PENDING,
+                           .seq = t->seq,
+                           .echo_sent_us = t->echo_sent_us,
+                           .received_mesh_us = t->received_mesh_us,
+                           .queue_depth = work_queue_depth(a),
+                           .clock_error_us = clock_error(a, now_us)};
+    if (!agent_send(a, out, &m)) {
+        return false;
+    }
+    t->pending_us = NEVER;
+    return true;
+}
+
+static bool relay_ack_send(struct agent *a, struct id128 id, enum outcome outcome,
+                           enum reason reason, const uint8_t *answer, uint32_t bytes,
+                           struct outbox *out)
+{
+    struct msg m = {.type = MSG_RELAY_ACK, .priority = 1};
+    bool took = outcome == OUTCOME_READY || outcome == OUTCOME_CONFLICT;
+    m.u.relay_ack = (struct relay_ack){.message_id = id,
+                                       .target = a->self,
+                                       .reached = took ? 1 : 0,
+                                       .failed = took ? 0 : 1,
+                                       .outcome = outcome,
+                                       .reason = reason,
+                                       .answer_bytes = bytes,
+                                       .answer = bytes > 0 ? answer : NULL};
+    return agent_send(a, out, &m);
+}
+
+/* Remembers a finished task for repetition; its answer moves along. */
+static void keep(struct agent *a, struct task *t, int64_t release_mesh_us, bool late)
+{
+    struct kept *k = &a->kept[a->kept_next];
+    if (k->used) {
+        ack_answer_free(a, k->answer);
+    }
+    *k = (struct kept){.id = t->id,
+                       .received_mesh_us = t->received_mesh_us,
+                       .arrival_mesh_us = t->arrival_mesh_us,
+                       .release_mesh_us = release_mesh_us,
+                       .seq = t->seq,
+                       .processing_us = t->processing_us,
+                       .answer = t->answer,
+                       .outcome = t->outcome,
+                       .reason = t->reason,
+                       .used = true,
+                       .relay = t->relay,
+                       .late = late};
+    t->answer.bytes = 0;
+    a->kept_next = (uint8_t)((a->kept_next + 1u) % AGENT_KEPT_MAX);
+    if (a->seen_ms[a->seen_next] > a->forgotten_ms) {
+        a->forgotten_ms = a->seen_ms[a->seen_next];
+    }
+    a->seen_ms[a->seen_next] = num_id128_ms(t->id);
+    a->seen[a->seen_next] =
+        (num_id128_low(t->id) & ~SEEN_MASK) | (uint64_t)t->outcome << 8 | (uint64_t)t->reason;
+    a->seen_next = (uint8_t)((a->seen_next + 1u) % AGENT_SEEN_MAX);
+}
+
+bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_mesh_us,
+               const uint8_t *answer, uint32_t answer_bytes, const struct conflict_detail *conflict,
+               struct outbox *out)
+{
+    assert(a != NULL && t != NULL);
+    assert(t->outcome != OUTCOME_PENDING && t->outcome < OUTCOME_COUNT);
+    bool late = t->deadline_mesh_us > 0 && t->arrival_mesh_us > t->deadline_mesh_us;
+    if (answer == NULL && t->answer.bytes > 0) {
+        answer = a->answers + t->answer.at;
+        answer_bytes = t->answer.bytes;
+    }
+    bool sent = true;
+    if (t->relay) {
+        sent = relay_ack_send(a, t->id, (enum outcome)t->outcome, (enum reason)t->reason, answer,
+                              answer_bytes, out);
+    } else if (t->want_ack) {
+        struct msg m = {.type = MSG_ACK, .priority = t->priority};
+        m.u.ack = (struct ack){.operation_id = t->id,
+                               .outcome = (enum outcome)t->outcome,
+                               .reason = (enum reason)t->reason,
+                               .late = late,
+                               .seq = t->seq,
+                               .echo_sent_us = t->echo_sent_us,
+                               .received_mesh_us = t->received_mesh_us,
+                               .arrival_mesh_us = t->arrival_mesh_us,
+                               .release_mesh_us = release_mesh_us,
+                               .processing_us = t->processing_us,
+                               .queue_depth = work_queue_depth(a),
+                               .clock_error_us = clock_error(a, now_us),
+                               .answer_bytes = answer_bytes,
+                               .answer = answer_bytes > 0 ? answer : NULL,
+                               .conflict = conflict};
+        sent = agent_send(a, out, &m);
+    }
+    if (!sent) {
+        return false;
+    }
+    if (t->answer.bytes == 0 && answer_bytes > 0 && answer_bytes <= ANSWER_BYTES_MAX / 4) {
+        t->answer = ack_answer_put(a, answer, answer_bytes); /* for repetition */
+    }
+    keep(a, t, release_mesh_us, late);
+    t->state = TASK_FREE;
+    return true;
+}
+
+bool ack_repeat(struct agent *a, int64_t now_us, struct id128 id, const struct msg *msg,
+                struct outbox *out)
+{
+    assert(a != NULL && msg != NULL);
+    assert(msg->type == MSG_OPERATE || msg->type == MSG_RELAY);
+    struct kept k = {0};
+    for (uint32_t i = 0; i < AGENT_KEPT_MAX && !k.used; i++) {
+        if (a->kept[i].used && num_id128_equal(a->kept[i].id, id)) {
+            k = a->kept[i];
+        }
+    }
+    for (uint32_t i = 0; i < AGENT_SEEN_MAX && !k.used; i++) {
+        if (a->seen[i] != 0 && ((a->seen[i] ^ num_id128_low(id)) & ~SEEN_MASK) == 0) {
+            k = (struct kept){.id = id,
+                              .outcome = (uint8_t)(a->seen[i] >> 8),
+                              .reason = (uint8_t)a->seen[i],
+                              .used = true,
+                              .relay = msg->type == MSG_RELAY};
+        }
+    }
+    if (!k.used) {
+        return false;
+    }
+    const uint8_t *answer = k.answer.bytes > 0 ? a->answers + k.answer.at : NULL;
+    if (k.relay) {
+        relay_ack_send(a, id, (enum outcome)k.outcome, (enum reason)k.reason, answer,
+                       k.answer.bytes, out);
+        return true;
+    }
+    struct msg m = {.type = MSG_ACK, .priority = msg->priority};
+    m.u.ack = (struct ack){.operation_id = id,
+                           .outcome = (enum outcome)k.outcome,
+                           .reason = (enum reason)k.reason,
+                           .late = k.late,
+                           .seq = k.seq,
+                           .echo_sent_us = msg->sent_us,
+                           .received_mesh_us = k.received_mesh_us,
+                           .arrival_mesh_us = k.arrival_mesh_us,
+                           .release_mesh_us = k.release_mesh_us,
+                           .processing_us = k.processing_us,
+                           .queue_depth = work_queue_depth(a),
+                           .clock_error_us = clock_error(a, now_us),
+                           .answer_bytes = k.answer.bytes,
+                           .answer = answer};
+    agent_send(a, out, &m);
+    return true;
+}
+
+void ack_refuse(struct agent *a, int64_t now_us, const struct msg *msg,
+                const struct operation *operation, enum reason reason, struct outbox *out)
+{
+    assert(a != NULL && operation != NULL);
+    assert(reason != REASON_NONE);
+    if (msg->type == MSG_RELAY) {
+        relay_ack_send(a, operation->id, OUTCOME_REFUSED, reason, NULL, 0, out);
+        return;
+    }
+    struct msg m = {.type = MSG_ACK, .priority = operation->priority};
+    int64_t mesh_us = agent_mesh(a, msg->recv_us);
+    m.u.ack = (struct ack){.operation_id = operation->id,
+                           .outcome = OUTCOME_REFUSED,
+                           .reason = reason,
+                           .echo_sent_us = msg->sent_us,
+                           .received_mesh_us = mesh_us,
+                           .arrival_mesh_us = mesh_us,
+                           .queue_depth = work_queue_depth(a),
+                           .clock_error_us = clock_error(a, now_us)};
+    if (operation->require_ack) {
+        agent_send(a, out, &m);
+    }
+}

@@ -1,0 +1,380 @@
+/* What others ask of the agent: queue, handler, hold, answer.
+ *
+ *   QUEUED --handler free--> RUNNING --READY before T, TIMING_AT--> HELD --T--> ANSWER --> free
+ *                               `------------anything else--------------------^
+ *
+ * ANSWER is passed through at once unless the outbox is full; then the tick tries again. The table
+ * has a dozen rows, so the four priority queues are a search through it: highest priority first,
+ * each AGENT_AGEING_US of waiting counts as one more, then earliest T - processing, then arrival.
+ * TTL is checked on arrival, when dequeued and before a held effect. Without mesh time (no beat
+ * answered yet) nothing can be called expired, and T is reckoned from the lead's own lead time. */
+#include "tiers/agent/agent_state.h"
+#include <assert.h>
+#include <string.h>
+
+uint32_t work_queue_depth(const struct agent *a)
+{
+    assert(a != NULL);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
+        n += a->tasks[i].state == TASK_QUEUED || a->tasks[i].state == TASK_RUNNING;
+    }
+    assert(n <= AGENT_TASKS_MAX);
+    return n;
+}
+
+static bool expired(const struct agent *a, int64_t now_us, int64_t expires_mesh_us)
+{
+    return meshtime_ready(&a->time) && agent_mesh(a, now_us) >= expires_mesh_us;
+}
+
+static struct task *task_find(struct agent *a, struct id128 id)
+{
+    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
+        if (a->tasks[i].state != TASK_FREE && num_id128_equal(a->tasks[i].id, id)) {
+            return &a->tasks[i];
+        }
+    }
+    return NULL;
+}
+
+/* This agent's entry of the message's targets; NULL when the message does not have it. */
+static const struct target *own_target(const struct agent *a, const struct msg *msg)
+{
+    const struct operate *o = &msg->u.operate;
+    if (o->targets == NULL || o->target_count == 0) {
+        return NULL;
+    }
+    if (o->target_count == 1) {
+        return &o->targets[0];
+    }
+    uint32_t bit = (uint32_t)a->self.agent - msg->to.agent;
+    if (bit >= 64 || (msg->mask >> bit & 1u) == 0) {
+        return NULL;
+    }
+    uint32_t rank = 0;
+    for (uint64_t below = msg->mask & ((1ull << bit) - 1u); below != 0; below &= below - 1u) {
+        rank++;
+    }
+    return rank < o->target_count ? &o->targets[rank] : NULL;
+}
+
+/* The queued task that would be served last; NULL: none is queued. */
+static struct task *task_lowest(struct agent *a)
+{
+    struct task *lowest = NULL;
+    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
+        struct task *t = &a->tasks[i];
+        if (t->state == TASK_QUEUED &&
+            (lowest == NULL || t->priority < lowest->priority ||
+             (t->priority == lowest->priority && t->queued_us >= lowest->queued_us))) {
+            lowest = t;
+        }
+    }
+    return lowest;
+}
+
+static void finish(struct agent *a, int64_t now_us, struct task *t, enum outcome outcome,
+                   enum reason reason, struct outbox *out)
+{
+    t->outcome = (uint8_t)outcome;
+    t->reason = (uint8_t)reason;
+    t->arrival_mesh_us = agent_mesh(a, now_us);
+    t->state = TASK_ANSWER;
+    t->due_us = now_us;
+    ack_final(a, now_us, t, 0, NULL, 0, NULL, out);
+}
+
+/* A free row, made by dropping something lower when need be; NULL: the newcomer is refused. */
+static struct task *task_room(struct agent *a, int64_t now_us, uint8_t priority, struct outbox *out)
+{
+    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
+        if (a->tasks[i].state == TASK_FREE) {
+            return &a->tasks[i];
+        }
+    }
+    struct task *lowest = task_lowest(a);
+    if (lowest == NULL || lowest->priority >= priority) {
+        return NULL;
+    }
+    agent_note(out, NOTE_QUEUE_DROP, num_id128_low(lowest->id), lowest->priority);
+    finish(a, now_us, lowest, OUTCOME_REFUSED, REASON_OVERLOAD, out);
+    return lowest->state == TASK_FREE ? lowest : NULL;
+}
+
+/* Admission, common to operations and messages of other agents. NULL: answered already. */
+static struct task *admit(struct agent *a, int64_t now_us, const struct msg *msg,
+                          const struct operation *op, struct outbox *out)
+{
+    int64_t expires_us = op->created_mesh_us + num_clamp_i64(op->ttl_us, 0, TTL_US_MAX);
+    struct task *t = task_find(a, op->id);
+    if (t != NULL) {
+        agent_note(out, NOTE_DUPLICATE, num_id128_low(op->id), 0);
+        t->echo_sent_us = msg->sent_us;
+        ack_pending(a, now_us, t, out);
+        return NULL;
+    }
+    if (ack_repeat(a, now_us, op->id, msg, out)) {
+        agent_note(out, NOTE_DUPLICATE, num_id128_low(op->id), 0);
+        return NULL;
+    }
+    enum reason reason = REASON_NONE;
+    bool again = msg->type == MSG_RELAY || msg->u.operate.attempt > 0;
+    if (expired(a, now_us, expires_us)) {
+        reason = REASON_EXPIRED;
+    } else if (again && num_id128_ms(op->id) <= a->forgotten_ms) {
+        reason = REASON_OVERLOAD; /* perhaps done already, and no longer remembered */
+    } else if (op->unknown_capability || (op->selector.capabilities & ~a->capabilities) != 0) {
+        reason = REASON_CAPABILITY;
+    } else if ((t = task_room(a, now_us, op->priority, out)) == NULL) {
+        reason = REASON_OVERLOAD;
+    }
+    if (reason != REASON_NONE) {
+        ack_refuse(a, now_us, msg, op, reason, out);
+        return NULL;
+    }
+    *t = (struct task){.id = op->id,
+                       .received_mesh_us = agent_mesh(a, msg->recv_us),
+                       .target_mesh_us = op->timing == TIMING_SOON ? 0 : op->target_mesh_us,
+                       .expires_mesh_us = expires_us,
+                       .echo_sent_us = msg->sent_us,
+                       .queued_us = now_us,
+                       .due_us = NEVER,
+                       .pending_us = now_us + AGENT_PENDING_US,
+                       .state = TASK_QUEUED,
+                       .priority = op->priority < PRIORITY_COUNT ? op->priority : 3,
+                       .hold = op->timing == TIMING_AT && op->target_mesh_us > 0,
+                       .want_answer = op->require_answer,
+                       .want_ack = op->require_ack};
+    return t;
+}
+
+void work_operate(struct agent *a, int64_t now_us, const struct msg *msg, struct outbox *out)
+{
+    assert(a != NULL && msg != NULL && out != NULL);
+    assert(msg->type == MSG_OPERATE);
+    const struct operation *op = msg->u.operate.operation;
+    if (op == NULL) { /* its bytes are gone from the process: TTL over, or never valid */
+        agent_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
+        return;
+    }
+    struct task *t = admit(a, now_us, msg, op, out);
+    if (t == NULL) {
+        return;
+    }
+    const struct target *target = own_target(a, msg);
+    t->deadline_mesh_us = msg->u.operate.deadline_mesh_us;
+    if (target != NULL) {
+        t->seq = target->seq;
+        t->expected_us = target->expected_processing_us;
+    }
+    if (t->hold && !meshtime_ready(&a->time)) {
+        /* No clock yet: T is as far away as the lead sent early. Local time stands in. */
+        t->target_mesh_us =
+            agent_mesh(a, msg->recv_us) + (target != NULL ? (int64_t)target->lead_us : 0);
+    }
+    int64_t wait_us = t->hold ? t->target_mesh_us - agent_mesh(a, now_us) : 0;
+    wait_us = wait_us > t->expected_us ? wait_us : (int64_t)t->expected_us;
+    if (wait_us > AGENT_PENDING_US) {
+        ack_pending(a, now_us, t, out);
+    }
+}
+
+void work_relayed(struct agent *a, int64_t now_us, const struct msg *msg, struct outbox *out)
+{
+    assert(a != NULL && msg != NULL && out != NULL);
+    assert(msg->type == MSG_RELAY);
+    const struct operation *op = msg->u.relay.operation;
+    if (op == NULL || op->action[0] == '\0') {
+        agent_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
+        return;
+    }
+    struct task *t = admit(a, now_us, msg, op, out);
+    if (t != NULL) {
+        t->relay = true;
+        t->pending_us = NEVER;
+    }
+}
+
+void work_cancel(struct agent *a, const struct cancel *cancel)
+{
+    assert(a != NULL && cancel != NULL);
+    struct task *t = task_find(a, cancel->operation_id);
+    if (t == NULL) {
+        return;
+    }
+    assert(t->state != TASK_FREE);
+    if (t->state == TASK_RUNNING) {
+        t->hold = false; /* it runs on and is answered, but its effect is not released at T */
+        return;
+    }
+    /* Queued, or done and waiting for T: nobody has seen an effect, so there will be none. The lead
+     * counts it as cancelled without an answer. */
+    ack_answer_free(a, t->answer);
+    t->state = TASK_FREE;
+}
+
+/* Key of "earliest T - processing first": what has no T is due since it came. */
+static int64_t task_due(const struct task *t)
+{
+    return t->target_mesh_us > 0 ? t->target_mesh_us - t->expected_us : t->received_mesh_us;
+}
+
+static uint32_t task_rank(const struct task *t, int64_t now_us)
+{
+    int64_t raised = (now_us - t->queued_us) / AGENT_AGEING_US + t->priority;
+    return (uint32_t)num_clamp_i64(raised, 0, PRIORITY_COUNT - 1);
+}
+
+static struct task *task_first(struct agent *a, int64_t now_us)
+{
+    struct task *best = NULL;
+    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
+        struct task *t = &a->tasks[i];
+        if (t->state != TASK_QUEUED) {
+            continue;
+        }
+        if (best == NULL || task_rank(t, now_us) > task_rank(best, now_us) ||
+            (task_rank(t, now_us) == task_rank(best, now_us) && task_due(t) < task_due(best))) {
+            best = t;
+        }
+    }
+    return best;
+}
+
+static uint64_t work_ref(const struct agent *a, const struct task *t)
+{
+    return (uint64_t)t->work << 8 | (uint64_t)(t - a->tasks);
+}
+
+static void start_ready(struct agent *a, int64_t now_us, struct outbox *out)
+{
+    while (a->running < a->handlers_max) {
+        struct task *t = task_first(a, now_us);
+        if (t == NULL) {
+            return;
+        }
+        if (expired(a, now_us, t->expires_mesh_us)) {
+            finish(a, now_us, t, OUTCOME_REFUSED, REASON_EXPIRED, out);
+            continue;
+        }
+        if (!outbox_room(out, 1, 0)) {
+            a->starved = true;
+            return;
+        }
+        int64_t until_us = meshtime_ready(&a->time)
+                               ? meshtime_to_local(&a->time, t->expires_mesh_us)
+                               : now_us + AGENT_RELAY_TTL_US;
+        t->work = ++a->work_count;
+        t->state = TASK_RUNNING;
+        t->started_us = now_us;
+        t->due_us = until_us + AGENT_WORK_GRACE_US;
+        a->running++;
+        struct work_op op = {.ref = work_ref(a, t),
+                             .kind = WORK_HANDLER,
+                             .deadline_us = until_us,
+                             .operation = t->id};
+        out_work(out, &op);
+    }
+}
+
+/* The effect at T. */
+static void release(struct agent *a, int64_t now_us, struct task *t, struct outbox *out)
+{
+    int64_t mesh_us = agent_mesh(a, now_us);
+    if (expired(a, now_us, t->expires_mesh_us)) {
+        t->outcome = OUTCOME_REFUSED;
+        t->reason = REASON_EXPIRED;
+        ack_final(a, now_us, t, 0, NULL, 0, NULL, out);
+        return;
+    }
+    struct id128 id = t->id;
+    int64_t late_us = mesh_us - t->target_mesh_us;
+    if (ack_final(a, now_us, t, mesh_us, NULL, 0, NULL, out)) {
+        agent_note(out, NOTE_RELEASED, num_id128_low(id), (uint64_t)(late_us > 0 ? late_us : 0));
+    }
+}
+
+void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply, struct outbox *out)
+{
+    assert(a != NULL && reply != NULL && out != NULL);
+    uint32_t slot = (uint32_t)(reply->ref & 0xffu);
+    struct task *t = slot < AGENT_TASKS_MAX ? &a->tasks[slot] : NULL;
+    if (t == NULL || t->state != TASK_RUNNING || work_ref(a, t) != reply->ref) {
+        return; /* given up before */
+    }
+    if (reply->emit != NULL) {
+        relay_emit(a, now_us, reply->emit, t->id, out);
+    }
+    if (!reply->final) {
+        return;
+    }
+    assert(a->running > 0);
+    a->running--;
+    t->arrival_mesh_us = agent_mesh(a, now_us);
+    t->processing_us = (uint32_t)num_clamp_i64(now_us - t->started_us, 0, UINT32_MAX);
+    bool known = reply->verdict == OUTCOME_READY || reply->verdict == OUTCOME_CONFLICT;
+    t->outcome = (uint8_t)(known ? reply->verdict : OUTCOME_FAILED);
+    t->reason = (uint8_t)(known ? REASON_NONE
+                                : (reply->reason != REASON_NONE ? reply->reason : REASON_HANDLER));
+    profiler_done(&a->profiler, now_us, t->processing_us, known);
+    agent_note(out, NOTE_EXECUTED, num_id128_low(t->id), t->outcome);
+    uint32_t bytes = t->want_answer ? reply->answer_bytes : 0;
+    bytes = bytes <= ANSWER_BYTES_MAX ? bytes : ANSWER_BYTES_MAX;
+    t->state = TASK_ANSWER;
+    t->due_us = now_us;
+    if (t->outcome == OUTCOME_READY && t->hold && t->target_mesh_us > t->arrival_mesh_us) {
+        t->answer = ack_answer_put(a, reply->answer, bytes);
+        t->state = TASK_HELD;
+        t->due_us = meshtime_to_local(&a->time, t->target_mesh_us);
+        return;
+    }
+    int64_t release_us = t->outcome == OUTCOME_READY && t->hold ? t->arrival_mesh_us : 0;
+    if (release_us > 0) {
+        agent_note(out, NOTE_RELEASED, num_id128_low(t->id),
+                   (uint64_t)(release_us - t->target_mesh_us));
+    }
+    if (!ack_final(a, now_us, t, release_us, bytes > 0 ? reply->answer : NULL, bytes,
+                   reply->conflict, out)) {
+        t->answer = ack_answer_put(a, reply->answer, bytes); /* said by the tick */
+    }
+}
+
+/* One task's timers. */
+static void task_tick(struct agent *a, int64_t now_us, struct task *t, struct outbox *out)
+{
+    if (t->state == TASK_HELD && t->due_us <= now_us) {
+        release(a, now_us, t, out);
+    } else if (t->state == TASK_ANSWER) {
+        bool released = t->hold && t->outcome == OUTCOME_READY;
+        ack_final(a, now_us, t, released ? t->arrival_mesh_us : 0, NULL, 0, NULL, out);
+    } else if (t->state == TASK_RUNNING && t->due_us <= now_us && outbox_room(out, 1, 0)) {
+        out_work_cancel(out, work_ref(a, t)); /* the work's one answer never came */
+        a->running--;
+        t->processing_us = (uint32_t)num_clamp_i64(now_us - t->started_us, 0, UINT32_MAX);
+        finish(a, now_us, t, OUTCOME_FAILED, REASON_HANDLER, out);
+    }
+    if (t->state != TASK_FREE && t->pending_us <= now_us) {
+        ack_pending(a, now_us, t, out);
+    }
+}
+
+int64_t work_tick(struct agent *a, int64_t now_us, struct outbox *out)
+{
+    assert(a != NULL && out != NULL);
+    int64_t next_us = NEVER;
+    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
+        if (a->tasks[i].state != TASK_FREE) {
+            task_tick(a, now_us, &a->tasks[i], out);
+        }
+    }
+    start_ready(a, now_us, out);
+    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
+        const struct task *t = &a->tasks[i];
+        if (t->state != TASK_FREE) {
+            next_us = t->due_us < next_us ? t->due_us : next_us;
+            next_us = t->pending_us < next_us ? t->pending_us : next_us;
+        }
+    }
+    return next_us;
+}

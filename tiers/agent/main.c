@@ -1,0 +1,14 @@
+/* mesh-agent: the agents of one machine and the host node that starts them. See docs/OPERATION.md.
+ */
+#include "tiers/agent/agent.h"
+#include "tiers/host/host.h"
+#include "tiers/runner/process.h"
+
+int main(int argc, char **argv)
+{
+    static const struct runner_kind kind = {
+        .program = "mesh-agent",
+        .role = PROCESS_AGENT,
+        .ops = {[TIER_AGENT] = &agent_ops, [TIER_HOST] = &host_ops}};
+    return runner_main(argc, argv, &kind);
+}

@@ -1,0 +1,331 @@
+/* The lead's story. Its agents beat and answer, its sector asks; the lead is where lists of agents
+ * begin and end: above it there are selectors and sums only.
+ *
+ * A step looks at the one event, then does whatever is due, in the order of urgency: sends at
+ * T - lead first, then liveness, the parent's beat, relays, and last the registry. Everything that
+ * may be large is a cursor over tables: when the outbox is short of room, `starved` makes the step
+ * return now and the same tick goes on with an empty one. Nothing is remembered between steps but
+ * the tables themselves. */
+#include "tiers/cluster/cluster.h"
+#include "tiers/cluster/cluster_parts.h"
+#include <assert.h>
+#include <string.h>
+
+#define SUMMARY_EVERY 5u /* beats */
+
+int64_t cluster_mesh(const struct cluster *c, int64_t now_us)
+{
+    return meshtime_now(&c->time, now_us);
+}
+
+struct unit cluster_agent(const struct cluster *c, uint32_t i)
+{
+    assert(i < c->count);
+    return unit_agent(c->self.sector, c->self.cluster, i + 1u);
+}
+
+bool cluster_send(struct cluster *c, struct outbox *out, struct msg *msg)
+{
+    assert(c != NULL && out != NULL && msg != NULL);
+    assert(msg->type != 0);
+    msg->from = c->self;
+    msg->epoch = c->epoch;
+    if (!outbox_room(out, 1, msg_extra_bytes(msg))) {
+        c->starved = true;
+        return false;
+    }
+    out_send(out, msg);
+    return true;
+}
+
+void cluster_note(struct outbox *out, enum note note, uint64_t x, uint64_t y)
+{
+    if (outbox_room(out, 1, 0)) {
+        out_note(out, note, x, y);
+    }
+}
+
+void cluster_circuit(struct cluster *c, enum breaker_event event, struct outbox *out)
+{
+    assert(c != NULL && out != NULL);
+    assert(event <= BREAKER_CLOSED);
+    if (event == BREAKER_NOTHING || event == BREAKER_PROBE) {
+        return; /* the next beat of any agent is the probe */
+    }
+    enum circuit state = breaker_state(&c->breaker);
+    cluster_note(out, NOTE_CIRCUIT, unit_pack(c->self), state);
+    struct msg m = {.type = MSG_CIRCUIT, .priority = PRIORITY_COUNT - 1, .to = c->sector};
+    m.u.circuit = (struct circuit_msg){.action = state, .target = c->self};
+    cluster_send(c, out, &m); /* lost: the next summary says it, too */
+}
+
+void cluster_failures(struct cluster *c, int64_t now_us, uint32_t n, struct outbox *out)
+{
+    if (n > 0) {
+        cluster_circuit(c, breaker_failure(&c->breaker, now_us, n, &c->rng), out);
+    }
+}
+
+static size_t cluster_size(const struct node_conf *conf)
+{
+    assert(conf != NULL);
+    assert(conf->self.tier == TIER_CLUSTER);
+    return sizeof(struct cluster);
+}
+
+static void cluster_init(void *self, const struct node_conf *conf)
+{
+    assert(self != NULL && conf != NULL);
+    assert(topology_contains(conf->topology, conf->self));
+    struct cluster *c = self;
+    c->self = conf->self;
+    c->sector = unit_sector(conf->self.sector);
+    c->epoch = conf->epoch;
+    c->topology = conf->topology;
+    c->tuning = conf->tuning;
+    c->mode = MODE_STARTING;
+    c->bus_up = true;
+    c->beat_next_us = NEVER;
+    c->ops_next_us = NEVER;
+    rng_seed(&c->rng, conf->seed, conf->uid);
+    meshtime_init(&c->time);
+    breaker_init(&c->breaker, BREAKER_CLUSTER_THRESHOLD);
+    slab_init(&c->slab, c->chunks, LEAD_CHUNKS);
+    members_init(c, conf);
+}
+
+/* The beat to the sector; every fifth, and each that follows a change, has the summary. */
+static void beat_send(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    uint32_t active = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        active += members_in_service(c, i);
+    }
+    struct beat beat = {.has_summary = c->beats % SUMMARY_EVERY == 0 || active != c->active_told};
+    if (beat.has_summary) {
+        summary_build(c, now_us, &beat.summary);
+    }
+    struct msg m = {.type = MSG_BEAT, .priority = PRIORITY_COUNT - 1, .to = c->sector};
+    m.u.beat = &beat;
+    if (!cluster_send(c, out, &m)) {
+        return;
+    }
+    c->beats++;
+    c->active_told = active;
+    c->beat_next_us += c->tuning.tier_beat_us;
+    if (c->beat_next_us <= now_us) {
+        c->beat_next_us = now_us + c->tuning.tier_beat_us;
+    }
+}
+
+static int64_t parent_tick(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    int64_t next_us = NEVER;
+    if (c->bus_up && c->beat_next_us <= now_us) {
+        beat_send(c, now_us, out);
+    }
+    if (c->bus_up) {
+        next_us = c->beat_next_us;
+    }
+    int64_t silent_us = now_us - c->parent_heard_us;
+    if (c->parent_up && c->bus_up && silent_us >= c->tuning.tier_failed_us) {
+        c->parent_up = false;
+        cluster_note(out, NOTE_PARENT_DOWN, unit_pack(c->sector), (uint64_t)silent_us / US_PER_MS);
+    }
+    return next_us;
+}
+
+static void on_beat_reply(struct cluster *c, int64_t now_us, const struct msg *msg,
+                          struct outbox *out)
+{
+    const struct beat_reply *r = &msg->u.beat_reply;
+    meshtime_exchange(&c->time, now_us, r->time.t1_us, r->time.t2_us, msg->sent_us, msg->recv_us,
+                      r->time.mesh_offset_us, r->time.error_us);
+    if ((unsigned)r->mode < MODE_COUNT) {
+        c->mode = (uint8_t)r->mode;
+    }
+    if (!c->parent_up) {
+        c->parent_up = true;
+        cluster_note(out, NOTE_PARENT_UP, unit_pack(c->sector), msg->epoch);
+    }
+    c->parent_heard_us = now_us;
+}
+
+static void on_freeze(struct cluster *c, const struct msg *msg, struct outbox *out)
+{
+    struct unit scope = msg->u.freeze.scope;
+    bool covers = scope.tier == TIER_ORCHESTRATOR || unit_equal(scope, c->sector) ||
+                  unit_equal(scope, c->self);
+    bool freeze = msg->type == MSG_FREEZE;
+    if (covers && c->frozen != freeze) {
+        c->frozen = freeze;
+        cluster_note(out, freeze ? NOTE_FROZEN : NOTE_THAWED, unit_pack(c->self), 0);
+    }
+}
+
+static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
+{
+    if (msg->epoch < c->sector_epoch) {
+        cluster_note(out, NOTE_STALE_EPOCH, unit_pack(msg->from), msg->epoch);
+        return;
+    }
+    c->sector_epoch = msg->epoch;
+    switch ((int)msg->type) {
+    case MSG_BEAT_REPLY:
+        on_beat_reply(c, now_us, msg, out);
+        break;
+    case MSG_OPERATE:
+        operate_open(c, now_us, msg, out);
+        break;
+    case MSG_CANCEL:
+        flight_cancel(c, now_us, &msg->u.cancel);
+        break;
+    case MSG_PREPARE:
+        operate_prepare(c, now_us, msg->u.prepare, out);
+        break;
+    case MSG_QUERY:
+        query_handle(c, now_us, msg->u.query, out);
+        break;
+    case MSG_FREEZE:
+    case MSG_THAW:
+        on_freeze(c, msg, out);
+        break;
+    case MSG_RELAY:
+        route_relay(c, now_us, msg, MEMBERS_MAX, out);
+        break;
+    case MSG_RELAY_ACK:
+        route_relay_ack(c, now_us, msg, MEMBERS_MAX, out);
+        break;
+    case MSG_CIRCUIT: /* a breaker above: what it stops is stopped there */
+        cluster_note(out, NOTE_CIRCUIT, unit_pack(msg->u.circuit.target), msg->u.circuit.action);
+        break;
+    default:
+        cluster_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
+        break;
+    }
+}
+
+static void on_member(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
+{
+    uint32_t i = msg->from.agent - 1u;
+    if (msg->type == MSG_HELLO) {
+        members_hello(c, now_us, msg, out);
+        return;
+    }
+    if (msg->type == MSG_HEARTBEAT) {
+        members_heartbeat(c, now_us, msg, out);
+        return;
+    }
+    if (!members_heard(c, now_us, msg, i, out)) {
+        return;
+    }
+    switch ((int)msg->type) {
+    case MSG_GOODBYE:
+        members_goodbye(c, now_us, msg, out);
+        break;
+    case MSG_ACK:
+        flight_ack(c, now_us, msg, i, out);
+        break;
+    case MSG_RELAY:
+        route_relay(c, now_us, msg, i, out);
+        break;
+    case MSG_RELAY_ACK:
+        route_relay_ack(c, now_us, msg, i, out);
+        break;
+    default:
+        cluster_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
+        break;
+    }
+}
+
+static void on_message(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
+{
+    struct unit from = msg->from;
+    if (unit_equal(from, c->sector)) {
+        on_sector(c, now_us, msg, out);
+    } else if (from.tier == TIER_AGENT && from.agent >= 1 && from.agent <= c->count &&
+               from.sector == c->self.sector && from.cluster == c->self.cluster) {
+        on_member(c, now_us, msg, out);
+    } else {
+        cluster_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(from));
+    }
+}
+
+static void on_link(struct cluster *c, int64_t now_us, enum link which, bool up)
+{
+    if (which == LINK_STORE) {
+        registry_link(c, now_us, up);
+        return;
+    }
+    if (up != c->bus_up) {
+        children_link(&c->children, now_us, up);
+        c->parent_heard_us = now_us;
+        if (up) {
+            c->beat_next_us = now_us + rng_range(&c->rng, 0, c->tuning.tier_beat_us / 4);
+        }
+    }
+    c->bus_up = up;
+}
+
+static void on_start(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    c->started_us = now_us;
+    c->parent_heard_us = now_us;
+    c->beat_next_us = now_us + rng_range(&c->rng, 0, c->tuning.tier_beat_us / 4);
+    registry_start(c, now_us);
+    cluster_note(out, NOTE_STARTED, c->epoch, 0);
+}
+
+static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    c->starved = false;
+    int64_t next_us = flight_tick(c, now_us, out);
+    next_us = time_least(next_us, members_tick(c, now_us, out));
+    next_us = time_least(next_us, parent_tick(c, now_us, out));
+    next_us = time_least(next_us, route_tick(c, now_us, out));
+    next_us = time_least(next_us, query_tick(c, now_us, out));
+    next_us = time_least(next_us, registry_tick(c, now_us, out));
+    cluster_circuit(c, breaker_tick(&c->breaker, now_us, &c->rng), out);
+    next_us = time_least(next_us, breaker_next_us(&c->breaker));
+    /* What a later part ended is for the flight again: one more look, at once. */
+    next_us = time_least(next_us, c->ops_next_us);
+    if (c->starved) {
+        return now_us;
+    }
+    return next_us > now_us ? next_us : now_us + 1;
+}
+
+static int64_t cluster_step(void *self, const struct event *event, struct outbox *out)
+{
+    assert(self != NULL && event != NULL && out != NULL);
+    struct cluster *c = self;
+    int64_t now_us = event->now_us;
+    int64_t lost_us = children_step(&c->children, now_us);
+    if (lost_us > 0) {
+        cluster_note(out, NOTE_PAUSED, (uint64_t)lost_us / US_PER_MS, 0);
+        c->parent_heard_us += lost_us;
+    }
+    switch (event->kind) {
+    case EV_START:
+        on_start(c, now_us, out);
+        break;
+    case EV_MSG:
+        on_message(c, now_us, event->u.msg, out);
+        break;
+    case EV_STORE:
+        registry_reply(c, now_us, event->u.store, out);
+        break;
+    case EV_LINK:
+        on_link(c, now_us, event->u.link.which, event->u.link.up);
+        break;
+    case EV_WAKE:
+    case EV_WORK: /* a lead gives no work to its runner */
+        break;
+    }
+    int64_t wake_us = tick(c, now_us, out);
+    children_wake(&c->children, wake_us);
+    return wake_us;
+}
+
+const struct node_ops cluster_ops = {
+    .name = "cluster", .size = cluster_size, .init = cluster_init, .step = cluster_step};

@@ -1,0 +1,329 @@
+/* The lead's agents: who they are, whether they live, how slow they are.
+ *
+ * Liveness is core/children.h, with its pauses and self-blame; this file turns its events into
+ * agent states, ends what waited for a dead agent, and feeds the breaker with the death. A row of
+ * children carries the agent's incarnation as its epoch: a lower one is an earlier life and is
+ * refused. An agent that this lead has not welcomed itself is asked to say hello (known = false),
+ * so that a restarted lead has its members back within one beat.
+ *
+ * Every beat renews the prediction of a standard payload, and from it score, flags and the lead
+ * time that summaries count. */
+#include "core/impedance.h"
+#include "tiers/cluster/cluster_parts.h"
+#include <assert.h>
+#include <string.h>
+
+#define CONFLICT_BUCKETS   12
+#define CONFLICT_BUCKET_US (300ll * US_PER_S)
+#define STANDARD_WEIGHT    1.0
+
+void members_init(struct cluster *c, const struct node_conf *conf)
+{
+    assert(c != NULL && conf != NULL);
+    c->count = topology_cluster_agents(conf->topology, conf->self);
+    assert(c->count >= 1 && c->count <= MEMBERS_MAX);
+    c->first = topology_index(conf->topology, unit_agent(c->self.sector, c->self.cluster, 1));
+    c->all = c->count == 64 ? UINT64_MAX : bit_of(c->count) - 1u;
+    children_init(&c->children, c->rows, c->count, conf->tuning.agent_suspect_us,
+                  conf->tuning.agent_failed_us);
+    for (int k = CLASS_NONE; k < CLASS_COUNT; k++) {
+        predictor_prior_init(&c->priors[k], (enum impedance_class)k, conf->tuning.predictor_tau);
+    }
+    for (uint32_t i = 0; i < c->count; i++) {
+        struct member *m = &c->members[i];
+        m->agent_class = (uint8_t)topology_class(c->topology, c->first + i);
+        predictor_init(&m->predictor, conf->tuning.predictor, (enum impedance_class)m->agent_class);
+    }
+}
+
+enum agent_state members_state(const struct cluster *c, uint32_t i)
+{
+    assert(c != NULL);
+    assert(i < c->count);
+    const struct member *m = &c->members[i];
+    switch (children_state(&c->children, i)) {
+    case CHILD_UP:
+        if (m->quarantined) {
+            return AGENT_QUARANTINED;
+        }
+        return m->impedance.state == AGENT_DEGRADED ? AGENT_DEGRADED : AGENT_ACTIVE;
+    case CHILD_SUSPECT:
+        return m->quarantined ? AGENT_QUARANTINED : AGENT_SUSPECT;
+    case CHILD_DOWN:
+        return AGENT_OFFLINE;
+    case CHILD_UNKNOWN:
+        break;
+    }
+    return AGENT_UNKNOWN;
+}
+
+bool members_in_service(const struct cluster *c, uint32_t i)
+{
+    enum agent_state s = members_state(c, i);
+    return s == AGENT_ACTIVE || s == AGENT_DEGRADED;
+}
+
+struct prediction members_predict(const struct cluster *c, uint32_t i, double weight)
+{
+    assert(i < c->count);
+    const struct member *m = &c->members[i];
+    return predictor_predict(&m->predictor, &c->priors[m->agent_class], weight,
+                             m->impedance.queue_depth, c->tuning.predictor_tau);
+}
+
+/* Notes a change of state, and has it written. */
+static void state_check(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
+{
+    struct member *m = &c->members[i];
+    enum agent_state s = members_state(c, i);
+    if (s == (enum agent_state)m->state) {
+        return;
+    }
+    m->state = (uint8_t)s;
+    cluster_note(out, NOTE_AGENT_STATE, unit_pack(cluster_agent(c, i)), s);
+    registry_dirty(c, now_us, i, DIRTY_STATE);
+    registry_score(c, i);
+}
+
+static void welcome(struct cluster *c, const struct msg *hello, enum reason reason,
+                    struct outbox *out)
+{
+    struct msg m = {.type = MSG_WELCOME, .priority = PRIORITY_COUNT - 1, .to = hello->from};
+    m.u.welcome = (struct welcome){.accepted = reason == REASON_NONE,
+                                   .reason = reason,
+                                   .incarnation = hello->u.hello.incarnation,
+                                   .beat_us = c->tuning.agent_beat_us};
+    cluster_send(c, out, &m);
+}
+
+/* The measurements of another agent, or of another life of the same one. */
+static void member_renew(struct cluster *c, uint32_t i, const struct hello *h)
+{
+    struct member *m = &c->members[i];
+    if (m->uid != h->uid || m->agent_class != (uint8_t)h->agent_class) {
+        predictor_init(&m->predictor, c->tuning.predictor, h->agent_class);
+        m->impedance = (struct impedance){0};
+        m->quarantined = false;
+    }
+    m->impedance.queue_depth = 0;
+    m->impedance.state = AGENT_ACTIVE;
+}
+
+void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
+{
+    assert(c != NULL && msg != NULL && out != NULL);
+    assert(msg->from.agent >= 1 && msg->from.agent <= c->count);
+    const struct hello *h = &msg->u.hello;
+    uint32_t i = msg->from.agent - 1u;
+    struct member *m = &c->members[i];
+    if (h->uid == 0 || h->agent_class <= CLASS_NONE || h->agent_class >= CLASS_COUNT) {
+        welcome(c, msg, REASON_INVALID, out);
+        return;
+    }
+    enum children_verdict verdict = CHILDREN_STALE;
+    if (h->incarnation >= m->epoch) {
+        verdict = children_heard(&c->children, i, now_us, h->incarnation);
+    }
+    if (verdict == CHILDREN_STALE) {
+        cluster_note(out, NOTE_STALE_EPOCH, unit_pack(msg->from), h->incarnation);
+        welcome(c, msg, REASON_STALE_EPOCH, out);
+        return;
+    }
+    bool fresh = !m->joined || verdict == CHILDREN_NEW || m->uid != h->uid;
+    if (fresh) {
+        member_renew(c, i, h);
+    }
+    uint32_t known = c->topology->capability_count;
+    uint64_t names = known >= 64 ? UINT64_MAX : bit_of(known) - 1u;
+    m->uid = h->uid;
+    m->epoch = h->incarnation;
+    m->agent_class = (uint8_t)h->agent_class;
+    m->index_dirty |= m->capabilities ^ (h->capabilities & names);
+    m->capabilities = h->capabilities & names;
+    m->impedance.context_hash = h->context_hash;
+    m->joined = true;
+    if (m->lead_us == 0) {
+        struct prediction p = members_predict(c, i, STANDARD_WEIGHT);
+        m->lead_us = (uint32_t)num_clamp_i64(p.lead_us, 0, UINT32_MAX);
+        m->impedance.predicted_us = m->lead_us;
+        m->impedance.score = impedance_score(p.lead_us);
+        m->impedance.confidence_permille = p.confidence_permille;
+        m->impedance.reliability_permille = 1000;
+    }
+    if (fresh) {
+        registry_dirty(c, now_us, i, DIRTY_ALL);
+        cluster_note(out, NOTE_JOINED, m->uid, unit_pack(msg->from));
+    }
+    state_check(c, now_us, i, out);
+    registry_score(c, i);
+    welcome(c, msg, REASON_NONE, out);
+}
+
+bool members_heard(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t i,
+                   struct outbox *out)
+{
+    assert(c != NULL && msg != NULL);
+    assert(i < c->count);
+    struct member *m = &c->members[i];
+    if (!m->joined || msg->epoch > m->epoch) {
+        cluster_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
+        return false; /* its next beat will be told to say hello */
+    }
+    if (children_heard(&c->children, i, now_us, msg->epoch) == CHILDREN_STALE) {
+        cluster_note(out, NOTE_STALE_EPOCH, unit_pack(msg->from), msg->epoch);
+        return false;
+    }
+    state_check(c, now_us, i, out);
+    return true;
+}
+
+void members_goodbye(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
+{
+    assert(c != NULL && msg != NULL);
+    assert(msg->type == MSG_GOODBYE);
+    uint32_t i = msg->from.agent - 1u;
+    children_left(&c->children, i);
+    c->members[i].joined = false;
+    state_check(c, now_us, i, out);
+    flight_member_down(c, now_us, i);
+}
+
+/* Score, flags and lead time from what the agent measured and the predictor says. */
+static void measure(struct cluster *c, uint32_t i, struct outbox *out)
+{
+    struct member *m = &c->members[i];
+    struct impedance *imp = &m->impedance;
+    struct prediction p = members_predict(c, i, STANDARD_WEIGHT);
+    m->lead_us = (uint32_t)num_clamp_i64(p.lead_us, 0, UINT32_MAX);
+    imp->predicted_us = m->lead_us;
+    imp->score = impedance_score(p.lead_us);
+    imp->confidence_permille = p.confidence_permille;
+    imp->reliability_permille = impedance_reliability_permille(imp->done, imp->failed);
+    bool degraded = impedance_degraded((enum impedance_class)m->agent_class, p.lead_us);
+    bool unstable = impedance_unstable(imp->drift_permille);
+    struct unit self = cluster_agent(c, i);
+    if (degraded && imp->state != AGENT_DEGRADED) {
+        cluster_note(out, NOTE_FLAG_DEGRADED, unit_pack(self), imp->score);
+    }
+    if (unstable && !m->unstable) {
+        cluster_note(out, NOTE_FLAG_UNSTABLE, unit_pack(self), imp->drift_permille);
+    }
+    imp->state = degraded ? AGENT_DEGRADED : AGENT_ACTIVE;
+    m->unstable = unstable;
+}
+
+static void beat_reply(struct cluster *c, int64_t now_us, const struct msg *beat, bool known,
+                       struct outbox *out)
+{
+    struct msg m = {.type = MSG_BEAT_REPLY, .priority = PRIORITY_COUNT - 1, .to = beat->from};
+    bool ready = meshtime_ready(&c->time);
+    m.u.beat_reply = (struct beat_reply){
+        .time = {.t1_us = beat->sent_us,
+                 .t2_us = beat->recv_us,
+                 .mesh_offset_us = ready ? meshtime_offset_us(&c->time, now_us) : 0,
+                 .error_us = ready ? meshtime_error_us(&c->time, now_us) : MESHTIME_UNKNOWN},
+        .mode = (enum mode)c->mode,
+        .known = known};
+    cluster_send(c, out, &m);
+}
+
+/* Which groups of registry fields differ. */
+static uint32_t changed(const struct impedance *a, const struct impedance *b)
+{
+    bool measures = a->latency_us != b->latency_us || a->processing_us != b->processing_us ||
+                    a->queue_depth != b->queue_depth || a->score != b->score ||
+                    a->reliability_permille != b->reliability_permille ||
+                    a->drift_permille != b->drift_permille;
+    bool context = memcmp(&a->context_hash, &b->context_hash, sizeof a->context_hash) != 0;
+    return DIRTY_BEAT | (measures ? DIRTY_MEASURES : 0u) | (context ? DIRTY_CONTEXT : 0u);
+}
+
+void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
+{
+    assert(c != NULL && msg != NULL && out != NULL);
+    assert(msg->type == MSG_HEARTBEAT);
+    const struct heartbeat *h = &msg->u.heartbeat;
+    uint32_t i = msg->from.agent - 1u;
+    struct member *m = &c->members[i];
+    if (h->incarnation < m->epoch) {
+        cluster_note(out, NOTE_STALE_EPOCH, unit_pack(msg->from), h->incarnation);
+        return;
+    }
+    if (!m->joined || h->incarnation != m->epoch || h->uid != m->uid) {
+        beat_reply(c, now_us, msg, false, out);
+        return;
+    }
+    children_heard(&c->children, i, now_us, h->incarnation);
+    struct impedance before = m->impedance;
+    m->impedance.latency_us = h->impedance.latency_us;
+    m->impedance.processing_us = h->impedance.processing_us;
+    m->impedance.queue_depth = h->impedance.queue_depth;
+    m->impedance.clock_error_us = h->impedance.clock_error_us;
+    m->impedance.done = h->impedance.done;
+    m->impedance.failed = h->impedance.failed;
+    m->impedance.drift_permille = h->impedance.drift_permille;
+    m->impedance.context_hash = h->impedance.context_hash;
+    m->impedance.heartbeat_mesh_us = cluster_mesh(c, msg->recv_us);
+    if (h->impedance.state == AGENT_QUARANTINED) {
+        m->quarantined = true;
+    }
+    predictor_latency(&m->predictor, h->impedance.latency_us);
+    measure(c, i, out);
+    state_check(c, now_us, i, out);
+    registry_dirty(c, now_us, i, changed(&before, &m->impedance));
+    registry_score(c, i);
+    beat_reply(c, now_us, msg, true, out);
+    if (c->breaker.probing) {
+        cluster_circuit(c, breaker_probed(&c->breaker, now_us, true, &c->rng), out);
+    }
+}
+
+void members_conflict(struct cluster *c, int64_t now_us)
+{
+    assert(c != NULL);
+    int64_t bucket = now_us / CONFLICT_BUCKET_US;
+    assert(bucket >= 0);
+    if (bucket - c->conflict_bucket >= CONFLICT_BUCKETS) {
+        memset(c->conflicts, 0, sizeof c->conflicts);
+        c->conflict_bucket = bucket;
+    }
+    while (c->conflict_bucket < bucket) {
+        c->conflict_bucket++;
+        c->conflicts[c->conflict_bucket % CONFLICT_BUCKETS] = 0;
+    }
+    c->conflicts[bucket % CONFLICT_BUCKETS]++;
+}
+
+uint32_t members_conflicts_hour(const struct cluster *c, int64_t now_us)
+{
+    assert(c != NULL);
+    assert(now_us >= 0);
+    int64_t newest = now_us / CONFLICT_BUCKET_US;
+    uint32_t n = 0;
+    for (int64_t b = newest > 11 ? newest - 11 : 0; b <= c->conflict_bucket; b++) {
+        n += c->conflicts[b % CONFLICT_BUCKETS];
+    }
+    return n;
+}
+
+int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    assert(c != NULL && out != NULL);
+    struct child_event e;
+    while (children_tick(&c->children, now_us, &e)) {
+        if (e.kind == CHILD_EVENT_SELF_BLAME) {
+            cluster_note(out, NOTE_SELF_BLAME, e.silent, e.of);
+            continue;
+        }
+        assert(e.child < c->count);
+        state_check(c, now_us, e.child, out);
+        if (e.kind == CHILD_EVENT_DOWN) {
+            uint64_t silent_ms = (uint64_t)e.silent_us / US_PER_MS;
+            cluster_note(out, NOTE_CHILD_DOWN, unit_pack(cluster_agent(c, e.child)), silent_ms);
+            c->members[e.child].joined = false;
+            flight_member_down(c, now_us, e.child);
+            cluster_failures(c, now_us, 1, out);
+        }
+    }
+    return children_next_us(&c->children);
+}

@@ -1,0 +1,81 @@
+/* What the files of the lead offer each other: one section a file. Nothing here is for others. */
+#ifndef TIERS_CLUSTER_CLUSTER_PARTS_H
+#define TIERS_CLUSTER_CLUSTER_PARTS_H
+
+#include "tiers/cluster/cluster_state.h"
+
+/* cluster.c */
+int64_t cluster_mesh(const struct cluster *c, int64_t now_us);
+struct unit cluster_agent(const struct cluster *c, uint32_t i);
+/* False when the outbox is short of room (then `starved` is set). from, epoch are filled in. */
+bool cluster_send(struct cluster *c, struct outbox *out, struct msg *msg);
+void cluster_note(struct outbox *out, enum note note, uint64_t x, uint64_t y); /* when room */
+void cluster_circuit(struct cluster *c, enum breaker_event event, struct outbox *out);
+void cluster_failures(struct cluster *c, int64_t now_us, uint32_t n, struct outbox *out);
+
+/* cluster_members.c */
+void members_init(struct cluster *c, const struct node_conf *conf);
+void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out);
+void members_goodbye(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out);
+void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
+                       struct outbox *out);
+/* A message of member i with its epoch: false when it is stale or not from a joined one. */
+bool members_heard(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t i,
+                   struct outbox *out);
+int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+enum agent_state members_state(const struct cluster *c, uint32_t i);
+bool members_in_service(const struct cluster *c, uint32_t i); /* active or degraded */
+struct prediction members_predict(const struct cluster *c, uint32_t i, double weight);
+void members_conflict(struct cluster *c, int64_t now_us);
+uint32_t members_conflicts_hour(const struct cluster *c, int64_t now_us);
+
+/* cluster_summary.c */
+void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
+
+/* cluster_registry.c */
+void registry_start(struct cluster *c, int64_t now_us);
+void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what);
+void registry_score(struct cluster *c, uint32_t i); /* its index entries may have to change */
+void registry_link(struct cluster *c, int64_t now_us, bool up);
+void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply *reply,
+                    struct outbox *out);
+int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+/* Asks for the record of member i; false: no room, or the store is away. */
+bool registry_get(struct cluster *c, uint32_t i, uint32_t slot, uint32_t seq, struct outbox *out);
+
+/* cluster_operate.c: admission and the table of operations. */
+struct lead_op *operate_find(struct cluster *c, struct id128 id);
+void operate_open(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out);
+void operate_prepare(struct cluster *c, int64_t now_us, const struct prepare *prepare,
+                     struct outbox *out);
+void operate_touch(struct cluster *c, const struct lead_op *op, int64_t at_us);
+void operate_close(struct cluster *c, int64_t now_us, struct lead_op *op); /* ENDED -> KEPT */
+void operate_forget_kept(struct cluster *c, int64_t now_us);
+
+/* cluster_flight.c: sends, acknowledgements, resends, ends. */
+void flight_end(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t i,
+                const struct aggregate_target *end);
+void flight_end_mask(struct cluster *c, int64_t now_us, struct lead_op *op, uint64_t mask,
+                     enum outcome outcome, enum reason reason);
+void flight_settle(struct cluster *c, struct lead_op *op); /* ENDED when nothing is open */
+void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t i,
+                struct outbox *out);
+void flight_cancel(struct cluster *c, int64_t now_us, const struct cancel *cancel);
+void flight_member_down(struct cluster *c, int64_t now_us, uint32_t i);
+int64_t flight_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+bool flight_result(struct cluster *c, struct lead_op *op, struct outbox *out);
+
+/* cluster_query.c */
+void query_handle(struct cluster *c, int64_t now_us, const struct query *query, struct outbox *out);
+void query_record(struct cluster *c, int64_t now_us, uint32_t slot, uint32_t seq,
+                  const struct store_reply *reply, struct outbox *out);
+int64_t query_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
+/* cluster_relay.c */
+void route_relay(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t author,
+                 struct outbox *out);
+void route_relay_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t member,
+                     struct outbox *out);
+int64_t route_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
+#endif

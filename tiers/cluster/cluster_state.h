@@ -1,0 +1,194 @@
+/* The lead's memory. Members are named by their index: agent number - 1, which is also their bit in
+ * masks. What its files offer each other is in cluster_parts.h. */
+#ifndef TIERS_CLUSTER_CLUSTER_STATE_H
+#define TIERS_CLUSTER_CLUSTER_STATE_H
+
+#include "core/aggregate.h"
+#include "core/breaker.h"
+#include "core/children.h"
+#include "core/meshtime.h"
+#include "core/mode.h"
+#include "core/node.h"
+#include "core/num.h"
+#include "core/predictor.h"
+#include "core/rng.h"
+#include "core/schedule.h"
+#include "core/slab.h"
+
+#define MEMBERS_MAX AGENTS_PER_CLUSTER_MAX
+
+/* Operations in flight or kept: one more pushes out the oldest kept one, else it is refused whole
+ * (OVERLOAD, NOTE_OP_REFUSED). */
+#define LEAD_OPS_MAX      1024u
+#define LEAD_OP_NONE      0u /* slots are named 1 to LEAD_OPS_MAX */
+#define LEAD_KEPT_MAX     64u
+#define LEAD_KEPT_US      (60ll * US_PER_S)
+#define LEAD_BUCKETS_HASH 1024u
+/* Histograms, schedules and answer groups of all operations: 2 MiB. Without room an operation is
+ * refused whole; an answer without room is counted in `other` (aggregate.h). */
+#define LEAD_CHUNKS 8192u
+/* Messages between agents on their way through: one more pushes out the oldest answered one, else
+ * it is dropped and its author told (OVERLOAD). */
+#define LEAD_RELAYS_MAX 128u
+#define LEAD_RELAY_HOPS 8u
+/* Inspections waiting for the registry; one more is answered with the lead's own view alone. */
+#define LEAD_INSPECTS_MAX 4u
+#define LEAD_INSPECT_US   (1ll * US_PER_S)
+/* Registry writes in one step, and the pause between such steps. */
+#define LEAD_WRITES_STEP  6u
+#define LEAD_WRITE_GAP_US 10000ll
+#define LEAD_STORE_US     (5ll * US_PER_S) /* a store reply later than this is not awaited */
+
+/* Groups of registry fields that changed and are not written. */
+#define DIRTY_IDENTITY 1u /* uid, class, place, capabilities, epoch */
+#define DIRTY_STATE    2u /* operational_state */
+#define DIRTY_MEASURES 4u /* latency, processing, queue, reliability, drift, score */
+#define DIRTY_BEAT     8u /* last_heartbeat */
+#define DIRTY_CONTEXT  16u
+#define DIRTY_ALL      31u
+
+struct member {
+    uint64_t uid; /* 0: never seen, not in the roster */
+    uint64_t epoch;
+    uint64_t capabilities;
+    struct impedance impedance;
+    struct predictor predictor;
+    uint32_t lead_us; /* of a standard payload, from the last beat */
+    uint32_t seq[PRIORITY_COUNT];
+    uint32_t indexed_score;
+    uint64_t indexed;     /* capabilities under which the registry lists it */
+    uint64_t index_dirty; /* capabilities whose entry is to be set or removed */
+    int64_t put_until_us; /* a write is out until then; 0: none */
+    uint32_t put_seq;     /* of the write that is out */
+    uint8_t dirty;
+    uint8_t agent_class; /* enum impedance_class; the topology's until a hello says else */
+    uint8_t state;       /* enum agent_state, as last noted */
+    bool joined;         /* said hello to this lead */
+    bool quarantined;
+    bool unstable;
+};
+
+enum lead_op_state { LEAD_OP_FREE, LEAD_OP_OPEN, LEAD_OP_ENDED, LEAD_OP_KEPT };
+
+struct lead_op {
+    struct id128 id;
+    struct id128 correlation; /* the cascade's: its phases share it */
+    uint16_t hash_next;       /* slot in the same bucket */
+    uint16_t next;            /* free list, or the list of kept ones from old to new */
+    uint16_t live_at;         /* index in live[] while OPEN or ENDED */
+    uint8_t state;
+    uint8_t timing, priority;
+    int8_t expectation;
+    bool want_ack, cancelled, passed; /* passed: the breaker counts it */
+    bool counts_sent;
+    double weight;
+    int64_t created_mesh_us, target_mesh_us, deadline_mesh_us, window_us;
+    int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
+    int64_t opened_us, closed_us, progress_us;
+    uint32_t targets;
+    uint64_t open;        /* not final */
+    uint64_t sent;        /* at least once */
+    uint64_t resent;      /* more than once */
+    uint64_t pending;     /* said PENDING */
+    uint64_t ahead;       /* sent before T */
+    uint64_t late;        /* answered after they were final */
+    uint64_t again[2];    /* attempts so far, two bit planes */
+    uint64_t cancel_send; /* MSG_CANCEL still to be sent to these */
+    struct schedule schedule;
+    struct aggregate aggregate;
+};
+
+struct lead_relay {
+    struct id128 id;
+    int64_t until_us;   /* the TTL's end */
+    int64_t collect_us; /* broadcast: answered by then with what is there; NEVER: was */
+    uint64_t waiting;   /* members that have not answered */
+    uint32_t reached, failed;
+    uint8_t author; /* member index + 1; 0: from the sector */
+    bool used, broadcast, answered;
+    uint8_t outcome, reason;
+};
+
+struct lead_inspect {
+    uint64_t query_ref; /* 0 with until_us 0: free */
+    int64_t until_us;
+    uint8_t member;
+    uint32_t seq;
+};
+
+struct cluster {
+    struct unit self, sector;
+    uint64_t epoch, sector_epoch;
+    const struct topology *topology;
+    struct tuning tuning;
+    struct rng rng;
+    struct meshtime time;
+    struct breaker breaker;
+    struct children children;
+    struct slab slab;
+    uint64_t all;   /* the bits of all members */
+    uint32_t count; /* members expected by the topology */
+    uint32_t first; /* linear index of the first */
+    int64_t started_us;
+
+    /* parent */
+    int64_t beat_next_us, parent_heard_us;
+    uint32_t beats, active_told;
+
+    /* registry */
+    uint64_t scan_cursor;
+    int64_t scan_until_us;    /* a page of the roster is awaited until then */
+    int64_t registry_next_us; /* nothing to write before; 0: look again */
+    int64_t write_next_us, minute_next_us, summary_next_us, store_pause_us;
+    uint64_t minute_done, minute_failed;
+    uint32_t store_seq, write_cursor;
+    uint32_t conflicts[12]; /* by 5 minutes: the last hour */
+    int64_t conflict_bucket;
+
+    struct predictor_prior priors[CLASS_COUNT];
+    struct child rows[MEMBERS_MAX];
+    struct member members[MEMBERS_MAX];
+    struct lead_inspect inspects[LEAD_INSPECTS_MAX];
+    struct lead_relay relays[LEAD_RELAYS_MAX];
+
+    /* operations, relays */
+    int64_t route_next_us; /* as registry_next_us */
+    int64_t ops_next_us;
+    int64_t op_next_us[LEAD_OPS_MAX];       /* when live[i] wants to be looked at */
+    uint32_t live_count, kept_count, fresh; /* fresh: slots ever used */
+    uint16_t free, kept_first, kept_last;   /* slots */
+    uint16_t live[LEAD_OPS_MAX];
+    uint16_t buckets[LEAD_BUCKETS_HASH];
+    uint8_t mode; /* enum mode */
+    bool bus_up, store_up, parent_up, frozen, scan_done;
+    bool starved; /* the outbox was short of room in this step */
+    struct lead_op ops[LEAD_OPS_MAX];
+    _Alignas(16) uint8_t chunks[LEAD_CHUNKS * SLAB_CHUNK_BYTES];
+};
+
+static inline uint64_t bit_of(uint32_t i)
+{
+    return 1ull << i;
+}
+static inline uint32_t bits_count(uint64_t mask)
+{
+    uint32_t n = 0;
+    for (; mask != 0; mask &= mask - 1u) {
+        n++;
+    }
+    return n;
+}
+static inline uint32_t bits_lowest(uint64_t mask) /* mask != 0 */
+{
+    uint32_t i = 0;
+    while ((mask >> i & 1u) == 0) {
+        i++;
+    }
+    return i;
+}
+static inline int64_t time_least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+#endif

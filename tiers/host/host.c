@@ -1,0 +1,205 @@
+/* The supervisor of one machine's agents.
+ *
+ * Starting is a cursor over the agents' linear indexes, paced at 4,000 a second: fast enough for
+ * 30,000 in eight seconds, slow enough that their hellos do not come as one wave. Whatever is not
+ * running is due at a time of its own; a scan in order of index starts what is due, within the
+ * pace. An agent that ended starts again after a backoff that doubles from one second to a minute
+ * and is forgotten after ten quiet minutes; a crash loop so costs one start a minute.
+ *
+ * A start is FX_WORK{WORK_AGENT_START, ref = index in this host + 1}; EV_WORK final = the agent
+ * ended (or could not be started). A start that is never answered is a running agent: work may take
+ * as long as the agent lives. */
+#include "tiers/host/host.h"
+#include "core/num.h"
+#include "core/rng.h"
+#include <assert.h>
+#include <string.h>
+
+#define STARTS_PER_STEP 40u /* a step each 10 ms: 4,000 a second */
+#define START_STEP_US   (10ll * US_PER_MS)
+#define REPORT_US       (5ll * US_PER_S)
+#define BACKOFF_STEPS   6u
+#define BACKOFF_MOST_US (60ll * US_PER_S)
+#define QUIET_US        (600ll * US_PER_S)
+
+struct hosted {
+    int64_t due_us; /* when to start; NEVER: it runs */
+    int64_t started_us;
+    uint8_t ends; /* in a row: the backoff's step */
+};
+
+struct host {
+    struct unit self, sector;
+    uint64_t epoch;
+    uint32_t first, count;
+    const struct topology *topology;
+    struct rng rng;
+    int64_t started_us, start_next_us, report_next_us;
+    int64_t lag_us; /* greatest lateness of a wake since the last report */
+    int64_t wake_us;
+    uint32_t cursor;  /* the scan goes on here */
+    uint32_t waiting; /* not running */
+    uint32_t restarts;
+    bool bus_up;
+    struct hosted agents[];
+};
+
+static size_t host_size(const struct node_conf *conf)
+{
+    assert(conf != NULL);
+    assert(conf->self.tier == TIER_HOST);
+    return sizeof(struct host) + conf->agent_count * sizeof(struct hosted);
+}
+
+static void host_init(void *self, const struct node_conf *conf)
+{
+    assert(self != NULL && conf != NULL);
+    assert(conf->agent_count <= conf->topology->agents &&
+           conf->agent_first <= conf->topology->agents - conf->agent_count);
+    struct host *h = self;
+    h->self = conf->self;
+    h->epoch = conf->epoch;
+    h->first = conf->agent_first;
+    h->count = conf->agent_count;
+    h->topology = conf->topology;
+    h->waiting = h->count;
+    h->bus_up = true;
+    h->wake_us = NEVER;
+    h->start_next_us = NEVER;
+    h->report_next_us = NEVER;
+    if (h->count > 0) {
+        h->sector = unit_sector(topology_agent(conf->topology, h->first).sector);
+    }
+    rng_seed(&h->rng, conf->seed, conf->uid);
+}
+
+static void on_start(struct host *h, int64_t now_us, struct outbox *out)
+{
+    h->started_us = now_us;
+    h->start_next_us = now_us + rng_range(&h->rng, 0, START_STEP_US);
+    h->report_next_us = now_us + rng_jitter_us(&h->rng, REPORT_US, 300);
+    for (uint32_t i = 0; i < h->count; i++) {
+        h->agents[i].due_us = now_us;
+    }
+    if (outbox_room(out, 1, 0)) {
+        out_note(out, NOTE_STARTED, h->epoch, 0);
+    }
+}
+
+/* An agent ended, or did not come up: again, later each time. */
+static void on_work(struct host *h, int64_t now_us, const struct work_reply *reply,
+                    struct outbox *out)
+{
+    if (!reply->final || reply->ref == 0 || reply->ref > h->count) {
+        return;
+    }
+    uint32_t i = (uint32_t)reply->ref - 1u;
+    struct hosted *a = &h->agents[i];
+    if (a->due_us != NEVER) {
+        return; /* known not to run */
+    }
+    if (now_us - a->started_us >= QUIET_US) {
+        a->ends = 0;
+    }
+    int64_t wait_us = (int64_t)US_PER_S << (a->ends < BACKOFF_STEPS ? a->ends : BACKOFF_STEPS);
+    wait_us = wait_us < BACKOFF_MOST_US ? wait_us : BACKOFF_MOST_US;
+    a->ends = (uint8_t)(a->ends < BACKOFF_STEPS ? a->ends + 1u : BACKOFF_STEPS);
+    a->due_us = now_us + rng_jitter_us(&h->rng, wait_us, 300);
+    h->waiting++;
+    h->restarts++;
+    if (h->start_next_us > a->due_us) {
+        h->start_next_us = a->due_us;
+    }
+    if (outbox_room(out, 1, 0)) {
+        struct unit u = topology_agent(h->topology, h->first + i);
+        out_note(out, NOTE_CHILD_DOWN, unit_pack(u), 0);
+    }
+}
+
+/* One look at every agent at most; leaves start_next_us at the next time that matters. */
+static void start_due(struct host *h, int64_t now_us, struct outbox *out)
+{
+    int64_t next_us = NEVER;
+    uint32_t made = 0;
+    bool full = false;
+    for (uint32_t n = 0; n < h->count && h->waiting > 0 && !full; n++) {
+        struct hosted *a = &h->agents[h->cursor];
+        if (a->due_us <= now_us) {
+            full = made == STARTS_PER_STEP || !outbox_room(out, 1, 0);
+            if (full) {
+                next_us = now_us + rng_jitter_us(&h->rng, START_STEP_US, 200);
+                continue;
+            }
+            struct work_op op = {.ref = h->cursor + 1u,
+                                 .kind = WORK_AGENT_START,
+                                 .deadline_us = NEVER,
+                                 .unit = topology_agent(h->topology, h->first + h->cursor)};
+            out_work(out, &op);
+            a->due_us = NEVER;
+            a->started_us = now_us;
+            h->waiting--;
+            made++;
+        } else if (a->due_us < next_us) {
+            next_us = a->due_us;
+        }
+        h->cursor = h->cursor + 1u < h->count ? h->cursor + 1u : 0;
+    }
+    h->start_next_us = next_us;
+}
+
+static void report(struct host *h, int64_t now_us, struct outbox *out)
+{
+    struct msg m = {.type = MSG_HOST_REPORT,
+                    .priority = 1,
+                    .from = h->self,
+                    .to = h->sector,
+                    .epoch = h->epoch};
+    m.u.host_report =
+        (struct host_report){.process_start_us = (uint64_t)h->started_us,
+                             .agents_hosted = h->count,
+                             .agents_running = h->count - h->waiting,
+                             .restarts = h->restarts,
+                             .loop_lag_us = (uint32_t)num_clamp_i64(h->lag_us, 0, UINT32_MAX)};
+    if (!outbox_room(out, 1, msg_extra_bytes(&m))) {
+        h->report_next_us = now_us + START_STEP_US;
+        return;
+    }
+    out_send(out, &m);
+    h->lag_us = 0;
+    h->report_next_us = now_us + REPORT_US;
+}
+
+static int64_t host_step(void *self, const struct event *event, struct outbox *out)
+{
+    assert(self != NULL && event != NULL && out != NULL);
+    struct host *h = self;
+    int64_t now_us = event->now_us;
+    if (event->kind == EV_WAKE && now_us - h->wake_us > h->lag_us) {
+        h->lag_us = now_us - h->wake_us;
+    }
+    if (event->kind == EV_START) {
+        on_start(h, now_us, out);
+    } else if (event->kind == EV_WORK) {
+        on_work(h, now_us, event->u.work, out);
+    } else if (event->kind == EV_LINK && event->u.link.which == LINK_BUS) {
+        h->bus_up = event->u.link.up;
+    } else if (event->kind == EV_MSG && outbox_room(out, 1, 0)) {
+        out_note(out, NOTE_UNEXPECTED, event->u.msg->type, unit_pack(event->u.msg->from));
+    }
+    if (h->start_next_us <= now_us) {
+        start_due(h, now_us, out);
+    }
+    if (h->report_next_us <= now_us) {
+        if (h->bus_up && h->count > 0) {
+            report(h, now_us, out);
+        } else {
+            h->report_next_us = now_us + REPORT_US;
+        }
+    }
+    int64_t next_us = h->start_next_us < h->report_next_us ? h->start_next_us : h->report_next_us;
+    h->wake_us = next_us > now_us ? next_us : now_us + 1;
+    return h->wake_us;
+}
+
+const struct node_ops host_ops = {
+    .name = "host", .size = host_size, .init = host_init, .step = host_step};

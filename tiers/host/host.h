@@ -1,0 +1,11 @@
+/* The host tier: one machine's supervisor as a node (design 2). It starts the agents that its
+ * process hosts, paced; starts again what ended; and reports to the sector of its first agent every
+ * five seconds. The resource governor of a later issue lives here, too. */
+#ifndef TIERS_HOST_HOST_H
+#define TIERS_HOST_HOST_H
+
+#include "core/node.h"
+
+extern const struct node_ops host_ops;
+
+#endif
