@@ -72,7 +72,6 @@ void hub_init(struct hub *h, void *memory, const struct node_conf *conf)
     h->topology = conf->topology;
     h->tuning = conf->tuning;
     h->mode = MODE_STARTING;
-    h->bus_up = true;
     h->store_up = true;
     h->children_count = l.children;
     h->origins_max = l.origins;
@@ -511,7 +510,6 @@ void hub_begin(struct hub *h, const struct event *event, struct outbox *out)
 void hub_link(struct hub *h, enum link which, bool up)
 {
     if (which == LINK_BUS) {
-        h->bus_up = up;
         children_link(&h->children, h->now_us, up);
     } else {
         h->store_up = up;

@@ -22,8 +22,9 @@
 
 #define HUB_PREPARES_MAX 64u /* announced cascades waited for; one more is refused (overload) */
 #define HUB_ASKS_MAX     16u /* queries in flight; one more is refused (overload) */
-#define HUB_NOTICES_MAX  16u /* freeze, thaw, circuit on their way down; the oldest is overwritten \
-                              */
+#define HUB_NOTICES_MAX                                                                            \
+    16u /* freeze, thaw, circuit on their way down; the oldest is overwritten                      \
+         */
 #define HUB_ROWS_AGENTS  384u /* rows of one page: with them a reply fits the outbox */
 #define HUB_ROWS_OTHER   160u
 #define HUB_RETENTION_US (60ll * US_PER_S) /* finished operations, for queries and duplicates */
@@ -34,7 +35,6 @@
 
 struct hub_child {
     bool has_summary;
-    bool mesh_open; /* told of the mesh breaker */
     enum circuit circuit;
     struct summary summary;
 };
@@ -136,7 +136,7 @@ struct hub {
     int64_t now_us, started_us; /* of this step; of EV_START */
     struct outbox *out;         /* of this step */
     bool short_of_room;
-    bool bus_up, store_up;
+    bool store_up;
     bool frozen, mesh_open; /* mesh_open: the mesh breaker, as the parent says */
     enum mode mode;
     struct breaker breaker;

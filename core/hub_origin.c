@@ -133,7 +133,7 @@ static struct refusal admit(struct hub *h, const struct operation *op, uint32_t 
     if (!meshtime_ready(&h->time)) {
         return (struct refusal){REASON_MODE, "no mesh time yet: the orchestrator was never heard"};
     }
-    if (op->timing != TIMING_SOON && op->target_mesh_us != 0 &&
+    if (op->timing != TIMING_SOON && op->target_mesh_us > 0 &&
         op->target_mesh_us <= hub_mesh_now(h)) {
         return (struct refusal){REASON_INVALID, "target time: it has passed"};
     }
@@ -345,6 +345,11 @@ static void report_phases(struct hub *h, struct origin *o, const struct aggregat
     struct aggregate_scratch scratch;
     struct aggregate_view view;
     aggregate_view(&o->sum, &h->gathers.slab, &scratch, &view);
+    /* Phases reach the same units again; agents are in one phase each. */
+    uint32_t sectors = h->self.tier == TIER_ORCHESTRATOR ? h->children_count : 1;
+    uint32_t clusters = topology_clusters(h->topology);
+    view.sectors_reached = view.sectors_reached < sectors ? view.sectors_reached : sectors;
+    view.clusters_reached = view.clusters_reached < clusters ? view.clusters_reached : clusters;
     o->summed = false;
     report(h, o, &view); /* copied into the outbox */
     aggregate_done(&o->sum, &h->gathers.slab);
@@ -432,6 +437,13 @@ static void origin_open(struct hub *h, struct origin *o, const struct msg *msg, 
         o->operation.target_mesh_us = 0;
     }
     o->created_mesh_us = hub_mesh_now(h);
+    if (o->operation.target_mesh_us < 0) {
+        o->operation.target_mesh_us = o->created_mesh_us - o->operation.target_mesh_us;
+    }
+    int64_t ahead = o->operation.target_mesh_us - o->created_mesh_us;
+    if (op->ttl_us == 0 && ahead > 0 && ahead <= TTL_US_MAX - TTL_DEFAULT_US) {
+        o->operation.ttl_us = ahead + TTL_DEFAULT_US;
+    }
     o->progress_us = h->now_us;
     o->id = num_id128_from(o->created_mesh_us, &h->rng);
     o->operation.correlation_id = o->id;

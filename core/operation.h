@@ -40,7 +40,8 @@ struct operation {
     bool require_ack;    /* false: fire and forget; targets count as ready when sent */
     bool allow_partial;  /* PROCEED also when more than 5 % were skipped, refused or cancelled */
     int64_t created_mesh_us;
-    int64_t target_mesh_us; /* T; 0 with TIMING_SOON */
+    int64_t target_mesh_us; /* T; 0 with TIMING_SOON. In a console's template: 0 choose T, negative
+                             * that long after admission */
     int64_t window_us;      /* arrival window: T +- window / 2 counts as a hit (spec 3.2: 500 ms) */
     int64_t ttl_us;         /* from created_mesh_us */
     int64_t timeout_us;     /* from created_mesh_us: when the gather ends */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/note.h"
+#include "core/num.h"
 
 #define PATTERN_NUMBERS 6u
 #define RELAY_HOPS_MAX  8u
@@ -221,6 +222,13 @@ static bool hash_given(const uint8_t hash[32])
     return memcmp(hash, none, sizeof(none)) != 0;
 }
 
+/* T is absolute; in a template, which has no id yet, a negative one is relative to admission. */
+static bool target_valid(int64_t target_mesh_us, bool template)
+{
+    return value_time(target_mesh_us) ||
+           (template && target_mesh_us < 0 && target_mesh_us >= -TTL_US_MAX);
+}
+
 static bool operation_valid(const struct operation *o)
 {
     return value_enum((int)o->routing, ROUTING_COUNT) &&
@@ -228,9 +236,10 @@ static bool operation_valid(const struct operation *o)
            value_enum((int)o->timing, TIMING_COUNT) && value_enum((int)o->verb, VERB_COUNT) &&
            o->priority < PRIORITY_COUNT && o->trinary_expectation >= -1 &&
            o->trinary_expectation <= 1 && value_time(o->created_mesh_us) &&
-           value_time(o->target_mesh_us) && o->window_us >= 0 && o->window_us <= TTL_US_MAX &&
-           o->ttl_us >= 0 && o->ttl_us <= TTL_US_MAX && o->timeout_us >= 0 &&
-           o->timeout_us <= TTL_US_MAX && value_rate(o->payload_weight, 0, WEIGHT_MAX) &&
+           target_valid(o->target_mesh_us, num_id128_zero(o->id)) && o->window_us >= 0 &&
+           o->window_us <= TTL_US_MAX && o->ttl_us >= 0 && o->ttl_us <= TTL_US_MAX &&
+           o->timeout_us >= 0 && o->timeout_us <= TTL_US_MAX &&
+           value_rate(o->payload_weight, 0, WEIGHT_MAX) &&
            value_rate(o->minimum_response_rate, 0, 1) && o->payload_bytes <= PAYLOAD_BYTES_MAX &&
            value_text(o->action, ACTION_MAX - 1u);
 }

@@ -87,7 +87,8 @@ static uint32_t outcome(const struct report *r, enum outcome o)
     return r->aggregate.outcomes[o];
 }
 
-/* --- joining, status, operations --------------------------------------------------------------- */
+/* --- joining, status, operations ---------------------------------------------------------------
+ */
 
 static void all_join(void **state)
 {
@@ -230,7 +231,8 @@ static void held_effects_arrive_together(void **state)
     done(w);
 }
 
-/* --- failures ---------------------------------------------------------------------------------- */
+/* --- failures ----------------------------------------------------------------------------------
+ */
 
 static void a_killed_lead_is_unreachable_then_back(void **state)
 {
@@ -439,7 +441,8 @@ static void the_store_may_be_away(void **state)
     done(w);
 }
 
-/* --- consoles ---------------------------------------------------------------------------------- */
+/* --- consoles ----------------------------------------------------------------------------------
+ */
 
 static void queries_page_through_all_agents(void **state)
 {
@@ -651,7 +654,27 @@ static void agents_send_across_sectors(void **state)
     done(w);
 }
 
-/* --- determinism ------------------------------------------------------------------------------- */
+static void hosts_start_their_agents_again(void **state)
+{
+    (void)state;
+    struct world_conf conf;
+    small(&conf, 23);
+    conf.hosts = 2;
+    struct world *w = world_new(&conf);
+    world_run(w, 12 * US_PER_S);
+    assert_int_equal(status_of(w).summary.active, AGENTS);
+    world_kill(w, unit_agent(1, 2, 3), false);
+    assert_false(world_alive(w, unit_agent(1, 2, 3)));
+    world_run(w, 20 * US_PER_S);
+    assert_true(world_alive(w, unit_agent(1, 2, 3)));
+    struct command c;
+    submit(&c, "echo", "x");
+    assert_int_equal(outcome(run(w, unit_orchestrator(), &c), OUTCOME_READY), AGENTS);
+    done(w);
+}
+
+/* --- determinism -------------------------------------------------------------------------------
+ */
 
 static uint64_t digest_of(uint64_t seed)
 {
@@ -704,6 +727,7 @@ int main(void)
         cmocka_unit_test(progress_is_told_every_second),
         cmocka_unit_test(when_tells_the_lead_time),
         cmocka_unit_test(agents_send_across_sectors),
+        cmocka_unit_test(hosts_start_their_agents_again),
         cmocka_unit_test(equal_seeds_give_equal_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,143 @@
+/* The laws of a simulated agent's world. What belongs to an agent for good (distance, speed, clock)
+ * is drawn from (seed, place) whenever it is asked for, so that it needs no table and is the same
+ * in every run and however the agents are spread over processes. What changes from message to
+ * message comes from one generator of the process.
+ *
+ * Figures: round trips of spec 2.2; jitter, retransmits and service times of arrival.md section 2
+ * (its bursts, regime changes and diurnal swings are left out). */
+#include "sim/live.h"
+
+#include "core/note.h"
+#include "core/num.h"
+#include "core/predictor.h"
+#include "core/rng.h"
+#include "tiers/agent/agent.h"
+#include "tiers/host/host.h"
+#include "tiers/runner/clock.h"
+#include "tiers/runner/process.h"
+#include <assert.h>
+#include <stddef.h>
+
+#define LOG2_E 1.4426950408889634
+
+struct law {
+    double rtt_low_ms, rtt_high_ms;
+    double misfit; /* its processing against the class's base time */
+    double sigma;  /* of the lognormal service time */
+    uint32_t loss_permyriad;
+};
+
+static const struct law laws[CLASS_COUNT] = {
+    [CLASS_A_EDGE] = {5, 20, 1.3, 0.15, 1},         [CLASS_B_SERVERLESS] = {50, 150, 0.8, 0.3, 5},
+    [CLASS_C_PERSISTENT] = {100, 300, 1.2, 0.3, 5}, [CLASS_D_GPU] = {200, 500, 1.5, 0.25, 10},
+    [CLASS_E_LOCAL] = {20, 400, 0.7, 0.45, 30},     [CLASS_F_HUMAN] = {50, 150, 1.0, 1.3, 10},
+};
+
+struct live {
+    const struct topology *topology;
+    uint64_t seed;
+    struct rng net;
+};
+
+static double lognormal(struct rng *rng, double sigma)
+{
+    return num_exp2(LOG2_E * sigma * num_normal_quantile(rng_unit(rng)));
+}
+
+struct traits {
+    const struct law *law;
+    double one_way_us, speed;
+    int64_t clock_offset_us;
+    int32_t clock_drift_ppb;
+};
+
+static struct traits traits_of(const struct live *live, struct unit agent)
+{
+    struct rng rng;
+    rng_seed(&rng, live->seed, unit_pack(agent));
+    const struct topology *t = live->topology;
+    struct traits r = {.law = &laws[topology_class(t, topology_index(t, agent))]};
+    double rtt_ms = r.law->rtt_low_ms + rng_unit(&rng) * (r.law->rtt_high_ms - r.law->rtt_low_ms);
+    r.one_way_us = rtt_ms * 500.0 * (0.9 + 0.2 * rng_unit(&rng));
+    r.speed = r.law->misfit * lognormal(&rng, 0.25);
+    r.clock_offset_us = rng_range(&rng, -50000, 50000);
+    r.clock_drift_ppb = (int32_t)rng_range(&rng, -50000, 50000);
+    return r;
+}
+
+static void live_clock(void *ctx, struct unit agent, int64_t *ret_offset_us, int32_t *ret_drift_ppb)
+{
+    struct traits t = traits_of(ctx, agent);
+    *ret_offset_us = t.clock_offset_us;
+    *ret_drift_ppb = t.clock_drift_ppb;
+}
+
+static int64_t live_delay(void *ctx, struct unit agent, bool to_agent)
+{
+    struct live *live = ctx;
+    (void)to_agent;
+    struct traits t = traits_of(live, agent);
+    if (rng_below(&live->net, 10000) < t.law->loss_permyriad) {
+        return -1;
+    }
+    /* Gamma(2) with mean 1: minus the logarithm of two uniforms, halved. */
+    double u = (1.0 - rng_unit(&live->net)) * (1.0 - rng_unit(&live->net));
+    double gamma = -num_log2(u) * 0.5 / LOG2_E;
+    double us = t.one_way_us * (1.0 + 0.1 * gamma);
+    if (rng_below(&live->net, 1000) < 3) { /* a retransmit on the way */
+        us += 200e3 - num_log2(1.0 - rng_unit(&live->net)) * 100e3 / LOG2_E;
+    }
+    return (int64_t)us;
+}
+
+static int64_t live_work(void *ctx, struct unit agent, enum impedance_class c, double weight)
+{
+    struct live *live = ctx;
+    struct traits t = traits_of(live, agent);
+    double us = (double)predictor_class_base_us(c) * (1.0 + 0.5 * weight) * t.speed *
+                lognormal(&live->net, t.law->sigma);
+    return (int64_t)num_clamp(us, 0.0, 86400e6);
+}
+
+static int64_t no_work(void *ctx, struct unit agent, enum impedance_class c, double weight)
+{
+    (void)ctx;
+    (void)agent;
+    (void)c;
+    (void)weight;
+    return 0;
+}
+
+static bool live_world(const struct config *config, const struct process_conf *process,
+                       struct runner_world *ret, const char **ret_why)
+{
+    static struct live live; /* one a process */
+    assert(config != NULL && process != NULL);
+    assert(ret != NULL && ret_why != NULL);
+    if (!config->tuning.simulation) {
+        *ret_why = "this mesh was not started for simulation (simulation = true)";
+        return false;
+    }
+    live.topology = &config->topology;
+    live.seed = process->seed;
+    rng_seed(&live.net, process->seed, num_hash64(process->name, sizeof(process->name), 1));
+    *ret = (struct runner_world){.ctx = &live, .work_us = no_work};
+    if (process->delay_profile) {
+        ret->clock = live_clock;
+        ret->delay_us = live_delay;
+        ret->work_us = live_work;
+    }
+    return true;
+}
+
+int sim_live_main(int argc, char **argv)
+{
+    assert(argc > 0);
+    assert(argv != NULL);
+    static const struct runner_kind kind = {
+        .program = "mesh-sim live",
+        .role = PROCESS_SIM,
+        .ops = {[TIER_AGENT] = &agent_ops, [TIER_HOST] = &host_ops},
+        .world = live_world};
+    return runner_main(argc, argv, &kind);
+}

@@ -1,0 +1,512 @@
+/* The loop of virtual time. A 4-ary heap of small entries ordered by (time, sequence); ties keep
+ * the order in which they were made, so that a run depends on its seed alone. Nothing ticks: a node
+ * is stepped when something arrives or at the wake it asked for; 30,000 idle agents cost nothing.
+ *
+ * A stale wake (the node asked for another one since) is skipped when it is popped. Events for a
+ * dead incarnation of a node carry its old generation and are dropped. A paused node's events are
+ * put back to the end of its pause, in their order.
+ *
+ * The world holds nodes to their contract (node.h): the wake lies after now, unless effects show
+ * that the outbox was short; clocks never go back; no node spins at one instant for ever. */
+#include "core/num.h"
+#include "sim/world_int.h"
+#include "tiers/agent/agent.h"
+#include "tiers/cluster/cluster.h"
+#include "tiers/host/host.h"
+#include "tiers/orchestrator/orchestrator.h"
+#include "tiers/sector/sector.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAME_TIME_WAKES_MAX 20000u /* one node at one instant: it spins */
+
+void *world_alloc(size_t bytes)
+{
+    void *p = calloc(1, bytes ? bytes : 1);
+    if (p == NULL) {
+        fprintf(stderr, "world: out of memory (%zu bytes)\n", bytes);
+        abort();
+    }
+    return p;
+}
+
+struct block *world_block(size_t bytes)
+{
+    struct block *b = world_alloc(sizeof(*b) + bytes);
+    b->references = 1;
+    return b;
+}
+
+void world_block_drop(struct block *b)
+{
+    if (b != NULL && --b->references == 0) {
+        free(b);
+    }
+}
+
+void world_digest(struct world *w, uint64_t value)
+{
+    uint64_t state = w->stats.digest ^ value;
+    w->stats.digest = rng_splitmix(&state);
+}
+
+/* --- the heap ----------------------------------------------------------------------------------
+ */
+
+static bool entry_before(const struct entry *a, const struct entry *b)
+{
+    return a->at_us != b->at_us ? a->at_us < b->at_us : a->seq < b->seq;
+}
+
+void world_push(struct world *w, int64_t at_us, enum world_event kind, uint32_t node, uint32_t sub,
+                struct block *block)
+{
+    if (w->heap_count == w->heap_size) {
+        w->heap_size = w->heap_size ? w->heap_size * 2 : 4096;
+        w->heap = realloc(w->heap, w->heap_size * sizeof(*w->heap));
+        if (w->heap == NULL) {
+            fprintf(stderr, "world: out of memory for events\n");
+            abort();
+        }
+    }
+    struct entry e = {.at_us = at_us < w->now_us ? w->now_us : at_us,
+                      .seq = ++w->seq,
+                      .block = block,
+                      .node = node,
+                      .sub = sub,
+                      .kind = kind};
+    if (node != WORLD_NOBODY) {
+        e.generation = kind == W_WAKE ? w->nodes[node].wake_generation : w->nodes[node].generation;
+    }
+    size_t i = w->heap_count++;
+    while (i > 0 && entry_before(&e, &w->heap[(i - 1) / 4])) {
+        w->heap[i] = w->heap[(i - 1) / 4];
+        i = (i - 1) / 4;
+    }
+    w->heap[i] = e;
+}
+
+static struct entry heap_pop(struct world *w)
+{
+    struct entry top = w->heap[0];
+    struct entry last = w->heap[--w->heap_count];
+    size_t i = 0;
+    for (;;) {
+        size_t least = 0;
+        for (size_t c = i * 4 + 1; c <= i * 4 + 4 && c < w->heap_count; c++) {
+            if (least == 0 || entry_before(&w->heap[c], &w->heap[least])) {
+                least = c;
+            }
+        }
+        if (least == 0 || !entry_before(&w->heap[least], &last)) {
+            break;
+        }
+        w->heap[i] = w->heap[least];
+        i = least;
+    }
+    if (w->heap_count > 0) {
+        w->heap[i] = last;
+    }
+    return top;
+}
+
+/* --- clocks and places -------------------------------------------------------------------------
+ */
+
+int64_t world_local(const struct world_node *n, int64_t true_us)
+{
+    int64_t drift =
+        true_us / 1000000 * n->drift_ppb / 1000 + true_us % 1000000 * n->drift_ppb / 1000000000;
+    return n->origin_us + true_us + drift;
+}
+
+/* The first true time at which the node's clock shows local_us or more. */
+static int64_t true_time(const struct world_node *n, int64_t local_us)
+{
+    int64_t t = local_us - n->origin_us;
+    for (int i = 0; i < 4; i++) {
+        t += local_us - world_local(n, t);
+    }
+    while (world_local(n, t) < local_us) {
+        t++;
+    }
+    return t;
+}
+
+uint32_t world_index(const struct world *w, struct unit u)
+{
+    const struct topology *t = &w->conf.topology;
+    if (u.tier == TIER_HOST) {
+        uint32_t number = unit_number(u);
+        return number >= 1 && number <= w->conf.hosts ? w->first_host + number - 1 : WORLD_NOBODY;
+    }
+    if (u.tier == TIER_CONSOLE || u.tier == TIER_NONE || !topology_contains(t, u)) {
+        return WORLD_NOBODY;
+    }
+    switch (u.tier) {
+    case TIER_ORCHESTRATOR:
+        return 0;
+    case TIER_SECTOR:
+        return u.sector;
+    case TIER_CLUSTER:
+        return w->first_cluster + (u.sector - 1u) * t->clusters_per_sector + u.cluster - 1u;
+    default:
+        return w->first_agent + topology_index(t, u);
+    }
+}
+
+/* --- steps -------------------------------------------------------------------------------------
+ */
+
+static void set_wake(struct world *w, uint32_t index, int64_t local_wake_us)
+{
+    struct world_node *n = &w->nodes[index];
+    int64_t at = NEVER;
+    if (local_wake_us != NEVER) {
+        at = local_wake_us <= n->last_us ? w->now_us : true_time(n, local_wake_us);
+        at = at < w->now_us ? w->now_us : at;
+    }
+    if (at == n->wake_us) {
+        return;
+    }
+    n->wake_us = at;
+    n->wake_generation++;
+    if (at != NEVER) {
+        world_push(w, at, W_WAKE, index, 0, NULL);
+    }
+}
+
+static void carry_out(struct world *w, uint32_t index)
+{
+    for (uint32_t i = 0; i < w->out.effect_count; i++) {
+        struct effect *fx = &w->out.effects[i];
+        world_digest(w, (uint64_t)fx->kind);
+        switch (fx->kind) {
+        case FX_SEND:
+            fx->u.msg.sent_us = w->nodes[index].last_us;
+            world_transmit(w, index, &fx->u.msg);
+            break;
+        case FX_SEAL:
+            world_seal(w, &fx->u.operation);
+            break;
+        case FX_STORE:
+            world_store_begin(w, index, &fx->u.store);
+            break;
+        case FX_WORK:
+            world_work_begin(w, index, &fx->u.work);
+            break;
+        case FX_WORK_CANCEL:
+            world_work_cancel(w, index, fx->u.work_ref);
+            break;
+        case FX_NOTE:
+            world_digest(w, (uint64_t)fx->u.note.note << 32 ^ fx->u.note.a * 31u ^ fx->u.note.b);
+            break;
+        }
+    }
+}
+
+static void spinning(const struct world *w, const struct world_node *n)
+{
+    char name[UNIT_TEXT_MAX];
+    unit_format(n->unit, name);
+    fprintf(stderr, "world: %s spins at %lld us\n", name, (long long)w->now_us);
+    abort();
+}
+
+static void step(struct world *w, uint32_t index, struct event *event)
+{
+    struct world_node *n = &w->nodes[index];
+    event->now_us = world_local(n, w->now_us);
+    assert(event->now_us >= n->last_us && "a node's clock went back");
+    n->same_time_wakes = event->now_us == n->last_us ? n->same_time_wakes + 1 : 0;
+    if (n->same_time_wakes > SAME_TIME_WAKES_MAX) {
+        spinning(w, n);
+    }
+    n->last_us = event->now_us;
+    outbox_clear(&w->out);
+    int64_t wake = n->ops->step(n->self, event, &w->out);
+    if (event->kind == EV_WAKE && wake <= event->now_us && w->out.effect_count == 0) {
+        spinning(w, n);
+    }
+    w->stats.steps++;
+    world_digest(w, (uint64_t)w->now_us * 1000003u ^ index);
+    world_digest(w, (uint64_t)event->kind << 56 ^ (uint64_t)wake);
+    if (w->watch != NULL) {
+        struct world_step s = {
+            .true_us = w->now_us, .unit = n->unit, .event = event, .out = &w->out, .wake_us = wake};
+        w->watch(w->watch_context, &s);
+    }
+    carry_out(w, index);
+    set_wake(w, index, wake);
+}
+
+void world_start(struct world *w, uint32_t index, int64_t delay_us)
+{
+    struct world_node *n = &w->nodes[index];
+    assert(n->self == NULL);
+    n->epoch++;
+    n->generation++;
+    world_push(w, w->now_us + delay_us, W_START, index, 0, NULL);
+}
+
+static void start_now(struct world *w, uint32_t index)
+{
+    struct world_node *n = &w->nodes[index];
+    const struct topology *t = &w->conf.topology;
+    if (n->self != NULL) {
+        return;
+    }
+    struct node_conf conf = {.self = n->unit,
+                             .uid = num_hash64(&n->unit, sizeof(n->unit), w->conf.seed),
+                             .epoch = n->epoch,
+                             .seed = w->conf.seed * 7919u + index,
+                             .topology = t,
+                             .tuning = w->conf.tuning,
+                             .unix_us = WORLD_UNIX_US + w->now_us,
+                             .init_now_us = world_local(n, w->now_us),
+                             .agent_class = n->agent_class,
+                             .handlers_max = 4};
+    if (n->unit.tier == TIER_AGENT) {
+        conf.capabilities = topology_class_capabilities(t, n->agent_class);
+        memset(conf.context_hash.bytes, 0xc0, sizeof(conf.context_hash.bytes));
+    } else if (n->unit.tier == TIER_HOST) {
+        uint32_t number = unit_number(n->unit) - 1;
+        uint32_t each = (t->agents + w->conf.hosts - 1) / w->conf.hosts;
+        conf.agent_first = number * each;
+        conf.agent_count = conf.agent_first >= t->agents         ? 0
+                           : t->agents - conf.agent_first < each ? t->agents - conf.agent_first
+                                                                 : each;
+    }
+    n->self = world_alloc(n->ops->size(&conf)); /* 16-byte aligned; pools cost nothing untouched */
+    n->ops->init(n->self, &conf);
+    n->wake_us = NEVER;
+    n->wake_generation++;
+    n->works = NULL;
+    struct event event = {.kind = EV_START};
+    step(w, index, &event);
+    world_push(w, w->now_us, W_LINK, index, LINK_BUS * 2u + 1u, NULL);
+    world_push(w, w->now_us, W_LINK, index, LINK_STORE * 2u + (w->store_down ? 0u : 1u), NULL);
+}
+
+void world_stop(struct world *w, uint32_t index)
+{
+    struct world_node *n = &w->nodes[index];
+    free(n->self);
+    n->self = NULL;
+    n->works = NULL; /* the blocks are in the heap and go with their entries */
+    n->generation++;
+    n->wake_generation++;
+    n->wake_us = NEVER;
+    world_work_agent_ended(w, index);
+}
+
+static void dispatch(struct world *w, const struct entry *e)
+{
+    struct world_node *n = e->node == WORLD_NOBODY ? NULL : &w->nodes[e->node];
+    struct event event = {0};
+    switch (e->kind) {
+    case W_START:
+        start_now(w, e->node);
+        return;
+    case W_WAKE:
+        n->wake_us = NEVER;
+        event.kind = EV_WAKE;
+        break;
+    case W_MSG:
+        world_deliver(w, e); /* calls world_step_msg */
+        return;
+    case W_STORE:
+        event.kind = EV_STORE;
+        event.u.store = &((struct world_store *)(void *)e->block->bytes)->reply;
+        break;
+    case W_WORK:
+        world_work_end(w, e, &event);
+        if (event.kind == 0) {
+            return;
+        }
+        break;
+    case W_LINK:
+        event.kind = EV_LINK;
+        event.u.link.which = (enum link)(e->sub / 2u);
+        event.u.link.up = e->sub % 2u == 1u;
+        break;
+    }
+    step(w, e->node, &event);
+}
+
+void world_step_msg(struct world *w, uint32_t index, const struct msg *msg)
+{
+    struct event event = {.kind = EV_MSG};
+    event.u.msg = msg;
+    world_digest(w, (uint64_t)msg->type << 8);
+    step(w, index, &event);
+}
+
+void world_run(struct world *w, int64_t us)
+{
+    assert(w != NULL && us >= 0);
+    int64_t end = w->now_us + us;
+    while (w->heap_count > 0 && w->heap[0].at_us <= end) {
+        struct entry e = heap_pop(w);
+        w->now_us = e.at_us;
+        struct world_node *n = e.node == WORLD_NOBODY ? NULL : &w->nodes[e.node];
+        if (n != NULL && e.generation != (e.kind == W_WAKE ? n->wake_generation : n->generation)) {
+            world_block_drop(e.block);
+            continue;
+        }
+        if (n != NULL && n->paused_until_us > w->now_us) {
+            if (e.kind == W_WAKE) {
+                n->wake_us = n->paused_until_us;
+            }
+            world_push(w, n->paused_until_us, e.kind, e.node, e.sub, e.block);
+            continue;
+        }
+        if (n != NULL && n->self == NULL && e.kind != W_START) {
+            world_block_drop(e.block);
+            continue;
+        }
+        dispatch(w, &e);
+        world_block_drop(e.block);
+        world_cache_sweep(w);
+    }
+    w->now_us = end;
+}
+
+/* --- building and disturbing -------------------------------------------------------------------
+ */
+
+void world_defaults(struct world_conf *ret, uint32_t agents, uint64_t seed)
+{
+    assert(ret != NULL && agents > 0);
+    memset(ret, 0, sizeof(*ret));
+    topology_default(agents, &ret->topology);
+    ret->seed = seed;
+    ret->tuning = (struct tuning){.agent_beat_us = 5000000,
+                                  .agent_suspect_us = 15000000,
+                                  .agent_failed_us = 30000000,
+                                  .tier_beat_us = 1000000,
+                                  .tier_suspect_us = 3000000,
+                                  .tier_failed_us = 4000000,
+                                  .bucket_us = 10000,
+                                  .resend_us = 200000,
+                                  .resends_max = 3,
+                                  .predictor = PREDICTOR_QUANTILE,
+                                  .predictor_tau = 0.95,
+                                  .simulation = true};
+}
+
+/* One-way delay of an agent's hop: half of a round trip drawn from its class (spec 2.2). */
+static void draw_agent(struct world *w, struct world_node *n)
+{
+    static const int64_t rtt_us[CLASS_COUNT][2] = {[CLASS_NONE] = {1000, 2000},
+                                                   [CLASS_A_EDGE] = {5000, 20000},
+                                                   [CLASS_B_SERVERLESS] = {50000, 150000},
+                                                   [CLASS_C_PERSISTENT] = {100000, 300000},
+                                                   [CLASS_D_GPU] = {200000, 500000},
+                                                   [CLASS_E_LOCAL] = {5000, 60000},
+                                                   [CLASS_F_HUMAN] = {20000, 200000}};
+    uint32_t index = topology_index(&w->conf.topology, n->unit);
+    n->agent_class = topology_class(&w->conf.topology, index);
+    n->one_way_us = rng_range(&n->rng, rtt_us[n->agent_class][0], rtt_us[n->agent_class][1]) / 2;
+    n->speed = num_exp2(0.36 * num_normal_quantile(rng_unit(&n->rng))); /* sigma 0.25 */
+    n->slow = 1.0;
+}
+
+static void build_node(struct world *w, uint32_t index, const struct node_ops *ops, struct unit u)
+{
+    struct world_node *n = &w->nodes[index];
+    int64_t origin_max = w->conf.clock_origin_us ? w->conf.clock_origin_us : 864000000000ll;
+    int64_t ppm = w->conf.drift_ppm_max ? w->conf.drift_ppm_max : 50;
+    n->ops = ops;
+    n->unit = u;
+    n->wake_us = NEVER;
+    rng_seed(&n->rng, w->conf.seed, 1000000u + index);
+    n->origin_us = 1000000 + rng_range(&n->rng, 0, origin_max);
+    n->drift_ppb = rng_range(&n->rng, -ppm * 1000, ppm * 1000);
+    if (u.tier == TIER_AGENT) {
+        draw_agent(w, n);
+    }
+}
+
+struct world *world_new(const struct world_conf *conf)
+{
+    assert(conf != NULL && topology_check(&conf->topology) == NULL);
+    struct world *w = world_alloc(sizeof(*w));
+    w->conf = *conf;
+    const struct topology *t = &w->conf.topology;
+    rng_seed(&w->net, conf->seed, 77);
+    w->first_cluster = 1u + t->sectors;
+    w->first_agent = w->first_cluster + (uint32_t)t->sectors * t->clusters_per_sector;
+    uint32_t agents = topology_index(t, topology_agent(t, t->agents - 1)) + 1;
+    w->first_host = w->first_agent + agents;
+    w->node_count = w->first_host + conf->hosts;
+    w->nodes = world_alloc(w->node_count * sizeof(*w->nodes));
+    w->store = memory_store_new(1ull << 30);
+    assert(w->store != NULL);
+    build_node(w, 0, &orchestrator_ops, unit_orchestrator());
+    world_start(w, 0, 0);
+    for (unsigned s = 1; s <= t->sectors; s++) {
+        build_node(w, s, &sector_ops, unit_sector(s));
+        world_start(w, s, rng_range(&w->net, 0, 200000));
+        for (unsigned c = 1; c <= t->clusters_per_sector; c++) {
+            uint32_t i = world_index(w, unit_cluster(s, c));
+            if (i != WORLD_NOBODY) {
+                build_node(w, i, &cluster_ops, unit_cluster(s, c));
+                world_start(w, i, rng_range(&w->net, 100000, 500000));
+            }
+        }
+    }
+    for (uint32_t a = 0; a < agents; a++) {
+        build_node(w, w->first_agent + a, &agent_ops, topology_agent(t, a));
+        if (conf->hosts == 0) {
+            world_start(w, w->first_agent + a, rng_range(&w->net, 500000, 3000000));
+        }
+    }
+    for (uint32_t h = 0; h < conf->hosts; h++) {
+        build_node(w, w->first_host + h, &host_ops, unit_numbered(TIER_HOST, h + 1));
+        world_start(w, w->first_host + h, 500000);
+    }
+    return w;
+}
+
+void world_free(struct world *w)
+{
+    if (w == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        free(w->nodes[i].self);
+    }
+    while (w->heap_count > 0) {
+        world_block_drop(w->heap[--w->heap_count].block);
+    }
+    world_calls_free(w);
+    world_cache_free(w);
+    memory_store_free(w->store);
+    free(w->heap);
+    free(w->nodes);
+    free(w);
+}
+
+int64_t world_now(const struct world *w)
+{
+    return w->now_us;
+}
+
+int64_t world_mesh_now(const struct world *w)
+{
+    return WORLD_UNIX_US + w->now_us;
+}
+
+const struct world_stats *world_stats(const struct world *w)
+{
+    return &w->stats;
+}
+
+void world_watch_set(struct world *w, world_watch *watch, void *context)
+{
+    w->watch = watch;
+    w->watch_context = context;
+}

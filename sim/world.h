@@ -1,0 +1,95 @@
+/* The virtual runner: a whole mesh in one process, in virtual time, from one seed.
+ *
+ * Nodes of all tiers are built from a topology with their node_ops, exactly the sources that the
+ * real runner drives. Time is a heap of events ordered by (time, sequence). Every node has its own
+ * clock: an origin of its own (machines boot at different times) and a drift of up to 50 ppm. The
+ * network has latency by impedance class and loss; handlers take time by class (world_work.c).
+ * Equal seeds give equal runs: `digest` folds every step.
+ *
+ * Times named true_us are the world's own clock, from 0; no node ever sees it. Allocation failure
+ * aborts: this is a laboratory. */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "core/node.h"
+#include "core/topology.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* 2026-01-01T00:00:00Z: Unix time at true time 0. */
+#define WORLD_UNIX_US 1767225600000000ll
+
+struct world;
+
+struct world_conf {
+    struct topology topology;
+    struct tuning tuning;
+    uint64_t seed;
+    uint32_t agent_loss_permille; /* between leads and agents, each way */
+    uint32_t tier_loss_permille;  /* between leads, sectors and the orchestrator */
+    uint32_t hosts;               /* host nodes; 0: the world itself starts the agents */
+    int64_t clock_origin_us;      /* clocks start anywhere in 0 .. this; 0: 10 days */
+    uint32_t drift_ppm_max;       /* 0: 50 */
+};
+
+/* Everything that a step did, for traces. Borrowed for the call. */
+struct world_step {
+    int64_t true_us;
+    struct unit unit;
+    const struct event *event;
+    const struct outbox *out;
+    int64_t wake_us;
+};
+typedef void world_watch(void *context, const struct world_step *step);
+
+struct world_stats {
+    uint64_t steps, messages, lost, refused, store_ops, works;
+    uint64_t executed;       /* WORK_HANDLER runs */
+    uint64_t executed_twice; /* of one operation by one start of an agent: must stay 0 */
+    uint64_t executed_again; /* by an agent that had crashed in between */
+    uint64_t uneven;         /* reports whose outcomes do not add up to the targets: must stay 0 */
+    uint64_t uncached;       /* messages that named an operation whose bytes were gone */
+    uint64_t digest;
+};
+
+/* Seven spec classes' default settings of the issue: beats 5 s and 1 s, buckets of 10 ms, .. */
+void world_defaults(struct world_conf *ret, uint32_t agents, uint64_t seed);
+
+struct world *world_new(const struct world_conf *conf);
+void world_free(struct world *w);
+
+int64_t world_now(const struct world *w);
+int64_t world_mesh_now(const struct world *w); /* true Unix microseconds */
+void world_run(struct world *w, int64_t us);   /* so much further */
+const struct world_stats *world_stats(const struct world *w);
+void world_watch_set(struct world *w, world_watch *watch, void *context);
+
+/* A unit, and with `below` all units below it. kill: as a crash, memory is gone. restart: under the
+ * next epoch. pause: its process stands still, what arrives waits. partition: nothing passes
+ * between it (and what is below) and the rest. link: tells it of its bus or store. */
+void world_kill(struct world *w, struct unit u, bool below);
+void world_restart(struct world *w, struct unit u, bool below);
+void world_pause(struct world *w, struct unit u, bool below, int64_t us);
+void world_partition(struct world *w, struct unit u, bool on);
+void world_link(struct world *w, struct unit u, enum link which, bool up);
+void world_store_down(struct world *w, bool down); /* for everyone, links told */
+bool world_alive(const struct world *w, struct unit u);
+/* Factor on the processing time of one agent; 1.0 is its own. */
+void world_slow(struct world *w, struct unit agent, double factor);
+
+/* Scripted consoles. send: from console `number`; returns the ref. reply: the final reply to a ref,
+ * or NULL so far; valid until the world is freed. ask: send, run until it is there or `timeout_us`
+ * passed. */
+uint64_t world_send(struct world *w, uint32_t number, struct unit to, const struct command *c);
+const struct reply *world_reply(const struct world *w, uint64_t ref);
+uint32_t world_replies(const struct world *w, uint64_t ref); /* progress included */
+const struct reply *world_ask(struct world *w, struct unit to, const struct command *c,
+                              int64_t timeout_us);
+/* The id of an accepted operation; all zero before. */
+struct id128 world_accepted(const struct world *w, uint64_t ref);
+
+/* An operation template with the console's defaults: echo of `payload` to everyone. */
+void world_operation(struct operation *ret, const char *action, const char *payload);
+
+#endif

@@ -1,0 +1,234 @@
+/* What a test or a scenario does to the world: kill, restart, pause, partition, links, and scripted
+ * consoles that send commands and keep the final replies. */
+#include "core/num.h"
+#include "sim/world_int.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_below(struct unit u, struct unit top)
+{
+    switch (top.tier) {
+    case TIER_ORCHESTRATOR:
+        return u.tier != TIER_HOST;
+    case TIER_SECTOR:
+        return u.sector == top.sector && (u.tier == TIER_CLUSTER || u.tier == TIER_AGENT);
+    case TIER_CLUSTER:
+        return u.tier == TIER_AGENT && u.sector == top.sector && u.cluster == top.cluster;
+    default:
+        return false;
+    }
+}
+
+static bool meant(const struct world_node *n, struct unit u, bool below)
+{
+    return n->ops != NULL && (unit_equal(n->unit, u) || (below && is_below(n->unit, u)));
+}
+
+void world_kill(struct world *w, struct unit u, bool below)
+{
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        if (meant(&w->nodes[i], u, below)) {
+            world_stop(w, i);
+        }
+    }
+}
+
+void world_restart(struct world *w, struct unit u, bool below)
+{
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        if (meant(&w->nodes[i], u, below)) {
+            if (w->nodes[i].self != NULL) {
+                world_stop(w, i);
+            }
+            world_start(w, i, rng_range(&w->net, 1000, 50000));
+        }
+    }
+}
+
+void world_pause(struct world *w, struct unit u, bool below, int64_t us)
+{
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        if (meant(&w->nodes[i], u, below)) {
+            w->nodes[i].paused_until_us = w->now_us + us;
+        }
+    }
+}
+
+void world_partition(struct world *w, struct unit u, bool on)
+{
+    uint32_t island = world_index(w, u) + 1;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        if (meant(&w->nodes[i], u, true)) {
+            w->nodes[i].partition = on ? island : 0;
+        }
+    }
+}
+
+void world_link(struct world *w, struct unit u, enum link which, bool up)
+{
+    uint32_t i = world_index(w, u);
+    assert(i != WORLD_NOBODY);
+    world_push(w, w->now_us, W_LINK, i, (uint32_t)which * 2u + (up ? 1u : 0u), NULL);
+}
+
+void world_store_down(struct world *w, bool down)
+{
+    w->store_down = down;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        if (w->nodes[i].self != NULL) {
+            world_link(w, w->nodes[i].unit, LINK_STORE, !down);
+        }
+    }
+}
+
+bool world_alive(const struct world *w, struct unit u)
+{
+    uint32_t i = world_index(w, u);
+    return i != WORLD_NOBODY && w->nodes[i].self != NULL;
+}
+
+void world_slow(struct world *w, struct unit agent, double factor)
+{
+    uint32_t i = world_index(w, agent);
+    assert(i != WORLD_NOBODY && agent.tier == TIER_AGENT && factor > 0);
+    w->nodes[i].slow = factor;
+}
+
+/* --- consoles ----------------------------------------------------------------------------------
+ */
+
+static struct world_call *call_of(const struct world *w, uint64_t ref)
+{
+    struct world_call *c = w->calls;
+    while (c != NULL && c->ref != ref) {
+        c = c->next;
+    }
+    return c;
+}
+
+uint64_t world_send(struct world *w, uint32_t number, struct unit to, const struct command *c)
+{
+    struct world_call *call = world_alloc(sizeof(*call));
+    struct command *command = world_alloc(sizeof(*command));
+    call->ref = ++w->ref;
+    call->next = w->calls;
+    w->calls = call;
+    *command = *c;
+    command->ref = call->ref;
+    command->query.ref = call->ref;
+    struct msg msg = {.type = MSG_COMMAND,
+                      .priority = 3,
+                      .from = unit_numbered(TIER_CONSOLE, number),
+                      .to = to,
+                      .epoch = 1};
+    msg.u.command = command;
+    world_transmit(w, WORLD_NOBODY, &msg);
+    free(command);
+    return call->ref;
+}
+
+static void check_sums(struct world *w, const struct aggregate_view *a)
+{
+    uint64_t sum = 0;
+    for (unsigned o = 0; o < OUTCOME_COUNT; o++) {
+        sum += a->outcomes[o];
+    }
+    if (sum != a->targets) {
+        w->stats.uneven++;
+    }
+}
+
+void world_console_reply(struct world *w, const struct msg *msg)
+{
+    if (msg->type != MSG_REPLY) {
+        return;
+    }
+    const struct reply *r = msg->u.reply;
+    struct world_call *call = call_of(w, r->ref);
+    world_digest(w, r->ref << 8 ^ (uint64_t)r->kind);
+    if (r->kind == REPLY_PROGRESS) {
+        check_sums(w, &r->progress);
+    } else if (r->kind == REPLY_OPERATION) {
+        check_sums(w, &r->report->aggregate);
+        if (r->report->aggregate.outcomes[OUTCOME_PENDING] != 0) {
+            w->stats.uneven++;
+        }
+    }
+    if (call == NULL) {
+        return;
+    }
+    call->replies++;
+    if (r->kind == REPLY_ACCEPTED) {
+        call->accepted = r->operation_id;
+    }
+    if (r->final && call->final == NULL) {
+        uint32_t room = msg_extra_bytes(msg);
+        size_t at = (sizeof(struct msg) + 15u) / 16u * 16u;
+        call->final = world_block(at + room);
+        (void)msg_copy(msg, (struct msg *)(void *)call->final->bytes, call->final->bytes + at,
+                       room);
+    }
+}
+
+const struct reply *world_reply(const struct world *w, uint64_t ref)
+{
+    struct world_call *call = call_of(w, ref);
+    return call == NULL || call->final == NULL
+               ? NULL
+               : ((const struct msg *)(const void *)call->final->bytes)->u.reply;
+}
+
+uint32_t world_replies(const struct world *w, uint64_t ref)
+{
+    struct world_call *call = call_of(w, ref);
+    return call == NULL ? 0 : call->replies;
+}
+
+struct id128 world_accepted(const struct world *w, uint64_t ref)
+{
+    struct world_call *call = call_of(w, ref);
+    return call == NULL ? (struct id128){{0}} : call->accepted;
+}
+
+const struct reply *world_ask(struct world *w, struct unit to, const struct command *c,
+                              int64_t timeout_us)
+{
+    uint64_t ref = world_send(w, 1, to, c);
+    int64_t end = w->now_us + timeout_us;
+    while (world_reply(w, ref) == NULL && w->now_us < end) {
+        world_run(w, 1000);
+    }
+    return world_reply(w, ref);
+}
+
+void world_calls_free(struct world *w)
+{
+    while (w->calls != NULL) {
+        struct world_call *c = w->calls;
+        w->calls = c->next;
+        world_block_drop(c->final);
+        free(c);
+    }
+}
+
+void world_operation(struct operation *ret, const char *action, const char *payload)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->routing = ROUTING_SCATTER_GATHER;
+    ret->timing = TIMING_SOON;
+    ret->verb = VERB_ACT;
+    ret->priority = 2;
+    ret->trinary_expectation = TRINARY_READY;
+    ret->require_answer = true;
+    ret->require_ack = true;
+    ret->window_us = 500000;
+    ret->ttl_us = 30 * US_PER_S;
+    ret->timeout_us = 5 * US_PER_S;
+    ret->payload_weight = 1.0;
+    ret->minimum_response_rate = 0.95;
+    size_t n = strlen(action);
+    memcpy(ret->action, action, n < ACTION_MAX ? n : ACTION_MAX - 1);
+    ret->payload = (const uint8_t *)payload;
+    ret->payload_bytes = (uint32_t)strlen(payload);
+}

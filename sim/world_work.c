@@ -1,0 +1,240 @@
+/* Simulated handlers. What an operation does is decided when it begins; its answer arrives after
+ * the time that it takes:
+ *
+ *   echo, context   1 to 5 ms; the payload, or the agent's context hash in hex
+ *   work            the class's base time (spec 3.1) x (1 + weight / 2) x the agent's own factor x
+ * a lognormal draw (sigma by class, arrival.md section 2) conflict, fail  as echo; the payload is
+ * the share of agents in permille that do so (empty: all), the same agents every time relay payload
+ * "ROUTING PLACES ACTION TEXT": emits a message of the agent's own probe           200 us Anything
+ * else: FAILED, unknown action. */
+#include "core/num.h"
+#include "core/predictor.h"
+#include "sim/world_int.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double draw_lognormal(struct world_node *n)
+{
+    static const double sigma[CLASS_COUNT] = {0.2, 0.15, 0.3, 0.3, 0.25, 0.45, 1.3};
+    double z = num_normal_quantile(rng_unit(&n->rng));
+    return num_exp2(1.442695 * sigma[n->agent_class] * z);
+}
+
+static int64_t duration_us(struct world_node *n, const struct operation *op)
+{
+    if (strcmp(op->action, "probe") == 0) {
+        return 200;
+    }
+    if (strcmp(op->action, "work") != 0) {
+        return (int64_t)((double)rng_range(&n->rng, 1000, 5000) * n->slow);
+    }
+    double base = (double)predictor_class_base_us(n->agent_class);
+    return (int64_t)(base * (1.0 + 0.5 * op->payload_weight) * n->speed * n->slow *
+                     draw_lognormal(n));
+}
+
+/* Whether this agent is one of the share that the payload names. */
+static bool belongs(const struct world_node *n, const struct operation *op)
+{
+    uint64_t permille = 1000;
+    (void)num_parse_u64((const char *)op->payload, op->payload_bytes, &permille);
+    return num_hash64(&n->unit, sizeof(n->unit), 4711) % 1000 < permille;
+}
+
+static bool parse_relay(const struct operation *op, struct operation *ret)
+{
+    char text[512], routing[20], places[200], action[ACTION_MAX];
+    int used = 0;
+    size_t bytes = op->payload_bytes < sizeof(text) - 1 ? op->payload_bytes : sizeof(text) - 1;
+    if (bytes > 0) {
+        memcpy(text, op->payload, bytes);
+    }
+    text[bytes] = '\0';
+    if (sscanf(text, "%19s %199s %31s %n", routing, places, action, &used) != 3) {
+        return false;
+    }
+    world_operation(ret, action, "");
+    ret->routing = routing_parse(routing, strlen(routing));
+    size_t at;
+    const char *why;
+    if (ret->routing == ROUTING_NONE ||
+        !place_parse(places, strlen(places), NULL, &ret->selector.places, &at, &why)) {
+        return false;
+    }
+    ret->payload = op->payload + used;
+    ret->payload_bytes = op->payload_bytes - (uint32_t)used;
+    ret->causation_id = op->id;
+    return true;
+}
+
+/* The final block of a work: reply, then its variable parts. */
+struct work_block {
+    struct world_work work;
+    struct conflict_detail conflict;
+    uint8_t answer[ANSWER_BYTES_MAX];
+};
+
+static void verdict(struct world_node *n, const struct operation *op, struct work_block *b)
+{
+    struct work_reply *r = &b->work.reply;
+    r->verdict = OUTCOME_READY;
+    r->answer = b->answer;
+    if (strcmp(op->action, "echo") == 0 || strcmp(op->action, "work") == 0) {
+        r->answer_bytes =
+            op->payload_bytes < ANSWER_BYTES_MAX ? op->payload_bytes : ANSWER_BYTES_MAX;
+        if (r->answer_bytes > 0) {
+            memcpy(b->answer, op->payload, r->answer_bytes);
+        }
+    } else if (strcmp(op->action, "context") == 0) {
+        r->answer_bytes = (uint32_t)snprintf((char *)b->answer, sizeof(b->answer), "context-%u",
+                                             (unsigned)n->agent_class);
+    } else if (strcmp(op->action, "conflict") == 0 && belongs(n, op)) {
+        r->verdict = OUTCOME_CONFLICT;
+        b->conflict = (struct conflict_detail){.type = CONFLICT_CONTEXT_DIVERGENCE,
+                                               .divergence_depth = 3,
+                                               .agents_affected = 1,
+                                               .expected = (const uint8_t *)"a1",
+                                               .expected_bytes = 2,
+                                               .received = (const uint8_t *)"b2",
+                                               .received_bytes = 2};
+        r->conflict = &b->conflict;
+    } else if (strcmp(op->action, "fail") == 0 && belongs(n, op)) {
+        r->verdict = OUTCOME_FAILED;
+        r->reason = REASON_HANDLER;
+    } else if (strcmp(op->action, "conflict") != 0 && strcmp(op->action, "fail") != 0 &&
+               strcmp(op->action, "probe") != 0 && strcmp(op->action, "relay") != 0) {
+        r->verdict = OUTCOME_FAILED;
+        r->reason = REASON_UNKNOWN_ACTION;
+    }
+}
+
+/* An emitted message goes ahead of the final answer; it is borrowed from the block. */
+struct emit_block {
+    struct world_work work;
+    struct operation operation;
+};
+
+static void emit(struct world *w, uint32_t node, const struct work_op *op, const struct cached *c)
+{
+    struct block *block = world_block(sizeof(struct emit_block));
+    struct emit_block *e = (struct emit_block *)(void *)block->bytes;
+    if (parse_relay(&c->operation, &e->operation)) {
+        e->work.reply = (struct work_reply){.ref = op->ref, .seq = 0, .emit = &e->operation};
+        world_push(w, w->now_us + 500, W_WORK, node, 1, block);
+    } else {
+        world_block_drop(block);
+    }
+}
+
+static void host_answer(struct world *w, uint32_t host, uint64_t ref, struct unit agent,
+                        enum reason reason)
+{
+    struct block *block = world_block(sizeof(struct work_block));
+    struct work_block *b = (struct work_block *)(void *)block->bytes;
+    b->work.reply = (struct work_reply){
+        .ref = ref, .final = true, .verdict = OUTCOME_FAILED, .reason = reason, .unit = agent};
+    world_push(w, w->now_us + 2000, W_WORK, host, 1, block);
+}
+
+/* A start is work that lasts as long as the agent lives. */
+static void host_work(struct world *w, uint32_t host, const struct work_op *op)
+{
+    uint32_t agent = world_index(w, op->unit);
+    if (agent == WORLD_NOBODY || op->unit.tier != TIER_AGENT) {
+        host_answer(w, host, op->ref, op->unit, REASON_INVALID);
+        return;
+    }
+    if (op->kind == WORK_AGENT_STOP) {
+        world_stop(w, agent);
+        return;
+    }
+    w->nodes[agent].host = host;
+    w->nodes[agent].host_ref = op->ref;
+    if (w->nodes[agent].self == NULL) {
+        world_start(w, agent, 1000);
+    }
+}
+
+void world_work_agent_ended(struct world *w, uint32_t agent)
+{
+    struct world_node *n = &w->nodes[agent];
+    if (n->host != 0) {
+        host_answer(w, n->host, n->host_ref, n->unit, REASON_HANDLER);
+        n->host = 0;
+    }
+}
+
+/* At most once for each start of an agent: a crash loses what it remembered, so that a resend may
+ * run again afterwards (at least once within the TTL, design 5). */
+static void count_execution(struct world *w, uint32_t node, struct cached *c)
+{
+    uint32_t agent = node - w->first_agent;
+    uint16_t start = (uint16_t)(w->nodes[node].epoch % UINT16_MAX + 1);
+    if (c->executed == NULL) {
+        c->executed = world_alloc(w->conf.topology.agents * sizeof(*c->executed));
+    }
+    w->stats.executed++;
+    w->stats.executed_twice += c->executed[agent] == start ? 1 : 0;
+    w->stats.executed_again += c->executed[agent] != 0 && c->executed[agent] != start ? 1 : 0;
+    c->executed[agent] = start;
+}
+
+void world_work_begin(struct world *w, uint32_t node, const struct work_op *op)
+{
+    struct world_node *n = &w->nodes[node];
+    w->stats.works++;
+    if (op->kind != WORK_HANDLER) {
+        host_work(w, node, op);
+        return;
+    }
+    struct cached *c = world_cached(w, &op->operation);
+    struct block *block = world_block(sizeof(struct work_block));
+    struct work_block *b = (struct work_block *)(void *)block->bytes;
+    b->work.reply = (struct work_reply){.ref = op->ref, .seq = 1, .final = true};
+    int64_t takes = 1000;
+    if (c == NULL) {
+        w->stats.uncached++;
+        b->work.reply.verdict = OUTCOME_FAILED;
+        b->work.reply.reason = REASON_EXPIRED;
+    } else {
+        count_execution(w, node, c);
+        verdict(n, &c->operation, b);
+        takes = duration_us(n, &c->operation);
+        if (strcmp(c->operation.action, "relay") == 0) {
+            emit(w, node, op, c);
+        }
+    }
+    b->work.next = n->works;
+    n->works = &b->work;
+    world_push(w, w->now_us + takes, W_WORK, node, 0, block);
+}
+
+void world_work_cancel(struct world *w, uint32_t node, uint64_t ref)
+{
+    for (struct world_work *k = w->nodes[node].works; k != NULL; k = k->next) {
+        if (k->reply.ref == ref) {
+            k->cancelled = true;
+        }
+    }
+}
+
+/* sub 1: not in the node's list. */
+void world_work_end(struct world *w, const struct entry *e, struct event *ret_event)
+{
+    struct world_work *work = (struct world_work *)(void *)e->block->bytes;
+    if (e->sub == 0) {
+        struct world_work **at = &w->nodes[e->node].works;
+        while (*at != NULL && *at != work) {
+            at = &(*at)->next;
+        }
+        if (*at == work) {
+            *at = work->next;
+        }
+    }
+    if (!work->cancelled) {
+        ret_event->kind = EV_WORK;
+        ret_event->u.work = &work->reply;
+    }
+}

@@ -1,0 +1,11 @@
+/* mesh-orchestrator: the root of the tree. See docs/OPERATION.md. */
+#include "tiers/orchestrator/orchestrator.h"
+#include "tiers/runner/process.h"
+
+int main(int argc, char **argv)
+{
+    static const struct runner_kind kind = {.program = "mesh-orchestrator",
+                                            .role = PROCESS_ORCHESTRATOR,
+                                            .ops = {[TIER_ORCHESTRATOR] = &orchestrator_ops}};
+    return runner_main(argc, argv, &kind);
+}

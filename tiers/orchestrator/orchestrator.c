@@ -1,0 +1,232 @@
+/* The root. Most of what it does an inner node does (core/hub.h); its own are the mesh's time, the
+ * operational mode (decided once a second from the merged summaries, told down in beat replies),
+ * the mesh breaker over tripped sectors, the status with the KPIs of spec 8.1, freezing, and the
+ * mesh's record and history in the registry.
+ *
+ * It holds no state that must survive: sectors come back with their beats within a second, leads
+ * and sectors serve on without it. */
+#include "tiers/orchestrator/orchestrator.h"
+#include "core/hub.h"
+#include "core/text.h"
+#include <assert.h>
+#include <string.h>
+
+#define SUMMARY_US     (5ll * US_PER_S)
+#define HISTORY_US     (60ll * US_PER_S)
+#define STORE_REPLY_US (5ll * US_PER_S) /* a reply later than this is not waited for */
+
+struct orchestrator {
+    struct hub hub;
+    int64_t tick_us;    /* next look at the mode and the breaker */
+    int64_t counted_us; /* availability is counted up to here */
+    int64_t summary_us, history_us;
+    uint64_t store_ref;       /* asked and not answered; 0: none */
+    int64_t store_timeout_us; /* NEVER without */
+    uint64_t available_us, observed_us;
+};
+
+/* The hub's block follows the struct. */
+static size_t own_size(void)
+{
+    return (sizeof(struct orchestrator) + 15u) & ~(size_t)15u;
+}
+
+static size_t orchestrator_size(const struct node_conf *conf)
+{
+    return own_size() + hub_bytes(conf);
+}
+
+static void orchestrator_init(void *self, const struct node_conf *conf)
+{
+    assert(self != NULL && conf != NULL && conf->self.tier == TIER_ORCHESTRATOR);
+    struct orchestrator *o = self;
+    hub_init(&o->hub, (uint8_t *)self + own_size(), conf);
+    o->tick_us = NEVER;
+    o->summary_us = NEVER;
+    o->history_us = NEVER;
+    o->store_timeout_us = NEVER;
+}
+
+static void start(struct orchestrator *o)
+{
+    int64_t now = o->hub.now_us;
+    o->tick_us = now + o->hub.tuning.tier_beat_us;
+    o->counted_us = now;
+    o->summary_us = now + rng_jitter_us(&o->hub.rng, SUMMARY_US, 100);
+    o->history_us = now + HISTORY_US;
+}
+
+/* --- once a second -----------------------------------------------------------------------------
+ */
+
+static uint32_t sectors_tripped(const struct hub *h)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < h->children_count; i++) {
+        n += h->child[i].circuit == CIRCUIT_OPEN ? 1 : 0;
+    }
+    return n;
+}
+
+static void tick(struct orchestrator *o)
+{
+    struct hub *h = &o->hub;
+    if (h->now_us < o->tick_us) {
+        return;
+    }
+    struct summary s;
+    hub_summary(h, &s);
+    enum mode mode = mode_update(h->mode, s.active, s.agents > 0 ? s.agents : 1);
+    if (mode != h->mode) {
+        uint64_t permille = s.agents > 0 ? (uint64_t)s.active * 1000u / s.agents : 0;
+        h->mode = mode;
+        hub_note(h, NOTE_MODE, (uint64_t)mode, permille);
+    }
+    /* KPI mesh_availability: time in FULL or DEGRADED_LIGHT, once the mesh had started. A step that
+     * comes late (a pause of this process) counts two beats at most. */
+    int64_t passed = h->now_us - o->counted_us;
+    passed = passed > 2 * h->tuning.tier_beat_us ? 2 * h->tuning.tier_beat_us : passed;
+    if (mode != MODE_STARTING) {
+        o->observed_us += (uint64_t)passed;
+        o->available_us += mode == MODE_FULL || mode == MODE_DEGRADED_LIGHT ? (uint64_t)passed : 0;
+    }
+    o->counted_us = h->now_us;
+    o->tick_us = h->now_us + h->tuning.tier_beat_us;
+    hub_circuit(h, breaker_level(&h->breaker, h->now_us, sectors_tripped(h), &h->rng));
+}
+
+static void write_store(struct orchestrator *o)
+{
+    struct hub *h = &o->hub;
+    if (o->store_ref != 0 && h->now_us >= o->store_timeout_us) {
+        hub_note(h, NOTE_STORE_LATE, o->store_ref, STORE_PUT);
+        o->store_ref = 0;
+        o->store_timeout_us = NEVER;
+    }
+    bool history = h->now_us >= o->history_us;
+    if (o->store_ref != 0 || !h->store_up || (!history && h->now_us < o->summary_us)) {
+        return;
+    }
+    if (!outbox_room(h->out, 2, 8192)) {
+        h->short_of_room = true;
+        return;
+    }
+    o->store_ref = ++h->next_ref;
+    o->store_timeout_us = h->now_us + STORE_REPLY_US;
+    hub_store_summary(h, "mesh", history, o->store_ref);
+    if (history) {
+        o->history_us = h->now_us + HISTORY_US;
+    } else {
+        o->summary_us = h->now_us + SUMMARY_US;
+    }
+}
+
+static void stored(struct orchestrator *o, const struct store_reply *reply)
+{
+    if (reply->ref != o->store_ref) {
+        return;
+    }
+    if (reply->verdict != STORE_OK) {
+        hub_note(&o->hub, NOTE_STORE_REFUSED, (uint64_t)reply->kind, (uint64_t)reply->verdict);
+    }
+    o->store_ref = 0;
+    o->store_timeout_us = NEVER;
+}
+
+static int64_t next_wake(const struct orchestrator *o)
+{
+    int64_t wake = o->tick_us < o->store_timeout_us ? o->tick_us : o->store_timeout_us;
+    if (o->store_ref == 0 && o->hub.store_up) {
+        wake = o->summary_us < wake ? o->summary_us : wake;
+        wake = o->history_us < wake ? o->history_us : wake;
+    }
+    return wake;
+}
+
+/* --- consoles ----------------------------------------------------------------------------------
+ */
+
+static void status(struct orchestrator *o, const struct msg *msg)
+{
+    struct mesh_status s;
+    hub_status(&o->hub, &s);
+    s.sectors = o->hub.children_count;
+    for (uint32_t i = 0; i < o->hub.children_count; i++) {
+        s.sectors_up += children_reachable(&o->hub.children, i) ? 1 : 0;
+    }
+    s.available_us = o->available_us;
+    s.observed_us = o->observed_us;
+    struct reply r = {
+        .ref = msg->u.command->ref, .kind = REPLY_STATUS, .final = true, .status = &s};
+    hub_reply(&o->hub, msg->from, &r);
+}
+
+static void freeze(struct orchestrator *o, const struct msg *msg)
+{
+    const struct command *c = msg->u.command;
+    struct freeze f = {.scope = c->scope};
+    bool fits = c->scope.tier == TIER_ORCHESTRATOR || c->scope.tier == TIER_SECTOR ||
+                c->scope.tier == TIER_CLUSTER;
+    if (!fits || !topology_contains(o->hub.topology, c->scope)) {
+        hub_reply_error(&o->hub, msg, REASON_INVALID,
+                        "scope: the mesh, a sector or a cluster of this topology");
+        return;
+    }
+    struct text t;
+    text_init(&t, f.preserve_state_to, sizeof(f.preserve_state_to));
+    text_add(&t, "mesh/frozen/");
+    text_i64(&t, hub_mesh_now(&o->hub) / US_PER_MS);
+    hub_freeze(&o->hub, c->kind == COMMAND_FREEZE ? MSG_FREEZE : MSG_THAW, &f);
+    struct reply r = {.ref = c->ref, .kind = REPLY_OK, .final = true};
+    hub_reply(&o->hub, msg->from, &r);
+}
+
+static void message(struct orchestrator *o, const struct msg *msg)
+{
+    if (hub_message(&o->hub, msg)) {
+        return;
+    }
+    if (msg->type == MSG_COMMAND && msg->u.command->kind == COMMAND_STATUS) {
+        status(o, msg);
+    } else if (msg->type == MSG_COMMAND &&
+               (msg->u.command->kind == COMMAND_FREEZE || msg->u.command->kind == COMMAND_THAW)) {
+        freeze(o, msg);
+    } else if (msg->type == MSG_COMMAND) {
+        hub_reply_error(&o->hub, msg, REASON_INVALID, "command: unknown kind");
+    } else {
+        hub_note(&o->hub, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
+    }
+}
+
+static int64_t orchestrator_step(void *self, const struct event *event, struct outbox *out)
+{
+    assert(self != NULL && event != NULL && out != NULL);
+    struct orchestrator *o = self;
+    hub_begin(&o->hub, event, out);
+    switch (event->kind) {
+    case EV_START:
+        start(o);
+        break;
+    case EV_MSG:
+        message(o, event->u.msg);
+        break;
+    case EV_STORE:
+        stored(o, event->u.store);
+        break;
+    case EV_LINK:
+        hub_link(&o->hub, event->u.link.which, event->u.link.up);
+        break;
+    case EV_WAKE:
+    case EV_WORK:
+        break;
+    }
+    tick(o);
+    hub_pump(&o->hub);
+    write_store(o);
+    return hub_end(&o->hub, next_wake(o));
+}
+
+const struct node_ops orchestrator_ops = {.name = "orchestrator",
+                                          .size = orchestrator_size,
+                                          .init = orchestrator_init,
+                                          .step = orchestrator_step};

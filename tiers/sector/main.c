@@ -1,0 +1,10 @@
+/* mesh-sector: sector coordinators. See docs/OPERATION.md. */
+#include "tiers/runner/process.h"
+#include "tiers/sector/sector.h"
+
+int main(int argc, char **argv)
+{
+    static const struct runner_kind kind = {
+        .program = "mesh-sector", .role = PROCESS_SECTOR, .ops = {[TIER_SECTOR] = &sector_ops}};
+    return runner_main(argc, argv, &kind);
+}

@@ -1,0 +1,58 @@
+/* The sector's memory and the seam between its files. */
+#ifndef TIERS_SECTOR_SECTOR_STATE_H
+#define TIERS_SECTOR_SECTOR_STATE_H
+
+#include "core/hub.h"
+
+/* Messages of agents on their way: one that has more to send than fits an outbox is held. All holds
+ * taken: refused (OVERLOAD), its author is told. */
+#define SECTOR_HOLDS_MAX 4u
+/* Ways back for their acknowledgements; the oldest gives way, its acks are lost (NOTE_RELAY_LOST).
+ */
+#define SECTOR_ROUTES_MAX 1024u
+#define SECTOR_HOPS_MAX   8u
+#define SECTOR_HOSTS_MAX  64u /* hosts remembered; further ones are not counted */
+#define SECTOR_SHARD_MAX  8u  /* "s1024" */
+
+struct sector_route {
+    struct id128 id;
+    struct unit back;
+};
+
+struct sector_hold {
+    bool used;
+    uint32_t hops;
+    uint64_t clusters; /* still to be sent to */
+    uint32_t block;    /* of sectors: next 64; past the end: none */
+    struct operation operation;
+    _Alignas(16) uint8_t payload[PAYLOAD_BYTES_MAX + 16u];
+};
+
+struct sector_host {
+    uint32_t number; /* 0: free */
+    struct host_report report;
+};
+
+struct sector {
+    struct hub hub;
+    struct children parent; /* one row: the orchestrator */
+    struct child parent_row;
+    bool parent_down;
+    int64_t beat_us;
+    uint32_t beats, told_active;
+    int64_t summary_us;
+    uint64_t store_ref; /* asked and not answered; 0: none */
+    int64_t store_timeout_us;
+    char shard[SECTOR_SHARD_MAX];
+    uint32_t route_next;
+    struct sector_route routes[SECTOR_ROUTES_MAX];
+    struct sector_hold holds[SECTOR_HOLDS_MAX];
+    struct sector_host hosts[SECTOR_HOSTS_MAX];
+};
+
+/* sector_relay.c */
+void sector_relay(struct sector *s, const struct msg *msg);
+void sector_relay_ack(struct sector *s, const struct msg *msg);
+void sector_relay_pump(struct sector *s);
+
+#endif
