@@ -14,7 +14,6 @@
  *
  * Bounds: in_flight_max calls, in_flight_bytes_max bytes of requests, REFUSALS_MAX refusals. */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* sigaction, addrinfo */
 #endif
 #include "registry/redis.h"
 #include "registry/keys.h"

@@ -13,7 +13,6 @@
  * All memory that libuv may still look at is given up in close callbacks only; `open` counts what
  * it holds. */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* sigaction, addrinfo */
 #endif
 #include "registry/redis_link.h"
 #include <assert.h>

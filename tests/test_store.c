@@ -3,7 +3,6 @@
  * Redis: MESH_TEST_REDIS_URL, or a server of the test's own. Each test works in a shard of its own,
  * so a server that is not empty does no harm. Time passes by `pass_time`: really on Redis, by a
  * number in memory; expiry is tested with margins of several times the time-out of a lease. */
-#define _GNU_SOURCE
 #include "core/store.h"
 #include "registry/keys.h"
 #include "registry/memory.h"

@@ -1,7 +1,6 @@
 /* The store in memory beyond the conformance suite: its budget, that it is deterministic, and that
  * it gives the same replies as Redis to a long random sequence of operations (the simulator's
  * results are worth what this equality is worth). */
-#define _GNU_SOURCE
 #include "registry/memory.h"
 #include "tests/support/redis_bench.h"
 #include "tests/support/redis_server.h"

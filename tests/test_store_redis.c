@@ -1,7 +1,6 @@
 /* What only a store on a server can suffer: connections that break, refuse, stall or lie, servers
  * that are full, read-only, without our functions, or somebody else's. What the operations do is
  * test_store.c. */
-#define _GNU_SOURCE
 #include "registry/keys.h"
 #include "registry/redis.h"
 #include "registry/redis_private.h"
