@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_KEY_MAX         96u /* bytes with NUL: shard, key, index, queue, owner and job names */
+#define STORE_KEY_MAX         96u /* bytes with NUL: every name and id of an op */
 #define STORE_FIELD_NAME_MAX  40u
 #define STORE_FIELD_VALUE_MAX 64u /* without NUL; longer values are refused with STORE_INVALID */
 #define STORE_FIELDS_MAX      40u /* in one record */

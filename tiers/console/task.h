@@ -51,7 +51,7 @@ struct task {
     bool have_progress, progress_shown;
     struct pages pages;
     size_t rows_wanted;
-    struct report *report; /* kept while answer pages are fetched */
+    struct msg *kept; /* a reply with its report, while answer pages are fetched */
     /* watch */
     bool watching;
     uint64_t watch_every_ms;

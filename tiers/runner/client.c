@@ -1,0 +1,266 @@
+/* The same frames, checks and directory as any process of the mesh, without nodes: what a console
+ * believes is what a certificate covers. Several consoles of one operator share its key; each takes
+ * a random port, which is also its console number, so that replies find it and sessions of two
+ * consoles do not push each other out. */
+#include "tiers/runner/client.h"
+
+#include "tiers/runner/clock.h"
+#include "tiers/runner/egress.h"
+#include "tiers/runner/ingress.h"
+#include "tiers/runner/keyfiles.h"
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct client {
+    uv_loop_t *loop;
+    const struct config *config;
+    struct identity identity;
+    struct codec codec;
+    struct directory directory;
+    struct peers *peers;
+    struct egress *egress;
+    struct ingress *ingress;
+    struct bus *bus;
+    uint16_t port;
+    uint64_t epoch;
+    bool up, closing;
+    char why[200];
+    uv_prepare_t prepare;
+    client_link_fn *on_link;
+    void *link_ctx;
+    client_reply_fn *on_reply;
+    void *reply_ctx;
+    uint64_t ref;
+};
+
+static bool on_publish(void *ctx, const struct route *route, const uint8_t *bytes, size_t length)
+{
+    struct client *c = ctx;
+    return c->bus != NULL && bus_publish(c->bus, route, bytes, length) == BUS_OK;
+}
+
+static void on_msg(void *ctx, const struct msg *msg)
+{
+    struct client *c = ctx;
+    if (msg->type == MSG_REPLY && unit_number(msg->to) == c->port && c->on_reply != NULL &&
+        msg->u.reply->ref == c->ref) {
+        c->on_reply(c->reply_ctx, msg->u.reply);
+    }
+}
+
+static void on_frame(void *ctx, struct bus_frame *frame)
+{
+    struct client *c = ctx;
+    bool mine = frame->route.destination.port == c->port ||
+                endpoint_is_broadcast(&frame->route.destination);
+    if (!c->closing && mine) {
+        ingress_frame(c->ingress, frame);
+    }
+}
+
+static void on_bus_link(void *ctx, bool up, const char *why)
+{
+    struct client *c = ctx;
+    c->up = up;
+    (void)snprintf(c->why, sizeof(c->why), "%s", up ? "connected" : why);
+    if (c->on_link != NULL && !c->closing) {
+        c->on_link(c->link_ctx, up, c->why);
+    }
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+    struct client *c = handle->data;
+    if (c->up) {
+        egress_flush(c->egress);
+    }
+}
+
+static void on_scope(void *ctx, uint16_t port, struct unit_range ret[SCOPES_MAX],
+                     uint32_t *ret_count)
+{
+    (void)ctx;
+    struct unit self = unit_numbered(TIER_CONSOLE, port);
+    ret[0] = (struct unit_range){self, self};
+    *ret_count = 1;
+}
+
+static bool new_parts(struct client *c)
+{
+    struct unit twice;
+    struct peers_config peers = {.identity = &c->identity,
+                                 .port_count = PORTS_MAX,
+                                 .accept_sim = c->config->tuning.simulation,
+                                 .start_ms = clock_unix_us() / US_PER_MS};
+    c->codec.topology = &c->config->topology;
+    c->peers = peers_new(&peers);
+    if (c->peers == NULL || !directory_init(&c->directory, &c->config->topology) ||
+        !directory_bootstrap(&c->directory, c->config, &twice)) {
+        return false;
+    }
+    struct egress_conf out = {.identity = &c->identity,
+                              .peers = c->peers,
+                              .directory = &c->directory,
+                              .codec = &c->codec,
+                              .publish = on_publish,
+                              .port_scope = on_scope,
+                              .ctx = c};
+    c->egress = egress_new(&out);
+    struct ingress_conf in = {.token = CLIENT_TOKEN,
+                              .peers = c->peers,
+                              .directory = &c->directory,
+                              .codec = &c->codec,
+                              .egress = c->egress,
+                              .on_msg = on_msg,
+                              .ctx = c};
+    c->ingress = c->egress != NULL ? ingress_new(&in) : NULL;
+    return c->ingress != NULL;
+}
+
+static void free_parts(struct client *c)
+{
+    ingress_free(c->ingress);
+    egress_free(c->egress);
+    peers_free(c->peers);
+    if (c->directory.endpoint_table != NULL) {
+        directory_done(&c->directory);
+    }
+    identity_done(&c->identity);
+    free(c);
+}
+
+bool client_new(uv_loop_t *loop, const struct config *config, struct client **ret, char *why,
+                size_t why_bytes)
+{
+    assert(loop != NULL && config != NULL);
+    assert(ret != NULL && why != NULL && why_bytes > 0);
+    struct keys_error error;
+    struct client *c = calloc(1, sizeof(*c));
+    if (c == NULL || keys_start() < 0) {
+        (void)snprintf(why, why_bytes, "no memory, or the crypto library does not start");
+        free(c);
+        return false;
+    }
+    c->loop = loop;
+    c->config = config;
+    (void)snprintf(c->why, sizeof(c->why), "connecting to %.150s", config->nats_url);
+    if (identity_load(config->keys_dir, CLIENT_TOKEN, &c->identity, &error) < 0) {
+        (void)snprintf(why, why_bytes, "%s", error.text);
+        free(c);
+        return false;
+    }
+    c->port = (uint16_t)(1 + randombytes_uniform(PORTS_MAX - 1));
+    c->epoch = (uint64_t)clock_unix_us();
+    struct bus_config bus = {.loop = loop,
+                             .url = config->nats_url,
+                             .token = CLIENT_TOKEN,
+                             .on_frame = on_frame,
+                             .on_link = on_bus_link,
+                             .ctx = c};
+    if (!new_parts(c) || uv_prepare_init(loop, &c->prepare) < 0) {
+        (void)snprintf(why, why_bytes, "no memory, or two processes own one unit in %s",
+                       config->file);
+        free_parts(c);
+        return false;
+    }
+    c->prepare.data = c;
+    (void)uv_prepare_start(&c->prepare, on_prepare);
+    int verdict = bus_new(&bus, &c->bus);
+    if (verdict < 0) {
+        (void)snprintf(why, why_bytes, "nats_url = %.100s: %s", config->nats_url,
+                       strerror(-verdict));
+        uv_close((uv_handle_t *)&c->prepare, NULL);
+        (void)uv_run(loop, UV_RUN_NOWAIT);
+        free_parts(c);
+        return false;
+    }
+    *ret = c;
+    return true;
+}
+
+static void on_bus_closed(void *ctx)
+{
+    struct client *c = ctx;
+    c->bus = NULL;
+}
+
+void client_close(struct client *client)
+{
+    assert(client != NULL);
+    assert(!client->closing);
+    client->closing = true;
+    client->on_reply = NULL;
+    uv_close((uv_handle_t *)&client->prepare, NULL);
+    bus_close(client->bus, on_bus_closed, client);
+}
+
+void client_free(struct client *client)
+{
+    if (client == NULL) {
+        return;
+    }
+    assert(client->closing && client->bus == NULL);
+    free_parts(client);
+    bus_library_close();
+}
+
+void client_on_link(struct client *client, client_link_fn *fn, void *ctx)
+{
+    assert(client != NULL);
+    client->on_link = fn;
+    client->link_ctx = ctx;
+}
+
+bool client_is_up(const struct client *client)
+{
+    assert(client != NULL);
+    return client->up;
+}
+
+const char *client_why(const struct client *client)
+{
+    assert(client != NULL);
+    return client->why;
+}
+
+int client_command(struct client *client, struct unit to, const struct command *command,
+                   client_reply_fn *on_reply, void *ctx)
+{
+    assert(client != NULL && command != NULL && on_reply != NULL);
+    assert(to.tier == TIER_ORCHESTRATOR || to.tier == TIER_SECTOR);
+    const struct directory_entry *e = directory_find(&client->directory, to);
+    if (e == NULL) {
+        return -ENOENT;
+    }
+    if (egress_signer(client->egress, client->port) == NULL) {
+        return -EACCES;
+    }
+    struct msg msg = {.type = MSG_COMMAND,
+                      .priority = 2,
+                      .from = unit_numbered(TIER_CONSOLE, client->port),
+                      .to = to,
+                      .epoch = client->epoch,
+                      .u.command = command};
+    if (!egress_msg(client->egress, client->port, e->endpoint, &msg, 0)) {
+        return -EMSGSIZE;
+    }
+    client->on_reply = on_reply;
+    client->reply_ctx = ctx;
+    client->ref = command->ref;
+    if (client->up) {
+        egress_flush(client->egress);
+        bus_flush(client->bus);
+    }
+    return 0;
+}
+
+void client_forget(struct client *client)
+{
+    assert(client != NULL);
+    client->on_reply = NULL;
+    client->reply_ctx = NULL;
+}

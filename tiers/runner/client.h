@@ -1,0 +1,45 @@
+/* A console's connection to the mesh, on the console's own loop: the operator's key, one bus
+ * connection, commands out and replies in. Nothing blocks. Commands given while the bus is down are
+ * sent when it is up again. A connection that was lost comes back by itself. */
+#ifndef TIERS_RUNNER_CLIENT_H
+#define TIERS_RUNNER_CLIENT_H
+
+#include "core/command.h"
+#include "tiers/runner/config.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#define CLIENT_TOKEN "operator" /* keys_dir/operator.key and .cert, of the role console */
+
+struct client;
+
+/* Borrowed for the call. */
+typedef void client_reply_fn(void *ctx, const struct reply *reply);
+typedef void client_link_fn(void *ctx, bool up, const char *why);
+
+/* Loads the operator's key and begins to connect. config is borrowed for the client's life. False:
+ * why says what is missing. */
+bool client_new(uv_loop_t *loop, const struct config *config, struct client **ret, char *why,
+                size_t why_bytes);
+
+/* Closes; the loop must run until nothing is left on it, then client_free. */
+void client_close(struct client *client);
+void client_free(struct client *client); /* accepts NULL */
+
+/* NULL fn: nobody wants to know. */
+void client_on_link(struct client *client, client_link_fn *fn, void *ctx);
+bool client_is_up(const struct client *client);
+const char *client_why(const struct client *client); /* of the last change, for people */
+
+/* Sends a command to the orchestrator or a sector. command->ref is the caller's own; replies with
+ * another ref are dropped, so a new command ends interest in the last. 0; -EMSGSIZE: it cannot be
+ * encoded; -ENOENT: nobody is known for `to`; -EACCES: the operator's certificate is no good now.
+ */
+int client_command(struct client *client, struct unit to, const struct command *command,
+                   client_reply_fn *on_reply, void *ctx);
+
+/* No reply is wanted any more. */
+void client_forget(struct client *client);
+
+#endif

@@ -1,0 +1,98 @@
+/* The configuration of a mesh: one file for all of its processes, which is also the bootstrap
+ * directory (which process owns which units). docs/OPERATION.md lists every key.
+ *
+ *     [mesh]                 name, shape, servers, tuning
+ *     [process cluster-1]    role, units and settings of one process
+ *
+ * Three sources, the later wins: the file, the environment (MESH_<KEY>, upper case), the flags
+ * (--key=value). From the environment and the flags, keys of a process are those of the process
+ * that starts. Every value is checked against its range; every fault is an error that names file,
+ * line, key, value and what would be right. Nothing is guessed, nothing is ignored. */
+#ifndef TIERS_RUNNER_CONFIG_H
+#define TIERS_RUNNER_CONFIG_H
+
+#include "core/node.h"
+#include "core/topology.h"
+#include "tiers/runner/endpoint.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONFIG_PROCESSES_MAX  256u /* one more is an error */
+#define CONFIG_TEXT_MAX       256u /* of one value, with NUL; longer is an error */
+#define AGENTS_PER_HOST       30u
+#define CONFIG_LINE_BYTES_MAX 199u
+
+enum process_role {
+    PROCESS_NONE,
+    PROCESS_ORCHESTRATOR,
+    PROCESS_SECTOR,
+    PROCESS_CLUSTER,
+    PROCESS_AGENT,
+    PROCESS_SIM,
+    PROCESS_ROLE_COUNT
+};
+const char *process_role_name(enum process_role role); /* "cluster" */
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
+
+struct process_conf {
+    char name[TOKEN_MAX + 1];
+    enum process_role role;
+    char units_text[CONFIG_TEXT_MAX];
+    struct place_set units; /* no patterns: the whole mesh */
+    uint32_t metrics_port;  /* 0: none */
+    uint32_t agents_per_host;
+    bool delay_profile; /* sim: delays, losses and clocks by class; false: none */
+    uint64_t seed;
+    uint32_t crypto_threads;
+    uint32_t line; /* of its section */
+};
+
+struct config {
+    char file[CONFIG_TEXT_MAX];
+    char name[CONFIG_TEXT_MAX];
+    char nats_url[CONFIG_TEXT_MAX];
+    char registry_url[CONFIG_TEXT_MAX];
+    char durable_url[CONFIG_TEXT_MAX]; /* empty: registry_url */
+    char blob_url[CONFIG_TEXT_MAX];    /* empty: registry_url */
+    char keys_dir[CONFIG_TEXT_MAX];
+    enum log_level log_level;
+    struct topology topology;
+    struct tuning tuning;
+    uint32_t process_count;
+    struct process_conf *processes; /* owned */
+};
+
+struct config_error {
+    char text[1024];
+};
+
+/* What the command line asks for. */
+struct config_options {
+    const char *file;
+    const char *name; /* of the process that starts; NULL: none (the console) */
+    bool help, version;
+};
+
+/* Reads flags into *ret. Every key of the file is a flag, too: those are kept for config_load.
+ * False: error says which flag is wrong. */
+bool config_flags(int argc, char **argv, struct config_options *ret, struct config_error *error);
+
+/* All sources. options->name must be one of the file's processes, where given. argv: as for
+ * config_flags, for its --key=value; argc 0: none. On failure false, and *ret is untouched. */
+bool config_load(const struct config_options *options, int argc, char **argv, struct config *ret,
+                 struct config_error *error);
+void config_done(struct config *config);
+
+const struct process_conf *config_process(const struct config *config, const char *name);
+
+/* Whether a process owns a sector, cluster or agent (its own tier), or the orchestrator. */
+bool process_owns(const struct config *config, const struct process_conf *process, struct unit u);
+
+/* Prints every key with its range and default to `out` (a FILE): for --help and the manual. */
+void config_usage_keys(void *out);
+
+/* Edits between two words, 9 at most are counted: "did you mean". */
+unsigned config_distance(const char *a, const char *b);
+
+#endif

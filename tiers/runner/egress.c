@@ -1,0 +1,524 @@
+/* Buffers are in the layout of a frame from the first byte, so that closing one copies nothing.
+ * They come from a free list and go back to it when the bus has taken the frame. A destination that
+ * is silent has no buffer: 30,000 known destinations cost 16 bytes each.
+ *
+ * sent_us: a record is appended with the difference between its speaker's clock and ours, and gets
+ * the time of closing added. So the stamp lies just before the signature without the egress knowing
+ * whose clock it is.
+ *
+ * While the sealer has its fill, buffers stay open and further records join them: under load there
+ * are fewer signatures, not longer queues. The loop turns when a signature is done, and flushes
+ * again.
+ *
+ * Bounds: a frame's size; EGRESS_SLOTS_MAX slots; POOL_KEEP idle buffers are kept, others freed; in
+ * flight at most what the sealer takes. What does not fit is dropped and counted: a send is
+ * fire-and-forget. */
+#include "tiers/runner/egress.h"
+
+#include "core/num.h"
+#include "tiers/runner/bytes.h"
+#include "tiers/runner/clock.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUFFER_FIRST 2048u
+#define POOL_KEEP    1024u
+#define KEEP_BYTES   16384u /* larger buffers are freed when idle, beyond a few */
+#define BATCH        64u
+#define SIGNING_MAX  256u /* frames in the sealer; beyond, records gather in their buffers */
+#define OPS_KNOWN    16u  /* operations told apart within one frame; more ride twice */
+#define TAIL_BYTES   (CHAIN_BYTES + SIGNATURE_BYTES)
+#define SENT_US_AT   40u /* in a record's header */
+
+struct buffer {
+    struct sealer_job job;
+    struct egress *egress;
+    struct buffer *next;
+    struct frame_builder frame;
+    struct route route;
+    size_t room;
+    uint32_t op_count;
+    struct id128 ops[OPS_KNOWN];
+};
+
+struct slot {
+    struct buffer *open;
+    uint32_t endpoint;
+    uint16_t port;
+};
+
+struct egress {
+    struct egress_conf conf;
+    struct egress_stats stats;
+    struct slot *slots;
+    uint32_t slot_count, slot_room;
+    uint32_t *table; /* slot + 1 */
+    uint32_t table_mask;
+    uint32_t *dirty; /* slots with an open buffer */
+    uint32_t dirty_count;
+    struct buffer *pool;
+    uint32_t pool_count;
+    struct sealer_job *batch[BATCH];
+    uint32_t batch_count;
+    uint32_t signing; /* given to the sealer, not back yet */
+    struct frame_signer *signers[PORTS_MAX];
+    _Alignas(16) uint8_t scratch[MESSAGE_BYTES_MAX];
+};
+
+struct egress *egress_new(const struct egress_conf *conf)
+{
+    assert(conf != NULL && conf->identity != NULL && conf->peers != NULL);
+    assert(conf->directory != NULL && conf->codec != NULL && conf->publish != NULL);
+    struct egress *e = calloc(1, sizeof(*e));
+    if (e == NULL) {
+        return NULL;
+    }
+    e->conf = *conf;
+    e->table_mask = 255;
+    e->table = calloc(e->table_mask + 1, sizeof(*e->table));
+    if (e->table == NULL) {
+        free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static void buffer_free(struct buffer *b)
+{
+    free(b->frame.bytes);
+    free(b);
+}
+
+void egress_free(struct egress *e)
+{
+    if (e == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < e->slot_count; i++) {
+        if (e->slots[i].open != NULL) {
+            buffer_free(e->slots[i].open);
+        }
+    }
+    while (e->pool != NULL) {
+        struct buffer *b = e->pool;
+        e->pool = b->next;
+        buffer_free(b);
+    }
+    for (uint32_t i = 0; i < PORTS_MAX; i++) {
+        if (e->signers[i] != NULL) {
+            keys_wipe(e->signers[i], sizeof(*e->signers[i]));
+            free(e->signers[i]);
+        }
+    }
+    free(e->slots);
+    free(e->dirty);
+    free(e->table);
+    free(e);
+}
+
+const struct egress_stats *egress_stats(const struct egress *e)
+{
+    assert(e != NULL);
+    return &e->stats;
+}
+
+struct frame_signer *egress_signer(struct egress *e, uint16_t port)
+{
+    assert(e != NULL);
+    assert(port < PORTS_MAX);
+    int64_t now_ms = clock_unix_us() / US_PER_MS;
+    struct frame_signer *s = e->signers[port];
+    if (s != NULL && !frame_signer_is_due(s, now_ms)) {
+        return s;
+    }
+    if (s == NULL) {
+        s = calloc(1, sizeof(*s));
+        if (s == NULL) {
+            return NULL;
+        }
+    }
+    struct unit_range scope[SCOPES_MAX];
+    uint32_t count = 0;
+    if (e->conf.port_scope != NULL) {
+        e->conf.port_scope(e->conf.ctx, port, scope, &count);
+    }
+    enum cert_verdict v =
+        frame_signer_start(s, e->conf.identity, port, count > 0 ? scope : NULL, count, now_ms);
+    if (v != CERT_OK && e->signers[port] == NULL) {
+        free(s);
+        return NULL;
+    }
+    e->signers[port] = s;
+    return s; /* not renewed: the old one is good for half of its life */
+}
+
+/* ---- buffers ---- */
+
+static void buffer_release(struct egress *e, struct buffer *b)
+{
+    if (e->pool_count >= POOL_KEEP || (b->room > KEEP_BYTES && e->pool_count > BATCH)) {
+        buffer_free(b);
+        return;
+    }
+    b->next = e->pool;
+    e->pool = b;
+    e->pool_count++;
+}
+
+static struct buffer *buffer_take(struct egress *e)
+{
+    struct buffer *b = e->pool;
+    if (b != NULL) {
+        e->pool = b->next;
+        e->pool_count--;
+    } else {
+        b = calloc(1, sizeof(*b));
+        uint8_t *bytes = b != NULL ? malloc(BUFFER_FIRST) : NULL;
+        if (bytes == NULL) {
+            free(b);
+            return NULL;
+        }
+        b->frame.bytes = bytes;
+        b->room = BUFFER_FIRST;
+        b->egress = e;
+    }
+    b->op_count = 0;
+    frame_begin(&b->frame, b->frame.bytes);
+    return b;
+}
+
+/* Room for one more record beside chain and signature. */
+static bool buffer_grow(struct buffer *b, size_t record)
+{
+    size_t need = b->frame.used + FRAME_RECORD_BYTES + record + TAIL_BYTES;
+    if (need <= b->room) {
+        return true;
+    }
+    size_t room = b->room;
+    while (room < need) {
+        room *= 2;
+    }
+    uint8_t *bytes = realloc(b->frame.bytes, room);
+    if (bytes == NULL) {
+        return false;
+    }
+    b->frame.bytes = bytes;
+    b->room = room;
+    return true;
+}
+
+static void sealed(struct egress *e, struct buffer *b)
+{
+    if (b->job.cancelled || !e->conf.publish(e->conf.ctx, &b->route, b->job.bytes, b->job.length)) {
+        e->stats.dropped_bus++;
+    } else {
+        e->stats.frames++;
+        e->stats.bytes += b->job.length;
+    }
+    buffer_release(e, b);
+}
+
+static void on_sealed(struct sealer_job *job)
+{
+    struct buffer *b = job->owner;
+    b->egress->signing--;
+    sealed(b->egress, b);
+}
+
+static void batch_submit(struct egress *e)
+{
+    if (e->batch_count == 0) {
+        return;
+    }
+    uint32_t count = e->batch_count;
+    e->batch_count = 0;
+    /* `done` may run inside: the batch is a copy's worth of pointers that nobody else changes, as
+     * `done` only publishes. */
+    uint32_t taken = sealer_submit(e->conf.sealer, e->batch, count);
+    for (uint32_t i = taken; i < count; i++) {
+        e->stats.dropped_sealer++;
+        e->signing--;
+        buffer_release(e, e->batch[i]->owner);
+    }
+}
+
+static void stamp(struct buffer *b)
+{
+    int64_t now_us = clock_boot_us();
+    size_t at = FRAME_HEADER_BYTES;
+    while (at < b->frame.used) {
+        size_t length = get_u16(b->frame.bytes + at);
+        uint8_t *record = b->frame.bytes + at + FRAME_RECORD_BYTES;
+        if (record[0] < RECORD_SPECIAL) {
+            assert(length >= RECORD_HEADER_BYTES);
+            put_u64(record + SENT_US_AT, get_u64(record + SENT_US_AT) + (uint64_t)now_us);
+        }
+        at += FRAME_RECORD_BYTES + length;
+    }
+    assert(at == b->frame.used);
+}
+
+static void buffer_close(struct egress *e, struct slot *s)
+{
+    struct buffer *b = s->open;
+    s->open = NULL;
+    struct frame_signer *signer = egress_signer(e, s->port);
+    if (signer == NULL) {
+        e->stats.dropped_signer++;
+        buffer_release(e, b);
+        return;
+    }
+    stamp(b);
+    struct frame_address to = {.destination =
+                                   *directory_endpoint_at(e->conf.directory, s->endpoint),
+                               .issued_ms = clock_unix_us() / US_PER_MS,
+                               .ttl_ms = EGRESS_FRAME_TTL_MS};
+    to.known_kid =
+        endpoint_is_broadcast(&to.destination) ? 0 : peers_kid(e->conf.peers, &to.destination);
+    to.with_chain = peers_needs_chain(e->conf.peers, signer, &to.destination);
+    b->route = (struct route){.source = signer->self, .destination = to.destination};
+    size_t length = frame_finish(&b->frame, signer, e->conf.identity, &to);
+    assert(length <= b->room);
+    b->job.owner = b;
+    b->job.done = on_sealed;
+    b->job.cancelled = false;
+    if (e->conf.sealer == NULL) {
+        frame_sign(b->frame.bytes, length, signer->key.key.secret);
+        b->job.bytes = b->frame.bytes;
+        b->job.length = length;
+        sealed(e, b);
+        return;
+    }
+    sealer_sign_init(&b->job, signer, b->frame.bytes, length);
+    if (e->batch_count == BATCH) {
+        batch_submit(e);
+    }
+    e->batch[e->batch_count++] = &b->job;
+    e->signing++;
+}
+
+/* ---- slots ---- */
+
+static uint32_t *table_at(const struct egress *e, uint16_t port, uint32_t endpoint)
+{
+    uint64_t key = ((uint64_t)port << 32 | endpoint) * 0x9e3779b97f4a7c15u;
+    uint32_t at = (uint32_t)(key >> 32) & e->table_mask;
+    while (e->table[at] != 0) {
+        const struct slot *s = &e->slots[e->table[at] - 1];
+        if (s->port == port && s->endpoint == endpoint) {
+            break;
+        }
+        at = (at + 1) & e->table_mask;
+    }
+    return &e->table[at];
+}
+
+static bool slots_grow(struct egress *e)
+{
+    uint32_t room = e->slot_room == 0 ? 64 : e->slot_room * 2;
+    struct slot *slots = realloc(e->slots, room * sizeof(*slots));
+    if (slots == NULL) {
+        return false;
+    }
+    e->slots = slots;
+    uint32_t *dirty = realloc(e->dirty, room * sizeof(*dirty));
+    if (dirty == NULL) {
+        return false;
+    }
+    e->dirty = dirty;
+    e->slot_room = room;
+    if (room * 2 > e->table_mask + 1) {
+        uint32_t *table = calloc(room * 4, sizeof(*table));
+        if (table == NULL) {
+            return false;
+        }
+        free(e->table);
+        e->table = table;
+        e->table_mask = room * 4 - 1;
+        for (uint32_t i = 0; i < e->slot_count; i++) {
+            *table_at(e, slots[i].port, slots[i].endpoint) = i + 1;
+        }
+    }
+    return true;
+}
+
+static struct slot *slot_of(struct egress *e, uint16_t port, uint32_t endpoint)
+{
+    uint32_t *at = table_at(e, port, endpoint);
+    if (*at == 0) {
+        if (e->slot_count == EGRESS_SLOTS_MAX ||
+            (e->slot_count == e->slot_room && !slots_grow(e))) {
+            e->stats.dropped_memory++;
+            return NULL;
+        }
+        at = table_at(e, port, endpoint);
+        e->slots[e->slot_count] = (struct slot){.port = port, .endpoint = endpoint};
+        *at = ++e->slot_count;
+    }
+    return &e->slots[*at - 1];
+}
+
+/* Closes a full buffer ahead of the flush; its mark goes with it. */
+static void slot_close(struct egress *e, struct slot *s)
+{
+    uint32_t index = (uint32_t)(s - e->slots);
+    uint32_t i = e->dirty_count;
+    while (i > 0 && e->dirty[i - 1] != index) {
+        i--;
+    }
+    assert(i > 0);
+    e->dirty[i - 1] = e->dirty[--e->dirty_count];
+    buffer_close(e, s);
+}
+
+static bool slot_open(struct egress *e, struct slot *s)
+{
+    s->open = buffer_take(e);
+    if (s->open != NULL) {
+        e->dirty[e->dirty_count++] = (uint32_t)(s - e->slots);
+    }
+    return s->open != NULL;
+}
+
+/* Whether so many records of so many bytes in all fit the open buffer as well. */
+static bool slot_has_room(const struct slot *s, size_t bytes, unsigned records)
+{
+    return s->open->frame.used + bytes + records * FRAME_RECORD_BYTES <=
+               FRAME_HEADER_BYTES + FRAME_BODY_MAX &&
+           s->open->frame.record_count + records <= FRAME_RECORDS_MAX;
+}
+
+static bool slot_put(struct egress *e, struct slot *s, const uint8_t *head, size_t head_bytes,
+                     const uint8_t *body, size_t body_bytes)
+{
+    size_t length = head_bytes + body_bytes;
+    if (s->open != NULL && !slot_has_room(s, length, 1)) {
+        slot_close(e, s);
+    }
+    if ((s->open == NULL && !slot_open(e, s)) || !buffer_grow(s->open, length)) {
+        e->stats.dropped_memory++;
+        return false;
+    }
+    uint8_t *room = frame_reserve(&s->open->frame, length);
+    assert(room != NULL); /* slot_has_room */
+    memcpy(room, head, head_bytes);
+    if (body_bytes > 0) {
+        memcpy(room + head_bytes, body, body_bytes);
+    }
+    frame_commit(&s->open->frame, length);
+    e->stats.records++;
+    return true;
+}
+
+static bool frame_has(const struct buffer *b, struct id128 id)
+{
+    for (uint32_t i = 0; i < b->op_count; i++) {
+        if (num_id128_equal(b->ops[i], id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The sealed operation and the record that names it must share a frame: when both do not fit, the
+ * open one is closed first. */
+static bool put_operation(struct egress *e, struct slot *s, struct id128 id, size_t record)
+{
+    const struct opcache_entry *entry =
+        e->conf.opcache != NULL ? opcache_get(e->conf.opcache, id) : NULL;
+    if (entry == NULL || entry->sealed_bytes == 0) {
+        e->stats.dropped_operation++;
+        return false;
+    }
+    size_t both = 1 + entry->sealed_bytes + record;
+    if (both + 2 * FRAME_RECORD_BYTES > FRAME_BODY_MAX) {
+        e->stats.dropped_encode++;
+        return false;
+    }
+    if (s->open != NULL && frame_has(s->open, id) && slot_has_room(s, record, 1)) {
+        return true;
+    }
+    if (s->open != NULL && !slot_has_room(s, both, 2)) {
+        slot_close(e, s);
+    }
+    const uint8_t kind = RECORD_OPERATION;
+    if (!slot_put(e, s, &kind, 1, entry->sealed, entry->sealed_bytes)) {
+        return false;
+    }
+    struct buffer *b = s->open;
+    if (b->op_count < OPS_KNOWN) {
+        b->ops[b->op_count++] = id;
+    }
+    e->stats.operations++;
+    return true;
+}
+
+bool egress_msg(struct egress *e, uint16_t port, uint32_t endpoint, const struct msg *msg,
+                int64_t clock_us)
+{
+    assert(e != NULL && msg != NULL);
+    assert(endpoint != ENDPOINT_NONE);
+    size_t body = 0;
+    if (!codec_encode(e->conf.codec, msg, e->scratch, sizeof(e->scratch) - RECORD_HEADER_BYTES,
+                      &body)) {
+        e->stats.dropped_encode++;
+        return false;
+    }
+    struct slot *s = slot_of(e, port, endpoint);
+    if (s == NULL || (msg->type == MSG_OPERATE && !put_operation(e, s, msg->u.operate.operation_id,
+                                                                 RECORD_HEADER_BYTES + body))) {
+        return false;
+    }
+    struct record_header header;
+    uint8_t head[RECORD_HEADER_BYTES];
+    codec_record_of(msg, body, &header);
+    header.flags = msg->type == MSG_OPERATE ? RECORD_FLAG_OPERATION : 0;
+    header.sent_us = clock_us;
+    codec_record_encode(&header, head);
+    return slot_put(e, s, head, sizeof(head), e->scratch, body);
+}
+
+bool egress_record(struct egress *e, uint16_t port, uint32_t endpoint, const uint8_t *bytes,
+                   size_t length)
+{
+    assert(e != NULL && bytes != NULL);
+    assert(length > 0 && bytes[0] >= RECORD_SPECIAL);
+    struct slot *s = slot_of(e, port, endpoint);
+    return s != NULL && slot_put(e, s, bytes, length, NULL, 0);
+}
+
+void egress_flush(struct egress *e)
+{
+    assert(e != NULL);
+    uint32_t i = 0;
+    while (i < e->dirty_count && e->signing < SIGNING_MAX) {
+        struct slot *s = &e->slots[e->dirty[i++]];
+        assert(s->open != NULL);
+        buffer_close(e, s);
+    }
+    e->dirty_count -= i;
+    memmove(e->dirty, e->dirty + i, e->dirty_count * sizeof(*e->dirty));
+    batch_submit(e);
+}
+
+void egress_ask_chain(struct egress *e, uint16_t port, const struct endpoint *to)
+{
+    assert(e != NULL);
+    assert(to != NULL);
+    struct frame_signer *signer = egress_signer(e, port);
+    uint8_t *bytes = signer != NULL ? malloc(FRAME_BYTES_MAX) : NULL;
+    if (bytes == NULL) {
+        e->stats.dropped_signer++;
+        return;
+    }
+    size_t length = peers_ask_chain(e->conf.peers, signer, to, clock_unix_us() / US_PER_MS, bytes);
+    struct route route = {.source = signer->self, .destination = *to};
+    if (e->conf.publish(e->conf.ctx, &route, bytes, length)) {
+        e->stats.frames++;
+        e->stats.bytes += length;
+    } else {
+        e->stats.dropped_bus++;
+    }
+    free(bytes);
+}

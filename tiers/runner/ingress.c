@@ -1,0 +1,317 @@
+/* One decode arena serves all records, reset for each: a message lives until its last unit was
+ * stepped. Frames under verification keep the bus's own memory (bus_keep) instead of a copy; jobs
+ * come from a free list. Asking for an unknown chain is limited to one question a second and source
+ * slot, so that a stranger cannot make us sign.
+ *
+ * Bounds: JOBS_MAX frames under verification (beyond: dropped, counted, the sender's resend or next
+ * beat repairs it); the arena (a message that needs more is refused by the codec). */
+#include "tiers/runner/ingress.h"
+
+#include "tiers/runner/announce.h"
+#include "tiers/runner/clock.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JOBS_MAX  32768u
+#define BATCH     32u
+#define ASK_SLOTS 1024u
+
+struct job {
+    struct sealer_job sealer;
+    struct ingress *in;
+    struct job *next;
+    void *kept;
+    int64_t recv_us;
+};
+
+struct ingress {
+    struct ingress_conf conf;
+    struct ingress_stats stats;
+    struct job *pool;
+    uint32_t job_count;
+    struct sealer_job *batch[BATCH];
+    uint32_t batch_count;
+    int64_t asked_s[ASK_SLOTS];
+    struct arena arena;
+    uint8_t *arena_bytes;
+};
+
+const char *ingress_refusal_name(enum ingress_refusal r)
+{
+    static const char *const names[INGRESS_REFUSALS] = {
+        "ok",          "endpoint",  "record-header", "record-body", "route",      "scope",
+        "stale-epoch", "operation", "uncached",      "record-kind", "sealer-full"};
+    assert(r < INGRESS_REFUSALS);
+    return names[r];
+}
+
+struct ingress *ingress_new(const struct ingress_conf *conf)
+{
+    assert(conf != NULL && conf->token != NULL && conf->peers != NULL);
+    assert(conf->directory != NULL && conf->codec != NULL && conf->on_msg != NULL);
+    struct ingress *in = calloc(1, sizeof(*in));
+    uint8_t *bytes = aligned_alloc(ARENA_ALIGN, CODEC_ARENA_BYTES);
+    if (in == NULL || bytes == NULL) {
+        free(in);
+        free(bytes);
+        return NULL;
+    }
+    in->conf = *conf;
+    in->arena_bytes = bytes;
+    arena_init(&in->arena, bytes, CODEC_ARENA_BYTES);
+    return in;
+}
+
+void ingress_free(struct ingress *in)
+{
+    if (in == NULL) {
+        return;
+    }
+    while (in->pool != NULL) {
+        struct job *j = in->pool;
+        in->pool = j->next;
+        free(j);
+    }
+    free(in->arena_bytes);
+    free(in);
+}
+
+const struct ingress_stats *ingress_stats(const struct ingress *in)
+{
+    assert(in != NULL);
+    return &in->stats;
+}
+
+static void refuse(struct ingress *in, enum ingress_refusal why)
+{
+    in->stats.refusals[why]++;
+}
+
+/* ---- records ---- */
+
+static void message(struct ingress *in, const uint8_t *bytes, size_t length,
+                    const struct peer *peer, uint32_t endpoint, int64_t recv_us)
+{
+    struct record_header header;
+    struct msg msg;
+    memset(&msg, 0, sizeof(msg));
+    enum codec_verdict v = codec_record_decode(bytes, length, &header);
+    if (v == CODEC_OK && header.body_bytes != length - RECORD_HEADER_BYTES) {
+        v = CODEC_TRUNCATED;
+    }
+    if (v != CODEC_OK) {
+        in->stats.codec[v]++;
+        refuse(in, INGRESS_HEADER);
+        return;
+    }
+    codec_record_to_msg(&header, &msg);
+    if (!msg_route_valid(in->conf.codec->topology, &msg)) {
+        refuse(in, INGRESS_ROUTE);
+        return;
+    }
+    if (!peer_may_speak_for(peer, msg.from)) {
+        refuse(in, INGRESS_SCOPE);
+        return;
+    }
+    arena_reset(&in->arena);
+    v = codec_decode(in->conf.codec, header.type, bytes + RECORD_HEADER_BYTES, header.body_bytes,
+                     &in->arena, &msg);
+    in->stats.codec[v]++;
+    if (v != CODEC_OK) {
+        refuse(in, INGRESS_BODY);
+        return;
+    }
+    if (!directory_learn(in->conf.directory, msg.from, endpoint, msg.epoch)) {
+        refuse(in, INGRESS_EPOCH);
+        return;
+    }
+    if (msg.type == MSG_OPERATE) {
+        const struct opcache_entry *e =
+            in->conf.opcache != NULL ? opcache_get(in->conf.opcache, msg.u.operate.operation_id)
+                                     : NULL;
+        if (e == NULL) {
+            refuse(in, INGRESS_UNCACHED);
+            return;
+        }
+        msg.u.operate.operation = &e->operation;
+    }
+    msg.recv_us = recv_us;
+    in->stats.messages++;
+    in->conf.on_msg(in->conf.ctx, &msg);
+}
+
+static void special(struct ingress *in, const uint8_t *bytes, size_t length,
+                    const struct peer *peer, uint32_t endpoint)
+{
+    if (bytes[0] == RECORD_OPERATION && in->conf.opcache != NULL) {
+        enum opcache_verdict v =
+            opcache_accept(in->conf.opcache, bytes + 1, length - 1, clock_unix_us(), &in->arena);
+        if (v != OPCACHE_OK && v != OPCACHE_KNOWN) {
+            refuse(in, INGRESS_OPERATION);
+        }
+    } else if (bytes[0] == RECORD_ANNOUNCE) {
+        if (announce_apply(bytes, length, in->conf.codec->topology, peer, endpoint,
+                           in->conf.directory) < 0) {
+            refuse(in, INGRESS_KIND);
+        }
+    } else if (bytes[0] == RECORD_ASK && length == 1) {
+        if (in->conf.on_ask != NULL) {
+            in->conf.on_ask(in->conf.ctx);
+        }
+    } else {
+        refuse(in, INGRESS_KIND);
+    }
+}
+
+/* `source` is a copy: the peer is valid only until the next accept, and units stepped below may
+ * send, but nothing accepts before this returns. */
+static void records(struct ingress *in, const struct frame_view *view, const struct peer *peer,
+                    int64_t recv_us)
+{
+    in->stats.frames++;
+    uint32_t endpoint = directory_endpoint(in->conf.directory, &view->route.source);
+    if (endpoint == ENDPOINT_NONE) {
+        refuse(in, INGRESS_ENDPOINT);
+        return;
+    }
+    size_t cursor = 0, length;
+    const uint8_t *record;
+    while (frame_next(view, &cursor, &record, &length)) {
+        in->stats.records++;
+        if (length == 0) {
+            refuse(in, INGRESS_KIND);
+        } else if (record[0] >= RECORD_SPECIAL) {
+            special(in, record, length, peer, endpoint);
+        } else {
+            message(in, record, length, peer, endpoint, recv_us);
+        }
+    }
+    if (in->conf.on_frame_done != NULL) {
+        in->conf.on_frame_done(in->conf.ctx);
+    }
+}
+
+/* ---- frames ---- */
+
+static void unknown_key(struct ingress *in, const struct route *route)
+{
+    int64_t now_s = clock_boot_us() / US_PER_S + 1;
+    int64_t *asked = &in->asked_s[endpoint_hash(&route->source) % ASK_SLOTS];
+    if (*asked == now_s || in->conf.egress == NULL) {
+        return;
+    }
+    *asked = now_s;
+    /* A broadcast always carries its chain, so this frame came to one of our own ports. */
+    egress_ask_chain(in->conf.egress, route->destination.port, &route->source);
+}
+
+static void job_release(struct ingress *in, struct job *j)
+{
+    if (j->kept != NULL) {
+        bus_release(j->kept);
+    }
+    j->kept = NULL;
+    j->next = in->pool;
+    in->pool = j;
+}
+
+static void on_verified(struct sealer_job *sealer)
+{
+    struct job *j = sealer->owner;
+    struct ingress *in = j->in;
+    const struct peer *peer = NULL;
+    if (!sealer->cancelled && frame_accept(in->conf.peers, &sealer->frame,
+                                           clock_unix_us() / US_PER_MS, &peer) == FRAME_OK) {
+        records(in, &sealer->frame.view, peer, j->recv_us);
+    }
+    job_release(in, j);
+}
+
+static struct job *job_take(struct ingress *in)
+{
+    struct job *j = in->pool;
+    if (j != NULL) {
+        in->pool = j->next;
+        return j;
+    }
+    if (in->job_count == JOBS_MAX) {
+        return NULL;
+    }
+    j = calloc(1, sizeof(*j));
+    if (j != NULL) {
+        j->in = in;
+        in->job_count++;
+    }
+    return j;
+}
+
+static void frame_threaded(struct ingress *in, struct bus_frame *frame, int64_t now_ms)
+{
+    struct job *j = job_take(in);
+    if (j == NULL) {
+        refuse(in, INGRESS_SEALER);
+        return;
+    }
+    enum frame_verdict v = frame_check(in->conf.peers, frame->bytes, frame->length, &frame->route,
+                                       now_ms, &j->sealer.frame);
+    if (v != FRAME_OK) {
+        job_release(in, j);
+        if (v == FRAME_UNKNOWN_KEY) {
+            unknown_key(in, &frame->route);
+        }
+        return;
+    }
+    j->kept = bus_keep(frame);
+    j->recv_us = frame->recv_us;
+    j->sealer.kind = SEALER_VERIFY;
+    j->sealer.cancelled = false;
+    j->sealer.done = on_verified;
+    j->sealer.owner = j;
+    in->batch[in->batch_count++] = &j->sealer;
+    if (in->batch_count == BATCH) {
+        ingress_flush(in);
+    }
+}
+
+void ingress_frame(struct ingress *in, struct bus_frame *frame)
+{
+    assert(in != NULL);
+    assert(frame != NULL);
+    if (strcmp(frame->route.source.token, in->conf.token) == 0 &&
+        endpoint_is_broadcast(&frame->route.destination)) {
+        in->stats.own++;
+        return;
+    }
+    int64_t now_ms = clock_unix_us() / US_PER_MS;
+    if (in->conf.sealer != NULL) {
+        frame_threaded(in, frame, now_ms);
+        return;
+    }
+    struct frame_view view;
+    const struct peer *peer;
+    enum frame_verdict v = frame_open(in->conf.peers, frame->bytes, frame->length, &frame->route,
+                                      now_ms, &view, &peer);
+    if (v == FRAME_OK) {
+        records(in, &view, peer, frame->recv_us);
+    } else if (v == FRAME_UNKNOWN_KEY) {
+        unknown_key(in, &frame->route);
+    }
+}
+
+void ingress_flush(struct ingress *in)
+{
+    assert(in != NULL);
+    uint32_t count = in->batch_count;
+    if (count == 0) {
+        return;
+    }
+    struct sealer_job *batch[BATCH];
+    memcpy(batch, in->batch, count * sizeof(*batch));
+    in->batch_count = 0;
+    uint32_t taken = sealer_submit(in->conf.sealer, batch, count);
+    for (uint32_t i = taken; i < count; i++) {
+        refuse(in, INGRESS_SEALER);
+        job_release(in, batch[i]->owner);
+    }
+}

@@ -1,0 +1,74 @@
+/* The receiving side: frames from the bus become messages for this process's units.
+ *
+ * In this order, each step cheaper to refuse than the next: frame header and replay window
+ * (peers.h), signature (on the sealer's threads where there are any), record header, body, route,
+ * certificate scope of the speaker, epoch, operation. Every refusal is counted by its reason and
+ * the rest of the frame is still read: one bad record does not silence a process. Nothing here
+ * crashes on any input. */
+#ifndef TIERS_RUNNER_INGRESS_H
+#define TIERS_RUNNER_INGRESS_H
+
+#include "proto/codec.h"
+#include "tiers/runner/bus.h"
+#include "tiers/runner/directory.h"
+#include "tiers/runner/egress.h"
+#include "tiers/runner/opcache.h"
+#include "tiers/runner/peers.h"
+#include "tiers/runner/sealer.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum ingress_refusal {
+    INGRESS_OK,
+    INGRESS_ENDPOINT,  /* no memory to file its source */
+    INGRESS_HEADER,    /* record header, see codec_verdict */
+    INGRESS_BODY,      /* body, see codec_verdict */
+    INGRESS_ROUTE,     /* such a unit may not say this to such a unit */
+    INGRESS_SCOPE,     /* its certificate does not cover the speaker */
+    INGRESS_EPOCH,     /* a lower epoch than known: it no longer owns the unit */
+    INGRESS_OPERATION, /* a sealed operation, see opcache_verdict */
+    INGRESS_UNCACHED,  /* names an operation that was refused or is gone */
+    INGRESS_KIND,      /* a special record that is none */
+    INGRESS_SEALER,    /* no room to verify: the frame was dropped */
+    INGRESS_REFUSALS
+};
+const char *ingress_refusal_name(enum ingress_refusal r); /* "stale-epoch" */
+
+struct ingress_stats {
+    uint64_t frames;  /* accepted */
+    uint64_t records; /* of accepted frames */
+    uint64_t messages;
+    uint64_t own; /* broadcasts of our own, ignored */
+    uint64_t refusals[INGRESS_REFUSALS];
+    uint64_t codec[CODEC_VERDICT_COUNT];
+};
+
+struct ingress_conf {
+    const char *token; /* our own */
+    struct peers *peers;
+    struct sealer *sealer; /* NULL: verified in place */
+    struct directory *directory;
+    const struct codec *codec;
+    struct opcache *opcache; /* NULL: OPERATEs are refused (console) */
+    struct egress *egress;   /* asks unknown peers for their chains */
+    /* One message as it came: `to` and mask are not resolved. msg->recv_us is the boot clock. It
+     * and all it points to are borrowed for the call. */
+    void (*on_msg)(void *ctx, const struct msg *msg);
+    void (*on_ask)(void *ctx);        /* somebody wants to know what we own; may be NULL */
+    void (*on_frame_done)(void *ctx); /* after each accepted frame; may be NULL */
+    void *ctx;
+};
+
+struct ingress;
+struct ingress *ingress_new(const struct ingress_conf *conf); /* NULL: no memory */
+/* The sealer, if any, must be closed before. */
+void ingress_free(struct ingress *in);
+
+/* One frame from the bus. Without a sealer everything happens inside; with one, frames are
+ * collected and submitted together: call ingress_flush at the end of the turn. */
+void ingress_frame(struct ingress *in, struct bus_frame *frame);
+void ingress_flush(struct ingress *in);
+
+const struct ingress_stats *ingress_stats(const struct ingress *in);
+
+#endif

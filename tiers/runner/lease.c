@@ -1,0 +1,126 @@
+/* See lease.h for the states. All moves are in lease_reply and lease_tick, so a reader can check
+ * the table of the header against two functions. */
+#include "tiers/runner/lease.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *lease_state_name(enum lease_state s)
+{
+    static const char *const names[] = {"asking", "waiting", "held", "unheld", "lost"};
+    assert(s <= LEASE_LOST);
+    return names[s];
+}
+
+void lease_init(struct lease *l, const char *name, const char *owner, uint64_t start_epoch,
+                int64_t now_us)
+{
+    assert(l != NULL && name != NULL);
+    assert(owner != NULL && start_epoch > 0);
+    memset(l, 0, sizeof(*l));
+    (void)snprintf(l->key, sizeof(l->key), "lease:%s", name);
+    (void)snprintf(l->owner, sizeof(l->owner), "%s", owner);
+    l->epoch = start_epoch;
+    l->start_us = now_us;
+    l->next_us = now_us;
+}
+
+bool lease_serves(const struct lease *l)
+{
+    assert(l != NULL);
+    return l->state == LEASE_HELD || l->state == LEASE_UNHELD;
+}
+
+static void fill(const struct lease *l, enum store_kind kind, struct store_op *ret)
+{
+    *ret = (struct store_op){
+        .kind = kind, .shard = "mesh", .key = l->key, .owner = l->owner, .ttl_us = LEASE_TTL_US};
+    bool acquires = kind == STORE_LEASE_ACQUIRE;
+    uint64_t least = l->granted > l->epoch ? l->granted : l->epoch;
+    ret->epoch = acquires ? least : l->granted;
+}
+
+bool lease_tick(struct lease *l, int64_t now_us, bool store_up, struct store_op *ret)
+{
+    assert(l != NULL);
+    assert(ret != NULL);
+    if (l->asked && now_us - l->asked_us > LEASE_ANSWER_US) {
+        l->asked = false; /* its answer will not come */
+    }
+    if (l->state == LEASE_LOST || l->asked || now_us < l->next_us) {
+        return false;
+    }
+    if (!store_up) {
+        if (l->state == LEASE_ASKING && now_us - l->start_us > LEASE_PATIENCE_US) {
+            l->state = LEASE_UNHELD;
+        }
+        return false;
+    }
+    l->asking = l->state == LEASE_HELD ? STORE_LEASE_RENEW : STORE_LEASE_ACQUIRE;
+    fill(l, l->asking, ret);
+    l->asked = true;
+    l->asked_us = now_us;
+    l->next_us = now_us + (l->state == LEASE_HELD ? LEASE_RENEW_US : LEASE_RETRY_US);
+    return true;
+}
+
+static void acquired(struct lease *l, uint64_t granted)
+{
+    bool served = lease_serves(l);
+    if (served && l->granted != 0 && granted > l->granted + 1) {
+        l->state = LEASE_LOST; /* somebody else held it in between */
+        return;
+    }
+    if (!served && granted > l->epoch) {
+        l->epoch = granted;
+    }
+    l->granted = granted;
+    l->state = LEASE_HELD;
+    l->busy_since_us = 0;
+}
+
+static void busy(struct lease *l, int64_t now_us)
+{
+    if (l->state == LEASE_ASKING) {
+        l->state = LEASE_WAITING;
+    }
+    if (l->state != LEASE_UNHELD) {
+        return;
+    }
+    /* It may be our own last life's: only one that is renewed is another owner's. */
+    if (l->busy_since_us == 0) {
+        l->busy_since_us = now_us;
+    } else if (now_us - l->busy_since_us > 2 * LEASE_TTL_US) {
+        l->state = LEASE_LOST;
+    }
+}
+
+void lease_reply(struct lease *l, int64_t now_us, const struct store_reply *reply)
+{
+    assert(l != NULL);
+    assert(reply != NULL);
+    if (!l->asked || reply->kind != l->asking) {
+        return;
+    }
+    l->asked = false;
+    if (reply->kind == STORE_LEASE_ACQUIRE && reply->verdict == STORE_OK) {
+        acquired(l, reply->epoch);
+    } else if (reply->kind == STORE_LEASE_ACQUIRE && reply->verdict == STORE_BUSY) {
+        busy(l, now_us);
+    } else if (reply->kind == STORE_LEASE_RENEW && reply->verdict == STORE_FENCED) {
+        l->state = LEASE_UNHELD; /* expired or forgotten, or taken: acquiring will tell */
+        l->next_us = now_us;
+    }
+}
+
+bool lease_release(struct lease *l, struct store_op *ret)
+{
+    assert(l != NULL);
+    assert(ret != NULL);
+    if (l->state != LEASE_HELD) {
+        return false;
+    }
+    fill(l, STORE_LEASE_RELEASE, ret);
+    return true;
+}

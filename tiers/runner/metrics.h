@@ -1,0 +1,34 @@
+/* Prometheus text, /healthz and /readyz on a loopback port. The loop renders a page once a second
+ * and hands it over; the server's own thread only ever copies the latest page, so a slow reader
+ * never touches the loop. /healthz is 503 when no page came for METRICS_STALE_S: the loop hangs. */
+#ifndef TIERS_RUNNER_METRICS_H
+#define TIERS_RUNNER_METRICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define METRICS_PAGE_MAX 65536u
+#define METRICS_STALE_S  5
+
+struct metrics;
+
+/* Listens on 127.0.0.1:port. 0, or a negative errno (-EADDRINUSE, ..). */
+int metrics_start(uint16_t port, struct metrics **ret);
+void metrics_stop(struct metrics *m); /* accepts NULL */
+
+/* A copy of the page is kept. */
+void metrics_publish(struct metrics *m, const char *page, size_t bytes, bool ready);
+
+/* Builds a page. */
+struct page {
+    char text[METRICS_PAGE_MAX];
+    size_t used;
+    bool cut; /* what did not fit was left out, whole lines */
+};
+void page_reset(struct page *p);
+/* name{label="value"} number; label NULL: none. */
+void page_add(struct page *p, const char *name, const char *label, const char *value,
+              uint64_t number);
+
+#endif

@@ -1,0 +1,348 @@
+/* A chained hash table whose entries are one allocation each: head, sealed bytes, decoded copy. No
+ * references are counted: whoever needs an operation asks for it by id again, and an entry outlives
+ * its TTL by a grace that covers work in hand. Author chains that were verified are remembered (a
+ * few: there are one orchestrator and some sectors), so a stream of operations costs one signature
+ * each. Bounds: bytes_max for all entries; at it, new ones are refused and old ones stay. */
+#include "tiers/runner/opcache.h"
+
+#include "core/num.h"
+#include "tiers/runner/bytes.h"
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS      4096u
+#define CHAINS_MAX 16u
+
+static const uint8_t domain[16] = "mesh30k/oper/01";
+
+struct verified_chain {
+    uint8_t chain[CHAIN_BYTES];
+    struct cert session;
+    int64_t not_after_s; /* of both certificates; 0: empty */
+};
+
+struct opcache {
+    struct opcache_conf conf;
+    struct opcache_stats stats;
+    struct opcache_entry *slots[SLOTS];
+    struct verified_chain chains[CHAINS_MAX];
+    uint32_t chain_next;
+    const struct opcache_entry *last; /* accepted: the next frames carry the same */
+    uint8_t scratch[SEALED_BYTES_MAX];
+};
+
+const char *opcache_verdict_name(enum opcache_verdict v)
+{
+    static const char *const names[OPCACHE_VERDICT_COUNT] = {
+        "ok",   "known",   "shape",  "bad-chain",   "bad-signature", "wrong-author", "decode",
+        "hash", "expired", "future", "other-bytes", "full",          "no-payload"};
+    assert(v < OPCACHE_VERDICT_COUNT);
+    return names[v];
+}
+
+struct opcache *opcache_new(const struct opcache_conf *conf)
+{
+    assert(conf != NULL && conf->codec != NULL);
+    assert(conf->identity != NULL);
+    struct opcache *c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        return NULL;
+    }
+    c->conf = *conf;
+    if (c->conf.bytes_max == 0) {
+        c->conf.bytes_max = OPCACHE_BYTES_MAX;
+    }
+    return c;
+}
+
+void opcache_free(struct opcache *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        while (c->slots[i] != NULL) {
+            struct opcache_entry *e = c->slots[i];
+            c->slots[i] = e->next;
+            free(e);
+        }
+    }
+    free(c);
+}
+
+static struct opcache_entry *find(const struct opcache *c, struct id128 id)
+{
+    struct opcache_entry *e = c->slots[num_id128_low(id) % SLOTS];
+    while (e != NULL && !num_id128_equal(e->id, id)) {
+        e = e->next;
+    }
+    return e;
+}
+
+const struct opcache_entry *opcache_get(const struct opcache *c, struct id128 id)
+{
+    assert(c != NULL);
+    return find(c, id);
+}
+
+const struct opcache_stats *opcache_stats(const struct opcache *c)
+{
+    assert(c != NULL);
+    return &c->stats;
+}
+
+/* One allocation: the entry, the operation's variable part, the sealed bytes. */
+static enum opcache_verdict keep(struct opcache *c, const struct operation *operation,
+                                 const uint8_t *sealed, size_t sealed_bytes)
+{
+    uint32_t extra = operation_extra_bytes(operation);
+    size_t head = (sizeof(struct opcache_entry) + 15u) & ~(size_t)15u;
+    size_t bytes = head + extra + 16u + sealed_bytes;
+    if (c->stats.bytes + bytes > c->conf.bytes_max) {
+        return OPCACHE_FULL;
+    }
+    uint8_t *memory = aligned_alloc(16, (bytes + 15u) & ~(size_t)15u);
+    if (memory == NULL) {
+        return OPCACHE_FULL;
+    }
+    struct opcache_entry *e = (struct opcache_entry *)(void *)memory;
+    memset(e, 0, sizeof(*e));
+    e->id = operation->id;
+    e->until_us = operation->created_mesh_us + operation->ttl_us + OPCACHE_GRACE_US;
+    (void)operation_copy(operation, &e->operation, memory + head, extra);
+    memset(&e->operation.payload_of, 0, sizeof(e->operation.payload_of));
+    if (sealed_bytes > 0) {
+        uint8_t *copy = memory + head + extra;
+        memcpy(copy, sealed, sealed_bytes);
+        e->sealed = copy;
+        e->sealed_bytes = (uint32_t)sealed_bytes;
+    }
+    e->bytes = bytes;
+    struct opcache_entry **slot = &c->slots[num_id128_low(e->id) % SLOTS];
+    e->next = *slot;
+    *slot = e;
+    c->stats.bytes += bytes;
+    c->stats.entries++;
+    return OPCACHE_OK;
+}
+
+static void hash_payload(const struct operation *operation, uint8_t ret[32])
+{
+    static const uint8_t nothing[1] = {0};
+    const uint8_t *payload = operation->payload_bytes > 0 ? operation->payload : nothing;
+    (void)crypto_generichash(ret, 32, payload, operation->payload_bytes, NULL, 0);
+}
+
+enum opcache_verdict opcache_seal(struct opcache *c, const struct operation *operation,
+                                  const struct session_key *key, int64_t unix_us)
+{
+    assert(c != NULL && operation != NULL);
+    assert(key != NULL && !num_id128_zero(operation->id));
+    if (find(c, operation->id) != NULL) {
+        return OPCACHE_KNOWN;
+    }
+    struct operation op = *operation;
+    if (!num_id128_zero(op.payload_of)) {
+        const struct opcache_entry *from = find(c, op.payload_of);
+        if (from == NULL) {
+            return OPCACHE_NO_PAYLOAD;
+        }
+        op.payload = from->operation.payload;
+        op.payload_bytes = from->operation.payload_bytes;
+    }
+    if (op.created_mesh_us + op.ttl_us < unix_us - OPCACHE_SKEW_US) {
+        return OPCACHE_EXPIRED;
+    }
+    hash_payload(&op, op.payload_hash);
+    uint8_t *signed_part = c->scratch + CHAIN_BYTES + SIGNATURE_BYTES;
+    size_t bytes = 0;
+    if (!operation_encode(c->conf.codec, &op, c->scratch + SEALED_HEAD_BYTES, OPERATION_BYTES_MAX,
+                          &bytes)) {
+        return OPCACHE_DECODE;
+    }
+    memcpy(c->scratch, c->conf.identity->cert_bytes, CERT_BYTES);
+    memcpy(c->scratch + CERT_BYTES, key->cert_bytes, CERT_BYTES);
+    memcpy(signed_part, domain, sizeof(domain));
+    put_u32(signed_part + 16, (uint32_t)bytes);
+    (void)crypto_sign_detached(c->scratch + CHAIN_BYTES, NULL, signed_part, 20 + bytes,
+                               key->key.secret);
+    enum opcache_verdict v = keep(c, &op, c->scratch, SEALED_HEAD_BYTES + bytes);
+    c->stats.sealed += v == OPCACHE_OK ? 1 : 0;
+    return v;
+}
+
+/* The author's session certificate, or NULL: it does not hold. */
+static const struct cert *chain_find(struct opcache *c, const uint8_t *chain, int64_t now_s)
+{
+    for (uint32_t i = 0; i < CHAINS_MAX; i++) {
+        struct verified_chain *v = &c->chains[i];
+        if (v->not_after_s > now_s && memcmp(v->chain, chain, CHAIN_BYTES) == 0) {
+            return &v->session;
+        }
+    }
+    struct cert process, session;
+    c->stats.verified += 2;
+    if (chain_verify(chain, c->conf.identity->issuer_public, now_s, &process, &session) !=
+        CERT_OK) {
+        return NULL;
+    }
+    struct verified_chain *v = &c->chains[c->chain_next++ % CHAINS_MAX];
+    memcpy(v->chain, chain, CHAIN_BYTES);
+    v->session = session;
+    v->not_after_s =
+        process.not_after_s < session.not_after_s ? process.not_after_s : session.not_after_s;
+    return &v->session;
+}
+
+/* An orchestrator speaks to everyone, a sector to places that lie wholly within its scope. */
+static bool author_may(const struct cert *cert, const struct operation *op)
+{
+    if (!scope_has(cert->scope, cert->scope_count, op->source)) {
+        return false;
+    }
+    if (op->source.tier == TIER_ORCHESTRATOR) {
+        return (cert->roles & ROLE_ORCHESTRATOR) != 0;
+    }
+    const struct place_set *places = &op->selector.places;
+    if (op->source.tier != TIER_SECTOR || !(cert->roles & ROLE_SECTOR) || places->count == 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < places->count; i++) {
+        for (uint32_t s = places->patterns[i].sector.first; s <= places->patterns[i].sector.last;
+             s++) {
+            if (s == 0 || s > SECTORS_MAX ||
+                !scope_has(cert->scope, cert->scope_count, unit_sector(s))) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static enum opcache_verdict accept_new(struct opcache *c, const struct operation *op,
+                                       const struct cert *author, const uint8_t *bytes,
+                                       size_t length, int64_t unix_us)
+{
+    uint8_t hash[32];
+    if (!author_may(author, op)) {
+        return OPCACHE_AUTHOR;
+    }
+    hash_payload(op, hash);
+    if (memcmp(hash, op->payload_hash, sizeof(hash)) != 0) {
+        return OPCACHE_HASH;
+    }
+    if (op->created_mesh_us + op->ttl_us < unix_us - OPCACHE_SKEW_US) {
+        return OPCACHE_EXPIRED;
+    }
+    if (op->created_mesh_us > unix_us + OPCACHE_SKEW_US) {
+        return OPCACHE_FUTURE;
+    }
+    if (find(c, op->id) != NULL) {
+        return OPCACHE_OTHER;
+    }
+    return keep(c, op, bytes, length);
+}
+
+static enum opcache_verdict accept(struct opcache *c, const uint8_t *bytes, size_t length,
+                                   int64_t unix_us, struct arena *arena)
+{
+    if (length <= SEALED_HEAD_BYTES || length > SEALED_BYTES_MAX) {
+        return OPCACHE_SHAPE;
+    }
+    const uint8_t *signed_part = bytes + CHAIN_BYTES + SIGNATURE_BYTES;
+    size_t body = length - SEALED_HEAD_BYTES;
+    if (memcmp(signed_part, domain, sizeof(domain)) != 0 || get_u32(signed_part + 16) != body) {
+        return OPCACHE_SHAPE;
+    }
+    /* Known bytes are found by their id, so the id is read before the signature is checked: the
+     * decoder is made for hostile bytes, and its frame was signed by a member of the mesh. */
+    if (c->last != NULL && c->last->sealed_bytes == length &&
+        memcmp(c->last->sealed, bytes, length) == 0) {
+        return OPCACHE_KNOWN;
+    }
+    struct operation op;
+    arena_reset(arena);
+    if (operation_decode(c->conf.codec, signed_part + 20, body, arena, &op) != CODEC_OK ||
+        num_id128_zero(op.id)) {
+        return OPCACHE_DECODE;
+    }
+    const struct opcache_entry *known = find(c, op.id);
+    if (known != NULL && known->sealed_bytes == length &&
+        memcmp(known->sealed, bytes, length) == 0) {
+        c->last = known;
+        return OPCACHE_KNOWN;
+    }
+    if (known != NULL && known->sealed_bytes >= SEALED_HEAD_BYTES &&
+        known->sealed_bytes == length &&
+        memcmp(known->sealed + SEALED_HEAD_BYTES, bytes + SEALED_HEAD_BYTES, body) == 0) {
+        return OPCACHE_KNOWN; /* the same operation under a renewed session */
+    }
+    const struct cert *author = chain_find(c, bytes, unix_us / US_PER_S);
+    if (author == NULL) {
+        return OPCACHE_CHAIN;
+    }
+    c->stats.verified++;
+    if (crypto_sign_verify_detached(bytes + CHAIN_BYTES, signed_part, 20 + body,
+                                    author->public_key) != 0) {
+        return OPCACHE_SIGNATURE;
+    }
+    return accept_new(c, &op, author, bytes, length, unix_us);
+}
+
+enum opcache_verdict opcache_accept(struct opcache *c, const uint8_t *bytes, size_t length,
+                                    int64_t unix_us, struct arena *arena)
+{
+    assert(c != NULL && bytes != NULL);
+    assert(arena != NULL);
+    enum opcache_verdict v = accept(c, bytes, length, unix_us, arena);
+    c->stats.verdicts[v]++;
+    return v;
+}
+
+enum opcache_verdict opcache_hold(struct opcache *c, const struct operation *operation,
+                                  int64_t unix_us)
+{
+    assert(c != NULL);
+    assert(operation != NULL);
+    const struct opcache_entry *known = find(c, operation->id);
+    if (known != NULL) {
+        const struct operation *k = &known->operation;
+        bool same = k->payload_bytes == operation->payload_bytes &&
+                    strcmp(k->action, operation->action) == 0 &&
+                    (k->payload_bytes == 0 ||
+                     memcmp(k->payload, operation->payload, k->payload_bytes) == 0);
+        return same ? OPCACHE_KNOWN : OPCACHE_OTHER;
+    }
+    if (num_id128_zero(operation->id)) {
+        return OPCACHE_DECODE;
+    }
+    if (operation->created_mesh_us + operation->ttl_us < unix_us - OPCACHE_SKEW_US) {
+        return OPCACHE_EXPIRED;
+    }
+    enum opcache_verdict v = keep(c, operation, NULL, 0);
+    c->stats.held += v == OPCACHE_OK ? 1 : 0;
+    return v;
+}
+
+void opcache_expire(struct opcache *c, int64_t unix_us)
+{
+    assert(c != NULL);
+    c->last = NULL;
+    for (uint32_t i = 0; i < SLOTS && c->stats.entries > 0; i++) {
+        struct opcache_entry **at = &c->slots[i];
+        while (*at != NULL) {
+            struct opcache_entry *e = *at;
+            if (e->until_us >= unix_us) {
+                at = &e->next;
+                continue;
+            }
+            *at = e->next;
+            assert(c->stats.bytes >= e->bytes && c->stats.entries > 0);
+            c->stats.bytes -= e->bytes;
+            c->stats.entries--;
+            free(e);
+        }
+    }
+}

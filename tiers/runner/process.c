@@ -1,0 +1,572 @@
+/* The life of a process: configuration and keys (faults end it with a clear line), then a loop on
+ * which everything comes and goes by itself: the bus, the store, the lease. Nothing is waited for
+ * but the lease, so a process that starts before its servers is up when they are.
+ *
+ * A turn of the loop is on_prepare: verify what came in, run what is due, sign and send what came
+ * of it, then sleep until the next timer. Sleeping is a timerfd on the boot clock (microseconds,
+ * and suspends count); when something is due already an idle handle keeps the loop from sleeping.
+ */
+#include "tiers/runner/process.h"
+
+#include "tiers/runner/clock.h"
+#include "tiers/runner/process_int.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define TICK_MS      250u
+#define BATCH_FRAMES 32u
+#define DRAIN_US     500000ll  /* a clean stop lets what was said leave */
+#define WAIT_LOG_US  5000000ll /* a standby says so that often */
+#define SEALER_JOBS  40000u    /* those of ingress, and egress's few */
+#define LEASE_TAG    ((void *)UINTPTR_MAX)
+
+enum { EXIT_CLEAN, EXIT_FAULT, EXIT_WRONG, EXIT_FENCED };
+
+/* ---- stopping ---- */
+
+static void on_closed(uv_handle_t *handle)
+{
+    (void)handle;
+}
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, on_closed);
+    }
+}
+
+static void close_all(struct process *p)
+{
+    p->phase = PHASE_CLOSING;
+    if (p->sealer != NULL) {
+        sealer_close(p->sealer, NULL, NULL); /* its last frames go out through the bus */
+    }
+    if (p->store != NULL) {
+        redis_store_close(p->store, NULL);
+    }
+    if (p->bus != NULL) {
+        bus_close(p->bus, NULL, NULL);
+    }
+    (void)uv_prepare_stop(&p->prepare);
+    close_handle((uv_handle_t *)&p->prepare);
+    close_handle((uv_handle_t *)&p->idle);
+    close_handle((uv_handle_t *)&p->timer_poll);
+    close_handle((uv_handle_t *)&p->tick);
+    close_handle((uv_handle_t *)&p->signals[0]);
+    close_handle((uv_handle_t *)&p->signals[1]);
+}
+
+static void stop(struct process *p, int exit_code)
+{
+    if (p->phase >= PHASE_STOPPING) {
+        return;
+    }
+    bool served = p->phase == PHASE_SERVING;
+    struct store_op op;
+    p->phase = PHASE_STOPPING;
+    p->exit_code = exit_code;
+    p->stop_us = clock_boot_us();
+    if (served && exit_code == EXIT_CLEAN) {
+        runner_goodbye(p->runner);
+        egress_flush(p->egress);
+    }
+    if (lease_release(&p->lease, &op)) {
+        (void)redis_store_submit(p->store, &op, LEASE_TAG);
+    }
+    log_line(&p->log, LOG_INFO, "stopping", "exit=%d", exit_code);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct process *p = handle->data;
+    if (p->phase >= PHASE_STOPPING) {
+        log_line(&p->log, LOG_WARNING, "stopped-at-once", "signal=%d", number);
+        _exit(128 + number);
+    }
+    stop(p, EXIT_CLEAN);
+}
+
+/* ---- what arrives ---- */
+
+static void on_frame(void *ctx, struct bus_frame *frame)
+{
+    struct process *p = ctx;
+    if (p->phase == PHASE_SERVING) {
+        ingress_frame(p->ingress, frame);
+    }
+}
+
+static void on_bus_link(void *ctx, bool up, const char *why)
+{
+    struct process *p = ctx;
+    char text[160];
+    log_clean(why, text, sizeof(text));
+    log_line(&p->log, up ? LOG_INFO : LOG_WARNING, up ? "bus-up" : "bus-down", "why=\"%s\"", text);
+    p->bus_up = up;
+    p->announce = up;
+    if (p->runner != NULL && p->phase == PHASE_SERVING) {
+        runner_link(p->runner, LINK_BUS, up);
+    }
+}
+
+static void on_store_link(void *ctx, enum store_bank bank, bool up, const char *why)
+{
+    static const char *const banks[] = {"registry", "durable", "blob"};
+    struct process *p = ctx;
+    char text[160];
+    log_clean(why, text, sizeof(text));
+    log_line(&p->log, up ? LOG_INFO : LOG_WARNING, up ? "store-up" : "store-down",
+             "bank=%s why=\"%s\"", banks[bank], text);
+    p->banks_up[bank] = up;
+    if (bank == STORE_BANK_REGISTRY && p->runner != NULL && p->phase == PHASE_SERVING) {
+        runner_link(p->runner, LINK_STORE, up);
+    }
+}
+
+static void on_store_reply(void *ctx, void *tag, const struct store_reply *reply)
+{
+    struct process *p = ctx;
+    if (tag == LEASE_TAG) {
+        lease_reply(&p->lease, clock_boot_us(), reply);
+    } else if (p->runner != NULL && p->phase == PHASE_SERVING) {
+        runner_store_reply(p->runner, tag, reply);
+    }
+}
+
+static void on_message(void *ctx, const struct msg *msg)
+{
+    struct process *p = ctx;
+    if (p->phase == PHASE_SERVING) {
+        runner_message(p->runner, msg);
+    }
+}
+
+static void on_ask(void *ctx)
+{
+    struct process *p = ctx;
+    p->announce = true;
+}
+
+static void on_frame_done(void *ctx)
+{
+    struct process *p = ctx;
+    if (++p->frames_in_batch >= BATCH_FRAMES) {
+        p->frames_in_batch = 0;
+        egress_flush(p->egress);
+        bus_flush(p->bus);
+    }
+}
+
+static bool on_publish(void *ctx, const struct route *route, const uint8_t *bytes, size_t length)
+{
+    struct process *p = ctx;
+    return p->bus != NULL && bus_publish(p->bus, route, bytes, length) == BUS_OK;
+}
+
+/* ---- the loop ---- */
+
+static void arm(struct process *p, int64_t due_us)
+{
+    if (due_us == p->armed_us) {
+        return;
+    }
+    p->armed_us = due_us;
+    struct itimerspec spec = {{0, 0}, {0, 0}};
+    if (due_us != NEVER) {
+        int64_t at = due_us > 0 ? due_us : 1;
+        spec.it_value.tv_sec = at / US_PER_S;
+        spec.it_value.tv_nsec = at % US_PER_S * 1000;
+    }
+    (void)timerfd_settime(p->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+static void on_timer_fd(uv_poll_t *handle, int status, int events)
+{
+    struct process *p = handle->data;
+    uint64_t count;
+    (void)status;
+    (void)events;
+    if (read(p->timer_fd, &count, sizeof(count)) == (ssize_t)sizeof(count)) {
+        p->armed_us = NEVER; /* it has fired; on_prepare arms the next */
+    }
+}
+
+static void on_idle(uv_idle_t *handle)
+{
+    (void)handle; /* its being active keeps the loop from sleeping */
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+    struct process *p = handle->data;
+    if (p->phase == PHASE_CLOSING) {
+        return;
+    }
+    ingress_flush(p->ingress);
+    if (p->phase == PHASE_SERVING) {
+        runner_turn(p->runner);
+    }
+    egress_flush(p->egress);
+    p->frames_in_batch = 0;
+    int64_t next_us = p->phase == PHASE_SERVING ? runner_next_us(p->runner) : NEVER;
+    if (next_us <= clock_boot_us()) {
+        (void)uv_idle_start(&p->idle, on_idle);
+        return;
+    }
+    (void)uv_idle_stop(&p->idle);
+    arm(p, next_us);
+}
+
+static void tick_lease(struct process *p, int64_t now_us)
+{
+    struct store_op op;
+    bool up = p->banks_up[STORE_BANK_DURABLE];
+    if (lease_tick(&p->lease, now_us, up, &op)) {
+        (void)redis_store_submit(p->store, &op, LEASE_TAG);
+    }
+    if (p->lease.state == LEASE_LOST) {
+        log_line(&p->log, LOG_ERROR, "fenced",
+                 "why=\"another process holds the lease of this name\" epoch=%" PRIu64,
+                 p->lease.epoch);
+        stop(p, EXIT_FENCED);
+    } else if (p->lease.state == LEASE_WAITING && now_us - p->waited_us > WAIT_LOG_US) {
+        p->waited_us = now_us;
+        log_line(&p->log, LOG_WARNING, "standby",
+                 "why=\"another process holds the lease of this name; waiting until it expires\"");
+    }
+    if (p->phase == PHASE_LEASE && lease_serves(&p->lease) && !process_serve(p)) {
+        stop(p, EXIT_FAULT);
+    }
+}
+
+static void tick_announce(struct process *p, int64_t now_us)
+{
+    bool due = now_us - p->announced_us >= ANNOUNCE_EVERY_US;
+    if (p->phase != PHASE_SERVING || !p->bus_up || (!p->announce && !due)) {
+        return;
+    }
+    bool first = p->announced_us == 0;
+    p->announce = false;
+    p->announced_us = now_us;
+    size_t bytes = announce_encode(&p->config, p->conf, p->lease.epoch, p->announcement);
+    if (bytes > 0) {
+        (void)egress_record(p->egress, 0, p->everyone, p->announcement, bytes);
+    }
+    if (first) {
+        const uint8_t ask = RECORD_ASK;
+        (void)egress_record(p->egress, 0, p->everyone, &ask, 1);
+    }
+}
+
+static void on_tick(uv_timer_t *handle)
+{
+    struct process *p = handle->data;
+    int64_t now_us = clock_boot_us();
+    if (p->phase == PHASE_STOPPING) {
+        if (now_us - p->stop_us >= DRAIN_US) {
+            close_all(p);
+        }
+        return;
+    }
+    tick_lease(p, now_us);
+    tick_announce(p, now_us);
+    opcache_expire(p->opcache, clock_unix_us());
+    process_metrics(p);
+}
+
+/* ---- starting ---- */
+
+static bool start_links(struct process *p)
+{
+    struct redis_store_conf store = {.registry_url = p->config.registry_url,
+                                     .durable_url = p->config.durable_url,
+                                     .blob_url = p->config.blob_url,
+                                     .client_name = p->conf->name};
+    store.durable_url = store.durable_url[0] != '\0' ? store.durable_url : NULL;
+    store.blob_url = store.blob_url[0] != '\0' ? store.blob_url : NULL;
+    int error = redis_store_new(&p->loop, &store, on_store_reply, on_store_link, p, &p->store);
+    if (error < 0) {
+        const char *why = redis_store_url_problem(store.registry_url);
+        log_line(&p->log, LOG_ERROR, "store-failed", "why=\"%s\"",
+                 why != NULL ? why : strerror(-error));
+        return false;
+    }
+    struct bus_config bus = {.loop = &p->loop,
+                             .url = p->config.nats_url,
+                             .token = p->conf->name,
+                             .on_frame = on_frame,
+                             .on_link = on_bus_link,
+                             .ctx = p};
+    error = bus_new(&bus, &p->bus);
+    if (error < 0) {
+        log_line(&p->log, LOG_ERROR, "bus-failed", "url=%s why=\"%s\"", p->config.nats_url,
+                 strerror(-error));
+        return false;
+    }
+    return true;
+}
+
+static bool start_frames(struct process *p)
+{
+    struct peers_config peers = {.identity = &p->identity,
+                                 .port_count = p->port_count,
+                                 .accept_sim = p->config.tuning.simulation,
+                                 .start_ms = clock_unix_us() / US_PER_MS};
+    p->peers = peers_new(&peers);
+    unsigned threads = p->conf->crypto_threads;
+    if (threads > 0 && sealer_new(&p->loop, threads, SEALER_JOBS, &p->sealer) < 0) {
+        return false;
+    }
+    p->codec.topology = &p->config.topology;
+    struct opcache_conf ops = {.codec = &p->codec, .identity = &p->identity};
+    p->opcache = opcache_new(&ops);
+    if (p->peers == NULL || p->opcache == NULL) {
+        return false;
+    }
+    struct egress_conf out = {.identity = &p->identity,
+                              .peers = p->peers,
+                              .sealer = p->sealer,
+                              .directory = &p->directory,
+                              .codec = &p->codec,
+                              .opcache = p->opcache,
+                              .publish = on_publish,
+                              .port_scope = process_port_scope,
+                              .ctx = p};
+    p->egress = egress_new(&out);
+    struct ingress_conf in = {.token = p->conf->name,
+                              .peers = p->peers,
+                              .sealer = p->sealer,
+                              .directory = &p->directory,
+                              .codec = &p->codec,
+                              .opcache = p->opcache,
+                              .egress = p->egress,
+                              .on_msg = on_message,
+                              .on_ask = on_ask,
+                              .on_frame_done = on_frame_done,
+                              .ctx = p};
+    p->ingress = p->egress != NULL ? ingress_new(&in) : NULL;
+    return p->ingress != NULL;
+}
+
+static bool start_directory(struct process *p)
+{
+    struct unit twice;
+    const struct endpoint all = {0};
+    if (!directory_init(&p->directory, &p->config.topology)) {
+        log_line(&p->log, LOG_ERROR, "no-memory", "what=directory");
+        return false;
+    }
+    if (!directory_bootstrap(&p->directory, &p->config, &twice)) {
+        char text[UNIT_TEXT_MAX] = "?";
+        if (twice.tier != TIER_NONE) {
+            (void)unit_format(twice, text);
+        }
+        log_line(&p->log, LOG_ERROR, "placement",
+                 "file=%s unit=%s why=\"two processes own it, or a process has too many hosts\"",
+                 p->config.file, text);
+        return false;
+    }
+    p->everyone = directory_endpoint(&p->directory, &all);
+    return p->everyone != ENDPOINT_NONE;
+}
+
+static bool start_handles(struct process *p)
+{
+    static const int numbers[2] = {SIGTERM, SIGINT};
+    p->armed_us = NEVER;
+    p->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (p->timer_fd < 0 || uv_prepare_init(&p->loop, &p->prepare) < 0 ||
+        uv_idle_init(&p->loop, &p->idle) < 0 || uv_timer_init(&p->loop, &p->tick) < 0 ||
+        uv_poll_init(&p->loop, &p->timer_poll, p->timer_fd) < 0) {
+        return false;
+    }
+    p->prepare.data = p;
+    p->idle.data = p;
+    p->tick.data = p;
+    p->timer_poll.data = p;
+    (void)uv_prepare_start(&p->prepare, on_prepare);
+    (void)uv_timer_start(&p->tick, on_tick, 1, TICK_MS);
+    (void)uv_poll_start(&p->timer_poll, UV_READABLE, on_timer_fd);
+    for (int i = 0; i < 2; i++) {
+        if (uv_signal_init(&p->loop, &p->signals[i]) < 0) {
+            return false;
+        }
+        p->signals[i].data = p;
+        (void)uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+    }
+    return true;
+}
+
+static bool start_keys(struct process *p)
+{
+    struct keys_error why;
+    if (keys_start() < 0) {
+        log_line(&p->log, LOG_ERROR, "crypto-failed", "why=\"the crypto library does not start\"");
+        return false;
+    }
+    if (identity_load(p->config.keys_dir, p->conf->name, &p->identity, &why) < 0) {
+        char text[512];
+        log_clean(why.text, text, sizeof(text));
+        log_line(&p->log, LOG_ERROR, "keys-failed", "why=\"%s\"", text);
+        return false;
+    }
+    return process_ports(p) && process_scope_covers(p);
+}
+
+static bool start_metrics(struct process *p)
+{
+    if (p->conf->metrics_port == 0) {
+        return true;
+    }
+    int error = metrics_start((uint16_t)p->conf->metrics_port, &p->metrics);
+    if (error < 0) {
+        log_line(&p->log, LOG_ERROR, "metrics-failed", "port=%u why=\"%s\"", p->conf->metrics_port,
+                 strerror(-error));
+        return false;
+    }
+    process_metrics(p);
+    return true;
+}
+
+static bool start(struct process *p)
+{
+    char owner[STORE_KEY_MAX];
+    const char *why = NULL;
+    p->started_us = clock_boot_us();
+    if (p->kind->world != NULL && !p->kind->world(&p->config, p->conf, &p->world, &why)) {
+        log_line(&p->log, LOG_ERROR, "world-failed", "why=\"%s\"", why);
+        return false;
+    }
+    if (!start_keys(p) || !start_directory(p) || !start_frames(p) || !start_handles(p) ||
+        !start_links(p) || !start_metrics(p)) {
+        return false;
+    }
+    (void)snprintf(owner, sizeof(owner), "%s:%ld:%llx", p->conf->name, (long)getpid(),
+                   (unsigned long long)clock_unix_us());
+    lease_init(&p->lease, p->conf->name, owner, (uint64_t)(clock_unix_us() / US_PER_S),
+               p->started_us);
+    log_line(&p->log, LOG_INFO, "started", "version=%s pid=%ld mesh=\"%s\" config=%s", MESH_VERSION,
+             (long)getpid(), p->config.name, p->config.file);
+    return true;
+}
+
+static void release(struct process *p)
+{
+    metrics_stop(p->metrics);
+    runner_free(p->runner);
+    ingress_free(p->ingress);
+    egress_free(p->egress);
+    opcache_free(p->opcache);
+    peers_free(p->peers);
+    directory_done(&p->directory);
+    free(p->ports);
+    identity_done(&p->identity);
+    if (p->timer_fd >= 0) {
+        (void)close(p->timer_fd);
+    }
+}
+
+static int run(struct process *p)
+{
+    /* Many connections and files are not needed, but a low default must not stop a start. */
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 4096) {
+        files.rlim_cur = files.rlim_max < 4096 ? files.rlim_max : 4096;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (uv_loop_init(&p->loop) < 0) {
+        return EXIT_FAULT;
+    }
+    if (!start(p)) {
+        /* Before the loop ran there is nothing to drain: the system takes everything back. */
+        return EXIT_FAULT;
+    }
+    (void)uv_run(&p->loop, UV_RUN_DEFAULT);
+    release(p);
+    (void)uv_loop_close(&p->loop);
+    bus_library_close();
+    log_line(&p->log, LOG_INFO, "stopped", "exit=%d", p->exit_code);
+    return p->exit_code;
+}
+
+/* ---- the command line ---- */
+
+static void usage(FILE *out, const struct runner_kind *kind)
+{
+    (void)fprintf(out,
+                  "usage: %s --config FILE --name PROCESS [--KEY=VALUE ..]\n\n"
+                  "Runs the process [process PROCESS] of FILE, with role = %s.\n\n"
+                  "  --config FILE   the configuration of the mesh\n"
+                  "  --name PROCESS  which of its processes this is\n"
+                  "  --help, -h      this text\n"
+                  "  --version, -V   the version\n\n"
+                  "Every key below is also a flag (--key=value) and an environment variable\n"
+                  "(MESH_KEY). Flags win over the environment, the environment over the file.\n\n",
+                  kind->program, process_role_name(kind->role));
+    config_usage_keys(out);
+}
+
+static int wrong(const struct runner_kind *kind, const char *why)
+{
+    (void)fprintf(stderr, "%s: %s\n%s: try %s --help\n", kind->program, why, kind->program,
+                  kind->program);
+    return EXIT_WRONG;
+}
+
+int runner_main(int argc, char **argv, const struct runner_kind *kind)
+{
+    assert(argc > 0 && argv != NULL);
+    assert(kind != NULL && kind->program != NULL);
+    struct config_options options;
+    struct config_error error;
+    if (!config_flags(argc, argv, &options, &error)) {
+        return wrong(kind, error.text);
+    }
+    if (options.help || options.version) {
+        if (options.help) {
+            usage(stdout, kind);
+        } else {
+            (void)printf("%s %s\n", kind->program, MESH_VERSION);
+        }
+        return EXIT_CLEAN;
+    }
+    if (options.file == NULL || options.name == NULL) {
+        return wrong(kind, options.file == NULL ? "--config FILE is missing"
+                                                : "--name PROCESS is missing");
+    }
+    struct process *p = calloc(1, sizeof(*p));
+    if (p == NULL) {
+        return EXIT_FAULT;
+    }
+    int code = EXIT_WRONG;
+    p->kind = kind;
+    p->timer_fd = -1;
+    if (!config_load(&options, argc, argv, &p->config, &error)) {
+        (void)fprintf(stderr, "%s: %s\n", kind->program, error.text);
+    } else {
+        p->conf = config_process(&p->config, options.name);
+        log_init(&p->log, p->conf->name, p->config.log_level);
+        if (p->conf->role != kind->role) {
+            (void)fprintf(stderr,
+                          "%s: %s:%" PRIu32 ": [process %s] has role = %s; start it with "
+                          "that program\n",
+                          kind->program, p->config.file, p->conf->line, p->conf->name,
+                          process_role_name(p->conf->role));
+        } else {
+            code = run(p);
+        }
+        config_done(&p->config);
+    }
+    free(p);
+    return code;
+}

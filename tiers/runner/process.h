@@ -1,0 +1,26 @@
+/* One process of the mesh: configuration, keys, bus, store, lease, signals and metrics around the
+ * engine (runner.h). The main() of each tier is a call of runner_main().
+ *
+ * Exit codes: 0 clean stop, 1 a fault (the last log line says which), 2 wrong usage or
+ * configuration, 3 another process took over this name. */
+#ifndef TIERS_RUNNER_PROCESS_H
+#define TIERS_RUNNER_PROCESS_H
+
+#include "tiers/runner/config.h"
+#include "tiers/runner/runner.h"
+
+#define MESH_VERSION "0.1.0"
+
+struct runner_kind {
+    const char *program; /* "mesh-cluster" */
+    enum process_role role;
+    const struct node_ops *ops[TIER_COUNT];
+    /* Role sim: what is done to its agents. Called once before nodes start; NULL: nothing. The
+     * result lives as long as the process. False: *ret_why says what is wrong. */
+    bool (*world)(const struct config *config, const struct process_conf *process,
+                  struct runner_world *ret, const char **ret_why);
+};
+
+int runner_main(int argc, char **argv, const struct runner_kind *kind);
+
+#endif

@@ -1,0 +1,75 @@
+/* What the files of a process share, and nobody else. */
+#ifndef TIERS_RUNNER_PROCESS_INT_H
+#define TIERS_RUNNER_PROCESS_INT_H
+
+#include "registry/redis.h"
+#include "tiers/runner/announce.h"
+#include "tiers/runner/bus.h"
+#include "tiers/runner/directory.h"
+#include "tiers/runner/egress.h"
+#include "tiers/runner/ingress.h"
+#include "tiers/runner/keyfiles.h"
+#include "tiers/runner/lease.h"
+#include "tiers/runner/log.h"
+#include "tiers/runner/metrics.h"
+#include "tiers/runner/opcache.h"
+#include "tiers/runner/peers.h"
+#include "tiers/runner/process.h"
+#include "tiers/runner/sealer.h"
+#include <uv.h>
+
+enum process_phase { PHASE_LEASE, PHASE_SERVING, PHASE_STOPPING, PHASE_CLOSING };
+
+struct process {
+    const struct runner_kind *kind;
+    struct config config;
+    const struct process_conf *conf; /* in config */
+    struct log log;
+    struct identity identity;
+    struct codec codec;
+    struct directory directory;
+    struct peers *peers;
+    struct sealer *sealer;
+    struct opcache *opcache;
+    struct egress *egress;
+    struct ingress *ingress;
+    struct bus *bus;
+    struct redis_store *store;
+    struct runner *runner; /* from PHASE_SERVING on */
+    struct runner_world world;
+    struct lease lease;
+    struct metrics *metrics;
+    struct page page;
+    struct host_run *ports; /* role sim: what each port from 1 on hosts */
+    uint32_t port_count;    /* port 0 included */
+    enum process_phase phase;
+    int exit_code;
+    bool banks_up[STORE_BANK_COUNT];
+    bool bus_up;
+    bool announce;     /* soon */
+    uint32_t everyone; /* the endpoint of a broadcast */
+    uint32_t frames_in_batch;
+    int64_t started_us, announced_us, stop_us, waited_us;
+    int timer_fd;
+    int64_t armed_us;
+    uv_loop_t loop;
+    uv_prepare_t prepare;
+    uv_idle_t idle;
+    uv_poll_t timer_poll;
+    uv_timer_t tick;
+    uv_signal_t signals[2];
+    uint8_t announcement[ANNOUNCE_BYTES_MAX];
+};
+
+/* process_nodes.c: from the lease to running nodes. */
+bool process_serve(struct process *p);
+/* The units of one port, for its session certificate. */
+void process_port_scope(void *ctx, uint16_t port, struct unit_range ret[SCOPES_MAX],
+                        uint32_t *ret_count);
+bool process_ports(struct process *p);
+bool process_scope_covers(struct process *p);
+
+/* process_metrics.c */
+void process_metrics(struct process *p);
+
+#endif

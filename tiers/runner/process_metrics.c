@@ -1,0 +1,171 @@
+/* What a process counts, as Prometheus text. docs/OPERATION.md explains each name. Counters of zero
+ * that belong to a long list (refusals, verdicts, notes) are left out, so that a page shows what
+ * happened. */
+#include "tiers/runner/process_int.h"
+
+#include "core/note.h"
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void some(struct page *g, const char *name, const char *label, const char *value, uint64_t n)
+{
+    if (n > 0) {
+        page_add(g, name, label, value, n);
+    }
+}
+
+static uint64_t rss_bytes(void)
+{
+    unsigned long long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL) {
+        return 0;
+    }
+    if (fscanf(file, "%llu %llu", &size, &resident) != 2) {
+        resident = 0;
+    }
+    (void)fclose(file);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void links(struct process *p, struct page *g)
+{
+    struct bus_stats bus;
+    bus_stats(p->bus, &bus);
+    struct redis_store_stats store = redis_store_stats(p->store);
+    page_add(g, "bus_up", NULL, NULL, bus.up);
+    page_add(g, "bus_connects_total", NULL, NULL, bus.connects);
+    page_add(g, "bus_lost_total", NULL, NULL, bus.lost);
+    page_add(g, "bus_attempts_failed_total", NULL, NULL, bus.attempts_failed);
+    page_add(g, "bus_received_total", NULL, NULL, bus.received);
+    page_add(g, "bus_received_bytes_total", NULL, NULL, bus.received_bytes);
+    page_add(g, "bus_published_total", NULL, NULL, bus.published);
+    page_add(g, "bus_published_bytes_total", NULL, NULL, bus.published_bytes);
+    page_add(g, "bus_probe_us", NULL, NULL, (uint64_t)(bus.probe_us > 0 ? bus.probe_us : 0));
+    some(g, "bus_dropped_total", "reason", "slow", bus.dropped_slow);
+    some(g, "bus_dropped_total", "reason", "subject", bus.dropped_subject);
+    some(g, "bus_dropped_total", "reason", "down", bus.refused_down);
+    some(g, "bus_dropped_total", "reason", "full", bus.refused_full);
+    some(g, "bus_dropped_total", "reason", "failed", bus.refused_failed);
+    some(g, "bus_errors_total", NULL, NULL, bus.errors);
+    page_add(g, "store_up", "bank", "registry", p->banks_up[STORE_BANK_REGISTRY]);
+    page_add(g, "store_up", "bank", "durable", p->banks_up[STORE_BANK_DURABLE]);
+    page_add(g, "store_up", "bank", "blob", p->banks_up[STORE_BANK_BLOB]);
+    page_add(g, "store_in_flight", NULL, NULL, store.in_flight);
+    page_add(g, "store_submitted_total", NULL, NULL, store.submitted);
+    page_add(g, "store_losses_total", NULL, NULL, store.losses);
+    for (int v = 1; v < STORE_VERDICT_COUNT; v++) {
+        some(g, "store_replies_total", "verdict", store_verdict_name((enum store_verdict)v),
+             store.verdicts[v]);
+    }
+}
+
+static void frames(struct process *p, struct page *g)
+{
+    const struct egress_stats *out = egress_stats(p->egress);
+    const struct ingress_stats *in = ingress_stats(p->ingress);
+    const struct peers_stats *peers = peers_stats(p->peers);
+    page_add(g, "frames_sent_total", NULL, NULL, out->frames);
+    page_add(g, "records_sent_total", NULL, NULL, out->records);
+    page_add(g, "frame_bytes_sent_total", NULL, NULL, out->bytes);
+    page_add(g, "operations_sent_total", NULL, NULL, out->operations);
+    some(g, "send_dropped_total", "reason", "encode", out->dropped_encode);
+    some(g, "send_dropped_total", "reason", "operation", out->dropped_operation);
+    some(g, "send_dropped_total", "reason", "signer", out->dropped_signer);
+    some(g, "send_dropped_total", "reason", "sealer", out->dropped_sealer);
+    some(g, "send_dropped_total", "reason", "bus", out->dropped_bus);
+    some(g, "send_dropped_total", "reason", "memory", out->dropped_memory);
+    page_add(g, "frames_accepted_total", NULL, NULL, in->frames);
+    page_add(g, "records_received_total", NULL, NULL, in->records);
+    page_add(g, "messages_received_total", NULL, NULL, in->messages);
+    page_add(g, "signatures_verified_total", NULL, NULL, peers->signatures);
+    page_add(g, "peers", NULL, NULL, peers->peer_count);
+    for (int v = 1; v < FRAME_VERDICT_COUNT; v++) {
+        some(g, "frames_refused_total", "reason", frame_verdict_name((enum frame_verdict)v),
+             peers->verdicts[v]);
+    }
+    for (int v = 1; v < CERT_VERDICT_COUNT; v++) {
+        some(g, "chains_refused_total", "reason", cert_verdict_name((enum cert_verdict)v),
+             peers->chains[v]);
+    }
+    for (int v = 1; v < INGRESS_REFUSALS; v++) {
+        some(g, "records_refused_total", "reason", ingress_refusal_name((enum ingress_refusal)v),
+             in->refusals[v]);
+    }
+    for (int v = 1; v < CODEC_VERDICT_COUNT; v++) {
+        some(g, "codec_refused_total", "reason", codec_verdict_name((enum codec_verdict)v),
+             in->codec[v]);
+    }
+}
+
+static void operations(struct process *p, struct page *g)
+{
+    const struct opcache_stats *ops = opcache_stats(p->opcache);
+    page_add(g, "operations_cached", NULL, NULL, ops->entries);
+    page_add(g, "operations_cached_bytes", NULL, NULL, ops->bytes);
+    page_add(g, "operations_sealed_total", NULL, NULL, ops->sealed);
+    page_add(g, "operations_held_total", NULL, NULL, ops->held);
+    for (int v = 0; v < OPCACHE_VERDICT_COUNT; v++) {
+        some(g, "operations_received_total", "verdict",
+             opcache_verdict_name((enum opcache_verdict)v), ops->verdicts[v]);
+    }
+}
+
+static void nodes(struct process *p, struct page *g)
+{
+    const struct runner_stats *s = runner_stats(p->runner);
+    page_add(g, "nodes", NULL, NULL, s->nodes);
+    page_add(g, "agents", NULL, NULL, s->agents);
+    page_add(g, "steps_total", NULL, NULL, s->steps);
+    page_add(g, "wakes_total", NULL, NULL, s->wakes);
+    page_add(g, "loop_lag_us", NULL, NULL, (uint64_t)s->lag_us);
+    page_add(g, "sent_local_total", NULL, NULL, s->sent_local);
+    page_add(g, "sent_remote_total", NULL, NULL, s->sent_remote);
+    page_add(g, "works_total", NULL, NULL, s->works);
+    page_add(g, "store_ops_total", NULL, NULL, s->store_ops);
+    some(g, "undelivered_total", "reason", "no-route", s->no_route);
+    some(g, "undelivered_total", "reason", "not-mine", s->not_mine);
+    some(g, "undelivered_total", "reason", "posted-full", s->posted_dropped);
+    some(g, "undelivered_total", "reason", "simulated-loss", s->sent_lost);
+    some(g, "refused_total", "what", "work", s->works_refused);
+    some(g, "refused_total", "what", "store", s->store_refused);
+    some(g, "refused_total", "what", "seal", s->seals_refused);
+    some(g, "refused_total", "what", "memory", s->memory_refused);
+    for (int n = 1; n < NOTE_COUNT; n++) {
+        some(g, "notes_total", "note", note_info((enum note)n)->name, s->notes[n]);
+    }
+}
+
+void process_metrics(struct process *p)
+{
+    assert(p != NULL);
+    if (p->metrics == NULL) {
+        return;
+    }
+    struct page *g = &p->page;
+    page_reset(g);
+    page_add(g, "info", "process", p->conf->name, 1);
+    page_add(g, "lease", "state", lease_state_name(p->lease.state), 1);
+    page_add(g, "epoch", NULL, NULL, p->lease.epoch);
+    page_add(g, "rss_bytes", NULL, NULL, rss_bytes());
+    page_add(g, "log_lines_total", NULL, NULL, p->log.lines);
+    page_add(g, "log_suppressed_total", NULL, NULL, p->log.suppressed);
+    links(p, g);
+    frames(p, g);
+    operations(p, g);
+    if (p->sealer != NULL) {
+        struct sealer_stats s;
+        sealer_stats(p->sealer, &s);
+        page_add(g, "sealer_depth_max", NULL, NULL, s.depth_max);
+        some(g, "sealer_refused_total", NULL, NULL, s.refused);
+    }
+    page_add(g, "directory_entries", NULL, NULL, p->directory.entry_count);
+    some(g, "directory_stale_total", NULL, NULL, p->directory.stale);
+    some(g, "directory_full_total", NULL, NULL, p->directory.full);
+    if (p->runner != NULL) {
+        nodes(p, g);
+    }
+    metrics_publish(p->metrics, g->text, g->used, p->phase == PHASE_SERVING && p->bus_up);
+}

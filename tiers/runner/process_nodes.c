@@ -1,0 +1,206 @@
+/* Which nodes a process runs: the units of its section, and for agents one host node for each
+ * machine, real or simulated. Agents are not created here: their host starts them. */
+#include "tiers/runner/process_int.h"
+
+#include "tiers/runner/clock.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool hosts_agents(const struct process *p)
+{
+    return p->conf->role == PROCESS_AGENT || p->conf->role == PROCESS_SIM;
+}
+
+/* Fills p->ports: what each simulated host (or the one real one) has. */
+bool process_ports(struct process *p)
+{
+    struct host_run run = {0};
+    uint32_t cursor = 0, room = 0, count = 0;
+    p->port_count = 1;
+    if (!hosts_agents(p)) {
+        return true;
+    }
+    while (directory_host_next(&p->config, p->conf, &cursor, &run)) {
+        if (count == room) {
+            room = room == 0 ? 64 : room * 2;
+            struct host_run *more = realloc(p->ports, room * sizeof(*more));
+            if (more == NULL) {
+                return false;
+            }
+            p->ports = more;
+        }
+        p->ports[count++] = run;
+    }
+    if (count == 0) {
+        log_line(&p->log, LOG_ERROR, "no-agents", "units=\"%s\"", p->conf->units_text);
+        return false;
+    }
+    if (p->conf->role == PROCESS_SIM) {
+        p->port_count = count + 1;
+    } else {
+        p->port_count = 1;
+    }
+    if (p->port_count > PORTS_MAX) {
+        log_line(&p->log, LOG_ERROR, "too-many-hosts", "hosts=%u most=%u", count, PORTS_MAX - 1);
+        return false;
+    }
+    return true;
+}
+
+static uint32_t host_count(const struct process *p)
+{
+    if (!hosts_agents(p)) {
+        return 0;
+    }
+    if (p->conf->role == PROCESS_SIM) {
+        return p->port_count - 1;
+    }
+    uint32_t count = 0, cursor = 0;
+    struct host_run run = {0};
+    while (directory_host_next(&p->config, p->conf, &cursor, &run)) {
+        count++;
+    }
+    return count;
+}
+
+void process_port_scope(void *ctx, uint16_t port, struct unit_range ret[SCOPES_MAX],
+                        uint32_t *ret_count)
+{
+    const struct process *p = ctx;
+    assert(ret != NULL && ret_count != NULL);
+    *ret_count = 0;
+    if (p->conf->role != PROCESS_SIM || port == 0 || port >= p->port_count) {
+        return;
+    }
+    const struct host_run *run = &p->ports[port - 1];
+    const struct topology *t = &p->config.topology;
+    struct unit host = unit_numbered(TIER_HOST, directory_host_number(run));
+    ret[0] = (struct unit_range){topology_agent(t, run->first),
+                                 topology_agent(t, run->first + run->count - 1)};
+    ret[1] = (struct unit_range){host, host};
+    *ret_count = 2;
+}
+
+static bool covered(struct process *p, struct unit u)
+{
+    if (scope_has(p->identity.cert.scope, p->identity.cert.scope_count, u)) {
+        return true;
+    }
+    char text[UNIT_TEXT_MAX], scope[256];
+    (void)unit_format(u, text);
+    scope_format(p->identity.cert.scope, p->identity.cert.scope_count, scope, sizeof(scope));
+    log_line(&p->log, LOG_ERROR, "certificate-too-narrow", "unit=%s scope=\"%s\"", text, scope);
+    return false;
+}
+
+static bool each_unit(struct process *p, bool (*act)(struct process *p, struct unit u))
+{
+    const struct topology *t = &p->config.topology;
+    if (p->conf->role == PROCESS_ORCHESTRATOR) {
+        return act(p, unit_orchestrator());
+    }
+    for (unsigned s = 1; s <= t->sectors; s++) {
+        if (process_owns(&p->config, p->conf, unit_sector(s)) && !act(p, unit_sector(s))) {
+            return false;
+        }
+        for (unsigned c = 1; c <= topology_sector_clusters(t, s); c++) {
+            struct unit cluster = unit_cluster(s, c);
+            if (process_owns(&p->config, p->conf, cluster) && !act(p, cluster)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool process_scope_covers(struct process *p)
+{
+    static const uint16_t roles[PROCESS_ROLE_COUNT] = {
+        0, ROLE_ORCHESTRATOR, ROLE_SECTOR, ROLE_CLUSTER, ROLE_HOST, ROLE_SIM};
+    uint16_t role = roles[p->conf->role];
+    if ((p->identity.cert.roles & role) == 0) {
+        char has[64], needs[64];
+        roles_format(p->identity.cert.roles, has, sizeof(has));
+        roles_format(role, needs, sizeof(needs));
+        log_line(&p->log, LOG_ERROR, "certificate-role", "has=%s needs=%s", has, needs);
+        return false;
+    }
+    for (uint32_t i = 0; i < host_count(p); i++) {
+        const struct host_run *run = &p->ports[i];
+        if (!covered(p, topology_agent(&p->config.topology, run->first)) ||
+            !covered(p, topology_agent(&p->config.topology, run->first + run->count - 1)) ||
+            !covered(p, unit_numbered(TIER_HOST, directory_host_number(run)))) {
+            return false;
+        }
+    }
+    return hosts_agents(p) || each_unit(p, covered);
+}
+
+static bool start_unit(struct process *p, struct unit u)
+{
+    int verdict = runner_add(p->runner, u, 0, 0, 0);
+    if (verdict < 0) {
+        char text[UNIT_TEXT_MAX];
+        (void)unit_format(u, text);
+        log_line(&p->log, LOG_ERROR, "node-failed", "unit=%s why=\"%s\"", text, strerror(-verdict));
+    }
+    return verdict == 0;
+}
+
+static bool start_hosts(struct process *p)
+{
+    for (uint32_t i = 0; i < host_count(p); i++) {
+        const struct host_run *run = &p->ports[i];
+        struct unit host = unit_numbered(TIER_HOST, directory_host_number(run));
+        int verdict = runner_add(p->runner, host, (uint16_t)directory_host_port(p->conf, run),
+                                 run->first, run->count);
+        if (verdict < 0) {
+            log_line(&p->log, LOG_ERROR, "host-failed", "host=%u why=\"%s\"", i,
+                     strerror(-verdict));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool store_submit(void *ctx, const struct store_op *op, void *tag)
+{
+    struct process *p = ctx;
+    return redis_store_submit(p->store, op, tag);
+}
+
+bool process_serve(struct process *p)
+{
+    assert(p != NULL && p->runner == NULL);
+    assert(lease_serves(&p->lease));
+    struct runner_conf conf = {.topology = &p->config.topology,
+                               .tuning = &p->config.tuning,
+                               .process = p->conf->name,
+                               .seed = p->conf->seed,
+                               .epoch = p->lease.epoch,
+                               .world = p->kind->world != NULL ? &p->world : NULL,
+                               .log = &p->log,
+                               .directory = &p->directory,
+                               .opcache = p->opcache,
+                               .egress = p->egress,
+                               .store = store_submit,
+                               .store_ctx = p};
+    memcpy(conf.ops, p->kind->ops, sizeof(conf.ops));
+    p->runner = runner_new(&conf);
+    if (p->runner == NULL) {
+        log_line(&p->log, LOG_ERROR, "no-memory", "what=runner");
+        return false;
+    }
+    runner_link(p->runner, LINK_BUS, p->bus_up);
+    runner_link(p->runner, LINK_STORE, p->banks_up[STORE_BANK_REGISTRY]);
+    if (!(hosts_agents(p) ? start_hosts(p) : each_unit(p, start_unit))) {
+        return false;
+    }
+    p->phase = PHASE_SERVING;
+    p->announce = true;
+    log_line(&p->log, LOG_INFO, "serving", "role=%s epoch=%llu lease=%s nodes=%u units=\"%s\"",
+             process_role_name(p->conf->role), (unsigned long long)p->lease.epoch,
+             lease_state_name(p->lease.state), runner_stats(p->runner)->nodes, p->conf->units_text);
+    return true;
+}

@@ -1,0 +1,432 @@
+/* Nodes live in one table and never move; a unit map finds them. All timed things share one heap,
+ * so a wake costs a few comparisons whether there is one node or 30,000. Each step gets the boot
+ * clock read afresh, turned into the node's own clock (simulated agents have offsets and drift),
+ * and never less than it saw before.
+ *
+ * One outbox serves all nodes: a step fills it, then its effects are carried out in order. Carrying
+ * out never steps another node: local messages, answers of work and new nodes are timers that are
+ * due now. So a step never re-enters, and recursion cannot grow.
+ *
+ * Bounds: runner.h. */
+#include "tiers/runner/runner.h"
+
+#include "core/num.h"
+#include "tiers/runner/runner_int.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct runner *runner_new(const struct runner_conf *conf)
+{
+    assert(conf != NULL && conf->topology != NULL && conf->tuning != NULL);
+    assert(conf->log != NULL && conf->directory != NULL && conf->process != NULL);
+    struct runner *r = calloc(1, sizeof(*r));
+    if (r == NULL || !unitmap_init(&r->map, 64)) {
+        free(r);
+        return NULL;
+    }
+    r->conf = *conf;
+    timers_init(&r->timers);
+    return r;
+}
+
+void runner_free(struct runner *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    /* What is posted or at work hangs on the heap: collect it before the heap goes. */
+    for (uint32_t i = 0; i < r->node_count; i++) {
+        runner_work_forget(r, r->nodes[i]);
+        timers_clear(&r->timers, &r->nodes[i]->wake);
+    }
+    while (r->timers.count > 0) {
+        struct timer *t = r->timers.heap[1];
+        timers_clear(&r->timers, t);
+        runner_posted_free((struct posted *)(void *)t);
+    }
+    while (r->posted_pool != NULL) {
+        struct posted *p = r->posted_pool;
+        r->posted_pool = p->next;
+        free(p);
+    }
+    while (r->work_pool != NULL) {
+        struct work *w = r->work_pool;
+        r->work_pool = w->next;
+        free(w);
+    }
+    for (uint32_t i = 0; i < r->node_count; i++) {
+        free(r->nodes[i]->self);
+        free(r->nodes[i]);
+    }
+    free(r->nodes);
+    unitmap_done(&r->map);
+    timers_done(&r->timers);
+    free(r);
+}
+
+/* ---- clocks ---- */
+
+int64_t runner_node_clock(const struct node *n, int64_t boot_us)
+{
+    int64_t drift =
+        (int64_t)((double)(boot_us - n->clock_base_us) * ((double)n->clock_drift_ppb * 1e-9));
+    return boot_us + n->clock_offset_us + drift;
+}
+
+/* The earliest boot time at which the node's clock shows clock_us or more, within a microsecond. */
+int64_t runner_node_boot(const struct node *n, int64_t clock_us)
+{
+    if (clock_us == NEVER) {
+        return NEVER;
+    }
+    int64_t boot_us = clock_us - n->clock_offset_us;
+    for (int i = 0; i < 3 && n->clock_drift_ppb != 0; i++) {
+        boot_us += clock_us - runner_node_clock(n, boot_us);
+    }
+    return runner_node_clock(n, boot_us) < clock_us ? boot_us + 1 : boot_us;
+}
+
+/* ---- steps ---- */
+
+static void seal(struct runner *r, const struct node *n, const struct operation *operation)
+{
+    struct frame_signer *signer =
+        r->conf.egress != NULL ? egress_signer(r->conf.egress, n->port) : NULL;
+    enum opcache_verdict v = OPCACHE_CHAIN;
+    if (r->conf.opcache != NULL && signer != NULL) {
+        v = opcache_seal(r->conf.opcache, operation, &signer->key, clock_unix_us());
+    } else if (r->conf.opcache != NULL) {
+        v = opcache_hold(r->conf.opcache, operation, clock_unix_us());
+    }
+    if (v == OPCACHE_OK || v == OPCACHE_KNOWN) {
+        r->stats.seals++;
+    } else {
+        r->stats.seals_refused++;
+        log_line(r->conf.log, LOG_WARNING, "seal-refused", "op=%016llx why=%s",
+                 (unsigned long long)num_id128_low(operation->id), opcache_verdict_name(v));
+    }
+}
+
+static void store_ask(struct runner *r, const struct node *n, const struct store_op *op)
+{
+    uint64_t tag = (uint64_t)n->generation << 32 | (n->index + 1u);
+    if (r->conf.store != NULL && r->conf.store(r->conf.store_ctx, op, (void *)(uintptr_t)tag)) {
+        r->stats.store_ops++;
+    } else {
+        r->stats.store_refused++;
+    }
+}
+
+static void carry_out(struct runner *r, struct node *n)
+{
+    for (uint32_t i = 0; i < r->out.effect_count; i++) {
+        const struct effect *e = &r->out.effects[i];
+        switch (e->kind) {
+        case FX_SEND:
+            runner_send(r, n, &e->u.msg);
+            break;
+        case FX_SEAL:
+            seal(r, n, &e->u.operation);
+            break;
+        case FX_STORE:
+            store_ask(r, n, &e->u.store);
+            break;
+        case FX_WORK:
+            runner_work_begin(r, n, &e->u.work);
+            break;
+        case FX_WORK_CANCEL:
+            runner_work_cancel(r, n, e->u.work_ref);
+            break;
+        case FX_NOTE:
+            r->stats.notes[e->u.note.note]++;
+            log_note(r->conf.log, n->unit, &e->u.note);
+            break;
+        default:
+            assert(false);
+        }
+    }
+}
+
+void runner_step(struct runner *r, struct node *n, struct event *event)
+{
+    assert(n->self != NULL);
+    assert(event->kind >= EV_START && event->kind <= EV_LINK);
+    int64_t boot_us = clock_boot_us();
+    int64_t now_us = runner_node_clock(n, boot_us);
+    if (now_us < n->last_us) {
+        now_us = n->last_us;
+    }
+    n->last_us = now_us;
+    event->now_us = now_us;
+    outbox_clear(&r->out);
+    int64_t wake_us = n->ops->step(n->self, event, &r->out);
+    r->stats.steps++;
+    if (wake_us == NEVER) {
+        timers_clear(&r->timers, &n->wake);
+    } else {
+        int64_t due_us = wake_us <= now_us ? boot_us : runner_node_boot(n, wake_us);
+        if (!timers_set(&r->timers, &n->wake, due_us)) {
+            r->stats.memory_refused++;
+        }
+    }
+    carry_out(r, n);
+}
+
+static void start(struct runner *r, struct node *n)
+{
+    uint32_t generation = n->generation;
+    n->fresh = false;
+    struct event event = {.kind = EV_START};
+    runner_step(r, n, &event);
+    for (int i = 0; i < 2 && n->self != NULL && n->generation == generation; i++) {
+        event = (struct event){.kind = EV_LINK};
+        event.u.link.which = i == 0 ? LINK_BUS : LINK_STORE;
+        event.u.link.up = r->links[event.u.link.which];
+        runner_step(r, n, &event);
+    }
+}
+
+static void on_wake(struct timer *timer, void *ctx)
+{
+    struct runner *r = ctx;
+    struct node *n = (struct node *)(void *)timer;
+    int64_t late_us = clock_boot_us() - timer->due_us;
+    r->lag_max_us = late_us > r->lag_max_us ? late_us : r->lag_max_us;
+    if (n->fresh) {
+        start(r, n);
+        return;
+    }
+    r->stats.wakes++;
+    struct event event = {.kind = EV_WAKE};
+    runner_step(r, n, &event);
+}
+
+/* ---- nodes ---- */
+
+struct node *runner_find(const struct runner *r, struct unit u)
+{
+    uint32_t at = unitmap_get(&r->map, u);
+    return at == UNITMAP_NONE || r->nodes[at]->self == NULL ? NULL : r->nodes[at];
+}
+
+bool runner_has(const struct runner *r, struct unit u)
+{
+    assert(r != NULL);
+    return runner_find(r, u) != NULL;
+}
+
+static struct node *node_slot(struct runner *r, struct unit u)
+{
+    uint32_t at = unitmap_get(&r->map, u);
+    if (at != UNITMAP_NONE) {
+        return r->nodes[at];
+    }
+    if (r->node_count == r->node_room) {
+        uint32_t room = r->node_room == 0 ? 64 : r->node_room * 2;
+        struct node **nodes = realloc(r->nodes, room * sizeof(struct node *));
+        if (nodes == NULL) {
+            return NULL;
+        }
+        r->nodes = nodes;
+        r->node_room = room;
+    }
+    struct node *n = calloc(1, sizeof(*n));
+    if (n == NULL || !unitmap_put(&r->map, u, r->node_count)) {
+        free(n);
+        return NULL;
+    }
+    n->unit = u;
+    n->index = r->node_count;
+    n->wake.fn = on_wake;
+    r->nodes[r->node_count++] = n;
+    return n;
+}
+
+static struct id128 context_of(enum impedance_class c)
+{
+    struct id128 id;
+    const char *name = class_name(c);
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t h = num_hash64(name, strlen(name), 77 + i);
+        memcpy(id.bytes + 8 * i, &h, 8);
+    }
+    return id;
+}
+
+/* Everything about a node but its memory. */
+static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret)
+{
+    uint64_t key = unit_pack(n->unit);
+    uint64_t uid = num_hash64(&key, sizeof(key), 0x6d657368);
+    n->clock_offset_us = 0;
+    n->clock_drift_ppb = 0;
+    n->clock_base_us = clock_boot_us();
+    n->epoch = r->conf.epoch;
+    n->starts++;
+    rng_seed(&n->rng, r->conf.seed, uid ^ n->starts);
+    *ret = (struct node_conf){.self = n->unit,
+                              .uid = uid != 0 ? uid : 1,
+                              .seed = rng_u64(&n->rng),
+                              .topology = r->conf.topology,
+                              .tuning = *r->conf.tuning,
+                              .handlers_max = 4,
+                              .agent_first = n->agent_first,
+                              .agent_count = n->agent_count};
+    if (n->unit.tier == TIER_AGENT) {
+        n->epoch = (r->conf.epoch << 16) + n->starts; /* rises with each start of the agent */
+        ret->agent_class =
+            topology_class(r->conf.topology, topology_index(r->conf.topology, n->unit));
+        ret->capabilities = topology_class_capabilities(r->conf.topology, ret->agent_class);
+        ret->context_hash = context_of(ret->agent_class);
+        n->agent_class = (uint8_t)ret->agent_class;
+        n->context_hash = ret->context_hash;
+        if (r->conf.world != NULL && r->conf.world->clock != NULL) {
+            r->conf.world->clock(r->conf.world->ctx, n->unit, &n->clock_offset_us,
+                                 &n->clock_drift_ppb);
+        }
+    }
+    int64_t boot_us = clock_boot_us();
+    ret->epoch = n->epoch;
+    ret->init_now_us = runner_node_clock(n, boot_us);
+    ret->unix_us = clock_unix_us();
+    n->last_us = ret->init_now_us;
+}
+
+int runner_add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_first,
+               uint32_t agent_count)
+{
+    assert(r != NULL);
+    assert(topology_contains(r->conf.topology, u));
+    const struct node_ops *ops = r->conf.ops[u.tier];
+    if (ops == NULL) {
+        return -ENOTSUP;
+    }
+    if (runner_find(r, u) != NULL) {
+        return -EEXIST;
+    }
+    if (r->node_count >= RUNNER_NODES_MAX) {
+        return -ENOSPC;
+    }
+    struct node *n = node_slot(r, u);
+    if (n == NULL) {
+        r->stats.memory_refused++;
+        return -ENOMEM;
+    }
+    struct node_conf conf;
+    n->ops = ops;
+    n->port = port;
+    n->agent_first = agent_first;
+    n->agent_count = agent_count;
+    node_prepare(r, n, &conf);
+    n->self = calloc(1, ops->size(&conf));
+    if (n->self == NULL || !timers_set(&r->timers, &n->wake, clock_boot_us())) {
+        free(n->self);
+        n->self = NULL;
+        r->stats.memory_refused++;
+        return -ENOMEM;
+    }
+    ops->init(n->self, &conf);
+    n->fresh = true;
+    n->generation++;
+    r->stats.nodes++;
+    r->stats.agents += u.tier == TIER_AGENT ? 1 : 0;
+    return 0;
+}
+
+void runner_remove(struct runner *r, struct unit u)
+{
+    assert(r != NULL);
+    struct node *n = runner_find(r, u);
+    if (n == NULL) {
+        return;
+    }
+    runner_work_forget(r, n);
+    runner_work_ended(r, n);
+    timers_clear(&r->timers, &n->wake);
+    free(n->self);
+    n->self = NULL;
+    n->generation++;
+    r->stats.nodes--;
+    r->stats.agents -= u.tier == TIER_AGENT ? 1 : 0;
+}
+
+/* ---- the loop's side ---- */
+
+void runner_turn(struct runner *r)
+{
+    assert(r != NULL);
+    int64_t now_us = clock_boot_us();
+    (void)timers_run(&r->timers, now_us, RUNNER_TURN_TIMERS, r);
+    if (now_us - r->lag_at_us >= US_PER_S) {
+        r->stats.lag_us = r->lag_max_us;
+        r->lag_max_us = 0;
+        r->lag_at_us = now_us;
+    }
+}
+
+int64_t runner_next_us(const struct runner *r)
+{
+    assert(r != NULL);
+    return timers_next_us(&r->timers);
+}
+
+void runner_store_reply(struct runner *r, void *tag, const struct store_reply *reply)
+{
+    assert(r != NULL);
+    assert(reply != NULL);
+    uint64_t bits = (uint64_t)(uintptr_t)tag;
+    uint32_t index = (uint32_t)(bits & UINT32_MAX) - 1u;
+    assert(index < r->node_count);
+    struct node *n = r->nodes[index];
+    if (n->self == NULL || n->generation != (uint32_t)(bits >> 32) || n->fresh) {
+        return; /* an answer to an earlier life */
+    }
+    r->stats.store_replies++;
+    struct event event = {.kind = EV_STORE};
+    event.u.store = reply;
+    runner_step(r, n, &event);
+}
+
+void runner_link(struct runner *r, enum link which, bool up)
+{
+    assert(r != NULL);
+    assert(which == LINK_BUS || which == LINK_STORE);
+    if (r->links[which] == up) {
+        return;
+    }
+    r->links[which] = up;
+    for (uint32_t i = 0; i < r->node_count; i++) {
+        if (r->nodes[i]->self == NULL || r->nodes[i]->fresh) {
+            continue;
+        }
+        struct event event = {.kind = EV_LINK};
+        event.u.link.which = which;
+        event.u.link.up = up;
+        runner_step(r, r->nodes[i], &event);
+    }
+}
+
+void runner_goodbye(struct runner *r)
+{
+    assert(r != NULL);
+    for (uint32_t i = 0; i < r->node_count; i++) {
+        struct node *n = r->nodes[i];
+        if (n->self == NULL || n->unit.tier != TIER_AGENT) {
+            continue;
+        }
+        struct msg msg = {.type = MSG_GOODBYE,
+                          .priority = 3,
+                          .from = n->unit,
+                          .to = topology_parent(n->unit),
+                          .epoch = n->epoch};
+        runner_send(r, n, &msg);
+    }
+}
+
+const struct runner_stats *runner_stats(struct runner *r)
+{
+    assert(r != NULL);
+    return &r->stats;
+}

@@ -1,0 +1,92 @@
+/* What the files of the runner's engine share, and nobody else. */
+#ifndef TIERS_RUNNER_RUNNER_INT_H
+#define TIERS_RUNNER_RUNNER_INT_H
+
+#include "core/rng.h"
+#include "tiers/runner/clock.h"
+#include "tiers/runner/handlers.h"
+#include "tiers/runner/runner.h"
+#include "tiers/runner/unitmap.h"
+
+struct work;
+
+struct node {
+    struct timer wake; /* first: the timer is the node */
+    struct unit unit;
+    uint32_t index;
+    uint32_t generation; /* rises with each start: answers to an earlier life are dropped */
+    const struct node_ops *ops;
+    void *self; /* NULL: not running */
+    uint64_t epoch;
+    uint64_t starts;
+    int64_t last_us;                        /* the last now_us it saw */
+    int64_t clock_offset_us, clock_base_us; /* boot clock to its own */
+    int32_t clock_drift_ppb;
+    uint32_t agent_first, agent_count;
+    uint32_t host; /* agents: index of the host node that started it, + 1; 0: none */
+    uint16_t port;
+    uint8_t agent_class;
+    bool fresh; /* EV_START is still to come */
+    struct id128 context_hash;
+    struct rng rng; /* of its handlers */
+    struct work *works;
+};
+
+/* A message on its way inside the process: to a local node, or out after a simulated delay. */
+struct posted {
+    struct timer timer;
+    struct posted *next; /* free list */
+    uint32_t node, generation;
+    uint32_t endpoint; /* ENDPOINT_NONE: to the node; else from the node to it */
+    int64_t delay_us;
+    struct msg msg;
+    uint32_t room;
+    _Alignas(16) uint8_t bytes[];
+};
+
+struct work {
+    struct timer timer;
+    struct work *next, **link; /* in its node's list; the free list uses next */
+    uint32_t node, generation;
+    struct work_op op;
+    const struct handler_ops *handler;
+    enum outcome verdict; /* set: decided at once */
+    enum reason reason;
+};
+
+struct runner {
+    struct runner_conf conf;
+    struct runner_stats stats;
+    struct timers timers;
+    struct node **nodes;
+    uint32_t node_count, node_room;
+    struct unitmap map;
+    struct posted *posted_pool; /* of small ones */
+    uint32_t posted_count;
+    struct work *work_pool;
+    uint32_t work_count;
+    bool links[2];
+    int64_t lag_at_us, lag_max_us;
+    struct outbox out;
+};
+
+int64_t runner_node_clock(const struct node *n, int64_t boot_us);
+int64_t runner_node_boot(const struct node *n, int64_t clock_us);
+
+/* Gives the node one event and carries out what it asks for. */
+void runner_step(struct runner *r, struct node *n, struct event *event);
+struct node *runner_find(const struct runner *r, struct unit u);
+
+/* runner_send.c */
+void runner_send(struct runner *r, struct node *n, const struct msg *msg);
+/* msg: `to` is the node, no mask, recv_us on the node's clock. */
+void runner_deliver(struct runner *r, struct node *n, const struct msg *msg);
+void runner_posted_free(struct posted *p);
+
+/* runner_work.c */
+void runner_work_begin(struct runner *r, struct node *n, const struct work_op *op);
+void runner_work_cancel(struct runner *r, struct node *n, uint64_t ref);
+void runner_work_forget(struct runner *r, struct node *n);    /* its node has gone */
+void runner_work_ended(struct runner *r, struct node *agent); /* its host is told */
+
+#endif

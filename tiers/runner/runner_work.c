@@ -1,0 +1,232 @@
+/* Work: handlers of agents, and the agents that a host starts and stops. A work is a timer; when it
+ * is due its answer is made and the node is stepped. The operation is looked up by id at both ends,
+ * so work never holds a pointer into the cache. Starting an agent is work that lasts as long as the
+ * agent: it has no timer until the agent has ended, and then its final answer is due. */
+#include "tiers/runner/runner_int.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void work_release(struct runner *r, struct work *w)
+{
+    if (w->link != NULL) {
+        *w->link = w->next;
+        if (w->next != NULL) {
+            w->next->link = w->link;
+        }
+    }
+    timers_clear(&r->timers, &w->timer);
+    w->link = NULL;
+    w->next = r->work_pool;
+    r->work_pool = w;
+    r->work_count--;
+}
+
+static struct handler_call call_of(struct runner *r, struct node *n, const struct operation *op)
+{
+    const struct runner_world *w = r->conf.world;
+    return (struct handler_call){.operation = op,
+                                 .topology = r->conf.topology,
+                                 .unit = n->unit,
+                                 .agent_class = (enum impedance_class)n->agent_class,
+                                 .context_hash = n->context_hash,
+                                 .rng = &n->rng,
+                                 .work_us = w != NULL ? w->work_us : NULL,
+                                 .work_ctx = w != NULL ? w->ctx : NULL,
+                                 .process = r->conf.process};
+}
+
+static void reply_step(struct runner *r, struct node *n, const struct work_reply *reply)
+{
+    struct event event = {.kind = EV_WORK};
+    event.u.work = reply;
+    runner_step(r, n, &event);
+}
+
+static void on_work(struct timer *timer, void *ctx)
+{
+    struct runner *r = ctx;
+    struct work w = *(struct work *)(void *)timer; /* released before the node is stepped */
+    struct node *n = r->nodes[w.node];
+    work_release(r, (struct work *)(void *)timer);
+    assert(n->self != NULL && n->generation == w.generation); /* runner_work_forget */
+    struct work_reply reply = {.ref = w.op.ref,
+                               .seq = 1,
+                               .final = true,
+                               .verdict = w.verdict,
+                               .reason = w.reason,
+                               .unit = w.op.unit};
+    if (w.handler == NULL) {
+        reply_step(r, n, &reply);
+        return;
+    }
+    const struct opcache_entry *e = opcache_get(r->conf.opcache, w.op.operation);
+    if (e == NULL) {
+        reply.verdict = OUTCOME_FAILED;
+        reply.reason = REASON_EXPIRED;
+        reply_step(r, n, &reply);
+        return;
+    }
+    static struct handler_answer answer; /* one loop thread; too large for every stack frame */
+    memset(&answer, 0, offsetof(struct handler_answer, at));
+    answer.has_conflict = false;
+    answer.has_emit = false;
+    answer.verdict = OUTCOME_READY;
+    struct handler_call call = call_of(r, n, &e->operation);
+    w.handler->finish(&call, &answer);
+    if (answer.has_emit) {
+        struct work_reply emit = {.ref = w.op.ref, .emit = &answer.emit, .unit = w.op.unit};
+        reply_step(r, n, &emit);
+    }
+    reply.verdict = answer.verdict;
+    reply.reason = answer.reason;
+    reply.answer = answer.at;
+    reply.answer_bytes = answer.bytes;
+    reply.conflict = answer.has_conflict ? &answer.conflict : NULL;
+    if (n->self != NULL && n->generation == w.generation) {
+        reply_step(r, n, &reply);
+    }
+}
+
+static struct work *work_take(struct runner *r, struct node *n, const struct work_op *op)
+{
+    struct work *w = r->work_pool;
+    if (r->work_count >= RUNNER_WORKS_MAX) {
+        return NULL;
+    }
+    if (w != NULL) {
+        r->work_pool = w->next;
+    } else {
+        w = calloc(1, sizeof(*w));
+        if (w == NULL) {
+            return NULL;
+        }
+    }
+    *w = (struct work){.timer = {.fn = on_work},
+                       .node = n->index,
+                       .generation = n->generation,
+                       .op = *op,
+                       .verdict = OUTCOME_FAILED};
+    w->next = n->works;
+    w->link = &n->works;
+    if (w->next != NULL) {
+        w->next->link = &w->next;
+    }
+    n->works = w;
+    r->work_count++;
+    return w;
+}
+
+/* True: the work goes on. */
+static bool host_work(struct runner *r, struct node *n, struct work *w)
+{
+    struct unit u = w->op.unit;
+    uint32_t index = u.tier == TIER_AGENT && topology_contains(r->conf.topology, u)
+                         ? topology_index(r->conf.topology, u)
+                         : UINT32_MAX;
+    if (n->unit.tier != TIER_HOST || index < n->agent_first ||
+        index - n->agent_first >= n->agent_count) {
+        w->reason = REASON_INVALID;
+        return false;
+    }
+    if (w->op.kind == WORK_AGENT_STOP) {
+        runner_remove(r, u);
+        w->verdict = OUTCOME_READY;
+        return false;
+    }
+    int verdict = runner_add(r, u, n->port, 0, 0);
+    if (verdict == 0) {
+        runner_find(r, u)->host = n->index + 1;
+        return true;
+    }
+    w->reason = verdict == -EEXIST    ? REASON_INVALID
+                : verdict == -ENOTSUP ? REASON_UNKNOWN_ACTION
+                                      : REASON_OVERLOAD;
+    return false;
+}
+
+void runner_work_ended(struct runner *r, struct node *agent)
+{
+    if (agent->host == 0) {
+        return;
+    }
+    struct node *host = r->nodes[agent->host - 1];
+    agent->host = 0;
+    for (struct work *w = host->works; w != NULL; w = w->next) {
+        if (w->op.kind == WORK_AGENT_START && unit_equal(w->op.unit, agent->unit)) {
+            w->verdict = OUTCOME_READY;
+            if (!timers_set(&r->timers, &w->timer, clock_boot_us())) {
+                r->stats.memory_refused++;
+            }
+            return;
+        }
+    }
+}
+
+static int64_t handler_work(struct runner *r, struct node *n, struct work *w)
+{
+    const struct opcache_entry *e =
+        r->conf.opcache != NULL ? opcache_get(r->conf.opcache, w->op.operation) : NULL;
+    if (e == NULL) {
+        w->reason = REASON_EXPIRED;
+        return 0;
+    }
+    w->handler = handler_find(e->operation.action);
+    if (w->handler == NULL) {
+        w->reason = REASON_UNKNOWN_ACTION;
+        return 0;
+    }
+    struct handler_call call = call_of(r, n, &e->operation);
+    int64_t takes_us = w->handler->begin != NULL ? w->handler->begin(&call) : 0;
+    assert(takes_us >= 0);
+    return takes_us;
+}
+
+void runner_work_begin(struct runner *r, struct node *n, const struct work_op *op)
+{
+    struct work *w = work_take(r, n, op);
+    r->stats.works++;
+    if (w == NULL) {
+        r->stats.works_refused++; /* no answer: the node's own deadline covers it */
+        return;
+    }
+    int64_t takes_us = 0;
+    switch (op->kind) {
+    case WORK_HANDLER:
+        takes_us = handler_work(r, n, w);
+        break;
+    case WORK_AGENT_START:
+    case WORK_AGENT_STOP:
+        if (host_work(r, n, w)) {
+            return;
+        }
+        break;
+    case WORK_KIND_COUNT:
+    default:
+        w->reason = REASON_UNKNOWN_ACTION;
+        break;
+    }
+    if (!timers_set(&r->timers, &w->timer, clock_boot_us() + takes_us)) {
+        r->stats.works_refused++;
+        work_release(r, w);
+    }
+}
+
+void runner_work_cancel(struct runner *r, struct node *n, uint64_t ref)
+{
+    for (struct work *w = n->works; w != NULL; w = w->next) {
+        if (w->op.ref == ref) {
+            r->stats.works_cancelled++;
+            work_release(r, w);
+            return;
+        }
+    }
+}
+
+void runner_work_forget(struct runner *r, struct node *n)
+{
+    while (n->works != NULL) {
+        work_release(r, n->works);
+    }
+}
