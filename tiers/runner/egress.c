@@ -498,7 +498,9 @@ void egress_flush(struct egress *e)
         buffer_close(e, s);
     }
     e->dirty_count -= i;
-    memmove(e->dirty, e->dirty + i, e->dirty_count * sizeof(*e->dirty));
+    if (i > 0 && e->dirty_count > 0) {
+        memmove(e->dirty, e->dirty + i, e->dirty_count * sizeof(*e->dirty));
+    }
     batch_submit(e);
 }
 

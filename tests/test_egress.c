@@ -1,0 +1,294 @@
+/* From one process's egress to another's ingress, with real keys in memory: merging, operations,
+ * large frames, and every refusal of a record. */
+#include "tiers/runner/ingress.h"
+
+#include "core/node.h"
+#include "tests/support/identities.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct side {
+    struct identity id;
+    struct peers *peers;
+    struct directory directory;
+    struct opcache *opcache;
+    struct egress *egress;
+    struct ingress *ingress;
+};
+
+static struct key_pair issuer;
+static struct topology topology;
+static struct codec codec = {.topology = &topology};
+static struct side lead, host;
+static uint32_t frames_sent, arrived;
+static int64_t sent_us;
+static struct msg last;
+static char last_action[ACTION_MAX];
+
+static bool publish(void *ctx, const struct route *route, const uint8_t *bytes, size_t length)
+{
+    struct bus_frame frame = {
+        .bytes = bytes, .length = length, .route = *route, .recv_us = clock_boot_us()};
+    frames_sent++;
+    ingress_frame(ctx == &lead ? host.ingress : lead.ingress, &frame);
+    return true;
+}
+
+static void on_msg(void *ctx, const struct msg *msg)
+{
+    (void)ctx;
+    arrived++;
+    last = *msg;
+    sent_us = msg->sent_us;
+    if (msg->type == MSG_OPERATE) {
+        assert_non_null(msg->u.operate.operation);
+        memcpy(last_action, msg->u.operate.operation->action, ACTION_MAX);
+    }
+}
+
+static void side_make(struct side *s, const char *token, uint16_t roles, struct unit_range scope)
+{
+    memset(s, 0, sizeof(*s));
+    identity_make(&issuer, token, roles, &scope, 1, &s->id);
+    struct peers_config peers = {
+        .identity = &s->id, .port_count = 4, .start_ms = clock_unix_us() / 1000 - 1000};
+    struct opcache_conf ops = {.codec = &codec, .identity = &s->id};
+    s->peers = peers_new(&peers);
+    s->opcache = opcache_new(&ops);
+    assert_true(directory_init(&s->directory, &topology));
+    struct egress_conf out = {.identity = &s->id,
+                              .peers = s->peers,
+                              .directory = &s->directory,
+                              .codec = &codec,
+                              .opcache = s->opcache,
+                              .publish = publish,
+                              .ctx = s};
+    s->egress = egress_new(&out);
+    struct ingress_conf in = {.token = s->id.cert.subject.token,
+                              .peers = s->peers,
+                              .directory = &s->directory,
+                              .codec = &codec,
+                              .opcache = s->opcache,
+                              .egress = s->egress,
+                              .on_msg = on_msg,
+                              .ctx = s};
+    s->ingress = ingress_new(&in);
+    assert_non_null(s->ingress);
+}
+
+static void side_free(struct side *s)
+{
+    ingress_free(s->ingress);
+    egress_free(s->egress);
+    opcache_free(s->opcache);
+    peers_free(s->peers);
+    directory_done(&s->directory);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    topology_default(24, &topology);
+    topology.sectors = 2;
+    topology.clusters_per_sector = 2;
+    topology.agents_per_cluster = 6;
+    key_pair_make(&issuer);
+    side_make(&lead, "lead", ROLE_CLUSTER,
+              (struct unit_range){unit_cluster(1, 1), unit_cluster(1, 2)});
+    side_make(&host, "host", ROLE_HOST,
+              (struct unit_range){unit_agent(1, 1, 1), unit_agent(1, 2, 6)});
+    frames_sent = arrived = 0;
+    memset(&last, 0, sizeof(last));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    side_free(&lead);
+    side_free(&host);
+    return 0;
+}
+
+static uint32_t to(struct side *from, const char *token, uint16_t port)
+{
+    struct endpoint e;
+    assert_true(endpoint_make(token, strlen(token), port, &e));
+    return directory_endpoint(&from->directory, &e);
+}
+
+static struct msg cancel(unsigned sector, unsigned cluster, uint64_t epoch)
+{
+    return (struct msg){.type = MSG_CANCEL,
+                        .from = unit_cluster(sector, cluster),
+                        .to = unit_agent(sector, cluster, 1),
+                        .mask = 0x3,
+                        .epoch = epoch,
+                        .u.cancel.operation_id.bytes = {1}};
+}
+
+static void many_messages_are_one_frame(void **state)
+{
+    (void)state;
+    struct msg msg = cancel(1, 1, 5);
+    int64_t before_us = clock_boot_us();
+    for (int i = 0; i < 20; i++) {
+        assert_true(egress_msg(lead.egress, 0, to(&lead, "host", 0), &msg, 1000000));
+    }
+    assert_int_equal(frames_sent, 0);
+    egress_flush(lead.egress);
+    assert_int_equal(frames_sent, 1);
+    assert_int_equal(arrived, 20);
+    assert_int_equal(last.mask, 0x3);
+    assert_true(sent_us >= before_us + 1000000 && sent_us <= clock_boot_us() + 1000000);
+    assert_true(last.recv_us >= before_us);
+    egress_flush(lead.egress);
+    assert_int_equal(frames_sent, 1); /* nothing more to say */
+    /* The host has learned where the lead is, and answers. */
+    const struct directory_entry *e = directory_find(&host.directory, unit_cluster(1, 1));
+    assert_non_null(e);
+    struct msg bye = {
+        .type = MSG_GOODBYE, .from = unit_agent(1, 1, 1), .to = unit_cluster(1, 1), .epoch = 1};
+    assert_true(egress_msg(host.egress, 0, e->endpoint, &bye, 0));
+    egress_flush(host.egress);
+    assert_int_equal(last.type, MSG_GOODBYE);
+}
+
+static void full_frames_are_followed_by_others(void **state)
+{
+    (void)state;
+    struct msg msg = cancel(1, 1, 5);
+    for (int i = 0; i < 3000; i++) {
+        assert_true(egress_msg(lead.egress, 0, to(&lead, "host", 0), &msg, 0));
+    }
+    egress_flush(lead.egress);
+    assert_true(frames_sent >= 3 && frames_sent <= 8);
+    assert_int_equal(arrived, 3000);
+}
+
+static void speakers_are_checked(void **state)
+{
+    (void)state;
+    struct msg msg = cancel(2, 1, 5); /* not in the lead's certificate */
+    uint32_t at = to(&lead, "host", 0);
+    assert_true(egress_msg(lead.egress, 0, at, &msg, 0));
+    egress_flush(lead.egress);
+    assert_int_equal(ingress_stats(host.ingress)->refusals[INGRESS_SCOPE], 1);
+    msg = cancel(1, 1, 5);
+    msg.type = MSG_GOODBYE; /* a lead does not say goodbye to an agent */
+    assert_true(egress_msg(lead.egress, 0, at, &msg, 0));
+    egress_flush(lead.egress);
+    assert_int_equal(ingress_stats(host.ingress)->refusals[INGRESS_ROUTE], 1);
+    msg = cancel(1, 1, 9);
+    assert_true(egress_msg(lead.egress, 0, at, &msg, 0));
+    egress_flush(lead.egress);
+    assert_int_equal(arrived, 1);
+    msg = cancel(1, 1, 8); /* a lower epoch than known */
+    assert_true(egress_msg(lead.egress, 0, at, &msg, 0));
+    egress_flush(lead.egress);
+    assert_int_equal(ingress_stats(host.ingress)->refusals[INGRESS_EPOCH], 1);
+    assert_int_equal(arrived, 1);
+}
+
+static void hostile_records_are_counted(void **state)
+{
+    (void)state;
+    uint8_t bytes[300];
+    uint32_t at = to(&lead, "host", 0);
+    srand(2);
+    for (int i = 0; i < 3000; i++) {
+        size_t length = 1 + (size_t)rand() % sizeof(bytes);
+        for (size_t k = 0; k < length; k++) {
+            bytes[k] = (uint8_t)rand();
+        }
+        bytes[0] = (uint8_t)(RECORD_SPECIAL + rand() % 4);
+        assert_true(egress_record(lead.egress, 0, at, bytes, length));
+        egress_flush(lead.egress);
+    }
+    const struct ingress_stats *s = ingress_stats(host.ingress);
+    assert_int_equal(s->frames, 3000);
+    assert_int_equal(arrived, 0);
+    assert_true(s->refusals[INGRESS_KIND] > 1000 && s->refusals[INGRESS_OPERATION] > 300);
+}
+
+static void operations_need_an_author(void **state)
+{
+    (void)state;
+    struct operation op = {.source = unit_orchestrator(),
+                           .routing = ROUTING_SCATTER_GATHER,
+                           .verb = VERB_ACT,
+                           .trinary_expectation = 1,
+                           .created_mesh_us = clock_unix_us(),
+                           .ttl_us = 30 * US_PER_S,
+                           .timeout_us = US_PER_S,
+                           .window_us = 500000,
+                           .minimum_response_rate = 0.95,
+                           .action = "echo"};
+    struct target target = {.quota = UINT32_MAX};
+    struct msg msg = cancel(1, 1, 5);
+    op.id.bytes[15] = 3;
+    op.correlation_id = op.id;
+    msg.type = MSG_OPERATE;
+    msg.mask = 0;
+    msg.u.operate = (struct operate){
+        .operation_id = op.id, .deadline_mesh_us = 5, .target_count = 1, .targets = &target};
+    uint32_t at = to(&lead, "host", 0);
+    assert_false(egress_msg(lead.egress, 0, at, &msg, 0)); /* not in the cache */
+    assert_int_equal(egress_stats(lead.egress)->dropped_operation, 1);
+    /* Sealed by one who is no orchestrator: the frame is good, the operation is not. */
+    assert_int_equal(
+        opcache_seal(lead.opcache, &op, &egress_signer(lead.egress, 0)->key, clock_unix_us()),
+        OPCACHE_OK);
+    assert_true(egress_msg(lead.egress, 0, at, &msg, 0));
+    egress_flush(lead.egress);
+    assert_int_equal(ingress_stats(host.ingress)->refusals[INGRESS_OPERATION], 1);
+    assert_int_equal(ingress_stats(host.ingress)->refusals[INGRESS_UNCACHED], 1);
+    /* Sealed by an orchestrator and passed on by the lead: it rides once for two records. */
+    struct identity root;
+    struct frame_signer signer;
+    const struct unit_range all = {unit_orchestrator(), unit_orchestrator()};
+    memset(&signer, 0, sizeof(signer));
+    identity_make(&issuer, "root", ROLE_ORCHESTRATOR, &all, 1, &root);
+    assert_int_equal(frame_signer_start(&signer, &root, 0, NULL, 0, clock_unix_us() / 1000),
+                     CERT_OK);
+    struct opcache_conf conf = {.codec = &codec, .identity = &root};
+    struct opcache *author = opcache_new(&conf);
+    static uint8_t arena_bytes[CODEC_ARENA_BYTES] __attribute__((aligned(16)));
+    struct arena arena;
+    arena_init(&arena, arena_bytes, sizeof(arena_bytes));
+    op.id.bytes[15] = 4;
+    assert_int_equal(opcache_seal(author, &op, &signer.key, clock_unix_us()), OPCACHE_OK);
+    const struct opcache_entry *e = opcache_get(author, op.id);
+    assert_int_equal(
+        opcache_accept(lead.opcache, e->sealed, e->sealed_bytes, clock_unix_us(), &arena),
+        OPCACHE_OK);
+    opcache_free(author);
+    msg.u.operate.operation_id = op.id;
+    uint64_t rode = egress_stats(lead.egress)->operations;
+    assert_true(egress_msg(lead.egress, 0, at, &msg, 0));
+    assert_true(egress_msg(lead.egress, 0, at, &msg, 0));
+    egress_flush(lead.egress);
+    assert_int_equal(egress_stats(lead.egress)->operations, rode + 1);
+    assert_int_equal(arrived, 2);
+    assert_string_equal(last_action, "echo");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    if (keys_start() < 0) {
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        TEST(many_messages_are_one_frame), TEST(full_frames_are_followed_by_others),
+        TEST(speakers_are_checked),        TEST(hostile_records_are_counted),
+        TEST(operations_need_an_author),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
