@@ -14,8 +14,17 @@ void breaker_init(struct breaker *b, uint32_t threshold)
 {
     assert(b != NULL);
     assert(threshold >= 1 && threshold <= UINT16_MAX / 2u);
-    *b = (struct breaker){
-        .state = CIRCUIT_CLOSED, .threshold = (uint16_t)threshold, .until_us = NEVER};
+    *b = (struct breaker){.state = CIRCUIT_CLOSED,
+                          .threshold = (uint16_t)threshold,
+                          .probe_us = BREAKER_PROBE_US,
+                          .until_us = NEVER};
+}
+
+void breaker_probe_wait(struct breaker *b, int64_t probe_us)
+{
+    assert(b != NULL);
+    assert(probe_us > 0);
+    b->probe_us = probe_us;
 }
 
 /* Moves the window on to now; buckets that were passed over are empty. */
@@ -147,7 +156,7 @@ enum breaker_event breaker_tick(struct breaker *b, int64_t now_us, struct rng *r
         return trip(b, now_us, BREAKER_LONGER_US, rng);
     }
     b->probing = true;
-    b->until_us = now_us + BREAKER_PROBE_US;
+    b->until_us = now_us + b->probe_us;
     return BREAKER_PROBE;
 }
 

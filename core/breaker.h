@@ -3,7 +3,7 @@
  *   CLOSED    -- more than `threshold` failures within a sliding 60 s --> OPEN for 30 s (+- 10 %)
  *   OPEN      -- time over --> asks for a probe
  *   probe ok  --> HALF_OPEN for 60 s: one operation at a time and every tenth beyond pass
- *   probe bad, or none within BREAKER_PROBE_US --> OPEN for 60 s (+- 10 %)
+ *   probe bad, or none within probe_us         --> OPEN for 60 s (+- 10 %)
  *   HALF_OPEN -- more than threshold / 10 failures (a tenth of the traffic passes) --> OPEN, 60 s
  *   HALF_OPEN -- 60 s over --> CLOSED
  *
@@ -25,7 +25,7 @@
 #define BREAKER_OPEN_US           (30ll * US_PER_S)
 #define BREAKER_LONGER_US         (60ll * US_PER_S)
 #define BREAKER_HALF_US           (60ll * US_PER_S)
-#define BREAKER_PROBE_US          (5ll * US_PER_S)
+#define BREAKER_PROBE_US          (5ll * US_PER_S) /* unless the owner says else */
 
 struct breaker {
     uint8_t state; /* enum circuit */
@@ -34,6 +34,7 @@ struct breaker {
     uint32_t passing; /* HALF_OPEN: operations let through and not finished */
     uint32_t seen;    /* HALF_OPEN: operations asked for */
     uint32_t trips;   /* since start */
+    int64_t probe_us; /* how long a probe may take */
     int64_t until_us; /* end of OPEN, of the probe, of HALF_OPEN; NEVER when closed */
     int64_t bucket;   /* number of the newest bucket */
     uint16_t counts[BREAKER_BUCKETS]; /* saturating */
@@ -48,6 +49,8 @@ enum breaker_event {
 };
 
 void breaker_init(struct breaker *b, uint32_t threshold);
+/* How long a probe is waited for, above 0; BREAKER_PROBE_US when nothing is said. */
+void breaker_probe_wait(struct breaker *b, int64_t probe_us);
 
 /* Whether a new operation may pass. Counts it in HALF_OPEN: ask once for each operation. */
 bool breaker_allow(struct breaker *b);

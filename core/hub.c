@@ -197,10 +197,10 @@ static void merge_extremes(struct summary *into, const struct summary *s, struct
         into->fastest = s->fastest;
         into->fastest_score = s->fastest_score;
     }
-    if (s->active == 0) {
-        return;
+    if (s->active <= s->class_active[CLASS_F_HUMAN]) {
+        return; /* nobody has a mean there */
     }
-    uint64_t mean = s->impedance_sum_us / s->active;
+    uint64_t mean = summary_mean_us(s);
     uint32_t mean_us = mean > UINT32_MAX ? UINT32_MAX : (uint32_t)mean;
     if (into->healthiest.tier == TIER_NONE || mean_us < into->healthiest_mean_us) {
         into->healthiest = child;

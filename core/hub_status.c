@@ -136,7 +136,7 @@ static void fill(const struct hub *h, const struct summary *s, struct record *r)
     number(r, "clusters", s->clusters);
     number(r, "clusters_up", s->clusters_up);
     field(r, "mean_impedance_ms");
-    text_ms(&r->text, s->active > 0 ? (int64_t)(s->impedance_sum_us / s->active) : 0, 1);
+    text_ms(&r->text, (int64_t)summary_mean_us(s), 1);
     field_end(r);
     field(r, "p95_lead_ms");
     text_ms(&r->text, lead_quantile(leads, 0.95), 1);

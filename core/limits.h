@@ -35,6 +35,11 @@
 #define LEAD_BUCKETS    48u /* lead times, 0 to 65 s */
 #define ARRIVAL_BUCKETS 96u /* signed arrival error against T */
 
+/* Anti-replay window of an agent, in sequence numbers of one (lead epoch, agent, priority). What
+ * lies that far behind the newest is never run and never sent again: it is waited for until its
+ * deadline. A power of two; not below the operations that a lead has in flight. */
+#define OPERATE_WINDOW 1024u
+
 /* Operations in flight; one more is refused with `overload` and the name of the pool. */
 #define OPERATIONS_MAX 2048u
 

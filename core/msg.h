@@ -81,7 +81,9 @@ struct target {
     uint32_t lead_us; /* agents: compensation_applied of spec 2.4 */
     uint32_t expected_processing_us;
     uint16_t confidence_permille;
-    uint32_t seq; /* per (lead epoch, agent, priority), assigned when sent */
+    /* Per (lead epoch, agent, priority): given at the first send, rising by one, and the same in
+     * every resend. Serial (RFC 1982): after UINT32_MAX comes 1; 0: none. */
+    uint32_t seq;
 };
 
 struct operate {

@@ -32,7 +32,15 @@
 
 #define NEVER INT64_MAX
 
-enum event_kind { EV_START = 1, EV_WAKE, EV_MSG, EV_STORE, EV_WORK, EV_LINK };
+enum event_kind {
+    EV_START = 1,
+    EV_WAKE,
+    EV_MSG,
+    EV_STORE,
+    EV_WORK,
+    EV_LINK,
+    EV_STOP /* the runner ends this node cleanly: last words; no wake follows, nor anything else */
+};
 
 enum link { LINK_BUS, LINK_STORE };
 

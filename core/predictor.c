@@ -1,10 +1,15 @@
-/* Lead times. The default kind is HCQ-mix of arrival.md section 3: a slow expert (means and mean
- * deviations of delay and processing time, hierarchical prior, pooled conformal quantile), a fast
- * one (RFC 6298 gains with a learned multiple of the deviation) and the order statistic of the last
- * 20, mixed by how well each did lately (pinball loss to the power -6), with a correction per agent
- * that keeps the share arriving by T at tau in the long run. Recorded round trips are strongly
- * correlated and favour a short memory, recorded processing times a long one: hence both. Constants
- * are those of the study. The other kinds are the baselines. O(1) a call; 120 bytes an agent. */
+/* Lead times. The default kind is HCQ-mix (docs/ARRIVAL.md): a slow expert (means and mean
+ * deviations of delay and processing time, prior from the neighbours, pooled conformal quantile), a
+ * fast one (RFC 6298 gains with a learned multiple of the deviation) and the order statistic of the
+ * last 20, mixed by pinball loss to the power -12, the agent's own record and its neighbours'
+ * together, with a correction per agent that keeps the share arriving by T at tau in the long run.
+ * Recorded round trips are strongly correlated and favour a short memory, recorded processing times
+ * a long one: hence both. The fast experts work on observed / standard time; the standard is the
+ * agent's own and is renewed every 20 observations, so that ratios keep their meaning.
+ *
+ * Everything that a learner shares is moved by clipped errors and bounded steps: one agent that
+ * lies about its times moves its neighbours by a few percent at most. The other kinds are the
+ * baselines. O(1) a call, no root or logarithm of num.h on the usual path; 128 bytes an agent. */
 #include "core/predictor.h"
 #include "core/num.h"
 
@@ -17,9 +22,26 @@
 #define EXPERTS        3u
 #define EXPERTS_FROM   6u  /* observations before the fast experts speak */
 #define CALIBRATED     20u /* observations of a prior before its miss rate is believed */
-#define MIX_POWER_HALF 3   /* weights are (1 / loss)^6 */
 #define RUN_UP         6
 #define RUN_DOWN       (-8)
+#define JUMP_GAIN      0.4   /* of one step after a change of behaviour */
+#define GAIN_LEAST     0.025 /* of an agent's means: a memory of 40 observations */
+#define GAIN_DEV_LEAST 0.02
+#define LEAK           0.998f /* of each agent's own corrections, towards its neighbours' */
+#define CONFORMAL_STEP 0.06   /* in deviations */
+#define MIX_STEP       0.02
+#define CENTRE_STEP    0.01
+#define LOSS_GAIN      0.05  /* of each expert's moving loss .. */
+#define LOSS_POOL_GAIN 0.004 /* .. and of the neighbours' .. */
+#define LOSS_POOL      0.35  /* .. which count for this share */
+#define MIX_SQUARES    6     /* weights are 1 / loss^12 */
+#define STRIDE         0.33  /* a tracker's step grows with what it tracks, beyond 3 */
+#define NEWCOMER       1.5   /* of the spread between agents: what is not known of a new one */
+/* A common shift: the moving error of all and the moving sign of it must agree. */
+#define SHIFT_GAIN  0.1
+#define SHIFT_CLIP  30.0
+#define SHIFT_LEAST 0.6f
+#define LEAN_LEAST  0.6f
 
 _Static_assert(sizeof(struct predictor) <= 128, "one for each of 30,000 agents");
 
@@ -110,17 +132,20 @@ void predictor_prior_init(struct predictor_prior *prior, enum impedance_class ag
     assert(prior != NULL);
     assert((unsigned)agent_class < CLASS_COUNT);
     enum impedance_class c = known_class(agent_class);
-    double held = num_clamp(tau, 0.6, 0.999);
+    double held = num_clamp(tau, 0.5, 0.999);
     *prior = (struct predictor_prior){.net_ms = ONE_WAY_MS[c],
                                       .net_dev_ms = 0.15f * ONE_WAY_MS[c] + 1,
                                       .base_ms = BASE_MS[c],
                                       .base_dev = 0.3f,
+                                      .base_spread = 0.4f,
                                       .weight_slope = 0.5f,
                                       .queue_slope = 0.1f,
                                       .weight_mean = 0.45f,
                                       .queue_mean = 2,
                                       .z_tau = 2,
+                                      .z_grid = {0, 1, 1.6f, 2, 2.7f, 3.3f, 4, 6},
                                       .fast_k = 2.2f,
+                                      .loss = {1, 1.18f, 1.18f},
                                       .tau = (float)held,
                                       .miss = (float)(1 - held),
                                       .agent_class = c};
@@ -134,7 +159,44 @@ void predictor_init(struct predictor *p, enum predictor_kind kind, enum impedanc
     p->kind = (uint8_t)kind;
     p->agent_class = (uint8_t)known_class(agent_class);
     p->floor_ms = ONE_WAY_MS[p->agent_class];
+    p->standard_base_ms = BASE_MS[p->agent_class];
     p->net_ms = p->floor_ms;
+}
+
+/* ---- arithmetic ---- */
+
+/* Square root of x > 0 to about 20 bits without a division: Newton on 1 / sqrt(x). */
+static double root(double x)
+{
+    float f = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    bits = 0x5f3759dfu - (bits >> 1);
+    float start;
+    memcpy(&start, &bits, sizeof start);
+    double y = (double)start;
+    y *= 1.5 - 0.5 * x * y * y;
+    y *= 1.5 - 0.5 * x * y * y;
+    y *= 1.5 - 0.5 * x * y * y;
+    return x * y;
+}
+
+/* Ratios within 2^-16 .. 2^16 in 16 bits: the float's exponent and 11 bits of its mantissa. */
+#define CODE_LEAST 0x37800000u
+static uint16_t ratio_code(double ratio)
+{
+    float f = (float)num_clamp(ratio, 1.52587890625e-05, 65000);
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return (uint16_t)((bits - CODE_LEAST + 0x800u) >> 12);
+}
+
+static double ratio_of(uint16_t code)
+{
+    uint32_t bits = ((uint32_t)code << 12) + CODE_LEAST;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return (double)f;
 }
 
 /* ---- the slow expert ---- */
@@ -147,9 +209,15 @@ struct context {
 
 struct slow {
     double net, processing, deviation;
+    double shift;  /* in milliseconds */
     double centre; /* with the common shift */
     double upper;
 };
+
+static double standard_of(const struct predictor *p, double growth)
+{
+    return greater(1e-3, (double)p->floor_ms + (double)p->standard_base_ms * growth);
+}
 
 static struct context context_of(const struct predictor *p, const struct predictor_prior *prior,
                                  double weight, uint32_t queue)
@@ -158,11 +226,7 @@ static struct context context_of(const struct predictor *p, const struct predict
                         .queue = num_clamp((double)queue, 0, QUEUE_MAX)};
     x.growth =
         (1 + (double)prior->weight_slope * x.weight) * (1 + (double)prior->queue_slope * x.queue);
-    double floor = p->latencies > 0 ? (double)p->floor_ms : (double)prior->net_ms;
-    if (p->ring_count > 0) {
-        floor = (double)p->floor_ms; /* fixed by then: ratios must keep their meaning */
-    }
-    x.standard_ms = greater(0.1, floor + (double)prior->base_ms * x.growth);
+    x.standard_ms = standard_of(p, x.growth);
     return x;
 }
 
@@ -175,13 +239,9 @@ static void adopt_prior(struct predictor *p, const struct predictor_prior *prior
     p->net_ms = p->floor_ms;
     p->net_dev_ms = prior->net_dev_ms;
     p->base_ms = prior->base_ms;
+    p->standard_base_ms = prior->base_ms;
     p->base_dev = prior->base_dev;
     p->miss = prior->miss;
-}
-
-static double width_of_newcomer(const struct predictor *p)
-{
-    return 1 + 0.6 / ((double)p->count + 1);
 }
 
 static struct slow slow_of(const struct predictor *p, const struct predictor_prior *prior,
@@ -190,25 +250,20 @@ static struct slow slow_of(const struct predictor *p, const struct predictor_pri
     struct slow s = {.net = (double)p->net_ms, .processing = (double)p->base_ms * x->growth};
     double net_dev = (double)p->net_dev_ms;
     double base_dev = (double)p->base_dev * s.processing;
-    s.deviation = greater(0.05, num_sqrt(net_dev * net_dev + base_dev * base_dev));
-    bool common = prior->shift > 0.8f || prior->shift < -0.8f;
-    s.centre = s.net + s.processing + (common ? (double)prior->shift * s.deviation : 0);
-    s.upper = s.centre +
-              ((double)prior->z_tau * width_of_newcomer(p) + (double)p->conformal) * s.deviation;
+    double doubt = (double)prior->base_spread * s.processing;
+    double known = (double)p->count + 1;
+    double square =
+        net_dev * net_dev + base_dev * base_dev + NEWCOMER * doubt * doubt / (known * known);
+    s.deviation = greater(1e-3, root(square));
+    bool common = (prior->shift > SHIFT_LEAST && prior->lean > LEAN_LEAST) ||
+                  (prior->shift < -SHIFT_LEAST && prior->lean < -LEAN_LEAST);
+    s.shift = common ? (double)prior->shift * s.deviation : 0;
+    s.centre = s.net + s.processing + s.shift;
+    s.upper = s.centre + ((double)prior->z_tau + (double)p->conformal) * s.deviation;
     return s;
 }
 
 /* ---- the fast experts and the mixture ---- */
-
-static uint16_t ratio_code(double ratio)
-{
-    return (uint16_t)num_clamp(2048 * (num_log2(greater(ratio, 1e-3)) + 10), 0, 65535);
-}
-
-static double ratio_of(uint16_t code)
-{
-    return num_exp2((double)code / 2048 - 10);
-}
 
 /* The order statistic for tau: the ceil(tau (n + 1))-th smallest, the greatest at most. */
 static double ring_quantile(const struct predictor *p, double tau)
@@ -246,8 +301,8 @@ static unsigned expert_leads(const struct predictor *p, const struct predictor_p
         return 1;
     }
     double dev = (double)p->fast_dev;
-    ret[1] = x->standard_ms * ((double)p->fast_mean + (double)prior->fast_k * dev);
-    ret[2] = x->standard_ms * (ring_quantile(p, (double)prior->tau) + (double)prior->ring_k * dev);
+    ret[1] = x->standard_ms * ((double)p->fast_mean + (double)prior->fast_k * dev) + slow->shift;
+    ret[2] = x->standard_ms * ((double)p->ring_top + (double)prior->ring_k * dev);
     return EXPERTS;
 }
 
@@ -257,20 +312,9 @@ static double mixed_lead(const struct predictor *p, const struct context *x, uns
     if (experts == 1) {
         return leads[0];
     }
-    double weights = 0;
-    double sum = 0;
-    for (unsigned i = 0; i < EXPERTS; i++) {
-        double ratio = (double)p->loss[0] / (double)p->loss[i];
-        double square = num_clamp(ratio * ratio, 1e-9, 1e9);
-        double weight = 1;
-        for (int k = 0; k < MIX_POWER_HALF; k++) {
-            weight *= square;
-        }
-        weights += weight;
-        sum += weight * leads[i];
-    }
-    assert(weights > 0);
-    return sum / weights + (double)p->mix_correction * (double)p->fast_dev * x->standard_ms;
+    double mixed = leads[0] + (double)p->weight[0] * (leads[1] - leads[0]) +
+                   (double)p->weight[1] * (leads[2] - leads[0]);
+    return mixed + (double)p->mix_correction * (double)p->fast_dev * x->standard_ms;
 }
 
 /* ---- prediction ---- */
@@ -295,7 +339,7 @@ static struct prediction predict_spec(const struct predictor *p, const struct co
     double processing =
         spec_processing_ms((enum impedance_class)p->agent_class, x->weight, x->queue);
     double sum = net + processing;
-    double error = p->count > 0 ? (double)p->error_ms : 0.15 * sum;
+    double error = p->count > 0 ? (double)p->fast_dev : 0.15 * sum;
     /* calculate_buffer is left open by the spec. As written: a fixed 20 ms and a tenth. */
     double buffer = p->kind == PREDICTOR_SPEC_DRIFT ? 2 * error : 20 + 0.1 * sum;
     double drift = sum > 0 ? error / sum : 0;
@@ -325,6 +369,38 @@ static double calibrated_confidence(const struct predictor *p, const struct pred
     return tau + ((double)(1 - prior->tau) - miss);
 }
 
+static const double GRID[PREDICTOR_GRID] = {0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999};
+static const double NORMAL[PREDICTOR_GRID] = {0,       0.67449, 1.28155, 1.64485,
+                                              2.05375, 2.32635, 2.57583, 3.09023};
+
+/* The pooled quantile of the normed errors, between the grid's shares linear in the normal's. */
+static double grid_quantile(const struct predictor_prior *prior, double share)
+{
+    unsigned i = 1;
+    while (i + 1 < PREDICTOR_GRID && GRID[i] < share) {
+        i++;
+    }
+    double part = (num_normal_quantile(share) - NORMAL[i - 1]) / (NORMAL[i] - NORMAL[i - 1]);
+    part = i == 1 ? greater(0, part) : part;
+    double low = (double)prior->z_grid[i - 1];
+    return low + part * greater(0.01, (double)prior->z_grid[i] - low);
+}
+
+/* The lead for a share other than the one it is trained for: the buffer above the median, scaled as
+ * the neighbours' quantiles are. */
+static double other_share(const struct predictor *p, const struct predictor_prior *prior,
+                          const struct slow *slow, double lead, double wanted)
+{
+    double z0 = (double)prior->z_grid[0];
+    double middle = slow->centre + (z0 + (double)p->centre) * slow->deviation;
+    if (wanted <= 0.5) {
+        return middle;
+    }
+    double scale = (grid_quantile(prior, wanted) - z0) /
+                   greater(0.1, grid_quantile(prior, (double)prior->tau) - z0);
+    return middle + greater(0, lead - middle) * scale;
+}
+
 struct prediction predictor_predict(const struct predictor *p, const struct predictor_prior *prior,
                                     double payload_weight, uint32_t queue_depth, double tau)
 {
@@ -338,21 +414,22 @@ struct prediction predictor_predict(const struct predictor *p, const struct pred
     if (p->kind == PREDICTOR_JACOBSON) {
         return predict_jacobson(p);
     }
-    struct predictor newcomer = *p;
+    struct predictor newcomer;
     if (p->count == 0) {
+        newcomer = *p;
         adopt_prior(&newcomer, prior);
+        p = &newcomer;
+        x.standard_ms = standard_of(p, x.growth);
     }
-    struct slow slow = slow_of(&newcomer, prior, &x);
+    struct slow slow = slow_of(p, prior, &x);
     double leads[EXPERTS];
-    unsigned experts = expert_leads(&newcomer, prior, &x, &slow, leads);
-    double lead = mixed_lead(&newcomer, &x, experts, leads);
+    unsigned experts = expert_leads(p, prior, &x, &slow, leads);
+    double lead = mixed_lead(p, &x, experts, leads);
     double wanted = num_clamp(tau, 0.5, 0.999);
     if (size_of(wanted - (double)prior->tau) > 1e-4) {
-        double scale = num_normal_quantile(wanted) / num_normal_quantile((double)prior->tau);
-        lead = slow.centre + (lead - slow.centre) * scale;
+        lead = other_share(p, prior, &slow, lead, wanted);
     }
-    return prediction_of(slow.net, slow.processing, lead,
-                         calibrated_confidence(&newcomer, prior, wanted));
+    return prediction_of(slow.net, slow.processing, lead, calibrated_confidence(p, prior, wanted));
 }
 
 /* ---- learning ---- */
@@ -363,9 +440,35 @@ static float quantile_step(float q, double step, bool above, double tau)
     return (float)((double)q + step * ((above ? 1.0 : 0.0) - (1 - tau)));
 }
 
+/* Trackers step in proportion to what they track: far tails need long strides. */
+static double stride(float q)
+{
+    return greater(1, STRIDE * size_of((double)q));
+}
+
 static double pooled_step(uint32_t count)
 {
-    return greater(0.004, 1.5 / num_sqrt(0.2 * (double)count + 9));
+    return greater(0.004, 1.5 / root(0.2 * (double)count + 9));
+}
+
+static void weigh(struct predictor *p, const struct predictor_prior *prior)
+{
+    double weights[EXPERTS];
+    double sum = 0;
+    double own = (double)p->loss[0];
+    for (unsigned i = 0; i < EXPERTS; i++) {
+        double ratio =
+            (1 - LOSS_POOL) * (double)p->loss[i] / own + LOSS_POOL * (double)prior->loss[i];
+        double inverse = 1 / greater(1e-3, ratio);
+        double square = smaller(inverse * inverse, 1e9);
+        weights[i] = square;
+        for (int k = 1; k < MIX_SQUARES; k++) {
+            weights[i] *= square;
+        }
+        sum += weights[i];
+    }
+    p->weight[0] = (float)(weights[1] / sum);
+    p->weight[1] = (float)(weights[2] / sum);
 }
 
 static void learn_experts(struct predictor *p, struct predictor_prior *prior,
@@ -375,39 +478,71 @@ static void learn_experts(struct predictor *p, struct predictor_prior *prior,
     double tau = (double)prior->tau;
     double step = pooled_step(prior->mix_count);
     prior->mix_count += prior->mix_count < UINT32_MAX ? 1u : 0u;
-    prior->fast_k = quantile_step(prior->fast_k, step, observed > leads[1], tau);
-    prior->ring_k = quantile_step(prior->ring_k, step, observed > leads[2], tau);
-    p->mix_correction = 0.998f * quantile_step(p->mix_correction, 0.04, observed > mixed, tau);
-    double cap = 8 * (double)p->loss_scale + 1e-4;
+    prior->fast_k =
+        quantile_step(prior->fast_k, step * stride(prior->fast_k), observed > leads[1], tau);
+    prior->ring_k =
+        quantile_step(prior->ring_k, step * stride(prior->ring_k), observed > leads[2], tau);
+    p->mix_correction = LEAK * quantile_step(p->mix_correction, MIX_STEP * stride(prior->fast_k),
+                                             observed > mixed, tau);
+    double cap = 8 * (double)p->loss[0] + 1e-4;
+    double scale = 1 / (double)p->loss[0];
+    double pool = greater(LOSS_POOL_GAIN, 1 / ((double)prior->mix_count + 20));
     for (unsigned i = 0; i < EXPERTS; i++) {
         double error = (observed - leads[i]) / x->standard_ms;
         double loss = smaller(cap, error > 0 ? tau * error : (tau - 1) * error);
-        double moved = (double)p->loss[i] + 0.06 * (loss - (double)p->loss[i]);
-        p->loss[i] = (float)greater(1e-5, moved);
-        if (i == 0) {
-            p->loss_scale += (float)(0.02 * (loss - (double)p->loss_scale));
-        }
+        double moved = (double)p->loss[i] + LOSS_GAIN * (loss - (double)p->loss[i]);
+        p->loss[i] = (float)greater(1e-6, moved);
+        prior->loss[i] += (float)(pool * (loss * scale - (double)prior->loss[i]));
+    }
+    double level = (double)prior->loss[0];
+    for (unsigned i = 0; i < EXPERTS; i++) {
+        prior->loss[i] = (float)num_clamp((double)prior->loss[i] / level, 0.01, 100);
+    }
+    weigh(p, prior);
+}
+
+/* The standard time takes the present split into network and processing; what was observed keeps
+ * its milliseconds. */
+static void renew_standard(struct predictor *p, const struct context *x)
+{
+    double before = standard_of(p, x->growth);
+    p->floor_ms = p->net_ms;
+    p->standard_base_ms = p->base_ms;
+    double factor = before / standard_of(p, x->growth);
+    p->fast_mean = (float)((double)p->fast_mean * factor);
+    p->fast_dev = (float)((double)p->fast_dev * factor);
+    for (unsigned i = 0; i < EXPERTS; i++) {
+        p->loss[i] = (float)((double)p->loss[i] * factor);
+    }
+    for (unsigned i = 0; i < p->ring_count; i++) {
+        p->ring[i] = ratio_code(ratio_of(p->ring[i]) * factor);
     }
 }
 
-static void learn_fast(struct predictor *p, double ratio)
+static void learn_fast(struct predictor *p, const struct predictor_prior *prior,
+                       const struct context *x, double observed)
 {
+    double ratio = greater(1e-4, observed / x->standard_ms);
     if (p->ring_count == 0) {
         p->fast_mean = (float)ratio;
         p->fast_dev = (float)(0.15 * ratio);
-        p->loss[0] = 0.017f; /* the slow expert starts slightly ahead */
-        p->loss[1] = 0.02f;
-        p->loss[2] = 0.02f;
-        p->loss_scale = 0.05f;
+        for (unsigned i = 0; i < EXPERTS; i++) {
+            p->loss[i] = (float)(0.02 * ratio * (double)prior->loss[i]);
+        }
+        weigh(p, prior);
     } else {
         double error = ratio - (double)p->fast_mean;
         double dev = (double)p->fast_dev + 0.25 * (size_of(error) - (double)p->fast_dev);
-        p->fast_dev = (float)greater(0.001, dev);
+        p->fast_dev = (float)greater(1e-3 * (double)p->fast_mean, dev);
         p->fast_mean += (float)(0.125 * error);
     }
     p->ring[p->ring_next] = ratio_code(ratio);
     p->ring_next = (uint8_t)((p->ring_next + 1u) % PREDICTOR_RING);
     p->ring_count = (uint8_t)(p->ring_count + (p->ring_count < PREDICTOR_RING ? 1u : 0u));
+    if (p->ring_next == EXPERTS_FROM - 1) {
+        renew_standard(p, x);
+    }
+    p->ring_top = (float)ring_quantile(p, (double)prior->tau);
 }
 
 /* A run of one-sided surprises (three mild or two strong up, four down) is a change of behaviour:
@@ -434,14 +569,14 @@ static void learn_slow(struct predictor *p, const struct context *x, double net,
                        bool jump)
 {
     double count = (double)p->count;
-    double gain = jump ? 0.4 : greater(0.05, 1 / (count + 2.5));
-    double gain_dev = greater(0.03, 1 / (count + 8));
+    double gain = jump ? JUMP_GAIN : greater(GAIN_LEAST, 1 / (count + 2.5));
+    double gain_dev = greater(GAIN_DEV_LEAST, 1 / (count + 8));
     double net_dev = (double)p->net_dev_ms;
     double base_dev = (double)p->base_dev;
     double off = net - (double)p->net_ms;
     p->net_ms += (float)(gain * clip(off, jump ? 20 * net_dev + 20 : 4 * net_dev));
     p->net_dev_ms =
-        (float)greater(0.05, net_dev + gain_dev * (smaller(size_of(off), 6 * net_dev) - net_dev));
+        (float)greater(1e-3, net_dev + gain_dev * (smaller(size_of(off), 6 * net_dev) - net_dev));
     double part = processing / greater(1e-3, (double)p->base_ms * x->growth) - 1;
     double factor = 1 + gain * clip(part, jump ? 1.5 : 4 * base_dev);
     p->base_ms = (float)num_clamp((double)p->base_ms * factor, 1e-3, 1e8);
@@ -465,15 +600,27 @@ static void learn_prior(struct predictor_prior *prior, const struct predictor *p
     prior->weight_mean += (float)(gain * (by_weight - (double)prior->weight_mean));
     prior->queue_mean += (float)(gain * (by_queue - (double)prior->queue_mean));
     double step = 0.3 * gain + 0.002;
-    slope_w += step * rest * (by_weight - (double)prior->weight_mean);
-    slope_q += 0.02 * step * rest * (by_queue - (double)prior->queue_mean);
+    double off_w = by_weight - (double)prior->weight_mean;
+    double off_q = by_queue - (double)prior->queue_mean;
+    slope_w += step * rest * off_w / (1 + off_w * off_w);
+    slope_q += 0.02 * step * rest * off_q / (1 + 0.02 * off_q * off_q);
     prior->weight_slope = (float)num_clamp(slope_w, 0, 100);
     prior->queue_slope = (float)num_clamp(slope_q, 0, 100);
-    prior->net_ms += (float)(gain * (net - (double)prior->net_ms));
-    prior->net_dev_ms += (float)(gain * ((double)p->net_dev_ms - (double)prior->net_dev_ms));
+    double net_was = (double)prior->net_ms;
+    double net_dev = (double)prior->net_dev_ms;
+    prior->net_ms += (float)(gain * clip(net - net_was, net_was + 4 * net_dev));
+    prior->net_dev_ms +=
+        (float)(gain * (smaller((double)p->net_dev_ms, 4 * net_dev + 0.01) - net_dev));
     double part = clip(processing / greater(1e-3, (double)prior->base_ms * x->growth) - 1, 0.8);
     prior->base_ms = (float)num_clamp((double)prior->base_ms * (1 + gain * part), 1e-3, 1e8);
-    prior->base_dev += (float)(gain * ((double)p->base_dev - (double)prior->base_dev));
+    double base_dev = (double)prior->base_dev;
+    prior->base_dev +=
+        (float)(gain * (smaller((double)p->base_dev, 4 * base_dev + 0.001) - base_dev));
+    if (p->count >= 5) {
+        double apart =
+            smaller(2, size_of((double)p->base_ms / greater(1e-3, (double)prior->base_ms) - 1));
+        prior->base_spread += (float)(gain * (apart - (double)prior->base_spread));
+    }
 }
 
 static void observe_quantile(struct predictor *p, struct predictor_prior *prior,
@@ -491,17 +638,27 @@ static void observe_quantile(struct predictor *p, struct predictor_prior *prior,
     }
     p->miss += 0.02f * ((missed ? 1.0f : 0.0f) - p->miss);
     prior->miss += 0.01f * ((missed ? 1.0f : 0.0f) - prior->miss);
-    learn_fast(p, greater(1e-3, observed / x->standard_ms));
-
+    learn_fast(p, prior, x, observed);
     double plain = (observed - slow.net - slow.processing) / slow.deviation;
-    prior->shift += (float)(0.05 * (clip(plain, 10) - (double)prior->shift));
+    prior->shift += (float)(SHIFT_GAIN * (clip(plain, SHIFT_CLIP) - (double)prior->shift));
+    prior->lean += (float)(SHIFT_GAIN *
+                           ((plain > (double)prior->z_grid[0] ? 1.0 : -1.0) - (double)prior->lean));
     double z = (observed - slow.centre) / slow.deviation;
     if (p->count >= 2) {
+        double step = pooled_step(prior->count);
         prior->z_tau =
-            quantile_step(prior->z_tau, pooled_step(prior->count), z > (double)prior->z_tau, tau);
+            quantile_step(prior->z_tau, step * stride(prior->z_tau), z > (double)prior->z_tau, tau);
+        for (unsigned i = 0; i < PREDICTOR_GRID; i++) {
+            double size = i == 0 ? 0.3 * step : step;
+            prior->z_grid[i] = quantile_step(prior->z_grid[i], size * stride(prior->z_grid[i]),
+                                             z > (double)prior->z_grid[i], GRID[i]);
+        }
+        p->centre = LEAK * quantile_step(p->centre, CENTRE_STEP,
+                                         z > (double)(prior->z_grid[0] + p->centre), 0.5);
     }
-    double own = (double)prior->z_tau * width_of_newcomer(p) + (double)p->conformal;
-    p->conformal = 0.998f * quantile_step(p->conformal, 0.06, z > own, tau);
+    double own = (double)prior->z_tau + (double)p->conformal;
+    p->conformal =
+        LEAK * quantile_step(p->conformal, CONFORMAL_STEP * stride(prior->z_tau), z > own, tau);
     bool jump = behaviour_changed(p, z);
     learn_slow(p, x, net, processing, jump);
     learn_prior(prior, p, x, net, processing);
@@ -525,9 +682,9 @@ static void observe_baseline(struct predictor *p, const struct context *x, doubl
     } else {
         double expected = in_ms(said.network_us) + in_ms(said.processing_us);
         double error = size_of(observed - expected);
-        p->error_ms =
+        p->fast_dev =
             (float)(p->count == 0 ? error
-                                  : (double)p->error_ms + 0.1 * (error - (double)p->error_ms));
+                                  : (double)p->fast_dev + 0.1 * (error - (double)p->fast_dev));
         p->net_ms += (float)(0.1 * (net - (double)p->net_ms));
     }
     count_up(&p->count);

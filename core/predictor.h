@@ -18,43 +18,55 @@
 #define PREDICTOR_RING        20u          /* order statistics of the last observations */
 #define PREDICTOR_LEAD_MAX_US 4294967295ll /* a lead fits 32 bits (71 minutes); longer: this */
 
+/* 128 bytes: what a prediction reads comes first, in one cache line. */
 struct predictor {
-    int64_t last_us; /* of the last observation; 0: none */
-    float net_ms;    /* one-way delay: mean, mean deviation */
+    float net_ms; /* one-way delay: mean, mean deviation */
     float net_dev_ms;
-    float base_ms;   /* processing time of weight 0 and an empty queue: mean .. */
-    float base_dev;  /* .. and relative deviation */
-    float floor_ms;  /* least one-way delay, from the round trips before the first observation */
-    float conformal; /* correction of the slow expert, in its deviations */
-    float fast_mean; /* observed / standard time: mean, deviation (RFC 6298 gains);
-                      * PREDICTOR_JACOBSON: of the observed milliseconds */
-    float fast_dev;
-    float loss[3];                 /* pinball loss of each expert, moving */
-    float loss_scale;              /* what a usual loss is: greater ones are cut to 8 times this */
-    float mix_correction;          /* of the mixture, in fast deviations */
-    float miss;                    /* moving share of predictions that were too short */
-    float error_ms;                /* moving |observed - expected|: the spec kinds */
-    uint16_t ring[PREDICTOR_RING]; /* log2 ratios of the last observations, coded */
+    float base_ms;          /* processing time of weight 0 and an empty queue: mean .. */
+    float base_dev;         /* .. and relative deviation */
+    float floor_ms;         /* least one-way delay, from the round trips before the first operation;
+                             * afterwards the network's part of the standard time */
+    float standard_base_ms; /* and the base of its processing part */
+    float conformal;        /* correction of the slow expert, in its deviations */
+    float fast_mean;        /* observed / standard time: mean, deviation (RFC 6298 gains);
+                             * PREDICTOR_JACOBSON: of the observed milliseconds */
+    float fast_dev;         /* spec kinds: moving |observed - expected| in milliseconds */
+    float ring_top;         /* the order statistic for tau */
+    float weight[2];        /* of the second and third expert in the mixture */
+    float mix_correction;   /* of the mixture, in fast deviations */
+    float miss;             /* moving share of predictions that were too short */
     uint8_t ring_count, ring_next;
     uint8_t count;       /* observations, saturates; back to 3 when the behaviour has changed */
     int8_t run;          /* how long one-sided errors have been running */
     uint8_t kind;        /* enum predictor_kind */
     uint8_t agent_class; /* enum impedance_class */
     uint8_t latencies;   /* round trips heard, saturates */
+
+    int64_t last_us; /* of the last observation; 0: none */
+    float centre;    /* the median, in deviations from the mean, beside its neighbours' */
+    float loss[3];   /* pinball loss of each expert / standard time, moving */
+    uint16_t ring[PREDICTOR_RING]; /* ratios of the last observations, coded */
 };
+
+#define PREDICTOR_GRID 8u /* shares of which the neighbours' quantiles are kept */
 
 /* Shared by the agents of one class at one lead. */
 struct predictor_prior {
-    float net_ms, net_dev_ms, base_ms, base_dev;
     float weight_slope, queue_slope; /* spec: 0.5 and 0.1; learned */
-    float weight_mean, queue_mean;   /* of the features: slope and level stay apart */
+    float base_spread;               /* how far apart agents are: mean relative deviation */
     float z_tau;                     /* pooled quantile of the normed errors */
     float fast_k, ring_k;            /* deviations added by the two fast experts */
-    float shift;                     /* common error of all agents, in deviations */
+    float shift;                     /* common error of all agents lately, in deviations .. */
+    float lean;                      /* .. and of its sign: 1 all above, -1 all below */
     float tau;                       /* the share that it is trained for */
     float miss;                      /* moving share of predictions that were too short */
     uint32_t count;                  /* observations */
-    uint32_t mix_count;              /* of them with all three experts */
+    float net_ms, net_dev_ms, base_ms, base_dev;
+
+    float weight_mean, queue_mean; /* of the features: slope and level stay apart */
+    float z_grid[PREDICTOR_GRID];  /* pooled quantiles for 0.5, 0.75, 0.9, .. 0.999 */
+    float loss[3];                 /* pinball loss of each expert over the slow one's, moving */
+    uint32_t mix_count;            /* observations with all three experts */
     enum impedance_class agent_class;
 };
 
@@ -66,13 +78,14 @@ struct prediction {
     uint16_t confidence_permille;
 };
 
-/* tau: the wanted share by T, held within 0.6 .. 0.999. CLASS_NONE counts as CLASS_E_LOCAL. */
+/* tau: the wanted share by T, held within 0.5 .. 0.999. CLASS_NONE counts as CLASS_E_LOCAL. */
 void predictor_prior_init(struct predictor_prior *prior, enum impedance_class agent_class,
                           double tau);
 void predictor_init(struct predictor *p, enum predictor_kind kind,
                     enum impedance_class agent_class);
 
-/* tau other than the prior's is scaled from it by the normal distribution. */
+/* A tau other than the prior's: the buffer is scaled as the neighbours' quantiles are. 0.5 is the
+ * median: to aim at T without hold. */
 struct prediction predictor_predict(const struct predictor *p, const struct predictor_prior *prior,
                                     double payload_weight, uint32_t queue_depth, double tau);
 

@@ -44,7 +44,8 @@ struct summary {
     uint32_t sectors_healthy, sectors_degraded;
     uint32_t class_active[CLASS_COUNT];
     uint32_t capability_active[CAPABILITIES_MAX];
-    uint64_t impedance_sum_us; /* of predicted_us over active agents: weighted means */
+    /* Of predicted_us over active agents but CLASS_F_HUMAN: a minute each would drown the mean. */
+    uint64_t impedance_sum_us;
     uint64_t score_sum;
     uint32_t lead_counts[CLASS_COUNT][LEAD_BUCKETS]; /* lead time needed, active agents */
     struct unit slowest, fastest;                    /* agents */
@@ -58,5 +59,12 @@ struct summary {
     uint32_t operations; /* in flight here */
     int64_t updated_mesh_us;
 };
+
+/* Mean impedance of the active agents that are not people; 0: there are none. */
+static inline uint64_t summary_mean_us(const struct summary *s)
+{
+    uint32_t people = s->class_active[CLASS_F_HUMAN];
+    return s->active > people ? s->impedance_sum_us / (s->active - people) : 0;
+}
 
 #endif

@@ -32,8 +32,6 @@ static const struct class_default CLASS_DEFAULTS[CLASS_COUNT] = {
     [CLASS_E_LOCAL] = {3000, {"sensor", "local-state", "physical"}},
     [CLASS_F_HUMAN] = {2000, {"decision", "review", "oversight"}},
 };
-static const char *const COMMON_CAPABILITIES[] = {"echo", "context", "work", "relay"};
-#define COMMON_COUNT (sizeof COMMON_CAPABILITIES / sizeof COMMON_CAPABILITIES[0])
 
 static uint32_t divide_up(uint32_t a, uint32_t b)
 {
@@ -103,9 +101,6 @@ void topology_default(uint32_t agents, struct topology *ret)
         for (unsigned i = 0; i < 3; i++) {
             add_capability(ret, CLASS_DEFAULTS[c].best_for[i]);
         }
-    }
-    for (unsigned i = 0; i < COMMON_COUNT; i++) {
-        add_capability(ret, COMMON_CAPABILITIES[i]);
     }
     assert(topology_check(ret) == NULL);
 }
@@ -303,8 +298,8 @@ uint64_t topology_class_capabilities(const struct topology *t, enum impedance_cl
     assert(t != NULL);
     assert(c > CLASS_NONE && c < CLASS_COUNT);
     uint64_t mask = 0;
-    for (unsigned i = 0; i < 3u + COMMON_COUNT; i++) {
-        const char *name = i < 3u ? CLASS_DEFAULTS[c].best_for[i] : COMMON_CAPABILITIES[i - 3u];
+    for (unsigned i = 0; i < 3u; i++) {
+        const char *name = CLASS_DEFAULTS[c].best_for[i];
         int bit = topology_capability(t, name, strlen(name));
         if (bit >= 0) {
             mask |= 1ull << bit;

@@ -1,7 +1,11 @@
-/* The laws of a simulated agent's world. What belongs to an agent for good (distance, speed, clock)
- * is drawn from (seed, place) whenever it is asked for, so that it needs no table and is the same
- * in every run and however the agents are spread over processes. What changes from message to
- * message comes from one generator of the process.
+/* The laws of a simulated agent's world. What belongs to an agent (speed) or to its host (distance,
+ * clock) for good is drawn from (seed, place) whenever it is asked for, so that it needs no table
+ * and is the same in every run and however the agents are spread over processes. What changes from
+ * message to message comes from one generator of the process.
+ *
+ * The agents of one host share its clock and its way to the mesh: what they say in one BURST_US is
+ * one frame on that way, arrives at one moment, and is lost together. With one agent a host every
+ * message has its own fate.
  *
  * Figures: round trips of spec 2.2; jitter, retransmits and service times of arrival.md section 2
  * (its bursts, regime changes and diurnal swings are left out). */
@@ -17,6 +21,7 @@
 #include "tiers/runner/process.h"
 #include <assert.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #define LOG2_E 1.4426950408889634
 
@@ -33,11 +38,25 @@ static const struct law laws[CLASS_COUNT] = {
     [CLASS_E_LOCAL] = {20, 400, 0.7, 0.45, 30},     [CLASS_F_HUMAN] = {50, 150, 1.0, 1.3, 10},
 };
 
+#define BURST_US 2000
+
+/* The newest frame of a host in one direction. */
+struct burst {
+    int64_t begun_us, due_us; /* boot clock; due -1: lost */
+};
+
 struct live {
     const struct topology *topology;
     uint64_t seed;
+    uint32_t agents_per_host;
     struct rng net;
+    struct burst *bursts; /* two a host, for the whole mesh */
 };
+
+static uint32_t host_of(const struct live *live, struct unit agent)
+{
+    return topology_index(live->topology, agent) / live->agents_per_host;
+}
 
 static double lognormal(struct rng *rng, double sigma)
 {
@@ -57,9 +76,10 @@ static struct traits traits_of(const struct live *live, struct unit agent)
     rng_seed(&rng, live->seed, unit_pack(agent));
     const struct topology *t = live->topology;
     struct traits r = {.law = &laws[topology_class(t, topology_index(t, agent))]};
+    r.speed = r.law->misfit * lognormal(&rng, 0.25);
+    rng_seed(&rng, live->seed, ((uint64_t)TIER_HOST << 56) + host_of(live, agent));
     double rtt_ms = r.law->rtt_low_ms + rng_unit(&rng) * (r.law->rtt_high_ms - r.law->rtt_low_ms);
     r.one_way_us = rtt_ms * 500.0 * (0.9 + 0.2 * rng_unit(&rng));
-    r.speed = r.law->misfit * lognormal(&rng, 0.25);
     r.clock_offset_us = rng_range(&rng, -50000, 50000);
     r.clock_drift_ppb = (int32_t)rng_range(&rng, -50000, 50000);
     return r;
@@ -72,10 +92,9 @@ static void live_clock(void *ctx, struct unit agent, int64_t *ret_offset_us, int
     *ret_drift_ppb = t.clock_drift_ppb;
 }
 
-static int64_t live_delay(void *ctx, struct unit agent, bool to_agent)
+/* One frame on its way; -1: lost. */
+static int64_t draw_delay(struct live *live, struct unit agent)
 {
-    struct live *live = ctx;
-    (void)to_agent;
     struct traits t = traits_of(live, agent);
     if (rng_below(&live->net, 10000) < t.law->loss_permyriad) {
         return -1;
@@ -88,6 +107,21 @@ static int64_t live_delay(void *ctx, struct unit agent, bool to_agent)
         us += 200e3 - num_log2(1.0 - rng_unit(&live->net)) * 100e3 / LOG2_E;
     }
     return (int64_t)us;
+}
+
+static int64_t live_delay(void *ctx, struct unit agent, bool to_agent)
+{
+    struct live *live = ctx;
+    struct burst *b = &live->bursts[2 * (size_t)host_of(live, agent) + (to_agent ? 1 : 0)];
+    int64_t now_us = clock_boot_us();
+    if (b->begun_us == 0 || now_us - b->begun_us > BURST_US) {
+        int64_t delay_us = draw_delay(live, agent);
+        *b = (struct burst){now_us, delay_us < 0 ? -1 : now_us + delay_us};
+    }
+    if (b->due_us < 0) {
+        return -1;
+    }
+    return b->due_us > now_us ? b->due_us - now_us : 0;
 }
 
 static int64_t live_work(void *ctx, struct unit agent, enum impedance_class c, double weight)
@@ -120,6 +154,13 @@ static bool live_world(const struct config *config, const struct process_conf *p
     }
     live.topology = &config->topology;
     live.seed = process->seed;
+    live.agents_per_host = process->agents_per_host;
+    uint32_t hosts = config->topology.agents / process->agents_per_host + 1;
+    live.bursts = calloc(2 * (size_t)hosts, sizeof(*live.bursts));
+    if (live.bursts == NULL) {
+        *ret_why = "out of memory for the simulated hosts";
+        return false;
+    }
     rng_seed(&live.net, process->seed, num_hash64(process->name, sizeof(process->name), 1));
     *ret = (struct runner_world){.ctx = &live, .work_us = no_work};
     if (process->delay_profile) {

@@ -14,6 +14,9 @@
 static struct topology topo;
 static struct rig rig;
 static struct id128 last_work;
+static uint32_t sequence; /* of the next OPERATE; 0: by its id */
+static uint32_t attempt;
+static uint64_t lead_epoch;
 
 static struct node_conf conf_for(unsigned sector, unsigned cluster, unsigned agent)
 {
@@ -43,7 +46,7 @@ static struct msg from_lead(enum msg_type type)
     return (struct msg){.type = type,
                         .from = unit_cluster(1, 2),
                         .to = unit_agent(1, 2, 3),
-                        .epoch = 1,
+                        .epoch = lead_epoch,
                         .sent_us = rig.now_us};
 }
 
@@ -73,6 +76,9 @@ static int setup(void **state)
 {
     (void)state;
     topology_default(30000, &topo);
+    sequence = 0;
+    attempt = 0;
+    lead_epoch = 1;
     struct node_conf conf = conf_for(1, 2, 3);
     rig_init(&rig, &agent_ops, &conf, 100 * S);
     return 0;
@@ -115,10 +121,13 @@ static struct operation operation_of(uint8_t n)
 
 static void operate(const struct operation *op)
 {
-    struct target target = {.seq = 4, .expected_processing_us = 1000, .lead_us = 2000};
+    struct target target = {.seq = sequence != 0 ? sequence : op->id.bytes[0],
+                            .expected_processing_us = 1000,
+                            .lead_us = 2000};
     struct msg m = from_lead(MSG_OPERATE);
     m.u.operate = (struct operate){.operation_id = op->id,
                                    .deadline_mesh_us = rig.now_us + MESH_OFFSET + 4 * S,
+                                   .attempt = attempt,
                                    .target_count = 1,
                                    .targets = &target,
                                    .operation = op};
@@ -269,7 +278,7 @@ static void test_operation_is_done_and_acknowledged(void **state)
     work_done(ref, OUTCOME_READY, "hi");
     const struct ack *a = acked();
     assert_int_equal(a->outcome, OUTCOME_READY);
-    assert_int_equal(a->seq, 4);
+    assert_int_equal(a->seq, 1);
     assert_int_equal(a->processing_us, 7000);
     assert_int_equal(a->echo_sent_us, came_us);
     assert_true(a->arrival_mesh_us - a->received_mesh_us == 7000);
@@ -372,6 +381,155 @@ static void test_duplicates_repeat_the_answer(void **state)
     operate(&op);
     assert_int_equal(acked()->outcome, OUTCOME_READY);
     assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+}
+
+/* Operation n of many, with an id of its own, created now. */
+static struct operation numbered(uint32_t n)
+{
+    struct operation op = operation_of(0);
+    int64_t ms = op.created_mesh_us / 1000;
+    for (int i = 0; i < 6; i++) {
+        op.id.bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
+    }
+    memcpy(op.id.bytes + 8, &n, sizeof n);
+    sequence = n;
+    return op;
+}
+
+/* Takes it in and does it. */
+static void do_numbered(uint32_t n)
+{
+    struct operation op = numbered(n);
+    operate(&op);
+    work_done(work_ref(), OUTCOME_READY, NULL);
+}
+
+/* A thousand operations are over and no longer remembered by id; their acknowledgements were late,
+ * so all of them are sent again. */
+static void test_nothing_runs_twice_among_many(void **state)
+{
+    (void)state;
+    static struct operation ops[1001];
+    for (uint32_t n = 1; n <= 1000; n++) {
+        ops[n] = numbered(n);
+        rig.now_us += 100;
+        if (n != 500) { /* lost on its way */
+            operate(&ops[n]);
+            work_done(work_ref(), n == 7 ? OUTCOME_FAILED : OUTCOME_READY, NULL);
+        }
+    }
+    for (attempt = 0; attempt <= 1; attempt++) {
+        for (sequence = 1; sequence <= 1000; sequence++) {
+            if (sequence == 500) {
+                continue;
+            }
+            operate(&ops[sequence]);
+            assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+            assert_non_null(rig_note(&rig, NOTE_DUPLICATE));
+            assert_int_equal(acked()->outcome, sequence == 7 ? OUTCOME_PENDING : OUTCOME_READY);
+        }
+    }
+    sequence = 500; /* never here: its resend is not taken for a duplicate */
+    operate(&ops[500]);
+    work_done(work_ref(), OUTCOME_READY, NULL);
+    assert_int_equal(acked()->outcome, OUTCOME_READY);
+}
+
+static void test_window_of_sequence_numbers(void **state)
+{
+    (void)state;
+    sequence = 5000; /* the first that this agent hears */
+    do_numbered(5000);
+    struct operation old = numbered(5000 - OPERATE_WINDOW);
+    operate(&old); /* done long ago or not: it does not run, and nobody says that it did */
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    assert_null(rig_sent(&rig, MSG_ACK));
+    do_numbered(5000 - OPERATE_WINDOW + 1); /* the oldest that can be told */
+    do_numbered(5000 + OPERATE_WINDOW - 1); /* a gap; 4,999 is in the window still */
+    struct operation op = numbered(5000 + OPERATE_WINDOW - 1);
+    op.id.bytes[12] = 1; /* another id: the number alone is enough */
+    operate(&op);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    assert_int_equal(acked()->outcome, OUTCOME_READY);
+    assert_int_equal(acked()->arrival_mesh_us, 0);
+    do_numbered(5001 + OPERATE_WINDOW / 2); /* the bits of the former turn were cleared */
+    op = numbered(5000 + OPERATE_WINDOW - 1);
+    op.id.bytes[12] = 2;
+    op.priority = 3; /* each priority has its own */
+    operate(&op);
+    work_done(work_ref(), OUTCOME_READY, NULL);
+    do_numbered(UINT32_MAX / 2 + 5000); /* serial numbers: past the end comes 1 */
+    do_numbered(UINT32_MAX - 1);
+    do_numbered(UINT32_MAX);
+    do_numbered(1);
+    op = numbered(UINT32_MAX);
+    op.id.bytes[12] = 3;
+    operate(&op);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+}
+
+static void test_refused_and_cancelled_are_not_mistaken(void **state)
+{
+    (void)state;
+    struct operation first = numbered(1);
+    operate(&first);
+    uint64_t ref = work_ref();
+    struct operation op = numbered(2); /* in the queue, then cancelled: its resend does not run */
+    operate(&op);
+    struct msg m = from_lead(MSG_CANCEL);
+    m.u.cancel.operation_id = op.id;
+    rig_msg(&rig, &m);
+    attempt = 1;
+    operate(&op);
+    work_done(ref, OUTCOME_READY, NULL);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    op = numbered(3);
+    op.selector.capabilities = 1ull << 40; /* not taken in: may be sent again */
+    operate(&op);
+    assert_int_equal(acked()->reason, REASON_CAPABILITY);
+    op.selector.capabilities = 0;
+    operate(&op);
+    work_done(work_ref(), OUTCOME_READY, NULL);
+}
+
+static void test_new_lead_starts_the_windows_anew(void **state)
+{
+    (void)state;
+    static struct operation ops[201];
+    for (uint32_t n = 1; n <= 200; n++) {
+        rig.now_us += 100000;
+        ops[n] = numbered(n);
+        operate(&ops[n]);
+        work_done(work_ref(), OUTCOME_READY, NULL);
+    }
+    lead_epoch = 2; /* it was given some of its predecessor's operations again, as new to it */
+    sequence = 1;
+    operate(&ops[200]); /* known by its id */
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    assert_int_equal(acked()->outcome, OUTCOME_READY);
+    sequence = 2;
+    operate(&ops[1]); /* forgotten, and from before this lead: it may have run */
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    assert_int_equal(acked()->reason, REASON_OVERLOAD);
+    rig.now_us += 100000;
+    do_numbered(3);
+    lead_epoch = 1;
+    struct operation late = numbered(4); /* of the former lead */
+    operate(&late);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    assert_non_null(rig_note(&rig, NOTE_STALE_EPOCH));
+}
+
+static void test_stop_says_goodbye(void **state)
+{
+    (void)state;
+    struct event stop = {.kind = EV_STOP};
+    rig_event(&rig, &stop);
+    const struct msg *m = rig_sent(&rig, MSG_GOODBYE);
+    assert_non_null(m);
+    assert_true(unit_equal(m->to, unit_cluster(1, 2)));
+    assert_int_equal(m->epoch, 5);
+    assert_true(rig.wake_us == NEVER);
 }
 
 static void test_ttl(void **state)
@@ -734,7 +892,7 @@ static void test_is_small(void **state)
 {
     (void)state;
     struct node_conf conf = conf_for(1, 2, 3);
-    assert_true(agent_ops.size(&conf) <= 5u * 1024u);
+    assert_true(agent_ops.size(&conf) <= 5u * 1024u + 512u);
 }
 
 /* --- random events --- */
@@ -848,6 +1006,11 @@ int main(void)
         JOINED(test_hold_releases_at_t),
         JOINED(test_slow_work_says_pending),
         JOINED(test_duplicates_repeat_the_answer),
+        JOINED(test_nothing_runs_twice_among_many),
+        JOINED(test_window_of_sequence_numbers),
+        JOINED(test_refused_and_cancelled_are_not_mistaken),
+        JOINED(test_new_lead_starts_the_windows_anew),
+        JOINED(test_stop_says_goodbye),
         JOINED(test_ttl),
         JOINED(test_hold_beyond_ttl_has_no_effect),
         JOINED(test_capabilities),

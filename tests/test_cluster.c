@@ -366,9 +366,47 @@ static void test_goodbye(void **state)
     (void)state;
     struct msg m = from_agent(MSG_GOODBYE, 4);
     rig_msg(&rig, &m);
+    assert_int_equal(rig_note(&rig, NOTE_AGENT_STATE)->b, AGENT_OFFLINE); /* at once */
     struct operation op = operation_of(1);
     operate(&op);
     assert_int_equal(addressed(), AGENTS - 1);
+    for (unsigned n = 5; n <= 15; n++) { /* half of a machine stops: no crash for the breaker */
+        m = from_agent(MSG_GOODBYE, n);
+        rig_msg(&rig, &m);
+        assert_null(rig_sent(&rig, MSG_CIRCUIT));
+    }
+    assert_null(wait_for(MSG_CIRCUIT, rig.now_us + 2 * S, 0));
+    op = operation_of(2);
+    operate(&op);
+    assert_int_equal(addressed(), AGENTS - 12);
+}
+
+/* People take a minute: they do not count in the mean. */
+static void test_people_are_not_in_the_mean(void **state)
+{
+    (void)state;
+    sector_beat_reply();
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        struct msg m = from_agent(MSG_HELLO, n);
+        m.u.hello = (struct hello){.uid = 1000 + n,
+                                   .incarnation = 9,
+                                   .agent_class = n <= 10 ? CLASS_F_HUMAN : CLASS_A_EDGE};
+        rig_msg(&rig, &m);
+        heartbeat(n);
+    }
+    const struct msg *m = NULL;
+    for (int i = 0; i < 12 && (m == NULL || !m->u.beat->has_summary); i++) {
+        m = wait_for(MSG_BEAT, rig.now_us + 2 * S, 0);
+        assert_non_null(m);
+    }
+    const struct summary *s = &m->u.beat->summary;
+    assert_int_equal(s->active, AGENTS);
+    assert_int_equal(s->class_active[CLASS_F_HUMAN], 10);
+    assert_in_range(summary_mean_us(s), 1, S);
+    assert_int_equal(summary_mean_us(s), s->impedance_sum_us / 20);
+    assert_true(s->impedance_sum_us < 20 * S); /* one of the people alone is more */
+    struct summary people = {.active = 3, .class_active = {[CLASS_F_HUMAN] = 3}};
+    assert_int_equal(summary_mean_us(&people), 0);
 }
 
 static void test_stale_sector_is_refused(void **state)
@@ -548,6 +586,75 @@ static void test_resend_then_timeouts(void **state)
     assert_int_equal(addressed(), 0);
 }
 
+/* A targets only agent 1. */
+static struct operation to_first(uint32_t n)
+{
+    struct operation op = operation_of(1);
+    memcpy(op.id.bytes + 8, &n, sizeof n);
+    op.selector.places.count = 1;
+    op.selector.places.patterns[0] = (struct pattern){{1, 1}, {2, 2}, {1, 1}};
+    return op;
+}
+
+static uint32_t sent_seq(void)
+{
+    const struct msg *m = rig_sent(&rig, MSG_OPERATE);
+    assert_non_null(m);
+    assert_int_equal(m->to.agent, 1);
+    assert_int_equal(m->u.operate.target_count, 1);
+    return m->u.operate.targets[0].seq;
+}
+
+static void test_resends_keep_their_number(void **state)
+{
+    (void)state;
+    struct operation op = to_first(1);
+    operate(&op);
+    uint32_t first = sent_seq();
+    struct operation other = to_first(2);
+    operate(&other);
+    assert_int_equal(sent_seq(), first + 1);
+    ack_simple(1, &other, OUTCOME_READY);
+    for (int attempt = 1; attempt <= 3; attempt++) {
+        assert_non_null(wait_for(MSG_OPERATE, rig.now_us + 4 * S, 0));
+        assert_int_equal(rig_sent(&rig, MSG_OPERATE)->u.operate.attempt, attempt);
+        assert_int_equal(sent_seq(), first);
+    }
+    other = to_first(3);
+    other.priority = 2;
+    operate(&other);
+    assert_int_equal(sent_seq(), 1); /* each priority has its own */
+}
+
+static void test_left_behind_is_not_sent_again(void **state)
+{
+    (void)state;
+    struct operation silent = to_first(1);
+    operate(&silent);
+    uint32_t first = sent_seq();
+    for (uint32_t n = 2; n <= OPERATE_WINDOW; n++) {
+        struct operation op = to_first(n);
+        operate(&op);
+        ack_simple(1, &op, OUTCOME_READY);
+    }
+    assert_non_null(wait_for(MSG_OPERATE, rig.now_us + 4 * S, 0)); /* just within the window */
+    assert_int_equal(sent_seq(), first);
+    struct operation op = to_first(OPERATE_WINDOW + 1);
+    operate(&op);
+    assert_int_equal(sent_seq(), first + OPERATE_WINDOW);
+    ack_simple(1, &op, OUTCOME_READY);
+    int64_t end_us = rig.now_us + 6 * S;
+    const struct msg *m = NULL;
+    while (m == NULL || !m->u.result->final) {
+        assert_true(rig.wake_us < end_us);
+        rig.now_us = rig.wake_us > rig.now_us ? rig.wake_us : rig.now_us;
+        rig_wake(&rig);
+        assert_null(rig_sent(&rig, MSG_OPERATE));
+        m = rig_sent(&rig, MSG_RESULT);
+    }
+    assert_int_equal(result_of(&silent, 1)->outcomes[OUTCOME_TIMEOUT_DELIVERY], 1);
+}
+
 static void test_ttl_ends_what_was_not_sent(void **state)
 {
     (void)state;
@@ -677,6 +784,46 @@ static void test_breaker_trips_and_recovers(void **state)
     op = operation_of(4);
     operate(&op);
     assert_int_equal(result_of(&op, AGENTS)->reasons[REASON_BREAKER], AGENTS);
+}
+
+/* Agents beat every 5.9 s from phase_us after the trip on; how the breaker's first probe ends. */
+static enum circuit probed_by_beats(int64_t phase_us)
+{
+    struct operation op = operation_of(1);
+    operate_by(&op, UINT32_MAX, rig.now_us + S);
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        ack_simple(n, &op, n <= 6 ? OUTCOME_PENDING : OUTCOME_READY);
+    }
+    assert_non_null(wait_for(MSG_CIRCUIT, rig.now_us + 2 * S, 0));
+    int64_t tripped_us = rig.now_us;
+    for (int64_t beat_us = tripped_us + phase_us; beat_us < tripped_us + 45 * S;
+         beat_us += 5900000) {
+        while (rig.wake_us < beat_us) {
+            rig.now_us = rig.wake_us;
+            rig_wake(&rig);
+            if (rig_sent(&rig, MSG_CIRCUIT) != NULL) {
+                return rig_sent(&rig, MSG_CIRCUIT)->u.circuit.action;
+            }
+        }
+        rig.now_us = beat_us;
+        for (unsigned n = 1; n <= AGENTS; n++) {
+            heartbeat(n);
+            if (rig_sent(&rig, MSG_CIRCUIT) != NULL) {
+                return rig_sent(&rig, MSG_CIRCUIT)->u.circuit.action;
+            }
+        }
+    }
+    return CIRCUIT_COUNT;
+}
+
+/* A beat may come just before the probe opens, and the next one a little late. */
+static void test_late_beat_is_a_probe_still(void **state)
+{
+    for (int64_t phase_us = 0; phase_us < 5900000; phase_us += 300000) {
+        assert_int_equal(probed_by_beats(phase_us), CIRCUIT_HALF_OPEN);
+        teardown(state);
+        setup_joined(state);
+    }
 }
 
 static void test_progress_of_long_operations(void **state)
@@ -1028,7 +1175,7 @@ static void test_registry_is_written_behind(void **state)
     assert_string_equal(put->u.store.collection, "roster");
     assert_memory_equal(put->u.store.key, "agent:", 6);
     assert_string_equal(field_of(&put->u.store, "agent_id"), "s01.c2.a1");
-    assert_string_equal(field_of(&put->u.store, "agent_class"), "A");
+    assert_string_equal(field_of(&put->u.store, "agent_class"), "CLASS_A_EDGE");
     assert_string_equal(field_of(&put->u.store, "operational_state"), "active");
     assert_string_equal(field_of(&put->u.store, "current_latency_ms"), "4.000");
     assert_memory_equal(field_of(&put->u.store, "last_heartbeat"), "2023-11-14T22:1", 15);
@@ -1081,7 +1228,7 @@ static void test_roster_is_loaded(void **state)
     struct store_field fields[] = {{"uid", "00000000000003ee", 16},
                                    {"place", "s01.c2.a6", 9},
                                    {"unit_epoch", "12", 2},
-                                   {"agent_class", "A", 1},
+                                   {"agent_class", "CLASS_A_EDGE", 12},
                                    {"capability_mask", "0000000000000003", 16},
                                    {"operational_state", "quarantined", 11}};
     struct store_row row = {.key = "agent:00000000000003ee", .fields = fields, .field_count = 6};
@@ -1098,6 +1245,181 @@ static void test_roster_is_loaded(void **state)
     const struct aggregate_view *v = result_of(&op, AGENTS);
     assert_int_equal(v->reasons[REASON_QUARANTINED], 1); /* the quarantine survived the lead */
     assert_int_equal(v->reasons[REASON_NOT_JOINED], AGENTS - 1);
+}
+
+/* Steps the node until until_us. Store operations are answered with `verdict`, or with nothing (0);
+ * GETs with a summary of that time (NULL: missing). */
+struct seen {
+    uint32_t out_most; /* without an answer at any time */
+    uint32_t puts, fields, whole, indexes, gets;
+    int64_t first_us;                             /* of the first operation; 0: none */
+    char last_updated[STORE_FIELD_VALUE_MAX + 1]; /* of the last summary */
+};
+
+static void see(struct seen *seen, const struct store_op *op)
+{
+    seen->first_us = seen->first_us == 0 ? rig.now_us : seen->first_us;
+    seen->gets += op->kind == STORE_GET;
+    seen->indexes += op->kind == STORE_INDEX_SET || op->kind == STORE_INDEX_REMOVE;
+    if (op->kind == STORE_EPOCH_PUT && strcmp(op->key, "summary") != 0) {
+        seen->puts++;
+        seen->fields += op->field_count;
+        seen->whole += field_of(op, "uid") != NULL;
+    }
+    if (op->kind == STORE_EPOCH_PUT && strcmp(op->key, "summary") == 0) {
+        strcpy(seen->last_updated, field_of(op, "last_updated"));
+    }
+}
+
+static void answer(const struct store_op *op, enum store_verdict verdict, const char *summary)
+{
+    struct store_field field = {"last_updated", summary,
+                                summary != NULL ? (uint32_t)strlen(summary) : 0};
+    struct store_row row = {.key = "summary", .fields = &field, .field_count = 1};
+    struct store_reply reply = {.ref = op->ref, .kind = op->kind, .verdict = verdict};
+    if (op->kind == STORE_GET && verdict == STORE_OK) {
+        reply.verdict = summary != NULL ? STORE_OK : STORE_MISSING;
+        reply.rows = &row;
+        reply.row_count = summary != NULL;
+    }
+    rig_store(&rig, &reply);
+}
+
+static void watch_store(int64_t until_us, enum store_verdict verdict, const char *summary,
+                        struct seen *seen)
+{
+    static struct store_op ops[512];
+    static int64_t asked_us[512];
+    uint32_t asked = 0;
+    uint32_t answered = 0;
+    while (true) {
+        const struct effect *e; /* of the last event, at first of the one before this call */
+        for (uint32_t n = 0; (e = rig_effect(&rig, FX_STORE, 0, n)) != NULL; n++) {
+            see(seen, &e->u.store);
+            assert_true(asked < 512);
+            asked_us[asked] = rig.now_us;
+            ops[asked++] = e->u.store;
+        }
+        outbox_clear(rig.out);
+        uint32_t out = 0;
+        for (uint32_t k = answered; k < asked; k++) {
+            out += asked_us[k] + 5 * S > rig.now_us;
+        }
+        seen->out_most = out > seen->out_most ? out : seen->out_most;
+        if (verdict != 0 && answered < asked) {
+            answer(&ops[answered++], verdict, summary);
+        } else if (rig.wake_us <= until_us) {
+            rig.now_us = rig.wake_us > rig.now_us ? rig.wake_us : rig.now_us;
+            rig_wake(&rig);
+        } else {
+            break;
+        }
+    }
+    rig.now_us = until_us;
+}
+
+static void test_few_writes_wait_for_answers(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    rig_link(&rig, LINK_STORE, true);
+    watch_store(rig.now_us + 4 * S, (enum store_verdict)0, NULL, &seen);
+    assert_in_range(seen.out_most, 8, 16); /* of 30 records and 59 entries */
+    watch_store(rig.now_us + 20 * S, (enum store_verdict)0, NULL, &seen);
+    assert_true(seen.out_most <= 16); /* answers that never come are given up, and only then .. */
+    seen = (struct seen){0};
+    watch_store(rig.now_us + 8 * S, STORE_OK, NULL, &seen); /* .. is there room; nothing is lost */
+    assert_int_equal(seen.whole, AGENTS);
+    assert_int_equal(seen.indexes, 2 * AGENTS - 1);
+}
+
+static void test_only_what_is_new_is_written(void **state)
+{
+    (void)state;
+    struct seen seen = {0};
+    rig_link(&rig, LINK_STORE, true);
+    watch_store(rig.now_us + 3 * S, STORE_OK, NULL, &seen);
+    assert_int_equal(seen.whole, AGENTS);
+    seen = (struct seen){0};
+    rig.now_us += S;
+    heartbeat(3);
+    watch_store(rig.now_us + S, STORE_OK, NULL, &seen);
+    assert_int_equal(seen.puts, 1);
+    assert_int_equal(seen.fields, 1); /* last_heartbeat */
+    rig.now_us += S;
+    struct msg m = from_agent(MSG_HEARTBEAT, 3);
+    m.u.heartbeat = (struct heartbeat){.uid = 1003, .incarnation = 9};
+    m.u.heartbeat.impedance.latency_us = 4000;
+    m.u.heartbeat.impedance.processing_us = 77;
+    m.u.heartbeat.impedance.state = AGENT_ACTIVE;
+    rig_msg(&rig, &m);
+    seen = (struct seen){0};
+    watch_store(rig.now_us + S / 2, STORE_BUSY, NULL, &seen); /* refused */
+    assert_int_equal(seen.fields, 2);
+    seen = (struct seen){0};
+    watch_store(rig.now_us + 2 * S, STORE_OK, NULL, &seen);
+    assert_int_equal(seen.fields, 2); /* the same again, and no more */
+    assert_int_equal(seen.whole, 0);
+}
+
+static void test_back_after_an_outage(void **state)
+{
+    (void)state;
+    struct seen before = {0};
+    rig_link(&rig, LINK_STORE, true);
+    watch_store(rig.now_us + 7 * S, STORE_OK, NULL, &before);
+    assert_int_equal(before.last_updated[0], '2');
+    heartbeat(3);
+    rig_link(&rig, LINK_STORE, false);
+    rig.now_us += S;
+    rig_link(&rig, LINK_STORE, true); /* a short outage: the store has all that it acknowledged */
+    struct seen seen = {0};
+    watch_store(rig.now_us + 12 * S, STORE_OK, before.last_updated, &seen);
+    assert_int_equal(seen.gets, 1);
+    assert_int_equal(seen.whole, 0);
+    assert_int_equal(seen.puts, 1);
+    rig_link(&rig, LINK_STORE, false);
+    rig_link(&rig, LINK_STORE, true); /* it is back with an older state */
+    seen = (struct seen){0};
+    watch_store(rig.now_us + 12 * S, STORE_OK, before.last_updated, &seen);
+    assert_int_equal(seen.whole, AGENTS);
+    assert_int_equal(seen.indexes, 2 * AGENTS - 1);
+    rig_link(&rig, LINK_STORE, false);
+    rig_link(&rig, LINK_STORE, true); /* it is back empty */
+    seen = (struct seen){0};
+    watch_store(rig.now_us + 12 * S, STORE_OK, NULL, &seen);
+    assert_int_equal(seen.whole, AGENTS);
+}
+
+static void test_leads_come_back_one_by_one(void **state)
+{
+    int64_t least_us = INT64_MAX;
+    int64_t most_us = 0;
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        struct node_conf conf = conf_default();
+        conf.seed = seed;
+        rig_init(&rig, &cluster_ops, &conf, 100 * S);
+        rig_start(&rig);
+        sector_beat_reply();
+        for (unsigned n = 1; n <= AGENTS; n++) {
+            hello(n, 9);
+        }
+        struct seen seen = {0};
+        rig_link(&rig, LINK_STORE, true);
+        watch_store(rig.now_us + 7 * S, STORE_OK, NULL, &seen);
+        rig_link(&rig, LINK_STORE, false);
+        rig_link(&rig, LINK_STORE, true);
+        int64_t from_us = rig.now_us;
+        seen = (struct seen){0};
+        watch_store(rig.now_us + 12 * S, STORE_OK, NULL, &seen);
+        least_us = seen.first_us - from_us < least_us ? seen.first_us - from_us : least_us;
+        most_us = seen.first_us - from_us > most_us ? seen.first_us - from_us : most_us;
+        if (seed < 12) {
+            teardown(state);
+        }
+    }
+    assert_true(least_us >= 0 && most_us <= 10 * S + 10000);
+    assert_true(most_us - least_us > 4 * S);
 }
 
 /* --- random events --- */
@@ -1257,18 +1579,22 @@ int main(void)
         JOINED(test_bus_outage_kills_nobody),
         JOINED(test_all_silent_blames_itself),
         JOINED(test_goodbye),
+        FRESH(test_people_are_not_in_the_mean),
         JOINED(test_stale_sector_is_refused),
         JOINED(test_operation_counts_add_up),
         JOINED(test_targets_left_out_have_their_reasons),
         JOINED(test_lead_time_and_skip),
         JOINED(test_hold_counts_release),
         JOINED(test_resend_then_timeouts),
+        JOINED(test_resends_keep_their_number),
+        JOINED(test_left_behind_is_not_sent_again),
         JOINED(test_ttl_ends_what_was_not_sent),
         JOINED(test_sample_and_route),
         JOINED(test_fire_and_forget),
         JOINED(test_cancel),
         JOINED(test_freeze_and_thaw),
         JOINED(test_breaker_trips_and_recovers),
+        JOINED(test_late_beat_is_a_probe_still),
         JOINED(test_progress_of_long_operations),
         JOINED(test_many_operations_then_overload),
         JOINED(test_prepare),
@@ -1284,6 +1610,10 @@ int main(void)
         JOINED(test_circling_message_is_dropped),
         JOINED(test_registry_is_written_behind),
         JOINED(test_refused_write_is_repeated),
+        JOINED(test_few_writes_wait_for_answers),
+        JOINED(test_only_what_is_new_is_written),
+        JOINED(test_back_after_an_outage),
+        cmocka_unit_test_teardown(test_leads_come_back_one_by_one, teardown),
         FRESH(test_roster_is_loaded),
         cmocka_unit_test_teardown(test_random_events_always_add_up, teardown),
     };

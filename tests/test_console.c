@@ -211,7 +211,8 @@ static void status_box_and_json(void **state)
     status.summary = (struct summary){.agents = 30000,
                                       .active = 29847,
                                       .sectors_healthy = 100,
-                                      .impedance_sum_us = 29847ull * 127000,
+                                      .class_active = {[CLASS_F_HUMAN] = 2000}, /* not in the sum */
+                                      .impedance_sum_us = 27847ull * 127000,
                                       .conflicts_hour = 23,
                                       .updated_mesh_us = 1700012420000000};
     status.last_cascade_mesh_us = 1700000000000000;
@@ -228,6 +229,7 @@ static void status_box_and_json(void **state)
     json_t *o = end_json(&r);
     assert_int_equal(json_integer_value(json_object_get(o, "agents_active")), 29847);
     assert_string_equal(json_string_value(json_object_get(o, "mode")), "FULL");
+    assert_int_equal(json_number_value(json_object_get(o, "mean_impedance_ms")), 127);
     json_decref(o);
 }
 

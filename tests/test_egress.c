@@ -206,7 +206,7 @@ static void hostile_records_are_counted(void **state)
         for (size_t k = 0; k < length; k++) {
             bytes[k] = (uint8_t)rand();
         }
-        bytes[0] = (uint8_t)(RECORD_SPECIAL + rand() % 4);
+        bytes[0] = (uint8_t)(RECORD_SPECIAL + (unsigned)rand() % 4u);
         assert_true(egress_record(lead.egress, 0, at, bytes, length));
         egress_flush(lead.egress);
     }

@@ -14,7 +14,7 @@
 
 /* What the test's nodes saw, by tier: two small state machines that talk to each other. */
 static struct {
-    uint32_t starts, wakes, messages, links, stores, works, finals;
+    uint32_t starts, wakes, messages, links, stores, works, finals, stops;
     int64_t last_us;
     struct unit from, to;
     uint64_t mask;
@@ -42,6 +42,7 @@ static void record(const struct node_conf *self, const struct event *e)
     seen[t].starts += e->kind == EV_START;
     seen[t].wakes += e->kind == EV_WAKE;
     seen[t].links += e->kind == EV_LINK;
+    seen[t].stops += e->kind == EV_STOP;
     if (e->kind == EV_MSG) {
         seen[t].messages++;
         seen[t].from = e->u.msg->from;
@@ -84,13 +85,16 @@ static int64_t agent_step(void *self, const struct event *e, struct outbox *out)
 {
     const struct node_conf *conf = self;
     record(conf, e);
-    if (e->kind == EV_MSG) {
+    if (e->kind == EV_MSG || e->kind == EV_STOP) {
         struct msg msg = {.type = MSG_GOODBYE,
                           .from = conf->self,
                           .to = topology_parent(conf->self),
                           .epoch = conf->epoch};
         struct work_op op = {.ref = 9, .kind = WORK_HANDLER}; /* of an operation that is not here */
         out_send(out, &msg);
+        if (e->kind == EV_STOP) {
+            return e->now_us + 1; /* whatever it says: no wake follows */
+        }
         out_work(out, &op);
     }
     return NEVER;
@@ -269,6 +273,23 @@ static void hosts_start_their_own_agents(void **state)
     assert_int_equal(runner_stats(r)->agents, 3);
 }
 
+static void a_clean_stop_has_last_words(void **state)
+{
+    (void)state;
+    assert_int_equal(runner_add(r, unit_agent(1, 1, 2), 0, 0, 0), 0);
+    assert_int_equal(runner_add(r, unit_agent(1, 1, 4), 0, 0, 0), 0);
+    assert_int_equal(runner_add(r, unit_numbered(TIER_HOST, 1), 3, 6, 0), 0);
+    settle();
+    assert_int_equal(runner_add(r, unit_agent(1, 1, 5), 0, 0, 0), 0); /* has not begun */
+    runner_goodbye(r);
+    assert_int_equal(seen[TIER_AGENT].stops, 2);
+    assert_int_equal(seen[TIER_HOST].stops, 0);
+    assert_int_equal(runner_stats(r)->no_route,
+                     2); /* their words left the node: no lead is known */
+    runner_remove(r, unit_agent(1, 1, 5));
+    assert_true(runner_next_us(r) == NEVER);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -276,7 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nodes_talk_and_wake),           TEST(masks_and_answers_arrive),
         TEST(store_answers_find_their_node), TEST(links_are_told_once),
-        TEST(hosts_start_their_own_agents),
+        TEST(hosts_start_their_own_agents),  TEST(a_clean_stop_has_last_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

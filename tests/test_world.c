@@ -358,6 +358,38 @@ static void loss_is_mended_and_nothing_runs_twice(void **state)
     done(w);
 }
 
+/* Far more operations than an agent remembers by id, at once, with resends of everything that is
+ * lost or slow: each runs once (done() looks), and its outcome is known. */
+static void many_at_once_run_once(void **state)
+{
+    (void)state;
+    struct world_conf conf;
+    small(&conf, 41);
+    conf.agent_loss_permille = 200;
+    struct world *w = world_new(&conf);
+    world_run(w, 20 * US_PER_S);
+    uint64_t refs[400];
+    for (uint32_t i = 0; i < 400; i++) {
+        struct command c;
+        submit(&c, "echo", "x");
+        c.operation.timeout_us = 10 * US_PER_S;
+        refs[i] = world_send(w, 1, unit_orchestrator(), &c);
+        world_run(w, 5 * US_PER_MS);
+    }
+    world_run(w, 15 * US_PER_S);
+    uint32_t ready = 0, resent = 0;
+    for (uint32_t i = 0; i < 400; i++) {
+        const struct reply *r = world_reply(w, refs[i]);
+        assert_non_null(r);
+        assert_int_equal(r->kind, REPLY_OPERATION);
+        ready += outcome(r->report, OUTCOME_READY);
+        resent += r->report->aggregate.resent;
+    }
+    assert_true(resent > 1000);
+    assert_true(ready * 100 >= 400 * AGENTS * 97); /* lost acknowledgements are said again */
+    done(w);
+}
+
 static void a_sector_serves_its_own_alone(void **state)
 {
     (void)state;
@@ -716,6 +748,7 @@ int main(void)
         cmocka_unit_test(a_hop_that_dies_while_waiting),
         cmocka_unit_test(a_dead_sector_is_answered_for),
         cmocka_unit_test(loss_is_mended_and_nothing_runs_twice),
+        cmocka_unit_test(many_at_once_run_once),
         cmocka_unit_test(a_sector_serves_its_own_alone),
         cmocka_unit_test(a_paused_sector_accuses_nobody),
         cmocka_unit_test(a_partition_heals),

@@ -200,7 +200,10 @@ static void on_message(struct agent *a, int64_t now_us, const struct msg *msg, s
         agent_note(out, NOTE_STALE_EPOCH, unit_pack(msg->from), msg->epoch);
         return;
     }
-    a->lead_epoch = msg->epoch;
+    if (msg->epoch > a->lead_epoch) {
+        a->lead_epoch = msg->epoch;
+        work_new_lead(a, now_us);
+    }
     switch ((int)msg->type) {
     case MSG_WELCOME:
         on_welcome(a, now_us, &msg->u.welcome, out);
@@ -261,6 +264,14 @@ static int64_t tick(struct agent *a, int64_t now_us, struct outbox *out)
     return next_us > now_us ? next_us : now_us + 1;
 }
 
+/* Said even when no welcome came: the lead may have taken the hello. */
+static void goodbye(struct agent *a, struct outbox *out)
+{
+    struct msg m = {.type = MSG_GOODBYE, .priority = PRIORITY_COUNT - 1};
+    agent_send(a, out, &m);
+    a->joined = false;
+}
+
 static int64_t agent_step(void *self, const struct event *event, struct outbox *out)
 {
     assert(self != NULL && event != NULL && out != NULL);
@@ -282,6 +293,9 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
             on_link(a, now_us, event->u.link.up);
         }
         break;
+    case EV_STOP:
+        goodbye(a, out);
+        return NEVER;
     case EV_WAKE:
     case EV_STORE: /* an agent asks nothing of the store */
         break;

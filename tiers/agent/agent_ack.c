@@ -2,8 +2,9 @@
  *
  * The lead's word is at least once, so the same operation can arrive again after it was done: the
  * last few acknowledgements are kept in full, with their answers as far as the pool has room, and
- * somewhat more ids only with their outcome. What is older than that is not recognised; a lead has
- * long stopped resending it.
+ * somewhat more ids only with their outcome. What is older than that is known by its sequence
+ * number alone (agent_work.c): it does not run again, and the lead hears READY or that it was
+ * received.
  *
  * The answer pool is 1 KiB in chunks of 32 bytes, found by first fit in a 32-bit map: at most 32
  * chunks are looked at. Answers that wait for T come before those kept for repetition. */
@@ -13,6 +14,8 @@
 
 #define SEEN_MASK 0xffffull /* outcome << 8 | reason */
 
+static_assert(AGENT_SEEN_MAX % AGENT_KEPT_MAX == 0, "a kept answer's place follows from its id's");
+static_assert(AGENT_SEEN_MAX % AGENT_SEEN_BLOCK == 0, "blocks are whole");
 static_assert(AGENT_ANSWER_CHUNKS == 32u, "the map of free chunks has 32 bits");
 
 void ack_init(struct agent *a)
@@ -33,8 +36,8 @@ static uint32_t chunk_mask(uint32_t at, uint32_t bytes)
 static bool kept_answer_drop(struct agent *a)
 {
     for (uint32_t i = 0; i < AGENT_KEPT_MAX; i++) {
-        struct kept *k = &a->kept[(a->kept_next + i) % AGENT_KEPT_MAX];
-        if (k->used && k->answer.bytes > 0) {
+        struct kept *k = &a->kept[(a->seen_next + i) % AGENT_KEPT_MAX];
+        if (k->answer.bytes > 0) {
             ack_answer_free(a, k->answer);
             k->answer.bytes = 0;
             return true;
@@ -123,31 +126,28 @@ static bool relay_ack_send(struct agent *a, struct id128 id, enum outcome outcom
 /* Remembers a finished task for repetition; its answer moves along. */
 static void keep(struct agent *a, struct task *t, int64_t release_mesh_us, bool late)
 {
-    struct kept *k = &a->kept[a->kept_next];
-    if (k->used) {
-        ack_answer_free(a, k->answer);
-    }
-    *k = (struct kept){.id = t->id,
-                       .received_mesh_us = t->received_mesh_us,
+    uint32_t at = a->seen_next;
+    struct kept *k = &a->kept[at % AGENT_KEPT_MAX];
+    ack_answer_free(a, k->answer);
+    *k = (struct kept){.received_mesh_us = t->received_mesh_us,
                        .arrival_mesh_us = t->arrival_mesh_us,
                        .release_mesh_us = release_mesh_us,
                        .seq = t->seq,
-                       .processing_us = t->processing_us,
+                       .processing_us = t->took_us,
                        .answer = t->answer,
-                       .outcome = t->outcome,
-                       .reason = t->reason,
-                       .used = true,
                        .relay = t->relay,
                        .late = late};
     t->answer.bytes = 0;
-    a->kept_next = (uint8_t)((a->kept_next + 1u) % AGENT_KEPT_MAX);
-    if (a->seen_ms[a->seen_next] > a->forgotten_ms) {
-        a->forgotten_ms = a->seen_ms[a->seen_next];
+    int64_t *youngest_ms = &a->seen_ms[at / AGENT_SEEN_BLOCK];
+    int64_t ms = num_id128_ms(t->id);
+    if (at % AGENT_SEEN_BLOCK == 0) {
+        a->forgotten_ms = *youngest_ms > a->forgotten_ms ? *youngest_ms : a->forgotten_ms;
+        *youngest_ms = 0;
     }
-    a->seen_ms[a->seen_next] = num_id128_ms(t->id);
-    a->seen[a->seen_next] =
+    *youngest_ms = ms > *youngest_ms ? ms : *youngest_ms;
+    a->seen[at] =
         (num_id128_low(t->id) & ~SEEN_MASK) | (uint64_t)t->outcome << 8 | (uint64_t)t->reason;
-    a->seen_next = (uint8_t)((a->seen_next + 1u) % AGENT_SEEN_MAX);
+    a->seen_next = (uint8_t)((at + 1u) % AGENT_SEEN_MAX);
 }
 
 bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_mesh_us,
@@ -176,7 +176,7 @@ bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_
                                .received_mesh_us = t->received_mesh_us,
                                .arrival_mesh_us = t->arrival_mesh_us,
                                .release_mesh_us = release_mesh_us,
-                               .processing_us = t->processing_us,
+                               .processing_us = t->took_us,
                                .queue_depth = work_queue_depth(a),
                                .clock_error_us = clock_error(a, now_us),
                                .answer_bytes = answer_bytes,
@@ -190,9 +190,23 @@ bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_
     if (t->answer.bytes == 0 && answer_bytes > 0 && answer_bytes <= ANSWER_BYTES_MAX / 4) {
         t->answer = ack_answer_put(a, answer, answer_bytes); /* for repetition */
     }
+    if (t->outcome == OUTCOME_READY) {
+        work_ready(a, t);
+    }
     keep(a, t, release_mesh_us, late);
     t->state = TASK_FREE;
     return true;
+}
+
+/* The finished operation of this id in the ring; AGENT_SEEN_MAX: it is not there. */
+static uint32_t seen_find(const struct agent *a, struct id128 id)
+{
+    uint32_t at = 0;
+    while (at < AGENT_SEEN_MAX &&
+           (a->seen[at] == 0 || ((a->seen[at] ^ num_id128_low(id)) & ~SEEN_MASK) != 0)) {
+        at++;
+    }
+    return at;
 }
 
 bool ack_repeat(struct agent *a, int64_t now_us, struct id128 id, const struct msg *msg,
@@ -200,34 +214,26 @@ bool ack_repeat(struct agent *a, int64_t now_us, struct id128 id, const struct m
 {
     assert(a != NULL && msg != NULL);
     assert(msg->type == MSG_OPERATE || msg->type == MSG_RELAY);
-    struct kept k = {0};
-    for (uint32_t i = 0; i < AGENT_KEPT_MAX && !k.used; i++) {
-        if (a->kept[i].used && num_id128_equal(a->kept[i].id, id)) {
-            k = a->kept[i];
-        }
-    }
-    for (uint32_t i = 0; i < AGENT_SEEN_MAX && !k.used; i++) {
-        if (a->seen[i] != 0 && ((a->seen[i] ^ num_id128_low(id)) & ~SEEN_MASK) == 0) {
-            k = (struct kept){.id = id,
-                              .outcome = (uint8_t)(a->seen[i] >> 8),
-                              .reason = (uint8_t)a->seen[i],
-                              .used = true,
-                              .relay = msg->type == MSG_RELAY};
-        }
-    }
-    if (!k.used) {
+    uint32_t at = seen_find(a, id);
+    if (at == AGENT_SEEN_MAX) {
         return false;
     }
+    struct kept k = {.relay = msg->type == MSG_RELAY};
+    uint32_t age = (a->seen_next + AGENT_SEEN_MAX - 1u - at) % AGENT_SEEN_MAX;
+    if (age < AGENT_KEPT_MAX) {
+        k = a->kept[at % AGENT_KEPT_MAX];
+    }
+    enum outcome outcome = (enum outcome)(a->seen[at] >> 8 & 0xffu);
+    enum reason reason = (enum reason)(a->seen[at] & 0xffu);
     const uint8_t *answer = k.answer.bytes > 0 ? a->answers + k.answer.at : NULL;
     if (k.relay) {
-        relay_ack_send(a, id, (enum outcome)k.outcome, (enum reason)k.reason, answer,
-                       k.answer.bytes, out);
+        relay_ack_send(a, id, outcome, reason, answer, k.answer.bytes, out);
         return true;
     }
     struct msg m = {.type = MSG_ACK, .priority = msg->priority};
     m.u.ack = (struct ack){.operation_id = id,
-                           .outcome = (enum outcome)k.outcome,
-                           .reason = (enum reason)k.reason,
+                           .outcome = outcome,
+                           .reason = reason,
                            .late = k.late,
                            .seq = k.seq,
                            .echo_sent_us = msg->sent_us,
@@ -241,6 +247,24 @@ bool ack_repeat(struct agent *a, int64_t now_us, struct id128 id, const struct m
                            .answer = answer};
     agent_send(a, out, &m);
     return true;
+}
+
+void ack_received(struct agent *a, int64_t now_us, const struct msg *msg,
+                  const struct operation *operation, uint32_t seq, bool ready, struct outbox *out)
+{
+    assert(a != NULL && operation != NULL);
+    assert(msg->type == MSG_OPERATE);
+    struct msg m = {.type = MSG_ACK, .priority = operation->priority};
+    m.u.ack = (struct ack){.operation_id = operation->id,
+                           .outcome = ready ? OUTCOME_READY : OUTCOME_PENDING,
+                           .seq = seq,
+                           .echo_sent_us = msg->sent_us,
+                           .received_mesh_us = ready ? 0 : agent_mesh(a, msg->recv_us),
+                           .queue_depth = work_queue_depth(a),
+                           .clock_error_us = clock_error(a, now_us)};
+    if (operation->require_ack) {
+        agent_send(a, out, &m);
+    }
 }
 
 void ack_refuse(struct agent *a, int64_t now_us, const struct msg *msg,

@@ -1,4 +1,4 @@
-/* The agent's memory and the seams between its files. About 4.5 KiB: there are 30,000 of them, so
+/* The agent's memory and the seams between its files. About 5.3 KiB: there are 30,000 of them, so
  * every table is small and has a stated behaviour when it is full. */
 #ifndef TIERS_AGENT_AGENT_STATE_H
 #define TIERS_AGENT_AGENT_STATE_H
@@ -12,11 +12,15 @@
 /* Operations queued, running or held. One more: the lowest priority of the queue is dropped and
  * answered REFUSED (OVERLOAD), or the newcomer is. */
 #define AGENT_TASKS_MAX 10u
-/* Finished operations whose acknowledgement can be repeated in full, and those that are only
- * recognised; the oldest give way. What is sent again and is as old as one that gave way cannot be
- * told from it: it is refused (OVERLOAD), so that nothing runs twice. */
-#define AGENT_KEPT_MAX 8u
-#define AGENT_SEEN_MAX 40u
+/* At most once has two lines. Operations of the present lead: a window over their sequence numbers
+ * for each priority (limits.h, OPERATE_WINDOW); a number that was taken in, or that is older than
+ * the window, never runs again.
+ * Agents' messages, and operations from before this lead: the last finished ids, the oldest give
+ * way. What is as old as one that gave way cannot be told from it: refused (OVERLOAD).
+ * The last few finished have their acknowledgement kept in full; of the others the outcome. */
+#define AGENT_KEPT_MAX   8u
+#define AGENT_SEEN_MAX   40u
+#define AGENT_SEEN_BLOCK 8u /* ids that share one time */
 /* Answers that wait for T or are kept for repetition, in chunks. Kept ones give way to waiting
  * ones; a waiting one that does not fit is acknowledged without its bytes. */
 #define AGENT_ANSWER_CHUNK  32u
@@ -25,7 +29,7 @@
 #define AGENT_RELAYS_MAX 8u
 /* Up to so many answering units a message's answers are told apart; with more, each resend counts
  * afresh. */
-#define AGENT_ACKERS_MAX 6u
+#define AGENT_ACKERS_MAX 4u
 /* One pipeline at a time, of so many stages; more is refused. */
 #define AGENT_STAGES_MAX 8u
 /* A message's payload: it must fit an outbox twice, once sealed and once sent. */
@@ -51,14 +55,12 @@ struct task {
     int64_t deadline_mesh_us;
     int64_t echo_sent_us;
     int64_t arrival_mesh_us; /* work done */
-    int64_t queued_us;       /* local */
-    int64_t started_us;      /* local */
+    int64_t since_us;        /* local: QUEUED when it came, RUNNING when it started */
     int64_t due_us;          /* local: HELD release, RUNNING end of patience */
     int64_t pending_us;      /* local: when to say PENDING; NEVER: said, or not wanted */
     uint32_t seq;
-    uint32_t expected_us;
-    uint32_t processing_us;
-    uint32_t work; /* generation of the work's ref */
+    uint32_t took_us; /* of processing: expected by the lead, measured when it is done */
+    uint32_t work;    /* generation of the work's ref */
     struct agent_answer answer;
     uint8_t state;
     uint8_t priority;
@@ -67,14 +69,22 @@ struct task {
     bool relay, hold, want_answer, want_ack;
 };
 
-struct kept {
-    struct id128 id;
+struct kept { /* of one of the newest ids in seen[], the ring's index modulo AGENT_KEPT_MAX */
     int64_t received_mesh_us, arrival_mesh_us;
     int64_t release_mesh_us;
     uint32_t seq, processing_us;
     struct agent_answer answer;
-    uint8_t outcome, reason;
-    bool used, relay, late;
+    bool relay, late;
+};
+
+/* RFC 6479: bit (seq modulo the window) of each number taken in, from top back to
+ * top - OPERATE_WINDOW + 1, and of those that ended READY: an acknowledgement that was lost can be
+ * said again, without its times and its answer, when the id is long forgotten. */
+struct window {
+    uint32_t top; /* the newest; 0: none yet */
+    uint32_t unused;
+    uint64_t taken[OPERATE_WINDOW / 64u];
+    uint64_t ready[OPERATE_WINDOW / 64u];
 };
 
 struct agent_relay {
@@ -119,11 +129,15 @@ struct agent {
     uint32_t relay_hour;
     uint32_t answer_free; /* bit i: chunk i is free */
     uint8_t agent_class;
-    uint8_t kept_next, seen_next;
-    bool joined, bus_up, starved;    /* starved: the outbox was short of room in this step */
-    uint64_t seen[AGENT_SEEN_MAX];   /* low id bits, outcome and reason in the last 16 */
-    int64_t seen_ms[AGENT_SEEN_MAX]; /* when they were created: mesh time of their ids */
-    int64_t forgotten_ms;            /* the youngest that gave way; 0: none */
+    uint8_t seen_next;
+    bool joined, bus_up, starved;  /* starved: the outbox was short of room in this step */
+    uint64_t seen[AGENT_SEEN_MAX]; /* low id bits, outcome and reason in the last 16; 0: none */
+    /* The youngest of each block of ids, by the mesh time in it. A block counts as forgotten as
+     * soon as its first id gives way: the others are still found by their ids. */
+    int64_t seen_ms[AGENT_SEEN_MAX / AGENT_SEEN_BLOCK];
+    int64_t forgotten_ms;  /* the youngest that gave way; 0: none */
+    int64_t lead_since_ms; /* mesh time at which the lead's epoch was first heard; 0: not known */
+    struct window windows[PRIORITY_COUNT];
     struct kept kept[AGENT_KEPT_MAX];
     struct task tasks[AGENT_TASKS_MAX];
     struct agent_relay relays[AGENT_RELAYS_MAX];
@@ -140,7 +154,10 @@ void agent_note(struct outbox *out, enum note note, uint64_t x, uint64_t y); /* 
 /* agent_work.c */
 void work_operate(struct agent *a, int64_t now_us, const struct msg *msg, struct outbox *out);
 void work_relayed(struct agent *a, int64_t now_us, const struct msg *msg, struct outbox *out);
+void work_ready(struct agent *a, const struct task *t); /* it ended READY: remember that */
 void work_cancel(struct agent *a, const struct cancel *cancel);
+void work_new_lead(struct agent *a,
+                   int64_t now_us); /* its epoch is higher: the windows start anew */
 void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply,
                 struct outbox *out);
 /* What is due; returns the next local time that matters. */
@@ -160,6 +177,9 @@ bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_
 /* Repeats the acknowledgement when the operation was finished before. False: it was not. */
 bool ack_repeat(struct agent *a, int64_t now_us, struct id128 id, const struct msg *msg,
                 struct outbox *out);
+/* It was taken in before, and READY or PENDING (received) is all that is known of it. */
+void ack_received(struct agent *a, int64_t now_us, const struct msg *msg,
+                  const struct operation *operation, uint32_t seq, bool ready, struct outbox *out);
 void ack_refuse(struct agent *a, int64_t now_us, const struct msg *msg,
                 const struct operation *operation, enum reason reason, struct outbox *out);
 

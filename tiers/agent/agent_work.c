@@ -6,7 +6,11 @@
  * ANSWER is passed through at once unless the outbox is full; then the tick tries again. The table
  * has a dozen rows, so the four priority queues are a search through it: highest priority first,
  * each AGENT_AGEING_US of waiting counts as one more, then earliest T - processing, then arrival.
- * TTL is checked on arrival, when dequeued and before a held effect. Without mesh time (no beat
+ * TTL is checked on arrival, when dequeued and before a held effect.
+ *
+ * Nothing runs twice: sequence numbers are checked before anything is taken in (RFC 6479, a window
+ * of 1,024 for each priority), so it does not matter how many operations are in flight, how late
+ * their acknowledgements are or how often they are sent again. Without mesh time (no beat
  * answered yet) nothing can be called expired, and T is reckoned from the lead's own lead time. */
 #include "tiers/agent/agent_state.h"
 #include <assert.h>
@@ -26,6 +30,11 @@ uint32_t work_queue_depth(const struct agent *a)
 static bool expired(const struct agent *a, int64_t now_us, int64_t expires_mesh_us)
 {
     return meshtime_ready(&a->time) && agent_mesh(a, now_us) >= expires_mesh_us;
+}
+
+static uint8_t task_priority(const struct operation *op)
+{
+    return op->priority < PRIORITY_COUNT ? op->priority : PRIORITY_COUNT - 1u;
 }
 
 static struct task *task_find(struct agent *a, struct id128 id)
@@ -67,7 +76,7 @@ static struct task *task_lowest(struct agent *a)
         struct task *t = &a->tasks[i];
         if (t->state == TASK_QUEUED &&
             (lowest == NULL || t->priority < lowest->priority ||
-             (t->priority == lowest->priority && t->queued_us >= lowest->queued_us))) {
+             (t->priority == lowest->priority && t->since_us >= lowest->since_us))) {
             lowest = t;
         }
     }
@@ -80,6 +89,7 @@ static void finish(struct agent *a, int64_t now_us, struct task *t, enum outcome
     t->outcome = (uint8_t)outcome;
     t->reason = (uint8_t)reason;
     t->arrival_mesh_us = agent_mesh(a, now_us);
+    t->took_us = t->state == TASK_QUEUED ? 0 : t->took_us;
     t->state = TASK_ANSWER;
     t->due_us = now_us;
     ack_final(a, now_us, t, 0, NULL, 0, NULL, out);
@@ -102,47 +112,146 @@ static struct task *task_room(struct agent *a, int64_t now_us, uint8_t priority,
     return lowest->state == TASK_FREE ? lowest : NULL;
 }
 
-/* Admission, common to operations and messages of other agents. NULL: answered already. */
-static struct task *admit(struct agent *a, int64_t now_us, const struct msg *msg,
-                          const struct operation *op, struct outbox *out)
+/* --- the window --- */
+
+void work_new_lead(struct agent *a, int64_t now_us)
 {
-    int64_t expires_us = op->created_mesh_us + num_clamp_i64(op->ttl_us, 0, TTL_US_MAX);
+    assert(a != NULL);
+    assert(now_us >= 0);
+    memset(a->windows, 0, sizeof a->windows);
+    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
+        a->tasks[i].seq = 0; /* a number of the former lead */
+    }
+    a->lead_since_ms = meshtime_ready(&a->time) ? agent_mesh(a, now_us) / US_PER_MS : 0;
+}
+
+static uint64_t window_bit(uint32_t seq)
+{
+    return 1ull << seq % 64u;
+}
+
+static uint32_t window_word(uint32_t seq)
+{
+    return seq % OPERATE_WINDOW / 64u;
+}
+
+enum window_verdict { WINDOW_NEW, WINDOW_TAKEN, WINDOW_OLD };
+
+static enum window_verdict window_look(const struct window *w, uint32_t seq)
+{
+    int32_t ahead = (int32_t)(seq - w->top);
+    if (w->top == 0 || ahead > 0) {
+        return WINDOW_NEW;
+    }
+    if (ahead <= -(int32_t)OPERATE_WINDOW) {
+        return WINDOW_OLD;
+    }
+    return (w->taken[window_word(seq)] & window_bit(seq)) != 0 ? WINDOW_TAKEN : WINDOW_NEW;
+}
+
+/* seq is taken in. Each number between the old top and it is cleared once, however they come. */
+static void window_take(struct window *w, uint32_t seq)
+{
+    assert(seq != 0);
+    int32_t ahead = (int32_t)(seq - w->top);
+    if (w->top == 0 || ahead >= (int32_t)OPERATE_WINDOW) {
+        memset(w->taken, 0, sizeof w->taken);
+        w->top = seq;
+    }
+    while ((int32_t)(seq - w->top) > 0) {
+        w->top++;
+        w->taken[window_word(w->top)] &= ~window_bit(w->top);
+    }
+    w->taken[window_word(seq)] |= window_bit(seq);
+    w->ready[window_word(seq)] &= ~window_bit(seq);
+}
+
+void work_ready(struct agent *a, const struct task *t)
+{
+    assert(a != NULL && t != NULL);
+    assert(t->priority < PRIORITY_COUNT);
+    struct window *w = &a->windows[t->priority];
+    if (t->seq != 0 && window_look(w, t->seq) == WINDOW_TAKEN) {
+        w->ready[window_word(t->seq)] |= window_bit(t->seq);
+    }
+}
+
+/* Whether this is something that was taken in before, and said so. */
+static bool repeated(struct agent *a, int64_t now_us, const struct msg *msg,
+                     const struct operation *op, uint32_t seq, struct outbox *out)
+{
     struct task *t = task_find(a, op->id);
+    enum window_verdict v = WINDOW_NEW;
+    if (seq != 0) {
+        v = window_look(&a->windows[task_priority(op)], seq);
+    }
     if (t != NULL) {
-        agent_note(out, NOTE_DUPLICATE, num_id128_low(op->id), 0);
         t->echo_sent_us = msg->sent_us;
         ack_pending(a, now_us, t, out);
-        return NULL;
+    } else if (ack_repeat(a, now_us, op->id, msg, out)) {
+        v = WINDOW_TAKEN;
+    } else if (v == WINDOW_TAKEN) {
+        const struct window *w = &a->windows[task_priority(op)];
+        bool ready = (w->ready[window_word(seq)] & window_bit(seq)) != 0;
+        ack_received(a, now_us, msg, op, seq, ready, out);
     }
-    if (ack_repeat(a, now_us, op->id, msg, out)) {
+    /* Older than the window: perhaps done, perhaps never here. Silence says neither. */
+    bool again = t != NULL || v != WINDOW_NEW;
+    if (again) {
         agent_note(out, NOTE_DUPLICATE, num_id128_low(op->id), 0);
+    }
+    return again;
+}
+
+/* Whether it may have been done and forgotten: the windows say nothing about agents' messages and
+ * about what an earlier lead sent. */
+static bool doubtful(const struct agent *a, const struct msg *msg, const struct operation *op,
+                     uint32_t seq)
+{
+    int64_t ms = num_id128_ms(op->id);
+    bool again =
+        msg->type == MSG_RELAY || (seq == 0 && msg->u.operate.attempt > 0) || ms < a->lead_since_ms;
+    return again && ms <= a->forgotten_ms;
+}
+
+/* Admission, common to operations and messages of other agents (seq 0). NULL: answered already. */
+static struct task *admit(struct agent *a, int64_t now_us, const struct msg *msg,
+                          const struct operation *op, uint32_t seq, struct outbox *out)
+{
+    int64_t expires_us = op->created_mesh_us + num_clamp_i64(op->ttl_us, 0, TTL_US_MAX);
+    struct task *t = NULL;
+    if (repeated(a, now_us, msg, op, seq, out)) {
         return NULL;
     }
     enum reason reason = REASON_NONE;
-    bool again = msg->type == MSG_RELAY || msg->u.operate.attempt > 0;
     if (expired(a, now_us, expires_us)) {
         reason = REASON_EXPIRED;
-    } else if (again && num_id128_ms(op->id) <= a->forgotten_ms) {
-        reason = REASON_OVERLOAD; /* perhaps done already, and no longer remembered */
+    } else if (doubtful(a, msg, op, seq)) {
+        reason = REASON_OVERLOAD;
     } else if (op->unknown_capability || (op->selector.capabilities & ~a->capabilities) != 0) {
         reason = REASON_CAPABILITY;
     } else if ((t = task_room(a, now_us, op->priority, out)) == NULL) {
         reason = REASON_OVERLOAD;
     }
     if (reason != REASON_NONE) {
+        /* Not taken in: a resend may find room. */
         ack_refuse(a, now_us, msg, op, reason, out);
         return NULL;
+    }
+    if (seq != 0) {
+        window_take(&a->windows[task_priority(op)], seq);
     }
     *t = (struct task){.id = op->id,
                        .received_mesh_us = agent_mesh(a, msg->recv_us),
                        .target_mesh_us = op->timing == TIMING_SOON ? 0 : op->target_mesh_us,
                        .expires_mesh_us = expires_us,
                        .echo_sent_us = msg->sent_us,
-                       .queued_us = now_us,
+                       .since_us = now_us,
                        .due_us = NEVER,
                        .pending_us = now_us + AGENT_PENDING_US,
                        .state = TASK_QUEUED,
-                       .priority = op->priority < PRIORITY_COUNT ? op->priority : 3,
+                       .priority = task_priority(op),
+                       .seq = seq,
                        .hold = op->timing == TIMING_AT && op->target_mesh_us > 0,
                        .want_answer = op->require_answer,
                        .want_ack = op->require_ack};
@@ -158,23 +267,20 @@ void work_operate(struct agent *a, int64_t now_us, const struct msg *msg, struct
         agent_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
         return;
     }
-    struct task *t = admit(a, now_us, msg, op, out);
+    const struct target *target = own_target(a, msg);
+    struct task *t = admit(a, now_us, msg, op, target != NULL ? target->seq : 0, out);
     if (t == NULL) {
         return;
     }
-    const struct target *target = own_target(a, msg);
     t->deadline_mesh_us = msg->u.operate.deadline_mesh_us;
-    if (target != NULL) {
-        t->seq = target->seq;
-        t->expected_us = target->expected_processing_us;
-    }
+    t->took_us = target != NULL ? target->expected_processing_us : 0;
     if (t->hold && !meshtime_ready(&a->time)) {
         /* No clock yet: T is as far away as the lead sent early. Local time stands in. */
         t->target_mesh_us =
             agent_mesh(a, msg->recv_us) + (target != NULL ? (int64_t)target->lead_us : 0);
     }
     int64_t wait_us = t->hold ? t->target_mesh_us - agent_mesh(a, now_us) : 0;
-    wait_us = wait_us > t->expected_us ? wait_us : (int64_t)t->expected_us;
+    wait_us = wait_us > t->took_us ? wait_us : (int64_t)t->took_us;
     if (wait_us > AGENT_PENDING_US) {
         ack_pending(a, now_us, t, out);
     }
@@ -189,7 +295,7 @@ void work_relayed(struct agent *a, int64_t now_us, const struct msg *msg, struct
         agent_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
         return;
     }
-    struct task *t = admit(a, now_us, msg, op, out);
+    struct task *t = admit(a, now_us, msg, op, 0, out);
     if (t != NULL) {
         t->relay = true;
         t->pending_us = NEVER;
@@ -217,12 +323,12 @@ void work_cancel(struct agent *a, const struct cancel *cancel)
 /* Key of "earliest T - processing first": what has no T is due since it came. */
 static int64_t task_due(const struct task *t)
 {
-    return t->target_mesh_us > 0 ? t->target_mesh_us - t->expected_us : t->received_mesh_us;
+    return t->target_mesh_us > 0 ? t->target_mesh_us - t->took_us : t->received_mesh_us;
 }
 
 static uint32_t task_rank(const struct task *t, int64_t now_us)
 {
-    int64_t raised = (now_us - t->queued_us) / AGENT_AGEING_US + t->priority;
+    int64_t raised = (now_us - t->since_us) / AGENT_AGEING_US + t->priority;
     return (uint32_t)num_clamp_i64(raised, 0, PRIORITY_COUNT - 1);
 }
 
@@ -267,7 +373,7 @@ static void start_ready(struct agent *a, int64_t now_us, struct outbox *out)
                                : now_us + AGENT_RELAY_TTL_US;
         t->work = ++a->work_count;
         t->state = TASK_RUNNING;
-        t->started_us = now_us;
+        t->since_us = now_us;
         t->due_us = until_us + AGENT_WORK_GRACE_US;
         a->running++;
         struct work_op op = {.ref = work_ref(a, t),
@@ -312,12 +418,12 @@ void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply,
     assert(a->running > 0);
     a->running--;
     t->arrival_mesh_us = agent_mesh(a, now_us);
-    t->processing_us = (uint32_t)num_clamp_i64(now_us - t->started_us, 0, UINT32_MAX);
+    t->took_us = (uint32_t)num_clamp_i64(now_us - t->since_us, 0, UINT32_MAX);
     bool known = reply->verdict == OUTCOME_READY || reply->verdict == OUTCOME_CONFLICT;
     t->outcome = (uint8_t)(known ? reply->verdict : OUTCOME_FAILED);
     t->reason = (uint8_t)(known ? REASON_NONE
                                 : (reply->reason != REASON_NONE ? reply->reason : REASON_HANDLER));
-    profiler_done(&a->profiler, now_us, t->processing_us, known);
+    profiler_done(&a->profiler, now_us, t->took_us, known);
     agent_note(out, NOTE_EXECUTED, num_id128_low(t->id), t->outcome);
     uint32_t bytes = t->want_answer ? reply->answer_bytes : 0;
     bytes = bytes <= ANSWER_BYTES_MAX ? bytes : ANSWER_BYTES_MAX;
@@ -351,7 +457,7 @@ static void task_tick(struct agent *a, int64_t now_us, struct task *t, struct ou
     } else if (t->state == TASK_RUNNING && t->due_us <= now_us && outbox_room(out, 1, 0)) {
         out_work_cancel(out, work_ref(a, t)); /* the work's one answer never came */
         a->running--;
-        t->processing_us = (uint32_t)num_clamp_i64(now_us - t->started_us, 0, UINT32_MAX);
+        t->took_us = (uint32_t)num_clamp_i64(now_us - t->since_us, 0, UINT32_MAX);
         finish(a, now_us, t, OUTCOME_FAILED, REASON_HANDLER, out);
     }
     if (t->state != TASK_FREE && t->pending_us <= now_us) {

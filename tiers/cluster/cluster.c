@@ -12,6 +12,9 @@
 #include <string.h>
 
 #define SUMMARY_EVERY 5u /* beats */
+/* The next beat of any agent is the breaker's probe. All beat at one instant, so one beat may be
+ * just missed. */
+#define PROBE_BEATS 2
 
 int64_t cluster_mesh(const struct cluster *c, int64_t now_us)
 {
@@ -88,8 +91,10 @@ static void cluster_init(void *self, const struct node_conf *conf)
     c->beat_next_us = NEVER;
     c->ops_next_us = NEVER;
     rng_seed(&c->rng, conf->seed, conf->uid);
+    c->excess_dev_us = EXCESS_DEV_START_US;
     meshtime_init(&c->time);
     breaker_init(&c->breaker, BREAKER_CLUSTER_THRESHOLD);
+    breaker_probe_wait(&c->breaker, PROBE_BEATS * c->tuning.agent_beat_us);
     slab_init(&c->slab, c->chunks, LEAD_CHUNKS);
     members_init(c, conf);
 }
@@ -251,10 +256,10 @@ static void on_message(struct cluster *c, int64_t now_us, const struct msg *msg,
     }
 }
 
-static void on_link(struct cluster *c, int64_t now_us, enum link which, bool up)
+static void on_link(struct cluster *c, int64_t now_us, enum link which, bool up, struct outbox *out)
 {
     if (which == LINK_STORE) {
-        registry_link(c, now_us, up);
+        registry_link(c, now_us, up, out);
         return;
     }
     if (up != c->bus_up) {
@@ -316,10 +321,11 @@ static int64_t cluster_step(void *self, const struct event *event, struct outbox
         registry_reply(c, now_us, event->u.store, out);
         break;
     case EV_LINK:
-        on_link(c, now_us, event->u.link.which, event->u.link.up);
+        on_link(c, now_us, event->u.link.which, event->u.link.up, out);
         break;
     case EV_WAKE:
     case EV_WORK: /* a lead gives no work to its runner */
+    case EV_STOP: /* its successor reads what it wrote */
         break;
     }
     int64_t wake_us = tick(c, now_us, out);

@@ -18,6 +18,7 @@
 #define PROGRESS_US        (500ll * US_PER_MS)
 #define BUS_RETRY_US       (100ll * US_PER_MS)
 #define CONFLICT_TEXT_SIZE 256u
+#define EXCESS_US_MAX      (5 * US_PER_S)
 
 static enum outcome silent_outcome(const struct lead_op *op, uint32_t i, bool cancelled)
 {
@@ -41,6 +42,7 @@ void flight_end(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t 
     t.sent = (op->sent >> i & 1u) != 0;
     t.resent = (op->resent >> i & 1u) != 0;
     t.eligible = (op->ahead >> i & 1u) != 0;
+    t.hit = t.hit && t.eligible; /* sent too late, it may come within half a window still */
     t.reached = t.reached || (op->pending >> i & 1u) != 0;
     aggregate_add_target(&op->aggregate, &c->slab, &t);
     op->open &= ~bit_of(i);
@@ -81,8 +83,19 @@ static uint32_t attempt_of(const struct lead_op *op, uint32_t i)
     return (uint32_t)(op->again[0] >> i & 1u) | (uint32_t)(op->again[1] >> i & 1u) << 1;
 }
 
-/* When agent i is to be reminded after a send at now_us: the predicted answer, and then twice as
- * long each time; longer in degraded modes. NEVER: no more. */
+/* Reminders of one operation meet on a grid, so that they go out as one message and not as one
+ * frame, one signature and one copy of the operation for each agent: under load that is what turns
+ * lateness into collapse. The grid's phase is the operation's own, so that leads do not meet. */
+static int64_t on_grid(const struct lead_op *op, int64_t at_us, int64_t grid_us)
+{
+    int64_t phase_us = op->opened_us + (int64_t)(num_id128_low(op->id) % (uint64_t)grid_us);
+    int64_t steps = (at_us - phase_us + grid_us - 1) / grid_us;
+    return phase_us + steps * grid_us;
+}
+
+/* When agent i is to be reminded after a send at now_us: the predicted answer and what answers come
+ * later than predicted of late (mean + 4 deviations, RFC 6298), and then twice as long each time;
+ * longer in degraded modes. NEVER: no more. */
 static int64_t resend_at(struct cluster *c, int64_t now_us, const struct lead_op *op, uint32_t i,
                          const struct prediction *p)
 {
@@ -97,7 +110,8 @@ static int64_t resend_at(struct cluster *c, int64_t now_us, const struct lead_op
             op->target_us + p->network_us > answer_us ? op->target_us + p->network_us : answer_us;
     }
     int64_t pause_us = (c->tuning.resend_us << attempt) * mode_retry_factor((enum mode)c->mode);
-    int64_t at_us = answer_us + rng_jitter_us(&c->rng, pause_us, 250);
+    int64_t late_us = (int64_t)c->excess_us + 4 * (int64_t)c->excess_dev_us;
+    int64_t at_us = on_grid(op, answer_us + pause_us + late_us, pause_us / 2 + 1);
     return at_us < op->deadline_us && at_us < op->expires_us ? at_us : NEVER;
 }
 
@@ -126,6 +140,31 @@ static void sent_one(struct cluster *c, int64_t now_us, struct lead_op *op, uint
     }
 }
 
+/* The number that agent i's target has, or would get now: serial, 0 is none. */
+static uint32_t seq_of(const struct cluster *c, const struct lead_op *op, uint32_t i)
+{
+    if ((op->sent >> i & 1u) != 0) {
+        return op->seq[i];
+    }
+    uint32_t next = c->members[i].seq[op->priority] + 1u;
+    return next != 0 ? next : 1u;
+}
+
+/* Those whose number the agent's window has left behind by now: it would take a resend for a
+ * duplicate. They are waited for until the deadline. All that are in flight fit the window; only
+ * what stays silent while a thousand later ones pass comes to this. */
+static uint64_t left_behind(const struct cluster *c, const struct lead_op *op, uint64_t mask)
+{
+    static_assert(LEAD_OPS_MAX <= OPERATE_WINDOW, "what is in flight can be sent again");
+    uint64_t behind = 0;
+    for (uint64_t rest = mask & op->sent; rest != 0; rest &= rest - 1u) {
+        uint32_t i = bits_lowest(rest);
+        uint32_t newer = c->members[i].seq[op->priority] - op->seq[i];
+        behind |= newer >= OPERATE_WINDOW ? bit_of(i) : 0;
+    }
+    return behind;
+}
+
 /* One OPERATE to all agents of the mask, which share an attempt. False: no room. */
 static bool send_mask(struct cluster *c, int64_t now_us, struct lead_op *op, uint64_t mask,
                       uint32_t attempt, struct outbox *out)
@@ -143,7 +182,7 @@ static bool send_mask(struct cluster *c, int64_t now_us, struct lead_op *op, uin
                                      .expected_processing_us =
                                          (uint32_t)num_clamp_i64(p->processing_us, 0, UINT32_MAX),
                                      .confidence_permille = p->confidence_permille,
-                                     .seq = c->members[i].seq[op->priority] + 1u};
+                                     .seq = seq_of(c, op, i)};
         n++;
     }
     struct msg m = {.type = MSG_OPERATE,
@@ -161,7 +200,10 @@ static bool send_mask(struct cluster *c, int64_t now_us, struct lead_op *op, uin
     n = 0;
     for (uint64_t rest = mask; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
-        c->members[i].seq[op->priority]++;
+        if ((op->sent >> i & 1u) == 0) {
+            op->seq[i] = seq_of(c, op, i);
+            c->members[i].seq[op->priority] = op->seq[i];
+        }
         sent_one(c, now_us, op, i, &predictions[n++]);
     }
     cluster_note(out, attempt == 0 ? NOTE_SENT : NOTE_RESENT, num_id128_low(op->id), n);
@@ -176,6 +218,7 @@ static void send_due(struct cluster *c, int64_t now_us, struct lead_op *op, stru
         flight_end_mask(c, now_us, op, due & ~op->sent, OUTCOME_REFUSED, REASON_EXPIRED);
         return;
     }
+    due &= ~left_behind(c, op, due);
     uint64_t later = 0;
     if (!c->bus_up) {
         later = due;
@@ -201,6 +244,28 @@ static void send_due(struct cluster *c, int64_t now_us, struct lead_op *op, stru
 
 /* --- acknowledgements --- */
 
+/* What the answer tells about the load between here and there: how much later than predicted it is
+ * back: after the release for what was held, else after the send, whose stamp the answer echoes, so
+ * that reminders do not blur it (RFC 7323). */
+static void learn_excess(struct cluster *c, int64_t now_us, const struct lead_op *op,
+                         const struct ack *ack, uint32_t i)
+{
+    bool held = op->timing == TIMING_AT && ack->release_mesh_us > 0;
+    if (ack->outcome == OUTCOME_PENDING || ack->echo_sent_us < op->opened_us ||
+        ack->echo_sent_us > now_us || (held && !meshtime_ready(&c->time))) {
+        return;
+    }
+    struct prediction p = members_predict(c, i, op->weight);
+    int64_t from_us = held ? meshtime_to_local(&c->time, ack->release_mesh_us)
+                           : ack->echo_sent_us + p.network_us + p.processing_us;
+    int64_t excess_us = now_us - from_us - p.network_us;
+    excess_us = num_clamp_i64(excess_us, 0, EXCESS_US_MAX);
+    int64_t apart_us = excess_us - (int64_t)c->excess_us;
+    c->excess_us = (uint32_t)((int64_t)c->excess_us + apart_us / 8);
+    apart_us = (apart_us < 0 ? -apart_us : apart_us) - (int64_t)c->excess_dev_us;
+    c->excess_dev_us = (uint32_t)((int64_t)c->excess_dev_us + apart_us / 4);
+}
+
 /* What the answer tells about the agent's speed. Only with a clock worth the name. */
 static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
                   const struct ack *ack, uint32_t i)
@@ -210,8 +275,9 @@ static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
     m->impedance.queue_depth = ack->queue_depth;
     m->impedance.clock_error_us = ack->clock_error_us;
     bool done = ack->outcome == OUTCOME_READY || ack->outcome == OUTCOME_CONFLICT;
-    if (!done || ack->clock_error_us == UINT32_MAX || !meshtime_ready(&c->time) ||
-        ack->echo_sent_us < op->opened_us || ack->echo_sent_us > now_us) {
+    if (!done || ack->received_mesh_us == 0 || ack->clock_error_us == UINT32_MAX ||
+        !meshtime_ready(&c->time) || ack->echo_sent_us < op->opened_us ||
+        ack->echo_sent_us > now_us) {
         return;
     }
     int64_t one_way_us = ack->received_mesh_us - cluster_mesh(c, ack->echo_sent_us);
@@ -251,7 +317,8 @@ static void times_of(const struct cluster *c, const struct lead_op *op, const st
                      struct aggregate_target *t)
 {
     const struct ack *ack = &msg->u.ack;
-    bool clock = ack->clock_error_us != UINT32_MAX;
+    /* Without times: it is said again, and the agent knows no more than its outcome. */
+    bool clock = ack->clock_error_us != UINT32_MAX && ack->arrival_mesh_us != 0;
     int64_t arrival_us = clock ? ack->arrival_mesh_us : cluster_mesh(c, msg->recv_us);
     int64_t from_us = op->target_us > 0 ? op->target_mesh_us : op->created_mesh_us;
     t->has_arrival = true;
@@ -332,6 +399,7 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
         return;
     }
     learn(c, now_us, op, ack, i);
+    learn_excess(c, now_us, op, ack, i);
     if (ack->outcome == OUTCOME_PENDING) {
         op->pending |= bit_of(i);
         return;

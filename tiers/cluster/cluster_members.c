@@ -81,7 +81,7 @@ static void state_check(struct cluster *c, int64_t now_us, uint32_t i, struct ou
     }
     m->state = (uint8_t)s;
     cluster_note(out, NOTE_AGENT_STATE, unit_pack(cluster_agent(c, i)), s);
-    registry_dirty(c, now_us, i, DIRTY_STATE);
+    registry_dirty(c, now_us, i, DIRTY_LOOK);
     registry_score(c, i);
 }
 
@@ -227,17 +227,6 @@ static void beat_reply(struct cluster *c, int64_t now_us, const struct msg *beat
     cluster_send(c, out, &m);
 }
 
-/* Which groups of registry fields differ. */
-static uint32_t changed(const struct impedance *a, const struct impedance *b)
-{
-    bool measures = a->latency_us != b->latency_us || a->processing_us != b->processing_us ||
-                    a->queue_depth != b->queue_depth || a->score != b->score ||
-                    a->reliability_permille != b->reliability_permille ||
-                    a->drift_permille != b->drift_permille;
-    bool context = memcmp(&a->context_hash, &b->context_hash, sizeof a->context_hash) != 0;
-    return DIRTY_BEAT | (measures ? DIRTY_MEASURES : 0u) | (context ? DIRTY_CONTEXT : 0u);
-}
-
 void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
 {
     assert(c != NULL && msg != NULL && out != NULL);
@@ -254,7 +243,6 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
         return;
     }
     children_heard(&c->children, i, now_us, h->incarnation);
-    struct impedance before = m->impedance;
     m->impedance.latency_us = h->impedance.latency_us;
     m->impedance.processing_us = h->impedance.processing_us;
     m->impedance.queue_depth = h->impedance.queue_depth;
@@ -270,7 +258,7 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     predictor_latency(&m->predictor, h->impedance.latency_us);
     measure(c, i, out);
     state_check(c, now_us, i, out);
-    registry_dirty(c, now_us, i, changed(&before, &m->impedance));
+    registry_dirty(c, now_us, i, DIRTY_LOOK);
     registry_score(c, i);
     beat_reply(c, now_us, msg, true, out);
     if (c->breaker.probing) {

@@ -1,6 +1,6 @@
 /* Admission of operations and the table that holds them.
  *
- * A slot is small (half a KiB); histograms, schedules and answer groups are chunks of one slab. A
+ * A slot is small (0.7 KiB); histograms, schedules and answer groups are chunks of one slab. A
  * slot is OPEN while targets wait, ENDED while its result waits for room in the outbox, then KEPT
  * for queries, late answers and repeated OPERATEs until it is a minute old, more than a few dozen
  * are kept, or the room is needed. Slots are taken lowest first and reused, so memory that was

@@ -36,12 +36,13 @@ void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret)
 void registry_start(struct cluster *c, int64_t now_us);
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what);
 void registry_score(struct cluster *c, uint32_t i); /* its index entries may have to change */
-void registry_link(struct cluster *c, int64_t now_us, bool up);
+void registry_link(struct cluster *c, int64_t now_us, bool up, struct outbox *out);
 void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply *reply,
                     struct outbox *out);
 int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 /* Asks for the record of member i; false: no room, or the store is away. */
-bool registry_get(struct cluster *c, uint32_t i, uint32_t slot, uint32_t seq, struct outbox *out);
+bool registry_get(struct cluster *c, int64_t now_us, uint32_t i, uint32_t slot, uint32_t seq,
+                  struct outbox *out);
 
 /* cluster_operate.c: admission and the table of operations. */
 struct lead_op *operate_find(struct cluster *c, struct id128 id);

@@ -228,7 +228,7 @@ static void query_inspect(struct cluster *c, int64_t now_us, const struct query 
             continue;
         }
         uint32_t seq = ++c->store_seq;
-        if (registry_get(c, i, slot, seq, out)) {
+        if (registry_get(c, now_us, i, slot, seq, out)) {
             *w = (struct lead_inspect){.query_ref = q->ref,
                                        .until_us = now_us + LEAD_INSPECT_US,
                                        .member = (uint8_t)i,

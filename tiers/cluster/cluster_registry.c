@@ -1,18 +1,22 @@
 /* The registry, written behind (design 6): the truth is in the members' rows; Redis shows it at
  * most a second later, and a restarted lead finds its roster there.
  *
- * A member has a few groups of fields that changed. A write takes all of them that are dirty, one
- * write per member at a time; its refusal or its silence makes everything dirty again, so a lost
- * write heals by the next. Six writes a step, then a pause of 10 ms: thirty members that beat at
- * one instant become a trickle, and an outbox is never filled by the registry. While the store is
- * away nothing is asked for; when it is back everything is written once, since a registry may come
- * back empty.
+ * A write takes what differs from the last one, one write per member at a time; its refusal or its
+ * silence makes the same fields dirty again, so a lost write heals by the next. Six writes a step,
+ * then a pause of 10 ms, and never more than a dozen without an answer: thirty members that beat at
+ * one instant become a trickle, a slow store slows its leads down, and what waits is merged by
+ * waiting.
+ *
+ * While the store is away nothing is asked for. What was out then is dirty again. When it is back,
+ * each lead starts again at a time of its own within ten seconds, and looks first whether its
+ * summary, written every five seconds, is as old as the last that was acknowledged: only when it is
+ * missing or older did the store lose writes, and everything is written again.
  *
  * Records are written with the lead's epoch (STORE_EPOCH_PUT), so a lead that was replaced cannot
- * overwrite its successor. Refs: kind << 56 | member << 40 | a number of the request. */
-#include "core/histogram.h"
+ * overwrite its successor. Refs: kind << 56 | capability << 48 | member << 40 | a number. */
 #include "core/text.h"
 #include "tiers/cluster/cluster_parts.h"
+#include "tiers/cluster/cluster_record.h"
 #include <assert.h>
 #include <string.h>
 
@@ -22,134 +26,117 @@
 #define STORE_FENCED_US (30ll * US_PER_S)
 #define SCAN_ROWS       32u
 #define HISTORY_ENTRIES 1440u
-#define FIELDS_MAX      20u
 #define INDEX_PERCENT   5u
 #define INDEX_POINTS    10u
 #define WRITE_ROOM      4096u /* bytes of one write, generously */
 
-enum registry_ref { REF_SCAN = 1, REF_PUT, REF_INDEX, REF_APPEND, REF_SUMMARY, REF_GET };
+enum registry_ref { REF_SCAN = 1, REF_PUT, REF_INDEX, REF_APPEND, REF_SUMMARY, REF_GET, REF_CHECK };
 
 static uint64_t ref_of(enum registry_ref kind, uint32_t i, uint32_t seq)
 {
     return (uint64_t)kind << 56 | (uint64_t)i << 40 | seq;
 }
 
-/* A record under construction: names are static, values live in `memory`. */
-struct record {
-    struct store_field fields[FIELDS_MAX];
-    uint32_t count;
-    struct text text;
-    char memory[1024];
-};
-
-static void record_init(struct record *r)
-{
-    r->count = 0;
-    text_init(&r->text, r->memory, sizeof r->memory);
-}
-
-/* The text added since `from` is the value of `name`. */
-static void record_field(struct record *r, const char *name, size_t from)
-{
-    assert(r->count < FIELDS_MAX);
-    assert(!r->text.cut);
-    size_t bytes = r->text.used - from;
-    bytes = bytes < STORE_FIELD_VALUE_MAX ? bytes : STORE_FIELD_VALUE_MAX;
-    r->fields[r->count++] = (struct store_field){
-        .name = name, .value = r->memory + from, .value_bytes = (uint32_t)bytes};
-}
-
-static void record_str(struct record *r, const char *name, const char *value)
-{
-    size_t from = r->text.used;
-    text_add(&r->text, value);
-    record_field(r, name, from);
-}
-
-static void record_u64(struct record *r, const char *name, uint64_t value)
-{
-    size_t from = r->text.used;
-    text_u64(&r->text, value);
-    record_field(r, name, from);
-}
-
-static void record_fixed(struct record *r, const char *name, double value, unsigned decimals)
-{
-    size_t from = r->text.used;
-    text_fixed(&r->text, value, decimals);
-    record_field(r, name, from);
-}
-
-static void record_unit(struct record *r, const char *name, struct unit u)
-{
-    size_t from = r->text.used;
-    text_unit(&r->text, u);
-    record_field(r, name, from);
-}
-
-static void two_digits(struct text *t, int64_t v)
-{
-    text_char(t, (char)('0' + v / 10 % 10));
-    text_char(t, (char)('0' + v % 10));
-}
-
-/* ISO 8601 in UTC with milliseconds; days to a date after Howard Hinnant, "chrono-compatible
- * low-level date algorithms" (civil_from_days). */
-static void record_time(struct record *r, const char *name, int64_t mesh_us)
-{
-    size_t from = r->text.used;
-    struct text *t = &r->text;
-    int64_t ms = mesh_us > 0 ? mesh_us / US_PER_MS : 0;
-    int64_t days = ms / 86400000 + 719468;
-    int64_t rest = ms % 86400000;
-    int64_t era = days / 146097;
-    int64_t doe = days % 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    int64_t month = mp < 10 ? mp + 3 : mp - 9;
-    int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
-    text_i64(t, year);
-    text_char(t, '-');
-    two_digits(t, month);
-    text_char(t, '-');
-    two_digits(t, doy - (153 * mp + 2) / 5 + 1);
-    text_char(t, 'T');
-    two_digits(t, rest / 3600000);
-    text_char(t, ':');
-    two_digits(t, rest / 60000 % 60);
-    text_char(t, ':');
-    two_digits(t, rest / 1000 % 60);
-    text_char(t, '.');
-    text_char(t, (char)('0' + rest % 1000 / 100));
-    two_digits(t, rest % 100);
-    text_char(t, 'Z');
-    record_field(r, name, from);
-}
-
-/* Names joined by commas, as many as fit a value, for people; the mask for a restarted lead. */
-static void record_capabilities(struct record *r, const struct topology *topo, uint64_t mask)
-{
-    size_t from = r->text.used;
-    for (uint64_t rest = mask; rest != 0; rest &= rest - 1u) {
-        const char *name = topo->capabilities[bits_lowest(rest)];
-        if (r->text.used - from + strlen(name) + 1u > STORE_FIELD_VALUE_MAX) {
-            break;
-        }
-        if (r->text.used > from) {
-            text_char(&r->text, ',');
-        }
-        text_add(&r->text, name);
-    }
-    record_field(r, "capabilities", from);
-    from = r->text.used;
-    text_hex64(&r->text, mask);
-    record_field(r, "capability_mask", from);
-}
-
 static void shard_name(const struct cluster *c, char ret[UNIT_TEXT_MAX])
 {
     unit_format(c->self, ret);
+}
+
+static enum registry_ref ref_kind(uint64_t ref)
+{
+    return (enum registry_ref)(ref >> 56);
+}
+
+static uint32_t ref_member(uint64_t ref)
+{
+    return (uint32_t)(ref >> 40) & 0xffu;
+}
+
+/* --- what is without an answer --- */
+
+static struct lead_asked *asked_find(struct cluster *c, uint64_t ref)
+{
+    for (uint32_t k = 0; k < LEAD_ASKED_MAX; k++) {
+        if (c->asked[k].until_us != 0 && c->asked[k].ref == ref) {
+            return &c->asked[k];
+        }
+    }
+    return NULL;
+}
+
+static uint32_t asked_room(const struct cluster *c, uint32_t reserve)
+{
+    uint32_t room = 0;
+    for (uint32_t k = 0; k < LEAD_ASKED_MAX; k++) {
+        room += c->asked[k].until_us == 0;
+    }
+    return room > reserve ? room - reserve : 0;
+}
+
+/* False: no room, in the outbox or among what waits for answers. */
+static bool store_send(struct cluster *c, int64_t now_us, struct outbox *out,
+                       const struct store_op *op)
+{
+    uint32_t reserve = op->kind == STORE_GET ? 0 : LEAD_ASKED_RESERVE;
+    if (asked_room(c, reserve) == 0) {
+        return false;
+    }
+    if (!outbox_room(out, 1, store_op_extra_bytes(op))) {
+        c->starved = true;
+        return false;
+    }
+    struct lead_asked *free = c->asked;
+    while (free->until_us != 0) {
+        free++;
+    }
+    *free = (struct lead_asked){
+        .ref = op->ref, .until_us = now_us + LEAD_STORE_US, .kind = (uint8_t)op->kind};
+    out_store(out, op);
+    return true;
+}
+
+/* What was asked did not come about, as far as anyone knows. */
+static void asked_failed(struct cluster *c, int64_t now_us, uint64_t ref)
+{
+    uint32_t i = ref_member(ref);
+    c->registry_next_us = 0;
+    switch (ref_kind(ref)) {
+    case REF_PUT:
+        registry_dirty(c, now_us, i, c->members[i].put);
+        c->members[i].put = 0;
+        break;
+    case REF_INDEX:
+        c->members[i].index_dirty |= bit_of((uint32_t)(ref >> 48) & 0xffu);
+        break;
+    case REF_SCAN:
+        c->scan_out = false;
+        break;
+    case REF_CHECK:
+        c->check_out = false;
+        break;
+    case REF_APPEND: /* said twice would be worse */
+    case REF_SUMMARY:
+    case REF_GET:
+        break;
+    }
+}
+
+/* Answers that are awaited no more. */
+static void asked_lapse(struct cluster *c, int64_t now_us, bool all, struct outbox *out)
+{
+    for (uint32_t k = 0; k < LEAD_ASKED_MAX; k++) {
+        struct lead_asked a = c->asked[k];
+        if (a.until_us == 0 || (a.until_us > now_us && !all)) {
+            continue;
+        }
+        c->asked[k] = (struct lead_asked){0};
+        asked_failed(c, now_us, a.ref);
+        if (!all) {
+            cluster_note(out, NOTE_STORE_LATE, a.ref, a.kind);
+            int64_t pause_us = rng_jitter_us(&c->rng, STORE_RETRY_US, 300);
+            c->store_pause_us = now_us + pause_us;
+        }
+    }
 }
 
 /* --- the roster, from the store --- */
@@ -170,7 +157,7 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     struct unit place = {0};
     const char *why = NULL;
     enum impedance_class agent_class = CLASS_NONE;
-    bool quarantined = false;
+    enum agent_state state = AGENT_UNKNOWN;
     for (uint32_t k = 0; k < row->field_count; k++) {
         const struct store_field *f = &row->fields[k];
         if (strcmp(f->name, "uid") == 0) {
@@ -184,7 +171,7 @@ static void roster_row(struct cluster *c, const struct store_row *row)
         } else if (strcmp(f->name, "capability_mask") == 0) {
             num_parse_hex64(f->value, f->value_bytes, &caps);
         } else if (strcmp(f->name, "operational_state") == 0) {
-            quarantined = agent_state_parse(f->value, f->value_bytes) == AGENT_QUARANTINED;
+            state = agent_state_parse(f->value, f->value_bytes);
         }
     }
     bool here = place.tier == TIER_AGENT && place.sector == c->self.sector &&
@@ -197,7 +184,8 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     m->epoch = incarnation;
     m->capabilities = caps;
     m->indexed = caps; /* as far as anyone knows */
-    m->quarantined = quarantined;
+    m->written.state = (uint8_t)state;
+    m->quarantined = state == AGENT_QUARANTINED;
     if (agent_class > CLASS_NONE && agent_class != (enum impedance_class)m->agent_class) {
         m->agent_class = (uint8_t)agent_class;
         predictor_init(&m->predictor, c->tuning.predictor, agent_class);
@@ -206,7 +194,7 @@ static void roster_row(struct cluster *c, const struct store_row *row)
 
 static void roster_page(struct cluster *c, int64_t now_us, const struct store_reply *reply)
 {
-    c->scan_until_us = 0;
+    c->scan_out = false;
     if (reply->verdict != STORE_OK) {
         c->scan_done = reply->verdict == STORE_MISSING;
         c->store_pause_us = now_us + STORE_RETRY_US;
@@ -229,12 +217,7 @@ static void roster_ask(struct cluster *c, int64_t now_us, struct outbox *out)
                           .collection = "roster",
                           .cursor = c->scan_cursor,
                           .limit = SCAN_ROWS};
-    if (!outbox_room(out, 1, store_op_extra_bytes(&op))) {
-        c->starved = true;
-        return;
-    }
-    out_store(out, &op);
-    c->scan_until_us = now_us + LEAD_STORE_US;
+    c->scan_out = store_send(c, now_us, out, &op);
 }
 
 /* --- what changed --- */
@@ -247,7 +230,7 @@ void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what
     if (m->dirty == 0 && what != 0) {
         c->registry_next_us = now_us;
     }
-    m->dirty |= (uint8_t)what;
+    m->dirty |= (uint16_t)what;
 }
 
 void registry_score(struct cluster *c, uint32_t i)
@@ -258,7 +241,8 @@ void registry_score(struct cluster *c, uint32_t i)
     uint64_t wanted = members_in_service(c, i) ? m->capabilities : 0;
     uint32_t score = m->impedance.score;
     uint32_t apart = score > m->indexed_score ? score - m->indexed_score : m->indexed_score - score;
-    if (apart > INDEX_POINTS || apart * 100u > m->indexed_score * INDEX_PERCENT) {
+    /* One point is rounding: without this the quickest agents would be written at every beat. */
+    if (apart > INDEX_POINTS || (apart > 1 && apart * 100u > m->indexed_score * INDEX_PERCENT)) {
         m->index_dirty |= wanted;
         m->indexed_score = score;
     }
@@ -266,77 +250,36 @@ void registry_score(struct cluster *c, uint32_t i)
     c->registry_next_us = m->index_dirty != 0 ? 0 : c->registry_next_us;
 }
 
-void registry_link(struct cluster *c, int64_t now_us, bool up)
+/* The store has forgotten what it was told. */
+static void write_again(struct cluster *c, int64_t now_us)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        struct member *m = &c->members[i];
+        if (m->uid != 0) {
+            registry_dirty(c, now_us, i, DIRTY_ALL);
+            m->indexed = 0;
+            m->index_dirty |= members_in_service(c, i) ? m->capabilities : 0;
+        }
+    }
+    c->registry_next_us = 0;
+}
+
+void registry_link(struct cluster *c, int64_t now_us, bool up, struct outbox *out)
 {
     assert(c != NULL);
     assert(now_us >= 0);
-    if (up && !c->store_up) {
-        for (uint32_t i = 0; i < c->count; i++) {
-            struct member *m = &c->members[i];
-            m->put_until_us = 0;
-            if (m->joined) {
-                registry_dirty(c, now_us, i, DIRTY_ALL);
-                m->indexed = 0;
-                m->index_dirty |= members_in_service(c, i) ? m->capabilities : 0;
-            }
-        }
-        c->scan_until_us = 0;
-        c->store_pause_us = now_us + rng_range(&c->rng, 0, US_PER_S / 4);
+    if (!up) {
+        asked_lapse(c, now_us, true, out);
+    } else if (!c->store_up) {
+        bool back = c->summary_kept_us != 0;
+        c->check = back;
+        c->store_pause_us = now_us + rng_range(&c->rng, 0, back ? LEAD_BACK_US : US_PER_S / 4);
     }
     c->store_up = up;
     c->registry_next_us = 0;
 }
 
 /* --- writes --- */
-
-static bool store_send(struct cluster *c, struct outbox *out, const struct store_op *op)
-{
-    if (!outbox_room(out, 1, store_op_extra_bytes(op))) {
-        c->starved = true;
-        return false;
-    }
-    out_store(out, op);
-    return true;
-}
-
-static void record_member(const struct cluster *c, uint32_t i, uint32_t dirty, struct record *r)
-{
-    const struct member *m = &c->members[i];
-    const struct impedance *imp = &m->impedance;
-    static const char *const LETTERS[CLASS_COUNT] = {"", "A", "B", "C", "D", "E", "F"};
-    struct unit self = cluster_agent(c, i);
-    if ((dirty & DIRTY_IDENTITY) != 0) {
-        record_unit(r, "agent_id", self);
-        size_t from = r->text.used;
-        text_hex64(&r->text, m->uid);
-        record_field(r, "uid", from);
-        record_unit(r, "place", self);
-        record_str(r, "agent_class", LETTERS[m->agent_class]);
-        record_unit(r, "sector_id", c->sector);
-        record_unit(r, "cluster_id", c->self);
-        record_u64(r, "unit_epoch", m->epoch);
-        record_capabilities(r, c->topology, m->capabilities);
-    }
-    if ((dirty & DIRTY_STATE) != 0) {
-        record_str(r, "operational_state", agent_state_spec(members_state(c, i)));
-    }
-    if ((dirty & DIRTY_MEASURES) != 0) {
-        record_fixed(r, "current_latency_ms", (double)imp->latency_us / US_PER_MS, 3);
-        record_fixed(r, "current_processing_ms", (double)imp->processing_us / US_PER_MS, 3);
-        record_u64(r, "current_queue_depth", imp->queue_depth);
-        record_u64(r, "impedance_score", imp->score);
-        record_fixed(r, "reliability_score", (double)imp->reliability_permille / 1000.0, 3);
-        record_fixed(r, "drift_coefficient", (double)imp->drift_permille / 1000.0, 3);
-    }
-    if ((dirty & DIRTY_BEAT) != 0) {
-        record_time(r, "last_heartbeat", imp->heartbeat_mesh_us);
-    }
-    if ((dirty & DIRTY_CONTEXT) != 0) {
-        size_t from = r->text.used;
-        text_id128(&r->text, imp->context_hash);
-        record_field(r, "current_context_hash", from);
-    }
-}
 
 static void member_key(const struct member *m, char *ret, size_t size)
 {
@@ -346,18 +289,23 @@ static void member_key(const struct member *m, char *ret, size_t size)
     text_hex64(&t, m->uid);
 }
 
+/* False: nothing is new, or no room. */
 static bool put_member(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
 {
     struct member *m = &c->members[i];
     struct record r;
     char shard[UNIT_TEXT_MAX];
     char key[STORE_KEY_MAX];
+    uint32_t what = (m->dirty | record_diff(c, i)) & DIRTY_ALL;
+    if (what == 0) {
+        m->dirty = 0;
+        return false;
+    }
     record_init(&r);
-    record_member(c, i, m->dirty, &r);
+    record_member(c, i, what, &r);
     shard_name(c, shard);
     member_key(m, key, sizeof key);
-    m->put_seq = ++c->store_seq;
-    struct store_op op = {.ref = ref_of(REF_PUT, i, m->put_seq),
+    struct store_op op = {.ref = ref_of(REF_PUT, i, ++c->store_seq),
                           .kind = STORE_EPOCH_PUT,
                           .epoch = c->epoch > 0 ? c->epoch : 1,
                           .shard = shard,
@@ -365,16 +313,17 @@ static bool put_member(struct cluster *c, int64_t now_us, uint32_t i, struct out
                           .collection = "roster",
                           .fields = r.fields,
                           .field_count = r.count};
-    if (!store_send(c, out, &op)) {
+    if (!store_send(c, now_us, out, &op)) {
         return false;
     }
     m->dirty = 0;
-    m->put_until_us = now_us + LEAD_STORE_US;
+    m->put = (uint16_t)what;
+    record_written(c, i);
     return true;
 }
 
 /* One index entry: set with the score while the agent is in service, else removed. */
-static bool put_index(struct cluster *c, uint32_t i, struct outbox *out)
+static bool put_index(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
 {
     struct member *m = &c->members[i];
     uint32_t cap = bits_lowest(m->index_dirty);
@@ -388,32 +337,18 @@ static bool put_index(struct cluster *c, uint32_t i, struct outbox *out)
     text_add(&t, c->topology->capabilities[cap]);
     unit_format(c->sector, shard);
     unit_format(cluster_agent(c, i), member);
-    struct store_op op = {.ref = ref_of(REF_INDEX, i, ++c->store_seq),
+    struct store_op op = {.ref = ref_of(REF_INDEX, i, ++c->store_seq) | (uint64_t)cap << 48,
                           .kind = set ? STORE_INDEX_SET : STORE_INDEX_REMOVE,
                           .shard = shard,
                           .key = key,
                           .id = member,
                           .score = set ? (double)m->impedance.score : 0.0};
-    if (!store_send(c, out, &op)) {
+    if (!store_send(c, now_us, out, &op)) {
         return false;
     }
     m->index_dirty &= ~bit_of(cap);
     m->indexed = set ? m->indexed | bit_of(cap) : m->indexed & ~bit_of(cap);
     return true;
-}
-
-static void record_summary(const struct summary *s, struct record *r)
-{
-    uint32_t merged[LEAD_BUCKETS] = {0};
-    for (int k = CLASS_NONE; k < CLASS_COUNT; k++) {
-        histogram_merge(merged, s->lead_counts[k], LEAD_BUCKETS);
-    }
-    double mean = s->active > 0 ? (double)s->score_sum / (double)s->active : 0.0;
-    record_u64(r, "agent_count", s->agents);
-    record_u64(r, "active_count", s->active);
-    record_fixed(r, "mean_impedance", mean, 1);
-    record_fixed(r, "p95_impedance", (double)lead_quantile(merged, 0.95) / US_PER_MS, 1);
-    record_time(r, "last_updated", s->updated_mesh_us);
 }
 
 static bool put_summary(struct cluster *c, int64_t now_us, struct outbox *out)
@@ -438,7 +373,45 @@ static bool put_summary(struct cluster *c, int64_t now_us, struct outbox *out)
                           .key = "summary",
                           .fields = r.fields,
                           .field_count = r.count};
-    return store_send(c, out, &op);
+    if (!store_send(c, now_us, out, &op)) {
+        return false;
+    }
+    c->summary_put_us = s.updated_mesh_us;
+    return true;
+}
+
+/* Has the store kept what it acknowledged? The summary is the witness. */
+static void check_ask(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    char shard[UNIT_TEXT_MAX];
+    shard_name(c, shard);
+    struct store_op op = {.ref = ref_of(REF_CHECK, 0, ++c->store_seq),
+                          .kind = STORE_GET,
+                          .shard = shard,
+                          .key = "summary"};
+    c->check_out = store_send(c, now_us, out, &op);
+}
+
+static void check_reply(struct cluster *c, int64_t now_us, const struct store_reply *reply)
+{
+    char memory[STORE_FIELD_VALUE_MAX];
+    struct text kept;
+    bool whole = false;
+    c->check_out = false;
+    if (reply->verdict != STORE_OK && reply->verdict != STORE_MISSING) {
+        return; /* asked again after the pause */
+    }
+    c->check = false;
+    text_init(&kept, memory, sizeof memory);
+    record_time_text(&kept, c->summary_kept_us);
+    for (uint32_t k = 0; reply->row_count > 0 && k < reply->rows[0].field_count; k++) {
+        const struct store_field *f = &reply->rows[0].fields[k];
+        whole |= strcmp(f->name, "last_updated") == 0 && f->value_bytes == kept.used &&
+                 memcmp(f->value, memory, kept.used) >= 0;
+    }
+    if (!whole) {
+        write_again(c, now_us);
+    }
 }
 
 static bool append_minute(struct cluster *c, int64_t now_us, struct outbox *out)
@@ -460,7 +433,7 @@ static bool append_minute(struct cluster *c, int64_t now_us, struct outbox *out)
                           .fields = r.fields,
                           .field_count = r.count,
                           .limit = HISTORY_ENTRIES};
-    if (!store_send(c, out, &op)) {
+    if (!store_send(c, now_us, out, &op)) {
         return false;
     }
     c->minute_done = 0;
@@ -468,7 +441,8 @@ static bool append_minute(struct cluster *c, int64_t now_us, struct outbox *out)
     return true;
 }
 
-bool registry_get(struct cluster *c, uint32_t i, uint32_t slot, uint32_t seq, struct outbox *out)
+bool registry_get(struct cluster *c, int64_t now_us, uint32_t i, uint32_t slot, uint32_t seq,
+                  struct outbox *out)
 {
     assert(c != NULL);
     assert(i < c->count);
@@ -481,7 +455,7 @@ bool registry_get(struct cluster *c, uint32_t i, uint32_t slot, uint32_t seq, st
     member_key(&c->members[i], key, sizeof key);
     struct store_op op = {
         .ref = ref_of(REF_GET, slot, seq), .kind = STORE_GET, .shard = shard, .key = key};
-    return store_send(c, out, &op);
+    return store_send(c, now_us, out, &op);
 }
 
 static bool verdict_good(enum store_verdict v)
@@ -493,36 +467,35 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
                     struct outbox *out)
 {
     assert(c != NULL && reply != NULL && out != NULL);
-    enum registry_ref kind = (enum registry_ref)(reply->ref >> 56);
-    uint32_t i = (uint32_t)(reply->ref >> 40) & 0xffffu;
-    uint32_t seq = (uint32_t)reply->ref;
+    struct lead_asked *asked = asked_find(c, reply->ref);
+    if (asked == NULL) {
+        return; /* too late: it was given up */
+    }
+    *asked = (struct lead_asked){0};
+    enum registry_ref kind = ref_kind(reply->ref);
+    uint32_t i = ref_member(reply->ref);
     c->registry_next_us = 0;
     if (kind == REF_SCAN) {
         roster_page(c, now_us, reply);
         return;
     }
     if (kind == REF_GET) {
-        query_record(c, now_us, i, seq, reply, out);
+        query_record(c, now_us, i, (uint32_t)reply->ref, reply, out);
         return;
     }
-    bool good = verdict_good(reply->verdict);
-    if (!good) {
+    if (!verdict_good(reply->verdict)) {
         /* Fenced: a successor writes now; this lead is about to be told so. */
         int64_t pause_us = reply->verdict == STORE_FENCED ? STORE_FENCED_US : STORE_RETRY_US;
         cluster_note(out, NOTE_STORE_REFUSED, reply->kind, reply->verdict);
         c->store_pause_us = now_us + rng_jitter_us(&c->rng, pause_us, 300);
-    }
-    if (i >= c->count || (kind != REF_PUT && kind != REF_INDEX)) {
-        return;
-    }
-    struct member *m = &c->members[i];
-    if (kind == REF_PUT && m->put_seq == seq) {
-        m->put_until_us = 0;
-    }
-    if (!good && kind == REF_PUT) {
-        registry_dirty(c, now_us, i, DIRTY_ALL);
-    } else if (!good) {
-        m->index_dirty |= m->capabilities | m->indexed;
+        asked_failed(c, now_us, reply->ref);
+    } else if (kind == REF_CHECK) {
+        check_reply(c, now_us, reply);
+    } else if (kind == REF_SUMMARY) {
+        c->summary_kept_us = c->summary_put_us;
+    } else if (kind == REF_PUT) {
+        assert(i < c->count);
+        c->members[i].put = 0;
     }
 }
 
@@ -535,18 +508,10 @@ static uint32_t member_writes(struct cluster *c, int64_t now_us, uint32_t i, uin
     if (m->uid == 0) {
         return 0;
     }
-    if (m->put_until_us != 0 && m->put_until_us <= now_us) {
-        cluster_note(out, NOTE_STORE_LATE, ref_of(REF_PUT, i, m->put_seq), STORE_EPOCH_PUT);
-        m->put_until_us = 0;
-        registry_dirty(c, now_us, i, DIRTY_ALL);
-    }
-    if (m->dirty != 0 && m->put_until_us == 0 && made < left) {
-        if (!put_member(c, now_us, i, out)) {
-            return made;
-        }
+    if (m->dirty != 0 && m->put == 0 && put_member(c, now_us, i, out)) {
         made++;
     }
-    while (m->index_dirty != 0 && made < left && put_index(c, i, out)) {
+    while (m->index_dirty != 0 && made < left && put_index(c, now_us, i, out)) {
         made++;
     }
     return made;
@@ -558,23 +523,52 @@ static void sweep_absent(struct cluster *c, int64_t now_us)
     for (uint32_t i = 0; i < c->count; i++) {
         struct member *m = &c->members[i];
         if (m->uid != 0 && members_state(c, i) == AGENT_UNKNOWN) {
-            registry_dirty(c, now_us, i, DIRTY_STATE);
+            registry_dirty(c, now_us, i, DIRTY_LOOK);
             m->index_dirty |= m->indexed;
         }
     }
 }
 
-static void periodic(struct cluster *c, int64_t now_us, struct outbox *out)
+/* What is asked or said from time to time. Returns when there is something next, as far as time
+ * decides it: what waits for room among the answers waits for an answer. */
+static int64_t periodic(struct cluster *c, int64_t now_us, struct outbox *out)
 {
-    if (!c->scan_done && c->scan_until_us <= now_us && c->store_pause_us <= now_us) {
+    bool paused = c->store_pause_us > now_us;
+    if (c->check && !c->check_out && !paused) {
+        check_ask(c, now_us, out);
+    }
+    if (!c->scan_done && !c->scan_out && !paused) {
         roster_ask(c, now_us, out);
     }
-    if (c->summary_next_us <= now_us && put_summary(c, now_us, out)) {
+    /* Not before the check: the old summary is its witness. */
+    if (!c->check && !paused && c->summary_next_us <= now_us && put_summary(c, now_us, out)) {
         c->summary_next_us = now_us + SUMMARY_US;
     }
-    if (c->minute_next_us <= now_us && append_minute(c, now_us, out)) {
+    if (!paused && c->minute_next_us <= now_us && append_minute(c, now_us, out)) {
         c->minute_next_us = now_us + MINUTE_US;
         sweep_absent(c, now_us);
+    }
+    if (paused) {
+        return c->store_pause_us;
+    }
+    int64_t next_us = c->minute_next_us > now_us ? c->minute_next_us : NEVER;
+    return c->summary_next_us > now_us ? time_least(next_us, c->summary_next_us) : next_us;
+}
+
+static void write_due(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    uint32_t left = asked_room(c, LEAD_ASKED_RESERVE);
+    left = left < LEAD_WRITES_STEP ? left : LEAD_WRITES_STEP;
+    uint32_t made = 0;
+    for (uint32_t n = 0; n < c->count && made < left; n++) {
+        if (!outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM)) {
+            break; /* the rest of the room is for messages: go on after the pause */
+        }
+        made += member_writes(c, now_us, c->write_cursor, left - made, out);
+        c->write_cursor = made < left ? (c->write_cursor + 1u) % c->count : c->write_cursor;
+    }
+    if (made > 0) {
+        c->write_next_us = now_us + LEAD_WRITE_GAP_US;
     }
 }
 
@@ -587,35 +581,21 @@ int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     if (c->registry_next_us > now_us) {
         return c->registry_next_us;
     }
-    periodic(c, now_us, out);
-    uint32_t made = 0;
-    int64_t at_us = c->write_next_us > c->store_pause_us ? c->write_next_us : c->store_pause_us;
-    for (uint32_t n = 0; at_us <= now_us && n < c->count && made < LEAD_WRITES_STEP; n++) {
-        if (!outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM)) {
-            break; /* the rest of the room is for messages: go on after the pause */
-        }
-        made += member_writes(c, now_us, c->write_cursor, LEAD_WRITES_STEP - made, out);
-        c->write_cursor =
-            made < LEAD_WRITES_STEP ? (c->write_cursor + 1u) % c->count : c->write_cursor;
+    asked_lapse(c, now_us, false, out);
+    int64_t next_us = periodic(c, now_us, out);
+    if (c->write_next_us <= now_us && c->store_pause_us <= now_us) {
+        write_due(c, now_us, out);
     }
-    if (made > 0) {
-        c->write_next_us = now_us + LEAD_WRITE_GAP_US;
-    }
-    int64_t next_us = time_least(c->summary_next_us, c->minute_next_us);
-    if (!c->scan_done) {
-        next_us = time_least(next_us, c->scan_until_us > c->store_pause_us ? c->scan_until_us
-                                                                           : c->store_pause_us);
+    for (uint32_t k = 0; k < LEAD_ASKED_MAX; k++) {
+        next_us = c->asked[k].until_us != 0 ? time_least(next_us, c->asked[k].until_us) : next_us;
     }
     bool waiting = false;
     for (uint32_t i = 0; i < c->count; i++) {
         const struct member *m = &c->members[i];
-        waiting |= m->uid != 0 && ((m->dirty != 0 && m->put_until_us == 0) || m->index_dirty != 0);
-        if (m->put_until_us != 0) {
-            next_us = time_least(next_us, m->put_until_us);
-        }
+        waiting |= m->uid != 0 && ((m->dirty != 0 && m->put == 0) || m->index_dirty != 0);
     }
-    if (waiting) {
-        at_us = c->write_next_us > c->store_pause_us ? c->write_next_us : c->store_pause_us;
+    if (waiting && asked_room(c, LEAD_ASKED_RESERVE) > 0) {
+        int64_t at_us = c->write_next_us > c->store_pause_us ? c->write_next_us : c->store_pause_us;
         next_us = time_least(next_us, at_us > now_us ? at_us : now_us + LEAD_WRITE_GAP_US);
     }
     c->registry_next_us = c->starved ? 0 : next_us;

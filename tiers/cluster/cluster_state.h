@@ -1,6 +1,7 @@
 /* The lead's memory. Members are named by their index: agent number - 1, which is also their bit in
  * masks. What its files offer each other is in cluster_parts.h. */
 #ifndef TIERS_CLUSTER_CLUSTER_STATE_H
+#define EXCESS_DEV_START_US (100u * 1000u)
 #define TIERS_CLUSTER_CLUSTER_STATE_H
 
 #include "core/aggregate.h"
@@ -38,14 +39,43 @@
 #define LEAD_WRITES_STEP  6u
 #define LEAD_WRITE_GAP_US 10000ll
 #define LEAD_STORE_US     (5ll * US_PER_S) /* a store reply later than this is not awaited */
+/* Store operations without an answer yet. With so many the rest waits, dirty; the last ones of them
+ * are for inspections. */
+#define LEAD_ASKED_MAX     16u
+#define LEAD_ASKED_RESERVE LEAD_INSPECTS_MAX
+/* After an outage of the store the leads come back within this time, each at its own. */
+#define LEAD_BACK_US (10ll * US_PER_S)
 
-/* Groups of registry fields that changed and are not written. */
-#define DIRTY_IDENTITY 1u /* uid, class, place, capabilities, epoch */
-#define DIRTY_STATE    2u /* operational_state */
-#define DIRTY_MEASURES 4u /* latency, processing, queue, reliability, drift, score */
-#define DIRTY_BEAT     8u /* last_heartbeat */
-#define DIRTY_CONTEXT  16u
-#define DIRTY_ALL      31u
+/* Fields of a member's record. Whether one differs from what was written is found when a write is
+ * due (record_diff); set in `dirty` it is written in any case. */
+#define DIRTY_IDENTITY    1u /* uid, class, place, capabilities, epoch */
+#define DIRTY_STATE       2u
+#define DIRTY_LATENCY     4u
+#define DIRTY_PROCESSING  8u
+#define DIRTY_QUEUE       16u
+#define DIRTY_SCORE       32u
+#define DIRTY_RELIABILITY 64u
+#define DIRTY_DRIFT       128u
+#define DIRTY_BEAT        256u
+#define DIRTY_CONTEXT     512u
+#define DIRTY_ALL         1023u
+#define DIRTY_LOOK        1024u /* something may be new */
+
+/* What the registry was last told of a member. */
+struct written {
+    struct id128 context_hash;
+    int64_t heartbeat_mesh_us;
+    uint32_t latency_us, processing_us, queue_depth, score;
+    uint16_t reliability_permille, drift_permille;
+    uint8_t state; /* enum agent_state */
+};
+
+/* A store operation without an answer. */
+struct lead_asked {
+    uint64_t ref;
+    int64_t until_us; /* 0: free */
+    uint8_t kind;     /* enum store_kind */
+};
 
 struct member {
     uint64_t uid; /* 0: never seen, not in the roster */
@@ -53,14 +83,14 @@ struct member {
     uint64_t capabilities;
     struct impedance impedance;
     struct predictor predictor;
-    uint32_t lead_us; /* of a standard payload, from the last beat */
-    uint32_t seq[PRIORITY_COUNT];
+    uint32_t lead_us;             /* of a standard payload, from the last beat */
+    uint32_t seq[PRIORITY_COUNT]; /* the last given */
     uint32_t indexed_score;
     uint64_t indexed;     /* capabilities under which the registry lists it */
     uint64_t index_dirty; /* capabilities whose entry is to be set or removed */
-    int64_t put_until_us; /* a write is out until then; 0: none */
-    uint32_t put_seq;     /* of the write that is out */
-    uint8_t dirty;
+    struct written written;
+    uint16_t dirty;
+    uint16_t put;        /* fields of the write that is out; 0: none is */
     uint8_t agent_class; /* enum impedance_class; the topology's until a hello says else */
     uint8_t state;       /* enum agent_state, as last noted */
     bool joined;         /* said hello to this lead */
@@ -86,14 +116,15 @@ struct lead_op {
     int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
     int64_t opened_us, closed_us, progress_us;
     uint32_t targets;
-    uint64_t open;        /* not final */
-    uint64_t sent;        /* at least once */
-    uint64_t resent;      /* more than once */
-    uint64_t pending;     /* said PENDING */
-    uint64_t ahead;       /* sent before T */
-    uint64_t late;        /* answered after they were final */
-    uint64_t again[2];    /* attempts so far, two bit planes */
-    uint64_t cancel_send; /* MSG_CANCEL still to be sent to these */
+    uint64_t open;             /* not final */
+    uint64_t sent;             /* at least once */
+    uint64_t resent;           /* more than once */
+    uint64_t pending;          /* said PENDING */
+    uint64_t ahead;            /* sent before T */
+    uint64_t late;             /* answered after they were final */
+    uint64_t again[2];         /* attempts so far, two bit planes */
+    uint32_t seq[MEMBERS_MAX]; /* of the target, from its first send on (msg.h) */
+    uint64_t cancel_send;      /* MSG_CANCEL still to be sent to these */
     struct schedule schedule;
     struct aggregate aggregate;
 };
@@ -122,6 +153,9 @@ struct cluster {
     const struct topology *topology;
     struct tuning tuning;
     struct rng rng;
+    /* How much later than predicted answers come back: mean and mean deviation (RFC 6298). Load,
+     * not the agents, makes them late together: reminders wait that much longer. */
+    uint32_t excess_us, excess_dev_us; /* from 0 and EXCESS_DEV_START_US on */
     struct meshtime time;
     struct breaker breaker;
     struct children children;
@@ -137,12 +171,13 @@ struct cluster {
 
     /* registry */
     uint64_t scan_cursor;
-    int64_t scan_until_us;    /* a page of the roster is awaited until then */
     int64_t registry_next_us; /* nothing to write before; 0: look again */
     int64_t write_next_us, minute_next_us, summary_next_us, store_pause_us;
     uint64_t minute_done, minute_failed;
     uint32_t store_seq, write_cursor;
-    uint32_t conflicts[12]; /* by 5 minutes: the last hour */
+    struct lead_asked asked[LEAD_ASKED_MAX];
+    int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
+    uint32_t conflicts[12];                  /* by 5 minutes: the last hour */
     int64_t conflict_bucket;
 
     struct predictor_prior priors[CLASS_COUNT];
@@ -160,8 +195,9 @@ struct cluster {
     uint16_t live[LEAD_OPS_MAX];
     uint16_t buckets[LEAD_BUCKETS_HASH];
     uint8_t mode; /* enum mode */
-    bool bus_up, store_up, parent_up, frozen, scan_done;
-    bool starved; /* the outbox was short of room in this step */
+    bool bus_up, store_up, parent_up, frozen, scan_done, scan_out;
+    bool check, check_out; /* the store came back: has it kept our summary? the answer is awaited */
+    bool starved;          /* the outbox was short of room in this step */
     struct lead_op ops[LEAD_OPS_MAX];
     _Alignas(16) uint8_t chunks[LEAD_CHUNKS * SLAB_CHUNK_BYTES];
 };

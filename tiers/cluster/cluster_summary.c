@@ -42,7 +42,7 @@ static void count_active(const struct cluster *c, uint32_t i, struct summary *s)
     for (uint64_t caps = m->capabilities; caps != 0; caps &= caps - 1u) {
         s->capability_active[bits_lowest(caps)]++;
     }
-    s->impedance_sum_us += m->impedance.predicted_us;
+    s->impedance_sum_us += m->agent_class != CLASS_F_HUMAN ? m->impedance.predicted_us : 0;
     s->score_sum += m->impedance.score;
     lead_add(s->lead_counts[m->agent_class], m->lead_us, 1);
     if (s->slowest.agent == 0 || m->impedance.score > s->slowest_score) {

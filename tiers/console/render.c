@@ -59,7 +59,7 @@ static double percent(uint64_t part, uint64_t whole)
 
 static double mean_ms(const struct summary *s)
 {
-    return s->active ? (double)s->impedance_sum_us / s->active / US_PER_MS : 0;
+    return (double)summary_mean_us(s) / US_PER_MS;
 }
 
 /* --- status ---------------------------------------------------------------------------------- */

@@ -78,7 +78,7 @@ static json_t *summary_object(const struct summary *s)
     set_integer(o, "agents_quarantined", s->quarantined);
     set_integer(o, "clusters", s->clusters);
     set_integer(o, "clusters_up", s->clusters_up);
-    set_real(o, "mean_impedance_ms", s->active ? (double)s->impedance_sum_us / s->active / 1e3 : 0);
+    set_real(o, "mean_impedance_ms", (double)summary_mean_us(s) / 1e3);
     set_real(o, "mean_impedance_score", ratio(s->score_sum, s->active));
     set_integer(o, "conflicts_last_hour", s->conflicts_hour);
     json_object_set_new(o, "circuit", json_string(circuit_name(s->circuit)));

@@ -82,13 +82,14 @@ static void tick(struct orchestrator *o)
         h->mode = mode;
         hub_note(h, NOTE_MODE, (uint64_t)mode, permille);
     }
-    /* KPI mesh_availability: time in FULL or DEGRADED_LIGHT, once the mesh had started. A step that
-     * comes late (a pause of this process) counts two beats at most. */
+    /* KPI mesh_availability (spec 11): time with 95 % of the agents active, once the mesh had
+     * started. A step that comes late (a pause of this process) counts two beats at most. */
     int64_t passed = h->now_us - o->counted_us;
     passed = passed > 2 * h->tuning.tier_beat_us ? 2 * h->tuning.tier_beat_us : passed;
     if (mode != MODE_STARTING) {
         o->observed_us += (uint64_t)passed;
-        o->available_us += mode == MODE_FULL || mode == MODE_DEGRADED_LIGHT ? (uint64_t)passed : 0;
+        o->available_us +=
+            (uint64_t)s.active * 100u >= (uint64_t)s.agents * 95u ? (uint64_t)passed : 0;
     }
     o->counted_us = h->now_us;
     o->tick_us = h->now_us + h->tuning.tier_beat_us;
@@ -218,6 +219,7 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
         break;
     case EV_WAKE:
     case EV_WORK:
+    case EV_STOP:
         break;
     }
     tick(o);

@@ -15,9 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ANNOUNCE_EVERY_US   (10ll * US_PER_S)
-#define ANNOUNCE_RANGES_MAX 3072u /* more do not fit a frame: the rest is left to the next owner   \
-                                   */
+#define ANNOUNCE_EVERY_US (10ll * US_PER_S)
+#define ANNOUNCE_RANGES_MAX                                                                        \
+    3072u /* more do not fit a frame: the rest is left to the next owner                           \
+           */
 #define ANNOUNCE_BYTES_MAX (16u + 16u * ANNOUNCE_RANGES_MAX)
 
 /* The units that a process owns, folded into ranges; returns the record's length, 0: none. */

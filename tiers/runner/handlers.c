@@ -11,6 +11,7 @@
  *   relay      payload "PLACES TEXT" or "ROUTING PLACES ACTION TEXT": the agent sends TEXT to these
  *              places as a message of its own, and answers "sent"
  *   facts      os, host, process id, class
+ *   whoami     the agent's place: an answer that no other agent gives
  *
  * A verdict depends on the agent and the payload only, so that a run can be repeated. */
 #include "tiers/runner/handlers.h"
@@ -162,6 +163,12 @@ static void relay_finish(const struct handler_call *call, struct handler_answer 
     answer_bytes(ret, "sent", 4);
 }
 
+static void whoami_finish(const struct handler_call *call, struct handler_answer *ret)
+{
+    char place[UNIT_TEXT_MAX];
+    answer_bytes(ret, place, unit_format(call->unit, place));
+}
+
 static void facts_finish(const struct handler_call *call, struct handler_answer *ret)
 {
     struct utsname os;
@@ -184,6 +191,7 @@ static const struct handler_ops table[] = {
     {"conflict", "reports a conflict (payload: share in permille)", NULL, conflict_finish},
     {"relay", "sends a message of its own: PLACES TEXT", NULL, relay_finish},
     {"facts", "os, host, process, class", NULL, facts_finish},
+    {"whoami", "the agent's place", NULL, whoami_finish},
 };
 #define HANDLERS (sizeof(table) / sizeof(table[0]))
 

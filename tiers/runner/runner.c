@@ -152,7 +152,7 @@ static void carry_out(struct runner *r, struct node *n)
 void runner_step(struct runner *r, struct node *n, struct event *event)
 {
     assert(n->self != NULL);
-    assert(event->kind >= EV_START && event->kind <= EV_LINK);
+    assert(event->kind >= EV_START && event->kind <= EV_STOP);
     int64_t boot_us = clock_boot_us();
     int64_t now_us = runner_node_clock(n, boot_us);
     if (now_us < n->last_us) {
@@ -411,17 +411,15 @@ void runner_link(struct runner *r, enum link which, bool up)
 void runner_goodbye(struct runner *r)
 {
     assert(r != NULL);
+    r->leaving = true;
     for (uint32_t i = 0; i < r->node_count; i++) {
         struct node *n = r->nodes[i];
-        if (n->self == NULL || n->unit.tier != TIER_AGENT) {
+        if (n->self == NULL || n->fresh || n->unit.tier != TIER_AGENT) {
             continue;
         }
-        struct msg msg = {.type = MSG_GOODBYE,
-                          .priority = 3,
-                          .from = n->unit,
-                          .to = topology_parent(n->unit),
-                          .epoch = n->epoch};
-        runner_send(r, n, &msg);
+        struct event event = {.kind = EV_STOP};
+        runner_step(r, n, &event);
+        timers_clear(&r->timers, &n->wake);
     }
 }
 

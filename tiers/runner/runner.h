@@ -83,7 +83,7 @@ void runner_message(struct runner *r, const struct msg *msg);
 void runner_store_reply(struct runner *r, void *tag, const struct store_reply *reply);
 void runner_link(struct runner *r, enum link which, bool up);
 
-/* Every running agent says goodbye to its lead (clean stop). */
+/* Clean stop: every running agent has its last words (EV_STOP). Nothing is stepped after it. */
 void runner_goodbye(struct runner *r);
 
 bool runner_has(const struct runner *r, struct unit u);

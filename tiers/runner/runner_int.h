@@ -66,6 +66,7 @@ struct runner {
     struct work *work_pool;
     uint32_t work_count;
     bool links[2];
+    bool leaving; /* the last words are said: nothing may wait for a timer any more */
     int64_t lag_at_us, lag_max_us;
     struct outbox out;
 };

@@ -191,7 +191,7 @@ static void leave(struct runner *r, struct node *n, const struct msg *msg, uint3
 {
     const struct runner_world *w = r->conf.world;
     r->stats.sent_remote++;
-    if (w != NULL && w->delay_us != NULL && n->unit.tier == TIER_AGENT) {
+    if (w != NULL && w->delay_us != NULL && n->unit.tier == TIER_AGENT && !r->leaving) {
         int64_t delay_us = w->delay_us(w->ctx, n->unit, false);
         if (delay_us < 0) {
             r->stats.sent_lost++;

@@ -88,8 +88,7 @@ static void beat_reply(struct sector *s, const struct msg *msg)
     (void)meshtime_exchange(&h->time, h->now_us, r->time.t1_us, r->time.t2_us, msg->sent_us,
                             msg->recv_us, r->time.mesh_offset_us, r->time.error_us);
     if (r->mode > 0 && r->mode < MODE_COUNT && r->mode != h->mode) {
-        h->mode = r->mode;
-        hub_note(h, NOTE_MODE, (uint64_t)r->mode, 0);
+        h->mode = r->mode; /* the orchestrator has noted it */
     }
     h->mesh_open = r->circuit_open_mask != 0;
     if (!r->known) {
@@ -302,6 +301,7 @@ static int64_t sector_step(void *self, const struct event *event, struct outbox 
         break;
     case EV_WAKE:
     case EV_WORK:
+    case EV_STOP:
         break;
     }
     watch_parent(s);

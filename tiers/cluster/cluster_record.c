@@ -1,0 +1,220 @@
+/* What the registry's records say (spec 2.3, 4.2; docs/REGISTRY.md): values as text that a person
+ * can read, 64 bytes at most. A member's record is compared with what was written of it, field by
+ * field, so that a beat writes its time and what else is new, and nothing that is known already. */
+#include "tiers/cluster/cluster_record.h"
+#include "core/histogram.h"
+#include "tiers/cluster/cluster_parts.h"
+#include <assert.h>
+#include <string.h>
+
+void record_init(struct record *r)
+{
+    r->count = 0;
+    text_init(&r->text, r->memory, sizeof r->memory);
+}
+
+/* The text added since `from` is the value of `name`. */
+static void record_field(struct record *r, const char *name, size_t from)
+{
+    assert(r->count < RECORD_FIELDS_MAX);
+    assert(!r->text.cut);
+    size_t bytes = r->text.used - from;
+    bytes = bytes < STORE_FIELD_VALUE_MAX ? bytes : STORE_FIELD_VALUE_MAX;
+    r->fields[r->count++] = (struct store_field){
+        .name = name, .value = r->memory + from, .value_bytes = (uint32_t)bytes};
+}
+
+static void record_str(struct record *r, const char *name, const char *value)
+{
+    size_t from = r->text.used;
+    text_add(&r->text, value);
+    record_field(r, name, from);
+}
+
+void record_u64(struct record *r, const char *name, uint64_t value)
+{
+    size_t from = r->text.used;
+    text_u64(&r->text, value);
+    record_field(r, name, from);
+}
+
+static void record_fixed(struct record *r, const char *name, double value, unsigned decimals)
+{
+    size_t from = r->text.used;
+    text_fixed(&r->text, value, decimals);
+    record_field(r, name, from);
+}
+
+void record_unit(struct record *r, const char *name, struct unit u)
+{
+    size_t from = r->text.used;
+    text_unit(&r->text, u);
+    record_field(r, name, from);
+}
+
+static void two_digits(struct text *t, int64_t v)
+{
+    text_char(t, (char)('0' + v / 10 % 10));
+    text_char(t, (char)('0' + v % 10));
+}
+
+/* ISO 8601 in UTC with milliseconds; days to a date after Howard Hinnant, "chrono-compatible
+ * low-level date algorithms" (civil_from_days). */
+void record_time_text(struct text *t, int64_t mesh_us)
+{
+    assert(t != NULL);
+    int64_t ms = mesh_us > 0 ? mesh_us / US_PER_MS : 0;
+    int64_t days = ms / 86400000 + 719468;
+    int64_t rest = ms % 86400000;
+    int64_t era = days / 146097;
+    int64_t doe = days % 146097;
+    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    int64_t mp = (5 * doy + 2) / 153;
+    int64_t month = mp < 10 ? mp + 3 : mp - 9;
+    int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
+    text_i64(t, year);
+    text_char(t, '-');
+    two_digits(t, month);
+    text_char(t, '-');
+    two_digits(t, doy - (153 * mp + 2) / 5 + 1);
+    text_char(t, 'T');
+    two_digits(t, rest / 3600000);
+    text_char(t, ':');
+    two_digits(t, rest / 60000 % 60);
+    text_char(t, ':');
+    two_digits(t, rest / 1000 % 60);
+    text_char(t, '.');
+    text_char(t, (char)('0' + rest % 1000 / 100));
+    two_digits(t, rest % 100);
+    text_char(t, 'Z');
+    assert(!t->cut);
+}
+
+static void record_time(struct record *r, const char *name, int64_t mesh_us)
+{
+    size_t from = r->text.used;
+    record_time_text(&r->text, mesh_us);
+    record_field(r, name, from);
+}
+
+/* Names joined by commas, as many as fit a value, for people; the mask for a restarted lead. */
+static void record_capabilities(struct record *r, const struct topology *topo, uint64_t mask)
+{
+    size_t from = r->text.used;
+    for (uint64_t rest = mask; rest != 0; rest &= rest - 1u) {
+        const char *name = topo->capabilities[bits_lowest(rest)];
+        if (r->text.used - from + strlen(name) + 1u > STORE_FIELD_VALUE_MAX) {
+            break;
+        }
+        if (r->text.used > from) {
+            text_char(&r->text, ',');
+        }
+        text_add(&r->text, name);
+    }
+    record_field(r, "capabilities", from);
+    from = r->text.used;
+    text_hex64(&r->text, mask);
+    record_field(r, "capability_mask", from);
+}
+
+void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct record *r)
+{
+    assert(c != NULL && r != NULL);
+    assert(i < c->count);
+    const struct member *m = &c->members[i];
+    const struct impedance *imp = &m->impedance;
+    struct unit self = cluster_agent(c, i);
+    if ((what & DIRTY_IDENTITY) != 0) {
+        record_unit(r, "agent_id", self);
+        size_t from = r->text.used;
+        text_hex64(&r->text, m->uid);
+        record_field(r, "uid", from);
+        record_unit(r, "place", self);
+        record_str(r, "agent_class", class_name((enum impedance_class)m->agent_class));
+        record_unit(r, "sector_id", c->sector);
+        record_unit(r, "cluster_id", c->self);
+        record_u64(r, "unit_epoch", m->epoch);
+        record_capabilities(r, c->topology, m->capabilities);
+    }
+    if ((what & DIRTY_STATE) != 0) {
+        record_str(r, "operational_state", agent_state_spec(members_state(c, i)));
+    }
+    if ((what & DIRTY_LATENCY) != 0) {
+        record_fixed(r, "current_latency_ms", (double)imp->latency_us / US_PER_MS, 3);
+    }
+    if ((what & DIRTY_PROCESSING) != 0) {
+        record_fixed(r, "current_processing_ms", (double)imp->processing_us / US_PER_MS, 3);
+    }
+    if ((what & DIRTY_QUEUE) != 0) {
+        record_u64(r, "current_queue_depth", imp->queue_depth);
+    }
+    if ((what & DIRTY_SCORE) != 0) {
+        record_u64(r, "impedance_score", imp->score);
+    }
+    if ((what & DIRTY_RELIABILITY) != 0) {
+        record_fixed(r, "reliability_score", (double)imp->reliability_permille / 1000.0, 3);
+    }
+    if ((what & DIRTY_DRIFT) != 0) {
+        record_fixed(r, "drift_coefficient", (double)imp->drift_permille / 1000.0, 3);
+    }
+    if ((what & DIRTY_BEAT) != 0) {
+        record_time(r, "last_heartbeat", imp->heartbeat_mesh_us);
+    }
+    if ((what & DIRTY_CONTEXT) != 0) {
+        size_t from = r->text.used;
+        text_id128(&r->text, imp->context_hash);
+        record_field(r, "current_context_hash", from);
+    }
+}
+
+uint32_t record_diff(const struct cluster *c, uint32_t i)
+{
+    assert(c != NULL);
+    assert(i < c->count);
+    const struct written *w = &c->members[i].written;
+    const struct impedance *now = &c->members[i].impedance;
+    const char *state = agent_state_spec(members_state(c, i));
+    uint32_t what = 0;
+    what |= strcmp(state, agent_state_spec((enum agent_state)w->state)) != 0 ? DIRTY_STATE : 0u;
+    what |= now->latency_us != w->latency_us ? DIRTY_LATENCY : 0u;
+    what |= now->processing_us != w->processing_us ? DIRTY_PROCESSING : 0u;
+    what |= now->queue_depth != w->queue_depth ? DIRTY_QUEUE : 0u;
+    what |= now->score != w->score ? DIRTY_SCORE : 0u;
+    what |= now->reliability_permille != w->reliability_permille ? DIRTY_RELIABILITY : 0u;
+    what |= now->drift_permille != w->drift_permille ? DIRTY_DRIFT : 0u;
+    what |= now->heartbeat_mesh_us != w->heartbeat_mesh_us ? DIRTY_BEAT : 0u;
+    what |= !num_id128_equal(now->context_hash, w->context_hash) ? DIRTY_CONTEXT : 0u;
+    return what;
+}
+
+void record_written(struct cluster *c, uint32_t i)
+{
+    assert(c != NULL);
+    assert(i < c->count);
+    const struct impedance *now = &c->members[i].impedance;
+    c->members[i].written = (struct written){.context_hash = now->context_hash,
+                                             .heartbeat_mesh_us = now->heartbeat_mesh_us,
+                                             .latency_us = now->latency_us,
+                                             .processing_us = now->processing_us,
+                                             .queue_depth = now->queue_depth,
+                                             .score = now->score,
+                                             .reliability_permille = now->reliability_permille,
+                                             .drift_permille = now->drift_permille,
+                                             .state = (uint8_t)members_state(c, i)};
+}
+
+void record_summary(const struct summary *s, struct record *r)
+{
+    assert(s != NULL && r != NULL);
+    uint32_t merged[LEAD_BUCKETS] = {0};
+    for (int k = CLASS_NONE; k < CLASS_COUNT; k++) {
+        histogram_merge(merged, s->lead_counts[k], LEAD_BUCKETS);
+    }
+    double mean = s->active > 0 ? (double)s->score_sum / (double)s->active : 0.0;
+    record_u64(r, "agent_count", s->agents);
+    record_u64(r, "active_count", s->active);
+    record_fixed(r, "mean_impedance", mean, 1);
+    record_fixed(r, "p95_impedance", (double)lead_quantile(merged, 0.95) / US_PER_MS, 1);
+    record_time(r, "last_updated", s->updated_mesh_us);
+}

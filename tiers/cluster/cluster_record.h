@@ -1,0 +1,34 @@
+/* Registry records under construction, and what of a member's record is new. */
+#ifndef TIERS_CLUSTER_CLUSTER_RECORD_H
+#define TIERS_CLUSTER_CLUSTER_RECORD_H
+
+#include "core/text.h"
+#include "tiers/cluster/cluster_state.h"
+
+#define RECORD_FIELDS_MAX 20u
+
+/* Names are static, values live in `memory`. One too many is a bug (assert). */
+struct record {
+    struct store_field fields[RECORD_FIELDS_MAX];
+    uint32_t count;
+    struct text text;
+    char memory[1024];
+};
+
+void record_init(struct record *r);
+void record_u64(struct record *r, const char *name, uint64_t value);
+void record_unit(struct record *r, const char *name, struct unit u);
+
+/* ISO 8601 in UTC with milliseconds: later times sort behind earlier ones. */
+void record_time_text(struct text *t, int64_t mesh_us);
+
+/* The fields of member i that `what` names (DIRTY_ bits). */
+void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct record *r);
+/* Which differ from what was written last; and that all of them are written now. */
+uint32_t record_diff(const struct cluster *c, uint32_t i);
+void record_written(struct cluster *c, uint32_t i);
+
+/* The fields that a summary and a minute of the history share. */
+void record_summary(const struct summary *s, struct record *r);
+
+#endif
