@@ -77,17 +77,28 @@ static uint32_t matching(const struct hub *h, const struct selector *sel, uint32
     return n < expected ? n : expected;
 }
 
+/* 0 to n - 1 in random order (Fisher and Yates). */
+static void shuffle(struct rng *rng, uint32_t n, uint16_t *ret)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t j = (uint32_t)rng_below(rng, i + 1u);
+        ret[i] = ret[j];
+        ret[j] = (uint16_t)i;
+    }
+}
+
 /* Quotas of a sample over the children that are usable, in proportion to what they have. Ties of
- * the largest remainder go to a random child, not always to the first. */
+ * the largest remainder go to random children: a small sample comes from all over the mesh. */
 static void sample_quotas(struct hub *h, const struct selector *sel, uint32_t want,
                           uint32_t *expected)
 {
     uint32_t n = h->children_count;
-    uint32_t turn = (uint32_t)rng_below(&h->rng, n);
+    uint16_t order[SECTORS_MAX] = {0};
+    shuffle(&h->rng, n, order);
     uint32_t weights[SECTORS_MAX], quotas[SECTORS_MAX];
     uint64_t sum = 0;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t child = (i + turn) % n;
+        uint32_t child = order[i];
         enum outcome outcome;
         enum reason reason;
         bool usable = hub_child_usable(h, child, &outcome, &reason);
@@ -95,11 +106,11 @@ static void sample_quotas(struct hub *h, const struct selector *sel, uint32_t wa
         sum += weights[i];
     }
     for (uint32_t i = 0; i < n && sum == 0; i++) {
-        weights[i] = expected[(i + turn) % n]; /* nobody there: say who was meant */
+        weights[i] = expected[order[i]]; /* nobody there: say who was meant */
     }
     quota_split(want, weights, n, quotas);
     for (uint32_t i = 0; i < n; i++) {
-        expected[(i + turn) % n] = quotas[i];
+        expected[order[i]] = quotas[i];
     }
 }
 
@@ -201,7 +212,7 @@ enum gather_verdict hub_operate(struct hub *h, const struct operation *op, uint3
     f->selector = op->selector;
     f->sampled = want != UINT32_MAX;
     f->child_deadline_mesh_us = child_deadline(h, deadline_us, deadline_mesh_us);
-    uint32_t expected[SECTORS_MAX];
+    uint32_t expected[SECTORS_MAX] = {0};
     uint32_t sum = 0;
     for (uint32_t i = 0; i < h->children_count; i++) {
         expected[i] = selector_expected(&op->selector, h->topology, hub_child_unit(h, i));

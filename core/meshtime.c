@@ -228,10 +228,9 @@ static void serve(struct meshtime *mt, int64_t now_us)
     int32_t skew = (int32_t)(mt->skew_ppm * (float)PPB_PER_PPM);
     int64_t missing = mt->estimate_us - served;
     int64_t size = missing < 0 ? -missing : missing;
-    int64_t speed = size >= HORIZON_US / 1000 ? MESHTIME_SLEW_PPM * PPB_PER_PPM
-                                              : size * 1000000000 / HORIZON_US;
-    int64_t rate = num_clamp_i64(missing < 0 ? skew - speed : skew + speed,
-                                 -MESHTIME_SLEW_PPM * PPB_PER_PPM, MESHTIME_SLEW_PPM * PPB_PER_PPM);
+    const int64_t fastest = (int64_t)MESHTIME_SLEW_PPM * PPB_PER_PPM;
+    int64_t speed = size >= HORIZON_US / 1000 ? fastest : size * 1000000000 / HORIZON_US;
+    int64_t rate = num_clamp_i64(missing < 0 ? skew - speed : skew + speed, -fastest, fastest);
     int64_t net = rate - skew; /* of the same sign as missing: |skew| is at most 100 ppm */
     int64_t lasts = 0;
     if (net != 0) {

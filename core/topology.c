@@ -17,7 +17,7 @@
 #define DEFAULT_SECTORS  100u
 #define DEFAULT_CLUSTERS 10u
 #define DEFAULT_AGENTS   30u
-#define AGENTS_MAX       (SECTORS_MAX * CLUSTERS_PER_SECTOR_MAX * AGENTS_PER_CLUSTER_MAX)
+#define AGENTS_MAX       ((uint64_t)SECTORS_MAX * CLUSTERS_PER_SECTOR_MAX * AGENTS_PER_CLUSTER_MAX)
 
 struct class_default {
     uint32_t share; /* of 30,000, spec 2.2 */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Linear indexes of any topology are below this. */
-#define INDEX_END (SECTORS_MAX * CLUSTERS_PER_SECTOR_MAX * AGENTS_PER_CLUSTER_MAX)
+#define INDEX_END ((uint64_t)SECTORS_MAX * CLUSTERS_PER_SECTOR_MAX * AGENTS_PER_CLUSTER_MAX)
 
 bool group_put(struct put *put, const struct answer_group *g, Mesh__AnswerGroup *ret)
 {
@@ -27,7 +27,7 @@ bool group_put(struct put *put, const struct answer_group *g, Mesh__AnswerGroup 
     if (g->run_count == 0) {
         return true;
     }
-    ret->runs = put_alloc(put, 2 * g->run_count * sizeof(*ret->runs));
+    ret->runs = put_alloc(put, (size_t)2 * g->run_count * sizeof(*ret->runs));
     if (!ret->runs) {
         return false;
     }
@@ -56,7 +56,7 @@ static enum codec_verdict runs_get(const struct get *get, const Mesh__AnswerGrou
         return CODEC_NO_ROOM;
     }
     uint64_t covered = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const uint64_t first = w->runs[2u * i];
         const uint64_t last = first + w->runs[2u * i + 1u];
         covered += last - first + 1;

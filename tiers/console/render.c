@@ -52,6 +52,13 @@ const char *render_span(int64_t us, char ret[32])
     return ret;
 }
 
+/* The time of day of render_time(): in lists the date is today's. */
+static const char *time_of_day(int64_t mesh_us, char ret[40])
+{
+    const char *t = strchr(render_time(mesh_us, ret), 'T');
+    return t ? t + 1 : ret;
+}
+
 static double percent(uint64_t part, uint64_t whole)
 {
     return whole ? 100.0 * (double)part / (double)whole : 0;
@@ -290,7 +297,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     fprintf(r->out, "operation %s: %s targets, %s sent%s\n", id, render_count(v->targets, a),
             render_count(v->sent, b), v->late ? ", some late" : "");
     print_outcomes(r, v);
-    for (uint32_t i = 0; i < report->phase_count; i++) {
+    for (uint32_t i = 0; i < report->phase_count && report->phase_count > 1; i++) {
         const struct phase_report *p = &report->phases[i];
         fprintf(r->out, "  phase %u: %u of %u ready, rate %.3f, wanted %.2f: %s\n", i + 1, p->ready,
                 p->targets, p->response_rate, p->threshold, p->success ? "SUCCESS" : "PARTIAL");
@@ -321,7 +328,7 @@ static void print_agent_row(const struct render *r, const struct page_row *row)
             a->impedance.latency_us / 1000.0, a->impedance.processing_us / 1000.0,
             a->impedance.queue_depth, a->impedance.reliability_permille / 1000.0,
             a->impedance.drift_permille / 1000.0,
-            render_time(a->impedance.heartbeat_mesh_us, beat));
+            time_of_day(a->impedance.heartbeat_mesh_us, beat));
 }
 
 static void print_summary_row(const struct render *r, const struct page_row *row)

@@ -167,6 +167,24 @@ static void on_interrupt(uv_signal_t *handle, int number)
     prompt();
 }
 
+static void on_patience(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+/* The first prompt tells the truth: half a second for the connection. */
+static void wait_for_link(struct console *c)
+{
+    static uv_timer_t timer;
+    bool over = false;
+    timer.data = &over;
+    uv_timer_init(c->loop, &timer);
+    uv_timer_start(&timer, on_patience, 500, 0);
+    while (!over && !client_is_up(c->task.conf.client))
+        uv_run(c->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&timer, NULL);
+}
+
 int console_repl(struct console *c)
 {
     assert(c);
@@ -183,6 +201,7 @@ int console_repl(struct console *c)
         return EXIT_FAILED;
     }
     puts("MESH-30K console. 'help' lists the commands, Tab completes, Ctrl-D leaves.");
+    wait_for_link(c);
     prompt();
     while (!repl.over)
         uv_run(c->loop, UV_RUN_DEFAULT);

@@ -314,7 +314,7 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
     case CMD_QUIT:
         break;
     }
-    assert(!"not a query");
+    assert(0 && "not a query");
     return false;
 }
 
@@ -391,6 +391,6 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_QUIT:
         break;
     }
-    assert(!"a local command");
+    assert(0 && "a local command");
     return false;
 }
