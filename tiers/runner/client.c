@@ -77,6 +77,7 @@ static void on_prepare(uv_prepare_t *handle)
     struct client *c = handle->data;
     if (c->up) {
         egress_flush(c->egress);
+        bus_flush(c->bus); /* the bus's own turn to write may have been before this one */
     }
 }
 
@@ -89,17 +90,51 @@ static void on_scope(void *ctx, uint16_t port, struct unit_range ret[SCOPES_MAX]
     *ret_count = 1;
 }
 
-static bool new_parts(struct client *c)
+/* A random console number, which is also the port, that the certificate covers; 0: none. */
+static uint16_t pick_port(const struct cert *cert)
 {
-    struct unit twice;
+    uint32_t count = 0, chosen = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        uint32_t left = pass == 1 && count > 0 ? randombytes_uniform(count) : 0;
+        for (uint8_t i = 0; i < cert->scope_count && (cert->roles & ROLE_CONSOLE) != 0; i++) {
+            uint32_t first = unit_number(cert->scope[i].first);
+            uint32_t last = unit_number(cert->scope[i].last);
+            first = first > 0 ? first : 1;
+            last = last < PORTS_MAX ? last : PORTS_MAX - 1;
+            if (cert->scope[i].first.tier != TIER_CONSOLE || first > last) {
+                continue;
+            }
+            if (pass == 0) {
+                count += last - first + 1;
+            } else if (chosen == 0 && left <= last - first) {
+                chosen = first + left;
+            } else if (chosen == 0) {
+                left -= last - first + 1;
+            }
+        }
+    }
+    return (uint16_t)chosen;
+}
+
+static bool new_parts(struct client *c, char *why, size_t why_bytes)
+{
+    struct unit twice = {0};
     struct peers_config peers = {.identity = &c->identity,
                                  .port_count = PORTS_MAX,
                                  .accept_sim = c->config->tuning.simulation,
                                  .start_ms = clock_unix_us() / US_PER_MS};
     c->codec.topology = &c->config->topology;
+    (void)snprintf(why, why_bytes, "no memory");
     c->peers = peers_new(&peers);
-    if (c->peers == NULL || !directory_init(&c->directory, &c->config->topology) ||
-        !directory_bootstrap(&c->directory, c->config, &twice)) {
+    if (c->peers == NULL || !directory_init(&c->directory, &c->config->topology)) {
+        return false;
+    }
+    if (!directory_bootstrap(&c->directory, c->config, &twice)) {
+        char text[UNIT_TEXT_MAX];
+        if (twice.tier != TIER_NONE) {
+            (void)unit_format(twice, text);
+            (void)snprintf(why, why_bytes, "%s: two processes own %s", c->config->file, text);
+        }
         return false;
     }
     struct egress_conf out = {.identity = &c->identity,
@@ -153,7 +188,14 @@ bool client_new(uv_loop_t *loop, const struct config *config, struct client **re
         free(c);
         return false;
     }
-    c->port = (uint16_t)(1 + randombytes_uniform(PORTS_MAX - 1));
+    c->port = pick_port(&c->identity.cert);
+    if (c->port == 0) {
+        (void)snprintf(why, why_bytes,
+                       "%s/%s.cert: is no console's; run: mesh-keys issue %s %s console mesh",
+                       config->keys_dir, CLIENT_TOKEN, config->keys_dir, CLIENT_TOKEN);
+        free_parts(c);
+        return false;
+    }
     c->epoch = (uint64_t)clock_unix_us();
     struct bus_config bus = {.loop = loop,
                              .url = config->nats_url,
@@ -161,9 +203,7 @@ bool client_new(uv_loop_t *loop, const struct config *config, struct client **re
                              .on_frame = on_frame,
                              .on_link = on_bus_link,
                              .ctx = c};
-    if (!new_parts(c) || uv_prepare_init(loop, &c->prepare) < 0) {
-        (void)snprintf(why, why_bytes, "no memory, or two processes own one unit in %s",
-                       config->file);
+    if (!new_parts(c, why, why_bytes) || uv_prepare_init(loop, &c->prepare) < 0) {
         free_parts(c);
         return false;
     }

@@ -47,14 +47,16 @@ bool lease_tick(struct lease *l, int64_t now_us, bool store_up, struct store_op 
     assert(ret != NULL);
     if (l->asked && now_us - l->asked_us > LEASE_ANSWER_US) {
         l->asked = false; /* its answer will not come */
+        l->useless = true;
     }
     if (l->state == LEASE_LOST || l->asked || now_us < l->next_us) {
         return false;
     }
+    if (l->state == LEASE_ASKING && (!store_up || l->useless) &&
+        now_us - l->start_us > LEASE_PATIENCE_US) {
+        l->state = LEASE_UNHELD;
+    }
     if (!store_up) {
-        if (l->state == LEASE_ASKING && now_us - l->start_us > LEASE_PATIENCE_US) {
-            l->state = LEASE_UNHELD;
-        }
         return false;
     }
     l->asking = l->state == LEASE_HELD ? STORE_LEASE_RENEW : STORE_LEASE_ACQUIRE;
@@ -68,8 +70,9 @@ bool lease_tick(struct lease *l, int64_t now_us, bool store_up, struct store_op 
 static void acquired(struct lease *l, uint64_t granted)
 {
     bool served = lease_serves(l);
-    if (served && l->granted != 0 && granted > l->granted + 1) {
-        l->state = LEASE_LOST; /* somebody else held it in between */
+    uint64_t own = l->granted > l->epoch ? l->granted : l->epoch;
+    if (served && granted > own + 1) { /* one more: our own has expired */
+        l->state = LEASE_LOST;         /* somebody else held it in between */
         return;
     }
     if (!served && granted > l->epoch) {
@@ -111,6 +114,8 @@ void lease_reply(struct lease *l, int64_t now_us, const struct store_reply *repl
     } else if (reply->kind == STORE_LEASE_RENEW && reply->verdict == STORE_FENCED) {
         l->state = LEASE_UNHELD; /* expired or forgotten, or taken: acquiring will tell */
         l->next_us = now_us;
+    } else if (reply->verdict != STORE_OK) {
+        l->useless = true; /* unknown, read only, full: as good as no store, for now */
     }
 }
 

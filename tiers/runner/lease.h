@@ -1,7 +1,9 @@
 /* A process's lease on its name: who runs, and under which epoch (design 6).
  *
- *     ASKING    nothing heard yet; after LEASE_PATIENCE_US without a store it serves unheld
- *     WAITING   another process holds the name: stand by until its lease has expired
+ *     ASKING    nothing heard yet; after LEASE_PATIENCE_US without a store, or with one that has
+ *               failed to answer (silence, unknown, read only, full), it serves unheld
+ *     WAITING   another process holds the name: stand by until its lease has expired, and while
+ *               the store cannot say so
  *     HELD      renewed every LEASE_RENEW_US
  *     UNHELD    serving without a store, under the start time as epoch; acquires when it comes back
  *     LOST      another process took over: stop serving
@@ -32,7 +34,8 @@ struct lease {
     uint64_t epoch;   /* of the running process, once it serves */
     uint64_t granted; /* by the store; 0: never */
     int64_t start_us, next_us, asked_us, busy_since_us;
-    bool asked; /* an operation is under way */
+    bool asked;   /* an operation is under way */
+    bool useless; /* an operation has ended without a grant or a refusal; for ASKING */
     enum store_kind asking;
 };
 

@@ -10,12 +10,14 @@
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CONNECTIONS_MAX 16u
 #define TIMEOUT_S       5u
+#define LABEL_MAX       128u
 
 struct metrics {
     struct MHD_Daemon *daemon;
@@ -32,6 +34,60 @@ void page_reset(struct page *p)
     p->used = 0;
     p->cut = false;
     p->text[0] = '\0';
+    p->last[0] = '\0';
+}
+
+/* Appends what fits; false: nothing was appended. */
+__attribute__((format(printf, 2, 3))) static bool append(struct page *p, const char *format, ...)
+{
+    size_t room = sizeof(p->text) - p->used;
+    va_list list;
+    va_start(list, format);
+    int n = vsnprintf(p->text + p->used, room, format, list);
+    va_end(list);
+    if (n < 0 || (size_t)n >= room) {
+        p->text[p->used] = '\0';
+        return false;
+    }
+    p->used += (size_t)n;
+    return true;
+}
+
+/* Backslash, quote and newline are escaped, as the format wants it. */
+static void escape(const char *value, char ret[2 * LABEL_MAX + 1])
+{
+    size_t used = 0;
+    for (const char *c = value; *c != '\0'; c++) {
+        if (*c == '\\' || *c == '"' || *c == '\n') {
+            ret[used++] = '\\';
+        }
+        ret[used++] = *c == '\n' ? 'n' : *c;
+    }
+    ret[used] = '\0';
+}
+
+static bool is_counter(const char *name)
+{
+    size_t bytes = strlen(name);
+    return bytes > 6 && strcmp(name + bytes - 6, "_total") == 0;
+}
+
+static bool add_lines(struct page *p, const char *name, const char *label, const char *value,
+                      uint64_t number)
+{
+    char text[2 * LABEL_MAX + 1];
+    if (strlen(name) >= sizeof(p->last) || (label != NULL && strlen(value) > LABEL_MAX)) {
+        return false;
+    }
+    if (strcmp(p->last, name) != 0 &&
+        !append(p, "# TYPE mesh_%s %s\n", name, is_counter(name) ? "counter" : "gauge")) {
+        return false;
+    }
+    if (label == NULL) {
+        return append(p, "mesh_%s %" PRIu64 "\n", name, number);
+    }
+    escape(value, text);
+    return append(p, "mesh_%s{%s=\"%s\"} %" PRIu64 "\n", name, label, text, number);
 }
 
 void page_add(struct page *p, const char *name, const char *label, const char *value,
@@ -39,28 +95,30 @@ void page_add(struct page *p, const char *name, const char *label, const char *v
 {
     assert(p != NULL && name != NULL);
     assert(label == NULL || value != NULL);
-    char line[256];
-    int n = label == NULL ? snprintf(line, sizeof(line), "mesh_%s %" PRIu64 "\n", name, number)
-                          : snprintf(line, sizeof(line), "mesh_%s{%s=\"%s\"} %" PRIu64 "\n", name,
-                                     label, value, number);
-    if (n <= 0 || (size_t)n >= sizeof(line) || p->used + (size_t)n >= sizeof(p->text)) {
+    size_t before = p->used;
+    if (!add_lines(p, name, label, value, number)) {
+        p->used = before;
+        p->text[before] = '\0';
         p->cut = true;
         return;
     }
-    memcpy(p->text + p->used, line, (size_t)n + 1);
-    p->used += (size_t)n;
+    (void)snprintf(p->last, sizeof(p->last), "%s", name);
 }
 
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *text,
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *text,
                               size_t bytes)
 {
     struct MHD_Response *response =
-        MHD_create_response_from_buffer_with_free_callback(bytes, (void *)(uintptr_t)text, free);
+        MHD_create_response_from_buffer_with_free_callback(bytes, text, free);
     if (response == NULL) {
+        free(text);
         return MHD_NO;
     }
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
                                   "text/plain; version=0.0.4");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    }
     enum MHD_Result result = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
     return result;
@@ -84,7 +142,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     memcpy(text, "ok\n", 4);
     (void)pthread_mutex_lock(&m->lock);
     bool alive = clock_boot_us() - m->published_us < METRICS_STALE_S * 1000000ll;
-    if (strcmp(method, "GET") != 0) {
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
         status = MHD_HTTP_METHOD_NOT_ALLOWED;
     } else if (strcmp(url, "/metrics") == 0) {
         bytes = m->used;

@@ -20,14 +20,17 @@ void metrics_stop(struct metrics *m); /* accepts NULL */
 /* A copy of the page is kept. */
 void metrics_publish(struct metrics *m, const char *page, size_t bytes, bool ready);
 
-/* Builds a page. */
+/* Builds a page of the Prometheus text format 0.0.4. */
 struct page {
     char text[METRICS_PAGE_MAX];
     size_t used;
-    bool cut; /* what did not fit was left out, whole lines */
+    bool cut;      /* what did not fit was left out, whole lines */
+    char last[64]; /* the name that was added last */
 };
 void page_reset(struct page *p);
-/* name{label="value"} number; label NULL: none. */
+/* mesh_name{label="value"} number; label NULL: none. A name that ends in _total is a counter, any
+ * other a gauge. Samples of one name must be added one after the other. A label's value is escaped,
+ * and has 128 bytes at most. */
 void page_add(struct page *p, const char *name, const char *label, const char *value,
               uint64_t number);
 

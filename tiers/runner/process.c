@@ -216,6 +216,7 @@ static void on_prepare(uv_prepare_t *handle)
         runner_turn(p->runner);
     }
     egress_flush(p->egress);
+    bus_flush(p->bus); /* without a sealer frames leave here, after the bus's own turn to write */
     p->frames_in_batch = 0;
     int64_t next_us = p->phase == PHASE_SERVING ? runner_next_us(p->runner) : NEVER;
     if (next_us <= clock_boot_us()) {
