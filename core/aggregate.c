@@ -374,6 +374,9 @@ void aggregate_add_target(struct aggregate *a, struct slab *slab, const struct a
     a->agents_reached += t->reached;
     a->window_eligible += t->eligible;
     a->window_hits += t->hit;
+    a->predicted += t->predicted;
+    a->predicted_50ms +=
+        t->predicted && t->apart_us >= -PREDICTED_WITHIN_US && t->apart_us <= PREDICTED_WITHIN_US;
     if (t->has_arrival) {
         hist_add(a, slab, HIST_ARRIVAL + arrival_bucket(t->arrival_us), 1);
     }
@@ -457,6 +460,8 @@ void aggregate_merge(struct aggregate *a, struct slab *slab, const struct aggreg
     a->unexpected += view->unexpected;
     a->window_hits += view->window_hits;
     a->window_eligible += view->window_eligible;
+    a->predicted += view->predicted;
+    a->predicted_50ms += view->predicted_50ms;
     a->sectors_reached += view->sectors_reached;
     a->clusters_reached += view->clusters_reached;
     a->agents_reached += view->agents_reached;
@@ -512,6 +517,8 @@ void aggregate_counts(const struct aggregate *a, uint32_t pending, struct aggreg
                                    .unexpected = a->unexpected,
                                    .window_hits = a->window_hits,
                                    .window_eligible = a->window_eligible,
+                                   .predicted = a->predicted,
+                                   .predicted_50ms = a->predicted_50ms,
                                    .sectors_reached = a->sectors_reached,
                                    .clusters_reached = a->clusters_reached,
                                    .agents_reached = a->agents_reached};

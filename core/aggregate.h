@@ -20,12 +20,15 @@
 #define AGGREGATE_GROUP_BYTES 24u
 #define AGGREGATE_HIST_CHUNKS 4u
 
+#define PREDICTED_WITHIN_US (50 * US_PER_MS) /* spec 11, impedance_prediction_accuracy */
+
 struct aggregate {
     uint32_t targets;
     uint32_t outcomes[OUTCOME_COUNT];
     uint32_t reasons[REASON_COUNT]; /* REASON_NONE is not counted */
     uint32_t sent, late, resent, unexpected;
     uint32_t window_hits, window_eligible;
+    uint32_t predicted, predicted_50ms;
     /* Set by the owner before the view (a lead: clusters_reached = 1); children's are added. */
     uint32_t sectors_reached, clusters_reached;
     uint32_t agents_reached;
@@ -55,7 +58,8 @@ struct aggregate_target {
     bool has_arrival; /* arrival_us holds: arrival - T (or - created) */
     bool has_release; /* release_us holds: release - T */
     bool has_lead;    /* lead_us holds: skipped, would have needed */
-    int64_t arrival_us, release_us, lead_us;
+    bool predicted;   /* apart_us holds: arrival - predicted arrival */
+    int64_t arrival_us, release_us, lead_us, apart_us;
 };
 
 /* Opens an empty aggregate; reserves its histogram chunks. False: the slab has no room (refuse the

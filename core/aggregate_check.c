@@ -65,6 +65,9 @@ static const char *check_counts(const struct aggregate_view *v, const struct bou
     if (v->window_hits > v->window_eligible || v->window_eligible > v->targets) {
         return "window hits exceed those eligible";
     }
+    if (v->predicted_50ms > v->predicted || v->predicted > v->targets) {
+        return "right predictions exceed all predictions";
+    }
     if (v->sectors_reached > b->sectors || v->clusters_reached > b->clusters) {
         return "more units reached than there are";
     }

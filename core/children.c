@@ -97,8 +97,9 @@ static void freeze(struct children *c, int64_t now_us)
     }
 }
 
-/* Lets the live clock run again, if nothing holds it. Who is silent has suspect_us from now on. */
-static void thaw(struct children *c, int64_t now_us, bool excuse)
+/* Lets the live clock run again, if nothing holds it. Who is silent has suspect_us from now on, and
+ * extra_us before. */
+static void thaw(struct children *c, int64_t now_us, bool excuse, int64_t extra_us)
 {
     if (c->frozen_us == NEVER || c->blamed || c->link_down) {
         return;
@@ -106,7 +107,7 @@ static void thaw(struct children *c, int64_t now_us, bool excuse)
     c->lost_us += now_us > c->frozen_us ? now_us - c->frozen_us : 0;
     c->frozen_us = NEVER;
     int64_t live = live_us(c, now_us);
-    int64_t floor_us = live - (c->failed_us - c->suspect_us);
+    int64_t floor_us = live - (c->failed_us - c->suspect_us) + extra_us;
     for (uint32_t i = 0; i < c->count; i++) {
         struct child *row = &c->rows[i];
         if (!watched(row)) {
@@ -128,7 +129,7 @@ void children_link(struct children *c, int64_t now_us, bool up)
     assert(now_us < NEVER);
     c->link_down = !up;
     if (up) {
-        thaw(c, now_us, false);
+        thaw(c, now_us, false, CHILDREN_RECONNECT_US);
     } else {
         freeze(c, now_us);
     }
@@ -145,7 +146,7 @@ enum children_verdict children_heard(struct children *c, uint32_t child, int64_t
     }
     if (c->blamed) {
         c->blamed = false;
-        thaw(c, now_us, true);
+        thaw(c, now_us, true, 0);
     }
     enum children_verdict verdict = CHILDREN_SAME;
     if (row->state == CHILD_UNKNOWN || epoch > row->epoch) {

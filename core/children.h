@@ -73,7 +73,11 @@ void children_init(struct children *c, struct child *rows, uint32_t count, int64
 int64_t children_step(struct children *c, int64_t now_us);
 void children_wake(struct children *c, int64_t wake_us);
 
-/* The bus went down or came back (EV_LINK). After it is back, everyone has at least suspect_us. */
+/* Processes come back to a bus that was away one by one, after a jittered pause of up to 5 s. */
+#define CHILDREN_RECONNECT_US (6 * US_PER_S)
+
+/* The bus went down or came back (EV_LINK). After it is back, everyone has CHILDREN_RECONNECT_US
+ * and then suspect_us to be heard. */
 void children_link(struct children *c, int64_t now_us, bool up);
 
 /* A valid message of this child. epoch 0: no epoch known from this message, keep the known one. */

@@ -20,6 +20,7 @@ struct progress {
     uint32_t outcomes[OUTCOME_COUNT];
     uint32_t reasons[REASON_COUNT];
     uint32_t targets, sent, late, resent, unexpected, window_hits, window_eligible;
+    uint32_t predicted, predicted_50ms;
     uint32_t sectors_reached, clusters_reached, agents_reached;
 };
 _Static_assert(sizeof(struct progress) <= SLAB_CHUNK_BYTES, "progress is one chunk");
@@ -322,6 +323,8 @@ static void note_progress(struct gather_table *t, struct gather *g, uint32_t chi
                            .unexpected = v->unexpected,
                            .window_hits = v->window_hits,
                            .window_eligible = v->window_eligible,
+                           .predicted = v->predicted,
+                           .predicted_50ms = v->predicted_50ms,
                            .sectors_reached = v->sectors_reached,
                            .clusters_reached = v->clusters_reached,
                            .agents_reached = v->agents_reached};
@@ -412,6 +415,8 @@ static void add_progress(const struct progress *p, struct aggregate_view *ret)
     ret->unexpected += p->unexpected;
     ret->window_hits += p->window_hits;
     ret->window_eligible += p->window_eligible;
+    ret->predicted += p->predicted;
+    ret->predicted_50ms += p->predicted_50ms;
     ret->sectors_reached += p->sectors_reached;
     ret->clusters_reached += p->clusters_reached;
     ret->agents_reached += p->agents_reached;

@@ -149,25 +149,3 @@ int64_t arrival_quantile(const uint32_t counts[ARRIVAL_BUCKETS], double q)
     }
     return i < HALF - 1u ? arrival_bucket_end_us(i + 1u) : arrival_bucket_end_us(i);
 }
-
-uint64_t arrival_within(const uint32_t counts[ARRIVAL_BUCKETS], int64_t d_us)
-{
-    assert(counts != NULL);
-    assert(d_us >= 0);
-    uint64_t sum = 0;
-    for (unsigned i = 0; i + 1u < HALF && ARRIVAL_END_US[i] <= d_us; i++) {
-        sum += (uint64_t)counts[HALF + i] + counts[HALF - 1u - i];
-    }
-    return sum; /* the outermost are open: never whole */
-}
-
-uint64_t lead_within(const uint32_t counts[LEAD_BUCKETS], int64_t d_us)
-{
-    assert(counts != NULL);
-    assert(d_us >= 0);
-    uint64_t sum = 0;
-    for (unsigned i = 0; i + 1u < LEAD_BUCKETS && LEAD_END_US[i] <= d_us; i++) {
-        sum += counts[i];
-    }
-    return sum;
-}

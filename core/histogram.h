@@ -28,9 +28,5 @@ uint64_t histogram_total(const uint32_t *counts, unsigned buckets);
 int64_t lead_quantile(const uint32_t counts[LEAD_BUCKETS], double q);
 /* The same over signed errors: the end of the bucket that is greater in value. */
 int64_t arrival_quantile(const uint32_t counts[ARRIVAL_BUCKETS], double q);
-/* How many lie within +-d_us: whole buckets only, so never too many. */
-uint64_t arrival_within(const uint32_t counts[ARRIVAL_BUCKETS], int64_t d_us);
-/* How many need d_us or less: whole buckets only. */
-uint64_t lead_within(const uint32_t counts[LEAD_BUCKETS], int64_t d_us);
 
 #endif

@@ -281,12 +281,10 @@ static void count_figures(struct hub *h, const struct origin *o, const struct re
     f->quorums_achieved += r->achieved ? 1 : 0;
     f->window_hits += a->window_hits;
     f->window_eligible += a->window_eligible;
+    f->predicted += a->predicted;
+    f->predicted_50ms += a->predicted_50ms;
     f->answers += a->outcomes[OUTCOME_READY] + a->outcomes[OUTCOME_CONFLICT];
     f->conflicts += a->outcomes[OUTCOME_CONFLICT];
-    if (o->operation.timing != TIMING_SOON) {
-        f->predicted += histogram_total(a->arrival, ARRIVAL_BUCKETS);
-        f->predicted_50ms += arrival_within(a->arrival, 50 * US_PER_MS);
-    }
     if (o->operation.strategy != CASCADE_NONE) {
         f->last_cascade_mesh_us = r->finished_mesh_us;
         lead_add(f->cascade_times, r->finished_mesh_us - r->created_mesh_us, 1);

@@ -27,12 +27,12 @@
 #define JUMP_GAIN      0.4   /* of one step after a change of behaviour */
 #define GAIN_LEAST     0.025 /* of an agent's means: a memory of 40 observations */
 #define GAIN_DEV_LEAST 0.02
-#define LEAK           0.998f /* of each agent's own corrections, towards its neighbours' */
-#define CONFORMAL_STEP 0.06   /* in deviations */
+#define FADE           0.04 /* of own corrections, times the share missed: towards the neighbours */
+#define CONFORMAL_STEP 0.06 /* in deviations */
 #define MIX_STEP       0.02
 #define CENTRE_STEP    0.01
-#define LOSS_GAIN      0.05  /* of each expert's moving loss .. */
-#define LOSS_POOL_GAIN 0.004 /* .. and of the neighbours' .. */
+#define LOSS_CAP       0.4 /* over the share missed, 8 or more: the greatest loss, in usual ones */
+#define LOSS_POOL_GAIN 0.004 /* of the neighbours' moving losses .. */
 #define LOSS_POOL      0.35  /* .. which count for this share */
 #define MIX_SQUARES    6     /* weights are 1 / loss^12 */
 #define STRIDE         0.33  /* a tracker's step grows with what it tracks, beyond 3 */
@@ -165,9 +165,11 @@ void predictor_init(struct predictor *p, enum predictor_kind kind, enum impedanc
 
 /* ---- arithmetic ---- */
 
-/* Square root of x > 0 to about 20 bits without a division: Newton on 1 / sqrt(x). */
+/* Square root of x, held within 1e-30 .. 1e36, to about 20 bits without a division: Newton on
+ * 1 / sqrt(x). */
 static double root(double x)
 {
+    x = num_clamp(x, 1e-30, 1e36);
     float f = (float)x;
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
@@ -446,11 +448,18 @@ static double stride(float q)
     return greater(1, STRIDE * size_of((double)q));
 }
 
+/* What an agent has of its own fades towards its neighbours', from one miss to the next alike. */
+static float faded(double tau)
+{
+    return (float)(1 - FADE * (1 - tau));
+}
+
 static double pooled_step(uint32_t count)
 {
     return greater(0.004, 1.5 / root(0.2 * (double)count + 9));
 }
 
+/* The experts' weights from their losses: the agent's own and its neighbours'. */
 static void weigh(struct predictor *p, const struct predictor_prior *prior)
 {
     double weights[EXPERTS];
@@ -482,15 +491,17 @@ static void learn_experts(struct predictor *p, struct predictor_prior *prior,
         quantile_step(prior->fast_k, step * stride(prior->fast_k), observed > leads[1], tau);
     prior->ring_k =
         quantile_step(prior->ring_k, step * stride(prior->ring_k), observed > leads[2], tau);
-    p->mix_correction = LEAK * quantile_step(p->mix_correction, MIX_STEP * stride(prior->fast_k),
-                                             observed > mixed, tau);
-    double cap = 8 * (double)p->loss[0] + 1e-4;
+    p->mix_correction =
+        faded(tau) *
+        quantile_step(p->mix_correction, MIX_STEP * stride(prior->fast_k), observed > mixed, tau);
+    double cap = greater(8, LOSS_CAP / (1 - tau)) * (double)p->loss[0] + 1e-4;
     double scale = 1 / (double)p->loss[0];
+    double gain = num_clamp(1 - tau, 0.01, 0.05); /* rare misses need long memories */
     double pool = greater(LOSS_POOL_GAIN, 1 / ((double)prior->mix_count + 20));
     for (unsigned i = 0; i < EXPERTS; i++) {
         double error = (observed - leads[i]) / x->standard_ms;
         double loss = smaller(cap, error > 0 ? tau * error : (tau - 1) * error);
-        double moved = (double)p->loss[i] + LOSS_GAIN * (loss - (double)p->loss[i]);
+        double moved = (double)p->loss[i] + gain * (loss - (double)p->loss[i]);
         p->loss[i] = (float)greater(1e-6, moved);
         prior->loss[i] += (float)(pool * (loss * scale - (double)prior->loss[i]));
     }
@@ -508,11 +519,11 @@ static void renew_standard(struct predictor *p, const struct context *x)
     double before = standard_of(p, x->growth);
     p->floor_ms = p->net_ms;
     p->standard_base_ms = p->base_ms;
-    double factor = before / standard_of(p, x->growth);
+    double factor = num_clamp(before / standard_of(p, x->growth), 1e-9, 1e9);
     p->fast_mean = (float)((double)p->fast_mean * factor);
     p->fast_dev = (float)((double)p->fast_dev * factor);
     for (unsigned i = 0; i < EXPERTS; i++) {
-        p->loss[i] = (float)((double)p->loss[i] * factor);
+        p->loss[i] = (float)greater(1e-6, (double)p->loss[i] * factor);
     }
     for (unsigned i = 0; i < p->ring_count; i++) {
         p->ring[i] = ratio_code(ratio_of(p->ring[i]) * factor);
@@ -522,12 +533,12 @@ static void renew_standard(struct predictor *p, const struct context *x)
 static void learn_fast(struct predictor *p, const struct predictor_prior *prior,
                        const struct context *x, double observed)
 {
-    double ratio = greater(1e-4, observed / x->standard_ms);
+    double ratio = num_clamp(observed / x->standard_ms, 1e-4, 1e9);
     if (p->ring_count == 0) {
         p->fast_mean = (float)ratio;
         p->fast_dev = (float)(0.15 * ratio);
         for (unsigned i = 0; i < EXPERTS; i++) {
-            p->loss[i] = (float)(0.02 * ratio * (double)prior->loss[i]);
+            p->loss[i] = (float)greater(1e-6, 0.02 * ratio * (double)prior->loss[i]);
         }
         weigh(p, prior);
     } else {
@@ -653,12 +664,12 @@ static void observe_quantile(struct predictor *p, struct predictor_prior *prior,
             prior->z_grid[i] = quantile_step(prior->z_grid[i], size * stride(prior->z_grid[i]),
                                              z > (double)prior->z_grid[i], GRID[i]);
         }
-        p->centre = LEAK * quantile_step(p->centre, CENTRE_STEP,
-                                         z > (double)(prior->z_grid[0] + p->centre), 0.5);
+        p->centre = faded(0.95) * quantile_step(p->centre, CENTRE_STEP,
+                                                z > (double)(prior->z_grid[0] + p->centre), 0.5);
     }
     double own = (double)prior->z_tau + (double)p->conformal;
-    p->conformal =
-        LEAK * quantile_step(p->conformal, CONFORMAL_STEP * stride(prior->z_tau), z > own, tau);
+    p->conformal = faded(tau) *
+                   quantile_step(p->conformal, CONFORMAL_STEP * stride(prior->z_tau), z > own, tau);
     bool jump = behaviour_changed(p, z);
     learn_slow(p, x, net, processing, jump);
     learn_prior(prior, p, x, net, processing);

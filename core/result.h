@@ -28,6 +28,8 @@ struct aggregate_view {
     uint32_t sent, late, resent, unexpected;
     uint32_t window_hits;     /* arrived within the window */
     uint32_t window_eligible; /* sent ahead of T */
+    uint32_t predicted;       /* done, with times of a clock worth the name .. */
+    uint32_t predicted_50ms;  /* .. and within 50 ms of the predicted arrival (spec 11) */
     uint32_t sectors_reached, clusters_reached, agents_reached;
     uint32_t arrival[ARRIVAL_BUCKETS];  /* arrival - T (or - created with TIMING_SOON) */
     uint32_t release[ARRIVAL_BUCKETS];  /* release - T, with TIMING_AT */

@@ -122,6 +122,8 @@ bool aggregate_put(struct put *put, const struct aggregate_view *a, Mesh__Aggreg
     ret->unexpected = a->unexpected;
     ret->window_hits = a->window_hits;
     ret->window_eligible = a->window_eligible;
+    ret->predicted = a->predicted;
+    ret->predicted_50ms = a->predicted_50ms;
     ret->sectors_reached = a->sectors_reached;
     ret->clusters_reached = a->clusters_reached;
     ret->agents_reached = a->agents_reached;
@@ -196,6 +198,8 @@ enum codec_verdict aggregate_get(const struct get *get, const Mesh__Aggregate *w
     ret->unexpected = w->unexpected;
     ret->window_hits = w->window_hits;
     ret->window_eligible = w->window_eligible;
+    ret->predicted = w->predicted;
+    ret->predicted_50ms = w->predicted_50ms;
     ret->sectors_reached = w->sectors_reached;
     ret->clusters_reached = w->clusters_reached;
     ret->agents_reached = w->agents_reached;

@@ -70,6 +70,7 @@ struct arrival_result {
     uint32_t held[ARRIVAL_METHODS][ARRIVAL_ERRORS];
     uint32_t lasting[ARRIVAL_ERRORS]; /* naive: everyone told at once; 1 ms a bucket, from 0 */
     uint32_t clock[ARRIVAL_CLOCK_ERRORS];
+    uint32_t floor[ARRIVAL_CLOCK_ERRORS]; /* half the asymmetry of the path: nobody can see it */
     struct {
         uint64_t count, within;
     } reroute[ARRIVAL_REROUTE_ROUNDS][ARRIVAL_METHODS];
@@ -92,7 +93,8 @@ double arrival_class_ratio(const struct arrival_result *r, enum impedance_class 
                            enum arrival_method m);
 /* Milliseconds from the 5th to the 95th percentile of the errors. */
 double arrival_spread(const uint32_t errors[ARRIVAL_ERRORS]);
-double arrival_clock_ms(const struct arrival_result *r, double share);
+/* Of r->clock or r->floor: the error that this share stays below. */
+double arrival_clock_ms(const uint32_t errors[ARRIVAL_CLOCK_ERRORS], double share);
 /* Rounds until the rerouted regions are covered to 90 % again; -1: not within 15. */
 int arrival_reroute_rounds(const struct arrival_result *r, enum arrival_method m);
 

@@ -45,6 +45,7 @@ void arrival_merge(struct arrival_result *into, const struct arrival_result *fro
     }
     add_counts(into->lasting, from->lasting, ARRIVAL_ERRORS);
     add_counts(into->clock, from->clock, ARRIVAL_CLOCK_ERRORS);
+    add_counts(into->floor, from->floor, ARRIVAL_CLOCK_ERRORS);
     into->messages += from->messages;
     into->state_bytes = from->state_bytes;
 }
@@ -127,11 +128,11 @@ double arrival_spread(const uint32_t errors[ARRIVAL_ERRORS])
     return (high - low) / 10.0;
 }
 
-double arrival_clock_ms(const struct arrival_result *r, double share)
+double arrival_clock_ms(const uint32_t errors[ARRIVAL_CLOCK_ERRORS], double share)
 {
-    assert(r != NULL);
+    assert(errors != NULL);
     assert(share >= 0 && share <= 1);
-    return percentile(r->clock, ARRIVAL_CLOCK_ERRORS, share) / 100.0;
+    return percentile(errors, ARRIVAL_CLOCK_ERRORS, share) / 100.0;
 }
 
 int arrival_reroute_rounds(const struct arrival_result *r, enum arrival_method m)

@@ -217,7 +217,7 @@ static int changed_bin(const struct fleet_agent *a, uint32_t count)
 /* Of so many messages of a bin one is put to the oracle, which is a thousand times as dear. */
 static uint32_t oracle_every(int bin)
 {
-    static const uint32_t every[BIN_COUNT] = {4, 8, 16, 96, 192, 384, 1, 2, 8, 1, 2, 6};
+    static const uint32_t every[BIN_COUNT] = {4, 8, 16, 128, 128, 128, 1, 2, 8, 1, 2, 6};
     return every[bin];
 }
 
@@ -264,8 +264,8 @@ static void add_sample(struct arrival_score *s, const struct errors *e, double t
     }
 }
 
-static void add_steady(struct arrival_result *r, const struct message *m, int method,
-                       const struct errors *e)
+static void add_steady(struct arrival_result *r, const struct fleet_agent *a,
+                       const struct message *m, int method, const struct errors *e)
 {
     r->aimed[method][error_bucket(e->aimed)]++;
     r->held[method][error_bucket(e->held)]++;
@@ -274,6 +274,8 @@ static void add_steady(struct arrival_result *r, const struct message *m, int me
         r->lasting[(uint32_t)num_clamp(observed, 0, ARRIVAL_ERRORS - 1)]++;
         double clock = fabs(m->clock_error_ms) * 100;
         r->clock[(uint32_t)num_clamp(clock, 0, ARRIVAL_CLOCK_ERRORS - 1)]++;
+        double least = fabs(a->out_ms - a->back_ms) / 2 * 100;
+        r->floor[(uint32_t)num_clamp(least, 0, ARRIVAL_CLOCK_ERRORS - 1)]++;
     }
 }
 
@@ -285,15 +287,16 @@ static void score(struct play *p, uint32_t i, struct message *m, uint32_t round,
     bool human = a->agent_class == CLASS_F_HUMAN;
     bool after = round >= rerouted && fleet_rerouted(a);
     int bins[2] = {bin_of(a, count), changed_bin(a, count)};
-    /* Cold fleets are one moment: later low counts can only be joiners. */
-    bool ask = rng_below(&p->oracle.rng, oracle_every(bins[1] >= 0 ? bins[1] : bins[0])) == 0;
+    bool asked[2] = {rng_below(&p->oracle.rng, oracle_every(bins[0])) == 0,
+                     bins[1] >= 0 && rng_below(&p->oracle.rng, oracle_every(bins[1])) == 0};
+    bool ask = (asked[0] || asked[1]) && !after;
     bool hits[WINDOWS] = {false};
-    if (ask && !after) {
+    if (ask) {
         ask_oracle(p, a, m, hits);
     }
     r->messages++;
     for (int n = 0; n < ARRIVAL_METHODS; n++) {
-        if (n == ARRIVAL_ORACLE && (!ask || after)) {
+        if (n == ARRIVAL_ORACLE && !ask) {
             continue;
         }
         struct errors e = errors_of(m, n);
@@ -305,20 +308,21 @@ static void score(struct play *p, uint32_t i, struct message *m, uint32_t round,
             }
             continue;
         }
-        const bool *known = n == ARRIVAL_ORACLE ? hits : NULL;
-        if (count >= WARM) {
+        bool oracle = n == ARRIVAL_ORACLE;
+        const bool *known = oracle ? hits : NULL;
+        if (count >= WARM && (asked[0] || !oracle)) {
             add_score(&r->classes[a->agent_class][n], &e);
-            if (ask) {
+            if (asked[0]) {
                 add_sample(&r->classes[a->agent_class][n], &e, p->conf->tau, known);
             }
             if (!human) {
-                add_steady(r, m, n, &e);
+                add_steady(r, a, m, n, &e);
             }
         }
         for (int b = 0; b < 2 && !human; b++) {
-            if (bins[b] >= 0) {
+            if (bins[b] >= 0 && (asked[b] || !oracle)) {
                 add_score(&r->bins[bins[b]][n], &e);
-                if (ask) {
+                if (asked[b]) {
                     add_sample(&r->bins[bins[b]][n], &e, p->conf->tau, known);
                 }
             }

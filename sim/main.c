@@ -1,8 +1,11 @@
-/* mesh-sim: the mesh in virtual time (`run`), or agents of a real mesh (`live`, sim/live.c).
+/* mesh-sim: the mesh in virtual time (`run`), agents of a real mesh (`live`, sim/live.c), and the
+ * proofs of arriving together (`arrival`, `replay`).
  *
  * `run` brings up a mesh, gives operations of several kinds at regular times, and judges: every
  * report's counts must add up and nothing may run twice. It ends with 1 when one of them fails. */
+#include "sim/arrival.h"
 #include "sim/live.h"
+#include "sim/replay.h"
 #include "sim/trace.h"
 #include "sim/world.h"
 #include <stdio.h>
@@ -29,7 +32,9 @@ static int usage(void)
 {
     fputs("usage: mesh-sim run [--seed N] [--agents N] [--seconds S] [--op-every S]\n"
           "                    [--loss PERMILLE] [--hosts N] [--trace] [--json]\n"
-          "       mesh-sim live ...   (mesh-sim live --help)\n",
+          "       mesh-sim live ...   (mesh-sim live --help)\n"
+          "       mesh-sim arrival [--seeds N] [--json] [--plot FILE.svg]   prediction, the proof\n"
+          "       mesh-sim replay --trace FILE.csv [--tau SHARE] [--json]   on recorded delays\n",
           stderr);
     return 2;
 }
@@ -220,6 +225,12 @@ int main(int argc, char **argv)
     struct options o = {.seed = 1, .agents = 1000, .seconds = 60, .op_every = 10};
     if (argc >= 2 && strcmp(argv[1], "live") == 0) {
         return sim_live_main(argc - 1, argv + 1);
+    }
+    if (argc >= 2 && strcmp(argv[1], "arrival") == 0) {
+        return sim_arrival_main(argc - 1, argv + 1);
+    }
+    if (argc >= 2 && strcmp(argv[1], "replay") == 0) {
+        return sim_replay_main(argc - 1, argv + 1);
     }
     if (argc < 2 || strcmp(argv[1], "run") != 0 || !parse(argc - 2, argv + 2, &o)) {
         return usage();

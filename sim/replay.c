@@ -20,7 +20,7 @@
 #define WARM_UP       20u
 #define SERIES_A_LEAD 30u
 #define LONG_SERIES   30u
-#define FORMULA_ROWS  2000u /* the fixed base is the median of so many: a gift to that method */
+#define FORMULA_ROWS  2000u /* the class's base is the median of so many, for all methods alike */
 
 struct sums {
     double loss, early;
@@ -41,6 +41,11 @@ struct series_state {
     uint32_t kept;
 };
 
+/* What every method says about one message. */
+struct guesses {
+    struct guess by[REPLAY_METHODS];
+};
+
 struct replay {
     const struct delay_trace *trace;
     double tau, base_ms;
@@ -49,7 +54,7 @@ struct replay {
     struct predictor_prior *priors; /* one a lead */
     double *delays;
     struct sums sums[REPLAY_METHODS], first;
-    struct guess (*guesses)[REPLAY_METHODS]; /* of the round */
+    struct guesses *guesses; /* of every row */
 };
 
 static void *claim(size_t count, size_t bytes)
@@ -93,7 +98,6 @@ static void replay_begin(struct replay *r, const struct delay_trace *t, double t
     r->agents = claim(t->series, sizeof(*r->agents));
     r->priors = claim(t->series / SERIES_A_LEAD + 1u, sizeof(*r->priors));
     r->delays = claim(t->count, sizeof(*r->delays));
-    r->guesses = claim(t->count, sizeof(*r->guesses));
     for (size_t i = 0; i < t->count; i++) {
         r->agents[t->rows[i].series].total++;
     }
@@ -105,8 +109,12 @@ static void replay_begin(struct replay *r, const struct delay_trace *t, double t
         r->warm_up = a->total > WARM_UP ? WARM_UP : r->warm_up;
         predictor_init(&a->mix, PREDICTOR_QUANTILE, CLASS_E_LOCAL);
         predictor_latency(&a->mix, 1); /* no network part */
-        if (s % SERIES_A_LEAD == 0) {
-            predictor_prior_init(&r->priors[s / SERIES_A_LEAD], CLASS_E_LOCAL, tau);
+        if (s % SERIES_A_LEAD == 0) {  /* a class of its own, with the same base as the rivals' */
+            struct predictor_prior *prior = &r->priors[s / SERIES_A_LEAD];
+            predictor_prior_init(prior, CLASS_E_LOCAL, tau);
+            prior->base_ms = (float)num_clamp(r->base_ms, 1e-3, 1e8);
+            prior->net_ms = 0;
+            prior->net_dev_ms = 1e-3f;
         }
     }
     r->warm_up = r->warm_up == 0 ? 1 : r->warm_up;
@@ -225,28 +233,39 @@ static void conclude(const struct replay *r, struct replay_result *ret)
     ret->worst_coverage = worst_series(r);
 }
 
+/* All rows of one seq: every one predicted, then every one learnt from. Returns where they end. */
+static size_t play_round(struct replay *r, size_t from)
+{
+    const struct trace_row *rows = r->trace->rows;
+    size_t end = from;
+    while (end < r->trace->count && !(rows[end].seq > rows[from].seq)) {
+        guess_all(r, &rows[end], r->guesses[end].by);
+        end++;
+    }
+    for (size_t i = from; i < end; i++) {
+        score_and_learn(r, &rows[i], r->guesses[i].by);
+    }
+    return end;
+}
+
 void replay_run(const struct delay_trace *t, double tau, struct replay_result *ret)
 {
     assert(t != NULL && ret != NULL);
     assert(t->count > 0 && tau >= 0.5 && tau <= 0.999);
     struct replay r;
     replay_begin(&r, t, tau);
-    for (size_t i = 0; i < t->count;) {
-        size_t end = i;
-        while (end < t->count && !(t->rows[end].seq > t->rows[i].seq)) {
-            guess_all(&r, &t->rows[end], r.guesses[end]);
-            end++;
-        }
-        for (; i < end; i++) {
-            score_and_learn(&r, &t->rows[i], r.guesses[i]);
-        }
+    struct guesses *guesses = claim(t->count, sizeof(*guesses));
+    r.guesses = guesses;
+    size_t at = 0;
+    while (at < t->count) {
+        at = play_round(&r, at);
     }
     hindsight(&r);
     conclude(&r, ret);
     free(r.agents);
     free(r.priors);
     free(r.delays);
-    free(r.guesses);
+    free(guesses);
 }
 
 const char *replay_method_name(enum replay_method m)

@@ -155,6 +155,7 @@ static bool read_number(struct reader *r, enum column c, double otherwise, doubl
 
 static void table_put(struct reader *r, uint32_t series)
 {
+    assert(r->table_size > 0);
     const char *name = r->names[series];
     uint64_t h = num_hash64(name, strlen(name), 1);
     while (r->table[h % r->table_size] != 0) {
@@ -211,6 +212,7 @@ static bool read_row(struct reader *r, struct delay_trace *t)
         r->room = r->room == 0 ? 4096 : 2 * r->room;
         t->rows = grow(t->rows, r->room, sizeof(*t->rows));
     }
+    assert(t->rows != NULL);
     t->rows[t->count++] = row;
     return true;
 }

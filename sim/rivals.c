@@ -142,7 +142,7 @@ static float select_nth(float *v, uint32_t n, uint32_t k)
 
 static double order_statistic(const struct window *s, uint32_t length, double tau)
 {
-    float last[RIVAL_WINDOW_MAX];
+    float last[RIVAL_WINDOW_MAX] = {0};
     uint32_t n = s->count < length ? s->count : length;
     for (uint32_t i = 0; i < n; i++) {
         last[i] = s->values[(s->count - 1 - i) % RIVAL_WINDOW_MAX];

@@ -149,6 +149,8 @@ static void random_target(struct rng *r, uint32_t agent, uint32_t kinds, char te
     ret->arrival_us = rng_range(r, -20000, 500000);
     ret->release_us = rng_range(r, -100, 100);
     ret->lead_us = rng_range(r, 0, 3000000);
+    ret->predicted = rng_below(r, 4) != 0;
+    ret->apart_us = rng_range(r, -100000, 100000);
 }
 
 /* --- one aggregate -----------------------------------------------------------------------------
@@ -182,6 +184,43 @@ static void test_equal_answers_fold_into_groups_with_runs(void **state)
     assert_null(aggregate_view_check(&v, &mesh, unit_cluster(1, 1), true));
     aggregate_done(&a, &slab);
     assert_int_equal(slab_left(&slab), CHUNKS);
+}
+
+static void test_predictions_count_within_50_ms(void **state)
+{
+    (void)state;
+    static const struct {
+        bool predicted;
+        int64_t apart_us;
+        uint32_t counts, within;
+    } cases[] = {
+        {true, 0, 1, 1},         {true, 50000, 1, 1},  {true, -50000, 1, 1},
+        {true, 50001, 1, 0},     {true, -50001, 1, 0}, {true, INT64_MAX, 1, 0},
+        {true, INT64_MIN, 1, 0}, {false, 0, 0, 0},     {false, 60000, 0, 0},
+    };
+    struct aggregate a = {0}, sum = {0};
+    struct aggregate_view v;
+    assert_true(aggregate_init(&a, &slab));
+    assert_true(aggregate_init(&sum, &slab));
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct aggregate_target t = target(i, OUTCOME_READY, "ok");
+        uint32_t counts = a.predicted, within = a.predicted_50ms;
+        t.predicted = cases[i].predicted;
+        t.apart_us = cases[i].apart_us;
+        aggregate_add_target(&a, &slab, &t);
+        aggregate_counts(&a, 0, &v);
+        assert_int_equal(v.predicted - counts, cases[i].counts);
+        assert_int_equal(v.predicted_50ms - within, cases[i].within);
+    }
+    aggregate_view(&a, &slab, &scratch[0], &v);
+    assert_null(aggregate_view_check(&v, &mesh, unit_orchestrator(), true));
+    aggregate_merge(&sum, &slab, &v);
+    aggregate_merge(&sum, &slab, &v);
+    aggregate_view(&sum, &slab, &scratch[1], &v);
+    assert_int_equal(v.predicted, 14);
+    assert_int_equal(v.predicted_50ms, 6);
+    aggregate_done(&a, &slab);
+    aggregate_done(&sum, &slab);
 }
 
 static void test_many_with_and_without_runs(void **state)
@@ -502,6 +541,8 @@ static void test_hostile_views_are_refused(void **state)
     REFUSES(good.agents_reached = 21);
     REFUSES(good.window_hits = 1);
     REFUSES(good.window_eligible = 21);
+    REFUSES(good.predicted_50ms = 1);
+    REFUSES(good.predicted = 21);
     REFUSES(good.clusters_reached = 2);
     REFUSES(good.sectors_reached = 2);
     REFUSES(good.arrival[3] = 21);
@@ -571,6 +612,7 @@ int main(void)
         cmocka_unit_test(test_slab_gives_zeroed_distinct_chunks_lowest_first),
         cmocka_unit_test(test_slab_keeps_its_promises),
         cmocka_unit_test(test_equal_answers_fold_into_groups_with_runs),
+        cmocka_unit_test(test_predictions_count_within_50_ms),
         cmocka_unit_test(test_many_with_and_without_runs),
         cmocka_unit_test(test_long_answers_come_back_whole),
         cmocka_unit_test(test_any_order_of_merging_gives_the_same),

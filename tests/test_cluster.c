@@ -547,6 +547,50 @@ static void test_hold_counts_release(void **state)
     assert_int_equal(released, AGENTS);
 }
 
+/* Arrival against the send and the prediction's centre as it was before the answer was learnt from;
+ * no T is needed. */
+static void test_arrivals_count_against_their_prediction(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate(&op);
+    const struct msg *m = rig_sent(&rig, MSG_OPERATE);
+    int64_t sent_us = rig.now_us;
+    int64_t network_us = 2000; /* half of the heartbeats' round trip */
+    int64_t centre_us = sent_us + network_us + m->u.operate.targets[0].expected_processing_us;
+    static const struct {
+        enum outcome outcome;
+        int64_t apart_us;
+        bool clock, echo;
+    } cases[] = {
+        {OUTCOME_READY, 55000, true, true},     /* counts, and is wrong: learnt from afterwards */
+        {OUTCOME_READY, 10000, true, true},     /* counts, and is right */
+        {OUTCOME_READY, 200000, true, true},    /* counts, and is wrong */
+        {OUTCOME_READY, 10000, false, true},    /* the agent has no time */
+        {OUTCOME_READY, 10000, true, false},    /* an answer to no send of this operation */
+        {OUTCOME_FAILED, 10000, true, true},    /* never done */
+        {OUTCOME_REFUSED, 10000, true, true},   /* never begun */
+        {OUTCOME_CONFLICT, 200000, true, true}, /* counts, and is wrong */
+    };
+    rig.now_us = centre_us + 250000;
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        bool plain = n > sizeof cases / sizeof cases[0];
+        struct ack a = ack_of(&op, plain ? OUTCOME_REFUSED : cases[n - 1].outcome, NULL);
+        a.reason = a.outcome == OUTCOME_REFUSED ? REASON_OVERLOAD : REASON_NONE;
+        if (!plain) {
+            a.echo_sent_us = cases[n - 1].echo ? sent_us : sent_us - 1;
+            a.received_mesh_us = sent_us + network_us + MESH;
+            a.arrival_mesh_us = centre_us + cases[n - 1].apart_us + MESH;
+            a.clock_error_us = cases[n - 1].clock ? 100 : UINT32_MAX;
+        }
+        ack(n, &a);
+    }
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->outcomes[OUTCOME_READY], 5);
+    assert_int_equal(v->predicted, 4);
+    assert_int_equal(v->predicted_50ms, 1);
+}
+
 static void test_resend_then_timeouts(void **state)
 {
     (void)state;
@@ -1585,6 +1629,7 @@ int main(void)
         JOINED(test_targets_left_out_have_their_reasons),
         JOINED(test_lead_time_and_skip),
         JOINED(test_hold_counts_release),
+        JOINED(test_arrivals_count_against_their_prediction),
         JOINED(test_resend_then_timeouts),
         JOINED(test_resends_keep_their_number),
         JOINED(test_left_behind_is_not_sent_again),

@@ -210,6 +210,8 @@ static const char *same_aggregate(const struct aggregate_view *a, const struct a
     SAME(unexpected)
     SAME(window_hits)
     SAME(window_eligible)
+    SAME(predicted)
+    SAME(predicted_50ms)
     SAME(sectors_reached)
     SAME(clusters_reached)
     SAME(agents_reached)

@@ -327,6 +327,8 @@ static void aggregate(struct sample *s, struct aggregate_view *a, bool final, bo
                                &a->unexpected,
                                &a->window_hits,
                                &a->window_eligible,
+                               &a->predicted,
+                               &a->predicted_50ms,
                                &a->sectors_reached,
                                &a->clusters_reached,
                                &a->agents_reached};

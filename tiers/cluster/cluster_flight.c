@@ -266,7 +266,31 @@ static void learn_excess(struct cluster *c, int64_t now_us, const struct lead_op
     c->excess_dev_us = (uint32_t)((int64_t)c->excess_dev_us + apart_us / 4);
 }
 
-/* What the answer tells about the agent's speed. Only with a clock worth the name. */
+/* Done, and its times are those of a clock worth the name. */
+static bool ack_timed(const struct cluster *c, int64_t now_us, const struct lead_op *op,
+                      const struct ack *ack)
+{
+    bool done = ack->outcome == OUTCOME_READY || ack->outcome == OUTCOME_CONFLICT;
+    return done && ack->received_mesh_us != 0 && ack->arrival_mesh_us != 0 &&
+           ack->clock_error_us != UINT32_MAX && meshtime_ready(&c->time) &&
+           ack->echo_sent_us >= op->opened_us && ack->echo_sent_us <= now_us;
+}
+
+/* Arrival against the predicted arrival (spec 11): after the send that the answer echoes, at the
+ * centre of the prediction. Not against T: the lead time aims at T with a high quantile, so that
+ * most are early by design. Before learn(), which would let the answer predict itself. */
+static void compare(const struct cluster *c, int64_t now_us, const struct lead_op *op,
+                    const struct ack *ack, uint32_t i, struct aggregate_target *t)
+{
+    t->predicted = ack_timed(c, now_us, op, ack);
+    if (t->predicted) {
+        struct prediction p = members_predict(c, i, op->weight);
+        int64_t arrival_us = meshtime_to_local(&c->time, ack->arrival_mesh_us);
+        t->apart_us = arrival_us - (ack->echo_sent_us + p.network_us + p.processing_us);
+    }
+}
+
+/* What the answer tells about the agent's speed. */
 static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
                   const struct ack *ack, uint32_t i)
 {
@@ -274,10 +298,7 @@ static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
     uint32_t queue = m->impedance.queue_depth;
     m->impedance.queue_depth = ack->queue_depth;
     m->impedance.clock_error_us = ack->clock_error_us;
-    bool done = ack->outcome == OUTCOME_READY || ack->outcome == OUTCOME_CONFLICT;
-    if (!done || ack->received_mesh_us == 0 || ack->clock_error_us == UINT32_MAX ||
-        !meshtime_ready(&c->time) || ack->echo_sent_us < op->opened_us ||
-        ack->echo_sent_us > now_us) {
+    if (!ack_timed(c, now_us, op, ack)) {
         return;
     }
     int64_t one_way_us = ack->received_mesh_us - cluster_mesh(c, ack->echo_sent_us);
@@ -342,16 +363,17 @@ static void ack_late(struct cluster *c, struct lead_op *op, uint32_t i, struct o
     }
 }
 
+/* t: what compare() said of it; the rest is filled in here. */
 static void ack_final(struct cluster *c, int64_t now_us, struct lead_op *op, const struct msg *msg,
-                      uint32_t i, struct outbox *out)
+                      uint32_t i, struct aggregate_target t, struct outbox *out)
 {
     const struct ack *ack = &msg->u.ack;
-    struct aggregate_target t = {.outcome = ack->outcome,
-                                 .reason = ack->reason,
-                                 .answer = ack->answer_bytes > 0 ? ack->answer : NULL,
-                                 .answer_bytes = ack->answer_bytes,
-                                 .reached = true,
-                                 .late = ack->late};
+    t.outcome = ack->outcome;
+    t.reason = ack->reason;
+    t.answer = ack->answer_bytes > 0 ? ack->answer : NULL;
+    t.answer_bytes = ack->answer_bytes;
+    t.reached = true;
+    t.late = ack->late;
     char memory[CONFLICT_TEXT_SIZE];
     struct text text;
     text_init(&text, memory, sizeof memory);
@@ -398,13 +420,15 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
         }
         return;
     }
+    struct aggregate_target t = {0};
+    compare(c, now_us, op, ack, i, &t);
     learn(c, now_us, op, ack, i);
     learn_excess(c, now_us, op, ack, i);
     if (ack->outcome == OUTCOME_PENDING) {
         op->pending |= bit_of(i);
         return;
     }
-    ack_final(c, now_us, op, msg, i, out);
+    ack_final(c, now_us, op, msg, i, t, out);
 }
 
 /* --- ends --- */

@@ -195,6 +195,8 @@ static void set_arrivals(json_t *o, const struct report *report)
     json_object_set_new(o, "window_hit_rate",
                         a->window_eligible ? json_real(ratio(a->window_hits, a->window_eligible))
                                            : json_null());
+    set_integer(o, "predicted", a->predicted);
+    set_integer(o, "predicted_within_50ms", a->predicted_50ms);
     if (histogram_total(a->arrival, ARRIVAL_BUCKETS)) {
         set_real(o, "arrival_p5_ms", (double)arrival_quantile(a->arrival, 0.05) / 1e3);
         set_real(o, "arrival_p50_ms", (double)arrival_quantile(a->arrival, 0.5) / 1e3);
