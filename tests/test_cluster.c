@@ -275,6 +275,7 @@ static void test_heartbeat_is_answered_with_time(void **state)
     struct msg m = from_agent(MSG_HEARTBEAT, 3);
     m.sent_us = 424242;
     m.u.heartbeat = (struct heartbeat){.uid = 1003, .incarnation = 9};
+    m.u.heartbeat.impedance.clock_error_us = UINT32_MAX; /* no clock yet: always answered */
     rig_msg(&rig, &m);
     const struct beat_reply *r = &rig_sent(&rig, MSG_BEAT_REPLY)->u.beat_reply;
     assert_true(r->known);
@@ -282,6 +283,23 @@ static void test_heartbeat_is_answered_with_time(void **state)
     assert_int_equal(r->time.t2_us, rig.now_us);
     assert_true(r->time.mesh_offset_us - MESH < 1000 && MESH - r->time.mesh_offset_us < 1000);
     assert_int_equal(r->mode, MODE_FULL);
+}
+
+static void test_every_third_beat_of_a_clock_is_answered(void **state)
+{
+    (void)state;
+    sector_beat_reply();
+    hello(3, 9);
+    struct msg m = from_agent(MSG_HEARTBEAT, 3);
+    m.u.heartbeat = (struct heartbeat){.uid = 1003, .incarnation = 9};
+    m.u.heartbeat.impedance.clock_error_us = 900;
+    uint32_t answered = 0;
+    for (int beat = 0; beat < 12; beat++) {
+        rig.now_us += 5 * S;
+        rig_msg(&rig, &m);
+        answered += rig_sent(&rig, MSG_BEAT_REPLY) != NULL;
+    }
+    assert_int_equal(answered, 4);
 }
 
 static void test_beats_carry_summaries(void **state)
@@ -1618,6 +1636,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FRESH(test_hello_is_welcomed),
         FRESH(test_heartbeat_is_answered_with_time),
+        FRESH(test_every_third_beat_of_a_clock_is_answered),
         JOINED(test_beats_carry_summaries),
         JOINED(test_silent_agent_is_declared_and_ends_its_operations),
         JOINED(test_bus_outage_kills_nobody),

@@ -148,14 +148,14 @@ static void test_mass_death_is_paced(void **state)
     }
 }
 
-static void test_reports_every_five_seconds(void **state)
+static void test_reports_every_minute(void **state)
 {
     (void)state;
     rig_start(&rig);
     collect();
     uint32_t reports = 0;
     const struct host_report *last = NULL;
-    int64_t until_us = rig.now_us + 60 * S;
+    int64_t until_us = rig.now_us + 720 * S;
     while (rig.wake_us <= until_us) {
         rig.now_us = rig.wake_us + 700; /* the loop is a little late */
         rig_wake(&rig);
@@ -191,7 +191,7 @@ int main(void)
         TEST(test_starts_all_at_the_stated_pace),
         TEST(test_restarts_with_backoff),
         TEST(test_mass_death_is_paced),
-        TEST(test_reports_every_five_seconds),
+        TEST(test_reports_every_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <string.h>
 
+#define REPLY_EVERY        3
 #define CONFLICT_BUCKETS   12
 #define CONFLICT_BUCKET_US (300ll * US_PER_S)
 #define STANDARD_WEIGHT    1.0
@@ -212,6 +213,18 @@ static void measure(struct cluster *c, uint32_t i, struct outbox *out)
     m->unstable = unstable;
 }
 
+/* Whether this beat is answered. An agent without a clock is, always; else every REPLY_EVERYth beat
+ * is, the same one for the whole cluster, so that answers share frames: at 30,000 hosts of one
+ * agent each, answers to every beat alone cost more than a third of a core in signatures. */
+static bool wants_reply(const struct cluster *c, int64_t now_us, const struct heartbeat *h)
+{
+    if (h->impedance.clock_error_us == UINT32_MAX || !meshtime_ready(&c->time)) {
+        return true;
+    }
+    int64_t beat = cluster_mesh(c, now_us) / c->tuning.agent_beat_us;
+    return (beat + c->self.cluster) % REPLY_EVERY == 0;
+}
+
 static void beat_reply(struct cluster *c, int64_t now_us, const struct msg *beat, bool known,
                        struct outbox *out)
 {
@@ -260,7 +273,9 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     state_check(c, now_us, i, out);
     registry_dirty(c, now_us, i, DIRTY_LOOK);
     registry_score(c, i);
-    beat_reply(c, now_us, msg, true, out);
+    if (wants_reply(c, now_us, h)) {
+        beat_reply(c, now_us, msg, true, out);
+    }
     if (c->breaker.probing) {
         cluster_circuit(c, breaker_probed(&c->breaker, now_us, true, &c->rng), out);
     }
