@@ -104,8 +104,8 @@ static void later_sources_win(void **state)
 {
     (void)state;
     struct config c;
-    char *argv[] = {(char *)"p", (char *)"--seed=5", (char *)"--agent_beat_ms", (char *)"900",
-                    NULL};
+    char beat[] = "--agent-beat-ms"; /* hyphens do as well; the flag is rewritten in place */
+    char *argv[] = {(char *)"p", (char *)"--seed=5", beat, (char *)"900", NULL};
     assert_int_equal(setenv("MESH_SEED", "6", 1), 0);
     assert_int_equal(setenv("MESH_NAME", "from-environment", 1), 0);
     assert_int_equal(setenv("MESH_UNRELATED", "x", 1), 0);

@@ -205,6 +205,18 @@ static bool flag_wrong(const char *flag, bool no_value, struct config_error *err
     return false;
 }
 
+/* --agents-per-host is --agents_per_host, as on every other command line. */
+static void use_underscores(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        for (char *at = argv[i] + 2; strncmp(argv[i], "--", 2) == 0 && *at && *at != '='; at++) {
+            if (*at == '-') {
+                *at = '_';
+            }
+        }
+    }
+}
+
 /* Walks the flags twice in a process's life: once for the file's name, once for the keys. */
 static bool flags_walk(int argc, char **argv, struct config_options *options, struct loader *l,
                        struct process_conf *own, struct config_error *error)
@@ -213,6 +225,7 @@ static bool flags_walk(int argc, char **argv, struct config_options *options, st
     size_t count;
     const struct config_key *keys = config_keys(&count);
     flag_options(longs);
+    use_underscores(argc, argv);
     optind = 0; /* glibc: start afresh */
     opterr = 0;
     for (;;) {

@@ -115,7 +115,7 @@ void lease_reply(struct lease *l, int64_t now_us, const struct store_reply *repl
         l->state = LEASE_UNHELD; /* expired or forgotten, or taken: acquiring will tell */
         l->next_us = now_us;
     } else if (reply->verdict != STORE_OK) {
-        l->useless = true; /* unknown, read only, full: as good as no store, for now */
+        l->useless = true; /* unknown, read only, full: as good as no store */
     }
 }
 
