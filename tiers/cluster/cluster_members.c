@@ -264,7 +264,9 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     m->impedance.failed = h->impedance.failed;
     m->impedance.drift_permille = h->impedance.drift_permille;
     m->impedance.context_hash = h->impedance.context_hash;
-    m->impedance.heartbeat_mesh_us = cluster_mesh(c, msg->recv_us);
+    if (meshtime_ready(&c->time)) { /* before that there is no time to write down */
+        m->impedance.heartbeat_mesh_us = cluster_mesh(c, msg->recv_us);
+    }
     if (h->impedance.state == AGENT_QUARANTINED) {
         m->quarantined = true;
     }

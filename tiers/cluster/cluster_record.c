@@ -159,7 +159,9 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         record_fixed(r, "drift_coefficient", (double)imp->drift_permille / 1000.0, 3);
     }
     if ((what & DIRTY_BEAT) != 0) {
-        record_time(r, "last_heartbeat", imp->heartbeat_mesh_us);
+        if (imp->heartbeat_mesh_us > 0) {
+            record_time(r, "last_heartbeat", imp->heartbeat_mesh_us);
+        }
     }
     if ((what & DIRTY_CONTEXT) != 0) {
         size_t from = r->text.used;

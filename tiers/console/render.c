@@ -284,7 +284,10 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
         return;
     }
     num_id128_format(report->operation_id, id);
-    if (verb == CMD_BROADCAST)
+    if (verb == CMD_BROADCAST && r->no_ack)
+        fprintf(r->out, "Broadcast sent to %s agents; no acknowledgement was asked for\n",
+                render_count(v->sent, a));
+    else if (verb == CMD_BROADCAST)
         fprintf(r->out, "Broadcast complete: %s received, %s acknowledged\n",
                 render_count(v->sent, a), render_count(v->outcomes[OUTCOME_READY], b));
     else if (verb == CMD_ASK)

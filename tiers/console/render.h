@@ -16,6 +16,7 @@ struct render {
     const struct topology *topology;
     bool json;
     bool colour;
+    bool no_ack;    /* the operation asked for no acknowledgements */
     unsigned width; /* columns of the terminal; 0: not a terminal */
 };
 

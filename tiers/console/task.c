@@ -370,6 +370,7 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
         uv_timer_start(&t->timer, on_usage_error, 0, 0);
         return;
     }
+    t->render.no_ack = t->command.kind == COMMAND_SUBMIT && !t->command.operation.require_ack;
     t->rows_wanted = request_row_limit(&t->invocation);
     uv_timer_start(&t->timer, on_tick, 0, TICK_MS);
 }
