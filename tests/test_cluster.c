@@ -1036,6 +1036,37 @@ static void test_query_answers(void **state)
     assert_int_equal(ask(&q)->row_count, 0);
 }
 
+/* More answers than one result carries: the rest is `other` there, and in the pages all are. */
+static void test_long_answers_are_paged(void **state)
+{
+    (void)state;
+    struct operation op = operation_of(1);
+    operate(&op);
+    char answer[1001];
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        memset(answer, 'a' + (int)(n % 26), sizeof answer - 1);
+        answer[0] = (char)('0' + n / 10);
+        answer[1] = (char)('0' + n % 10);
+        answer[sizeof answer - 1] = '\0';
+        struct ack a = ack_of(&op, OUTCOME_READY, answer);
+        ack(n, &a);
+    }
+    uint32_t seen = 0;
+    bool more = true;
+    struct query q = {.kind = QUERY_ANSWERS, .operation_id = op.id, .from_start = true, .limit = 9};
+    for (int page = 0; more && page < 20; page++) {
+        const struct rows *r = ask(&q);
+        for (uint32_t i = 0; i < r->row_count; i++) {
+            assert_int_equal(r->rows[i].u.answer.answer_bytes, sizeof answer - 1);
+            seen += r->rows[i].u.answer.count;
+            q.after_key = r->rows[i].key;
+        }
+        more = r->more;
+        q.from_start = false;
+    }
+    assert_int_equal(seen, AGENTS);
+}
+
 static void test_inspect(void **state)
 {
     (void)state;
@@ -1666,6 +1697,7 @@ int main(void)
         JOINED(test_bad_acks),
         JOINED(test_query_agents_pages),
         JOINED(test_query_answers),
+        JOINED(test_long_answers_are_paged),
         JOINED(test_inspect),
         JOINED(test_relay_within_the_cluster),
         JOINED(test_relay_beyond_and_back),

@@ -251,9 +251,9 @@ static struct lead_op *slot_open(struct cluster *c, int64_t now_us, uint32_t fir
         return NULL;
     }
     schedule_init(&op->schedule, now_us);
-    bool ok = aggregate_init(&op->aggregate, &c->slab);
+    bool ok = aggregate_init_wide(&op->aggregate, &c->slab);
     while (!ok && kept_drop(c)) {
-        ok = aggregate_init(&op->aggregate, &c->slab);
+        ok = aggregate_init_wide(&op->aggregate, &c->slab);
     }
     bool planned = ok;
     while (planned && schedule_at(&op->schedule, &c->slab, first, now_us) == SCHEDULE_FULL) {
