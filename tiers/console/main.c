@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 struct options {
@@ -126,14 +125,6 @@ static bool parse_via(const struct options *options, const struct topology *t, s
     return true;
 }
 
-static unsigned terminal_width(void)
-{
-    struct winsize size;
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
-        return 0;
-    return size.ws_col;
-}
-
 static int run(const struct options *options, const struct config *config, struct unit via,
                int argc, char **argv)
 {
@@ -145,11 +136,8 @@ static int run(const struct options *options, const struct config *config, struc
         fprintf(stderr, "mesh: %s\n", why);
         return EXIT_FAILED;
     }
-    const struct render render = {.out = stdout,
-                                  .topology = &config->topology,
-                                  .colour = false,
-                                  .json = options->json,
-                                  .width = terminal_width()};
+    const struct render render = {
+        .out = stdout, .topology = &config->topology, .json = options->json};
     const struct task_conf conf = {.loop = loop,
                                    .client = client,
                                    .via = via,

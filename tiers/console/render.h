@@ -1,6 +1,6 @@
 /* What the operator sees: the answers of the mesh as text for people or as JSON for programs.
  *
- * Text goes to `out` and is the same whether or not it is a terminal (colour apart). Every JSON
+ * Text goes to `out` and is the same whether or not it is a terminal. Every JSON
  * object is one line, with the keys that docs/CONSOLE.md lists. */
 #ifndef TIERS_CONSOLE_RENDER_H
 #define TIERS_CONSOLE_RENDER_H
@@ -15,9 +15,7 @@ struct render {
     FILE *out;
     const struct topology *topology;
     bool json;
-    bool colour;
-    bool no_ack;    /* the operation asked for no acknowledgements */
-    unsigned width; /* columns of the terminal; 0: not a terminal */
+    bool no_ack; /* the operation asked for no acknowledgements */
 };
 
 void render_status(const struct render *r, const struct mesh_status *status);
