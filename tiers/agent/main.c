@@ -1,4 +1,4 @@
-/* mesh-agent: the agents of one machine and the host node that starts them. See docs/OPERATION.md.
+/* mesh-agent: the agents of one machine and the host node that starts them. See docs/OPERATIONS.md.
  */
 #include "tiers/agent/agent.h"
 #include "tiers/host/host.h"

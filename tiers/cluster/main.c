@@ -1,4 +1,4 @@
-/* mesh-cluster: cluster leads. See docs/OPERATION.md. */
+/* mesh-cluster: cluster leads. See docs/OPERATIONS.md. */
 #include "tiers/cluster/cluster.h"
 #include "tiers/runner/process.h"
 

@@ -1,4 +1,4 @@
-/* mesh-orchestrator: the root of the tree. See docs/OPERATION.md. */
+/* mesh-orchestrator: the root of the tree. See docs/OPERATIONS.md. */
 #include "tiers/orchestrator/orchestrator.h"
 #include "tiers/runner/process.h"
 

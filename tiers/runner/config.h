@@ -1,5 +1,5 @@
 /* The configuration of a mesh: one file for all of its processes, which is also the bootstrap
- * directory (which process owns which units). docs/OPERATION.md lists every key.
+ * directory (which process owns which units). docs/OPERATIONS.md lists every key.
  *
  *     [mesh]                 name, shape, servers, tuning
  *     [process cluster-1]    role, units and settings of one process

@@ -1,6 +1,6 @@
-/* What a process counts, as Prometheus text. docs/OPERATION.md explains each name. Counters of zero
- * that belong to a long list (refusals, verdicts, notes) are left out, so that a page shows what
- * happened. */
+/* What a process counts, as Prometheus text. docs/OPERATIONS.md explains each name. Counters of
+ * zero that belong to a long list (refusals, verdicts, notes) are left out, so that a page shows
+ * what happened. */
 #include "tiers/runner/process_int.h"
 
 #include "core/note.h"

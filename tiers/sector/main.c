@@ -1,4 +1,4 @@
-/* mesh-sector: sector coordinators. See docs/OPERATION.md. */
+/* mesh-sector: sector coordinators. See docs/OPERATIONS.md. */
 #include "tiers/runner/process.h"
 #include "tiers/sector/sector.h"
 
