@@ -58,12 +58,7 @@ static void functions_are_those_of_the_lua_file(void **state)
 {
     (void)state;
     static char lua[65536], parts[65536];
-    char path[1024];
-    snprintf(path, sizeof path, "%s", __FILE__);
-    char *tests = strstr(path, "tests/test_store_redis.c");
-    assert_non_null(tests);
-    strcpy(tests, "registry/mesh.lua");
-    FILE *file = fopen(path, "r");
+    FILE *file = fopen("registry/mesh.lua", "r"); /* tests run at the top of the tree */
     assert_non_null(file);
     size_t bytes = fread(lua, 1, sizeof lua - 1, file);
     fclose(file);
