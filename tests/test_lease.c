@@ -1,6 +1,6 @@
 /* Who runs under a name: the lease against answers of every kind, against silence, and two
  * processes with one name against a store that expires, forgets and goes away. No clock. */
-#include "tiers/runner/lease.h"
+#include "core/lease.h"
 
 #include "registry/memory.h"
 #include <setjmp.h>
@@ -44,7 +44,7 @@ static enum store_kind tick(bool store_up)
 
 static void answer(enum store_kind kind, enum store_verdict verdict, uint64_t epoch)
 {
-    struct store_reply reply = {.kind = kind, .verdict = verdict, .epoch = epoch};
+    struct store_reply reply = {.ref = asked.ref, .kind = kind, .verdict = verdict, .epoch = epoch};
     lease_reply(&lease, now_us, &reply);
 }
 
@@ -276,7 +276,8 @@ static void a_later_life_while_unheld_is_a_loss(void **state)
 static void an_owner_that_lives_is_a_loss(void **state)
 {
     (void)state;
-    fence(START_EPOCH);
+    pass_quietly(LEASE_PATIENCE_US + TICK_US, false); /* serves without a store */
+    assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
     int64_t since_us = now_us;
     while (lease.state == LEASE_UNHELD && now_us - since_us < 60 * SECOND_US) {
         answer(STORE_LEASE_ACQUIRE, STORE_BUSY, START_EPOCH + 9);
@@ -301,13 +302,52 @@ static void the_last_life_of_the_same_name_is_no_loss(void **state)
     assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
     answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH);
     assert_int_equal(lease.state, LEASE_HELD);
-    /* The next time begins anew: one BUSY is not the end of the first series. */
-    now_us += 100 * SECOND_US;
+}
+
+/* A renewal was refused, and another is busy: what was ours is another's. */
+static void who_takes_over_is_believed_at_once(void **state)
+{
+    (void)state;
+    fence(START_EPOCH);
+    answer(STORE_LEASE_ACQUIRE, STORE_BUSY, START_EPOCH + 1);
+    assert_int_equal(lease.state, LEASE_LOST);
+    lease_stand_by(&lease, now_us); /* it steps down, and is a standby */
+    assert_int_equal(lease.state, LEASE_WAITING);
+    assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
+    answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH + 2);
+    assert_true(lease_serves(&lease));
+    assert_int_equal(lease.epoch, START_EPOCH + 2);
+}
+
+static void after_a_pause_it_serves_nobody_until_it_knows(void **state)
+{
+    (void)state;
+    hold(START_EPOCH);
+    now_us += LEASE_RETRY_US;
+    assert_int_equal(tick(true), STORE_LEASE_RENEW);
+    now_us += 60 * SECOND_US;
+    lease_paused(&lease, now_us);
+    assert_false(lease_serves(&lease));
+    answer(STORE_LEASE_RENEW, STORE_OK, START_EPOCH); /* said before the pause */
+    assert_false(lease_serves(&lease));
+    assert_int_equal(tick(true), STORE_LEASE_RENEW);
+    answer(STORE_LEASE_RENEW, STORE_OK, START_EPOCH);
+    assert_true(lease_serves(&lease));
+    /* Expired, and nobody took it: the same epoch goes on. */
+    lease_paused(&lease, now_us);
     assert_int_equal(tick(true), STORE_LEASE_RENEW);
     answer(STORE_LEASE_RENEW, STORE_FENCED, 0);
+    assert_false(lease_serves(&lease));
     assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
-    answer(STORE_LEASE_ACQUIRE, STORE_BUSY, START_EPOCH);
-    assert_int_equal(lease.state, LEASE_UNHELD);
+    answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH + 1);
+    assert_true(lease_serves(&lease));
+    assert_int_equal(lease.epoch, START_EPOCH);
+    /* Without a store nobody can say: after a second it serves, and epochs decide. */
+    lease_paused(&lease, now_us);
+    pass_quietly(LEASE_PATIENCE_US, false);
+    assert_false(lease_serves(&lease));
+    pass_quietly(TICK_US, false);
+    assert_true(lease_serves(&lease));
 }
 
 static void it_gives_back_what_it_holds(void **state)
@@ -467,6 +507,8 @@ int main(void)
         cmocka_unit_test_setup(a_later_life_while_unheld_is_a_loss, setup),
         cmocka_unit_test_setup(an_owner_that_lives_is_a_loss, setup),
         cmocka_unit_test_setup(the_last_life_of_the_same_name_is_no_loss, setup),
+        cmocka_unit_test_setup(who_takes_over_is_believed_at_once, setup),
+        cmocka_unit_test_setup(after_a_pause_it_serves_nobody_until_it_knows, setup),
         cmocka_unit_test_setup(it_gives_back_what_it_holds, setup),
         cmocka_unit_test_setup_teardown(a_store_keeps_two_processes_apart, store_setup,
                                         store_teardown),

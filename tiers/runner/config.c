@@ -365,6 +365,9 @@ bool process_owns(const struct config *config, const struct process_conf *proces
 {
     assert(config != NULL);
     assert(process != NULL);
+    if (process->no_units) {
+        return false;
+    }
     switch (process->role) {
     case PROCESS_ORCHESTRATOR:
         return u.tier == TIER_ORCHESTRATOR;

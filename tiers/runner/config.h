@@ -39,8 +39,11 @@ struct process_conf {
     char name[TOKEN_MAX + 1];
     enum process_role role;
     char units_text[CONFIG_TEXT_MAX];
-    struct place_set units; /* no patterns: the whole mesh */
-    uint32_t metrics_port;  /* 0: none */
+    struct place_set units;   /* no patterns: the whole mesh */
+    struct place_set standby; /* the same: which units it may take over */
+    char standby_text[CONFIG_TEXT_MAX];
+    bool no_units, no_standby;
+    uint32_t metrics_port; /* 0: none */
     uint32_t agents_per_host;
     bool delay_profile; /* sim: delays, losses and clocks by class; false: none */
     uint64_t seed;

@@ -69,7 +69,9 @@ static const struct config_key keys[] = {
     {"role", KEY_CHOICE, true, 0, 5, PROCESS(role), "-|orchestrator|sector|cluster|agent|sim", "",
      "which tier it runs"},
     {"units", KEY_TEXT, true, 1, TEXT_MOST, PROCESS(units_text), NULL, "mesh",
-     "mesh, or folded places: what it owns"},
+     "mesh, or folded places: what it owns; none: it only stands by"},
+    {"standby", KEY_TEXT, true, 1, TEXT_MOST, PROCESS(standby_text), NULL, "scope",
+     "units of its tier to take over: scope (all that its certificate covers), none, or places"},
     {"metrics_port", KEY_NUMBER, true, 0, 65535, PROCESS(metrics_port), NULL, "0",
      "Prometheus on this loopback port; 0: none"},
     {"agents_per_host", KEY_NUMBER, true, 1, 1024, PROCESS(agents_per_host), NULL, "30",
@@ -387,8 +389,11 @@ bool config_set(struct config_draft *draft, struct process_conf *process, const 
 void config_process_defaults(struct process_conf *ret)
 {
     assert(ret != NULL);
-    *ret = (struct process_conf){
-        .agents_per_host = AGENTS_PER_HOST, .seed = 1, .crypto_threads = 1, .units_text = "mesh"};
+    *ret = (struct process_conf){.agents_per_host = AGENTS_PER_HOST,
+                                 .seed = 1,
+                                 .crypto_threads = 1,
+                                 .units_text = "mesh",
+                                 .standby_text = "scope"};
 }
 
 void config_draft_init(struct config_draft *draft, struct config_error *error)
@@ -502,6 +507,22 @@ static bool finish_times(struct config_draft *draft)
     return true;
 }
 
+/* Folded places; the whole mesh (`all`) leaves *ret without patterns. */
+static bool finish_places(struct config_draft *draft, const struct process_conf *p, const char *key,
+                          const char *text, const char *all, struct place_set *ret)
+{
+    size_t at = 0;
+    const char *why = "";
+    memset(ret, 0, sizeof(*ret));
+    if (strcmp(text, all) == 0 || strcmp(text, "none") == 0 ||
+        place_parse(text, strlen(text), &draft->config.topology, ret, &at, &why)) {
+        return true;
+    }
+    config_fail(draft, p->line, "[process %s]: %s = %.100s: at \"%.20s\": %s", p->name, key, text,
+                text + at, why);
+    return false;
+}
+
 static bool finish_process(struct config_draft *draft, struct process_conf *p)
 {
     const struct topology *t = &draft->config.topology;
@@ -512,15 +533,15 @@ static bool finish_process(struct config_draft *draft, struct process_conf *p)
                     p->name);
         return false;
     }
-    memset(&p->units, 0, sizeof(p->units));
-    if (strcmp(p->units_text, "mesh") != 0) {
-        size_t at = 0;
-        const char *why = "";
-        if (!place_parse(p->units_text, strlen(p->units_text), t, &p->units, &at, &why)) {
-            config_fail(draft, p->line, "[process %s]: units = %.100s: at \"%.20s\": %s", p->name,
-                        p->units_text, p->units_text + at, why);
-            return false;
-        }
+    p->no_units = strcmp(p->units_text, "none") == 0;
+    p->no_standby = strcmp(p->standby_text, "none") == 0;
+    if (!finish_places(draft, p, "units", p->units_text, "mesh", &p->units) ||
+        !finish_places(draft, p, "standby", p->standby_text, "scope", &p->standby)) {
+        return false;
+    }
+    if (p->no_units && (p->role == PROCESS_AGENT || p->role == PROCESS_SIM)) {
+        config_fail(draft, p->line, "[process %s]: units = none: agents do not stand by", p->name);
+        return false;
     }
     for (uint32_t i = 0; i < p->units.count; i++) {
         const struct pattern *q = &p->units.patterns[i];

@@ -23,6 +23,7 @@
 #define RECORD_OPERATION 0xe0u /* this byte, then a sealed operation */
 #define RECORD_ANNOUNCE  0xe1u /* announce.h */
 #define RECORD_ASK       0xe2u /* "who owns what?": one byte */
+#define RECORD_ALIVE     0xe3u /* between processes of one tier: process_wards.c */
 #define RECORD_SPECIAL   0xe0u /* and above: no message */
 
 #define EGRESS_FRAME_TTL_MS 30000u

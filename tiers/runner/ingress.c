@@ -159,6 +159,10 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
         if (in->conf.on_ask != NULL) {
             in->conf.on_ask(in->conf.ctx);
         }
+    } else if (bytes[0] == RECORD_ALIVE) {
+        if (in->conf.on_alive != NULL) {
+            in->conf.on_alive(in->conf.ctx, endpoint, bytes, length);
+        }
     } else {
         refuse(in, INGRESS_KIND);
     }

@@ -26,7 +26,6 @@
 #define DRAIN_US     500000ll  /* a clean stop lets what was said leave */
 #define WAIT_LOG_US  5000000ll /* a standby says so that often */
 #define SEALER_JOBS  40000u    /* those of ingress, and egress's few */
-#define LEASE_TAG    ((void *)UINTPTR_MAX)
 
 enum { EXIT_CLEAN, EXIT_FAULT, EXIT_WRONG, EXIT_FENCED };
 
@@ -80,8 +79,9 @@ static void stop(struct process *p, int exit_code)
         egress_flush(p->egress);
     }
     if (lease_release(&p->lease, &op)) {
-        (void)redis_store_submit(p->store, &op, LEASE_TAG);
+        (void)redis_store_submit(p->store, &op, PROCESS_LEASE_TAG);
     }
+    process_wards_release(p);
     log_line(&p->log, LOG_INFO, "stopping", "exit=%d", exit_code);
 }
 
@@ -97,10 +97,24 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- what arrives ---- */
 
+/* Whether nodes may be stepped and messages taken in. A process that stood still (suspended, or
+ * without a processor) first asks whether its units are still its own. */
+static bool may_serve(struct process *p)
+{
+    int64_t now_us = clock_boot_us();
+    if (now_us - p->alive_us > LEASE_PAUSE_US) {
+        log_line(&p->log, LOG_WARNING, "paused", "ms=%" PRId64, (now_us - p->alive_us) / US_PER_MS);
+        lease_paused(&p->lease, now_us);
+        wards_paused(&p->wards, now_us);
+    }
+    p->alive_us = now_us;
+    return p->phase == PHASE_SERVING && !p->lease.doubt && !wards_doubt(&p->wards);
+}
+
 static void on_frame(void *ctx, struct bus_frame *frame)
 {
     struct process *p = ctx;
-    if (p->phase == PHASE_SERVING) {
+    if (may_serve(p) || p->phase == PHASE_LEASE) {
         ingress_frame(p->ingress, frame);
     }
 }
@@ -135,9 +149,9 @@ static void on_store_link(void *ctx, enum store_bank bank, bool up, const char *
 static void on_store_reply(void *ctx, void *tag, const struct store_reply *reply)
 {
     struct process *p = ctx;
-    if (tag == LEASE_TAG) {
+    if (tag == PROCESS_LEASE_TAG) {
         lease_reply(&p->lease, clock_boot_us(), reply);
-    } else if (p->runner != NULL && p->phase == PHASE_SERVING) {
+    } else if (!process_ward_reply(p, tag, reply) && may_serve(p)) {
         runner_store_reply(p->runner, tag, reply);
     }
 }
@@ -145,7 +159,7 @@ static void on_store_reply(void *ctx, void *tag, const struct store_reply *reply
 static void on_message(void *ctx, const struct msg *msg)
 {
     struct process *p = ctx;
-    if (p->phase == PHASE_SERVING) {
+    if (may_serve(p)) {
         runner_message(p->runner, msg);
     }
 }
@@ -211,14 +225,15 @@ static void on_prepare(uv_prepare_t *handle)
     if (p->phase == PHASE_CLOSING) {
         return;
     }
+    bool serves = may_serve(p);
     ingress_flush(p->ingress);
-    if (p->phase == PHASE_SERVING) {
+    if (serves) {
         runner_turn(p->runner);
     }
     egress_flush(p->egress);
     bus_flush(p->bus); /* without a sealer frames leave here, after the bus's own turn to write */
     p->frames_in_batch = 0;
-    int64_t next_us = p->phase == PHASE_SERVING ? runner_next_us(p->runner) : NEVER;
+    int64_t next_us = serves ? runner_next_us(p->runner) : NEVER;
     if (next_us <= clock_boot_us()) {
         (void)uv_idle_start(&p->idle, on_idle);
         return;
@@ -227,42 +242,67 @@ static void on_prepare(uv_prepare_t *handle)
     arm(p, next_us);
 }
 
+/* Another process serves the units of this name: step down, and stand by for them. Agents cannot be
+ * served by a process of another name: the newer one of this name goes on. */
+static void lost(struct process *p, int64_t now_us)
+{
+    log_line(&p->log, LOG_ERROR, "fenced",
+             "why=\"another process holds the lease of this name\" epoch=%" PRIu64, p->lease.epoch);
+    if (p->conf->role == PROCESS_AGENT || p->conf->role == PROCESS_SIM) {
+        stop(p, EXIT_FENCED);
+        return;
+    }
+    process_drop(p, p->conf);
+    p->owns = false;
+    lease_stand_by(&p->lease, now_us);
+}
+
 static void tick_lease(struct process *p, int64_t now_us)
 {
     struct store_op op;
     bool up = p->banks_up[STORE_BANK_DURABLE];
     if (lease_tick(&p->lease, now_us, up, &op)) {
-        (void)redis_store_submit(p->store, &op, LEASE_TAG);
+        (void)redis_store_submit(p->store, &op, PROCESS_LEASE_TAG);
     }
     if (p->lease.state == LEASE_LOST) {
-        log_line(&p->log, LOG_ERROR, "fenced",
-                 "why=\"another process holds the lease of this name\" epoch=%" PRIu64,
-                 p->lease.epoch);
-        stop(p, EXIT_FENCED);
+        lost(p, now_us);
     } else if (p->lease.state == LEASE_WAITING && now_us - p->waited_us > WAIT_LOG_US) {
         p->waited_us = now_us;
         log_line(&p->log, LOG_WARNING, "standby",
                  "why=\"another process holds the lease of this name; waiting until it expires\"");
     }
-    if (p->phase == PHASE_LEASE && lease_serves(&p->lease) && !process_serve(p)) {
+    if (p->phase <= PHASE_SERVING && !p->owns && lease_serves(&p->lease) && !process_serve(p)) {
         stop(p, EXIT_FAULT);
+    }
+}
+
+static void announce(struct process *p, const struct process_conf *c, uint64_t epoch)
+{
+    size_t bytes = announce_encode(&p->config, c, epoch, p->announcement);
+    if (bytes > 0) {
+        (void)egress_record(p->egress, 0, p->everyone, p->announcement, bytes);
     }
 }
 
 static void tick_announce(struct process *p, int64_t now_us)
 {
     bool due = now_us - p->announced_us >= ANNOUNCE_EVERY_US;
-    if (p->phase != PHASE_SERVING || !p->bus_up || (!p->announce && !due)) {
+    if (p->phase != PHASE_SERVING || !p->bus_up || (!p->announce && !p->ask && !due)) {
         return;
     }
     bool first = p->announced_us == 0;
     p->announce = false;
     p->announced_us = now_us;
-    size_t bytes = announce_encode(&p->config, p->conf, p->lease.epoch, p->announcement);
-    if (bytes > 0) {
-        (void)egress_record(p->egress, 0, p->everyone, p->announcement, bytes);
+    if (p->owns) {
+        announce(p, p->conf, p->lease.epoch);
     }
-    if (first) {
+    for (uint32_t i = 0; i < p->wards.count; i++) {
+        if (p->ward_list[i].held) {
+            announce(p, p->ward_of[i].conf, p->ward_list[i].lease.epoch);
+        }
+    }
+    if (first || p->ask) {
+        p->ask = false;
         const uint8_t ask = RECORD_ASK;
         (void)egress_record(p->egress, 0, p->everyone, &ask, 1);
     }
@@ -278,7 +318,11 @@ static void on_tick(uv_timer_t *handle)
         }
         return;
     }
+    (void)may_serve(p);
     tick_lease(p, now_us);
+    if (p->phase <= PHASE_SERVING) {
+        process_wards_tick(p, now_us);
+    }
     tick_announce(p, now_us);
     opcache_expire(p->opcache, clock_unix_us());
     process_metrics(p);
@@ -352,6 +396,7 @@ static bool start_frames(struct process *p)
                               .egress = p->egress,
                               .on_msg = on_message,
                               .on_ask = on_ask,
+                              .on_alive = process_alive,
                               .on_frame_done = on_frame_done,
                               .ctx = p};
     p->ingress = p->egress != NULL ? ingress_new(&in) : NULL;
@@ -376,8 +421,11 @@ static bool start_directory(struct process *p)
                  p->config.file, text);
         return false;
     }
+    struct endpoint own;
+    bool made = endpoint_make(p->conf->name, strlen(p->conf->name), 0, &own);
     p->everyone = directory_endpoint(&p->directory, &all);
-    return p->everyone != ENDPOINT_NONE;
+    p->own_endpoint = made ? directory_endpoint(&p->directory, &own) : ENDPOINT_NONE;
+    return p->everyone != ENDPOINT_NONE && p->own_endpoint != ENDPOINT_NONE;
 }
 
 static bool start_handles(struct process *p)
@@ -443,6 +491,7 @@ static bool start(struct process *p)
     char owner[STORE_KEY_MAX];
     const char *why = NULL;
     p->started_us = clock_boot_us();
+    p->alive_us = p->started_us;
     if (p->kind->world != NULL && !p->kind->world(&p->config, p->conf, &p->world, &why)) {
         log_line(&p->log, LOG_ERROR, "world-failed", "why=\"%s\"", why);
         return false;
@@ -455,6 +504,9 @@ static bool start(struct process *p)
                    (unsigned long long)clock_unix_us());
     lease_init(&p->lease, p->conf->name, owner, (uint64_t)(clock_unix_us() / US_PER_S),
                p->started_us);
+    if (!process_wards_start(p, owner)) {
+        return false;
+    }
     log_line(&p->log, LOG_INFO, "started", "version=%s pid=%ld mesh=\"%s\" config=%s", MESH_VERSION,
              (long)getpid(), p->config.name, p->config.file);
     return true;
@@ -470,6 +522,8 @@ static void release(struct process *p)
     peers_free(p->peers);
     directory_done(&p->directory);
     free(p->ports);
+    free(p->ward_list);
+    free(p->ward_of);
     identity_done(&p->identity);
     if (p->timer_fd >= 0) {
         (void)close(p->timer_fd);

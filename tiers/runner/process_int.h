@@ -2,6 +2,7 @@
 #ifndef TIERS_RUNNER_PROCESS_INT_H
 #define TIERS_RUNNER_PROCESS_INT_H
 
+#include "core/wards.h"
 #include "registry/redis.h"
 #include "tiers/runner/announce.h"
 #include "tiers/runner/bus.h"
@@ -9,7 +10,6 @@
 #include "tiers/runner/egress.h"
 #include "tiers/runner/ingress.h"
 #include "tiers/runner/keyfiles.h"
-#include "tiers/runner/lease.h"
 #include "tiers/runner/log.h"
 #include "tiers/runner/metrics.h"
 #include "tiers/runner/opcache.h"
@@ -17,6 +17,16 @@
 #include "tiers/runner/process.h"
 #include "tiers/runner/sealer.h"
 #include <uv.h>
+
+/* What belongs to a ward (core/wards.h) on this process. */
+struct ward_of {
+    const struct process_conf *conf;
+    uint32_t endpoint;
+    struct unit first; /* of its units */
+};
+
+/* Of store requests that no node made; wards' are below it. */
+#define PROCESS_LEASE_TAG ((void *)UINTPTR_MAX)
 
 enum process_phase { PHASE_LEASE, PHASE_SERVING, PHASE_STOPPING, PHASE_CLOSING };
 
@@ -37,7 +47,13 @@ struct process {
     struct redis_store *store;
     struct runner *runner; /* from PHASE_SERVING on */
     struct runner_world world;
-    struct lease lease;
+    struct lease lease;     /* on the own name */
+    bool owns;              /* the units of the own section run here */
+    struct unit first_unit; /* of the own section */
+    struct wards wards;
+    struct ward *ward_list;  /* rows of wards, */
+    struct ward_of *ward_of; /* and what belongs to each */
+    uint64_t takeovers;
     struct metrics *metrics;
     struct page page;
     struct host_run *ports; /* role sim: what each port from 1 on hosts */
@@ -46,8 +62,13 @@ struct process {
     int exit_code;
     bool banks_up[STORE_BANK_COUNT];
     bool bus_up;
-    bool announce;     /* soon */
-    uint32_t everyone; /* the endpoint of a broadcast */
+    bool announce; /* soon */
+    bool ask;      /* soon: who owns what? */
+    uint32_t own_endpoint;
+    uint64_t taking_epoch; /* for the callbacks of process_each_unit, */
+    struct unit found;     /* and from them */
+    int64_t alive_us;      /* the loop turned last */
+    uint32_t everyone;     /* the endpoint of a broadcast */
     uint32_t frames_in_batch;
     int64_t started_us, announced_us, stop_us, waited_us;
     int timer_fd;
@@ -63,11 +84,27 @@ struct process {
 
 /* process_nodes.c: from the lease to running nodes. */
 bool process_serve(struct process *p);
+bool process_runner(struct process *p); /* the engine, without nodes; false: no memory */
+/* The units of a section of the upper tiers in order, until `act` says false; that is the result.
+ */
+bool process_each_unit(struct process *p, const struct process_conf *c,
+                       bool (*act)(struct process *p, struct unit u));
 /* The units of one port, for its session certificate. */
 void process_port_scope(void *ctx, uint16_t port, struct unit_range ret[SCOPES_MAX],
                         uint32_t *ret_count);
 bool process_ports(struct process *p);
 bool process_scope_covers(struct process *p);
+
+/* process_wards.c: standing by for others. */
+bool process_wards_start(struct process *p, const char *owner); /* false: no memory */
+void process_wards_tick(struct process *p, int64_t now_us);
+void process_wards_release(struct process *p);
+/* Runs, or stops, the units of a section here. */
+bool process_take(struct process *p, const struct process_conf *c, uint64_t epoch);
+void process_drop(struct process *p, const struct process_conf *c);
+void *process_ward_tag(uint32_t i);
+bool process_ward_reply(struct process *p, const void *tag, const struct store_reply *reply);
+void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
 
 /* process_metrics.c */
 void process_metrics(struct process *p);

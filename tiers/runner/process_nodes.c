@@ -94,19 +94,20 @@ static bool covered(struct process *p, struct unit u)
     return false;
 }
 
-static bool each_unit(struct process *p, bool (*act)(struct process *p, struct unit u))
+bool process_each_unit(struct process *p, const struct process_conf *conf,
+                       bool (*act)(struct process *p, struct unit u))
 {
     const struct topology *t = &p->config.topology;
-    if (p->conf->role == PROCESS_ORCHESTRATOR) {
-        return act(p, unit_orchestrator());
+    if (process_owns(&p->config, conf, unit_orchestrator()) && !act(p, unit_orchestrator())) {
+        return false;
     }
     for (unsigned s = 1; s <= t->sectors; s++) {
-        if (process_owns(&p->config, p->conf, unit_sector(s)) && !act(p, unit_sector(s))) {
+        if (process_owns(&p->config, conf, unit_sector(s)) && !act(p, unit_sector(s))) {
             return false;
         }
         for (unsigned c = 1; c <= topology_sector_clusters(t, s); c++) {
             struct unit cluster = unit_cluster(s, c);
-            if (process_owns(&p->config, p->conf, cluster) && !act(p, cluster)) {
+            if (process_owns(&p->config, conf, cluster) && !act(p, cluster)) {
                 return false;
             }
         }
@@ -134,18 +135,7 @@ bool process_scope_covers(struct process *p)
             return false;
         }
     }
-    return hosts_agents(p) || each_unit(p, covered);
-}
-
-static bool start_unit(struct process *p, struct unit u)
-{
-    int verdict = runner_add(p->runner, u, 0, 0, 0);
-    if (verdict < 0) {
-        char text[UNIT_TEXT_MAX];
-        (void)unit_format(u, text);
-        log_line(&p->log, LOG_ERROR, "node-failed", "unit=%s why=\"%s\"", text, strerror(-verdict));
-    }
-    return verdict == 0;
+    return hosts_agents(p) || process_each_unit(p, p->conf, covered);
 }
 
 static bool start_hosts(struct process *p)
@@ -170,10 +160,9 @@ static bool store_submit(void *ctx, const struct store_op *op, void *tag)
     return redis_store_submit(p->store, op, tag);
 }
 
-bool process_serve(struct process *p)
+bool process_runner(struct process *p)
 {
     assert(p != NULL && p->runner == NULL);
-    assert(lease_serves(&p->lease));
     struct runner_conf conf = {.topology = &p->config.topology,
                                .tuning = &p->config.tuning,
                                .process = p->conf->name,
@@ -194,9 +183,20 @@ bool process_serve(struct process *p)
     }
     runner_link(p->runner, LINK_BUS, p->bus_up);
     runner_link(p->runner, LINK_STORE, p->banks_up[STORE_BANK_REGISTRY]);
-    if (!(hosts_agents(p) ? start_hosts(p) : each_unit(p, start_unit))) {
+    return true;
+}
+
+bool process_serve(struct process *p)
+{
+    assert(p != NULL && !p->owns);
+    assert(lease_serves(&p->lease));
+    if (p->runner == NULL && !process_runner(p)) {
         return false;
     }
+    if (hosts_agents(p) ? !start_hosts(p) : !process_take(p, p->conf, p->lease.epoch)) {
+        return false;
+    }
+    p->owns = true;
     p->phase = PHASE_SERVING;
     p->announce = true;
     log_line(&p->log, LOG_INFO, "serving", "role=%s epoch=%llu lease=%s nodes=%u units=\"%s\"",

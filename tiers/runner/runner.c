@@ -263,7 +263,6 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
     n->clock_offset_us = 0;
     n->clock_drift_ppb = 0;
     n->clock_base_us = clock_boot_us();
-    n->epoch = r->conf.epoch;
     n->starts++;
     rng_seed(&n->rng, r->conf.seed, uid ^ n->starts);
     *ret = (struct node_conf){.self = n->unit,
@@ -294,8 +293,8 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
     n->last_us = ret->init_now_us;
 }
 
-int runner_add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_first,
-               uint32_t agent_count)
+static int add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_first,
+               uint32_t agent_count, uint64_t epoch)
 {
     assert(r != NULL);
     assert(topology_contains(r->conf.topology, u));
@@ -319,6 +318,7 @@ int runner_add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_fi
     n->port = port;
     n->agent_first = agent_first;
     n->agent_count = agent_count;
+    n->epoch = epoch;
     node_prepare(r, n, &conf);
     n->self = calloc(1, ops->size(&conf));
     if (n->self == NULL || !timers_set(&r->timers, &n->wake, clock_boot_us())) {
@@ -333,6 +333,17 @@ int runner_add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_fi
     r->stats.nodes++;
     r->stats.agents += u.tier == TIER_AGENT ? 1 : 0;
     return 0;
+}
+
+int runner_add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_first,
+               uint32_t agent_count)
+{
+    return add(r, u, port, agent_first, agent_count, r->conf.epoch);
+}
+
+int runner_add_owned(struct runner *r, struct unit u, uint64_t epoch)
+{
+    return add(r, u, 0, 0, 0, epoch);
 }
 
 void runner_remove(struct runner *r, struct unit u)

@@ -70,6 +70,8 @@ void runner_free(struct runner *r);
  * 0, -EEXIST (it runs), -ENOTSUP (no ops for its tier), -ENOMEM, -ENOSPC. */
 int runner_add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_first,
                uint32_t agent_count);
+/* The same for a unit of the upper tiers under an epoch of its own. */
+int runner_add_owned(struct runner *r, struct unit u, uint64_t epoch);
 /* Forgets a node as a crash would. */
 void runner_remove(struct runner *r, struct unit u);
 

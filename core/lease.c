@@ -1,9 +1,8 @@
 /* See lease.h for the states. All moves are in lease_reply and lease_tick, so a reader can check
  * the table of the header against two functions. */
-#include "tiers/runner/lease.h"
-
+#include "core/lease.h"
+#include "core/text.h"
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 const char *lease_state_name(enum lease_state s)
@@ -18,9 +17,13 @@ void lease_init(struct lease *l, const char *name, const char *owner, uint64_t s
 {
     assert(l != NULL && name != NULL);
     assert(owner != NULL && start_epoch > 0);
+    struct text t;
     memset(l, 0, sizeof(*l));
-    (void)snprintf(l->key, sizeof(l->key), "lease:%s", name);
-    (void)snprintf(l->owner, sizeof(l->owner), "%s", owner);
+    text_init(&t, l->key, sizeof(l->key));
+    text_add(&t, "lease:");
+    text_add(&t, name);
+    text_init(&t, l->owner, sizeof(l->owner));
+    text_add(&t, owner);
     l->epoch = start_epoch;
     l->start_us = now_us;
     l->next_us = now_us;
@@ -29,16 +32,52 @@ void lease_init(struct lease *l, const char *name, const char *owner, uint64_t s
 bool lease_serves(const struct lease *l)
 {
     assert(l != NULL);
-    return l->state == LEASE_HELD || l->state == LEASE_UNHELD;
+    return (l->state == LEASE_HELD || l->state == LEASE_UNHELD) && !l->doubt;
 }
 
-static void fill(const struct lease *l, enum store_kind kind, struct store_op *ret)
+static void fill(struct lease *l, enum store_kind kind, struct store_op *ret)
 {
-    *ret = (struct store_op){
-        .kind = kind, .shard = "mesh", .key = l->key, .owner = l->owner, .ttl_us = LEASE_TTL_US};
+    *ret = (struct store_op){.ref = ++l->ref,
+                             .kind = kind,
+                             .shard = "mesh",
+                             .key = l->key,
+                             .owner = l->owner,
+                             .ttl_us = LEASE_TTL_US};
     bool acquires = kind == STORE_LEASE_ACQUIRE;
     uint64_t least = l->granted > l->epoch ? l->granted : l->epoch;
     ret->epoch = acquires ? least : l->granted;
+}
+
+void lease_paused(struct lease *l, int64_t now_us)
+{
+    assert(l != NULL);
+    if (l->state != LEASE_HELD) {
+        return; /* unheld: there is nobody to ask; the others do not serve */
+    }
+    l->doubt = true;
+    l->doubt_us = now_us;
+    l->asked = false; /* what is on its way was said before the pause */
+    l->useless = false;
+    l->next_us = now_us;
+}
+
+void lease_stand_by(struct lease *l, int64_t now_us)
+{
+    assert(l != NULL);
+    l->state = LEASE_WAITING;
+    l->granted = 0;
+    l->asked = false;
+    l->fenced = false;
+    l->doubt = false;
+    l->busy_since_us = 0;
+    l->next_us = now_us;
+}
+
+void lease_superseded(struct lease *l)
+{
+    assert(l != NULL);
+    l->state = LEASE_LOST;
+    l->doubt = false;
 }
 
 bool lease_tick(struct lease *l, int64_t now_us, bool store_up, struct store_op *ret)
@@ -48,6 +87,10 @@ bool lease_tick(struct lease *l, int64_t now_us, bool store_up, struct store_op 
     if (l->asked && now_us - l->asked_us > LEASE_ANSWER_US) {
         l->asked = false; /* its answer will not come */
         l->useless = true;
+    }
+    if (l->doubt && (!store_up || l->useless || l->asked) &&
+        now_us - l->doubt_us > LEASE_PATIENCE_US) {
+        l->doubt = false; /* nobody can say: epochs decide */
     }
     if (l->state == LEASE_LOST || l->asked || now_us < l->next_us) {
         return false;
@@ -69,10 +112,10 @@ bool lease_tick(struct lease *l, int64_t now_us, bool store_up, struct store_op 
 
 static void acquired(struct lease *l, uint64_t granted)
 {
-    bool served = lease_serves(l);
+    bool served = l->state == LEASE_HELD || l->state == LEASE_UNHELD;
     uint64_t own = l->granted > l->epoch ? l->granted : l->epoch;
     if (served && granted > own + 1) { /* one more: our own has expired */
-        l->state = LEASE_LOST;         /* somebody else held it in between */
+        lease_superseded(l);           /* somebody else held it in between */
         return;
     }
     if (!served && granted > l->epoch) {
@@ -81,6 +124,8 @@ static void acquired(struct lease *l, uint64_t granted)
     l->granted = granted;
     l->state = LEASE_HELD;
     l->busy_since_us = 0;
+    l->fenced = false;
+    l->doubt = false;
 }
 
 static void busy(struct lease *l, int64_t now_us)
@@ -91,11 +136,15 @@ static void busy(struct lease *l, int64_t now_us)
     if (l->state != LEASE_UNHELD) {
         return;
     }
+    if (l->fenced) { /* it was ours, and is another's now */
+        lease_superseded(l);
+        return;
+    }
     /* It may be our own last life's: only one that is renewed is another owner's. */
     if (l->busy_since_us == 0) {
         l->busy_since_us = now_us;
     } else if (now_us - l->busy_since_us > 2 * LEASE_TTL_US) {
-        l->state = LEASE_LOST;
+        lease_superseded(l);
     }
 }
 
@@ -103,7 +152,7 @@ void lease_reply(struct lease *l, int64_t now_us, const struct store_reply *repl
 {
     assert(l != NULL);
     assert(reply != NULL);
-    if (!l->asked || reply->kind != l->asking) {
+    if (!l->asked || reply->kind != l->asking || reply->ref != l->ref) {
         return;
     }
     l->asked = false;
@@ -111,8 +160,11 @@ void lease_reply(struct lease *l, int64_t now_us, const struct store_reply *repl
         acquired(l, reply->epoch);
     } else if (reply->kind == STORE_LEASE_ACQUIRE && reply->verdict == STORE_BUSY) {
         busy(l, now_us);
+    } else if (reply->kind == STORE_LEASE_RENEW && reply->verdict == STORE_OK) {
+        l->doubt = false;
     } else if (reply->kind == STORE_LEASE_RENEW && reply->verdict == STORE_FENCED) {
         l->state = LEASE_UNHELD; /* expired or forgotten, or taken: acquiring will tell */
+        l->fenced = true;
         l->next_us = now_us;
     } else if (reply->verdict != STORE_OK) {
         l->useless = true; /* unknown, read only, full: as good as no store */

@@ -1,4 +1,6 @@
-/* A process's lease on its name: who runs, and under which epoch (design 6).
+/* A process's lease on a name and so on the units that belong to it: who runs them, and under which
+ * epoch (design 6). A process has one for its own name, and one for each name that it stands by for
+ * (wards.h).
  *
  *     ASKING    nothing heard yet; after LEASE_PATIENCE_US without a store, or with one that has
  *               failed to answer (silence, unknown, read only, full), it serves unheld
@@ -6,13 +8,16 @@
  *               the store cannot say so
  *     HELD      renewed every LEASE_RENEW_US
  *     UNHELD    serving without a store, under the start time as epoch; acquires when it comes back
- *     LOST      another process took over: stop serving
+ *     LOST      another process took over: stop serving, then lease_stand_by()
+ *
+ * After a pause of its own (lease_paused) a holder is in doubt: it serves nobody until the store
+ * has said that it still holds the name, or LEASE_PATIENCE_US have passed without a usable answer.
  *
  * A store that forgot the lease (restarted empty) is no takeover: the lease is acquired again, and
  * only an owner that lives, or an epoch that somebody else has used, means LOST. Pure: the caller
  * gives times and carries the operations to the store. */
-#ifndef TIERS_RUNNER_LEASE_H
-#define TIERS_RUNNER_LEASE_H
+#ifndef CORE_LEASE_H
+#define CORE_LEASE_H
 
 #include "core/store.h"
 #include <stdbool.h>
@@ -23,6 +28,7 @@
 #define LEASE_RETRY_US    500000ll
 #define LEASE_PATIENCE_US 1000000ll
 #define LEASE_ANSWER_US   2000000ll /* an operation without an answer by then is asked again */
+#define LEASE_PAUSE_US    2000000ll /* a process that stood still for so long doubts its leases */
 
 enum lease_state { LEASE_ASKING, LEASE_WAITING, LEASE_HELD, LEASE_UNHELD, LEASE_LOST };
 const char *lease_state_name(enum lease_state s);
@@ -33,13 +39,17 @@ struct lease {
     char owner[STORE_KEY_MAX];
     uint64_t epoch;   /* of the running process, once it serves */
     uint64_t granted; /* by the store; 0: never */
-    int64_t start_us, next_us, asked_us, busy_since_us;
+    uint64_t ref;     /* of the operation under way, or of the last one */
+    int64_t start_us, next_us, asked_us, busy_since_us, doubt_us;
     bool asked;   /* an operation is under way */
     bool useless; /* an operation has ended without a grant or a refusal; for ASKING */
+    bool fenced;  /* UNHELD: a renewal was refused; who is busy then has taken over */
+    bool doubt;   /* since doubt_us */
     enum store_kind asking;
 };
 
-/* start_epoch: Unix seconds at start. owner: different for each process. */
+/* start_epoch: Unix seconds at start, or the least one that will do. owner: different for each
+ * process. Both are copied; longer ones are cut. */
 void lease_init(struct lease *l, const char *name, const char *owner, uint64_t start_epoch,
                 int64_t now_us);
 
@@ -47,10 +57,19 @@ void lease_init(struct lease *l, const char *name, const char *owner, uint64_t s
 bool lease_tick(struct lease *l, int64_t now_us, bool store_up, struct store_op *ret);
 void lease_reply(struct lease *l, int64_t now_us, const struct store_reply *reply);
 
-/* On a clean stop; false: nothing is held. */
+/* The process stood still until now: a holder doubts. */
+void lease_paused(struct lease *l, int64_t now_us);
+
+/* Nobody is served any more: WAITING, until the lease can be acquired under a higher epoch. */
+void lease_stand_by(struct lease *l, int64_t now_us);
+
+/* Another owner is known to serve under a higher epoch: LOST. */
+void lease_superseded(struct lease *l);
+
+/* On a clean stop, or when the name's own process is back; false: nothing is held. */
 bool lease_release(struct lease *l, struct store_op *ret);
 
-/* HELD or UNHELD: the epoch is settled. */
+/* HELD or UNHELD, without a doubt: the epoch is settled. */
 bool lease_serves(const struct lease *l);
 
 #endif
