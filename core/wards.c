@@ -65,8 +65,20 @@ static uint32_t rank_of(const struct wards *w, uint32_t i, int64_t now_us)
     return rank;
 }
 
-static enum ward_action holder(struct ward *ward, int64_t now_us, bool store_up,
-                               struct store_op *op)
+/* Whether to ask its process now. */
+static bool probe_due(const struct wards *w, struct ward *ward, int64_t now_us)
+{
+    bool due = !ward->known || now_us - ward->heard_us >= WARDS_PROBE_US;
+    if (w->bus_since_us == 0 || !due || now_us - ward->probe_us < WARDS_PROBE_US) {
+        return false;
+    }
+    ward->probe_us = now_us;
+    return true;
+}
+
+/* Its own process is asked, too: it may be back. */
+static enum ward_action holder(const struct wards *w, struct ward *ward, int64_t now_us,
+                               bool store_up, struct store_op *op)
 {
     if (ward->lease.state == LEASE_LOST) {
         ward->held = false;
@@ -80,7 +92,10 @@ static enum ward_action holder(struct ward *ward, int64_t now_us, bool store_up,
         lease_stand_by(&ward->lease, now_us);
         return WARD_RETURN;
     }
-    return lease_tick(&ward->lease, now_us, store_up, op) ? WARD_STORE : WARD_NOTHING;
+    if (lease_tick(&ward->lease, now_us, store_up, op)) {
+        return WARD_STORE;
+    }
+    return probe_due(w, ward, now_us) ? WARD_PROBE : WARD_NOTHING;
 }
 
 static enum ward_action watcher(struct wards *w, uint32_t i, int64_t now_us, struct store_op *op)
@@ -95,9 +110,7 @@ static enum ward_action watcher(struct wards *w, uint32_t i, int64_t now_us, str
     if (rank >= WARDS_WATCHED || w->bus_since_us == 0) {
         return WARD_NOTHING;
     }
-    bool due = !ward->known || now_us - ward->heard_us >= WARDS_PROBE_US;
-    if (due && now_us - ward->probe_us >= WARDS_PROBE_US) {
-        ward->probe_us = now_us;
+    if (probe_due(w, ward, now_us)) {
         return WARD_PROBE;
     }
     bool settled = now_us - w->bus_since_us >= WARDS_SETTLE_US && w->store_since_us != 0 &&
@@ -123,7 +136,7 @@ enum ward_action wards_tick(struct wards *w, int64_t now_us, bool bus_up, bool s
     for (; w->cursor < w->count; w->cursor++) {
         struct ward *ward = &w->list[w->cursor];
         enum ward_action a =
-            ward->held ? holder(ward, now_us, store_up, op) : watcher(w, w->cursor, now_us, op);
+            ward->held ? holder(w, ward, now_us, store_up, op) : watcher(w, w->cursor, now_us, op);
         if (a != WARD_NOTHING) {
             *ret_i = w->cursor++;
             return a;
