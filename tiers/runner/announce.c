@@ -68,7 +68,7 @@ size_t announce_encode(const struct config *config, const struct process_conf *p
     assert(ret != NULL);
     const struct topology *t = &config->topology;
     struct folder f = {.at = ret};
-    fold(&f, unit_orchestrator(), process->role == PROCESS_ORCHESTRATOR);
+    fold(&f, unit_orchestrator(), process_owns(config, process, unit_orchestrator()));
     fold_end(&f);
     for (unsigned s = 1; s <= t->sectors; s++) {
         fold(&f, unit_sector(s), process_owns(config, process, unit_sector(s)));

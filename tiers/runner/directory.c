@@ -221,7 +221,7 @@ static bool boot_tier(struct directory *d, const struct config *config,
 {
     const struct topology *t = &config->topology;
     if (p->role == PROCESS_ORCHESTRATOR) {
-        return boot_unit(d, unit_orchestrator(), endpoint, ret_twice);
+        return p->no_units || boot_unit(d, unit_orchestrator(), endpoint, ret_twice);
     }
     for (unsigned s = 1; s <= t->sectors; s++) {
         struct unit sector = unit_sector(s);

@@ -35,6 +35,7 @@ static void links(struct process *p, struct page *g)
     struct bus_stats bus;
     bus_stats(p->bus, &bus);
     struct redis_store_stats store = redis_store_stats(p->store);
+    page_add(g, "takeovers_total", NULL, NULL, p->takeovers);
     page_add(g, "bus_up", NULL, NULL, bus.up);
     page_add(g, "bus_connects_total", NULL, NULL, bus.connects);
     page_add(g, "bus_lost_total", NULL, NULL, bus.lost);
