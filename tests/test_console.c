@@ -264,14 +264,14 @@ static void pages_keep_what_they_are_given(void **state)
                                         .run_count = 1,
                                         .runs = &run}};
     struct rows rows = {.kind = ROW_ANSWER, .total = 3, .more = true, .row_count = 1, .rows = &row};
-    pages_add(&p, &rows, 10);
+    pages_add(&p, &topology, &rows, 10);
     memset(answer, 0, sizeof answer);
     run.first = 99;
     row.key = row.u.answer.hash = 6;
     row.u.answer.count = 9;
     rows.more = false;
-    pages_add(&p, &rows, 10);
-    pages_add(&p, &rows, 2); /* the limit holds */
+    pages_add(&p, &topology, &rows, 10);
+    pages_add(&p, &topology, &rows, 2); /* the limit holds */
     assert_int_equal(p.count, 2);
     assert_int_equal(p.last_key, 6);
     assert_false(p.more);
@@ -280,6 +280,36 @@ static void pages_keep_what_they_are_given(void **state)
     assert_memory_equal(groups[1].answer, "abc", 3);
     assert_int_equal(groups[1].runs[0].first, 3);
     free(groups);
+    pages_done(&p);
+}
+
+/* Scores move while pages are read: what comes twice is kept once, what slipped is asked for. */
+static void pages_keep_each_agent_once(void **state)
+{
+    (void)state;
+    struct pages p = {0};
+    struct page_row row[3] = {{.key = 7, .unit = topology_agent(&topology, 0)},
+                              {.key = 8, .unit = topology_agent(&topology, 1)},
+                              {.key = 9, .unit = topology_agent(&topology, 0)}};
+    struct rows rows = {.kind = ROW_AGENT, .total = 3, .row_count = 3, .rows = row};
+    pages_add(&p, &topology, &rows, 10);
+    assert_int_equal(p.count, 2);
+    assert_int_equal(p.last_key, 9);
+    assert_true(pages_lack(&p, 10));
+    assert_false(pages_lack(&p, 2));
+    row[0].unit = topology_agent(&topology, 2);
+    row[0].key = 5;
+    rows.row_count = 1;
+    pages_add(&p, &topology, &rows, 10);
+    assert_false(pages_lack(&p, 10));
+    pages_sort(&p);
+    assert_int_equal(p.rows[0].key, 5);
+    assert_int_equal(p.rows[2].key, 8);
+    rows.total = 9;
+    rows.missing = 1; /* a tier that does not answer is not asked again and again */
+    row[0].unit = topology_agent(&topology, 1);
+    pages_add(&p, &topology, &rows, 10);
+    assert_false(pages_lack(&p, 10));
     pages_done(&p);
 }
 
@@ -294,6 +324,7 @@ int main(void)
         cmocka_unit_test(status_box_and_json),
         cmocka_unit_test(kpis_know_their_targets),
         cmocka_unit_test(pages_keep_what_they_are_given),
+        cmocka_unit_test(pages_keep_each_agent_once),
     };
     int failed = cmocka_run_group_tests(tests, setup, NULL);
     free(rendered);

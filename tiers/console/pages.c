@@ -57,9 +57,28 @@ static void add_row(struct pages *p, const struct page_row *row)
     p->rows[p->count++] = copy;
 }
 
-void pages_add(struct pages *p, const struct rows *rows, size_t most)
+/* Whether this agent is here already; marks it. */
+static bool seen_before(struct pages *p, const struct topology *t, struct unit agent)
 {
-    assert(p && rows);
+    size_t agents = (size_t)t->sectors * t->clusters_per_sector * t->agents_per_cluster;
+    if (agent.tier != TIER_AGENT || !topology_contains(t, agent))
+        return false;
+    if (!p->seen)
+        p->seen = calloc(agents / 8 + 1, 1);
+    if (!p->seen) {
+        fprintf(stderr, "mesh: out of memory\n");
+        exit(1);
+    }
+    uint32_t index = topology_index(t, agent);
+    uint8_t bit = (uint8_t)(1u << index % 8);
+    bool before = (p->seen[index / 8] & bit) != 0;
+    p->seen[index / 8] |= bit;
+    return before;
+}
+
+void pages_add(struct pages *p, const struct topology *t, const struct rows *rows, size_t most)
+{
+    assert(p && t && rows);
     p->kind = rows->kind;
     p->more = rows->more;
     if (rows->total > p->total)
@@ -67,9 +86,31 @@ void pages_add(struct pages *p, const struct rows *rows, size_t most)
     if (rows->missing > p->missing)
         p->missing = rows->missing;
     for (uint32_t i = 0; i < rows->row_count && p->count < most; i++) {
-        add_row(p, &rows->rows[i]);
         p->last_key = rows->rows[i].key;
+        if (rows->kind == ROW_AGENT && seen_before(p, t, rows->rows[i].unit))
+            continue;
+        add_row(p, &rows->rows[i]);
     }
+}
+
+bool pages_lack(const struct pages *p, size_t most)
+{
+    assert(p);
+    size_t wanted = p->total < most ? p->total : most;
+    return p->kind == ROW_AGENT && p->missing == 0 && p->count < wanted;
+}
+
+static int smaller_key_first(const void *a, const void *b)
+{
+    const struct page_row *x = a, *y = b;
+    return x->key < y->key ? -1 : x->key > y->key;
+}
+
+void pages_sort(struct pages *p)
+{
+    assert(p);
+    if (p->count)
+        qsort(p->rows, p->count, sizeof *p->rows, smaller_key_first);
 }
 
 void pages_done(struct pages *p)
@@ -79,6 +120,7 @@ void pages_done(struct pages *p)
         free(p->blocks[i]);
     free(p->blocks);
     free(p->rows);
+    free(p->seen);
     *p = (struct pages){0};
 }
 

@@ -18,6 +18,7 @@
 #define TICK_MS     100u
 #define SILENCE_MS  15000u /* without any reply while an operation runs */
 #define PROGRESS_MS 1000u  /* commands shorter than this show none */
+#define PASSES_MAX  4u     /* over pages whose rows move while they are read */
 
 static void on_reply(void *ctx, const struct reply *reply);
 
@@ -144,13 +145,26 @@ static void send_request(struct task *t)
     }
 }
 
-static void ask_next_page(struct task *t)
+static void ask_page(struct task *t)
 {
-    t->command.query.from_start = t->pages.count == 0;
-    t->command.query.after_key = t->pages.last_key;
-    if (t->rows_wanted - t->pages.count < t->command.query.limit)
+    if (t->passes == 1 && t->rows_wanted - t->pages.count < t->command.query.limit)
         t->command.query.limit = (uint32_t)(t->rows_wanted - t->pages.count);
     send_request(t);
+}
+
+static void ask_first_page(struct task *t)
+{
+    t->passes++;
+    t->command.query.from_start = true;
+    t->command.query.after_key = 0;
+    ask_page(t);
+}
+
+static void ask_next_page(struct task *t)
+{
+    t->command.query.from_start = false;
+    t->command.query.after_key = t->pages.last_key;
+    ask_page(t);
 }
 
 /* The report is rendered now, or kept until all groups of answers have been fetched. */
@@ -181,17 +195,23 @@ static void take_report(struct task *t, const struct reply *reply)
     t->command.query.operation_id = report->operation_id;
     t->command.query.limit = PAGE_ROWS_MAX;
     t->rows_wanted = SIZE_MAX;
-    ask_next_page(t);
+    ask_first_page(t);
 }
 
 static void take_rows(struct task *t, const struct rows *rows)
 {
-    size_t before = t->pages.count;
-    pages_add(&t->pages, rows, t->rows_wanted);
-    if (t->pages.more && t->pages.count > before && t->pages.count < t->rows_wanted) {
+    pages_add(&t->pages, t->render.topology, rows, t->rows_wanted);
+    if (t->pages.more && rows->row_count > 0 && t->pages.count < t->rows_wanted) {
         ask_next_page(t);
         return;
     }
+    if (pages_lack(&t->pages, t->rows_wanted) && t->passes < PASSES_MAX) {
+        t->command.query.limit = PAGE_ROWS_MAX;
+        ask_first_page(t);
+        return;
+    }
+    if (t->passes > 1)
+        pages_sort(&t->pages);
     clear_progress(t);
     if (t->kept) {
         struct answer_group *groups = pages_groups(&t->pages);
@@ -276,8 +296,9 @@ static void begin_round(struct task *t)
         assert(good && "it was good at the start");
         (void)good;
     }
+    t->passes = 0;
     if (t->command.kind == COMMAND_QUERY)
-        ask_next_page(t);
+        ask_first_page(t);
     else
         send_request(t);
 }
