@@ -1,6 +1,7 @@
 /* The console's two pure halves: lines to requests, answers to text and JSON. */
 #include "core/num.h"
 #include "core/types.h"
+#include "tiers/console/complete.h"
 #include "tiers/console/pages.h"
 #include "tiers/console/render.h"
 #include "tiers/console/request.h"
@@ -313,6 +314,64 @@ static void pages_keep_each_agent_once(void **state)
     pages_done(&p);
 }
 
+static bool completes(const char *line, const char *word)
+{
+    static struct completions found;
+    complete_line(&topology, line, &found);
+    for (size_t i = 0; i < found.count; i++)
+        if (strcmp(found.words[i], word) == 0)
+            return true;
+    return false;
+}
+
+static void completion_knows_the_table_and_the_places(void **state)
+{
+    (void)state;
+    assert_true(completes("", "status"));
+    assert_true(completes("casc", "cascade"));
+    assert_true(completes("cascade --str", "--strategy"));
+    assert_true(completes("cascade --strategy w", "wave"));
+    assert_true(completes("cascade --strategy=w", "wave"));
+    assert_false(completes("cascade --strategy w", "parallel"));
+    assert_true(completes("find --class A,class_d", "A,CLASS_D_GPU"));
+    assert_true(completes("find --state act", "active"));
+    assert_true(completes("ask --capability vis", "vision"));
+    assert_true(completes("sector s10", "s100"));
+    assert_false(completes("sector s07.", "s07.c1"));
+    assert_true(completes("cluster s07.c1", "s07.c10"));
+    assert_true(completes("agent s07.c3.a1", "s07.c3.a12"));
+    assert_false(completes("agent s07.c3.a1", "s07.c3.a31"));
+    assert_true(completes("find --on s01,s07.c", "s01,s07.c3"));
+    assert_true(completes("help ca", "cascade"));
+    assert_true(completes("watch sec", "sectors"));
+    assert_false(completes("nonsense s0", "s01"));
+    assert_false(completes("cascade --in ", "s01"));
+}
+
+static void hints_say_what_is_wanted(void **state)
+{
+    (void)state;
+    char hint[256];
+    assert_int_not_equal(complete_hint("sector", hint, sizeof hint), 0);
+    assert_string_equal(hint, " SECTOR");
+    assert_int_not_equal(complete_hint("sector ", hint, sizeof hint), 0);
+    assert_string_equal(hint, "SECTOR");
+    assert_int_not_equal(complete_hint("cascade --in ", hint, sizeof hint), 0);
+    assert_non_null(strstr(hint, "DURATION: "));
+    assert_int_equal(complete_hint("sector s01", hint, sizeof hint), 0);
+    assert_int_equal(complete_hint("nonsense ", hint, sizeof hint), 0);
+    assert_int_equal(complete_hint("", hint, sizeof hint), 0);
+    assert_int_equal(complete_hint("cascade ", hint, 8), 7); /* cut, never overrun */
+}
+
+static void secrets_are_recognised(void **state)
+{
+    (void)state;
+    assert_true(complete_is_secret("keys issue --token 1234"));
+    assert_true(complete_is_secret("ask \"the PASSWORD is x\""));
+    assert_false(complete_is_secret("ask \"context hash\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +384,9 @@ int main(void)
         cmocka_unit_test(kpis_know_their_targets),
         cmocka_unit_test(pages_keep_what_they_are_given),
         cmocka_unit_test(pages_keep_each_agent_once),
+        cmocka_unit_test(completion_knows_the_table_and_the_places),
+        cmocka_unit_test(hints_say_what_is_wanted),
+        cmocka_unit_test(secrets_are_recognised),
     };
     int failed = cmocka_run_group_tests(tests, setup, NULL);
     free(rendered);

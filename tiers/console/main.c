@@ -15,19 +15,21 @@
 struct options {
     const char *config;
     const char *via;
-    bool json;
+    bool json, read_only;
     double wait_s;
     int first; /* of the command's words */
 };
 
 static int usage(FILE *out, int code)
 {
-    fputs("usage: mesh [--config FILE] [--json] [--via SECTOR] [--wait SECONDS] [COMMAND ..]\n"
+    fputs("usage: mesh [--config FILE] [--json] [--read-only] [--via SECTOR] [--wait SECONDS]\n"
+          "            [COMMAND ..]\n"
           "\n"
           "Without a command: a prompt on a terminal, else a script from stdin.\n"
           "  --config FILE   the mesh's configuration; default $MESH_CONFIG, run/mesh.conf here,\n"
           "                  or beside the build\n"
           "  --json          JSON instead of text\n"
+          "  --read-only     refuse commands that act (exit 6)\n"
           "  --via SECTOR    ask this sector instead of the orchestrator, for its own agents\n"
           "  --wait SECONDS  how long to wait for a connection and an answer (default 5)\n"
           "`mesh help` lists the commands.\n"
@@ -51,8 +53,8 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             *ret_code = IS("help") ? usage(stdout, 0) : (puts("mesh 0.1.0"), 0);
             return false;
         }
-        if (IS("json") && !value) {
-            ret->json = true;
+        if ((IS("json") || IS("read-only")) && !value) {
+            *(IS("json") ? &ret->json : &ret->read_only) = true;
             continue;
         }
         if (IS("config") || IS("via") || IS("wait")) {
@@ -142,7 +144,8 @@ static int run(const struct options *options, const struct config *config, struc
                                    .client = client,
                                    .via = via,
                                    .wait_us = (int64_t)(options->wait_s * 1e6),
-                                   .interactive = isatty(STDERR_FILENO)};
+                                   .interactive = isatty(STDERR_FILENO),
+                                   .read_only = options->read_only};
     console_init(&console, loop, &conf, &render, options->json);
     int code = options->first < argc
                    ? console_once(&console, (const char *const *)&argv[options->first],

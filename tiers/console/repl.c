@@ -1,71 +1,111 @@
 /* The prompt. libedit in callback mode on the loop: typing never stops the connection's upkeep, and
- * a command that runs takes the terminal until it is done. History is kept in a file of mode 0600
- * under XDG_STATE_HOME, HISTORY_LINES lines at most, without lines that start with a blank. */
+ * a command that runs takes the terminal until it is done.
+ *
+ * The prompt tells the truth: while it waits for input, the mesh is asked for its status every
+ * POLL_MS, and the prompt is drawn again when the figures changed. What is typed meanwhile stays.
+ * Behind the cursor stands a grey hint; it is taken away before libedit draws.
+ *
+ * Ctrl-C: while a command runs it stops the waiting (task_interrupt) and, for CANCEL_MS, a second
+ * one cancels the operation in the mesh; at the prompt it clears the line. */
+#include "core/num.h"
+#include "tiers/console/complete.h"
 #include "tiers/console/console.h"
+#include "tiers/console/history.h"
+#include "tiers/console/pager.h"
 #include "tiers/runner/client.h"
 #include <assert.h>
 #include <editline/readline.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define HISTORY_LINES 1000
+#define POLL_MS     2000u
+#define STALE_MS    7000u /* without an answer to the polls */
+#define CANCEL_MS   3000u
+#define PATIENCE_MS 500u /* for the first connection, so that the first prompt is true */
 
 /* libedit's callbacks carry no context. */
 static struct {
     struct console *console;
     uv_poll_t input;
-    char history[PATH_MAX];
-    bool over;
+    uv_timer_t poll;
+    char prompt[128];
+    bool colour;
+    bool at_prompt, over;
+    bool heard; /* a status came since the connection was made */
+    uint64_t heard_ms, interrupted_ms;
+    struct pager pager;
 } repl;
 
 static void prompt(void);
 
-static const char *prompt_text(void)
+/* --- the truthful prompt --------------------------------------------------------------------- */
+
+static void write_prompt(const struct mesh_status *s)
 {
-    return client_is_up(repl.console->task.conf.client) ? "mesh> " : "mesh (not connected)> ";
+    struct console *c = repl.console;
+    uint64_t now_ms = uv_now(c->loop);
+    char a[32], b[32];
+    if (!client_is_up(c->task.conf.client))
+        snprintf(repl.prompt, sizeof repl.prompt, "mesh (not connected)> ");
+    else if (!repl.heard)
+        snprintf(repl.prompt, sizeof repl.prompt, "mesh> ");
+    else if (now_ms - repl.heard_ms > STALE_MS)
+        snprintf(repl.prompt, sizeof repl.prompt, "mesh (no answer for %llu s)> ",
+                 (unsigned long long)(now_ms - repl.heard_ms) / 1000);
+    else if (s)
+        snprintf(repl.prompt, sizeof repl.prompt, "mesh[%s/%s %s%s%s]> ",
+                 render_count(s->summary.active, a), render_count(s->summary.agents, b),
+                 mode_name(s->mode), s->frozen ? " FROZEN" : "",
+                 c->task.conf.read_only ? " read-only" : "");
 }
 
-static void history_path(void)
+/* Draws the prompt again when it says something else now; the typed line stays. */
+static void renew_prompt(const struct mesh_status *s)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    char folder[PATH_MAX - 16];
-    repl.history[0] = '\0';
-    if (state && state[0] == '/')
-        snprintf(folder, sizeof folder, "%s", state);
-    else if (home && home[0] == '/')
-        snprintf(folder, sizeof folder, "%s/.local/state", home);
-    else
+    char before[sizeof repl.prompt];
+    memcpy(before, repl.prompt, sizeof before);
+    write_prompt(s);
+    if (!repl.at_prompt || strcmp(before, repl.prompt) == 0)
         return;
-    for (char *at = folder + 1;; at++)
-        if (*at == '/' || *at == '\0') {
-            char was = *at;
-            *at = '\0';
-            if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-                return;
-            *at = was;
-            if (!was)
-                break;
-        }
-    snprintf(repl.history, sizeof repl.history, "%s/mesh_history", folder);
-    int fd = open(repl.history, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        repl.history[0] = '\0';
-        return;
-    }
-    close(fd);
-    stifle_history(HISTORY_LINES);
-    read_history(repl.history);
+    fputs("\r\033[K", stdout);
+    fflush(stdout);
+    rl_set_prompt(repl.prompt);
+    rl_forced_update_display();
 }
+
+static void on_status(void *ctx, const struct reply *reply)
+{
+    (void)ctx;
+    if (reply->kind != REPLY_STATUS)
+        return;
+    repl.heard = true;
+    repl.heard_ms = uv_now(repl.console->loop);
+    renew_prompt(reply->status);
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+    static uint64_t ref = UINT64_C(1) << 63; /* apart from the tasks' own */
+    struct console *c = repl.console;
+    (void)timer;
+    if (!repl.at_prompt)
+        return;
+    if (!client_is_up(c->task.conf.client))
+        repl.heard = false;
+    renew_prompt(NULL);
+    const struct command ask = {.kind = COMMAND_STATUS, .ref = ++ref};
+    if (client_is_up(c->task.conf.client))
+        (void)client_command(c->task.conf.client, c->task.conf.via, &ask, on_status, NULL);
+}
+
+/* --- lines ----------------------------------------------------------------------------------- */
 
 static void leave(int code)
 {
     repl.over = true;
+    repl.at_prompt = false;
     repl.console->exit_code = code;
     rl_callback_handler_remove();
     uv_poll_stop(&repl.input);
@@ -76,7 +116,21 @@ static void on_command_done(void *ctx, int exit_code)
 {
     (void)ctx;
     repl.console->exit_code = exit_code;
+    repl.console->task.render.out = stdout;
+    pager_show(&repl.pager);
     prompt();
+}
+
+static void run_words(const char *const words[], size_t count, bool json)
+{
+    struct task *t = &repl.console->task;
+    repl.at_prompt = false;
+    rl_callback_handler_remove();
+    uv_poll_stop(&repl.input);
+    /* What draws by itself, again and again, is not for the pager. */
+    FILE *page = strcmp(words[0], "watch") == 0 ? NULL : pager_open(&repl.pager);
+    t->render.out = page ? page : stdout;
+    task_start(t, words, count, json, on_command_done, NULL);
 }
 
 static void on_line(char *line)
@@ -91,11 +145,7 @@ static void on_line(char *line)
         leave(EXIT_OK);
         return;
     }
-    if (line[0] && line[0] != ' ') {
-        add_history(line);
-        if (repl.history[0])
-            write_history(repl.history);
-    }
+    history_keep(line);
     bool split = command_split(line, room, sizeof room, words, &count, &why);
     free(line);
     if (!split) {
@@ -111,9 +161,32 @@ static void on_line(char *line)
             leave(EXIT_OK);
         return;
     }
-    rl_callback_handler_remove();
-    uv_poll_stop(&repl.input);
-    task_start(&repl.console->task, words, count, json, on_command_done, NULL);
+    run_words(words, count, json);
+}
+
+/* --- typing ---------------------------------------------------------------------------------- */
+
+static void clear_hint(void)
+{
+    if (repl.colour && rl_point == rl_end)
+        fputs("\033[K", stdout);
+    fflush(stdout);
+}
+
+/* Grey, behind the cursor, within the line: libedit never learns of it. */
+static void show_hint(void)
+{
+    char hint[256];
+    int rows = 0, columns = 0;
+    if (!repl.colour || !repl.at_prompt || rl_end == 0 || rl_point != rl_end)
+        return;
+    rl_get_screen_size(&rows, &columns);
+    int room = columns - (int)strlen(repl.prompt) - rl_end - 2;
+    if (room < 8 || complete_hint(rl_line_buffer, hint, sizeof hint) == 0)
+        return;
+    int shown = printf(" \033[90m%.*s\033[0m", room, hint) - 9;
+    printf("\033[%dD", shown);
+    fflush(stdout);
 }
 
 static void on_input(uv_poll_t *poll, int status, int events)
@@ -123,28 +196,33 @@ static void on_input(uv_poll_t *poll, int status, int events)
         leave(EXIT_FAILED);
         return;
     }
+    clear_hint();
+    rl_point = rl_end = 0; /* libedit does not tell when the line has become empty */
     rl_callback_read_char();
+    if (!repl.over)
+        show_hint();
 }
 
 static void prompt(void)
 {
-    rl_callback_handler_install(prompt_text(), on_line);
+    repl.at_prompt = true;
+    write_prompt(NULL);
+    rl_callback_handler_install(repl.prompt, on_line);
     uv_poll_start(&repl.input, UV_READABLE, on_input);
 }
 
 static char *next_completion(const char *text, int state)
 {
-    static const char *found[64];
-    static char flags[2048];
-    static size_t count, at;
+    static struct completions found;
+    static size_t at;
     (void)text;
     if (state == 0) {
         char line[4096];
         snprintf(line, sizeof line, "%.*s", rl_point < 4095 ? rl_point : 4095, rl_line_buffer);
-        count = command_complete(line, found, 64, flags, sizeof flags);
+        complete_line(repl.console->task.render.topology, line, &found);
         at = 0;
     }
-    return at < count ? strdup(found[at++]) : NULL;
+    return at < found.count ? strdup(found.words[at++]) : NULL;
 }
 
 static char **complete(const char *text, int start, int end)
@@ -154,12 +232,29 @@ static char **complete(const char *text, int start, int end)
     return rl_completion_matches(text, next_completion);
 }
 
-/* At the prompt Ctrl-C clears the line; while a command runs it interrupts that. */
+static void cancel_interrupted(void)
+{
+    char id[ID128_TEXT_MAX];
+    const char *words[] = {"cancel", id};
+    num_id128_format(repl.console->task.operation_id, id);
+    repl.interrupted_ms = 0;
+    putchar('\n');
+    run_words(words, 2, repl.console->json);
+}
+
 static void on_interrupt(uv_signal_t *handle, int number)
 {
+    struct task *t = &repl.console->task;
     (void)handle, (void)number;
-    if (repl.console->task.running) {
-        task_interrupt(&repl.console->task);
+    uv_update_time(t->conf.loop);
+    if (t->running) {
+        bool accepted = t->accepted;
+        task_interrupt(t);
+        repl.interrupted_ms = accepted ? uv_now(t->conf.loop) : 0;
+        return;
+    }
+    if (repl.interrupted_ms && uv_now(t->conf.loop) - repl.interrupted_ms < CANCEL_MS) {
+        cancel_interrupted();
         return;
     }
     fputs("^C\n", stdout);
@@ -167,19 +262,21 @@ static void on_interrupt(uv_signal_t *handle, int number)
     prompt();
 }
 
+/* --- life ------------------------------------------------------------------------------------ */
+
 static void on_patience(uv_timer_t *timer)
 {
     *(bool *)timer->data = true;
 }
 
-/* The first prompt tells the truth: half a second for the connection. */
+/* The first prompt tells the truth, if the mesh can be reached at all. */
 static void wait_for_link(struct console *c)
 {
     static uv_timer_t timer;
     bool over = false;
     timer.data = &over;
     uv_timer_init(c->loop, &timer);
-    uv_timer_start(&timer, on_patience, 500, 0);
+    uv_timer_start(&timer, on_patience, PATIENCE_MS, 0);
     while (!over && !client_is_up(c->task.conf.client))
         uv_run(c->loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&timer, NULL);
@@ -187,13 +284,17 @@ static void wait_for_link(struct console *c)
 
 int console_repl(struct console *c)
 {
+    const char *terminal = getenv("TERM"), *no_color = getenv("NO_COLOR");
     assert(c);
     memset(&repl, 0, sizeof repl);
     repl.console = c;
+    c->task.conf.again = "; so does Ctrl-C again within 3 s";
+    repl.colour = isatty(STDOUT_FILENO) && !(no_color && no_color[0]) && terminal &&
+                  strcmp(terminal, "dumb") != 0;
     rl_readline_name = "mesh";
     rl_catch_signals = 0;
     rl_attempted_completion_function = complete;
-    history_path();
+    history_open();
     uv_signal_start(&c->interrupt, on_interrupt, SIGINT);
     int error = uv_poll_init(c->loop, &repl.input, STDIN_FILENO);
     if (error) {
@@ -202,9 +303,12 @@ int console_repl(struct console *c)
     }
     puts("MESH-30K console. 'help' lists the commands, Tab completes, Ctrl-D leaves.");
     wait_for_link(c);
+    uv_timer_init(c->loop, &repl.poll);
+    uv_timer_start(&repl.poll, on_poll, 0, POLL_MS);
     prompt();
     while (!repl.over)
         uv_run(c->loop, UV_RUN_DEFAULT);
     uv_close((uv_handle_t *)&repl.input, NULL);
+    uv_close((uv_handle_t *)&repl.poll, NULL);
     return EXIT_OK;
 }

@@ -103,7 +103,8 @@ static void print_operation_hint(struct task *t, const char *what)
     if (t->have_progress)
         fprintf(stderr, "%s: %s of %s answered so far\n", what,
                 render_count(answered(&t->progress), a), render_count(t->progress.targets, b));
-    fprintf(stderr, "%s: operation %s goes on in the mesh; 'cancel %s' stops it\n", what, id, id);
+    fprintf(stderr, "%s: operation %s goes on in the mesh; 'cancel %s' stops it%s\n", what, id, id,
+            t->conf.again ? t->conf.again : "");
 }
 
 void task_interrupt(struct task *t)
@@ -328,11 +329,25 @@ static void on_tick(uv_timer_t *timer)
     finish(t, EXIT_TIMEOUT);
 }
 
-/* Usage errors end at the next turn of the loop, so that on_done is never called from inside. */
+/* What is wrong before anything was sent ends at the next turn of the loop, so that on_done is
+ * never called from inside. */
 static void on_usage_error(uv_timer_t *timer)
 {
-    struct task *t = timer->data;
-    finish(t, EXIT_USAGE);
+    finish(timer->data, EXIT_USAGE);
+}
+
+static void on_refused(uv_timer_t *timer)
+{
+    finish(timer->data, EXIT_REFUSED);
+}
+
+static void refuse_read_only(struct task *t)
+{
+    char text[COMMAND_ERROR_MAX];
+    snprintf(text, sizeof text, "%s: this console was started with --read-only, and '%s' acts",
+             t->invocation.spec->name, t->invocation.spec->name);
+    render_error(&t->render, "read-only", text);
+    uv_timer_start(&t->timer, on_refused, 0, 0);
 }
 
 /* Takes `watch` apart: its own flags, then the words of the command that it repeats. */
@@ -384,6 +399,10 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
     bool good = command_parse(words, count, &t->invocation, error);
     if (good && t->invocation.spec->verb == CMD_WATCH)
         good = start_watch(t, error);
+    if (good && t->conf.read_only && t->invocation.spec->changes) {
+        refuse_read_only(t);
+        return;
+    }
     if (good)
         good = request_build(&t->invocation, t->render.topology, &t->command, error);
     if (!good) {

@@ -29,9 +29,11 @@ enum exit_code {
 struct task_conf {
     uv_loop_t *loop;
     struct client *client;
-    struct unit via;  /* who is asked: the orchestrator, or a sector for its own */
-    int64_t wait_us;  /* for the connection and for the first answer */
-    bool interactive; /* progress on stderr */
+    struct unit via;   /* who is asked: the orchestrator, or a sector for its own */
+    int64_t wait_us;   /* for the connection and for the first answer */
+    bool interactive;  /* progress on stderr */
+    bool read_only;    /* commands that act are refused */
+    const char *again; /* what another Ctrl-C does, behind the hint after the first; or NULL */
 };
 
 struct task {
@@ -51,7 +53,7 @@ struct task {
     bool have_progress, progress_shown;
     struct pages pages;
     size_t rows_wanted;
-    uint32_t passes; /* over all pages; more than one when rows moved meanwhile */
+    uint32_t passes;  /* over all pages; more than one when rows moved meanwhile */
     struct msg *kept; /* a reply with its report, while answer pages are fetched */
     /* watch */
     bool watching;
