@@ -423,6 +423,7 @@ static bool heard_child(struct hub *h, uint32_t child, const struct msg *msg)
     if (v == CHILDREN_NEW) {
         memset(&h->child[child], 0, sizeof(h->child[child]));
         h->child[child].circuit = CIRCUIT_CLOSED;
+        hub_child_new(h, child);
     }
     if (v == CHILDREN_NEW || v == CHILDREN_BACK) {
         hub_note(h, NOTE_CHILD_UP, unit_pack(msg->from), msg->epoch);

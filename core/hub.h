@@ -197,6 +197,7 @@ void hub_operate_message(struct hub *h, const struct msg *msg); /* from the pare
 void hub_result_message(struct hub *h, uint32_t child, const struct msg *msg);
 void hub_cancel(struct hub *h, const struct id128 *id);
 void hub_child_down(struct hub *h, uint32_t child);
+void hub_child_new(struct hub *h, uint32_t child); /* another owner: it knows of no operation */
 void hub_operate_pump(struct hub *h);
 int64_t hub_operate_next(const struct hub *h);
 uint32_t hub_expected(const struct hub *h, const struct selector *sel);

@@ -352,6 +352,28 @@ void hub_child_down(struct hub *h, uint32_t child)
     }
 }
 
+/* What waits for this child goes to its new owner, who has it done or answers for it: agents that
+ * have done it already say so again. */
+void hub_child_new(struct hub *h, uint32_t child)
+{
+    uint32_t cursor = 0, blocks = (h->children_count + 63) / 64;
+    struct gather *g;
+    while ((g = gather_each(&h->gathers, &cursor)) != NULL) {
+        struct flight *f = flight_of(h, g);
+        if (g->done || !gather_waits_for(g, child)) {
+            continue;
+        }
+        if (f->block >= blocks) { /* all were sent to: now this one only */
+            memset(f->go, 0, sizeof(f->go));
+        }
+        set_bit(f->go, child);
+        f->heard[child / 64] &= ~(1ull << (child % 64));
+        f->block = f->block < child / 64 ? f->block : child / 64;
+        f->attempt++;
+        queue(h, f);
+    }
+}
+
 /* --- sending -----------------------------------------------------------------------------------
  */
 

@@ -21,6 +21,7 @@
 #include "tiers/runner/process.h"
 #include <assert.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define LOG2_E 1.4426950408889634
@@ -50,6 +51,7 @@ struct live {
     uint64_t seed;
     uint32_t agents_per_host;
     struct rng net;
+    FILE *journal;
     struct burst *bursts; /* two a host, for the whole mesh */
 };
 
@@ -133,6 +135,24 @@ static int64_t live_work(void *ctx, struct unit agent, enum impedance_class c, d
     return (int64_t)num_clamp(us, 0.0, 86400e6);
 }
 
+/* 24 bytes: the operation's id, then the agent as a packed unit, little-endian. */
+static void live_ran(void *ctx, struct unit agent, struct id128 operation)
+{
+    struct live *live = ctx;
+    uint8_t entry[24];
+    uint64_t unit = unit_pack(agent);
+    for (unsigned i = 0; i < 16; i++) {
+        entry[i] = operation.bytes[i];
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        entry[16 + i] = (uint8_t)(unit >> (8 * i));
+    }
+    if (fwrite(entry, sizeof(entry), 1, live->journal) != 1) {
+        (void)fprintf(stderr, "mesh-sim: the journal cannot be written\n");
+        abort(); /* a test that counts executions must not go on without */
+    }
+}
+
 static int64_t no_work(void *ctx, struct unit agent, enum impedance_class c, double weight)
 {
     (void)ctx;
@@ -163,6 +183,14 @@ static bool live_world(const struct config *config, const struct process_conf *p
     }
     rng_seed(&live.net, process->seed, num_hash64(process->name, sizeof(process->name), 1));
     *ret = (struct runner_world){.ctx = &live, .work_us = no_work};
+    if (process->journal[0] != '\0') {
+        live.journal = fopen(process->journal, "ae");
+        if (live.journal == NULL) {
+            *ret_why = "the journal cannot be opened";
+            return false;
+        }
+        ret->ran = live_ran;
+    }
     if (process->delay_profile) {
         ret->clock = live_clock;
         ret->delay_us = live_delay;

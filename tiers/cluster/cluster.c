@@ -126,6 +126,10 @@ static void beat_send(struct cluster *c, int64_t now_us, struct outbox *out)
 static int64_t parent_tick(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     int64_t next_us = NEVER;
+    bool reading = c->store_up && !c->scan_done && now_us - c->started_us < LEAD_ROSTER_US;
+    if (reading && c->beat_next_us <= now_us) {
+        c->beat_next_us = c->started_us + LEAD_ROSTER_US;
+    }
     if (c->bus_up && c->beat_next_us <= now_us) {
         beat_send(c, now_us, out);
     }
@@ -173,6 +177,11 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
     if (msg->epoch < c->sector_epoch) {
         cluster_note(out, NOTE_STALE_EPOCH, unit_pack(msg->from), msg->epoch);
         return;
+    }
+    if (msg->epoch > c->sector_epoch &&
+        c->sector_epoch != 0) { /* it knows nothing of this cluster */
+        c->beats = 0;
+        c->beat_next_us = now_us;
     }
     c->sector_epoch = msg->epoch;
     switch ((int)msg->type) {

@@ -283,6 +283,27 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     }
 }
 
+void members_call(struct cluster *c, struct outbox *out)
+{
+    assert(c != NULL && out != NULL);
+    uint64_t mask = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        mask |= c->members[i].uid != 0 && !c->members[i].joined ? bit_of(i) : 0;
+    }
+    c->call = false;
+    if (mask == 0) {
+        return;
+    }
+    uint32_t low = bits_lowest(mask);
+    struct msg m = {.type = MSG_BEAT_REPLY,
+                    .priority = PRIORITY_COUNT - 1,
+                    .to = cluster_agent(c, low),
+                    .mask = mask >> low == 1 ? 0 : mask >> low};
+    m.u.beat_reply = (struct beat_reply){
+        .time = {.error_us = MESHTIME_UNKNOWN}, .mode = (enum mode)c->mode, .known = false};
+    c->call = !cluster_send(c, out, &m);
+}
+
 void members_conflict(struct cluster *c, int64_t now_us)
 {
     assert(c != NULL);
@@ -315,6 +336,9 @@ int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     assert(c != NULL && out != NULL);
     struct child_event e;
+    if (c->call) {
+        members_call(c, out);
+    }
     while (children_tick(&c->children, now_us, &e)) {
         if (e.kind == CHILD_EVENT_SELF_BLAME) {
             cluster_note(out, NOTE_SELF_BLAME, e.silent, e.of);

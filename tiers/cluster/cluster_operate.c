@@ -292,7 +292,8 @@ static void plan(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     struct aggregate_target end = {.outcome = OUTCOME_UNREACHABLE};
     enum agent_state state = members_state(c, i);
     int64_t need_us = 0;
-    if (state == AGENT_UNKNOWN || state == AGENT_OFFLINE) {
+    bool warm = state == AGENT_UNKNOWN && m->uid != 0 && now_us - c->started_us < LEAD_WARM_US;
+    if (!warm && (state == AGENT_UNKNOWN || state == AGENT_OFFLINE)) {
         end.reason = m->uid == 0 ? REASON_NOT_JOINED : REASON_AGENT_OFFLINE;
     } else if (m->quarantined) {
         end.outcome = OUTCOME_REFUSED;

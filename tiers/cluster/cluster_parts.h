@@ -22,6 +22,8 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
 /* A message of member i with its epoch: false when it is stale or not from a joined one. */
 bool members_heard(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t i,
                    struct outbox *out);
+/* Asks the agents that the roster names, and that have not come yet, to say hello. */
+void members_call(struct cluster *c, struct outbox *out);
 int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 enum agent_state members_state(const struct cluster *c, uint32_t i);
 bool members_in_service(const struct cluster *c, uint32_t i); /* active or degraded */

@@ -205,6 +205,7 @@ static void roster_page(struct cluster *c, int64_t now_us, const struct store_re
     }
     c->scan_cursor = reply->cursor;
     c->scan_done = reply->cursor == 0;
+    c->call = c->scan_done;
 }
 
 static void roster_ask(struct cluster *c, int64_t now_us, struct outbox *out)

@@ -43,6 +43,10 @@
  * are for inspections. */
 #define LEAD_ASKED_MAX     16u
 #define LEAD_ASKED_RESERVE LEAD_INSPECTS_MAX
+/* A lead that takes over reads its roster before it beats: so long at most. What it is asked for
+ * meanwhile goes to the agents of the roster, whether they have said hello or not yet. */
+#define LEAD_ROSTER_US (US_PER_S / 2)
+#define LEAD_WARM_US   (5ll * US_PER_S)
 /* After an outage of the store the leads come back within this time, each at its own. */
 #define LEAD_BACK_US (10ll * US_PER_S)
 
@@ -197,6 +201,7 @@ struct cluster {
     uint8_t mode; /* enum mode */
     bool bus_up, store_up, parent_up, frozen, scan_done, scan_out;
     bool check, check_out; /* the store came back: has it kept our summary? the answer is awaited */
+    bool call;             /* ask the roster's agents to say hello */
     bool starved;          /* the outbox was short of room in this step */
     struct lead_op ops[LEAD_OPS_MAX];
     _Alignas(16) uint8_t chunks[LEAD_CHUNKS * SLAB_CHUNK_BYTES];

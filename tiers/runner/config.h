@@ -45,7 +45,8 @@ struct process_conf {
     bool no_units, no_standby;
     uint32_t metrics_port; /* 0: none */
     uint32_t agents_per_host;
-    bool delay_profile; /* sim: delays, losses and clocks by class; false: none */
+    char journal[CONFIG_TEXT_MAX]; /* sim: a file of what ran; empty: none */
+    bool delay_profile;            /* sim: delays, losses and clocks by class; false: none */
     uint64_t seed;
     uint32_t crypto_threads;
     uint32_t line; /* of its section */

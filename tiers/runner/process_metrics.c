@@ -134,6 +134,7 @@ static void nodes(struct process *p, struct page *g)
     some(g, "refused_total", "what", "store", s->store_refused);
     some(g, "refused_total", "what", "seal", s->seals_refused);
     some(g, "refused_total", "what", "memory", s->memory_refused);
+    page_add(g, "stale_accepted_total", NULL, NULL, s->stale_accepted);
     for (int n = 1; n < NOTE_COUNT; n++) {
         some(g, "notes_total", "note", note_info((enum note)n)->name, s->notes[n]);
     }

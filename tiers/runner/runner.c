@@ -119,6 +119,28 @@ static void store_ask(struct runner *r, const struct node *n, const struct store
     }
 }
 
+/* Counts what must not happen: work begun or answered because of a parent that no longer owns its
+ * unit. The node refuses it by itself; this looks at what it did. */
+static void watch_epochs(struct runner *r, struct node *n, const struct event *event)
+{
+    const struct msg *m = event->u.msg;
+    if (event->kind != EV_MSG || m->from.tier >= n->unit.tier || m->from.tier == TIER_NONE) {
+        return;
+    }
+    if (m->epoch >= n->parent_epoch) {
+        n->parent_epoch = m->epoch;
+        return;
+    }
+    bool acted = false;
+    for (uint32_t i = 0; i < r->out.effect_count; i++) {
+        const struct effect *e = &r->out.effects[i];
+        acted |= e->kind == FX_WORK ||
+                 (e->kind == FX_SEND && (e->u.msg.type == MSG_ACK || e->u.msg.type == MSG_RESULT ||
+                                         e->u.msg.type == MSG_OPERATE));
+    }
+    r->stats.stale_accepted += acted;
+}
+
 static void carry_out(struct runner *r, struct node *n)
 {
     for (uint32_t i = 0; i < r->out.effect_count; i++) {
@@ -163,6 +185,7 @@ void runner_step(struct runner *r, struct node *n, struct event *event)
     outbox_clear(&r->out);
     int64_t wake_us = n->ops->step(n->self, event, &r->out);
     r->stats.steps++;
+    watch_epochs(r, n, event);
     if (wake_us == NEVER) {
         timers_clear(&r->timers, &n->wake);
     } else {
@@ -264,6 +287,7 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
     n->clock_drift_ppb = 0;
     n->clock_base_us = clock_boot_us();
     n->starts++;
+    n->parent_epoch = 0;
     rng_seed(&n->rng, r->conf.seed, uid ^ n->starts);
     *ret = (struct node_conf){.self = n->unit,
                               .uid = uid != 0 ? uid : 1,

@@ -27,6 +27,8 @@ struct runner_world {
     void (*clock)(void *ctx, struct unit agent, int64_t *ret_offset_us, int32_t *ret_drift_ppb);
     /* One-way delay of a message from or to the agent; -1: it is lost. */
     int64_t (*delay_us)(void *ctx, struct unit agent, bool to_agent);
+    /* A handler has done its work; for tests. May be NULL. */
+    void (*ran)(void *ctx, struct unit agent, struct id128 operation);
     int64_t (*work_us)(void *ctx, struct unit agent, enum impedance_class c, double weight);
 };
 
@@ -40,6 +42,7 @@ struct runner_stats {
     uint64_t store_ops, store_refused, store_replies;
     uint64_t seals, seals_refused;
     uint64_t notes[NOTE_COUNT];
+    uint64_t stale_accepted; /* from a parent that was replaced, and acted upon: must stay 0 */
     uint64_t memory_refused; /* a node or an answer that found no memory */
     int64_t lag_us;          /* how late the latest timer of the last second ran */
     uint32_t nodes, agents;  /* running */

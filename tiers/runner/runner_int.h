@@ -18,6 +18,7 @@ struct node {
     const struct node_ops *ops;
     void *self; /* NULL: not running */
     uint64_t epoch;
+    uint64_t parent_epoch; /* the highest that spoke to it */
     uint64_t starts;
     int64_t last_us;                        /* the last now_us it saw */
     int64_t clock_offset_us, clock_base_us; /* boot clock to its own */

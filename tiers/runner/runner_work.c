@@ -75,6 +75,9 @@ static void on_work(struct timer *timer, void *ctx)
     answer.verdict = OUTCOME_READY;
     struct handler_call call = call_of(r, n, &e->operation);
     w.handler->finish(&call, &answer);
+    if (r->conf.world != NULL && r->conf.world->ran != NULL) {
+        r->conf.world->ran(r->conf.world->ctx, n->unit, w.op.operation);
+    }
     if (answer.has_emit) {
         struct work_reply emit = {.ref = w.op.ref, .emit = &answer.emit, .unit = w.op.unit};
         reply_step(r, n, &emit);
