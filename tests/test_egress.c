@@ -159,6 +159,68 @@ static void many_messages_are_one_frame(void **state)
     assert_int_equal(last.type, MSG_GOODBYE);
 }
 
+static void beats_wait_for_company(void **state)
+{
+    (void)state;
+    const struct beat nothing_new = {.has_summary = false};
+    struct msg beat = {.type = MSG_BEAT,
+                       .from = unit_cluster(1, 1),
+                       .to = unit_sector(1),
+                       .epoch = 5,
+                       .u.beat = &nothing_new};
+    struct msg urgent = cancel(1, 1, 5);
+    uint32_t at = to(&lead, "host", 0), other = to(&lead, "host", 1);
+    assert_int_equal(egress_next_us(lead.egress), INT64_MAX);
+    int64_t before_us = clock_boot_us();
+    assert_true(egress_msg(lead.egress, 0, at, &beat, 0));
+    egress_flush(lead.egress);
+    assert_int_equal(frames_sent, 0);
+    int64_t due_us = egress_next_us(lead.egress);
+    assert_true(due_us >= before_us + EGRESS_LINGER_US);
+    assert_true(due_us <= clock_boot_us() + EGRESS_LINGER_US);
+    /* Not taken along to another port, but to its own; and its note is void then. */
+    assert_true(egress_msg(lead.egress, 0, other, &urgent, 0));
+    egress_flush(lead.egress);
+    assert_int_equal(frames_sent, 1);
+    assert_true(egress_msg(lead.egress, 0, at, &urgent, 0));
+    egress_flush(lead.egress);
+    assert_int_equal(frames_sent, 2);
+    assert_int_equal(arrived, 3);
+    assert_int_equal(ingress_stats(host.ingress)->records, 3);
+    egress_flush_all(lead.egress);
+    assert_int_equal(frames_sent, 2);
+    assert_int_equal(egress_next_us(lead.egress), INT64_MAX);
+    /* Alone it leaves when its time has come. */
+    assert_true(egress_msg(lead.egress, 0, at, &beat, 0));
+    while (clock_boot_us() < egress_next_us(lead.egress)) {
+        egress_flush(lead.egress);
+        assert_int_equal(frames_sent, 2);
+    }
+    egress_flush(lead.egress);
+    assert_int_equal(frames_sent, 3);
+}
+
+static void agents_words_wait_unless_urgent(void **state)
+{
+    (void)state;
+    struct msg word = {.type = MSG_RELAY_ACK, .from = unit_agent(1, 1, 1), .epoch = 1};
+    word.to = unit_cluster(1, 1);
+    word.u.relay_ack =
+        (struct relay_ack){.target = unit_agent(1, 1, 1), .outcome = OUTCOME_READY, .reached = 1};
+    word.u.relay_ack.message_id.bytes[3] = 7;
+    uint32_t at = to(&host, "lead", 0);
+    int64_t before_us = clock_boot_us();
+    assert_true(egress_msg(host.egress, 0, at, &word, 0));
+    assert_true(egress_next_us(host.egress) >= before_us + 2 * EGRESS_LINGER_US);
+    egress_flush(host.egress);
+    assert_int_equal(frames_sent, 0);
+    word.priority = EGRESS_URGENT;
+    assert_true(egress_msg(host.egress, 0, at, &word, 0));
+    egress_flush(host.egress);
+    assert_int_equal(frames_sent, 1);
+    assert_int_equal(arrived, 2);
+}
+
 static void full_frames_are_followed_by_others(void **state)
 {
     (void)state;
@@ -286,8 +348,12 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        TEST(many_messages_are_one_frame), TEST(full_frames_are_followed_by_others),
-        TEST(speakers_are_checked),        TEST(hostile_records_are_counted),
+        TEST(many_messages_are_one_frame),
+        TEST(beats_wait_for_company),
+        TEST(agents_words_wait_unless_urgent),
+        TEST(full_frames_are_followed_by_others),
+        TEST(speakers_are_checked),
+        TEST(hostile_records_are_counted),
         TEST(operations_need_an_author),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,7 +83,7 @@ static void state_check(struct cluster *c, int64_t now_us, uint32_t i, struct ou
     m->state = (uint8_t)s;
     cluster_note(out, NOTE_AGENT_STATE, unit_pack(cluster_agent(c, i)), s);
     registry_dirty(c, now_us, i, DIRTY_LOOK);
-    registry_score(c, i);
+    registry_score(c, now_us, i);
 }
 
 static void welcome(struct cluster *c, const struct msg *hello, enum reason reason,
@@ -156,7 +156,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
         cluster_note(out, NOTE_JOINED, m->uid, unit_pack(msg->from));
     }
     state_check(c, now_us, i, out);
-    registry_score(c, i);
+    registry_score(c, now_us, i);
     welcome(c, msg, REASON_NONE, out);
 }
 
@@ -274,7 +274,7 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     measure(c, i, out);
     state_check(c, now_us, i, out);
     registry_dirty(c, now_us, i, DIRTY_LOOK);
-    registry_score(c, i);
+    registry_score(c, now_us, i);
     if (wants_reply(c, now_us, h)) {
         beat_reply(c, now_us, msg, true, out);
     }

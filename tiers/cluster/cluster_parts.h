@@ -37,7 +37,8 @@ void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret)
 /* cluster_registry.c */
 void registry_start(struct cluster *c, int64_t now_us);
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what);
-void registry_score(struct cluster *c, uint32_t i); /* its index entries may have to change */
+/* Its index entries may have to change. */
+void registry_score(struct cluster *c, int64_t now_us, uint32_t i);
 void registry_link(struct cluster *c, int64_t now_us, bool up, struct outbox *out);
 void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply *reply,
                     struct outbox *out);

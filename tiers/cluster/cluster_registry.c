@@ -2,10 +2,11 @@
  * most a second later, and a restarted lead finds its roster there.
  *
  * A write takes what differs from the last one, one write per member at a time; its refusal or its
- * silence makes the same fields dirty again, so a lost write heals by the next. Six writes a step,
- * then a pause of 10 ms, and never more than a dozen without an answer: thirty members that beat at
- * one instant become a trickle, a slow store slows its leads down, and what waits is merged by
- * waiting.
+ * silence makes the same fields dirty again, so a lost write heals by the next. The first of it
+ * waits for a quarter of a second at most, so that what changes together is written once, and not
+ * while an operation is under way. Six writes a step, then a pause of 10 ms, and never more than a
+ * dozen without an answer: thirty members that beat at one instant become a trickle, a slow store
+ * slows its leads down, and what waits is merged by waiting.
  *
  * While the store is away nothing is asked for. What was out then is dirty again. When it is back,
  * each lead starts again at a time of its own within ten seconds, and looks first whether its
@@ -223,18 +224,31 @@ static void roster_ask(struct cluster *c, int64_t now_us, struct outbox *out)
 
 /* --- what changed --- */
 
+/* There is something to write. The first of it waits a little, so that a beat and what follows it,
+ * or all acknowledgements of an operation, are one write each, and none of them competes with the
+ * operation. */
+static void write_wanted(struct cluster *c, int64_t now_us)
+{
+    if (!c->write_wanted) {
+        int64_t at_us = now_us + rng_range(&c->rng, LEAD_WRITE_LAG_US / 2, LEAD_WRITE_LAG_US);
+        c->write_wanted = true;
+        c->write_next_us = c->write_next_us > at_us ? c->write_next_us : at_us;
+    }
+    c->registry_next_us = time_least(c->registry_next_us, c->write_next_us);
+}
+
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what)
 {
     assert(c != NULL);
     assert(i < c->count);
     struct member *m = &c->members[i];
-    if (m->dirty == 0 && what != 0) {
-        c->registry_next_us = now_us;
-    }
     m->dirty |= (uint16_t)what;
+    if (m->dirty != 0 && m->put == 0) {
+        write_wanted(c, now_us);
+    }
 }
 
-void registry_score(struct cluster *c, uint32_t i)
+void registry_score(struct cluster *c, int64_t now_us, uint32_t i)
 {
     assert(c != NULL);
     assert(i < c->count);
@@ -248,7 +262,9 @@ void registry_score(struct cluster *c, uint32_t i)
         m->indexed_score = score;
     }
     m->index_dirty |= wanted ^ m->indexed;
-    c->registry_next_us = m->index_dirty != 0 ? 0 : c->registry_next_us;
+    if (m->index_dirty != 0) {
+        write_wanted(c, now_us);
+    }
 }
 
 /* The store has forgotten what it was told. */
@@ -311,7 +327,7 @@ static bool put_member(struct cluster *c, int64_t now_us, uint32_t i, struct out
                           .epoch = c->epoch > 0 ? c->epoch : 1,
                           .shard = shard,
                           .key = key,
-                          .collection = "roster",
+                          .collection = (what & DIRTY_IDENTITY) != 0 ? "roster" : NULL,
                           .fields = r.fields,
                           .field_count = r.count};
     if (!store_send(c, now_us, out, &op)) {
@@ -475,6 +491,14 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     *asked = (struct lead_asked){0};
     enum registry_ref kind = ref_kind(reply->ref);
     uint32_t i = ref_member(reply->ref);
+    if (kind == REF_PUT && reply->verdict == STORE_OK) {
+        assert(i < c->count);
+        c->members[i].put = 0;
+        if (c->members[i].dirty != 0 || c->write_wanted) {
+            write_wanted(c, now_us);
+        }
+        return;
+    }
     c->registry_next_us = 0;
     if (kind == REF_SCAN) {
         roster_page(c, now_us, reply);
@@ -599,6 +623,7 @@ int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out)
         int64_t at_us = c->write_next_us > c->store_pause_us ? c->write_next_us : c->store_pause_us;
         next_us = time_least(next_us, at_us > now_us ? at_us : now_us + LEAD_WRITE_GAP_US);
     }
+    c->write_wanted = waiting;
     c->registry_next_us = c->starved ? 0 : next_us;
     return next_us;
 }

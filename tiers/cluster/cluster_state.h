@@ -38,6 +38,8 @@
 /* Registry writes in one step, and the pause between such steps. */
 #define LEAD_WRITES_STEP  6u
 #define LEAD_WRITE_GAP_US 10000ll
+/* What is first to change waits so long, or half of it, for company. */
+#define LEAD_WRITE_LAG_US 250000ll
 #define LEAD_STORE_US     (5ll * US_PER_S) /* a store reply later than this is not awaited */
 /* Store operations without an answer yet. With so many the rest waits, dirty; the last ones of them
  * are for inspections. */
@@ -177,6 +179,7 @@ struct cluster {
     uint64_t scan_cursor;
     int64_t registry_next_us; /* nothing to write before; 0: look again */
     int64_t write_next_us, minute_next_us, summary_next_us, store_pause_us;
+    bool write_wanted; /* something waits for write_next_us */
     uint64_t minute_done, minute_failed;
     uint32_t store_seq, write_cursor;
     struct lead_asked asked[LEAD_ASKED_MAX];

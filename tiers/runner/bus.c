@@ -79,6 +79,25 @@ struct bus {
 /* Of the whole process: the library may report on its own thread after a bus has been freed. */
 static _Atomic uint64_t library_errors;
 
+/* Messages that nobody needs any more, of all buses on this thread. The library frees each on a
+ * thread of its own, which it wakes for it: a wake and a switch cost more than a small message. So
+ * they are handed over by the hundred, and that thread wakes once. */
+#define SPENT_MAX       256u
+#define SPENT_BYTES_MAX 1048576u
+static _Thread_local struct {
+    natsMsg *messages[SPENT_MAX];
+    uint32_t count;
+    size_t bytes;
+} spent;
+
+static void spent_free(void)
+{
+    for (uint32_t i = 0; i < spent.count; i++)
+        natsMsg_Destroy(spent.messages[i]);
+    spent.count = 0;
+    spent.bytes = 0;
+}
+
 static int64_t boot_us(void)
 {
     struct timespec ts;
@@ -308,7 +327,8 @@ static void deliver(struct bus *bus, natsMsg *msg, int64_t recv_us)
         bus->stats.received_bytes += frame.length;
         bus->config.on_frame(bus->config.ctx, &frame);
     }
-    natsMsg_Destroy(frame.message); /* NULL when kept */
+    if (frame.message)
+        bus_release(frame.message);
 }
 
 static void drain(struct bus *bus, struct link *link, int64_t recv_us)
@@ -578,7 +598,12 @@ void *bus_keep(struct bus_frame *frame)
 
 void bus_release(void *message)
 {
-    natsMsg_Destroy(message);
+    assert(message);
+    assert(spent.count < SPENT_MAX);
+    spent.messages[spent.count++] = message;
+    spent.bytes += (size_t)natsMsg_GetDataLength(message);
+    if (spent.count == SPENT_MAX || spent.bytes > SPENT_BYTES_MAX)
+        spent_free();
 }
 
 /* Frees the bus once its handles and links are gone. */
@@ -586,6 +611,7 @@ static void bus_finish(struct bus *bus)
 {
     if (!bus->closing || bus->handles_open > 0 || bus->links_open > 0)
         return;
+    spent_free();
     void (*closed)(void *ctx) = bus->closed;
     void *ctx = bus->closed_ctx;
     strings_free(bus);

@@ -45,7 +45,22 @@ struct buffer {
 struct slot {
     struct buffer *open;
     uint32_t endpoint;
+    uint32_t opened; /* counts its buffers: what was noted about an earlier one is void */
+    int64_t due_us;  /* when the open one leaves at the latest, boot clock */
     uint16_t port;
+};
+
+/* A slot whose open buffer has something due, as far as is known: void once the slot has another
+ * buffer, or is due earlier by a later note. */
+struct due {
+    int64_t due_us;
+    uint32_t slot, opened;
+};
+
+/* Notes in the order of their times, which is that of their making: one queue for each linger. */
+struct due_queue {
+    struct due *rows;
+    uint32_t first, count, room;
 };
 
 struct egress {
@@ -55,8 +70,7 @@ struct egress {
     uint32_t slot_count, slot_room;
     uint32_t *table; /* slot + 1 */
     uint32_t table_mask;
-    uint32_t *dirty; /* slots with an open buffer */
-    uint32_t dirty_count;
+    struct due_queue due[EGRESS_LINGERS];
     struct buffer *pool;
     uint32_t pool_count;
     struct sealer_job *batch[BATCH];
@@ -112,7 +126,9 @@ void egress_free(struct egress *e)
         }
     }
     free(e->slots);
-    free(e->dirty);
+    for (unsigned i = 0; i < EGRESS_LINGERS; i++) {
+        free(e->due[i].rows);
+    }
     free(e->table);
     free(e);
 }
@@ -322,11 +338,6 @@ static bool slots_grow(struct egress *e)
         return false;
     }
     e->slots = slots;
-    uint32_t *dirty = realloc(e->dirty, room * sizeof(*dirty));
-    if (dirty == NULL) {
-        return false;
-    }
-    e->dirty = dirty;
     e->slot_room = room;
     if (room * 2 > e->table_mask + 1) {
         uint32_t *table = calloc(room * 4, sizeof(*table));
@@ -359,25 +370,70 @@ static struct slot *slot_of(struct egress *e, uint16_t port, uint32_t endpoint)
     return &e->slots[*at - 1];
 }
 
-/* Closes a full buffer ahead of the flush; its mark goes with it. */
-static void slot_close(struct egress *e, struct slot *s)
+/* ---- when buffers leave ---- */
+
+/* How long a message may wait for company in its frame. Beats measure clocks by stamps that are
+ * made when the frame is closed, so waiting does not blur them. What agents say to each other waits
+ * once on each of two hops; their acknowledgements ride along with it. */
+static const int64_t lingers_us[EGRESS_LINGERS] = {0, EGRESS_LINGER_US, 2 * EGRESS_LINGER_US};
+
+static unsigned linger_of(const struct msg *msg)
 {
-    uint32_t index = (uint32_t)(s - e->slots);
-    uint32_t i = e->dirty_count;
-    while (i > 0 && e->dirty[i - 1] != index) {
-        i--;
+    switch ((int)msg->type) {
+    case MSG_HEARTBEAT:
+    case MSG_BEAT:
+    case MSG_BEAT_REPLY:
+    case MSG_HOST_REPORT:
+        return 1;
+    case MSG_RELAY:
+        return msg->priority < EGRESS_URGENT ? 1 : 0;
+    case MSG_RELAY_ACK:
+        return msg->priority < EGRESS_URGENT ? 2 : 0;
+    default:
+        return 0;
     }
-    assert(i > 0);
-    e->dirty[i - 1] = e->dirty[--e->dirty_count];
-    buffer_close(e, s);
+}
+
+/* False: no memory; the buffer leaves at once instead. */
+static bool due_push(struct due_queue *q, const struct due *due)
+{
+    if (q->first + q->count == q->room && q->first > q->count) {
+        memmove(q->rows, q->rows + q->first, q->count * sizeof(*q->rows));
+        q->first = 0;
+    }
+    if (q->first + q->count == q->room) {
+        uint32_t room = q->room == 0 ? 64 : q->room * 2;
+        struct due *rows = realloc(q->rows, room * sizeof(*rows));
+        if (rows == NULL) {
+            return false;
+        }
+        q->rows = rows;
+        q->room = room;
+    }
+    q->rows[q->first + q->count++] = *due;
+    return true;
+}
+
+/* Notes that the slot's buffer has something that leaves when `linger` is over. */
+static void slot_due(struct egress *e, struct slot *s, unsigned linger)
+{
+    int64_t due_us = linger == 0 ? 0 : clock_boot_us() + lingers_us[linger];
+    if (s->due_us <= due_us) {
+        return;
+    }
+    s->due_us = due_us;
+    const struct due due = {
+        .due_us = due_us, .slot = (uint32_t)(s - e->slots), .opened = s->opened};
+    if (!due_push(&e->due[linger], &due)) {
+        buffer_close(e, s);
+    }
 }
 
 static bool slot_open(struct egress *e, struct slot *s)
 {
     s->open = buffer_take(e);
-    if (s->open != NULL) {
-        e->dirty[e->dirty_count++] = (uint32_t)(s - e->slots);
-    }
+    s->opened++;
+    s->due_us = INT64_MAX;
     return s->open != NULL;
 }
 
@@ -394,7 +450,7 @@ static bool slot_put(struct egress *e, struct slot *s, const uint8_t *head, size
 {
     size_t length = head_bytes + body_bytes;
     if (s->open != NULL && !slot_has_room(s, length, 1)) {
-        slot_close(e, s);
+        buffer_close(e, s);
     }
     if ((s->open == NULL && !slot_open(e, s)) || !buffer_grow(s->open, length)) {
         e->stats.dropped_memory++;
@@ -440,7 +496,7 @@ static bool put_operation(struct egress *e, struct slot *s, struct id128 id, siz
         return true;
     }
     if (s->open != NULL && !slot_has_room(s, both, 2)) {
-        slot_close(e, s);
+        buffer_close(e, s);
     }
     const uint8_t kind = RECORD_OPERATION;
     if (!slot_put(e, s, &kind, 1, entry->sealed, entry->sealed_bytes)) {
@@ -476,7 +532,11 @@ bool egress_msg(struct egress *e, uint16_t port, uint32_t endpoint, const struct
     header.flags = msg->type == MSG_OPERATE ? RECORD_FLAG_OPERATION : 0;
     header.sent_us = clock_us;
     codec_record_encode(&header, head);
-    return slot_put(e, s, head, sizeof(head), e->scratch, body);
+    if (!slot_put(e, s, head, sizeof(head), e->scratch, body)) {
+        return false;
+    }
+    slot_due(e, s, linger_of(msg));
+    return true;
 }
 
 bool egress_record(struct egress *e, uint16_t port, uint32_t endpoint, const uint8_t *bytes,
@@ -485,23 +545,55 @@ bool egress_record(struct egress *e, uint16_t port, uint32_t endpoint, const uin
     assert(e != NULL && bytes != NULL);
     assert(length > 0 && bytes[0] >= RECORD_SPECIAL);
     struct slot *s = slot_of(e, port, endpoint);
-    return s != NULL && slot_put(e, s, bytes, length, NULL, 0);
+    if (s == NULL || !slot_put(e, s, bytes, length, NULL, 0)) {
+        return false;
+    }
+    slot_due(e, s, 0);
+    return true;
+}
+
+/* Closes what is due by now_us, as far as the sealer takes it. */
+static void flush_until(struct egress *e, int64_t now_us)
+{
+    for (unsigned i = 0; i < EGRESS_LINGERS; i++) {
+        struct due_queue *q = &e->due[i];
+        while (q->count > 0 && q->rows[q->first].due_us <= now_us && e->signing < SIGNING_MAX) {
+            const struct due *d = &q->rows[q->first++];
+            struct slot *s = &e->slots[d->slot];
+            q->count--;
+            if (s->open != NULL && s->opened == d->opened) {
+                buffer_close(e, s);
+            }
+        }
+        if (q->count == 0) {
+            q->first = 0;
+        }
+    }
+    batch_submit(e);
 }
 
 void egress_flush(struct egress *e)
 {
     assert(e != NULL);
-    uint32_t i = 0;
-    while (i < e->dirty_count && e->signing < SIGNING_MAX) {
-        struct slot *s = &e->slots[e->dirty[i++]];
-        assert(s->open != NULL);
-        buffer_close(e, s);
+    flush_until(e, clock_boot_us());
+}
+
+void egress_flush_all(struct egress *e)
+{
+    assert(e != NULL);
+    flush_until(e, INT64_MAX);
+}
+
+int64_t egress_next_us(const struct egress *e)
+{
+    assert(e != NULL);
+    int64_t next_us = INT64_MAX;
+    for (unsigned i = 1; i < EGRESS_LINGERS && e->signing < SIGNING_MAX; i++) {
+        const struct due_queue *q = &e->due[i];
+        int64_t first_us = q->count > 0 ? q->rows[q->first].due_us : INT64_MAX;
+        next_us = first_us < next_us ? first_us : next_us;
     }
-    e->dirty_count -= i;
-    if (i > 0 && e->dirty_count > 0) {
-        memmove(e->dirty, e->dirty + i, e->dirty_count * sizeof(*e->dirty));
-    }
-    batch_submit(e);
+    return next_us;
 }
 
 void egress_ask_chain(struct egress *e, uint16_t port, const struct endpoint *to)

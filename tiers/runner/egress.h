@@ -2,10 +2,15 @@
  * is signed once.
  *
  * A slot is one (own port, destination endpoint). Records are appended to its open buffer, which
- * starts small and grows up to a frame; egress_flush() closes all open buffers: stamps sent_us into
- * every record, finishes the frame, has it signed (by the sealer's threads where there are any) and
- * publishes it. A full buffer is closed at once. The sealed operation of an OPERATE goes into a
- * frame once, before the first record that names it.
+ * starts small and grows up to a frame; egress_flush() closes the buffers that are due: stamps
+ * sent_us into every record, finishes the frame, has it signed (by the sealer's threads where there
+ * are any) and publishes it. A full buffer is closed at once. The sealed operation of an OPERATE
+ * goes into a frame once, before the first record that names it.
+ *
+ * Most messages are due at once. Beats, and what agents say to each other below the priority
+ * EGRESS_URGENT, wait up to EGRESS_LINGER_US for others to the same destination (acknowledgements
+ * of the latter twice as long), or until something that is due takes them along: a signature is
+ * dearer than all the rest of a small message.
  *
  * Records: the first byte is a message type (proto/codec.h), or one of these. */
 #ifndef TIERS_RUNNER_EGRESS_H
@@ -25,6 +30,10 @@
 #define RECORD_ASK       0xe2u /* "who owns what?": one byte */
 #define RECORD_ALIVE     0xe3u /* between processes of one tier: process_wards.c */
 #define RECORD_SPECIAL   0xe0u /* and above: no message */
+
+#define EGRESS_LINGER_US INT64_C(80000)
+#define EGRESS_LINGERS   3u /* at once, one linger, two */
+#define EGRESS_URGENT    2u
 
 #define EGRESS_FRAME_TTL_MS 30000u
 #define EGRESS_SLOTS_MAX    1048576u /* beyond: dropped and counted */
@@ -69,6 +78,9 @@ bool egress_record(struct egress *e, uint16_t port, uint32_t endpoint, const uin
                    size_t length);
 
 void egress_flush(struct egress *e);
+void egress_flush_all(struct egress *e); /* whether due or not */
+/* When egress_flush() has something to do for what lingers, boot clock; INT64_MAX: nothing. */
+int64_t egress_next_us(const struct egress *e);
 
 /* The signer of a port, started or renewed when due. NULL: our certificate is no good now. */
 struct frame_signer *egress_signer(struct egress *e, uint16_t port);

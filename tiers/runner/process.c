@@ -76,7 +76,7 @@ static void stop(struct process *p, int exit_code)
     p->stop_us = clock_boot_us();
     if (served && exit_code == EXIT_CLEAN) {
         runner_goodbye(p->runner);
-        egress_flush(p->egress);
+        egress_flush_all(p->egress);
     }
     if (lease_release(&p->lease, &op)) {
         (void)redis_store_submit(p->store, &op, PROCESS_LEASE_TAG);
@@ -234,6 +234,8 @@ static void on_prepare(uv_prepare_t *handle)
     bus_flush(p->bus); /* without a sealer frames leave here, after the bus's own turn to write */
     p->frames_in_batch = 0;
     int64_t next_us = serves ? runner_next_us(p->runner) : NEVER;
+    int64_t egress_us = egress_next_us(p->egress);
+    next_us = egress_us < next_us ? egress_us : next_us;
     if (next_us <= clock_boot_us()) {
         (void)uv_idle_start(&p->idle, on_idle);
         return;

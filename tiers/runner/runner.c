@@ -92,8 +92,10 @@ int64_t runner_node_boot(const struct node *n, int64_t clock_us)
 
 static void seal(struct runner *r, const struct node *n, const struct operation *operation)
 {
-    struct frame_signer *signer =
-        r->conf.egress != NULL ? egress_signer(r->conf.egress, n->port) : NULL;
+    /* What agents say to each other rides in their messages, under the frame's signature: it is
+     * kept for repetition, and nobody asks for its own signature. */
+    bool author = n->unit.tier != TIER_AGENT && r->conf.egress != NULL;
+    struct frame_signer *signer = author ? egress_signer(r->conf.egress, n->port) : NULL;
     enum opcache_verdict v = OPCACHE_CHAIN;
     if (r->conf.opcache != NULL && signer != NULL) {
         v = opcache_seal(r->conf.opcache, operation, &signer->key, clock_unix_us());
