@@ -12,10 +12,14 @@
  *    ourselves after libuv has let go of it.
  *  - Nothing is destroyed inside a callback of the library: detach only sets a flag.
  *
+ *  - A TLS record that has come in part would make it wait for the rest on the loop. So it reads
+ *    only when a whole record is in the socket; SO_RCVLOWAT keeps poll quiet until then.
+ *
  * Writing: the library asks for "writable" when something is buffered; a uv_prepare writes just
  * before the loop sleeps, so a batch costs one send and no epoll_ctl. */
 #include "tiers/runner/bus.h"
 
+#include "tiers/runner/tls.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,7 +41,10 @@
 #define PROBES_UNANSWERED  3u
 #define DRAIN_READS_MAX    1024u
 #define SUBS               2u
-#define HANDLES            3u
+#define HANDLES            4u
+#define LINGER_MS          1000 /* how long a link that was replaced is still heard */
+#define TLS_HEADER_BYTES   5
+#define TLS_RECORDS_MAX    8u /* of 16 KiB at most, read in one turn */
 
 enum bus_state { WAITING, CONNECTING, PROVING, UP };
 
@@ -49,9 +57,11 @@ struct link {
     uv_work_t work;
     uv_poll_t poll;
     bool attached, detached, want_write, poll_write;
-    int fd; /* our duplicate of the socket */
+    bool polled; /* poll is initialised */
+    int fd;      /* our duplicate of the socket */
+    int low_water;
     natsStatus status;
-    char why[128];
+    char why[160];
     size_t unwritten; /* published since the last write */
     int64_t dropped[SUBS];
 };
@@ -59,16 +69,18 @@ struct link {
 struct bus {
     struct bus_config config;
     struct endpoint self;
-    char *url, *user, *password;
+    char *url, *keys_dir;
     enum bus_state state;
     struct link *link;
-    uv_timer_t retry, probe;
+    struct link *next; /* about to replace it: connecting or proving */
+    struct link *old;  /* replaced, still heard */
+    uv_timer_t retry, probe, linger;
     uv_prepare_t prepare;
     unsigned handles_open;
     unsigned links_open;
     unsigned failures; /* attempts since the last link that worked */
     bool told_down;
-    bool closing, delivering;
+    bool closing, delivering, ready;
     unsigned unanswered;
     int64_t probe_sent_us;
     struct bus_stats stats;
@@ -150,6 +162,7 @@ static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus statu
 /* ---- the life of a link ---- */
 
 static void attempt_start(struct bus *bus);
+static void on_probe(uv_timer_t *timer);
 static void bus_finish(struct bus *bus);
 
 static void set_error(struct bus *bus, const char *why)
@@ -175,6 +188,28 @@ static void retry_later(struct bus *bus)
     (void)uv_timer_start(&bus->retry, on_retry, wait, 0);
 }
 
+static natsStatus options_tls(struct link *link)
+{
+    struct bus *bus = link->bus;
+    char ca[4096], cert[4096], key[4096];
+    natsOptions *o = link->options;
+    int a = snprintf(ca, sizeof(ca), "%s/ca.crt", bus->keys_dir);
+    int b = snprintf(cert, sizeof(cert), "%s/%s.tls.crt", bus->keys_dir, bus->self.token);
+    int c = snprintf(key, sizeof(key), "%s/%s.tls.key", bus->keys_dir, bus->self.token);
+    if (a >= (int)sizeof(ca) || b >= (int)sizeof(cert) || c >= (int)sizeof(key))
+        return NATS_INVALID_ARG;
+    natsStatus s = natsOptions_SetSecure(o, true);
+    if (s == NATS_OK)
+        s = natsOptions_LoadCATrustedCertificates(o, ca);
+    if (s == NATS_OK)
+        s = natsOptions_LoadCertificatesChain(o, cert, key);
+    if (s == NATS_OK)
+        s = natsOptions_SetExpectedHostname(o, TLS_SERVER_NAME);
+    if (s == NATS_OK)
+        s = natsOptions_SetCipherSuites(o, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
+    return s;
+}
+
 static natsStatus options_make(struct link *link)
 {
     struct bus *bus = link->bus;
@@ -182,8 +217,8 @@ static natsStatus options_make(struct link *link)
     natsOptions *o = link->options;
     if (s == NATS_OK)
         s = natsOptions_SetURL(o, bus->url);
-    if (s == NATS_OK && bus->user)
-        s = natsOptions_SetUserInfo(o, bus->user, bus->password ? bus->password : "");
+    if (s == NATS_OK && bus->keys_dir)
+        s = options_tls(link);
     if (s == NATS_OK)
         s = natsOptions_SetName(o, bus->self.token);
     if (s == NATS_OK)
@@ -204,13 +239,20 @@ static natsStatus options_make(struct link *link)
     return s;
 }
 
+/* A refused certificate shows only as a server that hangs up instead of greeting. */
 static void connect_work(uv_work_t *work)
 {
     struct link *link = work->data;
     link->status = natsConnection_Connect(&link->nc, link->options);
-    if (link->status != NATS_OK)
-        (void)snprintf(link->why, sizeof(link->why), "connect: %s",
-                       natsStatus_GetText(link->status));
+    if (link->status == NATS_OK)
+        return;
+    const char *text = nats_GetLastError(NULL);
+    bool refused = text && (strstr(text, "PONG") || strstr(text, "uthorization"));
+    (void)snprintf(link->why, sizeof(link->why), "connect: %.60s%s%s",
+                   text && *text ? text : natsStatus_GetText(link->status),
+                   refused && link->bus->keys_dir ? "; the server does not take the certificate of "
+                                                  : "",
+                   refused && link->bus->keys_dir ? link->bus->self.token : "");
 }
 
 static void link_free(struct link *link)
@@ -256,25 +298,49 @@ static void link_hang_up(struct link *link)
         natsConnection_Close(link->nc);
 }
 
+/* Frees it later. */
+static void link_discard(struct link *link)
+{
+    poll_dropped(link);
+    link_hang_up(link);
+    uv_close((uv_handle_t *)&link->poll, on_poll_closed);
+}
+
+static void old_discard(struct bus *bus)
+{
+    if (!bus->old)
+        return;
+    struct link *old = bus->old;
+    bus->old = NULL;
+    (void)uv_timer_stop(&bus->linger);
+    link_discard(old);
+}
+
 /* The link in use is gone, or is to go. Frees it later, plans the next attempt, tells the owner. */
 static void link_down(struct bus *bus, const char *why)
 {
     struct link *link = bus->link;
     bool was_up = bus->state == UP;
     assert(link && !bus->delivering);
-    poll_dropped(link);
     set_error(bus, why);
-    link_hang_up(link);
     bus->link = NULL;
     (void)uv_timer_stop(&bus->probe);
-    uv_close((uv_handle_t *)&link->poll, on_poll_closed);
+    link_discard(link);
     if (was_up)
         bus->stats.lost++;
     else
         bus->stats.attempts_failed++;
     bus->stats.up = false;
-    if (!bus->closing)
+    if (bus->next) { /* it was to replace this one anyway */
+        bus->link = bus->next;
+        bus->next = NULL;
+        bus->state = bus->link->polled ? PROVING : CONNECTING;
+        bus->unanswered = 0;
+        if (bus->link->polled)
+            (void)uv_timer_start(&bus->probe, on_probe, PROBE_EVERY_MS, PROBE_EVERY_MS);
+    } else if (!bus->closing) {
         retry_later(bus);
+    }
     if (!bus->closing && (was_up || !bus->told_down)) {
         bus->told_down = true;
         bus->config.on_link(bus->config.ctx, false, bus->stats.last_error);
@@ -292,14 +358,45 @@ static const char *why_lost(struct link *link, char *room, size_t size)
 static void link_check(struct bus *bus)
 {
     char room[128];
+    if (bus->old && bus->old->detached)
+        old_discard(bus);
+    if (bus->next && bus->next->detached && bus->next->polled) {
+        struct link *next = bus->next;
+        bus->next = NULL;
+        bus->stats.rotations_failed++;
+        set_error(bus, why_lost(next, room, sizeof(room)));
+        link_discard(next);
+    }
     if (bus->link && bus->link->detached)
         link_down(bus, why_lost(bus->link, room, sizeof(room)));
 }
 
 /* ---- reading ---- */
 
-static void probe_came_back(struct bus *bus)
+static void on_linger(uv_timer_t *timer)
 {
+    old_discard(timer->data);
+}
+
+/* The new link has shown that it works: from here on it is the one. */
+static void next_takes_over(struct bus *bus)
+{
+    bus->old = bus->link;
+    bus->link = bus->next;
+    bus->next = NULL;
+    bus->unanswered = 0;
+    bus->stats.rotations++;
+    (void)uv_timer_start(&bus->linger, on_linger, LINGER_MS, 0);
+}
+
+static void probe_came_back(struct bus *bus, const struct link *link)
+{
+    if (link == bus->next) {
+        next_takes_over(bus);
+        return;
+    }
+    if (link != bus->link)
+        return;
     bus->stats.probe_us = boot_us() - bus->probe_sent_us;
     if (bus->state != PROVING)
         return;
@@ -311,7 +408,7 @@ static void probe_came_back(struct bus *bus)
     bus->config.on_link(bus->config.ctx, true, "connected");
 }
 
-static void deliver(struct bus *bus, natsMsg *msg, int64_t recv_us)
+static void deliver(struct bus *bus, const struct link *link, natsMsg *msg, int64_t recv_us)
 {
     struct bus_frame frame = {.recv_us = recv_us, .message = msg};
     frame.bytes = (const uint8_t *)natsMsg_GetData(msg);
@@ -321,7 +418,7 @@ static void deliver(struct bus *bus, natsMsg *msg, int64_t recv_us)
     } else if (frame.length == 0) {
         /* No frame is empty: our probe, or nothing. */
         if (endpoint_equal(&frame.route.source, &bus->self))
-            probe_came_back(bus);
+            probe_came_back(bus, link);
     } else {
         bus->stats.received++;
         bus->stats.received_bytes += frame.length;
@@ -345,30 +442,86 @@ static void drain(struct bus *bus, struct link *link, int64_t recv_us)
                 s = natsSubscription_NextMsg(&msg, link->subs[i], 0);
             if (s != NATS_OK)
                 break;
-            bus->unanswered = 0;
-            deliver(bus, msg, recv_us);
+            if (link == bus->link)
+                bus->unanswered = 0;
+            deliver(bus, link, msg, recv_us);
         }
     }
     bus->delivering = false;
+}
+
+static void low_water(struct link *link, int bytes)
+{
+    if (link->low_water == bytes)
+        return;
+    link->low_water = bytes;
+    (void)setsockopt(link->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+}
+
+/* Whether the library can read without waiting: a whole TLS record, or the end of the stream. */
+static bool record_is_there(struct link *link)
+{
+    uint8_t header[TLS_HEADER_BYTES];
+    ssize_t n = recv(link->fd, header, sizeof(header), MSG_PEEK | MSG_DONTWAIT);
+    int waiting = 0;
+    int wanted = TLS_HEADER_BYTES;
+    if (n == TLS_HEADER_BYTES)
+        wanted += header[3] << 8 | header[4];
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        low_water(link, 1);
+        return true;
+    }
+    if (n == TLS_HEADER_BYTES && ioctl(link->fd, FIONREAD, &waiting) == 0 && waiting >= wanted) {
+        low_water(link, 1);
+        return true;
+    }
+    low_water(link, n > 0 ? wanted : 1);
+    return false;
+}
+
+static void read_link(struct bus *bus, struct link *link, bool broken)
+{
+    int64_t recv_us = boot_us();
+    if (!bus->keys_dir || broken) {
+        natsConnection_ProcessReadEvent(link->nc);
+        drain(bus, link, recv_us);
+        return;
+    }
+    for (unsigned i = 0; i < TLS_RECORDS_MAX && !link->detached && !bus->closing; i++) {
+        if (!record_is_there(link))
+            return;
+        natsConnection_ProcessReadEvent(link->nc);
+        drain(bus, link, recv_us);
+    }
+}
+
+/* All links, on the way to the end. */
+static void links_close(struct bus *bus)
+{
+    old_discard(bus);
+    if (bus->next && bus->next->polled) { /* one that is connecting ends in connect_done */
+        struct link *next = bus->next;
+        bus->next = NULL;
+        link_discard(next);
+    }
+    if (bus->link && bus->link->polled)
+        link_down(bus, "closed");
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct link *link = poll->data;
     struct bus *bus = link->bus;
-    if (link != bus->link)
+    if (link != bus->link && link != bus->next && link != bus->old)
         return;
     if (events & UV_WRITABLE && link->want_write)
         natsConnection_ProcessWriteEvent(link->nc);
-    if (status < 0 || events & UV_READABLE) {
-        int64_t recv_us = boot_us();
-        natsConnection_ProcessReadEvent(link->nc);
-        drain(bus, link, recv_us);
-    }
-    if (bus->closing)
-        link_down(bus, "closed");
-    else
+    if (status < 0 || events & UV_READABLE)
+        read_link(bus, link, status < 0);
+    if (!bus->closing)
         link_check(bus);
+    else
+        links_close(bus); /* bus_close came out of a callback */
 }
 
 /* ---- writing ---- */
@@ -392,6 +545,10 @@ static void on_prepare(uv_prepare_t *prepare)
     if (!bus->link || (bus->state != PROVING && bus->state != UP))
         return;
     write_now(bus->link);
+    if (bus->next && bus->next->polled)
+        write_now(bus->next);
+    if (bus->old)
+        write_now(bus->old);
     link_check(bus);
 }
 
@@ -403,13 +560,13 @@ void bus_flush(struct bus *bus)
         write_now(bus->link); /* a link lost here is noticed in on_prepare */
 }
 
-static void probe_send(struct bus *bus)
+static void probe_send(struct bus *bus, struct link *link)
 {
     char subject[SUBJECT_MAX];
     struct route route = {bus->self, bus->self};
     (void)subject_format(&route, subject);
     bus->probe_sent_us = boot_us();
-    (void)natsConnection_Publish(bus->link->nc, subject, NULL, 0);
+    (void)natsConnection_Publish(link->nc, subject, NULL, 0);
 }
 
 static void on_probe(uv_timer_t *timer)
@@ -421,7 +578,9 @@ static void on_probe(uv_timer_t *timer)
                                         : "own messages do not come back (permissions?)");
         return;
     }
-    probe_send(bus);
+    probe_send(bus, bus->link);
+    if (bus->next && bus->next->polled)
+        probe_send(bus, bus->next);
 }
 
 /* ---- connecting ---- */
@@ -440,9 +599,14 @@ static natsStatus link_subscribe(struct link *link)
 
 static void attempt_failed(struct bus *bus, struct link *link)
 {
-    bus->stats.attempts_failed++;
     set_error(bus, link->why);
-    bus->link = NULL;
+    if (link == bus->next) {
+        bus->stats.rotations_failed++;
+        bus->next = NULL;
+    } else {
+        bus->stats.attempts_failed++;
+        bus->link = NULL;
+    }
     link_free(link); /* may free the bus when it is closing */
 }
 
@@ -456,9 +620,10 @@ static void connect_done(uv_work_t *work, int status)
         (void)snprintf(link->why, sizeof(link->why), "connect: cannot poll the socket");
         ok = false;
     }
+    bool replaces = link == bus->next;
     if (!ok) {
         attempt_failed(bus, link);
-        if (closing)
+        if (closing || replaces)
             return;
         retry_later(bus);
         if (!bus->told_down) {
@@ -468,38 +633,81 @@ static void connect_done(uv_work_t *work, int status)
         return;
     }
     link->poll.data = link;
+    link->polled = true;
+    (void)uv_poll_start(&link->poll, UV_READABLE, on_poll);
+    natsStatus subscribed = closing ? NATS_CONNECTION_CLOSED : link_subscribe(link);
+    if (replaces) {
+        if (subscribed == NATS_OK) {
+            probe_send(bus, link);
+            return;
+        }
+        bus->next = NULL;
+        link_discard(link);
+        return;
+    }
     bus->state = PROVING;
     bus->unanswered = 0;
-    (void)uv_poll_start(&link->poll, UV_READABLE, on_poll);
-    if (closing || link_subscribe(link) != NATS_OK) {
+    if (subscribed != NATS_OK) {
         link_down(bus, closing ? "closed" : "cannot subscribe");
         return;
     }
-    probe_send(bus);
+    probe_send(bus, link);
     (void)uv_timer_start(&bus->probe, on_probe, PROBE_EVERY_MS, PROBE_EVERY_MS);
+}
+
+static struct link *link_new(struct bus *bus)
+{
+    struct link *link = calloc(1, sizeof(*link));
+    if (!link)
+        return NULL;
+    link->bus = bus;
+    link->fd = -1;
+    link->low_water = 1;
+    link->work.data = link;
+    bus->links_open++;
+    return link;
+}
+
+/* The link is bus->link or bus->next. False: it has failed and is gone. */
+static bool link_connect(struct bus *bus, struct link *link)
+{
+    natsStatus s = options_make(link);
+    if (s == NATS_OK &&
+        uv_queue_work(bus->config.loop, &link->work, connect_work, connect_done) == 0)
+        return true;
+    const char *text = nats_GetLastError(NULL);
+    (void)snprintf(link->why, sizeof(link->why), "options: %.100s",
+                   text && *text ? text : natsStatus_GetText(s));
+    attempt_failed(bus, link);
+    return false;
 }
 
 static void attempt_start(struct bus *bus)
 {
-    struct link *link = calloc(1, sizeof(*link));
-    if (!link) {
+    bus->link = link_new(bus);
+    if (!bus->link) {
         bus->stats.attempts_failed++;
         retry_later(bus);
         return;
     }
-    link->bus = bus;
-    link->fd = -1;
-    link->work.data = link;
-    bus->links_open++;
-    bus->link = link;
     bus->state = CONNECTING;
-    natsStatus s = options_make(link);
-    if (s == NATS_OK &&
-        uv_queue_work(bus->config.loop, &link->work, connect_work, connect_done) == 0)
+    if (link_connect(bus, bus->link))
         return;
-    (void)snprintf(link->why, sizeof(link->why), "options: %s", natsStatus_GetText(s));
-    attempt_failed(bus, link);
     retry_later(bus);
+    if (!bus->told_down && bus->ready) { /* not before bus_new has returned */
+        bus->told_down = true;
+        bus->config.on_link(bus->config.ctx, false, bus->stats.last_error);
+    }
+}
+
+void bus_rotate(struct bus *bus)
+{
+    assert(bus);
+    if (bus->state != UP || bus->next || bus->old || bus->closing)
+        return;
+    bus->next = link_new(bus);
+    if (bus->next)
+        (void)link_connect(bus, bus->next);
 }
 
 /* ---- public ---- */
@@ -507,8 +715,7 @@ static void attempt_start(struct bus *bus)
 static void strings_free(struct bus *bus)
 {
     free(bus->url);
-    free(bus->user);
-    free(bus->password);
+    free(bus->keys_dir);
 }
 
 int bus_new(const struct bus_config *config, struct bus **ret)
@@ -524,10 +731,11 @@ int bus_new(const struct bus_config *config, struct bus **ret)
         free(bus);
         return -EINVAL;
     }
-    bus->url = strdup(config->url);
-    bus->user = config->user ? strdup(config->user) : NULL;
-    bus->password = config->password ? strdup(config->password) : NULL;
-    if (!bus->url || (config->user && !bus->user) || (config->password && !bus->password)) {
+    /* The library knows the scheme nats:// only; what makes it TLS is the keys. */
+    bool tls = strncmp(config->url, "tls://", 6) == 0;
+    bus->url = strdup(tls ? config->url + 6 : config->url);
+    bus->keys_dir = config->keys_dir ? strdup(config->keys_dir) : NULL;
+    if (!bus->url || (config->keys_dir && !bus->keys_dir)) {
         strings_free(bus);
         free(bus);
         return -ENOMEM;
@@ -535,11 +743,13 @@ int bus_new(const struct bus_config *config, struct bus **ret)
     /* These cannot fail: they only fill in their handles. */
     (void)uv_timer_init(config->loop, &bus->retry);
     (void)uv_timer_init(config->loop, &bus->probe);
+    (void)uv_timer_init(config->loop, &bus->linger);
     (void)uv_prepare_init(config->loop, &bus->prepare);
-    bus->retry.data = bus->probe.data = bus->prepare.data = bus;
+    bus->retry.data = bus->probe.data = bus->linger.data = bus->prepare.data = bus;
     bus->handles_open = HANDLES;
     (void)uv_prepare_start(&bus->prepare, on_prepare);
     attempt_start(bus);
+    bus->ready = true;
     *ret = bus;
     return 0;
 }
@@ -637,10 +847,11 @@ void bus_close(struct bus *bus, void (*closed)(void *ctx), void *ctx)
     bus->closed_ctx = ctx;
     uv_close((uv_handle_t *)&bus->retry, on_handle_closed);
     uv_close((uv_handle_t *)&bus->probe, on_handle_closed);
+    uv_close((uv_handle_t *)&bus->linger, on_handle_closed);
     uv_close((uv_handle_t *)&bus->prepare, on_handle_closed);
     /* A link that is connecting ends in connect_done, one that is delivering in on_poll. */
-    if (bus->link && bus->state != CONNECTING && !bus->delivering)
-        link_down(bus, "closed");
+    if (!bus->delivering)
+        links_close(bus);
 }
 
 void bus_library_close(void)

@@ -6,6 +6,9 @@
  * and goes by itself: no server at start, a killed server and a silent one all end in a new
  * connection after a jittered wait of 0.2 to 5 s. Messages are never buffered while it is down.
  *
+ * With keys_dir the link is mutual TLS (tls.h). Without it the link is in the clear and says nothing
+ * about who is at its ends: for tests on loopback.
+ *
  * Everything here is called on the loop thread. */
 #ifndef TIERS_RUNNER_BUS_H
 #define TIERS_RUNNER_BUS_H
@@ -37,8 +40,7 @@ struct bus_config {
     uv_loop_t *loop;
     const char *url;      /* nats://127.0.0.1:4222 */
     const char *token;    /* the process's own */
-    const char *user;     /* NULL: none */
-    const char *password; /* NULL: none */
+    const char *keys_dir; /* of ca.crt and TOKEN.tls.{crt,key}; NULL: no TLS */
     void (*on_frame)(void *ctx, struct bus_frame *frame);
     /* up: subscribed, shown by a probe that came back. Down: why. Also called, with up = false,
      * when the first attempt fails; later attempts are only counted. Not from within bus_publish.
@@ -57,9 +59,10 @@ struct bus_stats {
     uint64_t dropped_subject;                            /* no subject of ours */
     uint64_t dropped_slow;                               /* beyond BUS_PENDING_* */
     uint64_t connects, attempts_failed, lost;
+    uint64_t rotations, rotations_failed; /* see bus_rotate */
     uint64_t errors;  /* reported by the library beside (a permission denied, ..), process-wide */
     int64_t probe_us; /* the last round trip to the server and back */
-    char last_error[128]; /* of the last failed attempt or lost link */
+    char last_error[160]; /* of the last failed attempt or lost link */
 };
 
 /* Starts connecting. Strings are copied. 0, or -EINVAL (token, url), -ENOMEM, a libuv error. */
@@ -71,6 +74,12 @@ enum bus_verdict bus_publish(struct bus *bus, const struct route *route, const u
                              size_t length);
 /* Writes what is waiting, now: for when the caller has much else to do before the loop turns. */
 void bus_flush(struct bus *bus);
+
+/* Make before break: connects anew with the certificate files as they are now, moves over once the
+ * new link has proven itself, and hears the old one out for a second. Nothing is lost; what both
+ * links brought is a replay to the layer above. When it does not work out the old link stays.
+ * Ignored while down or at it: every attempt reads the files anew anyway. */
+void bus_rotate(struct bus *bus);
 
 bool bus_is_up(const struct bus *bus);
 void bus_stats(const struct bus *bus, struct bus_stats *ret);

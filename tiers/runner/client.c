@@ -200,6 +200,7 @@ bool client_new(uv_loop_t *loop, const struct config *config, struct client **re
     struct bus_config bus = {.loop = loop,
                              .url = config->nats_url,
                              .token = CLIENT_TOKEN,
+                             .keys_dir = config_has_tls(config) ? config->keys_dir : NULL,
                              .on_frame = on_frame,
                              .on_link = on_bus_link,
                              .ctx = c};

@@ -60,6 +60,7 @@ struct config {
     char durable_url[CONFIG_TEXT_MAX]; /* empty: registry_url */
     char blob_url[CONFIG_TEXT_MAX];    /* empty: registry_url */
     char keys_dir[CONFIG_TEXT_MAX];
+    bool insecure; /* links without TLS and logins are allowed: tests on loopback */
     enum log_level log_level;
     struct topology topology;
     struct tuning tuning;
@@ -92,6 +93,9 @@ const struct process_conf *config_process(const struct config *config, const cha
 
 /* Whether a process owns a sector, cluster or agent (its own tier), or the orchestrator. */
 bool process_owns(const struct config *config, const struct process_conf *process, struct unit u);
+
+/* Whether the bus is reached by TLS (nats_url = tls://..). */
+bool config_has_tls(const struct config *config);
 
 /* Prints every key with its range and default to `out` (a FILE): for --help and the manual. */
 void config_usage_keys(void *out);

@@ -29,16 +29,18 @@ static const struct config_key keys[] = {
      NULL, "by agents", "agents in a cluster"},
     {"capabilities", KEY_TEXT, false, 0, TEXT_MOST, DRAFT(capabilities), NULL, "",
      "capability names beside the default ones, joined by commas"},
-    {"nats_url", KEY_TEXT, false, 1, TEXT_MOST, MESH(nats_url), NULL, "nats://127.0.0.1:4222",
+    {"nats_url", KEY_TEXT, false, 1, TEXT_MOST, MESH(nats_url), NULL, "tls://127.0.0.1:4222",
      "the bus"},
     {"registry_url", KEY_TEXT, false, 1, TEXT_MOST, MESH(registry_url), NULL,
-     "redis://127.0.0.1:6379", "the rebuildable registry"},
+     "unix:///run/mesh/redis.sock", "the rebuildable registry"},
     {"durable_url", KEY_TEXT, false, 0, TEXT_MOST, MESH(durable_url), NULL, "registry_url",
      "leases and queues"},
     {"blob_url", KEY_TEXT, false, 0, TEXT_MOST, MESH(blob_url), NULL, "registry_url",
      "content by hash"},
     {"keys_dir", KEY_TEXT, false, 1, TEXT_MOST, MESH(keys_dir), NULL, "keys",
      "folder of issuer.pub, NAME.key and NAME.cert"},
+    {"insecure", KEY_BOOL, false, 0, 1, MESH(insecure), NULL, "false",
+     "allow links without TLS (nats://) and without login (redis://): tests on loopback only"},
     {"simulation", KEY_BOOL, false, 0, 1, TUNING(simulation), NULL, "false",
      "accept processes of the role sim"},
     {"agent_beat_ms", KEY_MS, false, 100, 600000, TUNING(agent_beat_us), NULL, "5000",
@@ -408,7 +410,7 @@ void config_draft_init(struct config_draft *draft, struct config_error *error)
         "name",           "nats_url",         "registry_url",    "keys_dir",     "simulation",
         "agent_beat_ms",  "agent_suspect_ms", "agent_failed_ms", "tier_beat_ms", "tier_suspect_ms",
         "tier_failed_ms", "bucket_ms",        "resend_ms",       "resends_max",  "predictor",
-        "predictor_tau",  "log_level"};
+        "predictor_tau",  "log_level",        "insecure"};
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
         bool of_process;
         const struct config_key *k = config_key_find(defaults[i], &of_process);
@@ -567,11 +569,51 @@ static bool finish_process(struct config_draft *draft, struct process_conf *p)
     return true;
 }
 
+/* The line in which a key of [mesh] was given, 0: nowhere in the file. */
+static uint32_t mesh_line(const struct config_draft *draft, const char *name)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        if (strcmp(keys[i].name, name) == 0) {
+            return draft->mesh_set[i];
+        }
+    }
+    return 0;
+}
+
+/* Links in the clear have to be asked for by name: there is nothing to forget. */
+static bool finish_links(struct config_draft *draft)
+{
+    const struct config *c = &draft->config;
+    const struct {
+        const char *key, *value, *secure;
+    } links[] = {{"nats_url", c->nats_url, "tls://"},
+                 {"registry_url", c->registry_url, "unix://"},
+                 {"durable_url", c->durable_url, "unix://"},
+                 {"blob_url", c->blob_url, "unix://"}};
+    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+        if (links[i].value[0] == '\0' || c->insecure ||
+            strncmp(links[i].value, links[i].secure, strlen(links[i].secure)) == 0) {
+            continue;
+        }
+        config_fail(draft, mesh_line(draft, links[i].key),
+                    "%s = %.60s: must start with %s (or insecure = true, for tests on loopback)",
+                    links[i].key, links[i].value, links[i].secure);
+        return false;
+    }
+    return true;
+}
+
+bool config_has_tls(const struct config *config)
+{
+    assert(config != NULL);
+    return strncmp(config->nats_url, "tls://", 6) == 0;
+}
+
 bool config_finish(struct config_draft *draft)
 {
     assert(draft != NULL);
     assert(draft->error != NULL);
-    if (!finish_shape(draft) || !finish_times(draft)) {
+    if (!finish_links(draft) || !finish_shape(draft) || !finish_times(draft)) {
         return false;
     }
     for (uint32_t i = 0; i < draft->config.process_count; i++) {

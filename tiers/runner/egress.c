@@ -139,6 +139,16 @@ const struct egress_stats *egress_stats(const struct egress *e)
     return &e->stats;
 }
 
+void egress_renew(struct egress *e)
+{
+    assert(e != NULL);
+    for (uint32_t i = 0; i < PORTS_MAX; i++) {
+        if (e->signers[i] != NULL) {
+            e->signers[i]->key.renew_at_s = 0;
+        }
+    }
+}
+
 struct frame_signer *egress_signer(struct egress *e, uint16_t port)
 {
     assert(e != NULL);

@@ -84,6 +84,8 @@ int64_t egress_next_us(const struct egress *e);
 
 /* The signer of a port, started or renewed when due. NULL: our certificate is no good now. */
 struct frame_signer *egress_signer(struct egress *e, uint16_t port);
+/* After a new certificate: every port begins a new session with its next frame. */
+void egress_renew(struct egress *e);
 /* Answers FRAME_UNKNOWN_KEY: asks `to` for its chain. */
 void egress_ask_chain(struct egress *e, uint16_t port, const struct endpoint *to);
 

@@ -23,6 +23,7 @@ static const char what_issuer_key[] = "issuer-key";
 static const char what_issuer_pub[] = "issuer-public";
 static const char what_key[] = "process-key";
 static const char what_cert[] = "certificate";
+static const char what_password[] = "redis-password";
 
 __attribute__((format(printf, 3, 4))) static int fail(struct keys_error *why, int code,
                                                       const char *format, ...)
@@ -351,4 +352,47 @@ int keys_load_public(const char *path, uint8_t ret[PUBLIC_BYTES], struct keys_er
     assert(path && why);
     assert(ret);
     return file_get(path, what_issuer_pub, false, ret, PUBLIC_BYTES, why);
+}
+
+int keys_make_password(const char *dir, const char *name, struct keys_error *why)
+{
+    assert(dir && name && why);
+    char path[PATH_BYTES];
+    uint8_t password[SEED_BYTES];
+    int rc = path_of(dir, name, ".redis", path, why);
+    if (rc < 0 || exists(path))
+        return rc;
+    randombytes_buf(password, sizeof(password));
+    rc = file_put(dir, path, what_password, password, sizeof(password), false, why);
+    sodium_memzero(password, sizeof(password));
+    return rc;
+}
+
+int keys_load_password(const char *dir, const char *name, char ret[PASSWORD_TEXT_BYTES],
+                       struct keys_error *why)
+{
+    assert(dir && name);
+    assert(ret && why);
+    char path[PATH_BYTES];
+    uint8_t password[SEED_BYTES];
+    int rc = path_of(dir, name, ".redis", path, why);
+    if (rc == 0)
+        rc = file_get(path, what_password, true, password, sizeof(password), why);
+    if (rc == 0)
+        sodium_bin2hex(ret, PASSWORD_TEXT_BYTES, password, sizeof(password));
+    sodium_memzero(password, sizeof(password));
+    return rc;
+}
+
+int keys_load_mesh(const char *dir, uint64_t *ret, struct keys_error *why)
+{
+    assert(dir && ret && why);
+    char path[PATH_BYTES];
+    uint8_t public_key[PUBLIC_BYTES];
+    int rc = path_of(dir, "issuer", ".pub", path, why);
+    if (rc == 0)
+        rc = keys_load_public(path, public_key, why);
+    if (rc == 0)
+        *ret = key_kid(public_key);
+    return rc;
 }

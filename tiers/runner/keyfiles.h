@@ -4,6 +4,7 @@
  *     issuer.pub          its public half: this file makes a process part of the mesh
  *     <process>.key       a process's secret
  *     <process>.cert      its certificate
+ *     <process>.redis     its password at Redis, as text
  *
  * Each is text, "mesh30k <what> 1" and a line of hex, mode 0600, written atomically. A secret that
  * others can read is refused. Errors: negative errno, and the text says which file and why. */
@@ -38,7 +39,17 @@ int keys_issue(const char *dir, const struct keys_request *request, int64_t now_
 int identity_load(const char *dir, const char *name, struct identity *ret, struct keys_error *why);
 void identity_done(struct identity *identity);
 
+#define PASSWORD_TEXT_BYTES 65u /* 64 hex digits and NUL */
+
+/* Makes NAME.redis with a random password unless it is there. */
+int keys_make_password(const char *dir, const char *name, struct keys_error *why);
+/* -ENOENT: there is none. */
+int keys_load_password(const char *dir, const char *name, char ret[PASSWORD_TEXT_BYTES],
+                       struct keys_error *why);
+
 int keys_load_certificate(const char *path, uint8_t ret[CERT_BYTES], struct keys_error *why);
+/* The mesh id of DIR/issuer.pub. */
+int keys_load_mesh(const char *dir, uint64_t *ret, struct keys_error *why);
 int keys_load_public(const char *path, uint8_t ret[PUBLIC_BYTES], struct keys_error *why);
 
 #endif

@@ -1,6 +1,8 @@
 /* mesh-keys: makes and shows the keys and certificates of a mesh (docs/SECURITY.md). The only
  * program that ever reads issuer.key. Exit: 0 done, 1 failed, 2 wrong usage. */
 #include "tiers/runner/keyfiles.h"
+#include "tiers/runner/permissions.h"
+#include "tiers/runner/tls.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +14,7 @@ static const char usage[] =
     "usage: mesh-keys init DIR\n"
     "       mesh-keys issue DIR NAME ROLES SCOPE\n"
     "       mesh-keys show FILE\n"
+    "       mesh-keys permissions nats|redis DIR\n"
     "\n"
     "ROLES  orchestrator, sector, cluster, host, console, sim; several joined by commas\n"
     "SCOPE  the units that NAME may speak for: mesh, s01-s25, s01.c1-s25.c10, h1-h40, console1;\n"
@@ -37,7 +40,9 @@ static int command_init(const char *dir)
     struct keys_error why;
     bool made;
     uint64_t mesh;
-    if (keys_init_issuer(dir, &made, &mesh, &why) < 0)
+    if (keys_init_issuer(dir, &made, &mesh, &why) < 0 || tls_init(dir, &why) < 0 ||
+        tls_issue(dir, TLS_SERVER_FILE, mesh, (int64_t)time(NULL), CERT_PROCESS_LIFE_S, &why) < 0 ||
+        keys_make_password(dir, PERMISSION_ADMIN, &why) < 0)
         return failed(&why);
     (void)printf("mesh %016" PRIx64 " %s in %s\n", mesh, made ? "made" : "was already", dir);
     return 0;
@@ -55,11 +60,31 @@ static int command_issue(const char *dir, const char *name, const char *roles, c
         (void)fprintf(stderr, "mesh-keys: scope \"%s\" for \"%s\": %s\n", scope, roles, bad);
         return 2;
     }
-    if (keys_issue(dir, &request, (int64_t)time(NULL), &why) < 0)
+    if (strcmp(name, TLS_SERVER_FILE) == 0 || strcmp(name, PERMISSION_ADMIN) == 0 ||
+        strcmp(name, "ca") == 0) {
+        (void)fprintf(stderr, "mesh-keys: the name \"%s\" is taken by the mesh itself\n", name);
+        return 2;
+    }
+    int64_t now_s = (int64_t)time(NULL);
+    uint64_t mesh;
+    if (keys_issue(dir, &request, now_s, &why) < 0 || keys_load_mesh(dir, &mesh, &why) < 0 ||
+        tls_issue(dir, name, mesh, now_s, CERT_PROCESS_LIFE_S, &why) < 0 ||
+        keys_make_password(dir, name, &why) < 0)
         return failed(&why);
     (void)printf("%s/%s.cert issued for %lld days\n", dir, name,
                  (long long)(CERT_PROCESS_LIFE_S / 86400));
     return 0;
+}
+
+static int command_permissions(const char *server, const char *dir)
+{
+    struct keys_error why;
+    bool nats = strcmp(server, "nats") == 0;
+    if (!nats && strcmp(server, "redis") != 0)
+        return wrong_usage("permissions are of nats or redis, not of ", server);
+    if ((nats ? permissions_nats(dir, stdout, &why) : permissions_redis(dir, stdout, &why)) < 0)
+        return failed(&why);
+    return fflush(stdout) == 0 ? 0 : 1;
 }
 
 static void print_time(const char *label, int64_t unix_s)
@@ -129,5 +154,8 @@ int main(int argc, char **argv)
                          : wrong_usage("issue takes DIR NAME ROLES SCOPE", "");
     if (strcmp(argv[1], "show") == 0)
         return argc == 3 ? command_show(argv[2]) : wrong_usage("show takes one FILE", "");
+    if (strcmp(argv[1], "permissions") == 0)
+        return argc == 4 ? command_permissions(argv[2], argv[3])
+                         : wrong_usage("permissions takes nats or redis, and DIR", "");
     return wrong_usage("unknown command: ", argv[1]);
 }

@@ -62,6 +62,7 @@ static void close_all(struct process *p)
     close_handle((uv_handle_t *)&p->tick);
     close_handle((uv_handle_t *)&p->signals[0]);
     close_handle((uv_handle_t *)&p->signals[1]);
+    close_handle((uv_handle_t *)&p->signals[2]);
 }
 
 static void stop(struct process *p, int exit_code)
@@ -89,8 +90,15 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct process *p = handle->data;
     if (p->phase >= PHASE_STOPPING) {
+        if (number == SIGHUP) {
+            return;
+        }
         log_line(&p->log, LOG_WARNING, "stopped-at-once", "signal=%d", number);
         _exit(128 + number);
+    }
+    if (number == SIGHUP) {
+        process_reload(p);
+        return;
     }
     stop(p, EXIT_CLEAN);
 }
@@ -334,15 +342,9 @@ static void on_tick(uv_timer_t *handle)
 
 static bool start_links(struct process *p)
 {
-    struct redis_store_conf store = {.registry_url = p->config.registry_url,
-                                     .durable_url = p->config.durable_url,
-                                     .blob_url = p->config.blob_url,
-                                     .client_name = p->conf->name};
-    store.durable_url = store.durable_url[0] != '\0' ? store.durable_url : NULL;
-    store.blob_url = store.blob_url[0] != '\0' ? store.blob_url : NULL;
-    int error = redis_store_new(&p->loop, &store, on_store_reply, on_store_link, p, &p->store);
+    int error = process_start_store(p, on_store_reply, on_store_link);
     if (error < 0) {
-        const char *why = redis_store_url_problem(store.registry_url);
+        const char *why = redis_store_url_problem(p->config.registry_url);
         log_line(&p->log, LOG_ERROR, "store-failed", "why=\"%s\"",
                  why != NULL ? why : strerror(-error));
         return false;
@@ -350,6 +352,7 @@ static bool start_links(struct process *p)
     struct bus_config bus = {.loop = &p->loop,
                              .url = p->config.nats_url,
                              .token = p->conf->name,
+                             .keys_dir = config_has_tls(&p->config) ? p->config.keys_dir : NULL,
                              .on_frame = on_frame,
                              .on_link = on_bus_link,
                              .ctx = p};
@@ -432,7 +435,7 @@ static bool start_directory(struct process *p)
 
 static bool start_handles(struct process *p)
 {
-    static const int numbers[2] = {SIGTERM, SIGINT};
+    static const int numbers[3] = {SIGTERM, SIGINT, SIGHUP};
     p->armed_us = NEVER;
     p->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
     if (p->timer_fd < 0 || uv_prepare_init(&p->loop, &p->prepare) < 0 ||
@@ -447,7 +450,7 @@ static bool start_handles(struct process *p)
     (void)uv_prepare_start(&p->prepare, on_prepare);
     (void)uv_timer_start(&p->tick, on_tick, 1, TICK_MS);
     (void)uv_poll_start(&p->timer_poll, UV_READABLE, on_timer_fd);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         if (uv_signal_init(&p->loop, &p->signals[i]) < 0) {
             return false;
         }
@@ -455,22 +458,6 @@ static bool start_handles(struct process *p)
         (void)uv_signal_start(&p->signals[i], on_signal, numbers[i]);
     }
     return true;
-}
-
-static bool start_keys(struct process *p)
-{
-    struct keys_error why;
-    if (keys_start() < 0) {
-        log_line(&p->log, LOG_ERROR, "crypto-failed", "why=\"the crypto library does not start\"");
-        return false;
-    }
-    if (identity_load(p->config.keys_dir, p->conf->name, &p->identity, &why) < 0) {
-        char text[512];
-        log_clean(why.text, text, sizeof(text));
-        log_line(&p->log, LOG_ERROR, "keys-failed", "why=\"%s\"", text);
-        return false;
-    }
-    return process_ports(p) && process_scope_covers(p);
 }
 
 static bool start_metrics(struct process *p)
@@ -498,7 +485,7 @@ static bool start(struct process *p)
         log_line(&p->log, LOG_ERROR, "world-failed", "why=\"%s\"", why);
         return false;
     }
-    if (!start_keys(p) || !start_directory(p) || !start_frames(p) || !start_handles(p) ||
+    if (!process_start_keys(p) || !start_directory(p) || !start_frames(p) || !start_handles(p) ||
         !start_links(p) || !start_metrics(p)) {
         return false;
     }
@@ -508,6 +495,10 @@ static bool start(struct process *p)
                p->started_us);
     if (!process_wards_start(p, owner)) {
         return false;
+    }
+    if (p->config.insecure) {
+        log_line(&p->log, LOG_WARNING, "insecure",
+                 "why=\"insecure = true: links may be in the clear; for tests on loopback only\"");
     }
     log_line(&p->log, LOG_INFO, "started", "version=%s pid=%ld mesh=\"%s\" config=%s", MESH_VERSION,
              (long)getpid(), p->config.name, p->config.file);

@@ -78,7 +78,7 @@ struct process {
     uv_idle_t idle;
     uv_poll_t timer_poll;
     uv_timer_t tick;
-    uv_signal_t signals[2];
+    uv_signal_t signals[3]; /* TERM, INT, HUP */
     uint8_t announcement[ANNOUNCE_BYTES_MAX];
 };
 
@@ -105,6 +105,14 @@ void process_drop(struct process *p, const struct process_conf *c);
 void *process_ward_tag(uint32_t i);
 bool process_ward_reply(struct process *p, const void *tag, const struct store_reply *reply);
 void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
+
+/* process_keys.c: what of this process is secret. 0 or a negative errno; the fault is logged. */
+int process_start_store(struct process *p, redis_store_reply_fn *on_reply,
+                        redis_store_link_fn *on_link);
+bool process_start_keys(struct process *p);
+/* Reads the keys directory anew: certificate, key, TLS files. What is wrong with them is logged, and
+ * the process goes on with those that it has. */
+void process_reload(struct process *p);
 
 /* process_metrics.c */
 void process_metrics(struct process *p);

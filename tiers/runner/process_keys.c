@@ -1,0 +1,98 @@
+/* The keys of a process at start, and anew while it serves. Nothing is lost by a reload: sessions of
+ * the new certificate are later than those of the old one, so peers move over with the next frame
+ * of each port, and the link to the bus is made before the old one is given up (bus_rotate). */
+#include "tiers/runner/process_int.h"
+
+#include "tiers/runner/clock.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOGIN_URL_BYTES 512u
+
+static void log_fault(struct process *p, const char *event, const struct keys_error *why)
+{
+    char text[512];
+    log_clean(why->text, text, sizeof(text));
+    log_line(&p->log, LOG_ERROR, event, "why=\"%s\"", text);
+}
+
+/* A Redis address with this process's own login, where the address names none. */
+static const char *with_login(const struct process *p, const char *url, const char *password,
+                              char ret[LOGIN_URL_BYTES])
+{
+    const char *rest = strstr(url, "://");
+    if (url[0] == '\0') {
+        return NULL;
+    }
+    if (rest == NULL || password[0] == '\0' || strchr(url, '@') != NULL) {
+        return url;
+    }
+    (void)snprintf(ret, LOGIN_URL_BYTES, "%.*s://%s:%s@%s", (int)(rest - url), url, p->conf->name,
+                   password, rest + 3);
+    return ret;
+}
+
+int process_start_store(struct process *p, redis_store_reply_fn *on_reply,
+                        redis_store_link_fn *on_link)
+{
+    char password[PASSWORD_TEXT_BYTES] = "", urls[3][LOGIN_URL_BYTES];
+    struct keys_error why;
+    int error = keys_load_password(p->config.keys_dir, p->conf->name, password, &why);
+    if (error < 0 && (error != -ENOENT || !p->config.insecure)) {
+        log_fault(p, "keys-failed", &why);
+        return error;
+    }
+    struct redis_store_conf store = {
+        .registry_url = with_login(p, p->config.registry_url, password, urls[0]),
+        .durable_url = with_login(p, p->config.durable_url, password, urls[1]),
+        .blob_url = with_login(p, p->config.blob_url, password, urls[2]),
+        .client_name = p->conf->name};
+    error = redis_store_new(&p->loop, &store, on_reply, on_link, p, &p->store);
+    keys_wipe(password, sizeof(password));
+    keys_wipe(urls, sizeof(urls));
+    return error;
+}
+
+bool process_start_keys(struct process *p)
+{
+    struct keys_error why;
+    if (keys_start() < 0) {
+        log_line(&p->log, LOG_ERROR, "crypto-failed", "why=\"the crypto library does not start\"");
+        return false;
+    }
+    if (identity_load(p->config.keys_dir, p->conf->name, &p->identity, &why) < 0) {
+        log_fault(p, "keys-failed", &why);
+        return false;
+    }
+    return process_ports(p) && process_scope_covers(p);
+}
+
+void process_reload(struct process *p)
+{
+    struct keys_error why;
+    struct identity fresh = {0}, before = p->identity;
+    if (identity_load(p->config.keys_dir, p->conf->name, &fresh, &why) < 0) {
+        log_fault(p, "reload-refused", &why);
+        return;
+    }
+    int64_t now_s = clock_unix_us() / US_PER_S;
+    p->identity = fresh; /* in place: others hold a pointer to it */
+    bool same_mesh = fresh.mesh == before.mesh;
+    bool in_time = now_s >= fresh.cert.not_before_s && now_s < fresh.cert.not_after_s;
+    if (!same_mesh || !in_time || !process_scope_covers(p)) {
+        p->identity = before;
+        log_line(&p->log, LOG_ERROR, "reload-refused", "why=\"%s\"",
+                 !same_mesh ? "issuer.pub is another mesh's"
+                 : !in_time ? "the certificate is not valid now"
+                            : "the certificate does not cover the units of this process");
+    } else {
+        egress_renew(p->egress);
+        bus_rotate(p->bus);
+        log_line(&p->log, LOG_INFO, "reloaded", "kid=%016" PRIx64 " not_after=%" PRId64,
+                 p->identity.key.kid, p->identity.cert.not_after_s);
+    }
+    identity_done(&fresh);
+    keys_wipe(&before, sizeof(before));
+}

@@ -1,0 +1,243 @@
+/* libcrypto only makes and writes certificates here; the handshake is libnats' and the server's.
+ * Writing is as in keyfiles.c: a temporary file, fsync, then link (never overwrites) or rename. The
+ * key goes first: a crash between the two leaves a key without its certificate, which the next issue
+ * replaces, and never a certificate without its key. */
+#include "tiers/runner/tls.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATH_BYTES   4096u
+#define CA_LIFE_S    (INT64_C(3652) * 86400)
+#define SERIAL_BYTES 16
+
+static int fail(struct keys_error *why, int code, const char *path, const char *what)
+{
+    (void)snprintf(why->text, sizeof(why->text), "%.400s: %s%s%s", path, what,
+                   code == -EIO ? "" : ": ", code == -EIO ? "" : strerror(-code));
+    return code;
+}
+
+static int path_of(const char *dir, const char *name, const char *ending, char ret[PATH_BYTES],
+                   struct keys_error *why)
+{
+    int n = snprintf(ret, PATH_BYTES, "%s/%s%s", dir, name, ending);
+    return n > 0 && (size_t)n < PATH_BYTES ? 0 : fail(why, -ENAMETOOLONG, dir, "path");
+}
+
+void tls_uri(uint64_t mesh, const char *name, char *ret, size_t size)
+{
+    assert(name && ret);
+    (void)snprintf(ret, size, "mesh://%016" PRIx64 "/p/%s", mesh, name);
+}
+
+/* Exactly one of key and cert is written. */
+static int pem_put(const char *path, EVP_PKEY *key, X509 *cert, bool replace,
+                   struct keys_error *why)
+{
+    char temporary[PATH_BYTES + 32];
+    (void)snprintf(temporary, sizeof(temporary), "%s.%ld.tmp", path, (long)getpid());
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!out) {
+        int code = -errno;
+        if (fd >= 0)
+            (void)close(fd);
+        return fail(why, code, path, "cannot write");
+    }
+    int written = key ? PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL)
+                      : PEM_write_X509(out, cert);
+    int code = 0;
+    if (written != 1 || fflush(out) != 0 || fsync(fd) < 0)
+        code = errno != 0 ? -errno : -EIO;
+    if (fclose(out) != 0 && code == 0)
+        code = -errno;
+    if (code == 0 && (replace ? rename(temporary, path) : link(temporary, path)) < 0)
+        code = -errno;
+    if (code < 0 || !replace)
+        (void)unlink(temporary);
+    return code < 0 ? fail(why, code, path, "cannot write") : 0;
+}
+
+static FILE *pem_open(const char *path, bool secret, struct keys_error *why)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        (void)fail(why, -errno, path, "cannot open");
+        if (fd >= 0)
+            (void)close(fd);
+        return NULL;
+    }
+    if (!S_ISREG(st.st_mode) || (secret && (st.st_mode & 077) != 0)) {
+        (void)fail(why, -EIO, path, "others may use this secret; run: chmod 600 on it");
+        (void)close(fd);
+        return NULL;
+    }
+    return fdopen(fd, "r");
+}
+
+static EVP_PKEY *key_get(const char *path, struct keys_error *why)
+{
+    FILE *in = pem_open(path, true, why);
+    if (!in)
+        return NULL;
+    EVP_PKEY *key = PEM_read_PrivateKey(in, NULL, NULL, NULL);
+    (void)fclose(in);
+    if (!key)
+        (void)fail(why, -EIO, path, "is not a private key in PEM");
+    return key;
+}
+
+static X509 *cert_get(const char *path, struct keys_error *why)
+{
+    FILE *in = pem_open(path, false, why);
+    if (!in)
+        return NULL;
+    X509 *cert = PEM_read_X509(in, NULL, NULL, NULL);
+    (void)fclose(in);
+    if (!cert)
+        (void)fail(why, -EIO, path, "is not a certificate in PEM");
+    return cert;
+}
+
+static bool extend(X509 *cert, X509 *issuer, int nid, const char *value)
+{
+    X509V3_CTX ctx;
+    X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
+    X509_EXTENSION *one = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+    bool ok = one && X509_add_ext(cert, one, -1) == 1;
+    X509_EXTENSION_free(one);
+    return ok;
+}
+
+/* A certificate of key, without extensions and signature. */
+static X509 *cert_begin(EVP_PKEY *key, const char *name, const X509 *issuer, int64_t from_s,
+                        int64_t to_s)
+{
+    uint8_t serial[SERIAL_BYTES];
+    X509 *cert = X509_new();
+    BIGNUM *number = NULL;
+    if (!cert || RAND_bytes(serial, SERIAL_BYTES) != 1)
+        goto failed;
+    serial[0] &= 0x7fu; /* a serial is positive */
+    number = BN_bin2bn(serial, SERIAL_BYTES, NULL);
+    X509_NAME *subject = X509_get_subject_name(cert);
+    if (!number || !BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) ||
+        X509_set_version(cert, X509_VERSION_3) != 1 ||
+        X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, (const unsigned char *)name, -1, -1,
+                                   0) != 1 ||
+        X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : subject) != 1 ||
+        !ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)from_s) ||
+        !ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)to_s) ||
+        X509_set_pubkey(cert, key) != 1)
+        goto failed;
+    BN_free(number);
+    return cert;
+failed:
+    BN_free(number);
+    X509_free(cert);
+    return NULL;
+}
+
+static EVP_PKEY *key_make(void)
+{
+    return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+}
+
+int tls_init(const char *dir, struct keys_error *why)
+{
+    assert(dir && why);
+    char key_path[PATH_BYTES], cert_path[PATH_BYTES];
+    int rc = path_of(dir, "ca", ".key", key_path, why);
+    if (rc == 0)
+        rc = path_of(dir, "ca", ".crt", cert_path, why);
+    if (rc < 0)
+        return rc;
+    bool has_key = access(key_path, F_OK) == 0, has_cert = access(cert_path, F_OK) == 0;
+    if (has_cert)
+        return 0; /* the key may be where it belongs: offline */
+    if (has_key)
+        return fail(why, -EEXIST, dir, "has a ca.key without its ca.crt; nothing was written");
+    int64_t now_s = (int64_t)time(NULL);
+    EVP_PKEY *key = key_make();
+    X509 *cert = key ? cert_begin(key, "mesh authority", NULL, now_s - CERT_BACKDATE_S,
+                                  now_s + CA_LIFE_S)
+                     : NULL;
+    if (!cert || !extend(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
+        !extend(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
+        !extend(cert, cert, NID_subject_key_identifier, "hash") || X509_sign(cert, key, NULL) == 0)
+        rc = fail(why, -EIO, cert_path, "cannot make the certificate authority");
+    if (rc == 0)
+        rc = pem_put(key_path, key, NULL, false, why);
+    if (rc == 0)
+        rc = pem_put(cert_path, NULL, cert, false, why);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return rc;
+}
+
+static X509 *leaf_make(EVP_PKEY *key, const char *name, uint64_t mesh, int64_t now_s,
+                       int64_t life_s, EVP_PKEY *ca_key, X509 *ca)
+{
+    char uri[96], alternative[128];
+    bool server = strcmp(name, TLS_SERVER_FILE) == 0;
+    tls_uri(mesh, name, uri, sizeof(uri));
+    (void)snprintf(alternative, sizeof(alternative), "%s%s", server ? "DNS:" : "URI:",
+                   server ? TLS_SERVER_NAME : uri);
+    X509 *cert = cert_begin(key, "mesh", ca, now_s - CERT_BACKDATE_S, now_s + life_s);
+    if (cert && extend(cert, ca, NID_basic_constraints, "critical,CA:FALSE") &&
+        extend(cert, ca, NID_key_usage, "critical,digitalSignature") &&
+        extend(cert, ca, NID_ext_key_usage, server ? "serverAuth" : "clientAuth") &&
+        extend(cert, ca, NID_subject_alt_name, alternative) &&
+        extend(cert, ca, NID_authority_key_identifier, "keyid") && X509_sign(cert, ca_key, NULL))
+        return cert;
+    X509_free(cert);
+    return NULL;
+}
+
+int tls_issue(const char *dir, const char *name, uint64_t mesh, int64_t now_s, int64_t life_s,
+              struct keys_error *why)
+{
+    assert(dir && name && why);
+    assert(life_s > 0 && token_valid(name, strlen(name)));
+    char ca_key_path[PATH_BYTES], ca_path[PATH_BYTES], key_path[PATH_BYTES], cert_path[PATH_BYTES];
+    int rc = path_of(dir, "ca", ".key", ca_key_path, why);
+    if (rc == 0)
+        rc = path_of(dir, "ca", ".crt", ca_path, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".tls.key", key_path, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".tls.crt", cert_path, why);
+    if (rc < 0)
+        return rc;
+    EVP_PKEY *ca_key = key_get(ca_key_path, why), *key = NULL;
+    X509 *ca = ca_key ? cert_get(ca_path, why) : NULL, *cert = NULL;
+    if (!ca) {
+        rc = -EIO;
+    } else if (X509_check_private_key(ca, ca_key) != 1) {
+        rc = fail(why, -EIO, ca_path, "does not belong to ca.key");
+    } else {
+        key = key_make();
+        cert = key ? leaf_make(key, name, mesh, now_s, life_s, ca_key, ca) : NULL;
+        rc = cert ? pem_put(key_path, key, NULL, true, why)
+                  : fail(why, -EIO, cert_path, "cannot make the certificate");
+        if (rc == 0)
+            rc = pem_put(cert_path, NULL, cert, true, why);
+    }
+    X509_free(cert);
+    X509_free(ca);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(ca_key);
+    return rc;
+}

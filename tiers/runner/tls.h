@@ -1,0 +1,33 @@
+/* X.509 for the links to NATS: a certificate authority of the mesh's own and one certificate for
+ * each process. Frames do not depend on any of it: their keys and certificates are in keys.h. What
+ * TLS adds is secrecy, and an identity that the server can hold subjects to.
+ *
+ * Files in the keys directory, PEM, Ed25519, secrets with mode 0600:
+ *
+ *     ca.key, ca.crt               the authority; ca.key is needed for issuing only
+ *     NAME.tls.key, NAME.tls.crt   a process: one URI name, mesh://<mesh id>/p/NAME, client use only
+ *     nats.tls.key, nats.tls.crt   the server: one DNS name, TLS_SERVER_NAME, server use only
+ *
+ * The two uses are apart, so a stolen process cannot pose as the server. Lives: as the process
+ * certificate's; the authority's is ten years. */
+#ifndef TIERS_RUNNER_TLS_H
+#define TIERS_RUNNER_TLS_H
+
+#include "tiers/runner/keyfiles.h"
+#include <stdint.h>
+
+#define TLS_SERVER_NAME "nats.mesh" /* what a client expects, wherever the server listens */
+#define TLS_SERVER_FILE "nats"      /* so no process may have this name */
+
+/* Makes the authority where there is none; never overwrites. 0 or a negative errno and *why. */
+int tls_init(const char *dir, struct keys_error *why);
+
+/* A new key and certificate for `name`, replacing those that were there. TLS_SERVER_FILE: the
+ * server's. */
+int tls_issue(const char *dir, const char *name, uint64_t mesh, int64_t now_s, int64_t life_s,
+              struct keys_error *why);
+
+/* "mesh://<16 hex digits>/p/<name>": the user that NATS maps the certificate to. */
+void tls_uri(uint64_t mesh, const char *name, char *ret, size_t size);
+
+#endif
