@@ -156,12 +156,13 @@ static void write_config(const char *more)
 {
     FILE *out = fopen(file, "we");
     assert_non_null(out);
-    (void)fprintf(out,
-                  "[mesh]\nagents = 24\nsectors = 2\nclusters_per_sector = 2\n"
-                  "agents_per_cluster = 6\ninsecure = true\nnats_url = nats://127.0.0.1:%d\nkeys_dir = %s\n"
-                  "[process orchestrator]\nrole = orchestrator\n"
-                  "[process sector-1]\nrole = sector\nunits = s01\n%s",
-                  port, keys, more);
+    (void)fprintf(
+        out,
+        "[mesh]\nagents = 24\nsectors = 2\nclusters_per_sector = 2\n"
+        "agents_per_cluster = 6\ninsecure = true\nnats_url = nats://127.0.0.1:%d\nkeys_dir = %s\n"
+        "[process orchestrator]\nrole = orchestrator\n"
+        "[process sector-1]\nrole = sector\nunits = s01\n%s",
+        port, keys, more);
     assert_int_equal(fclose(out), 0);
     struct config_options options = {.file = file};
     struct config_error error;

@@ -152,6 +152,9 @@ static void errors_name_the_place(void **state)
         {"[mesh]\nagents = 100\nsectors = 1\nclusters_per_sector = 1\nagents_per_cluster = 9\n",
          {"agents = 100", "9 at most"}},
         {"[mesh]\nthis is no pair\n", {":2:"}},
+        {"[mesh]\nname = x\nnats_url = nats://h:4222\n", {":3:", "nats_url", "tls://", "insecure"}},
+        {"[mesh]\nregistry_url = redis://h\n", {":2:", "registry_url", "unix://"}},
+        {"[mesh]\nblob_url = redis://h\n", {":2:", "blob_url", "unix://"}},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *why = fault(cases[i].text);

@@ -6,8 +6,8 @@
  * and goes by itself: no server at start, a killed server and a silent one all end in a new
  * connection after a jittered wait of 0.2 to 5 s. Messages are never buffered while it is down.
  *
- * With keys_dir the link is mutual TLS (tls.h). Without it the link is in the clear and says nothing
- * about who is at its ends: for tests on loopback.
+ * With keys_dir the link is mutual TLS (tls.h). Without it the link is in the clear and says
+ * nothing about who is at its ends: for tests on loopback.
  *
  * Everything here is called on the loop thread. */
 #ifndef TIERS_RUNNER_BUS_H

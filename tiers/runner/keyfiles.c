@@ -171,11 +171,11 @@ static int pair_get(const char *path, const char *what, struct key_pair *ret,
 }
 
 static int pair_put(const char *dir, const char *path, const char *what,
-                    const struct key_pair *pair, struct keys_error *why)
+                    const struct key_pair *pair, bool replace, struct keys_error *why)
 {
     uint8_t seed[SEED_BYTES];
     crypto_sign_ed25519_sk_to_seed(seed, pair->secret);
-    int rc = file_put(dir, path, what, seed, sizeof(seed), false, why);
+    int rc = file_put(dir, path, what, seed, sizeof(seed), replace, why);
     sodium_memzero(seed, sizeof(seed));
     return rc;
 }
@@ -226,7 +226,7 @@ int keys_init_issuer(const char *dir, bool *ret_made, uint64_t *ret_mesh, struct
                     exists(key_path) ? "issuer.key" : "issuer.pub");
     struct key_pair pair;
     key_pair_make(&pair);
-    rc = pair_put(dir, key_path, what_issuer_key, &pair, why);
+    rc = pair_put(dir, key_path, what_issuer_key, &pair, false, why);
     if (rc == 0)
         rc = file_put(dir, pub_path, what_issuer_pub, pair.public_key, PUBLIC_BYTES, false, why);
     if (rc == 0) {
@@ -235,6 +235,18 @@ int keys_init_issuer(const char *dir, bool *ret_made, uint64_t *ret_mesh, struct
     }
     sodium_memzero(&pair, sizeof(pair));
     return rc;
+}
+
+/* Of the certificate that is to be replaced: two within a second are still told apart. */
+static uint64_t last_epoch(const char *cert_path)
+{
+    struct keys_error ignored;
+    uint8_t bytes[CERT_BYTES];
+    struct cert cert;
+    if (file_get(cert_path, what_cert, false, bytes, sizeof(bytes), &ignored) < 0 ||
+        cert_decode(bytes, &cert) != CERT_OK)
+        return 0;
+    return cert.epoch;
 }
 
 int keys_issue(const char *dir, const struct keys_request *request, int64_t now_s,
@@ -260,11 +272,12 @@ int keys_issue(const char *dir, const struct keys_request *request, int64_t now_
     struct key_pair issuer = {0}, pair = {0};
     if (rc == 0)
         rc = pair_get(issuer_path, what_issuer_key, &issuer, why);
-    if (rc == 0 && exists(key_path)) {
+    bool there = rc == 0 && exists(key_path);
+    if (there && !request->new_key) {
         rc = pair_get(key_path, what_key, &pair, why);
     } else if (rc == 0) {
         key_pair_make(&pair);
-        rc = pair_put(dir, key_path, what_key, &pair, why);
+        rc = pair_put(dir, key_path, what_key, &pair, there, why);
     }
     if (rc == 0) {
         uint8_t bytes[CERT_BYTES];
@@ -273,13 +286,37 @@ int keys_issue(const char *dir, const struct keys_request *request, int64_t now_
         cert.issuer_kid = issuer.kid;
         cert.not_before_s = now_s > CERT_BACKDATE_S ? now_s - CERT_BACKDATE_S : 0;
         cert.not_after_s = cert.not_before_s + request->life_s;
-        cert.epoch = (uint64_t)now_s;
+        uint64_t last = last_epoch(cert_path);
+        cert.epoch = (uint64_t)now_s > last ? (uint64_t)now_s : last + 1;
         cert_seal(&cert, issuer.secret, bytes);
         rc = file_put(dir, cert_path, what_cert, bytes, sizeof(bytes), true, why);
     }
     sodium_memzero(&issuer, sizeof(issuer));
     sodium_memzero(&pair, sizeof(pair));
     return rc;
+}
+
+int keys_rotate(const char *dir, const char *name, int64_t now_s, struct keys_error *why)
+{
+    assert(dir && name && why);
+    char path[PATH_BYTES];
+    uint8_t bytes[CERT_BYTES];
+    struct cert cert;
+    int rc = path_of(dir, name, ".cert", path, why);
+    if (rc == 0)
+        rc = keys_load_certificate(path, bytes, why);
+    if (rc == 0 && (cert_decode(bytes, &cert) != CERT_OK || cert.kind != CERT_PROCESS))
+        rc = fail(why, -EBADMSG, "%s: is damaged", path);
+    if (rc < 0)
+        return rc;
+    struct keys_request request = {.name = name,
+                                   .roles = cert.roles,
+                                   .scope_count = cert.scope_count,
+                                   .capabilities = cert.capabilities,
+                                   .life_s = cert.not_after_s - cert.not_before_s,
+                                   .new_key = true};
+    memcpy(request.scope, cert.scope, sizeof(request.scope));
+    return keys_issue(dir, &request, now_s, why);
 }
 
 static int identity_check(const char *cert_path, const char *name, const struct identity *id,

@@ -28,11 +28,15 @@ struct keys_request {
     struct unit_range scope[SCOPES_MAX];
     uint64_t capabilities;
     int64_t life_s; /* at most CERT_PROCESS_LIFE_S */
+    bool new_key;   /* replaces the key, too */
 };
 /* Writes <name>.cert, and <name>.key if there is none. Issuing again renews the certificate of the
  * same key; its epoch is later, so peers prefer it. */
 int keys_issue(const char *dir, const struct keys_request *request, int64_t now_s,
                struct keys_error *why);
+
+/* A new key and certificate with what the present certificate says. */
+int keys_rotate(const char *dir, const char *name, int64_t now_s, struct keys_error *why);
 
 /* What a process needs at start: issuer.pub, its key and certificate, each checked against the
  * others, not against the time. Wipe and unlock with identity_done. */

@@ -13,6 +13,7 @@
 static const char usage[] =
     "usage: mesh-keys init DIR\n"
     "       mesh-keys issue DIR NAME ROLES SCOPE\n"
+    "       mesh-keys rotate DIR NAME\n"
     "       mesh-keys show FILE\n"
     "       mesh-keys permissions nats|redis DIR\n"
     "\n"
@@ -48,6 +49,27 @@ static int command_init(const char *dir)
     return 0;
 }
 
+/* What the servers know the process by. */
+static int links_issue(const char *dir, const char *name, int64_t now_s, struct keys_error *why)
+{
+    uint64_t mesh;
+    int rc = keys_load_mesh(dir, &mesh, why);
+    if (rc == 0)
+        rc = tls_issue(dir, name, mesh, now_s, CERT_PROCESS_LIFE_S, why);
+    return rc == 0 ? keys_make_password(dir, name, why) : rc;
+}
+
+static int command_rotate(const char *dir, const char *name)
+{
+    struct keys_error why;
+    int64_t now_s = (int64_t)time(NULL);
+    if (keys_rotate(dir, name, now_s, &why) < 0 || links_issue(dir, name, now_s, &why) < 0)
+        return failed(&why);
+    (void)printf("%s/%s: new key and certificates; the process takes them with SIGHUP\n", dir,
+                 name);
+    return 0;
+}
+
 static int command_issue(const char *dir, const char *name, const char *roles, const char *scope)
 {
     struct keys_request request = {
@@ -66,10 +88,7 @@ static int command_issue(const char *dir, const char *name, const char *roles, c
         return 2;
     }
     int64_t now_s = (int64_t)time(NULL);
-    uint64_t mesh;
-    if (keys_issue(dir, &request, now_s, &why) < 0 || keys_load_mesh(dir, &mesh, &why) < 0 ||
-        tls_issue(dir, name, mesh, now_s, CERT_PROCESS_LIFE_S, &why) < 0 ||
-        keys_make_password(dir, name, &why) < 0)
+    if (keys_issue(dir, &request, now_s, &why) < 0 || links_issue(dir, name, now_s, &why) < 0)
         return failed(&why);
     (void)printf("%s/%s.cert issued for %lld days\n", dir, name,
                  (long long)(CERT_PROCESS_LIFE_S / 86400));
@@ -152,6 +171,9 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "issue") == 0)
         return argc == 6 ? command_issue(argv[2], argv[3], argv[4], argv[5])
                          : wrong_usage("issue takes DIR NAME ROLES SCOPE", "");
+    if (strcmp(argv[1], "rotate") == 0)
+        return argc == 4 ? command_rotate(argv[2], argv[3])
+                         : wrong_usage("rotate takes DIR and NAME", "");
     if (strcmp(argv[1], "show") == 0)
         return argc == 3 ? command_show(argv[2]) : wrong_usage("show takes one FILE", "");
     if (strcmp(argv[1], "permissions") == 0)

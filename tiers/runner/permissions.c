@@ -176,8 +176,9 @@ int permissions_nats(const char *dir, FILE *out, struct keys_error *why)
     int rc = holders_load(dir, &h, why);
     if (rc < 0)
         return rc;
-    (void)fprintf(out, "# Made by mesh-keys from the certificates in %s.\nauthorization {\n"
-                       "  users = [\n",
+    (void)fprintf(out,
+                  "# Made by mesh-keys from the certificates in %s.\nauthorization {\n"
+                  "  users = [\n",
                   dir);
     for (uint32_t i = 0; i < h.count; i++) {
         const struct cert *own = &h.list[i].cert;
@@ -208,6 +209,10 @@ static const char commands[] =
     "+hget +hgetall +hmget +hset +hsetnx +hdel +hexists +hincrby +hlen "
     "+zadd +zcard +zpopmin +zrange +zrangebyscore +zrem +zrevrange +zscore +xadd +xrevrange";
 
+/* Two to five digits: `s*` would have the clusters in it. */
+static const char *const any_sector[] = {"s[0-9][0-9]", "s[0-9][0-9][0-9]", "s[0-9][0-9][0-9][0-9]",
+                                         "s[0-9][0-9][0-9][0-9][0-9]"};
+
 /* The keys of a place as a pattern: the shard is the part in braces. */
 static void put_places(FILE *out, const struct unit_range *r)
 {
@@ -215,7 +220,10 @@ static void put_places(FILE *out, const struct unit_range *r)
     if (!clusters && r->first.tier != TIER_SECTOR)
         return;
     if ((uint32_t)r->last.sector - r->first.sector >= SECTORS_LISTED_MAX) {
-        (void)fputs(" ~mesh*:{s*}:*", out);
+        for (size_t i = 0; i < sizeof(any_sector) / sizeof(any_sector[0]); i++) {
+            (void)fprintf(out, " ~mesh%s:{%s}:*", clusters ? ".index" : "*", any_sector[i]);
+        }
+        (void)fprintf(out, " %s~mesh*:{s*.c*}:*", clusters ? "" : "%R");
         return;
     }
     for (uint32_t s = r->first.sector; s <= r->last.sector; s++) {
@@ -269,8 +277,9 @@ int permissions_redis(const char *dir, FILE *out, struct keys_error *why)
         sodium_bin2hex(hash, sizeof(hash), digest, sizeof(digest));
         /* Off, and yet with every right: Redis 7.0 reads its append-only file back as the default
          * user, and drops what that one may not do. */
-        (void)fprintf(out, "user default off resetpass ~* &* +@all\n"
-                           "user " PERMISSION_ADMIN " on #%s ~* &* +@all\n",
+        (void)fprintf(out,
+                      "user default off resetpass ~* &* +@all\n"
+                      "user " PERMISSION_ADMIN " on #%s ~* &* +@all\n",
                       hash);
         for (uint32_t i = 0; i < h.count; i++) {
             if (h.list[i].has_password && (h.list[i].cert.roles & ~ROLE_CONSOLE) != 0)

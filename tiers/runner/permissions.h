@@ -13,8 +13,9 @@
 #include "tiers/runner/keyfiles.h"
 #include <stdio.h>
 
-#define PERMISSIONS_MAX  512u    /* certificates in one directory; one more is an error */
-#define PERMISSION_ADMIN "admin" /* the Redis user that loads functions and looks after the server */
+#define PERMISSIONS_MAX 512u /* certificates in one directory; one more is an error */
+#define PERMISSION_ADMIN                                                                           \
+    "admin" /* the Redis user that loads functions and looks after the server */
 
 /* Whether frames may go from the holder of one certificate to that of another. */
 bool permission_between(const struct cert *from, const struct cert *to);

@@ -110,8 +110,8 @@ void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t le
 int process_start_store(struct process *p, redis_store_reply_fn *on_reply,
                         redis_store_link_fn *on_link);
 bool process_start_keys(struct process *p);
-/* Reads the keys directory anew: certificate, key, TLS files. What is wrong with them is logged, and
- * the process goes on with those that it has. */
+/* Reads the keys directory anew: certificate, key, TLS files. What is wrong with them is logged,
+ * and the process goes on with those that it has. */
 void process_reload(struct process *p);
 
 /* process_metrics.c */

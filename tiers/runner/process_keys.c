@@ -1,6 +1,7 @@
-/* The keys of a process at start, and anew while it serves. Nothing is lost by a reload: sessions of
- * the new certificate are later than those of the old one, so peers move over with the next frame
- * of each port, and the link to the bus is made before the old one is given up (bus_rotate). */
+/* The keys of a process at start, and anew while it serves. Nothing is lost by a reload: sessions
+ * of the new certificate are later than those of the old one, so peers move over with the next
+ * frame of each port, and the link to the bus is made before the old one is given up (bus_rotate).
+ */
 #include "tiers/runner/process_int.h"
 
 #include "tiers/runner/clock.h"

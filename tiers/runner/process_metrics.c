@@ -39,6 +39,8 @@ static void links(struct process *p, struct page *g)
     page_add(g, "bus_up", NULL, NULL, bus.up);
     page_add(g, "bus_connects_total", NULL, NULL, bus.connects);
     page_add(g, "bus_lost_total", NULL, NULL, bus.lost);
+    page_add(g, "bus_rotations_total", NULL, NULL, bus.rotations);
+    page_add(g, "bus_rotations_failed_total", NULL, NULL, bus.rotations_failed);
     page_add(g, "bus_attempts_failed_total", NULL, NULL, bus.attempts_failed);
     page_add(g, "bus_received_total", NULL, NULL, bus.received);
     page_add(g, "bus_received_bytes_total", NULL, NULL, bus.received_bytes);

@@ -1,7 +1,7 @@
 /* libcrypto only makes and writes certificates here; the handshake is libnats' and the server's.
  * Writing is as in keyfiles.c: a temporary file, fsync, then link (never overwrites) or rename. The
- * key goes first: a crash between the two leaves a key without its certificate, which the next issue
- * replaces, and never a certificate without its key. */
+ * key goes first: a crash between the two leaves a key without its certificate, which the next
+ * issue replaces, and never a certificate without its key. */
 #include "tiers/runner/tls.h"
 
 #include <assert.h>
@@ -55,8 +55,8 @@ static int pem_put(const char *path, EVP_PKEY *key, X509 *cert, bool replace,
             (void)close(fd);
         return fail(why, code, path, "cannot write");
     }
-    int written = key ? PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL)
-                      : PEM_write_X509(out, cert);
+    int written =
+        key ? PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) : PEM_write_X509(out, cert);
     int code = 0;
     if (written != 1 || fflush(out) != 0 || fsync(fd) < 0)
         code = errno != 0 ? -errno : -EIO;
@@ -139,8 +139,7 @@ static X509 *cert_begin(EVP_PKEY *key, const char *name, const X509 *issuer, int
                                    0) != 1 ||
         X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : subject) != 1 ||
         !ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)from_s) ||
-        !ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)to_s) ||
-        X509_set_pubkey(cert, key) != 1)
+        !ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)to_s) || X509_set_pubkey(cert, key) != 1)
         goto failed;
     BN_free(number);
     return cert;
@@ -171,9 +170,9 @@ int tls_init(const char *dir, struct keys_error *why)
         return fail(why, -EEXIST, dir, "has a ca.key without its ca.crt; nothing was written");
     int64_t now_s = (int64_t)time(NULL);
     EVP_PKEY *key = key_make();
-    X509 *cert = key ? cert_begin(key, "mesh authority", NULL, now_s - CERT_BACKDATE_S,
-                                  now_s + CA_LIFE_S)
-                     : NULL;
+    X509 *cert =
+        key ? cert_begin(key, "mesh authority", NULL, now_s - CERT_BACKDATE_S, now_s + CA_LIFE_S)
+            : NULL;
     if (!cert || !extend(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
         !extend(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
         !extend(cert, cert, NID_subject_key_identifier, "hash") || X509_sign(cert, key, NULL) == 0)
@@ -193,8 +192,8 @@ static X509 *leaf_make(EVP_PKEY *key, const char *name, uint64_t mesh, int64_t n
     char uri[96], alternative[128];
     bool server = strcmp(name, TLS_SERVER_FILE) == 0;
     tls_uri(mesh, name, uri, sizeof(uri));
-    (void)snprintf(alternative, sizeof(alternative), "%s%s", server ? "DNS:" : "URI:",
-                   server ? TLS_SERVER_NAME : uri);
+    (void)snprintf(alternative, sizeof(alternative), "%s%s",
+                   server ? "DNS:" : "URI:", server ? TLS_SERVER_NAME : uri);
     X509 *cert = cert_begin(key, "mesh", ca, now_s - CERT_BACKDATE_S, now_s + life_s);
     if (cert && extend(cert, ca, NID_basic_constraints, "critical,CA:FALSE") &&
         extend(cert, ca, NID_key_usage, "critical,digitalSignature") &&

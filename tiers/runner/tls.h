@@ -5,8 +5,8 @@
  * Files in the keys directory, PEM, Ed25519, secrets with mode 0600:
  *
  *     ca.key, ca.crt               the authority; ca.key is needed for issuing only
- *     NAME.tls.key, NAME.tls.crt   a process: one URI name, mesh://<mesh id>/p/NAME, client use only
- *     nats.tls.key, nats.tls.crt   the server: one DNS name, TLS_SERVER_NAME, server use only
+ *     NAME.tls.key, NAME.tls.crt   a process: one URI name, mesh://<mesh id>/p/NAME, client use
+ * only nats.tls.key, nats.tls.crt   the server: one DNS name, TLS_SERVER_NAME, server use only
  *
  * The two uses are apart, so a stolen process cannot pose as the server. Lives: as the process
  * certificate's; the authority's is ten years. */
