@@ -19,77 +19,27 @@
  * before the loop sleeps, so a batch costs one send and no epoll_ctl. */
 #include "tiers/runner/bus.h"
 
-#include "tiers/runner/tls.h"
+#include "tiers/runner/bus_int.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <nats/nats.h>
 #include <sodium.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECT_TIMEOUT_MS 2000
-#define RETRY_MIN_MS       200u
-#define RETRY_MAX_MS       5000u
-#define PROBE_EVERY_MS     2000
-#define PROBES_UNANSWERED  3u
-#define DRAIN_READS_MAX    1024u
-#define SUBS               2u
-#define HANDLES            4u
-#define LINGER_MS          1000 /* how long a link that was replaced is still heard */
-#define TLS_HEADER_BYTES   5
-#define TLS_RECORDS_MAX    8u /* of 16 KiB at most, read in one turn */
-
-enum bus_state { WAITING, CONNECTING, PROVING, UP };
-
-/* One connection, from the attempt to the last freed handle. */
-struct link {
-    struct bus *bus;
-    natsOptions *options;
-    natsConnection *nc;
-    natsSubscription *subs[SUBS];
-    uv_work_t work;
-    uv_poll_t poll;
-    bool attached, detached, want_write, poll_write;
-    bool polled; /* poll is initialised */
-    int fd;      /* our duplicate of the socket */
-    int low_water;
-    natsStatus status;
-    char why[160];
-    size_t unwritten; /* published since the last write */
-    int64_t dropped[SUBS];
-};
-
-struct bus {
-    struct bus_config config;
-    struct endpoint self;
-    char *url, *keys_dir;
-    enum bus_state state;
-    struct link *link;
-    struct link *next; /* about to replace it: connecting or proving */
-    struct link *old;  /* replaced, still heard */
-    uv_timer_t retry, probe, linger;
-    uv_prepare_t prepare;
-    unsigned handles_open;
-    unsigned links_open;
-    unsigned failures; /* attempts since the last link that worked */
-    bool told_down;
-    bool closing, delivering, ready;
-    unsigned unanswered;
-    int64_t probe_sent_us;
-    struct bus_stats stats;
-    void (*closed)(void *ctx);
-    void *closed_ctx;
-};
-
-/* Of the whole process: the library may report on its own thread after a bus has been freed. */
-static _Atomic uint64_t library_errors;
+#define RETRY_MIN_MS      200u
+#define RETRY_MAX_MS      5000u
+#define PROBE_EVERY_MS    2000
+#define PROBES_UNANSWERED 3u
+#define DRAIN_READS_MAX   1024u
+#define HANDLES           4u
+#define LINGER_MS         1000 /* how long a link that was replaced is still heard */
+#define TLS_RECORDS_MAX   8u   /* of 16 KiB at most, read in one turn */
 
 /* Messages that nobody needs any more, of all buses on this thread. The library frees each on a
  * thread of its own, which it wakes for it: a wake and a switch cost more than a small message. So
@@ -115,48 +65,6 @@ static int64_t boot_us(void)
     struct timespec ts;
     (void)clock_gettime(CLOCK_BOOTTIME, &ts);
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-/* ---- what libnats calls ---- */
-
-static natsStatus on_attach(void **user, void *loop, natsConnection *nc, natsSock socket)
-{
-    struct link *link = loop; /* options_make gave the link as the "loop" */
-    (void)nc;
-    link->fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
-    link->attached = link->fd >= 0;
-    *user = link;
-    return link->attached ? NATS_OK : NATS_SYS_ERROR;
-}
-
-static natsStatus on_read_wanted(void *user, bool add)
-{
-    (void)user; /* we read from the first moment until the link is gone */
-    (void)add;
-    return NATS_OK;
-}
-
-static natsStatus on_write_wanted(void *user, bool add)
-{
-    struct link *link = user;
-    link->want_write = add;
-    return NATS_OK;
-}
-
-static natsStatus on_detach(void *user)
-{
-    struct link *link = user;
-    link->detached = true;
-    return NATS_OK;
-}
-
-static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *closure)
-{
-    (void)nc;
-    (void)sub;
-    (void)status;
-    (void)closure;
-    atomic_fetch_add_explicit(&library_errors, 1, memory_order_relaxed);
 }
 
 /* ---- the life of a link ---- */
@@ -186,73 +94,6 @@ static void retry_later(struct bus *bus)
     bus->state = WAITING;
     uint32_t wait = RETRY_MIN_MS + randombytes_uniform(ceiling - RETRY_MIN_MS + 1);
     (void)uv_timer_start(&bus->retry, on_retry, wait, 0);
-}
-
-static natsStatus options_tls(struct link *link)
-{
-    struct bus *bus = link->bus;
-    char ca[4096], cert[4096], key[4096];
-    natsOptions *o = link->options;
-    int a = snprintf(ca, sizeof(ca), "%s/ca.crt", bus->keys_dir);
-    int b = snprintf(cert, sizeof(cert), "%s/%s.tls.crt", bus->keys_dir, bus->self.token);
-    int c = snprintf(key, sizeof(key), "%s/%s.tls.key", bus->keys_dir, bus->self.token);
-    if (a >= (int)sizeof(ca) || b >= (int)sizeof(cert) || c >= (int)sizeof(key))
-        return NATS_INVALID_ARG;
-    natsStatus s = natsOptions_SetSecure(o, true);
-    if (s == NATS_OK)
-        s = natsOptions_LoadCATrustedCertificates(o, ca);
-    if (s == NATS_OK)
-        s = natsOptions_LoadCertificatesChain(o, cert, key);
-    if (s == NATS_OK)
-        s = natsOptions_SetExpectedHostname(o, TLS_SERVER_NAME);
-    if (s == NATS_OK)
-        s = natsOptions_SetCipherSuites(o, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
-    return s;
-}
-
-static natsStatus options_make(struct link *link)
-{
-    struct bus *bus = link->bus;
-    natsStatus s = natsOptions_Create(&link->options);
-    natsOptions *o = link->options;
-    if (s == NATS_OK)
-        s = natsOptions_SetURL(o, bus->url);
-    if (s == NATS_OK && bus->keys_dir)
-        s = options_tls(link);
-    if (s == NATS_OK)
-        s = natsOptions_SetName(o, bus->self.token);
-    if (s == NATS_OK)
-        s = natsOptions_SetTimeout(o, CONNECT_TIMEOUT_MS);
-    if (s == NATS_OK)
-        s = natsOptions_SetAllowReconnect(o, false);
-    if (s == NATS_OK)
-        s = natsOptions_SetPingInterval(o, 0);
-    if (s == NATS_OK)
-        s = natsOptions_SetIOBufSize(o, BUS_READ_BYTES);
-    if (s == NATS_OK)
-        s = natsOptions_SetSendAsap(o, true); /* no flusher thread; it would add a millisecond */
-    if (s == NATS_OK)
-        s = natsOptions_SetErrorHandler(o, on_error, NULL);
-    if (s == NATS_OK)
-        s = natsOptions_SetEventLoop(o, link, on_attach, on_read_wanted, on_write_wanted,
-                                     on_detach);
-    return s;
-}
-
-/* A refused certificate shows only as a server that hangs up instead of greeting. */
-static void connect_work(uv_work_t *work)
-{
-    struct link *link = work->data;
-    link->status = natsConnection_Connect(&link->nc, link->options);
-    if (link->status == NATS_OK)
-        return;
-    const char *text = nats_GetLastError(NULL);
-    bool refused = text && (strstr(text, "PONG") || strstr(text, "uthorization"));
-    (void)snprintf(link->why, sizeof(link->why), "connect: %.60s%s%s",
-                   text && *text ? text : natsStatus_GetText(link->status),
-                   refused && link->bus->keys_dir ? "; the server does not take the certificate of "
-                                                  : "",
-                   refused && link->bus->keys_dir ? link->bus->self.token : "");
 }
 
 static void link_free(struct link *link)
@@ -450,35 +291,6 @@ static void drain(struct bus *bus, struct link *link, int64_t recv_us)
     bus->delivering = false;
 }
 
-static void low_water(struct link *link, int bytes)
-{
-    if (link->low_water == bytes)
-        return;
-    link->low_water = bytes;
-    (void)setsockopt(link->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
-}
-
-/* Whether the library can read without waiting: a whole TLS record, or the end of the stream. */
-static bool record_is_there(struct link *link)
-{
-    uint8_t header[TLS_HEADER_BYTES];
-    ssize_t n = recv(link->fd, header, sizeof(header), MSG_PEEK | MSG_DONTWAIT);
-    int waiting = 0;
-    int wanted = TLS_HEADER_BYTES;
-    if (n == TLS_HEADER_BYTES)
-        wanted += header[3] << 8 | header[4];
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        low_water(link, 1);
-        return true;
-    }
-    if (n == TLS_HEADER_BYTES && ioctl(link->fd, FIONREAD, &waiting) == 0 && waiting >= wanted) {
-        low_water(link, 1);
-        return true;
-    }
-    low_water(link, n > 0 ? wanted : 1);
-    return false;
-}
-
 static void read_link(struct bus *bus, struct link *link, bool broken)
 {
     int64_t recv_us = boot_us();
@@ -488,7 +300,7 @@ static void read_link(struct bus *bus, struct link *link, bool broken)
         return;
     }
     for (unsigned i = 0; i < TLS_RECORDS_MAX && !link->detached && !bus->closing; i++) {
-        if (!record_is_there(link))
+        if (!bus_record_is_there(link))
             return;
         natsConnection_ProcessReadEvent(link->nc);
         drain(bus, link, recv_us);
@@ -671,9 +483,9 @@ static struct link *link_new(struct bus *bus)
 /* The link is bus->link or bus->next. False: it has failed and is gone. */
 static bool link_connect(struct bus *bus, struct link *link)
 {
-    natsStatus s = options_make(link);
+    natsStatus s = bus_options(link);
     if (s == NATS_OK &&
-        uv_queue_work(bus->config.loop, &link->work, connect_work, connect_done) == 0)
+        uv_queue_work(bus->config.loop, &link->work, bus_connect_work, connect_done) == 0)
         return true;
     const char *text = nats_GetLastError(NULL);
     (void)snprintf(link->why, sizeof(link->why), "options: %.100s",
@@ -794,7 +606,7 @@ void bus_stats(const struct bus *bus, struct bus_stats *ret)
     assert(bus);
     assert(ret);
     *ret = bus->stats;
-    ret->errors = atomic_load_explicit(&library_errors, memory_order_relaxed);
+    ret->errors = bus_library_errors();
 }
 
 void *bus_keep(struct bus_frame *frame)

@@ -59,8 +59,8 @@ const char *cert_verdict_name(enum cert_verdict v)
     return names[v];
 }
 
-/* libnats 3.4.1 frees OpenSSL's list of compression methods when it closes, and OpenSSL frees it once
- * more at exit: so nothing of it is freed at exit. */
+/* libnats 3.4.1 frees OpenSSL's list of compression methods when it closes, and OpenSSL frees it
+ * once more at exit: so nothing of it is freed at exit. */
 int keys_start(void)
 {
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) != 1)
