@@ -2,6 +2,7 @@
  * script. */
 #include "core/num.h"
 #include "tiers/console/console.h"
+#include "tiers/console/contexts.h"
 #include "tiers/runner/client.h"
 #include "tiers/runner/config.h"
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 struct options {
     const char *config;
+    const char *context;
     const char *via;
     bool json, read_only;
     double wait_s;
@@ -22,12 +24,14 @@ struct options {
 
 static int usage(FILE *out, int code)
 {
-    fputs("usage: mesh [--config FILE] [--json] [--read-only] [--via SECTOR] [--wait SECONDS]\n"
-          "            [COMMAND ..]\n"
+    fputs("usage: mesh [--config FILE | --context NAME] [--json] [--read-only] [--via SECTOR]\n"
+          "            [--wait SECONDS] [COMMAND ..]\n"
+          "       mesh context list | add NAME FILE [--read-only] | use NAME | remove NAME\n"
           "\n"
           "Without a command: a prompt on a terminal, else a script from stdin.\n"
-          "  --config FILE   the mesh's configuration; default $MESH_CONFIG, run/mesh.conf here,\n"
-          "                  or beside the build\n"
+          "  --config FILE   the mesh's configuration; default $MESH_CONFIG, the context in use,\n"
+          "                  run/mesh.conf here, or beside the build\n"
+          "  --context NAME  a mesh by its name; default $MESH_CONTEXT\n"
           "  --json          JSON instead of text\n"
           "  --read-only     refuse commands that act (exit 6)\n"
           "  --via SECTOR    ask this sector instead of the orchestrator, for its own agents\n"
@@ -57,7 +61,7 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             *(IS("json") ? &ret->json : &ret->read_only) = true;
             continue;
         }
-        if (IS("config") || IS("via") || IS("wait")) {
+        if (IS("config") || IS("context") || IS("via") || IS("wait")) {
             has_value = value || i + 1 < argc;
             value = value ? value + 1 : has_value ? argv[++i] : NULL;
         }
@@ -68,6 +72,8 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
         }
         if (IS("config"))
             ret->config = value;
+        else if (IS("context"))
+            ret->context = value;
         else if (IS("via"))
             ret->via = value;
         else {
@@ -86,12 +92,9 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
     return true;
 }
 
-/* $MESH_CONFIG, run/mesh.conf here, or run/mesh.conf beside the folder of this program. */
-static const char *find_config(char room[PATH_MAX])
+/* run/mesh.conf here, or run/mesh.conf beside the folder of this program. */
+static const char *find_near(char room[PATH_MAX])
 {
-    const char *from_environment = getenv("MESH_CONFIG");
-    if (from_environment && from_environment[0])
-        return from_environment;
     if (access("run/mesh.conf", R_OK) == 0)
         return "run/mesh.conf";
     ssize_t length = readlink("/proc/self/exe", room, PATH_MAX - 32);
@@ -107,6 +110,33 @@ static const char *find_config(char room[PATH_MAX])
             return room;
     }
     return NULL;
+}
+
+/* The mesh that is meant: by its file, by its name, by the environment, by the context in use, by
+ * the place. False: the error was printed. */
+static bool find_config(struct options *o, char room[PATH_MAX])
+{
+    static struct context context;
+    char error[CONTEXT_ERROR_MAX] = "";
+    const char *file = getenv("MESH_CONFIG"), *name = getenv("MESH_CONTEXT");
+    if (o->config)
+        return true;
+    if (!o->context && file && file[0]) {
+        o->config = file;
+        return true;
+    }
+    name = o->context ? o->context : name && name[0] ? name : NULL;
+    if (context_find(name, &context, error)) {
+        o->config = context.config;
+        o->read_only = o->read_only || context.read_only;
+        return true;
+    }
+    o->config = error[0] ? NULL : find_near(room);
+    if (!o->config)
+        fprintf(stderr, "mesh: %s\n",
+                error[0] ? error
+                         : "no configuration: start a mesh with deploy/up, or give --config");
+    return o->config != NULL;
 }
 
 static bool parse_via(const struct options *options, const struct topology *t, struct unit *ret)
@@ -160,6 +190,16 @@ static int run(const struct options *options, const struct config *config, struc
     return code;
 }
 
+static int context_words(const struct options *options, int argc, char **argv)
+{
+    const char *words[COMMAND_WORDS_MAX];
+    size_t count = 0;
+    for (int i = options->first + 1; i < argc && count < COMMAND_WORDS_MAX; i++)
+        words[count++] = argv[i];
+    bool json = console_take_json(words, &count) || options->json;
+    return context_command(words, count, json);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -171,12 +211,10 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (!parse_options(argc, argv, &options, &code))
         return code;
-    if (!options.config)
-        options.config = find_config(room);
-    if (!options.config) {
-        fprintf(stderr, "mesh: no configuration: start a mesh with deploy/up, or give --config\n");
+    if (options.first < argc && strcmp(argv[options.first], "context") == 0)
+        return context_words(&options, argc, argv);
+    if (!find_config(&options, room))
         return EXIT_USAGE;
-    }
     const struct config_options file = {.file = options.config};
     if (!config_load(&file, 0, NULL, &config, &error)) {
         fprintf(stderr, "mesh: %s\n", error.text);
