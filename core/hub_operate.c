@@ -9,6 +9,7 @@
  * The bus may lose a hop's message. A child that was neither heard with progress nor with its
  * result for HUB_SILENT_US is sent the same OPERATE again (attempt + 1); who has the operation
  * already answers a duplicate with what it has. */
+#include "core/fault.h"
 #include "core/hub.h"
 #include "core/num.h"
 #include "core/resolve.h"
@@ -270,7 +271,10 @@ void hub_operate_message(struct hub *h, const struct msg *msg)
         return;
     }
     uint32_t quota = own_quota(h, msg);
-    enum gather_verdict v = hub_operate(h, o->operation, quota, o->deadline_mesh_us, HUB_NO_ORIGIN);
+    enum gather_verdict v =
+        fault(h->out, FAULT_HUB_FULL) && gather_find(&h->gathers, &o->operation_id) == NULL
+            ? GATHER_FULL_OPERATIONS
+            : hub_operate(h, o->operation, quota, o->deadline_mesh_us, HUB_NO_ORIGIN);
     if (v == GATHER_DUPLICATE) {
         hub_note(h, NOTE_DUPLICATE, num_id128_low(o->operation_id), 0);
         struct gather *g = gather_find(&h->gathers, &o->operation_id);

@@ -108,6 +108,7 @@ struct effect {
 struct outbox {
     uint32_t effect_count;
     uint32_t bytes_used;
+    uint32_t faults; /* bit of each enum fault_point that trips in this step (fault.h); else 0 */
     struct effect effects[OUTBOX_EFFECTS_MAX];
     _Alignas(16) uint8_t bytes[OUTBOX_BYTES_MAX];
 };

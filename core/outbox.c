@@ -6,6 +6,7 @@
  * part starts on 16 bytes and takes a multiple of 16, so sums of extra bytes are exact whatever the
  * order of the effects. Bounds: OUTBOX_EFFECTS_MAX effects and OUTBOX_BYTES_MAX bytes; a node that
  * emits without having asked outbox_room() is a bug and ends in an assert. */
+#include "core/fault.h"
 #include "core/node.h"
 
 #include <assert.h>
@@ -407,9 +408,10 @@ void outbox_clear(struct outbox *out)
     assert(out->effect_count <= OUTBOX_EFFECTS_MAX);
     out->effect_count = 0;
     out->bytes_used = 0;
+    out->faults = 0;
 }
 
-bool outbox_room(const struct outbox *out, uint32_t effects, uint32_t bytes)
+static bool fits(const struct outbox *out, uint32_t effects, uint32_t bytes)
 {
     assert(out->effect_count <= OUTBOX_EFFECTS_MAX);
     assert(out->bytes_used <= OUTBOX_BYTES_MAX && out->bytes_used % PART_ALIGN == 0);
@@ -417,9 +419,15 @@ bool outbox_room(const struct outbox *out, uint32_t effects, uint32_t bytes)
            bytes <= OUTBOX_BYTES_MAX - out->bytes_used;
 }
 
+bool outbox_room(const struct outbox *out, uint32_t effects, uint32_t bytes)
+{
+    bool room = fits(out, effects, bytes);
+    return room && !(fault(out, FAULT_NO_ROOM) && out->effect_count > 0);
+}
+
 static struct effect *outbox_next(struct outbox *out, enum effect_kind kind)
 {
-    assert(outbox_room(out, 1, 0));
+    assert(fits(out, 1, 0));
     struct effect *effect = &out->effects[out->effect_count];
     out->effect_count++;
     effect->kind = kind;
@@ -462,7 +470,6 @@ void out_work(struct outbox *out, const struct work_op *op)
 void out_work_cancel(struct outbox *out, uint64_t ref)
 {
     assert(out != NULL);
-    assert(outbox_room(out, 1, 0));
     outbox_next(out, FX_WORK_CANCEL)->u.work_ref = ref;
 }
 

@@ -1,239 +1,37 @@
-/* mesh-sim: the mesh in virtual time (`run`), agents of a real mesh (`live`, sim/live.c), and the
- * proofs of arriving together (`arrival`, `replay`).
- *
- * `run` brings up a mesh, gives operations of several kinds at regular times, and judges: every
- * report's counts must add up and nothing may run twice. It ends with 1 when one of them fails. */
+/* mesh-sim: only the choice of what it does. Each has its own file and its own --help. */
 #include "sim/arrival.h"
 #include "sim/live.h"
 #include "sim/replay.h"
-#include "sim/trace.h"
-#include "sim/world.h"
+#include "sim/run.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
-
-struct options {
-    uint64_t seed;
-    uint32_t agents, loss_permille, hosts;
-    int64_t seconds, op_every;
-    bool trace, json;
-};
-
-struct totals {
-    uint32_t asked, answered, achieved;
-    uint64_t targets, ready, hits, eligible;
-};
-
-#define N(x) ((unsigned long long)(x)) /* for %llu */
 
 static int usage(void)
 {
-    fputs("usage: mesh-sim run [--seed N] [--agents N] [--seconds S] [--op-every S]\n"
-          "                    [--loss PERMILLE] [--hosts N] [--trace] [--json]\n"
-          "       mesh-sim live ...   (mesh-sim live --help)\n"
-          "       mesh-sim arrival [--seeds N] [--json] [--plot FILE.svg]   prediction, the proof\n"
-          "       mesh-sim replay --trace FILE.csv [--tau SHARE] [--json]   on recorded delays\n",
-          stderr);
+    fputs(
+        "usage: mesh-sim run ...       a mesh in virtual time, from a seed (mesh-sim run --help)\n"
+        "       mesh-sim live ...      agents of a real mesh (mesh-sim live --help)\n"
+        "       mesh-sim arrival ...   prediction, the proof [--seeds N] [--json] [--plot "
+        "FILE.svg]\n"
+        "       mesh-sim replay ...    prediction on recorded delays: --trace FILE.csv\n"
+        "                              [--tau SHARE] [--json]\n",
+        stderr);
     return 2;
-}
-
-static bool number(const char *text, int64_t least, int64_t most, int64_t *ret)
-{
-    char *end = NULL;
-    long long v = text == NULL ? 0 : strtoll(text, &end, 10);
-    if (text == NULL || end == text || *end != '\0' || v < least || v > most) {
-        return false;
-    }
-    *ret = v;
-    return true;
-}
-
-static bool parse(int argc, char **argv, struct options *o)
-{
-    for (int i = 0; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        int64_t v = 0;
-        if (strcmp(argv[i], "--trace") == 0) {
-            o->trace = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--json") == 0) {
-            o->json = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--seed") == 0 && number(value, 0, INT64_MAX, &v)) {
-            o->seed = (uint64_t)v;
-        } else if (strcmp(argv[i], "--agents") == 0 && number(value, 1, 4194304, &v)) {
-            o->agents = (uint32_t)v;
-        } else if (strcmp(argv[i], "--seconds") == 0 && number(value, 1, 1000000, &v)) {
-            o->seconds = v;
-        } else if (strcmp(argv[i], "--op-every") == 0 && number(value, 1, 100000, &v)) {
-            o->op_every = v;
-        } else if (strcmp(argv[i], "--loss") == 0 && number(value, 0, 900, &v)) {
-            o->loss_permille = (uint32_t)v;
-        } else if (strcmp(argv[i], "--hosts") == 0 && number(value, 0, 64, &v)) {
-            o->hosts = (uint32_t)v;
-        } else {
-            fprintf(stderr, "mesh-sim: %s: not an option, or %s is no value for it\n", argv[i],
-                    value == NULL ? "nothing" : value);
-            return false;
-        }
-        i++;
-    }
-    return true;
-}
-
-/* The k-th operation of the run: asks, broadcasts and the three cascades in turn. */
-static void nth_command(uint32_t k, uint32_t agents, struct command *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    ret->kind = COMMAND_SUBMIT;
-    world_operation(&ret->operation, k % 2 == 0 ? "echo" : "work", "hello, mesh");
-    switch (k % 6) {
-    case 0:
-        break;
-    case 1:
-        ret->operation.timing = TIMING_AT;
-        break;
-    case 2:
-        ret->operation.selector.sample = agents < 100 ? agents : 100;
-        break;
-    case 3:
-        ret->operation.strategy = CASCADE_WAVE;
-        ret->operation.timing = TIMING_BY;
-        break;
-    case 4:
-        ret->operation.strategy = CASCADE_PARALLEL;
-        break;
-    default:
-        ret->operation.strategy = CASCADE_PRIORITY_FIRST;
-        break;
-    }
-}
-
-static void collect(const struct world *w, const uint64_t *refs, uint32_t count, bool quiet,
-                    struct totals *t)
-{
-    static const char *const kinds[] = {"all soon", "all at T", "sample",
-                                        "wave",     "parallel", "priority first"};
-    for (uint32_t i = 0; i < count; i++) {
-        const struct reply *r = world_reply(w, refs[i]);
-        t->asked++;
-        if (r == NULL || r->kind != REPLY_OPERATION) {
-            if (!quiet) {
-                printf("%-15s %s\n", kinds[i % 6],
-                       r == NULL         ? "no answer yet"
-                       : r->text != NULL ? r->text
-                                         : "?");
-            }
-            continue;
-        }
-        const struct aggregate_view *a = &r->report->aggregate;
-        t->answered++;
-        t->achieved += r->report->achieved ? 1 : 0;
-        t->targets += a->targets;
-        t->ready += a->outcomes[OUTCOME_READY];
-        t->hits += a->window_hits;
-        t->eligible += a->window_eligible;
-        if (!quiet) {
-            printf("%-15s %-9s %-17s targets %u ready %u skipped %u late %u resent %u, %lld ms\n",
-                   kinds[i % 6], r->report->status, decision_name(r->report->decision), a->targets,
-                   a->outcomes[OUTCOME_READY], a->outcomes[OUTCOME_SKIPPED], a->late, a->resent,
-                   (long long)(r->report->finished_mesh_us - r->report->created_mesh_us) / 1000);
-        }
-    }
-}
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void print_summary(const struct options *o, const struct world *w, const struct totals *t,
-                          double took)
-{
-    const struct world_stats *s = world_stats(w);
-    struct rusage usage_now;
-    getrusage(RUSAGE_SELF, &usage_now);
-    if (o->json) {
-        printf("{\"agents\":%u,\"seed\":%llu,\"virtual_seconds\":%.0f,\"steps\":%llu,"
-               "\"steps_per_second\":%.0f,\"messages\":%llu,\"lost\":%llu,"
-               "\"digest\":\"%016llx\",\"operations\":%u,\"answered\":%u,\"achieved\":%u,"
-               "\"targets\":%llu,\"ready\":%llu,\"window_hits\":%llu,"
-               "\"window_eligible\":%llu,\"executed\":%llu,\"executed_twice\":%llu,"
-               "\"uneven\":%llu,\"rss_mib\":%ld}\n",
-               o->agents, N(o->seed), (double)world_now(w) / 1e6, N(s->steps),
-               (double)s->steps / took, N(s->messages), N(s->lost), N(s->digest), t->asked,
-               t->answered, t->achieved, N(t->targets), N(t->ready), N(t->hits), N(t->eligible),
-               N(s->executed), N(s->executed_twice), N(s->uneven), usage_now.ru_maxrss / 1024);
-        return;
-    }
-    printf("agents %u, seed %llu, %.0f virtual seconds\n"
-           "steps %llu (%.0f a second), messages %llu, lost %llu, digest %016llx\n"
-           "operations %u, answered %u, quorum %u; targets %llu, ready %llu, "
-           "in the window %llu of %llu\n"
-           "executed %llu, twice %llu, uneven reports %llu, RSS %ld MiB\n",
-           o->agents, N(o->seed), (double)world_now(w) / 1e6, N(s->steps), (double)s->steps / took,
-           N(s->messages), N(s->lost), N(s->digest), t->asked, t->answered, t->achieved,
-           N(t->targets), N(t->ready), N(t->hits), N(t->eligible), N(s->executed),
-           N(s->executed_twice), N(s->uneven), usage_now.ru_maxrss / 1024);
-}
-
-static int run(const struct options *o)
-{
-    struct world_conf conf;
-    world_defaults(&conf, o->agents, o->seed);
-    conf.agent_loss_permille = o->loss_permille;
-    conf.hosts = o->hosts;
-    struct world *w = world_new(&conf);
-    struct trace trace = {.to = stdout, .notes_debug = true, .times = true};
-    if (o->trace) {
-        world_watch_set(w, trace_step, &trace);
-    }
-    double start = seconds_now();
-    uint32_t count = (uint32_t)(o->seconds / o->op_every), sent = 0;
-    uint64_t *refs = calloc(count + 1u, sizeof(*refs));
-    if (refs == NULL) {
-        return 1;
-    }
-    world_run(w, 15 * US_PER_S); /* everyone joins */
-    for (int64_t s = 0; s < o->seconds; s += o->op_every) {
-        struct command c;
-        nth_command(sent, o->agents, &c);
-        if (sent < count) {
-            refs[sent++] = world_send(w, 1, unit_orchestrator(), &c);
-        }
-        world_run(w, o->op_every * US_PER_S);
-    }
-    world_run(w, 30 * US_PER_S); /* the last ones end */
-    struct totals t = {0};
-    collect(w, refs, sent, o->json, &t);
-    print_summary(o, w, &t, seconds_now() - start);
-    const struct world_stats *s = world_stats(w);
-    int bad = s->executed_twice > 0 || s->uneven > 0 || t.answered < t.asked ? 1 : 0;
-    free(refs);
-    world_free(w);
-    return bad;
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = {.seed = 1, .agents = 1000, .seconds = 60, .op_every = 10};
-    if (argc >= 2 && strcmp(argv[1], "live") == 0) {
-        return sim_live_main(argc - 1, argv + 1);
+    static const struct {
+        const char *name;
+        int (*main)(int argc, char **argv);
+    } commands[] = {{"run", sim_run_main},
+                    {"live", sim_live_main},
+                    {"arrival", sim_arrival_main},
+                    {"replay", sim_replay_main}};
+    for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            return commands[i].main(argc - 1, argv + 1);
+        }
     }
-    if (argc >= 2 && strcmp(argv[1], "arrival") == 0) {
-        return sim_arrival_main(argc - 1, argv + 1);
-    }
-    if (argc >= 2 && strcmp(argv[1], "replay") == 0) {
-        return sim_replay_main(argc - 1, argv + 1);
-    }
-    if (argc < 2 || strcmp(argv[1], "run") != 0 || !parse(argc - 2, argv + 2, &o)) {
-        return usage();
-    }
-    return run(&o);
+    return usage();
 }

@@ -1,6 +1,5 @@
-/* The loop of virtual time. A 4-ary heap of small entries ordered by (time, sequence); ties keep
- * the order in which they were made, so that a run depends on its seed alone. Nothing ticks: a node
- * is stepped when something arrives or at the wake it asked for; 30,000 idle agents cost nothing.
+/* The loop of virtual time (its queue: world_queue.c). Nothing ticks: a node is stepped when
+ * something arrives or at the wake it asked for; 30,000 idle agents cost nothing.
  *
  * A stale wake (the node asked for another one since) is skipped when it is popped. Events for a
  * dead incarnation of a node carry its old generation and are dropped. A paused node's events are
@@ -22,112 +21,52 @@
 
 #define SAME_TIME_WAKES_MAX 20000u /* one node at one instant: it spins */
 
-void *world_alloc(size_t bytes)
-{
-    void *p = calloc(1, bytes ? bytes : 1);
-    if (p == NULL) {
-        fprintf(stderr, "world: out of memory (%zu bytes)\n", bytes);
-        abort();
-    }
-    return p;
-}
-
-struct block *world_block(size_t bytes)
-{
-    struct block *b = world_alloc(sizeof(*b) + bytes);
-    b->references = 1;
-    return b;
-}
-
-void world_block_drop(struct block *b)
-{
-    if (b != NULL && --b->references == 0) {
-        free(b);
-    }
-}
-
 void world_digest(struct world *w, uint64_t value)
 {
     uint64_t state = w->stats.digest ^ value;
     w->stats.digest = rng_splitmix(&state);
 }
 
-/* --- the heap ----------------------------------------------------------------------------------
- */
-
-static bool entry_before(const struct entry *a, const struct entry *b)
-{
-    return a->at_us != b->at_us ? a->at_us < b->at_us : a->seq < b->seq;
-}
-
 void world_push(struct world *w, int64_t at_us, enum world_event kind, uint32_t node, uint32_t sub,
                 struct block *block)
 {
-    if (w->heap_count == w->heap_size) {
-        w->heap_size = w->heap_size ? w->heap_size * 2 : 4096;
-        w->heap = realloc(w->heap, w->heap_size * sizeof(*w->heap));
-        if (w->heap == NULL) {
-            fprintf(stderr, "world: out of memory for events\n");
-            abort();
-        }
-    }
     struct entry e = {.at_us = at_us < w->now_us ? w->now_us : at_us,
                       .seq = ++w->seq,
                       .block = block,
                       .node = node,
-                      .sub = sub,
-                      .kind = kind};
+                      .sub = (uint8_t)sub,
+                      .kind = (uint8_t)kind};
     if (node != WORLD_NOBODY) {
         e.generation = kind == W_WAKE ? w->nodes[node].wake_generation : w->nodes[node].generation;
     }
-    size_t i = w->heap_count++;
-    while (i > 0 && entry_before(&e, &w->heap[(i - 1) / 4])) {
-        w->heap[i] = w->heap[(i - 1) / 4];
-        i = (i - 1) / 4;
-    }
-    w->heap[i] = e;
-}
-
-static struct entry heap_pop(struct world *w)
-{
-    struct entry top = w->heap[0];
-    struct entry last = w->heap[--w->heap_count];
-    size_t i = 0;
-    for (;;) {
-        size_t least = 0;
-        for (size_t c = i * 4 + 1; c <= i * 4 + 4 && c < w->heap_count; c++) {
-            if (least == 0 || entry_before(&w->heap[c], &w->heap[least])) {
-                least = c;
-            }
-        }
-        if (least == 0 || !entry_before(&w->heap[least], &last)) {
-            break;
-        }
-        w->heap[i] = w->heap[least];
-        i = least;
-    }
-    if (w->heap_count > 0) {
-        w->heap[i] = last;
-    }
-    return top;
+    queue_push(w->queue, &e);
 }
 
 /* --- clocks and places -------------------------------------------------------------------------
  */
 
+/* Whole microseconds that a clock of this drift has gained in so much time. */
+static int64_t gained(int64_t drift_ppb, int64_t us)
+{
+    return us / 1000000 * drift_ppb / 1000 + us % 1000000 * drift_ppb / 1000000000;
+}
+
 int64_t world_local(const struct world_node *n, int64_t true_us)
 {
-    int64_t drift =
-        true_us / 1000000 * n->drift_ppb / 1000 + true_us % 1000000 * n->drift_ppb / 1000000000;
-    return n->origin_us + true_us + drift;
+    int64_t us = true_us - n->base_true_us;
+    return n->base_local_us + us + gained(n->drift_ppb, us);
 }
 
 /* The first true time at which the node's clock shows local_us or more. */
 static int64_t true_time(const struct world_node *n, int64_t local_us)
 {
-    int64_t t = local_us - n->origin_us;
-    for (int i = 0; i < 4; i++) {
-        t += local_us - world_local(n, t);
+    int64_t t = local_us - n->base_local_us + n->base_true_us;
+    for (int i = 0; i < 3; i++) {
+        int64_t off = local_us - world_local(n, t);
+        t += off;
+        if (off == 0) {
+            break;
+        }
     }
     while (world_local(n, t) < local_us) {
         t++;
@@ -160,6 +99,8 @@ uint32_t world_index(const struct world *w, struct unit u)
 /* --- steps -------------------------------------------------------------------------------------
  */
 
+/* One entry of the queue looks at a node's wake. A later wake leaves it where it is: it finds then
+ * that it is early, and goes on. An earlier one makes a new entry and the old one void. */
 static void set_wake(struct world *w, uint32_t index, int64_t local_wake_us)
 {
     struct world_node *n = &w->nodes[index];
@@ -168,14 +109,18 @@ static void set_wake(struct world *w, uint32_t index, int64_t local_wake_us)
         at = local_wake_us <= n->last_us ? w->now_us : true_time(n, local_wake_us);
         at = at < w->now_us ? w->now_us : at;
     }
-    if (at == n->wake_us) {
-        return;
-    }
+    n->wake_local_us = local_wake_us;
     n->wake_us = at;
-    n->wake_generation++;
-    if (at != NEVER) {
+    if (at < n->queued_us) {
+        n->queued_us = at;
+        n->wake_generation++;
         world_push(w, at, W_WAKE, index, 0, NULL);
     }
+}
+
+void world_rewake(struct world *w, uint32_t index)
+{
+    set_wake(w, index, w->nodes[index].wake_local_us);
 }
 
 static void carry_out(struct world *w, uint32_t index)
@@ -226,6 +171,9 @@ static void step(struct world *w, uint32_t index, struct event *event)
     }
     n->last_us = event->now_us;
     outbox_clear(&w->out);
+    if (w->points_set) {
+        w->out.faults = world_points(w, index);
+    }
     int64_t wake = n->ops->step(n->self, event, &w->out);
     if (event->kind == EV_WAKE && wake <= event->now_us && w->out.effect_count == 0) {
         spinning(w, n);
@@ -264,7 +212,7 @@ static void start_now(struct world *w, uint32_t index)
                              .seed = w->conf.seed * 7919u + index,
                              .topology = t,
                              .tuning = w->conf.tuning,
-                             .unix_us = WORLD_UNIX_US + w->now_us,
+                             .unix_us = WORLD_UNIX_US + w->now_us + n->wall_off_us,
                              .init_now_us = world_local(n, w->now_us),
                              .agent_class = n->agent_class,
                              .handlers_max = 4};
@@ -281,13 +229,17 @@ static void start_now(struct world *w, uint32_t index)
     }
     n->self = world_alloc(n->ops->size(&conf)); /* 16-byte aligned; pools cost nothing untouched */
     n->ops->init(n->self, &conf);
-    n->wake_us = NEVER;
+    n->wake_us = n->queued_us = NEVER;
     n->wake_generation++;
     n->works = NULL;
     struct event event = {.kind = EV_START};
     step(w, index, &event);
-    world_push(w, w->now_us, W_LINK, index, LINK_BUS * 2u + 1u, NULL);
-    world_push(w, w->now_us, W_LINK, index, LINK_STORE * 2u + (w->store_down ? 0u : 1u), NULL);
+    bool bus_up = w->now_us >= n->bus_up_us;
+    world_push(w, w->now_us, W_LINK, index, LINK_BUS * 2u + (bus_up ? 1u : 0u), NULL);
+    if (!bus_up) {
+        world_push(w, n->bus_up_us, W_LINK, index, LINK_BUS * 2u + 1u, NULL);
+    }
+    world_push(w, w->now_us, W_LINK, index, LINK_STORE * 2u + (world_store_up(w) ? 1u : 0u), NULL);
 }
 
 void world_stop(struct world *w, uint32_t index)
@@ -298,7 +250,7 @@ void world_stop(struct world *w, uint32_t index)
     n->works = NULL; /* the blocks are in the heap and go with their entries */
     n->generation++;
     n->wake_generation++;
-    n->wake_us = NEVER;
+    n->wake_us = n->queued_us = NEVER;
     world_work_agent_ended(w, index);
 }
 
@@ -306,7 +258,7 @@ static void dispatch(struct world *w, const struct entry *e)
 {
     struct world_node *n = e->node == WORLD_NOBODY ? NULL : &w->nodes[e->node];
     struct event event = {0};
-    switch (e->kind) {
+    switch ((enum world_event)e->kind) {
     case W_START:
         start_now(w, e->node);
         return;
@@ -344,32 +296,63 @@ void world_step_msg(struct world *w, uint32_t index, const struct msg *msg)
     step(w, index, &event);
 }
 
+/* Put back to the end of the pause; false: too many messages wait for it already. */
+static bool put_back(struct world *w, struct world_node *n, const struct entry *e)
+{
+    if (e->kind == W_MSG && n->waiting++ >= w->pending_max) {
+        w->met[WORLD_MET_SLOW_CONSUMER]++;
+        w->stats.lost++;
+        return false;
+    }
+    if (e->kind == W_WAKE) {
+        n->wake_us = n->queued_us = n->paused_until_us;
+    }
+    world_push(w, n->paused_until_us, (enum world_event)e->kind, e->node, e->sub, e->block);
+    return true;
+}
+
+/* One event of a node. False: its block is still needed. */
+static bool happen(struct world *w, const struct entry *e)
+{
+    struct world_node *n = &w->nodes[e->node];
+    if (e->generation != (e->kind == W_WAKE ? n->wake_generation : n->generation)) {
+        return true;
+    }
+    if (n->paused_until_us > w->now_us) {
+        return !put_back(w, n, e);
+    }
+    if (e->kind == W_WAKE) {
+        n->queued_us = NEVER;
+        if (n->wake_us > w->now_us) { /* it has asked for a later one since */
+            if (n->wake_us != NEVER) {
+                n->queued_us = n->wake_us;
+                world_push(w, n->wake_us, W_WAKE, e->node, 0, NULL);
+            }
+            return true;
+        }
+    }
+    if (n->self != NULL || e->kind == W_START) {
+        dispatch(w, e);
+    }
+    return true;
+}
+
 void world_run(struct world *w, int64_t us)
 {
     assert(w != NULL && us >= 0);
     int64_t end = w->now_us + us;
-    while (w->heap_count > 0 && w->heap[0].at_us <= end) {
-        struct entry e = heap_pop(w);
+    struct entry e;
+    while (queue_pop(w->queue, end, &e)) {
         w->now_us = e.at_us;
-        struct world_node *n = e.node == WORLD_NOBODY ? NULL : &w->nodes[e.node];
-        if (n != NULL && e.generation != (e.kind == W_WAKE ? n->wake_generation : n->generation)) {
-            world_block_drop(e.block);
-            continue;
+        if (e.node == WORLD_NOBODY) {
+            dispatch(w, &e);
+            world_block_drop(w, e.block);
+        } else if (happen(w, &e)) {
+            world_block_drop(w, e.block);
         }
-        if (n != NULL && n->paused_until_us > w->now_us) {
-            if (e.kind == W_WAKE) {
-                n->wake_us = n->paused_until_us;
-            }
-            world_push(w, n->paused_until_us, e.kind, e.node, e.sub, e.block);
-            continue;
+        if (w->now_us >= w->cache_sweep_us) {
+            world_cache_sweep(w);
         }
-        if (n != NULL && n->self == NULL && e.kind != W_START) {
-            world_block_drop(e.block);
-            continue;
-        }
-        dispatch(w, &e);
-        world_block_drop(e.block);
-        world_cache_sweep(w);
     }
     w->now_us = end;
 }
@@ -409,9 +392,10 @@ static void draw_agent(struct world *w, struct world_node *n)
                                                    [CLASS_F_HUMAN] = {20000, 200000}};
     uint32_t index = topology_index(&w->conf.topology, n->unit);
     n->agent_class = topology_class(&w->conf.topology, index);
-    n->one_way_us = rng_range(&n->rng, rtt_us[n->agent_class][0], rtt_us[n->agent_class][1]) / 2;
-    n->speed = num_exp2(0.36 * num_normal_quantile(rng_unit(&n->rng))); /* sigma 0.25 */
-    n->slow = 1.0;
+    n->one_way_us =
+        (float)(rng_range(&n->rng, rtt_us[n->agent_class][0], rtt_us[n->agent_class][1]) / 2);
+    n->speed = (float)num_exp2(0.36 * num_normal_quantile(rng_unit(&n->rng))); /* sigma 0.25 */
+    n->slow = 1.0f;
 }
 
 static void build_node(struct world *w, uint32_t index, const struct node_ops *ops, struct unit u)
@@ -421,9 +405,9 @@ static void build_node(struct world *w, uint32_t index, const struct node_ops *o
     int64_t ppm = w->conf.drift_ppm_max ? w->conf.drift_ppm_max : 50;
     n->ops = ops;
     n->unit = u;
-    n->wake_us = NEVER;
+    n->wake_us = n->queued_us = NEVER;
     rng_seed(&n->rng, w->conf.seed, 1000000u + index);
-    n->origin_us = 1000000 + rng_range(&n->rng, 0, origin_max);
+    n->base_local_us = 1000000 + rng_range(&n->rng, 0, origin_max);
     n->drift_ppb = rng_range(&n->rng, -ppm * 1000, ppm * 1000);
     if (u.tier == TIER_AGENT) {
         draw_agent(w, n);
@@ -443,8 +427,11 @@ struct world *world_new(const struct world_conf *conf)
     w->first_host = w->first_agent + agents;
     w->node_count = w->first_host + conf->hosts;
     w->nodes = world_alloc(w->node_count * sizeof(*w->nodes));
-    w->store = memory_store_new(1ull << 30);
-    assert(w->store != NULL);
+    rng_seed(&w->chaos, conf->seed, 78);
+    w->queue = queue_new();
+    w->broker_since_us = -1;
+    w->pending_max = WORLD_PENDING_MAX;
+    world_stores_init(w);
     build_node(w, 0, &orchestrator_ops, unit_orchestrator());
     world_start(w, 0, 0);
     for (unsigned s = 1; s <= t->sectors; s++) {
@@ -479,13 +466,16 @@ void world_free(struct world *w)
     for (uint32_t i = 0; i < w->node_count; i++) {
         free(w->nodes[i].self);
     }
-    while (w->heap_count > 0) {
-        world_block_drop(w->heap[--w->heap_count].block);
+    struct entry e;
+    while (queue_take(w->queue, &e)) {
+        world_block_drop(w, e.block);
     }
+    queue_free(w->queue);
+    world_clogs_free(w);
     world_calls_free(w);
     world_cache_free(w);
-    memory_store_free(w->store);
-    free(w->heap);
+    world_stores_free(w);
+    world_blocks_free(w);
     free(w->nodes);
     free(w);
 }

@@ -31,6 +31,9 @@ struct world_conf {
     uint32_t hosts;               /* host nodes; 0: the world itself starts the agents */
     int64_t clock_origin_us;      /* clocks start anywhere in 0 .. this; 0: 10 days */
     uint32_t drift_ppm_max;       /* 0: 50 */
+    /* What a store that ends forgets, and what its replica lacks (world_fault.h). With either the
+     * world keeps a journal of all writes: for small meshes. 0: neither is modelled. */
+    int64_t store_sync_us, store_lag_us;
 };
 
 /* Everything that a step did, for traces. Borrowed for the call. */

@@ -1,5 +1,5 @@
 /* The operation cache: what a process of the real runner keeps of sealed operations, here one for
- * the whole world. An entry stays until its TTL and a minute have passed, swept one slot an event.
+ * the whole world. An entry stays until its TTL and a minute have passed, swept slot by slot.
  * Each remembers the agents that ran it: the invariant "nothing executes twice". */
 #include "core/num.h"
 #include "sim/world_int.h"
@@ -59,16 +59,20 @@ static void cached_free(struct cached *c)
     free(c);
 }
 
+/* 64 slots each 100 ms: all of them within 7 s. */
 void world_cache_sweep(struct world *w)
 {
-    struct cached **at = &w->cache[w->cache_sweep++ % WORLD_CACHE_SLOTS];
-    while (*at != NULL) {
-        struct cached *c = *at;
-        if (c->until_us < w->now_us) {
-            *at = c->next;
-            cached_free(c);
-        } else {
-            at = &c->next;
+    w->cache_sweep_us = w->now_us + 100000;
+    for (unsigned i = 0; i < 64; i++) {
+        struct cached **at = &w->cache[w->cache_sweep++ % WORLD_CACHE_SLOTS];
+        while (*at != NULL) {
+            struct cached *c = *at;
+            if (c->until_us < w->now_us) {
+                *at = c->next;
+                cached_free(c);
+            } else {
+                at = &c->next;
+            }
         }
     }
 }

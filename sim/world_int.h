@@ -4,14 +4,24 @@
 
 #include "core/rng.h"
 #include "registry/memory.h"
-#include "sim/world.h"
+#include "sim/world_fault.h"
 
 enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK };
 
 /* Variable data of an event; freed with the last reference. */
 struct block {
     uint32_t references;
+    uint32_t steps; /* its size class; 0: from malloc */
     _Alignas(16) uint8_t bytes[];
+};
+
+#define BLOCK_SIZES 128u /* 64 bytes apart */
+struct slab_head;
+struct blocks {
+    struct block *free[BLOCK_SIZES];
+    struct slab_head *slabs;
+    uint8_t *at;
+    size_t slab_left;
 };
 
 struct entry {
@@ -20,13 +30,14 @@ struct entry {
     struct block *block;
     uint32_t node;
     uint32_t generation; /* of the node, or of the wake */
-    uint32_t sub;        /* W_MSG: which bit of the mask. W_LINK: link * 2 + up */
-    enum world_event kind;
+    uint8_t sub;         /* W_MSG: which bit of the mask. W_LINK: link * 2 + up */
+    uint8_t kind;        /* enum world_event */
 };
 
 struct world_msg {
     struct msg msg;
-    uint32_t from;      /* node index, or UINT32_MAX */
+    int64_t sent_us;    /* true time */
+    uint32_t from;      /* node index, or WORLD_NOBODY */
     uint32_t partition; /* of the sender when it was sent */
 };
 
@@ -40,26 +51,52 @@ struct world_work {
     bool cancelled;
 };
 
+/* What is used in every step comes first. */
 struct world_node {
     const struct node_ops *ops;
     void *self; /* NULL: dead */
-    struct unit unit;
-    struct rng rng;
-    struct world_work *works;
-    uint64_t epoch;
     uint32_t generation, wake_generation;
-    int64_t wake_us; /* true time; NEVER: none */
-    int64_t origin_us, drift_ppb;
-    int64_t last_us; /* on its clock */
+    int64_t wake_us;   /* true time; NEVER: none */
+    int64_t queued_us; /* when the queue looks at its wake; NEVER: nothing is queued */
+    int64_t last_us;   /* on its clock */
+    int64_t base_local_us, base_true_us, drift_ppb; /* its clock: see world_local */
     int64_t paused_until_us;
+    uint64_t rules_from, rules_to; /* bits of the rules whose sides it is on */
+    struct unit unit;
     uint32_t partition;
     uint32_t same_time_wakes;
+    uint32_t waiting; /* messages put back during this pause */
+    struct rng rng;
+    struct world_work *works;
+    int64_t wake_local_us;           /* as it asked for it */
+    int64_t bus_since_us, bus_up_us; /* last down from .. to; 0: never */
+    int64_t swallow_until_us, wall_off_us;
+    uint64_t epoch;
     /* agents */
-    int64_t one_way_us;
-    double speed, slow; /* factors on the class's processing time */
-    uint32_t host;      /* who started it, told when it ends; 0: the world itself */
     uint64_t host_ref;
+    float one_way_us, speed, slow; /* factors on the class's processing time */
+    uint32_t host;                 /* who started it, told when it ends; 0: the world itself */
     enum impedance_class agent_class;
+};
+
+/* A message that a rule holds back. */
+struct clogged {
+    struct block *block;
+    struct clogged *next;
+    uint64_t rules;
+    int64_t delay_us;
+    uint32_t node, bit, generation;
+};
+
+/* One server of the store: see world_store.c. */
+struct journal_entry;
+struct world_bank {
+    struct memory_store *store;
+    enum world_store_state state;
+    uint32_t unsure_permille;
+    int64_t slow_us;
+    int64_t back_us; /* state returns to UP then; 0: it stays */
+    struct journal_entry *first, **last;
 };
 
 struct cached {
@@ -81,21 +118,33 @@ struct world_call {
 
 #define WORLD_CACHE_SLOTS 4096u
 
+#define WORLD_PENDING_MAX 65536u /* BUS_PENDING_MSGS */
+
+struct queue;
 struct world {
     struct world_conf conf;
     struct world_stats stats;
     int64_t now_us;
     uint64_t seq, ref;
-    struct rng net;
+    struct rng net, chaos;
     struct world_node *nodes;
     uint32_t node_count, first_cluster, first_agent, first_host;
-    struct entry *heap;
-    size_t heap_count, heap_size;
+    struct queue *queue;
+    struct blocks blocks;
     struct cached *cache[WORLD_CACHE_SLOTS];
     uint32_t cache_sweep;
-    struct memory_store *store;
-    bool store_down;
+    int64_t cache_sweep_us;
+    struct world_bank banks[STORE_BANK_COUNT];
     struct world_call *calls;
+    /* faults */
+    struct world_rule rules[WORLD_RULES_MAX];
+    uint64_t rules_used;
+    struct clogged *clogged, **clogged_last;
+    int64_t broker_since_us, broker_up_us; /* since: -1 never */
+    uint32_t pending_max;
+    bool points_set;
+    uint16_t points[TIER_COUNT][FAULT_POINT_COUNT];
+    uint64_t met[WORLD_MET_COUNT];
     world_watch *watch;
     void *watch_context;
     struct outbox out;
@@ -107,18 +156,41 @@ struct world {
 uint32_t world_index(const struct world *w, struct unit u); /* WORLD_NOBODY: no such node */
 void world_push(struct world *w, int64_t at_us, enum world_event kind, uint32_t node, uint32_t sub,
                 struct block *block);
-struct block *world_block(size_t bytes); /* one reference */
-void world_block_drop(struct block *b);
-void *world_alloc(size_t bytes); /* zeroed */
 void world_start(struct world *w, uint32_t index, int64_t delay_us);
 void world_stop(struct world *w, uint32_t index);
+void world_rewake(struct world *w, uint32_t index); /* its clock was set */
 int64_t world_local(const struct world_node *n, int64_t true_us);
 void world_digest(struct world *w, uint64_t value);
 void world_step_msg(struct world *w, uint32_t index, const struct msg *msg);
 
+/* world_queue.c */
+struct queue *queue_new(void);
+void queue_free(struct queue *q); /* not the blocks of its entries: take them first */
+void queue_push(struct queue *q, const struct entry *e);
+bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret);
+bool queue_take(struct queue *q, struct entry *ret);
+
+/* world_block.c */
+void *world_alloc(size_t bytes);                          /* zeroed */
+struct block *world_block(struct world *w, size_t bytes); /* one reference; not zeroed */
+void world_block_drop(struct world *w, struct block *b);
+void world_blocks_free(struct world *w);
+
 /* world_net.c */
 void world_transmit(struct world *w, uint32_t from, const struct msg *msg);
 void world_deliver(struct world *w, const struct entry *e);
+
+/* world_rules.c */
+bool world_meant(const struct world *w, uint32_t index, struct unit u, bool below);
+void world_rules_send(struct world *w, uint64_t rules, uint32_t to, uint32_t bit, int64_t delay_us,
+                      struct block *b);
+bool world_rules_cut(struct world *w, uint64_t rules);
+bool world_leaves(struct world *w, uint32_t from);
+bool world_arrives(struct world *w, uint32_t to, int64_t sent_us);
+void world_clogs_free(struct world *w);
+
+/* world_fault.c */
+uint32_t world_points(struct world *w, uint32_t index); /* bits of those that trip in this step */
 
 /* world_script.c */
 void world_console_reply(struct world *w, const struct msg *msg);
@@ -137,6 +209,9 @@ void world_work_agent_ended(struct world *w, uint32_t agent);
 void world_work_end(struct world *w, const struct entry *e, struct event *ret_event);
 
 /* world_store.c */
+void world_stores_init(struct world *w);
+void world_stores_free(struct world *w);
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op);
+bool world_store_up(const struct world *w); /* what nodes are told of their link */
 
 #endif

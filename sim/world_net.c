@@ -24,7 +24,7 @@ static int64_t latency_us(struct world *w, uint32_t from, uint32_t to)
     }
     double gamma = 0.0; /* -ln(u1 u2) / 2, mean 1 */
     gamma -= num_log2((1.0 - rng_unit(&w->net)) * (1.0 - rng_unit(&w->net))) * 0.34657359;
-    int64_t base = agent->one_way_us;
+    int64_t base = (int64_t)agent->one_way_us;
     int64_t us = 1000 + base + (int64_t)((double)base * 0.1 * gamma);
     if (rng_below(&w->net, 1000) < 3) {
         us += 200000 + (int64_t)(-num_log2(1.0 - rng_unit(&w->net)) * 69315.0);
@@ -70,8 +70,15 @@ static void send_one(struct world *w, uint32_t from, struct unit to, uint32_t bi
         w->stats.lost++;
         return;
     }
+    int64_t latency = latency_us(w, from, index);
+    uint64_t rules =
+        from == WORLD_NOBODY ? 0 : w->nodes[from].rules_from & w->nodes[index].rules_to;
+    if (rules != 0) {
+        world_rules_send(w, rules, index, bit, latency, b);
+        return;
+    }
     b->references++;
-    world_push(w, w->now_us + latency_us(w, from, index), W_MSG, index, bit, b);
+    world_push(w, w->now_us + latency, W_MSG, index, bit, b);
 }
 
 /* A relay sent again names the cached operation instead of carrying it. */
@@ -101,34 +108,34 @@ void world_transmit(struct world *w, uint32_t from, const struct msg *msg)
         w->stats.refused++;
         return;
     }
+    if (from != WORLD_NOBODY && !world_leaves(w, from)) {
+        w->stats.lost++;
+        return;
+    }
     uint32_t room = msg_extra_bytes(msg);
-    struct block *b = world_block(sizeof(struct world_msg) + 16u + room);
+    struct block *b = world_block(w, sizeof(struct world_msg) + 16u + room);
     struct world_msg *wm = (struct world_msg *)(void *)b->bytes;
     size_t at = (sizeof(*wm) + 15u) / 16u * 16u;
     (void)msg_copy(msg, &wm->msg, b->bytes + at, room);
+    wm->sent_us = w->now_us;
     wm->from = from;
     wm->partition = from == WORLD_NOBODY ? 0 : w->nodes[from].partition;
     if (msg->mask == 0) {
         w->stats.messages++;
         send_one(w, from, msg->to, 0, b);
     }
-    for (unsigned bit = 0; bit < 64; bit++) {
-        if (msg->mask >> bit & 1u) {
-            w->stats.messages++;
-            send_one(w, from, unit_plus(msg->to, bit), bit, b);
-        }
+    for (uint64_t mask = msg->mask; mask != 0; mask &= mask - 1u) {
+        unsigned bit = (unsigned)__builtin_ctzll(mask);
+        w->stats.messages++;
+        send_one(w, from, unit_plus(msg->to, bit), bit, b);
     }
-    world_block_drop(b);
+    world_block_drop(w, b);
 }
 
 /* How many bits of the mask lie below `bit`: the place of its target. */
 static uint32_t rank(uint64_t mask, uint32_t bit)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < bit; i++) {
-        n += (uint32_t)(mask >> i & 1u);
-    }
-    return n;
+    return (uint32_t)__builtin_popcountll(mask & ((1ull << bit) - 1u));
 }
 
 void world_deliver(struct world *w, const struct entry *e)
@@ -140,7 +147,12 @@ void world_deliver(struct world *w, const struct entry *e)
         return;
     }
     struct world_node *n = &w->nodes[e->node];
-    if (wm->partition != n->partition && wm->msg.from.tier != TIER_CONSOLE) {
+    bool cut = false;
+    if (wm->from != WORLD_NOBODY) {
+        uint64_t rules = w->nodes[wm->from].rules_from & n->rules_to;
+        cut = wm->partition != n->partition || (rules != 0 && world_rules_cut(w, rules));
+    }
+    if (cut || !world_arrives(w, e->node, wm->sent_us)) {
         w->stats.lost++;
         return;
     }

@@ -6,29 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_below(struct unit u, struct unit top)
-{
-    switch (top.tier) {
-    case TIER_ORCHESTRATOR:
-        return u.tier != TIER_HOST;
-    case TIER_SECTOR:
-        return u.sector == top.sector && (u.tier == TIER_CLUSTER || u.tier == TIER_AGENT);
-    case TIER_CLUSTER:
-        return u.tier == TIER_AGENT && u.sector == top.sector && u.cluster == top.cluster;
-    default:
-        return false;
-    }
-}
-
-static bool meant(const struct world_node *n, struct unit u, bool below)
-{
-    return n->ops != NULL && (unit_equal(n->unit, u) || (below && is_below(n->unit, u)));
-}
-
 void world_kill(struct world *w, struct unit u, bool below)
 {
     for (uint32_t i = 0; i < w->node_count; i++) {
-        if (meant(&w->nodes[i], u, below)) {
+        if (world_meant(w, i, u, below)) {
             world_stop(w, i);
         }
     }
@@ -37,7 +18,7 @@ void world_kill(struct world *w, struct unit u, bool below)
 void world_restart(struct world *w, struct unit u, bool below)
 {
     for (uint32_t i = 0; i < w->node_count; i++) {
-        if (meant(&w->nodes[i], u, below)) {
+        if (world_meant(w, i, u, below)) {
             if (w->nodes[i].self != NULL) {
                 world_stop(w, i);
             }
@@ -49,8 +30,9 @@ void world_restart(struct world *w, struct unit u, bool below)
 void world_pause(struct world *w, struct unit u, bool below, int64_t us)
 {
     for (uint32_t i = 0; i < w->node_count; i++) {
-        if (meant(&w->nodes[i], u, below)) {
+        if (world_meant(w, i, u, below)) {
             w->nodes[i].paused_until_us = w->now_us + us;
+            w->nodes[i].waiting = 0;
         }
     }
 }
@@ -59,7 +41,7 @@ void world_partition(struct world *w, struct unit u, bool on)
 {
     uint32_t island = world_index(w, u) + 1;
     for (uint32_t i = 0; i < w->node_count; i++) {
-        if (meant(&w->nodes[i], u, true)) {
+        if (world_meant(w, i, u, true)) {
             w->nodes[i].partition = on ? island : 0;
         }
     }
@@ -72,16 +54,6 @@ void world_link(struct world *w, struct unit u, enum link which, bool up)
     world_push(w, w->now_us, W_LINK, i, (uint32_t)which * 2u + (up ? 1u : 0u), NULL);
 }
 
-void world_store_down(struct world *w, bool down)
-{
-    w->store_down = down;
-    for (uint32_t i = 0; i < w->node_count; i++) {
-        if (w->nodes[i].self != NULL) {
-            world_link(w, w->nodes[i].unit, LINK_STORE, !down);
-        }
-    }
-}
-
 bool world_alive(const struct world *w, struct unit u)
 {
     uint32_t i = world_index(w, u);
@@ -92,7 +64,7 @@ void world_slow(struct world *w, struct unit agent, double factor)
 {
     uint32_t i = world_index(w, agent);
     assert(i != WORLD_NOBODY && agent.tier == TIER_AGENT && factor > 0);
-    w->nodes[i].slow = factor;
+    w->nodes[i].slow = (float)factor;
 }
 
 /* --- consoles ----------------------------------------------------------------------------------
@@ -165,7 +137,7 @@ void world_console_reply(struct world *w, const struct msg *msg)
     if (r->final && call->final == NULL) {
         uint32_t room = msg_extra_bytes(msg);
         size_t at = (sizeof(struct msg) + 15u) / 16u * 16u;
-        call->final = world_block(at + room);
+        call->final = world_block(w, at + room);
         (void)msg_copy(msg, (struct msg *)(void *)call->final->bytes, call->final->bytes + at,
                        room);
     }
@@ -207,7 +179,7 @@ void world_calls_free(struct world *w)
     while (w->calls != NULL) {
         struct world_call *c = w->calls;
         w->calls = c->next;
-        world_block_drop(c->final);
+        world_block_drop(w, c->final);
         free(c);
     }
 }

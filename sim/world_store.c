@@ -1,9 +1,25 @@
-/* The store of the world: registry/memory, carried out when it is asked and answered 0.3 to 1 ms
- * later by a deep copy. While it is down every answer is UNKNOWN, as after a lost connection. */
+/* The store of the world: registry/memory, one for each bank (store_bank()), carried out when it is
+ * asked and answered 0.3 to 1 ms later by a deep copy. While a bank is away every answer is
+ * UNKNOWN, as after a lost connection.
+ *
+ * What a server forgets when it ends: with a sync or lag time in the world's configuration each
+ * bank keeps a journal of its writes. A server that crashes, or whose replica takes over, is the
+ * journal carried out anew without its youngest part. */
 #include "registry/memory.h"
 #include "sim/world_int.h"
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define STORE_BUDGET  (1ull << 33)
+#define OP_TIMEOUT_US (5 * US_PER_S) /* registry/redis.h, op_timeout_us */
+
+struct journal_entry {
+    struct journal_entry *next;
+    int64_t at_us;
+    struct store_op op;
+    _Alignas(16) uint8_t bytes[];
+};
 
 struct copier {
     uint8_t *at;
@@ -64,21 +80,239 @@ static void copy_reply(struct copier *c, const struct store_reply *r, struct sto
     }
 }
 
+void world_stores_init(struct world *w)
+{
+    for (unsigned b = 0; b < STORE_BANK_COUNT; b++) {
+        w->banks[b].store = memory_store_new(STORE_BUDGET);
+        w->banks[b].last = &w->banks[b].first;
+        assert(w->banks[b].store != NULL);
+    }
+}
+
+static void journal_cut(struct world *w, struct world_bank *bank, int64_t from_us)
+{
+    struct journal_entry **at = &bank->first;
+    while (*at != NULL && (*at)->at_us < from_us) {
+        at = &(*at)->next;
+    }
+    struct journal_entry *e = *at;
+    *at = NULL;
+    bank->last = at;
+    while (e != NULL) {
+        struct journal_entry *next = e->next;
+        w->met[WORLD_MET_STORE_LOST]++;
+        free(e);
+        e = next;
+    }
+}
+
+void world_stores_free(struct world *w)
+{
+    for (unsigned b = 0; b < STORE_BANK_COUNT; b++) {
+        journal_cut(w, &w->banks[b], INT64_MIN);
+        memory_store_free(w->banks[b].store);
+    }
+}
+
+static bool reads(enum store_kind kind)
+{
+    return kind == STORE_GET || kind == STORE_SCAN || kind == STORE_INDEX_RANGE ||
+           kind == STORE_HISTORY || kind == STORE_BLOB_GET;
+}
+
+/* What may grow the server: refused when its memory is full. */
+static bool grows(enum store_kind kind)
+{
+    return kind == STORE_PUT || kind == STORE_INDEX_SET || kind == STORE_APPEND ||
+           kind == STORE_LEASE_ACQUIRE || kind == STORE_EPOCH_PUT || kind == STORE_ENQUEUE ||
+           kind == STORE_CLAIM || kind == STORE_BLOB_PUT || kind == STORE_DEAD_LETTER;
+}
+
+static void journal(struct world *w, struct world_bank *bank, const struct store_op *op)
+{
+    if ((w->conf.store_sync_us == 0 && w->conf.store_lag_us == 0) || reads(op->kind)) {
+        return;
+    }
+    uint32_t room = store_op_extra_bytes(op);
+    struct journal_entry *e = world_alloc(sizeof(*e) + room);
+    e->at_us = w->now_us;
+    (void)store_op_copy(op, &e->op, e->bytes, room);
+    *bank->last = e;
+    bank->last = &e->next;
+}
+
+/* The server as it was when all but the writes of the last lost_us had been made. */
+static void rebuild(struct world *w, struct world_bank *bank, int64_t lost_us)
+{
+    struct store_reply ignored;
+    if (lost_us == 0) {
+        return;
+    }
+    journal_cut(w, bank, w->now_us - lost_us);
+    memory_store_free(bank->store);
+    bank->store = memory_store_new(STORE_BUDGET);
+    assert(bank->store != NULL);
+    for (const struct journal_entry *e = bank->first; e != NULL; e = e->next) {
+        memory_store_apply(bank->store, WORLD_UNIX_US + e->at_us, &e->op, &ignored);
+    }
+}
+
+/* --- states ------------------------------------------------------------------------------------
+ */
+
+static enum world_store_state state_of(const struct world *w, const struct world_bank *bank)
+{
+    return bank->back_us > 0 && w->now_us >= bank->back_us ? WORLD_STORE_UP : bank->state;
+}
+
+static bool connected(const struct world *w, enum store_bank b)
+{
+    enum world_store_state s = state_of(w, &w->banks[b]);
+    return s != WORLD_STORE_AWAY && s != WORLD_STORE_SILENT;
+}
+
+bool world_store_up(const struct world *w)
+{
+    return connected(w, STORE_BANK_REGISTRY);
+}
+
+static void tell(struct world *w, enum store_bank b, bool up, int64_t at_us)
+{
+    for (uint32_t i = 0; i < w->node_count && b == STORE_BANK_REGISTRY; i++) {
+        if (w->nodes[i].self != NULL) {
+            world_push(w, at_us, W_LINK, i, LINK_STORE * 2u + (up ? 1u : 0u), NULL);
+        }
+    }
+}
+
+void world_store_state(struct world *w, enum store_bank b, enum world_store_state state)
+{
+    assert(w != NULL && b < STORE_BANK_COUNT && state < WORLD_STORE_STATES);
+    bool was = connected(w, b);
+    w->banks[b].state = state;
+    w->banks[b].back_us = 0;
+    if (was != connected(w, b)) {
+        tell(w, b, !was, w->now_us + (state == WORLD_STORE_SILENT ? OP_TIMEOUT_US : 0));
+    }
+}
+
+static void away(struct world *w, enum store_bank b, int64_t down_us)
+{
+    world_store_state(w, b, WORLD_STORE_AWAY);
+    w->banks[b].back_us = w->now_us + down_us + 1;
+    tell(w, b, true, w->banks[b].back_us);
+}
+
+void world_store_down(struct world *w, bool down)
+{
+    for (unsigned b = 0; b < STORE_BANK_COUNT; b++) {
+        world_store_state(w, (enum store_bank)b, down ? WORLD_STORE_AWAY : WORLD_STORE_UP);
+    }
+}
+
+void world_store_unsure(struct world *w, enum store_bank b, uint32_t permille)
+{
+    assert(w != NULL && b < STORE_BANK_COUNT && permille <= 1000);
+    w->banks[b].unsure_permille = permille;
+}
+
+void world_store_slow(struct world *w, enum store_bank b, int64_t us)
+{
+    assert(w != NULL && b < STORE_BANK_COUNT && us >= 0);
+    w->banks[b].slow_us = us;
+}
+
+void world_store_crash(struct world *w, enum store_bank b, int64_t down_us)
+{
+    assert(w != NULL && b < STORE_BANK_COUNT && down_us >= 0);
+    rebuild(w, &w->banks[b], b == STORE_BANK_DURABLE ? 0 : w->conf.store_sync_us);
+    away(w, b, down_us);
+}
+
+void world_store_failover(struct world *w, enum store_bank b, int64_t down_us)
+{
+    assert(w != NULL && b < STORE_BANK_COUNT && down_us >= 0);
+    rebuild(w, &w->banks[b], w->conf.store_lag_us);
+    away(w, b, down_us);
+}
+
+void world_store_wipe(struct world *w, enum store_bank b)
+{
+    assert(w != NULL && b < STORE_BANK_COUNT);
+    journal_cut(w, &w->banks[b], INT64_MIN);
+    memory_store_free(w->banks[b].store);
+    w->banks[b].store = memory_store_new(STORE_BUDGET);
+    assert(w->banks[b].store != NULL);
+    away(w, b, 0);
+}
+
+/* --- operations --------------------------------------------------------------------------------
+ */
+
+/* What stands in the way of an operation; 0: nothing. *ret_us: how much longer its answer takes. */
+static enum store_verdict obstacle(struct world *w, enum store_bank b, const struct store_op *op,
+                                   int64_t *ret_us)
+{
+    struct world_bank *bank = &w->banks[b];
+    *ret_us = bank->slow_us;
+    switch (state_of(w, bank)) {
+    case WORLD_STORE_AWAY:
+        w->met[WORLD_MET_STORE_AWAY]++;
+        return STORE_UNKNOWN;
+    case WORLD_STORE_SILENT:
+        w->met[WORLD_MET_STORE_SILENT]++;
+        *ret_us = OP_TIMEOUT_US;
+        return STORE_UNKNOWN;
+    case WORLD_STORE_READONLY:
+        w->met[WORLD_MET_STORE_READONLY] += reads(op->kind) ? 0 : 1;
+        return reads(op->kind) ? (enum store_verdict)0 : STORE_READONLY;
+    case WORLD_STORE_FULL:
+        w->met[WORLD_MET_STORE_FULL] += grows(op->kind) ? 1 : 0;
+        return grows(op->kind) ? STORE_FULL : (enum store_verdict)0;
+    case WORLD_STORE_BARE:
+        w->met[WORLD_MET_STORE_BARE]++;
+        *ret_us += 2000;
+        bank->state = WORLD_STORE_UP;
+        return (enum store_verdict)0;
+    case WORLD_STORE_UP:
+    case WORLD_STORE_STATES:
+        break;
+    }
+    return (enum store_verdict)0;
+}
+
+static void carry_out(struct world *w, struct world_bank *bank, const struct store_op *op,
+                      struct store_reply *reply)
+{
+    bool unsure = bank->unsure_permille > 0 && rng_below(&w->chaos, 1000) < bank->unsure_permille;
+    w->met[WORLD_MET_STORE_UNSURE] += unsure ? 1 : 0;
+    if (!unsure || rng_below(&w->chaos, 2) == 0) {
+        memory_store_apply(bank->store, world_mesh_now(w), op, reply);
+        journal(w, bank, op);
+    }
+    if (unsure) {
+        *reply = (struct store_reply){.verdict = STORE_UNKNOWN, .detail = "connection lost"};
+    }
+}
+
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op)
 {
-    struct store_reply reply = {.ref = op->ref, .kind = op->kind, .verdict = STORE_UNKNOWN};
+    struct store_reply reply = {.ref = op->ref, .kind = op->kind};
+    enum store_bank b = store_bank(op->kind);
+    int64_t longer_us;
     w->stats.store_ops++;
-    assert(store_op_check(op) == NULL && "a node broke the store contract");
-    if (!w->store_down) {
-        memory_store_apply(w->store, world_mesh_now(w), op, &reply);
+    reply.verdict = obstacle(w, b, op, &longer_us);
+    if (reply.verdict == 0) {
+        assert(store_op_check(op) == NULL && "a node broke the store contract");
+        carry_out(w, &w->banks[b], op, &reply);
     }
     struct copier count = {0};
     copy_reply(&count, &reply, NULL);
-    struct block *b = world_block(sizeof(struct world_store) + 16u + count.used);
-    struct world_store *ws = (struct world_store *)(void *)b->bytes;
-    struct copier into = {.at = b->bytes + (sizeof(*ws) + 15u) / 16u * 16u};
+    struct block *block = world_block(w, sizeof(struct world_store) + 16u + count.used);
+    struct world_store *ws = (struct world_store *)(void *)block->bytes;
+    struct copier into = {.at = block->bytes + (sizeof(*ws) + 15u) / 16u * 16u};
     copy_reply(&into, &reply, &ws->reply);
     ws->reply.ref = op->ref;
     ws->reply.kind = op->kind;
-    world_push(w, w->now_us + rng_range(&w->net, 300, 1000), W_STORE, node, 0, b);
+    world_push(w, w->now_us + longer_us + rng_range(&w->net, 300, 1000), W_STORE, node, 0, block);
 }

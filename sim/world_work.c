@@ -73,8 +73,9 @@ static bool parse_relay(const struct operation *op, struct operation *ret)
 struct work_block {
     struct world_work work;
     struct conflict_detail conflict;
-    uint8_t answer[ANSWER_BYTES_MAX];
+    uint8_t answer[]; /* as long as the payload, ANSWER_BYTES_MAX at most, and WORK_ANSWER_MIN */
 };
+#define WORK_ANSWER_MIN 32u
 
 static void verdict(struct world_node *n, const struct operation *op, struct work_block *b)
 {
@@ -88,7 +89,7 @@ static void verdict(struct world_node *n, const struct operation *op, struct wor
             memcpy(b->answer, op->payload, r->answer_bytes);
         }
     } else if (strcmp(op->action, "context") == 0) {
-        r->answer_bytes = (uint32_t)snprintf((char *)b->answer, sizeof(b->answer), "context-%u",
+        r->answer_bytes = (uint32_t)snprintf((char *)b->answer, WORK_ANSWER_MIN, "context-%u",
                                              (unsigned)n->agent_class);
     } else if (strcmp(op->action, "conflict") == 0 && belongs(n, op)) {
         r->verdict = OUTCOME_CONFLICT;
@@ -118,23 +119,24 @@ struct emit_block {
 
 static void emit(struct world *w, uint32_t node, const struct work_op *op, const struct cached *c)
 {
-    struct block *block = world_block(sizeof(struct emit_block));
+    struct block *block = world_block(w, sizeof(struct emit_block));
     struct emit_block *e = (struct emit_block *)(void *)block->bytes;
     if (parse_relay(&c->operation, &e->operation)) {
-        e->work.reply = (struct work_reply){.ref = op->ref, .seq = 0, .emit = &e->operation};
+        e->work = (struct world_work){.reply = {.ref = op->ref, .seq = 0, .emit = &e->operation}};
         world_push(w, w->now_us + 500, W_WORK, node, 1, block);
     } else {
-        world_block_drop(block);
+        world_block_drop(w, block);
     }
 }
 
 static void host_answer(struct world *w, uint32_t host, uint64_t ref, struct unit agent,
                         enum reason reason)
 {
-    struct block *block = world_block(sizeof(struct work_block));
+    struct block *block = world_block(w, sizeof(struct work_block));
     struct work_block *b = (struct work_block *)(void *)block->bytes;
-    b->work.reply = (struct work_reply){
-        .ref = ref, .final = true, .verdict = OUTCOME_FAILED, .reason = reason, .unit = agent};
+    b->work = (struct world_work){
+        .reply = {
+            .ref = ref, .final = true, .verdict = OUTCOME_FAILED, .reason = reason, .unit = agent}};
     world_push(w, w->now_us + 2000, W_WORK, host, 1, block);
 }
 
@@ -190,9 +192,13 @@ void world_work_begin(struct world *w, uint32_t node, const struct work_op *op)
         return;
     }
     struct cached *c = world_cached(w, &op->operation);
-    struct block *block = world_block(sizeof(struct work_block));
+    uint32_t room = c == NULL ? 0 : c->operation.payload_bytes;
+    room = room < WORK_ANSWER_MIN    ? WORK_ANSWER_MIN
+           : room > ANSWER_BYTES_MAX ? ANSWER_BYTES_MAX
+                                     : room;
+    struct block *block = world_block(w, sizeof(struct work_block) + room);
     struct work_block *b = (struct work_block *)(void *)block->bytes;
-    b->work.reply = (struct work_reply){.ref = op->ref, .seq = 1, .final = true};
+    b->work = (struct world_work){.reply = {.ref = op->ref, .seq = 1, .final = true}};
     int64_t takes = 1000;
     if (c == NULL) {
         w->stats.uncached++;

@@ -12,6 +12,7 @@
  * of 1,024 for each priority), so it does not matter how many operations are in flight, how late
  * their acknowledgements are or how often they are sent again. Without mesh time (no beat
  * answered yet) nothing can be called expired, and T is reckoned from the lead's own lead time. */
+#include "core/fault.h"
 #include "tiers/agent/agent_state.h"
 #include <assert.h>
 #include <string.h>
@@ -98,7 +99,7 @@ static void finish(struct agent *a, int64_t now_us, struct task *t, enum outcome
 /* A free row, made by dropping something lower when need be; NULL: the newcomer is refused. */
 static struct task *task_room(struct agent *a, int64_t now_us, uint8_t priority, struct outbox *out)
 {
-    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
+    for (uint32_t i = 0; i < AGENT_TASKS_MAX && !fault(out, FAULT_QUEUE_FULL); i++) {
         if (a->tasks[i].state == TASK_FREE) {
             return &a->tasks[i];
         }

@@ -9,6 +9,7 @@
  * Resolution (spec 3.1, design 4): each selected place gets one of: final at once, with its
  * reason, or a time to be sent at. What cannot be admitted as a whole (breaker, frozen, expired, a
  * full pool) is answered at once for all its targets, without a slot. */
+#include "core/fault.h"
 #include "core/histogram.h"
 #include "core/resolve.h"
 #include "tiers/cluster/cluster_parts.h"
@@ -384,7 +385,7 @@ void operate_open(struct cluster *c, int64_t now_us, const struct msg *msg, stru
         local_time(c, now_us, o, o->created_mesh_us + num_clamp_i64(o->ttl_us, 0, TTL_US_MAX));
     enum reason reason = mask == 0 ? REASON_NONE : admission(c, now_us, expires_us);
     if (mask != 0 && reason == REASON_NONE) {
-        op = slot_open(c, now_us, bits_lowest(mask));
+        op = fault(out, FAULT_POOL_FULL) ? NULL : slot_open(c, now_us, bits_lowest(mask));
         if (op == NULL) {
             breaker_finished(&c->breaker);
             reason = REASON_OVERLOAD;
