@@ -67,7 +67,7 @@ static void sync_dir(const char *dir)
     }
 }
 
-static int file_put(const char *dir, const char *path, const char *what, const uint8_t *data,
+int keyfile_put(const char *dir, const char *path, const char *what, const uint8_t *data,
                     size_t bytes, bool replace, struct keys_error *why)
 {
     char text[FILE_BYTES], hex[2u * CERT_BYTES + 1], temporary[PATH_BYTES + 32];
@@ -137,7 +137,7 @@ static int file_parse(const char *path, const char *text, const char *what, uint
     return 0;
 }
 
-static int file_get(const char *path, const char *what, bool secret, uint8_t *ret, size_t bytes,
+int keyfile_get(const char *path, const char *what, bool secret, uint8_t *ret, size_t bytes,
                     struct keys_error *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -161,7 +161,7 @@ static int pair_get(const char *path, const char *what, struct key_pair *ret,
                     struct keys_error *why)
 {
     uint8_t seed[SEED_BYTES];
-    int rc = file_get(path, what, true, seed, sizeof(seed), why);
+    int rc = keyfile_get(path, what, true, seed, sizeof(seed), why);
     if (rc == 0) {
         crypto_sign_seed_keypair(ret->public_key, ret->secret, seed);
         ret->kid = key_kid(ret->public_key);
@@ -175,7 +175,7 @@ static int pair_put(const char *dir, const char *path, const char *what,
 {
     uint8_t seed[SEED_BYTES];
     crypto_sign_ed25519_sk_to_seed(seed, pair->secret);
-    int rc = file_put(dir, path, what, seed, sizeof(seed), replace, why);
+    int rc = keyfile_put(dir, path, what, seed, sizeof(seed), replace, why);
     sodium_memzero(seed, sizeof(seed));
     return rc;
 }
@@ -192,7 +192,7 @@ static int issuer_check(const char *key_path, const char *pub_path, uint64_t *re
     uint8_t public_key[PUBLIC_BYTES];
     int rc = pair_get(key_path, what_issuer_key, &pair, why);
     if (rc == 0)
-        rc = file_get(pub_path, what_issuer_pub, false, public_key, sizeof(public_key), why);
+        rc = keyfile_get(pub_path, what_issuer_pub, false, public_key, sizeof(public_key), why);
     if (rc == 0 && memcmp(public_key, pair.public_key, PUBLIC_BYTES) != 0)
         rc = fail(why, -EBADMSG, "%s: is not the public half of %s", pub_path, key_path);
     if (rc == 0)
@@ -228,7 +228,7 @@ int keys_init_issuer(const char *dir, bool *ret_made, uint64_t *ret_mesh, struct
     key_pair_make(&pair);
     rc = pair_put(dir, key_path, what_issuer_key, &pair, false, why);
     if (rc == 0)
-        rc = file_put(dir, pub_path, what_issuer_pub, pair.public_key, PUBLIC_BYTES, false, why);
+        rc = keyfile_put(dir, pub_path, what_issuer_pub, pair.public_key, PUBLIC_BYTES, false, why);
     if (rc == 0) {
         *ret_made = true;
         *ret_mesh = pair.kid;
@@ -243,7 +243,7 @@ static uint64_t last_epoch(const char *cert_path)
     struct keys_error ignored;
     uint8_t bytes[CERT_BYTES];
     struct cert cert;
-    if (file_get(cert_path, what_cert, false, bytes, sizeof(bytes), &ignored) < 0 ||
+    if (keyfile_get(cert_path, what_cert, false, bytes, sizeof(bytes), &ignored) < 0 ||
         cert_decode(bytes, &cert) != CERT_OK)
         return 0;
     return cert.epoch;
@@ -289,7 +289,7 @@ int keys_issue(const char *dir, const struct keys_request *request, int64_t now_
         uint64_t last = last_epoch(cert_path);
         cert.epoch = (uint64_t)now_s > last ? (uint64_t)now_s : last + 1;
         cert_seal(&cert, issuer.secret, bytes);
-        rc = file_put(dir, cert_path, what_cert, bytes, sizeof(bytes), true, why);
+        rc = keyfile_put(dir, cert_path, what_cert, bytes, sizeof(bytes), true, why);
     }
     sodium_memzero(&issuer, sizeof(issuer));
     sodium_memzero(&pair, sizeof(pair));
@@ -381,14 +381,14 @@ int keys_load_certificate(const char *path, uint8_t ret[CERT_BYTES], struct keys
 {
     assert(path && why);
     assert(ret);
-    return file_get(path, what_cert, false, ret, CERT_BYTES, why);
+    return keyfile_get(path, what_cert, false, ret, CERT_BYTES, why);
 }
 
 int keys_load_public(const char *path, uint8_t ret[PUBLIC_BYTES], struct keys_error *why)
 {
     assert(path && why);
     assert(ret);
-    return file_get(path, what_issuer_pub, false, ret, PUBLIC_BYTES, why);
+    return keyfile_get(path, what_issuer_pub, false, ret, PUBLIC_BYTES, why);
 }
 
 int keys_make_password(const char *dir, const char *name, struct keys_error *why)
@@ -400,7 +400,7 @@ int keys_make_password(const char *dir, const char *name, struct keys_error *why
     if (rc < 0 || exists(path))
         return rc;
     randombytes_buf(password, sizeof(password));
-    rc = file_put(dir, path, what_password, password, sizeof(password), false, why);
+    rc = keyfile_put(dir, path, what_password, password, sizeof(password), false, why);
     sodium_memzero(password, sizeof(password));
     return rc;
 }
@@ -414,7 +414,7 @@ int keys_load_password(const char *dir, const char *name, char ret[PASSWORD_TEXT
     uint8_t password[SEED_BYTES];
     int rc = path_of(dir, name, ".redis", path, why);
     if (rc == 0)
-        rc = file_get(path, what_password, true, password, sizeof(password), why);
+        rc = keyfile_get(path, what_password, true, password, sizeof(password), why);
     if (rc == 0)
         sodium_bin2hex(ret, PASSWORD_TEXT_BYTES, password, sizeof(password));
     sodium_memzero(password, sizeof(password));

@@ -17,6 +17,15 @@ struct keys_error {
     char text[512];
 };
 
+/* One key file: "mesh30k <what> 1" and a line of hex; at most KEYFILE_BYTES_MAX bytes of data. get
+ * checks owner and mode of a secret; put writes a temporary file first, and overwrites only with
+ * `replace`. */
+#define KEYFILE_BYTES_MAX CERT_BYTES
+int keyfile_put(const char *dir, const char *path, const char *what, const uint8_t *data,
+                size_t bytes, bool replace, struct keys_error *why);
+int keyfile_get(const char *path, const char *what, bool secret, uint8_t *ret, size_t bytes,
+                struct keys_error *why);
+
 /* Makes the issuer's pair, and the directory. When a good pair is there already nothing is written
  * and *ret_made is false; half a pair or a bad one is an error. */
 int keys_init_issuer(const char *dir, bool *ret_made, uint64_t *ret_mesh, struct keys_error *why);

@@ -53,6 +53,7 @@ const char *cert_verdict_name(enum cert_verdict v)
         [CERT_ROLE_WIDENED] = "role-widened",
         [CERT_SCOPE_WIDENED] = "scope-widened",
         [CERT_CAPABILITY_WIDENED] = "capability-widened",
+        [CERT_REVOKED] = "revoked",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == CERT_VERDICT_COUNT, "a name for each");
     assert((unsigned)v < CERT_VERDICT_COUNT);

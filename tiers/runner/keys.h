@@ -70,6 +70,7 @@ enum cert_verdict {
     CERT_ROLE_WIDENED,
     CERT_SCOPE_WIDENED,
     CERT_CAPABILITY_WIDENED,
+    CERT_REVOKED, /* by the trust bundle */
     CERT_VERDICT_COUNT
 };
 const char *cert_verdict_name(enum cert_verdict v); /* "role-widened" */

@@ -176,16 +176,25 @@ enum opcache_verdict opcache_seal(struct opcache *c, const struct operation *ope
 /* The author's session certificate, or NULL: it does not hold. */
 static const struct cert *chain_find(struct opcache *c, const uint8_t *chain, int64_t now_s)
 {
+    const struct trust *trust = c->conf.trust;
+    struct cert process, session;
+    if (cert_decode(chain, &process) != CERT_OK ||
+        (trust != NULL && trust_is_revoked(trust, &process))) {
+        return NULL;
+    }
+    const uint8_t *issuer = trust != NULL ? trust_issuer(trust, process.issuer_kid)
+                                          : c->conf.identity->issuer_public;
+    if (issuer == NULL) {
+        return NULL;
+    }
     for (uint32_t i = 0; i < CHAINS_MAX; i++) {
         struct verified_chain *v = &c->chains[i];
         if (v->not_after_s > now_s && memcmp(v->chain, chain, CHAIN_BYTES) == 0) {
             return &v->session;
         }
     }
-    struct cert process, session;
     c->stats.verified += 2;
-    if (chain_verify(chain, c->conf.identity->issuer_public, now_s, &process, &session) !=
-        CERT_OK) {
+    if (chain_verify(chain, issuer, now_s, &process, &session) != CERT_OK) {
         return NULL;
     }
     struct verified_chain *v = &c->chains[c->chain_next++ % CHAINS_MAX];

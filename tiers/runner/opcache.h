@@ -13,6 +13,7 @@
 #include "core/node.h"
 #include "proto/codec.h"
 #include "tiers/runner/keys.h"
+#include "tiers/runner/trust.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -61,6 +62,7 @@ struct opcache_stats {
 };
 
 struct opcache_conf {
+    const struct trust *trust; /* borrowed; NULL: the identity's issuer, nothing revoked */
     const struct codec *codec;
     const struct identity *identity; /* whose mesh */
     size_t bytes_max;                /* 0: OPCACHE_BYTES_MAX */

@@ -288,6 +288,36 @@ static struct cached_process *cache_slot(struct peers *peers, const uint8_t *pub
     return &peers->processes[key_kid(public_key) % PROCESS_CACHE];
 }
 
+static const uint8_t *issuer_of(const struct peers *peers, uint64_t kid)
+{
+    const struct identity *own = peers->config.identity;
+    if (peers->config.trust)
+        return trust_issuer(peers->config.trust, kid);
+    return kid == own->mesh ? own->issuer_public : NULL;
+}
+
+uint32_t peers_forget_revoked(struct peers *peers)
+{
+    assert(peers);
+    uint32_t forgotten = 0;
+    for (uint32_t i = 0; peers->config.trust && i <= peers->bucket_mask; i++) {
+        struct peer **at = &peers->buckets[i];
+        while (*at) {
+            struct peer *one = *at;
+            struct cert process = {.subject = one->endpoint, .epoch = one->process_epoch};
+            if (!trust_is_revoked(peers->config.trust, &process)) {
+                at = &one->next;
+                continue;
+            }
+            *at = one->next;
+            free(one);
+            peers->stats.peer_count--;
+            forgotten++;
+        }
+    }
+    return forgotten;
+}
+
 /* A frame from a key that is not in use: its chain, as far as it goes without arithmetic. */
 static enum frame_verdict check_new_key(struct peers *peers, const struct peer *known,
                                         int64_t now_ms, struct frame_job *job)
@@ -299,8 +329,12 @@ static enum frame_verdict check_new_key(struct peers *peers, const struct peer *
     if (cert_decode(view->chain, &process) != CERT_OK ||
         cert_decode(view->chain + CERT_BYTES, &session) != CERT_OK)
         return refuse_chain(peers, CERT_SHAPE);
-    enum cert_verdict v =
-        chain_check(&process, &session, peers->config.identity->mesh, now_ms / 1000);
+    const uint8_t *issuer = issuer_of(peers, process.issuer_kid);
+    if (!issuer)
+        return refuse_chain(peers, CERT_WRONG_ISSUER);
+    enum cert_verdict v = chain_check(&process, &session, process.issuer_kid, now_ms / 1000);
+    if (v == CERT_OK && peers->config.trust && trust_is_revoked(peers->config.trust, &process))
+        v = CERT_REVOKED;
     if (v != CERT_OK)
         return refuse_chain(peers, v);
     if (!endpoint_equal(&session.subject, &view->route.source))
@@ -319,7 +353,7 @@ static enum frame_verdict check_new_key(struct peers *peers, const struct peer *
     const struct cached_process *cached = cache_slot(peers, process.public_key);
     job->new_key = true;
     job->process_cached = cached->used && memcmp(cached->bytes, view->chain, CERT_BYTES) == 0;
-    memcpy(job->issuer_public, peers->config.identity->issuer_public, PUBLIC_BYTES);
+    memcpy(job->issuer_public, issuer, PUBLIC_BYTES);
     memcpy(job->process_public, process.public_key, PUBLIC_BYTES);
     memcpy(job->public_key, session.public_key, PUBLIC_BYTES);
     return FRAME_OK;
@@ -404,6 +438,8 @@ static enum frame_verdict peer_install(struct peers *peers, const struct frame_j
     enum cert_verdict sv = cert_decode(view->chain + CERT_BYTES, &session);
     assert(pv == CERT_OK && sv == CERT_OK); /* frame_check decoded the same bytes */
     const struct peer *known = peers_find(peers, &view->route.source);
+    if (peers->config.trust && trust_is_revoked(peers->config.trust, &process))
+        return FRAME_CHAIN_INVALID; /* since frame_check */
     if (known && !is_later(&process, &session, known))
         return FRAME_OLD_SESSION;
     if (!known && !make_room(peers, now_ms))

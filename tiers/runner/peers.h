@@ -13,6 +13,7 @@
 
 #include "tiers/runner/frame.h"
 #include "tiers/runner/keys.h"
+#include "tiers/runner/trust.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +50,7 @@ bool peer_may_speak_for(const struct peer *peer, struct unit u);
 
 struct peers_config {
     const struct identity *identity; /* borrowed; must outlive the table */
+    const struct trust *trust;       /* likewise; NULL: the identity's issuer, nothing revoked */
     uint32_t port_count;             /* ports 0..port_count-1 are this process's own */
     uint32_t peers_max;              /* 0: PEERS_MAX_DEFAULT */
     bool accept_sim;                 /* a mesh started for simulation */
@@ -102,6 +104,8 @@ enum frame_verdict frame_open(struct peers *peers, const uint8_t *bytes, size_t 
 
 /* The key by which `e` is known here, 0: not known. For frame_address.known_kid. */
 uint64_t peers_kid(const struct peers *peers, const struct endpoint *e);
+/* Forgets the peers that the bundle has revoked; returns how many. Their next frame is refused. */
+uint32_t peers_forget_revoked(struct peers *peers);
 const struct peer *peers_find(const struct peers *peers, const struct endpoint *e);
 
 /* Whether a frame from this signer to `to` has to carry the chain: until a frame from there has

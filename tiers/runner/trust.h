@@ -1,0 +1,85 @@
+/* The trust bundle: which issuers a mesh has, and which certificates are revoked. Signed offline by
+ * two of the three root keys that every process has in root.pub; whoever carries it about adds
+ * nothing to it, so it may come from a file or from any process.
+ *
+ * Bytes, little-endian, one encoding:
+ *
+ *       0 "mesh30k/bundle/1": magic and signature domain
+ *      16 signed_bytes u32: from 20 to the signatures
+ *      20 mesh id u64   28 version u64 (from 1)   36 not before i64   44 not after i64 (unix s)
+ *      52 issuer_count u16   54 revoked_count u16
+ *      56 issuers, 32 bytes each, no two equal
+ *         revoked: token[16], epoch u64; ascending by token: every certificate of that process up to
+ *         and with this epoch (TRUST_EVER: any at all)
+ *         signature_count u8, then that many of: root index u8 (ascending), signature[64]
+ *
+ * Everything here is pure; files are in trustfiles.h. */
+#ifndef TIERS_RUNNER_TRUST_H
+#define TIERS_RUNNER_TRUST_H
+
+#include "tiers/runner/keys.h"
+
+#define ROOTS_MAX          3u
+#define ROOTS_NEEDED       2u
+#define TRUST_ISSUERS_MAX  4u
+#define TRUST_REVOKED_MAX  1024u /* when full: `mesh keys bundle` drops those whose time is over */
+#define TRUST_LIFE_S       (INT64_C(90) * 86400)
+#define TRUST_EVER         UINT64_MAX
+#define TRUST_HEAD_BYTES   56u
+#define TRUST_BYTES_MAX                                                                            \
+    (TRUST_HEAD_BYTES + TRUST_ISSUERS_MAX * PUBLIC_BYTES + TRUST_REVOKED_MAX * 24u + 1u +          \
+     ROOTS_MAX * 65u)
+
+struct trust_roots {
+    uint8_t public_keys[ROOTS_MAX][PUBLIC_BYTES];
+};
+
+struct trust_revocation {
+    char token[TOKEN_MAX + 1];
+    uint64_t epoch;
+};
+
+struct trust {
+    uint64_t mesh, version; /* version 0: there is no bundle, nothing is revoked */
+    int64_t not_before_s, not_after_s;
+    uint16_t issuer_count, revoked_count;
+    uint8_t issuers[TRUST_ISSUERS_MAX][PUBLIC_BYTES];
+    struct trust_revocation revoked[TRUST_REVOKED_MAX];
+};
+
+enum trust_verdict {
+    TRUST_OK,
+    TRUST_KNOWN, /* the very one that is in force */
+    TRUST_SHAPE,
+    TRUST_MESH,
+    TRUST_NOT_YET_VALID,
+    TRUST_EXPIRED,
+    TRUST_TOO_LONG_LIVED,
+    TRUST_ROLLBACK,     /* a lower version than one seen before */
+    TRUST_EQUIVOCATION, /* the version in force with another content */
+    TRUST_SIGNATURES,   /* fewer than two roots have signed it */
+    TRUST_VERDICT_COUNT
+};
+const char *trust_verdict_name(enum trust_verdict v); /* "rollback" */
+
+/* Shape only. */
+enum trust_verdict trust_decode(const uint8_t *bytes, size_t length, struct trust *ret);
+
+/* All checks, cheap ones first. version_seen: the highest ever accepted here (0: none); in_force and
+ * its length: the bytes of that one, or NULL. *ret only with TRUST_OK. */
+enum trust_verdict trust_verify(const uint8_t *bytes, size_t length, const struct trust_roots *roots,
+                                uint64_t mesh, int64_t now_s, uint64_t version_seen,
+                                const uint8_t *in_force, size_t in_force_length, struct trust *ret);
+
+/* Encodes without signatures; returns the length. trust must be well formed (asserted). */
+size_t trust_encode(const struct trust *trust, uint8_t ret[TRUST_BYTES_MAX]);
+/* Appends the signature of one root; roots in ascending order. Returns the new length. */
+size_t trust_sign(uint8_t *bytes, size_t length, uint8_t root, const uint8_t secret[SECRET_BYTES]);
+
+/* Adds or raises one revocation, in order. False: full. */
+bool trust_revoke(struct trust *trust, const char *token, uint64_t epoch);
+bool trust_is_revoked(const struct trust *trust, const struct cert *process);
+/* The public key of an issuer that is trusted now; NULL: none has this kid. */
+const uint8_t *trust_issuer(const struct trust *trust, uint64_t kid);
+
+#endif
