@@ -683,6 +683,31 @@ static void test_peer_table_is_bounded(void **state)
 }
 
 /* Frames overtake each other between the checks: the commit decides. */
+/* A flood under alice's own subject, naming carol in its header: alice is silenced, carol is not.
+ */
+static void test_bad_frames_count_against_their_sender(void **state)
+{
+    (void)state;
+    static struct process carol;
+    process_make(&carol, "carol", ROLE_CLUSTER, 0);
+    peers_free(bob.peers);
+    struct peers_config config = {
+        .identity = &bob.id, .port_count = 4, .start_ms = NOW_MS - 60000, .bad_per_s = 10};
+    bob.peers = peers_new(&config);
+    assert_non_null(bob.peers);
+    struct frame_address to = to_endpoint(&carol, at("bob", 0));
+    size_t length = seal(&carol, &to, frame, 40);
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(open_by(&bob, frame, length, alice_to_bob(), NOW_MS), FRAME_SOURCE);
+    struct frame_address own = to_endpoint(&alice, at("bob", 0));
+    size_t own_length = seal(&alice, &own, other, 40);
+    assert_int_equal(open_by(&bob, other, own_length, alice_to_bob(), NOW_MS), FRAME_RATE);
+    struct route s = {at("carol", 0), at("bob", 0)};
+    assert_int_equal(open_by(&bob, frame, length, s, NOW_MS), FRAME_OK);
+    assert_int_equal(open_by(&bob, other, own_length, alice_to_bob(), NOW_MS + 3000), FRAME_OK);
+    peers_free(carol.peers);
+}
+
 static void test_three_parts_interleaved(void **state)
 {
     (void)state;
@@ -747,6 +772,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sim_only_where_allowed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_peer_table_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_three_parts_interleaved, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_frames_count_against_their_sender, setup,
+                                        teardown),
         cmocka_unit_test(test_every_reason_was_reached),
     };
     if (keys_start() < 0)

@@ -8,6 +8,7 @@
 #include "tiers/runner/egress.h"
 #include "tiers/runner/ingress.h"
 #include "tiers/runner/keyfiles.h"
+#include "tiers/runner/trustfiles.h"
 #include <assert.h>
 #include <errno.h>
 #include <sodium.h>
@@ -19,6 +20,7 @@ struct client {
     uv_loop_t *loop;
     const struct config *config;
     struct identity identity;
+    struct trust_state trust;
     struct codec codec;
     struct directory directory;
     struct peers *peers;
@@ -50,6 +52,13 @@ static void on_msg(void *ctx, const struct msg *msg)
         msg->u.reply->ref == c->ref) {
         c->on_reply(c->reply_ctx, msg->u.reply);
     }
+}
+
+/* A console is short-lived: what it knows already stays known, what is new is refused. */
+static void on_bundle(void *ctx, const uint8_t *bytes, size_t length)
+{
+    struct client *c = ctx;
+    (void)trust_take(&c->trust, c->identity.mesh, bytes, length, clock_unix_us() / US_PER_S);
 }
 
 static void on_frame(void *ctx, struct bus_frame *frame)
@@ -120,11 +129,14 @@ static bool new_parts(struct client *c, char *why, size_t why_bytes)
 {
     struct unit twice = {0};
     struct peers_config peers = {.identity = &c->identity,
+                                 .trust = &c->trust.trust,
                                  .port_count = PORTS_MAX,
                                  .accept_sim = c->config->tuning.simulation,
-                                 .start_ms = clock_unix_us() / US_PER_MS};
+                                 .start_ms = clock_unix_us() / US_PER_MS,
+                                 .frames_per_s = RATE_FRAMES_DEFAULT};
     c->codec.topology = &c->config->topology;
     (void)snprintf(why, why_bytes, "no memory");
+    peers.bad_per_s = config_has_tls(c->config) ? RATE_BAD_DEFAULT : 0;
     c->peers = peers_new(&peers);
     if (c->peers == NULL || !directory_init(&c->directory, &c->config->topology)) {
         return false;
@@ -151,6 +163,7 @@ static bool new_parts(struct client *c, char *why, size_t why_bytes)
                               .codec = &c->codec,
                               .egress = c->egress,
                               .on_msg = on_msg,
+                              .on_bundle = on_bundle,
                               .ctx = c};
     c->ingress = c->egress != NULL ? ingress_new(&in) : NULL;
     return c->ingress != NULL;
@@ -183,7 +196,9 @@ bool client_new(uv_loop_t *loop, const struct config *config, struct client **re
     c->loop = loop;
     c->config = config;
     (void)snprintf(c->why, sizeof(c->why), "connecting to %.150s", config->nats_url);
-    if (identity_load(config->keys_dir, CLIENT_TOKEN, &c->identity, &error) < 0) {
+    if (identity_load(config->keys_dir, CLIENT_TOKEN, &c->identity, &error) < 0 ||
+        trust_load(config->keys_dir, &c->identity, clock_unix_us() / US_PER_S, &c->trust, &error) <
+            0) {
         (void)snprintf(why, why_bytes, "%s", error.text);
         free(c);
         return false;

@@ -29,6 +29,7 @@
 #define RECORD_ANNOUNCE  0xe1u /* announce.h */
 #define RECORD_ASK       0xe2u /* "who owns what?": one byte */
 #define RECORD_ALIVE     0xe3u /* between processes of one tier: process_wards.c */
+#define RECORD_BUNDLE    0xe4u /* this byte, then a trust bundle (trust.h) */
 #define RECORD_SPECIAL   0xe0u /* and above: no message */
 
 #define EGRESS_LINGER_US INT64_C(80000)

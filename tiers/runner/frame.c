@@ -45,6 +45,7 @@ const char *frame_verdict_name(enum frame_verdict v)
         [FRAME_SHAPE] = "shape",
         [FRAME_MESH] = "other-mesh",
         [FRAME_SOURCE] = "wrong-source",
+        [FRAME_RATE] = "rate",
         [FRAME_DESTINATION] = "wrong-destination",
         [FRAME_UNKNOWN_KEY] = "unknown-key",
         [FRAME_OLD_SESSION] = "old-session",

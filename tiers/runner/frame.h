@@ -48,6 +48,7 @@ enum frame_verdict {
     FRAME_SHAPE,         /* a field outside its range */
     FRAME_MESH,          /* another mesh */
     FRAME_SOURCE,        /* the source is not what the subject says */
+    FRAME_RATE,          /* too many frames of its process, or too many bad ones (rate.h) */
     FRAME_DESTINATION,   /* not for this process, or not what the subject says */
     FRAME_UNKNOWN_KEY,   /* no chain for a key never seen: answer with FRAME_WANT_CHAIN */
     FRAME_OLD_SESSION,   /* a key or session older than the one in use */

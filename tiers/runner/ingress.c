@@ -88,6 +88,13 @@ static void refuse(struct ingress *in, enum ingress_refusal why)
     in->stats.refusals[why]++;
 }
 
+/* A record that no honest process puts into a frame. */
+static void refuse_hostile(struct ingress *in, enum ingress_refusal why, const struct peer *peer)
+{
+    refuse(in, why);
+    peers_blame(in->conf.peers, &peer->endpoint, clock_unix_us() / US_PER_MS);
+}
+
 /* ---- records ---- */
 
 static void message(struct ingress *in, const uint8_t *bytes, size_t length,
@@ -102,16 +109,16 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
     }
     if (v != CODEC_OK) {
         in->stats.codec[v]++;
-        refuse(in, INGRESS_HEADER);
+        refuse_hostile(in, INGRESS_HEADER, peer);
         return;
     }
     codec_record_to_msg(&header, &msg);
     if (!msg_route_valid(in->conf.codec->topology, &msg)) {
-        refuse(in, INGRESS_ROUTE);
+        refuse_hostile(in, INGRESS_ROUTE, peer);
         return;
     }
     if (!peer_may_speak_for(peer, msg.from)) {
-        refuse(in, INGRESS_SCOPE);
+        refuse_hostile(in, INGRESS_SCOPE, peer);
         return;
     }
     arena_reset(&in->arena);
@@ -119,7 +126,7 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
                      &in->arena, &msg);
     in->stats.codec[v]++;
     if (v != CODEC_OK) {
-        refuse(in, INGRESS_BODY);
+        refuse_hostile(in, INGRESS_BODY, peer);
         return;
     }
     if (!directory_learn(in->conf.directory, msg.from, endpoint, msg.epoch)) {
@@ -158,6 +165,10 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
     } else if (bytes[0] == RECORD_ASK && length == 1) {
         if (in->conf.on_ask != NULL) {
             in->conf.on_ask(in->conf.ctx);
+        }
+    } else if (bytes[0] == RECORD_BUNDLE) {
+        if (in->conf.on_bundle != NULL) {
+            in->conf.on_bundle(in->conf.ctx, bytes + 1, length - 1);
         }
     } else if (bytes[0] == RECORD_ALIVE) {
         if (in->conf.on_alive != NULL) {

@@ -54,6 +54,8 @@ struct ingress_conf {
     /* One message as it came: `to` and mask are not resolved. msg->recv_us is the boot clock. It
      * and all it points to are borrowed for the call. */
     void (*on_msg)(void *ctx, const struct msg *msg);
+    /* A trust bundle, not verified yet. Peers must not be forgotten within. May be NULL. */
+    void (*on_bundle)(void *ctx, const uint8_t *bytes, size_t length);
     void (*on_ask)(void *ctx); /* somebody wants to know what we own; may be NULL */
     /* A RECORD_ALIVE of the process at that endpoint; may be NULL. */
     void (*on_alive)(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);

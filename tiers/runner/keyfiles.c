@@ -68,7 +68,7 @@ static void sync_dir(const char *dir)
 }
 
 int keyfile_put(const char *dir, const char *path, const char *what, const uint8_t *data,
-                    size_t bytes, bool replace, struct keys_error *why)
+                size_t bytes, bool replace, struct keys_error *why)
 {
     char text[FILE_BYTES], hex[2u * CERT_BYTES + 1], temporary[PATH_BYTES + 32];
     assert(bytes <= CERT_BYTES);
@@ -138,7 +138,7 @@ static int file_parse(const char *path, const char *text, const char *what, uint
 }
 
 int keyfile_get(const char *path, const char *what, bool secret, uint8_t *ret, size_t bytes,
-                    struct keys_error *why)
+                struct keys_error *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {

@@ -182,8 +182,8 @@ static const struct cert *chain_find(struct opcache *c, const uint8_t *chain, in
         (trust != NULL && trust_is_revoked(trust, &process))) {
         return NULL;
     }
-    const uint8_t *issuer = trust != NULL ? trust_issuer(trust, process.issuer_kid)
-                                          : c->conf.identity->issuer_public;
+    const uint8_t *issuer =
+        trust != NULL ? trust_issuer(trust, process.issuer_kid) : c->conf.identity->issuer_public;
     if (issuer == NULL) {
         return NULL;
     }

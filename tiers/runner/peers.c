@@ -41,6 +41,7 @@ struct peers {
     uint32_t contact_slots; /* twice the buckets; half of them are used at most */
     struct contact *contacts;
     struct cached_process processes[PROCESS_CACHE];
+    struct rates rates;
 };
 
 enum frame_verdict replay_check(const struct replay_window *w, uint64_t seq)
@@ -95,6 +96,7 @@ struct peers *peers_new(const struct peers_config *config)
     p->contact_slots = 2 * buckets;
     p->contacts = calloc(p->contact_slots, sizeof(struct contact));
     p->swept_ms = INT64_MIN / 2;
+    rates_init(&p->rates, config->frames_per_s, config->bad_per_s);
     if (!p->buckets || !p->contacts) {
         peers_free(p);
         return NULL;
@@ -383,11 +385,38 @@ static bool is_for_us(const struct peers *peers, const struct endpoint *to)
            to->port < peers->config.port_count;
 }
 
-enum frame_verdict frame_check(struct peers *peers, const uint8_t *bytes, size_t length,
-                               const struct route *subject, int64_t now_ms, struct frame_job *ret)
+/* What an honest process does not send, whatever the bus and its own restarts do: not the replays
+ * and late frames of a link that moves, not the chain that is asked for or has just run out. */
+static bool is_hostile(enum frame_verdict v)
 {
-    assert(peers && subject && ret);
-    assert(now_ms >= 0);
+    switch ((int)v) {
+    case FRAME_OK:
+    case FRAME_RATE:
+    case FRAME_UNKNOWN_KEY:
+    case FRAME_OLD_SESSION:
+    case FRAME_CERT_EXPIRED:
+    case FRAME_FUTURE:
+    case FRAME_EXPIRED:
+    case FRAME_BEFORE_START:
+    case FRAME_REPLAY:
+    case FRAME_SEQ_OLD:
+    case FRAME_PEERS_FULL:
+        return false;
+    default:
+        return true;
+    }
+}
+
+void peers_blame(struct peers *peers, const struct endpoint *source, int64_t now_ms)
+{
+    assert(peers && source);
+    rate_blame(&peers->rates, rate_of(&peers->rates, source), now_ms);
+}
+
+static enum frame_verdict check(struct peers *peers, const uint8_t *bytes, size_t length,
+                                const struct route *subject, int64_t now_ms,
+                                struct rate_sender *sender, struct frame_job *ret)
+{
     struct frame_job job = {.bytes = bytes, .length = length};
     enum frame_verdict v = frame_parse(bytes, length, &job.view);
     if (v != FRAME_OK)
@@ -397,6 +426,8 @@ enum frame_verdict frame_check(struct peers *peers, const uint8_t *bytes, size_t
         return refuse(peers, FRAME_MESH);
     if (!endpoint_equal(&route->source, &subject->source))
         return refuse(peers, FRAME_SOURCE);
+    if (!rate_take(&peers->rates, sender, now_ms))
+        return refuse(peers, FRAME_RATE);
     if (!endpoint_equal(&route->destination, &subject->destination) ||
         !is_for_us(peers, &route->destination))
         return refuse(peers, FRAME_DESTINATION);
@@ -405,6 +436,18 @@ enum frame_verdict frame_check(struct peers *peers, const uint8_t *bytes, size_t
                                             : check_new_key(peers, known, now_ms, &job);
     if (v == FRAME_OK)
         *ret = job;
+    return v;
+}
+
+enum frame_verdict frame_check(struct peers *peers, const uint8_t *bytes, size_t length,
+                               const struct route *subject, int64_t now_ms, struct frame_job *ret)
+{
+    assert(peers && subject && ret);
+    assert(now_ms >= 0);
+    struct rate_sender *sender = rate_of(&peers->rates, &subject->source);
+    enum frame_verdict v = check(peers, bytes, length, subject, now_ms, sender, ret);
+    if (is_hostile(v))
+        rate_blame(&peers->rates, sender, now_ms);
     return v;
 }
 
@@ -486,6 +529,8 @@ enum frame_verdict frame_accept(struct peers *peers, struct frame_job *job, int6
     assert(peers && job);
     assert(job->signatures > 0 && ret_peer); /* frame_verify has run */
     peers->stats.signatures += job->signatures;
+    if (job->verdict != FRAME_OK) /* the subject's source is the header's: frame_check saw to it */
+        peers_blame(peers, &job->view.route.source, now_ms);
     if (job->verdict == FRAME_CHAIN_INVALID)
         return refuse_chain(peers, CERT_BAD_SIGNATURE);
     if (job->verdict != FRAME_OK)

@@ -13,6 +13,7 @@
 
 #include "tiers/runner/frame.h"
 #include "tiers/runner/keys.h"
+#include "tiers/runner/rate.h"
 #include "tiers/runner/trust.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,12 +50,13 @@ struct peer {
 bool peer_may_speak_for(const struct peer *peer, struct unit u);
 
 struct peers_config {
-    const struct identity *identity; /* borrowed; must outlive the table */
-    const struct trust *trust;       /* likewise; NULL: the identity's issuer, nothing revoked */
-    uint32_t port_count;             /* ports 0..port_count-1 are this process's own */
-    uint32_t peers_max;              /* 0: PEERS_MAX_DEFAULT */
-    bool accept_sim;                 /* a mesh started for simulation */
-    int64_t start_ms;                /* mesh time at start: see FRAME_BEFORE_START */
+    const struct identity *identity;  /* borrowed; must outlive the table */
+    const struct trust *trust;        /* likewise; NULL: the identity's issuer, nothing revoked */
+    uint32_t port_count;              /* ports 0..port_count-1 are this process's own */
+    uint32_t peers_max;               /* 0: PEERS_MAX_DEFAULT */
+    bool accept_sim;                  /* a mesh started for simulation */
+    int64_t start_ms;                 /* mesh time at start: see FRAME_BEFORE_START */
+    uint32_t frames_per_s, bad_per_s; /* of one sending process, see rate.h; 0: no limit */
 };
 
 struct peers_stats {
@@ -69,6 +71,9 @@ struct peers;
 /* NULL without memory. Memory: about 400 bytes a peer, made when first accepted. */
 struct peers *peers_new(const struct peers_config *config);
 void peers_free(struct peers *peers);
+/* The process that `source` belongs to (by the subject) did what no honest one does, after its
+ * frame was accepted: a record that does not hold, a unit that it may not speak for. */
+void peers_blame(struct peers *peers, const struct endpoint *source, int64_t now_ms);
 const struct peers_stats *peers_stats(const struct peers *peers);
 void peers_set_port_count(struct peers *peers, uint32_t port_count);
 

@@ -6,6 +6,7 @@
 
 #include "core/topology.h"
 #include "tiers/runner/tls.h"
+#include "tiers/runner/trustfiles.h"
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -103,7 +104,7 @@ static int by_name(const void *a, const void *b)
 }
 
 static int holder_add(struct holders *h, const char *dir, const char *name,
-                      const uint8_t issuer_public[PUBLIC_BYTES], struct keys_error *why)
+                      const struct trust *trust, struct keys_error *why)
 {
     char path[4096], password[PASSWORD_TEXT_BYTES];
     uint8_t bytes[CERT_BYTES];
@@ -117,8 +118,11 @@ static int holder_add(struct holders *h, const char *dir, const char *name,
         return rc;
     if (cert_decode(bytes, &one->cert) != CERT_OK || one->cert.kind != CERT_PROCESS)
         return fail(why, -EBADMSG, path, "is damaged");
-    if (!cert_signature_holds(bytes, issuer_public))
-        return fail(why, -EBADMSG, path, "was not signed by this mesh's issuer (issuer.pub)");
+    const uint8_t *issuer = trust_issuer(trust, one->cert.issuer_kid);
+    if (!issuer || !cert_signature_holds(bytes, issuer))
+        return fail(why, -EBADMSG, path, "was not signed by an issuer of this mesh");
+    if (trust_is_revoked(trust, &one->cert))
+        return 0;
     if (strcmp(one->cert.subject.token, name) != 0)
         return fail(why, -EBADMSG, path, "is the certificate of another name");
     rc = keys_load_password(dir, name, password, why);
@@ -142,6 +146,12 @@ static int holders_load(const char *dir, struct holders *ret, struct keys_error 
     if (rc < 0)
         return rc;
     *ret = (struct holders){.mesh = key_kid(issuer_public)};
+    static struct trust_state trust;
+    struct identity identity = {.mesh = ret->mesh};
+    memcpy(identity.issuer_public, issuer_public, PUBLIC_BYTES);
+    rc = trust_load(dir, &identity, TRUST_ANY_TIME, &trust, why);
+    if (rc < 0)
+        return rc;
     ret->list = calloc(PERMISSIONS_MAX + 1, sizeof(*ret->list));
     DIR *folder = ret->list ? opendir(dir) : NULL;
     if (!folder) {
@@ -156,7 +166,7 @@ static int holders_load(const char *dir, struct holders *ret, struct keys_error 
             continue;
         memcpy(name, at->d_name, bytes - 5);
         name[bytes - 5] = '\0';
-        rc = holder_add(ret, dir, name, issuer_public, why);
+        rc = holder_add(ret, dir, name, &trust.trust, why);
     }
     (void)closedir(folder);
     if (rc < 0) {

@@ -20,7 +20,8 @@
 /* Whether frames may go from the holder of one certificate to that of another. */
 bool permission_between(const struct cert *from, const struct cert *to);
 
-/* Write to `out`, a stream. 0 or a negative errno and *why. */
+/* Write to `out`, a stream. Who is revoked by trust.bundle is left out. 0 or a negative errno and
+ * *why. */
 int permissions_nats(const char *dir, FILE *out, struct keys_error *why);
 int permissions_redis(const char *dir, FILE *out, struct keys_error *why);
 

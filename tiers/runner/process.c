@@ -303,6 +303,7 @@ static void tick_announce(struct process *p, int64_t now_us)
     bool first = p->announced_us == 0;
     p->announce = false;
     p->announced_us = now_us;
+    p->trust_tell = p->trust_tell || p->conf->role == PROCESS_ORCHESTRATOR;
     if (p->owns) {
         announce(p, p->conf, p->lease.epoch);
     }
@@ -329,6 +330,10 @@ static void on_tick(uv_timer_t *handle)
         return;
     }
     (void)may_serve(p);
+    if (!process_trust_tick(p)) {
+        stop(p, EXIT_FAULT);
+        return;
+    }
     tick_lease(p, now_us);
     if (p->phase <= PHASE_SERVING) {
         process_wards_tick(p, now_us);
@@ -368,16 +373,21 @@ static bool start_links(struct process *p)
 static bool start_frames(struct process *p)
 {
     struct peers_config peers = {.identity = &p->identity,
+                                 .trust = &p->trust.trust,
                                  .port_count = p->port_count,
                                  .accept_sim = p->config.tuning.simulation,
-                                 .start_ms = clock_unix_us() / US_PER_MS};
+                                 .start_ms = clock_unix_us() / US_PER_MS,
+                                 .frames_per_s = RATE_FRAMES_DEFAULT};
+    /* Only a proven sender may be held to what comes under its name. */
+    peers.bad_per_s = config_has_tls(&p->config) ? RATE_BAD_DEFAULT : 0;
     p->peers = peers_new(&peers);
     unsigned threads = p->conf->crypto_threads;
     if (threads > 0 && sealer_new(&p->loop, threads, SEALER_JOBS, &p->sealer) < 0) {
         return false;
     }
     p->codec.topology = &p->config.topology;
-    struct opcache_conf ops = {.codec = &p->codec, .identity = &p->identity};
+    struct opcache_conf ops = {
+        .trust = &p->trust.trust, .codec = &p->codec, .identity = &p->identity};
     p->opcache = opcache_new(&ops);
     if (p->peers == NULL || p->opcache == NULL) {
         return false;
@@ -401,6 +411,7 @@ static bool start_frames(struct process *p)
                               .egress = p->egress,
                               .on_msg = on_message,
                               .on_ask = on_ask,
+                              .on_bundle = process_bundle,
                               .on_alive = process_alive,
                               .on_frame_done = on_frame_done,
                               .ctx = p};

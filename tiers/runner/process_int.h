@@ -16,6 +16,7 @@
 #include "tiers/runner/peers.h"
 #include "tiers/runner/process.h"
 #include "tiers/runner/sealer.h"
+#include "tiers/runner/trustfiles.h"
 #include <uv.h>
 
 /* What belongs to a ward (core/wards.h) on this process. */
@@ -36,6 +37,10 @@ struct process {
     const struct process_conf *conf; /* in config */
     struct log log;
     struct identity identity;
+    struct trust_state trust;
+    bool trust_changed; /* peers are still to be held to it */
+    bool trust_tell;    /* the others are still to be told */
+    uint64_t trust_verdicts[TRUST_VERDICT_COUNT];
     struct codec codec;
     struct directory directory;
     struct peers *peers;
@@ -113,6 +118,11 @@ bool process_start_keys(struct process *p);
 /* Reads the keys directory anew: certificate, key, TLS files. What is wrong with them is logged,
  * and the process goes on with those that it has. */
 void process_reload(struct process *p);
+
+/* The trust bundle: looked for in the keys directory, told to all, taken from anyone. False: this
+ * process's own certificate is revoked. */
+bool process_trust_tick(struct process *p);
+void process_bundle(void *ctx, const uint8_t *bytes, size_t length);
 
 /* process_metrics.c */
 void process_metrics(struct process *p);

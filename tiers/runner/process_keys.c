@@ -67,6 +67,11 @@ bool process_start_keys(struct process *p)
         log_fault(p, "keys-failed", &why);
         return false;
     }
+    if (trust_load(p->config.keys_dir, &p->identity, clock_unix_us() / US_PER_S, &p->trust, &why) <
+        0) {
+        log_fault(p, "trust-failed", &why);
+        return false;
+    }
     return process_ports(p) && process_scope_covers(p);
 }
 
@@ -96,4 +101,53 @@ void process_reload(struct process *p)
     }
     identity_done(&fresh);
     keys_wipe(&before, sizeof(before));
+}
+
+static void take_bundle(struct process *p, const uint8_t *bytes, size_t length, const char *from)
+{
+    enum trust_verdict v =
+        trust_take(&p->trust, p->identity.mesh, bytes, length, clock_unix_us() / US_PER_S);
+    p->trust_verdicts[v]++;
+    if (v == TRUST_OK) {
+        p->trust_changed = true;
+        log_line(&p->log, LOG_INFO, "trust-taken", "from=%s version=%" PRIu64 " revoked=%u", from,
+                 p->trust.trust.version, p->trust.trust.revoked_count);
+    } else if (v != TRUST_KNOWN && p->trust_verdicts[v] == 1) { /* the metric counts the others */
+        log_line(&p->log, LOG_WARNING, "trust-refused", "from=%s why=%s", from,
+                 trust_verdict_name(v));
+    }
+}
+
+void process_bundle(void *ctx, const uint8_t *bytes, size_t length)
+{
+    take_bundle(ctx, bytes, length, "mesh");
+}
+
+bool process_trust_tick(struct process *p)
+{
+    static uint8_t record[1 + TRUST_BYTES_MAX];
+    size_t length = 0;
+    if (trust_file_changed(&p->trust, record, &length)) {
+        take_bundle(p, record, length, "file");
+        p->trust_tell = p->trust_tell || p->trust_changed;
+    }
+    if (p->trust_changed) {
+        p->trust_changed = false;
+        uint32_t forgotten = peers_forget_revoked(p->peers);
+        log_line(&p->log, LOG_INFO, "trust-applied", "version=%" PRIu64 " peers_forgotten=%u",
+                 p->trust.trust.version, forgotten);
+    }
+    if (p->trust_tell && p->trust.length > 0 && p->phase == PHASE_SERVING && p->bus_up) {
+        record[0] = RECORD_BUNDLE;
+        memcpy(record + 1, p->trust.bytes, p->trust.length);
+        p->trust_tell = !egress_record(p->egress, 0, p->everyone, record, 1 + p->trust.length);
+    }
+    if (!trust_is_revoked(&p->trust.trust, &p->identity.cert)) {
+        return true;
+    }
+    log_line(&p->log, LOG_ERROR, "revoked",
+             "why=\"this process's certificate is revoked (trust.bundle version %" PRIu64
+             "); mesh keys rotate makes a new one\"",
+             p->trust.trust.version);
+    return false;
 }

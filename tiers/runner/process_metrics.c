@@ -39,6 +39,11 @@ static void links(struct process *p, struct page *g)
     page_add(g, "bus_up", NULL, NULL, bus.up);
     page_add(g, "bus_connects_total", NULL, NULL, bus.connects);
     page_add(g, "bus_lost_total", NULL, NULL, bus.lost);
+    page_add(g, "trust_version", NULL, NULL, p->trust.trust.version);
+    for (int v = 0; v < TRUST_VERDICT_COUNT; v++) {
+        some(g, "trust_bundles_total", "verdict", trust_verdict_name((enum trust_verdict)v),
+             p->trust_verdicts[v]);
+    }
     page_add(g, "bus_rotations_total", NULL, NULL, bus.rotations);
     page_add(g, "bus_rotations_failed_total", NULL, NULL, bus.rotations_failed);
     page_add(g, "bus_attempts_failed_total", NULL, NULL, bus.attempts_failed);

@@ -7,18 +7,18 @@
 #include <sodium.h>
 #include <string.h>
 
-#define REVOKED_BYTES   24u
-#define SIGNATURE_ROOM  65u
-#define SIGNED_FROM     20u
+#define REVOKED_BYTES  24u
+#define SIGNATURE_ROOM 65u
+#define SIGNED_FROM    20u
 
 static const char magic[16] = {'m', 'e', 's', 'h', '3', '0', 'k', '/',
                                'b', 'u', 'n', 'd', 'l', 'e', '/', '1'};
 
 const char *trust_verdict_name(enum trust_verdict v)
 {
-    static const char *const names[] = {"ok",      "known",          "shape",    "other-mesh",
-                                        "not-yet-valid", "expired",  "too-long-lived",
-                                        "rollback", "equivocation",  "signatures"};
+    static const char *const names[] = {
+        "ok",      "known",          "shape",    "other-mesh",   "not-yet-valid",
+        "expired", "too-long-lived", "rollback", "equivocation", "signatures"};
     _Static_assert(sizeof(names) / sizeof(names[0]) == TRUST_VERDICT_COUNT, "a name for each");
     assert((unsigned)v < TRUST_VERDICT_COUNT);
     return names[v];
@@ -36,8 +36,7 @@ static bool decode_revoked(const uint8_t *at, struct trust *out)
         memset(r->token, 0, sizeof(r->token));
         memcpy(r->token, at, TOKEN_MAX);
         size_t bytes = strlen(r->token);
-        if (!token_valid(r->token, bytes) ||
-            sodium_is_zero(at + bytes, TOKEN_MAX - bytes) != 1 ||
+        if (!token_valid(r->token, bytes) || sodium_is_zero(at + bytes, TOKEN_MAX - bytes) != 1 ||
             (i > 0 && strcmp(out->revoked[i - 1].token, r->token) >= 0))
             return false;
         r->epoch = get_u64(at + TOKEN_MAX);
@@ -100,9 +99,10 @@ static bool signatures_hold(const uint8_t *bytes, size_t end, const struct trust
     return good >= ROOTS_NEEDED;
 }
 
-enum trust_verdict trust_verify(const uint8_t *bytes, size_t length, const struct trust_roots *roots,
-                                uint64_t mesh, int64_t now_s, uint64_t version_seen,
-                                const uint8_t *in_force, size_t in_force_length, struct trust *ret)
+enum trust_verdict trust_verify(const uint8_t *bytes, size_t length,
+                                const struct trust_roots *roots, uint64_t mesh, int64_t now_s,
+                                uint64_t version_seen, const uint8_t *in_force,
+                                size_t in_force_length, struct trust *ret)
 {
     assert(roots && ret);
     static _Thread_local struct trust out;

@@ -9,9 +9,9 @@
  *      20 mesh id u64   28 version u64 (from 1)   36 not before i64   44 not after i64 (unix s)
  *      52 issuer_count u16   54 revoked_count u16
  *      56 issuers, 32 bytes each, no two equal
- *         revoked: token[16], epoch u64; ascending by token: every certificate of that process up to
- *         and with this epoch (TRUST_EVER: any at all)
- *         signature_count u8, then that many of: root index u8 (ascending), signature[64]
+ *         revoked: token[16], epoch u64; ascending by token: every certificate of that process up
+ * to and with this epoch (TRUST_EVER: any at all) signature_count u8, then that many of: root index
+ * u8 (ascending), signature[64]
  *
  * Everything here is pure; files are in trustfiles.h. */
 #ifndef TIERS_RUNNER_TRUST_H
@@ -19,13 +19,13 @@
 
 #include "tiers/runner/keys.h"
 
-#define ROOTS_MAX          3u
-#define ROOTS_NEEDED       2u
-#define TRUST_ISSUERS_MAX  4u
-#define TRUST_REVOKED_MAX  1024u /* when full: `mesh keys bundle` drops those whose time is over */
-#define TRUST_LIFE_S       (INT64_C(90) * 86400)
-#define TRUST_EVER         UINT64_MAX
-#define TRUST_HEAD_BYTES   56u
+#define ROOTS_MAX         3u
+#define ROOTS_NEEDED      2u
+#define TRUST_ISSUERS_MAX 4u
+#define TRUST_REVOKED_MAX 1024u /* when full: `mesh keys bundle` drops those whose time is over */
+#define TRUST_LIFE_S      (INT64_C(90) * 86400)
+#define TRUST_EVER        UINT64_MAX
+#define TRUST_HEAD_BYTES  56u
 #define TRUST_BYTES_MAX                                                                            \
     (TRUST_HEAD_BYTES + TRUST_ISSUERS_MAX * PUBLIC_BYTES + TRUST_REVOKED_MAX * 24u + 1u +          \
      ROOTS_MAX * 65u)
@@ -65,11 +65,12 @@ const char *trust_verdict_name(enum trust_verdict v); /* "rollback" */
 /* Shape only. */
 enum trust_verdict trust_decode(const uint8_t *bytes, size_t length, struct trust *ret);
 
-/* All checks, cheap ones first. version_seen: the highest ever accepted here (0: none); in_force and
- * its length: the bytes of that one, or NULL. *ret only with TRUST_OK. */
-enum trust_verdict trust_verify(const uint8_t *bytes, size_t length, const struct trust_roots *roots,
-                                uint64_t mesh, int64_t now_s, uint64_t version_seen,
-                                const uint8_t *in_force, size_t in_force_length, struct trust *ret);
+/* All checks, cheap ones first. version_seen: the highest ever accepted here (0: none); in_force
+ * and its length: the bytes of that one, or NULL. *ret only with TRUST_OK. */
+enum trust_verdict trust_verify(const uint8_t *bytes, size_t length,
+                                const struct trust_roots *roots, uint64_t mesh, int64_t now_s,
+                                uint64_t version_seen, const uint8_t *in_force,
+                                size_t in_force_length, struct trust *ret);
 
 /* Encodes without signatures; returns the length. trust must be well formed (asserted). */
 size_t trust_encode(const struct trust *trust, uint8_t ret[TRUST_BYTES_MAX]);

@@ -162,8 +162,8 @@ static int refused(struct keys_error *why, const char *dir, enum trust_verdict v
                            : "";
     if (v == TRUST_ROLLBACK)
         return fail(why, -EBADMSG,
-                    "%.200s/trust.bundle: rollback: version %llu was seen here (trust.version)", dir,
-                    (unsigned long long)seen);
+                    "%.200s/trust.bundle: rollback: version %llu was seen here (trust.version)",
+                    dir, (unsigned long long)seen);
     return fail(why, -EBADMSG, "%.200s/trust.bundle: refused: %s%s", dir, trust_verdict_name(v),
                 mend);
 }
@@ -195,6 +195,8 @@ int trust_load(const char *dir, const struct identity *identity, int64_t now_s,
                           (unsigned long long)ret->version_seen);
     if (rc < 0)
         return rc;
+    if (now_s == TRUST_ANY_TIME && trust_decode(ret->bytes, ret->length, &ret->trust) == TRUST_OK)
+        now_s = ret->trust.not_before_s;
     enum trust_verdict v = trust_verify(ret->bytes, ret->length, &ret->roots, identity->mesh, now_s,
                                         ret->version_seen, NULL, 0, &ret->trust);
     if (v != TRUST_OK)
@@ -211,9 +213,9 @@ enum trust_verdict trust_take(struct trust_state *state, uint64_t mesh, const ui
     char path[PATH_BYTES];
     if (!state->has_roots)
         return TRUST_SIGNATURES;
-    enum trust_verdict v = trust_verify(
-        bytes, length, &state->roots, mesh, now_s, state->version_seen,
-        state->length > 0 ? state->bytes : NULL, state->length, &state->trust);
+    enum trust_verdict v =
+        trust_verify(bytes, length, &state->roots, mesh, now_s, state->version_seen,
+                     state->length > 0 ? state->bytes : NULL, state->length, &state->trust);
     if (v != TRUST_OK)
         return v;
     memcpy(state->bytes, bytes, length);
@@ -305,9 +307,7 @@ int trust_publish(const char *dir, const struct trust_request *request, int64_t 
                  : fail(why, -ENAMETOOLONG, "%.200s: the path is too long", dir);
     identity.mesh = key_kid(identity.issuer_public);
     if (rc == 0)
-        rc = trust_load(dir, &identity, INT64_MAX / 8, s, why);
-    if (rc == -EBADMSG && s->length > 0) /* run out: the next one is what it needs */
-        rc = trust_decode(s->bytes, s->length, &s->trust) == TRUST_OK ? 0 : rc;
+        rc = trust_load(dir, &identity, TRUST_ANY_TIME, s, why);
     if (rc == 0 && !s->has_roots)
         rc = fail(why, -ENOENT, "%.200s/root.pub: is missing; mesh keys init makes it", dir);
     if (rc == 0 && request->revoke && !trust_revoke(&s->trust, request->revoke, request->epoch))

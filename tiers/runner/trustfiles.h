@@ -1,9 +1,9 @@
 /* Roots and trust bundle in the keys directory, and what a process knows of them.
  *
- *     root-1.key .. root-3.key   the root secrets: two of them sign a bundle; keep them apart, offline
- *     root.pub                   the three public keys: pinned in every process
- *     trust.bundle               the bundle in force (trust.h), binary
- *     trust.version              the highest version ever seen: survives a rolled-back bundle file */
+ *     root-1.key .. root-3.key   the root secrets: two of them sign a bundle; keep them apart,
+ * offline root.pub                   the three public keys: pinned in every process trust.bundle
+ * the bundle in force (trust.h), binary trust.version              the highest version ever seen:
+ * survives a rolled-back bundle file */
 #ifndef TIERS_RUNNER_TRUSTFILES_H
 #define TIERS_RUNNER_TRUSTFILES_H
 
@@ -24,6 +24,8 @@ struct trust_state {
 /* Makes three roots unless root.pub is there. */
 int trust_init_roots(const char *dir, struct keys_error *why);
 
+#define TRUST_ANY_TIME INT64_C(-1) /* as now_s: one whose time has run out is good, too */
+
 /* What the directory says. A bundle that does not hold is an error: why names the check and, where
  * there is one, the way out. */
 int trust_load(const char *dir, const struct identity *identity, int64_t now_s,
@@ -34,7 +36,8 @@ enum trust_verdict trust_take(struct trust_state *state, uint64_t mesh, const ui
                               size_t length, int64_t now_s);
 
 /* Whether trust.bundle was written since it was last looked at; then its bytes. */
-bool trust_file_changed(struct trust_state *state, uint8_t ret[TRUST_BYTES_MAX], size_t *ret_length);
+bool trust_file_changed(struct trust_state *state, uint8_t ret[TRUST_BYTES_MAX],
+                        size_t *ret_length);
 
 /* The next version, signed with the root secrets found in the directory and in `more` (files), and
  * written. revoke: a name, or NULL; epoch as in trust.h. */
