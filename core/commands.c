@@ -31,7 +31,7 @@ const struct command_spec *command_find(const char *name, size_t bytes)
 }
 
 /* Levenshtein distance of two short names; more than 31 characters count as far away. */
-static unsigned edit_distance(const char *a, const char *b)
+unsigned command_distance(const char *a, const char *b)
 {
     unsigned row[32];
     size_t n = strlen(a), m = strlen(b);
@@ -60,7 +60,7 @@ const char *command_suggest(const char *name)
     unsigned best_distance = 3;
     assert(name);
     for (size_t i = 0; i < count; i++) {
-        unsigned distance = edit_distance(name, table[i].name);
+        unsigned distance = command_distance(name, table[i].name);
         if (distance < best_distance && distance < strlen(table[i].name)) {
             best = table[i].name;
             best_distance = distance;

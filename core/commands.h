@@ -33,6 +33,10 @@ enum command_verb {
     CMD_INSPECT,
     CMD_KPI,
     CMD_CANCEL,
+    CMD_ACTIONS,
+    CMD_DELEGATE,
+    CMD_RUN,
+    CMD_REVIEW,
     CMD_HELP,
     CMD_QUIT
 };
@@ -86,6 +90,9 @@ struct invocation {
 
 const struct command_spec *command_table(size_t *ret_count);
 const struct command_spec *command_find(const char *name, size_t bytes);
+
+/* Edits between two short names; more than 31 characters count as far away. */
+unsigned command_distance(const char *a, const char *b);
 
 /* The nearest command name within two edits, or NULL: "did you mean". */
 const char *command_suggest(const char *name);

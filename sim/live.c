@@ -19,6 +19,7 @@
 #include "tiers/host/host.h"
 #include "tiers/runner/clock.h"
 #include "tiers/runner/process.h"
+#include "tiers/work/work.h"
 #include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -207,6 +208,8 @@ int sim_live_main(int argc, char **argv)
         .program = "mesh-sim live",
         .role = PROCESS_SIM,
         .ops = {[TIER_AGENT] = &agent_ops, [TIER_HOST] = &host_ops},
-        .world = live_world};
+        .world = live_world,
+        .executor = work_open,
+        .executor_free = work_free};
     return runner_main(argc, argv, &kind);
 }

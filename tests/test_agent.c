@@ -661,6 +661,19 @@ static void test_cancel(void **state)
     m.u.cancel.operation_id = held.id;
     rig_msg(&rig, &m);
     assert_null(wait_for(MSG_ACK, rig.now_us + 3 * S)); /* no effect at T */
+    struct operation running = operation_of(4);
+    struct operation after = operation_of(5);
+    operate(&running);
+    ref = work_ref();
+    operate(&after); /* one handler: it waits */
+    m.u.cancel.operation_id = running.id;
+    rig_msg(&rig, &m);
+    const struct effect *cancel = rig_effect(&rig, FX_WORK_CANCEL, 0, 0);
+    assert_non_null(cancel); /* the handler is told .. */
+    assert_int_equal(cancel->u.work_ref, ref);
+    assert_non_null(rig_effect(&rig, FX_WORK, 0, 0)); /* .. and its place is free at once */
+    work_done(ref, OUTCOME_READY, NULL);              /* too late: nobody listens */
+    assert_null(rig_effect(&rig, FX_SEND, MSG_ACK, 0));
 }
 
 static void test_stale_lead_is_refused(void **state)

@@ -67,6 +67,7 @@ struct task {
     uint8_t outcome;
     uint8_t reason;
     bool relay, hold, want_answer, want_ack;
+    bool cancelled; /* RUNNING: its handler is to be told */
 };
 
 struct kept { /* of one of the newest ids in seen[], the ring's index modulo AGENT_KEPT_MAX */

@@ -312,7 +312,8 @@ void work_cancel(struct agent *a, const struct cancel *cancel)
     }
     assert(t->state != TASK_FREE);
     if (t->state == TASK_RUNNING) {
-        t->hold = false; /* it runs on and is answered, but its effect is not released at T */
+        t->hold = false;
+        t->cancelled = true; /* the tick that ends this step tells the handler, when it has room */
         return;
     }
     /* Queued, or done and waiting for T: nobody has seen an effect, so there will be none. The lead
@@ -421,7 +422,8 @@ void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply,
     t->arrival_mesh_us = agent_mesh(a, now_us);
     t->took_us = (uint32_t)num_clamp_i64(now_us - t->since_us, 0, UINT32_MAX);
     bool known = reply->verdict == OUTCOME_READY || reply->verdict == OUTCOME_CONFLICT;
-    t->outcome = (uint8_t)(known ? reply->verdict : OUTCOME_FAILED);
+    bool timed_out = reply->verdict == OUTCOME_TIMEOUT_EXECUTION;
+    t->outcome = (uint8_t)(known || timed_out ? reply->verdict : OUTCOME_FAILED);
     t->reason = (uint8_t)(known ? REASON_NONE
                                 : (reply->reason != REASON_NONE ? reply->reason : REASON_HANDLER));
     profiler_done(&a->profiler, now_us, t->took_us, known);
@@ -455,6 +457,14 @@ static void task_tick(struct agent *a, int64_t now_us, struct task *t, struct ou
     } else if (t->state == TASK_ANSWER) {
         bool released = t->hold && t->outcome == OUTCOME_READY;
         ack_final(a, now_us, t, released ? t->arrival_mesh_us : 0, NULL, 0, NULL, out);
+    } else if (t->state == TASK_RUNNING && t->cancelled) {
+        if (!outbox_room(out, 1, 0)) {
+            a->starved = true;
+            return;
+        }
+        out_work_cancel(out, work_ref(a, t)); /* the lead counts it without an answer */
+        a->running--;
+        t->state = TASK_FREE;
     } else if (t->state == TASK_RUNNING && t->due_us <= now_us && outbox_room(out, 1, 0)) {
         out_work_cancel(out, work_ref(a, t)); /* the work's one answer never came */
         a->running--;

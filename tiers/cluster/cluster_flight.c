@@ -311,7 +311,8 @@ static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
 static bool ack_valid(const struct ack *ack)
 {
     bool final = ack->outcome == OUTCOME_READY || ack->outcome == OUTCOME_CONFLICT ||
-                 ack->outcome == OUTCOME_FAILED || ack->outcome == OUTCOME_REFUSED;
+                 ack->outcome == OUTCOME_FAILED || ack->outcome == OUTCOME_REFUSED ||
+                 ack->outcome == OUTCOME_TIMEOUT_EXECUTION; /* the agent ended its handler */
     return (final || ack->outcome == OUTCOME_PENDING) && (unsigned)ack->reason < REASON_COUNT &&
            ack->answer_bytes <= ANSWER_BYTES_MAX && (ack->answer_bytes == 0 || ack->answer != NULL);
 }

@@ -1,5 +1,6 @@
 /* One command, or a script. The terminal's prompt is in repl.c. */
 #include "tiers/console/console.h"
+#include "tiers/console/offer.h"
 #include "tiers/runner/client.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -61,8 +62,26 @@ static void help_one(FILE *out, const struct command_spec *spec)
         fprintf(out, "%s    %s\n", i == 0 ? "\n  examples\n" : "", spec->examples[i]);
 }
 
-bool console_local(const struct console *c, const char *const words[], size_t count, bool *ret_quit,
-                   int *ret_code)
+/* What is here already, without a task. */
+static int show_actions(const struct console *c, const char *const words[], size_t count, bool json)
+{
+    static struct invocation in;
+    char error[COMMAND_ERROR_MAX];
+    struct render r = c->task.render;
+    r.json = json;
+    if (!command_parse(words, count, &in, error)) {
+        render_error(&r, "usage", error);
+        return EXIT_USAGE;
+    }
+    const struct value *name = command_value(&in, "action");
+    if (offer_list(&r, c->task.conf.actions, name->given ? name->text : NULL, error))
+        return EXIT_OK;
+    render_error(&r, "not-found", error);
+    return EXIT_NOT_FOUND;
+}
+
+bool console_local(const struct console *c, const char *const words[], size_t count, bool json,
+                   bool *ret_quit, int *ret_code)
 {
     static struct invocation in;
     char error[COMMAND_ERROR_MAX];
@@ -70,6 +89,11 @@ bool console_local(const struct console *c, const char *const words[], size_t co
     bool question = strcmp(words[0], "?") == 0;
     bool leave = strcmp(words[0], "exit") == 0;
     const struct command_spec *spec = command_find(words[0], strlen(words[0]));
+    if (spec && spec->verb == CMD_ACTIONS) {
+        *ret_quit = false;
+        *ret_code = show_actions(c, words, count, json);
+        return true;
+    }
     if (!question && !leave && (!spec || (spec->verb != CMD_HELP && spec->verb != CMD_QUIT)))
         return false;
     *ret_quit = leave || (spec && spec->verb == CMD_QUIT);
@@ -148,7 +172,7 @@ int console_once(struct console *c, const char *const words[], size_t count)
         render_error(&c->task.render, "usage", "a command is missing: help lists them");
         return EXIT_USAGE;
     }
-    if (console_local(c, mine, count, &quit, &code))
+    if (console_local(c, mine, count, json, &quit, &code))
         return code;
     task_start(&c->task, mine, count, json, on_once_done, c);
     while (c->task.running)

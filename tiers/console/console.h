@@ -28,9 +28,10 @@ int console_script(struct console *c);
 /* The prompt, with history and completion, until quit or end of input. */
 int console_repl(struct console *c);
 
-/* help and quit, which need no task. True when the words were one of them; *ret_quit on quit. */
-bool console_local(const struct console *c, const char *const words[], size_t count, bool *ret_quit,
-                   int *ret_code);
+/* help, quit and actions, which need no task. True when the words were one of them; *ret_quit
+ * on quit. */
+bool console_local(const struct console *c, const char *const words[], size_t count, bool json,
+                   bool *ret_quit, int *ret_code);
 
 /* Takes a trailing or leading --json out of the words. */
 bool console_take_json(const char *words[], size_t *count);

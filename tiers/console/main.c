@@ -6,6 +6,7 @@
 #include "tiers/runner/client.h"
 #include "tiers/runner/config.h"
 #include "tiers/runner/keys_command.h"
+#include "tiers/work/action.h"
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -158,8 +159,8 @@ static bool parse_via(const struct options *options, const struct topology *t, s
     return true;
 }
 
-static int run(const struct options *options, const struct config *config, struct unit via,
-               int argc, char **argv)
+static int run(const struct options *options, const struct config *config,
+               const struct action_table *actions, struct unit via, int argc, char **argv)
 {
     static struct console console;
     uv_loop_t *loop = uv_default_loop();
@@ -176,7 +177,8 @@ static int run(const struct options *options, const struct config *config, struc
                                    .via = via,
                                    .wait_us = (int64_t)(options->wait_s * 1e6),
                                    .interactive = isatty(STDERR_FILENO),
-                                   .read_only = options->read_only};
+                                   .read_only = options->read_only,
+                                   .actions = actions};
     console_init(&console, loop, &conf, &render, options->json);
     int code = options->first < argc
                    ? console_once(&console, (const char *const *)&argv[options->first],
@@ -201,8 +203,23 @@ static int context_words(const struct options *options, int argc, char **argv)
     return context_command(words, count, json);
 }
 
+/* The descriptions of what agents offer; their programs need not be on this machine. */
+static bool load_actions(const struct config *config, struct action_table *ret)
+{
+    char path[ACTION_TEXT_MAX];
+    struct action_problem problem;
+    if (!config->actions[0])
+        return true;
+    action_file_path(config->file, config->actions, path, sizeof path);
+    if (action_file_load(path, &config->topology, false, ret, &problem))
+        return true;
+    fprintf(stderr, "mesh: %s\n", problem.text);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
+    struct action_table actions = {0};
     struct options options;
     struct config config;
     struct config_error error;
@@ -223,8 +240,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "mesh: %s\n", error.text);
         return EXIT_USAGE;
     }
-    code = parse_via(&options, &config.topology, &via) ? run(&options, &config, via, argc, argv)
-                                                       : EXIT_USAGE;
+    code = EXIT_USAGE;
+    if (load_actions(&config, &actions) && parse_via(&options, &config.topology, &via))
+        code = run(&options, &config, &actions, via, argc, argv);
+    action_table_done(&actions);
     config_done(&config);
     return code;
 }

@@ -155,7 +155,7 @@ static void on_line(char *line)
     bool json = console_take_json(words, &count) || repl.console->json;
     if (count == 0)
         return;
-    if (console_local(repl.console, words, count, &quit, &code)) {
+    if (console_local(repl.console, words, count, json, &quit, &code)) {
         fflush(stdout);
         if (quit)
             leave(EXIT_OK);

@@ -7,14 +7,16 @@
 #include "tiers/console/request.h"
 #include "core/num.h"
 #include "core/types.h"
+#include "tiers/console/review.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#define ASK_SAMPLE     100u
-#define ROWS_SHOWN     50u
-#define TIMEOUT_ASK_US (5 * (int64_t)US_PER_S)
-#define TTL_GRACE_US   (2 * (int64_t)US_PER_S)
+#define ASK_SAMPLE          100u
+#define ROWS_SHOWN          50u
+#define TIMEOUT_ASK_US      (5 * (int64_t)US_PER_S)
+#define TIMEOUT_DELEGATE_US (300 * (int64_t)US_PER_S) /* spec 7.1 */
+#define TTL_GRACE_US        (2 * (int64_t)US_PER_S)
 
 static bool has(const struct invocation *in, const char *name)
 {
@@ -195,12 +197,64 @@ static bool build_ask(const struct invocation *in, struct operation *op,
     op->selector.sample = has(in, "sample") ? (uint32_t)command_value(in, "sample")->number
                           : has(in, "all")  ? 0
                                             : ASK_SAMPLE;
+    if (has(in, "quorum") && has(in, "sample") &&
+        command_value(in, "quorum")->number > command_value(in, "sample")->number) {
+        snprintf(error, COMMAND_ERROR_MAX, "--quorum: is above --sample: it can never be");
+        return false;
+    }
     if (has(in, "sample") && has(in, "all")) {
         snprintf(error, COMMAND_ERROR_MAX, "--all: contradicts --sample");
         return false;
     }
     return set_action(op, has(in, "action") ? command_value(in, "action")->text : action, error) &&
            set_payload(op, question, error);
+}
+
+static bool build_run(const struct invocation *in, struct operation *op,
+                      char error[COMMAND_ERROR_MAX])
+{
+    op->routing = ROUTING_SCATTER_GATHER;
+    op->require_answer = true;
+    op->allow_partial = true;
+    if (has(in, "sample"))
+        op->selector.sample = (uint32_t)command_value(in, "sample")->number;
+    return set_action(op, command_value(in, "action")->text, error) &&
+           set_payload(op, has(in, "input") ? command_value(in, "input")->text : "", error);
+}
+
+/* Whom: a class, places, or best_available (no restriction). Which agents that are is found out
+ * when the command runs (task.c). */
+static bool build_delegate(const struct invocation *in, const struct topology *t,
+                           struct operation *op, char error[COMMAND_ERROR_MAX])
+{
+    const char *to = has(in, "to") ? command_value(in, "to")->text : "best_available";
+    size_t at = 0;
+    const char *why = NULL;
+    int64_t several = has(in, "several") ? command_value(in, "several")->number : 1;
+    op->routing = ROUTING_DIRECT;
+    op->require_answer = true;
+    op->allow_partial = true;
+    enum impedance_class c = class_parse(to, strlen(to));
+    if (c != CLASS_NONE) {
+        op->selector.class_mask = 1u << c;
+    } else if (strcmp(to, "best_available") != 0 &&
+               !place_parse(to, strlen(to), t, &op->selector.places, &at, &why)) {
+        snprintf(error, COMMAND_ERROR_MAX,
+                 "--to: '%.60s' is neither best_available, nor a class, nor places (at character "
+                 "%zu: %s)",
+                 to, at + 1, why);
+        return false;
+    }
+    if (has(in, "quorum") && command_value(in, "quorum")->number > several) {
+        snprintf(error, COMMAND_ERROR_MAX, "--quorum: %d of %d can never be: raise --several",
+                 (int)command_value(in, "quorum")->number, (int)several);
+        return false;
+    }
+    if (!has(in, "timeout"))
+        op->timeout_us = TIMEOUT_DELEGATE_US;
+    op->ttl_us = op->timeout_us + TTL_GRACE_US;
+    return set_action(op, has(in, "action") ? command_value(in, "action")->text : "work", error) &&
+           set_payload(op, command_value(in, "task")->text, error);
 }
 
 static bool build_cascade(const struct invocation *in, struct operation *op,
@@ -273,7 +327,7 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
     size_t limit = request_row_limit(in);
     ret->from_start = true;
     ret->limit = limit < PAGE_ROWS_MAX ? (uint32_t)limit : PAGE_ROWS_MAX;
-    switch (in->spec->verb) {
+    switch ((int)in->spec->verb) {
     case CMD_SECTORS:
         ret->kind = QUERY_SECTORS;
         return build_selector(in, t, &ret->selector, error);
@@ -302,16 +356,7 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
             return false;
         }
         return build_selector(in, t, &ret->selector, error);
-    case CMD_STATUS:
-    case CMD_BROADCAST:
-    case CMD_ASK:
-    case CMD_CASCADE:
-    case CMD_WHEN:
-    case CMD_WATCH:
-    case CMD_KPI:
-    case CMD_CANCEL:
-    case CMD_HELP:
-    case CMD_QUIT:
+    default:
         break;
     }
     assert(0 && "not a query");
@@ -320,25 +365,12 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
 
 size_t request_row_limit(const struct invocation *in)
 {
-    switch (in->spec->verb) {
+    switch ((int)in->spec->verb) {
     case CMD_FIND:
         return has(in, "limit") ? (size_t)command_value(in, "limit")->number : ROWS_SHOWN;
     case CMD_SECTORS:
         return has(in, "all") ? SIZE_MAX : ROWS_SHOWN;
-    case CMD_STATUS:
-    case CMD_SECTOR:
-    case CMD_CLUSTER:
-    case CMD_AGENT:
-    case CMD_BROADCAST:
-    case CMD_ASK:
-    case CMD_CASCADE:
-    case CMD_WHEN:
-    case CMD_WATCH:
-    case CMD_INSPECT:
-    case CMD_KPI:
-    case CMD_CANCEL:
-    case CMD_HELP:
-    case CMD_QUIT:
+    default:
         break;
     }
     return SIZE_MAX;
@@ -350,7 +382,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     assert(in && in->spec && t);
     assert(ret && error && !in->spec->local);
     memset(ret, 0, sizeof *ret);
-    switch (in->spec->verb) {
+    switch ((int)in->spec->verb) {
     case CMD_STATUS:
     case CMD_KPI:
         ret->kind = COMMAND_STATUS;
@@ -363,6 +395,18 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
         ret->kind = COMMAND_SUBMIT;
         return build_operation(in, t, &ret->operation, error) &&
                build_ask(in, &ret->operation, error);
+    case CMD_RUN:
+        ret->kind = COMMAND_SUBMIT;
+        return build_operation(in, t, &ret->operation, error) &&
+               build_run(in, &ret->operation, error);
+    case CMD_DELEGATE:
+        ret->kind = COMMAND_SUBMIT;
+        return build_operation(in, t, &ret->operation, error) &&
+               build_delegate(in, t, &ret->operation, error);
+    case CMD_REVIEW:
+        ret->kind = COMMAND_SUBMIT;
+        return build_operation(in, t, &ret->operation, error) &&
+               review_build(in, t, &ret->operation, error);
     case CMD_CASCADE:
         ret->kind = COMMAND_SUBMIT;
         return build_operation(in, t, &ret->operation, error) &&

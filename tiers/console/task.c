@@ -8,7 +8,10 @@
 #include "tiers/console/task.h"
 #include "core/node.h"
 #include "core/num.h"
+#include "tiers/console/delegate.h"
+#include "tiers/console/offer.h"
 #include "tiers/console/request.h"
+#include "tiers/console/review.h"
 #include "tiers/runner/client.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -168,16 +171,35 @@ static void ask_next_page(struct task *t)
     ask_page(t);
 }
 
+/* Its exit code. */
+static int show_report(struct task *t, const struct report *report,
+                       const struct answer_group *pages, size_t page_count)
+{
+    enum command_verb verb = t->invocation.spec->verb;
+    if (verb == CMD_REVIEW)
+        return review_render(&t->render, &t->invocation, report, pages, page_count);
+    if (verb == CMD_DELEGATE)
+        return delegate_render(t, report);
+    render_report(&t->render, verb, report, pages, page_count);
+    int code = report_exit(report);
+    bool wants = verb == CMD_ASK && command_value(&t->invocation, "quorum")->given;
+    if (wants && !quorum_render(&t->render, report->aggregate.groups, report->aggregate.group_count,
+                                (uint32_t)command_value(&t->invocation, "quorum")->number))
+        return EXIT_FAILED;
+    return code;
+}
+
 /* The report is rendered now, or kept until all groups of answers have been fetched. */
 static void take_report(struct task *t, const struct reply *reply)
 {
     const struct report *report = reply->report;
-    bool wants_pages = t->invocation.spec->verb == CMD_ASK &&
-                       command_value(&t->invocation, "pages")->given && report->aggregate.other > 0;
+    enum command_verb verb = t->invocation.spec->verb;
+    bool wants_pages = (verb == CMD_REVIEW || ((verb == CMD_ASK || verb == CMD_RUN) &&
+                                               command_value(&t->invocation, "pages")->given)) &&
+                       report->aggregate.other > 0;
     if (!wants_pages) {
         clear_progress(t);
-        render_report(&t->render, t->invocation.spec->verb, report, NULL, 0);
-        finish(t, report_exit(report));
+        finish(t, show_report(t, report, NULL, 0));
         return;
     }
     struct msg msg = {.type = MSG_REPLY, .u.reply = reply};
@@ -217,12 +239,21 @@ static void take_rows(struct task *t, const struct rows *rows)
     if (t->kept) {
         struct answer_group *groups = pages_groups(&t->pages);
         const struct report *report = t->kept->u.reply->report;
-        render_report(&t->render, t->invocation.spec->verb, report, groups, t->pages.count);
+        int code = show_report(t, report, groups, t->pages.count);
         free(groups);
-        finish(t, report_exit(report));
+        finish(t, code);
         return;
     }
     enum command_verb verb = t->invocation.spec->verb;
+    if (verb == CMD_DELEGATE) {
+        if (!delegate_send(t)) {
+            render_error(&t->render, "not-found", "no active agent there offers that");
+            finish(t, EXIT_NOT_FOUND);
+        } else {
+            send_request(t);
+        }
+        return;
+    }
     bool one = verb == CMD_AGENT || verb == CMD_INSPECT;
     if (one && t->pages.count == 0) {
         render_error(&t->render, "not-found", "nothing is known of that agent");
@@ -254,6 +285,8 @@ static void on_reply(void *ctx, const struct reply *reply)
         break;
     case REPLY_ACCEPTED:
         t->accepted = true;
+        if (t->invocation.spec->verb == CMD_DELEGATE)
+            delegate_announce(t);
         t->operation_id = reply->operation_id;
         break;
     case REPLY_PROGRESS:
@@ -350,6 +383,12 @@ static void refuse_read_only(struct task *t)
     uv_timer_start(&t->timer, on_refused, 0, 0);
 }
 
+/* `review list` is the only word of a command that acts which only reads. */
+static bool reads_only(const struct invocation *in)
+{
+    return in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0;
+}
+
 /* Takes `watch` apart: its own flags, then the words of the command that it repeats. */
 static bool start_watch(struct task *t, char error[COMMAND_ERROR_MAX])
 {
@@ -399,12 +438,18 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
     bool good = command_parse(words, count, &t->invocation, error);
     if (good && t->invocation.spec->verb == CMD_WATCH)
         good = start_watch(t, error);
-    if (good && t->conf.read_only && t->invocation.spec->changes) {
+    bool acts = good && t->invocation.spec->changes && !reads_only(&t->invocation);
+    if (good)
+        good = request_build(&t->invocation, t->render.topology, &t->command, error);
+    if (good && t->command.kind == COMMAND_SUBMIT && t->invocation.spec->verb != CMD_REVIEW)
+        good = offer_check(t->conf.actions, t->render.topology, &t->invocation,
+                           &t->command.operation, &acts, error);
+    if (good && t->conf.read_only && acts) {
         refuse_read_only(t);
         return;
     }
-    if (good)
-        good = request_build(&t->invocation, t->render.topology, &t->command, error);
+    if (good && t->invocation.spec->verb == CMD_DELEGATE)
+        delegate_query(t);
     if (!good) {
         render_error(&t->render, "usage", error);
         uv_timer_start(&t->timer, on_usage_error, 0, 0);

@@ -8,6 +8,7 @@
 #include "core/unit.h"
 #include "tiers/console/pages.h"
 #include "tiers/console/render.h"
+#include "tiers/work/action.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -29,10 +30,11 @@ enum exit_code {
 struct task_conf {
     uv_loop_t *loop;
     struct client *client;
-    struct unit via;   /* who is asked: the orchestrator, or a sector for its own */
-    int64_t wait_us;   /* for the connection and for the first answer */
-    bool interactive;  /* progress on stderr */
-    bool read_only;    /* commands that act are refused */
+    struct unit via;  /* who is asked: the orchestrator, or a sector for its own */
+    int64_t wait_us;  /* for the connection and for the first answer */
+    bool interactive; /* progress on stderr */
+    bool read_only;   /* commands that act are refused */
+    const struct action_table *actions; /* what agents offer; NULL: what every agent has */
     const char *again; /* what another Ctrl-C does, behind the hint after the first; or NULL */
 };
 
@@ -53,6 +55,10 @@ struct task {
     bool have_progress, progress_shown;
     struct pages pages;
     size_t rows_wanted;
+    struct operation delegated; /* delegate: waits for its agents; no payload_bytes: none waits */
+    struct unit delegates[32];
+    uint32_t delegate_count;
+    uint64_t sent_ms; /* uv_now() */
     uint32_t passes;  /* over all pages; more than one when rows moved meanwhile */
     struct msg *kept; /* a reply with its report, while answer pages are fetched */
     /* watch */

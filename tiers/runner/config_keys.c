@@ -41,6 +41,8 @@ static const struct config_key keys[] = {
      "folder of issuer.pub, NAME.key and NAME.cert"},
     {"insecure", KEY_BOOL, false, 0, 1, MESH(insecure), NULL, "false",
      "allow links without TLS (nats://) and without login (redis://): tests on loopback only"},
+    {"actions", KEY_TEXT, false, 0, TEXT_MOST, MESH(actions), NULL, "",
+     "file of actions and the handlers that run them"},
     {"simulation", KEY_BOOL, false, 0, 1, TUNING(simulation), NULL, "false",
      "accept processes of the role sim"},
     {"agent_beat_ms", KEY_MS, false, 100, 600000, TUNING(agent_beat_us), NULL, "5000",

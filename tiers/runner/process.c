@@ -26,6 +26,7 @@
 #define DRAIN_US     500000ll  /* a clean stop lets what was said leave */
 #define WAIT_LOG_US  5000000ll /* a standby says so that often */
 #define SEALER_JOBS  40000u    /* those of ingress, and egress's few */
+#define FILES_WANTED 16384u    /* three pipes for each program at work */
 
 enum { EXIT_CLEAN, EXIT_FAULT, EXIT_WRONG, EXIT_FENCED };
 
@@ -56,6 +57,12 @@ static void close_all(struct process *p)
         bus_close(p->bus, NULL, NULL);
     }
     (void)uv_prepare_stop(&p->prepare);
+    if (p->executor != NULL) {
+        if (p->runner != NULL) {
+            runner_forget_work(p->runner);
+        }
+        p->executor->close(p->executor->self);
+    }
     close_handle((uv_handle_t *)&p->prepare);
     close_handle((uv_handle_t *)&p->idle);
     close_handle((uv_handle_t *)&p->timer_poll);
@@ -486,6 +493,20 @@ static bool start_metrics(struct process *p)
     return true;
 }
 
+static bool start_executor(struct process *p)
+{
+    const struct executor_host host = {.progress = runner_run_progress, .done = runner_run_done};
+    char why[RUNNER_WHY_MAX] = "";
+    if (p->kind->executor == NULL ||
+        p->kind->executor(&p->loop, &p->config, &host, &p->executor, why)) {
+        return true;
+    }
+    char text[RUNNER_WHY_MAX];
+    log_clean(why, text, sizeof(text));
+    log_line(&p->log, LOG_ERROR, "actions-failed", "why=\"%s\"", text);
+    return false;
+}
+
 static bool start(struct process *p)
 {
     char owner[STORE_KEY_MAX];
@@ -496,8 +517,9 @@ static bool start(struct process *p)
         log_line(&p->log, LOG_ERROR, "world-failed", "why=\"%s\"", why);
         return false;
     }
-    if (!process_start_keys(p) || !start_directory(p) || !start_frames(p) || !start_handles(p) ||
-        !start_links(p) || !start_metrics(p)) {
+    /* Keys first: they are the first to use the crypto library, and set it up for all (keys.c). */
+    if (!process_start_keys(p) || !start_executor(p) || !start_directory(p) || !start_frames(p) ||
+        !start_handles(p) || !start_links(p) || !start_metrics(p)) {
         return false;
     }
     (void)snprintf(owner, sizeof(owner), "%s:%ld:%llx", p->conf->name, (long)getpid(),
@@ -520,6 +542,9 @@ static void release(struct process *p)
 {
     metrics_stop(p->metrics);
     runner_free(p->runner);
+    if (p->executor != NULL) {
+        p->kind->executor_free(p->executor);
+    }
     ingress_free(p->ingress);
     egress_free(p->egress);
     opcache_free(p->opcache);
@@ -536,10 +561,10 @@ static void release(struct process *p)
 
 static int run(struct process *p)
 {
-    /* Many connections and files are not needed, but a low default must not stop a start. */
+    /* A low default must not stop a start, nor programs that work. */
     struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 4096) {
-        files.rlim_cur = files.rlim_max < 4096 ? files.rlim_max : 4096;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_WANTED) {
+        files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
     (void)signal(SIGPIPE, SIG_IGN);

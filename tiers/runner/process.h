@@ -7,9 +7,11 @@
 #define TIERS_RUNNER_PROCESS_H
 
 #include "tiers/runner/config.h"
+#include "tiers/runner/executor.h"
 #include "tiers/runner/runner.h"
 
-#define MESH_VERSION "0.1.0"
+#define MESH_VERSION   "0.1.0"
+#define RUNNER_WHY_MAX 512u
 
 struct runner_kind {
     const char *program; /* "mesh-cluster" */
@@ -19,6 +21,11 @@ struct runner_kind {
      * result lives as long as the process. False: *ret_why says what is wrong. */
     bool (*world)(const struct config *config, const struct process_conf *process,
                   struct runner_world *ret, const char **ret_why);
+    /* Actions that are not built in. Called once before nodes start; NULL: none. *ret NULL: none
+     * are configured. False: ret_why says what is wrong. `free` after the loop has ended. */
+    bool (*executor)(uv_loop_t *loop, const struct config *config, const struct executor_host *host,
+                     struct executor **ret, char ret_why[RUNNER_WHY_MAX]);
+    void (*executor_free)(struct executor *executor);
 };
 
 int runner_main(int argc, char **argv, const struct runner_kind *kind);

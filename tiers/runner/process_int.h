@@ -52,9 +52,10 @@ struct process {
     struct redis_store *store;
     struct runner *runner; /* from PHASE_SERVING on */
     struct runner_world world;
-    struct lease lease;     /* on the own name */
-    bool owns;              /* the units of the own section run here */
-    struct unit first_unit; /* of the own section */
+    struct executor *executor; /* NULL: none */
+    struct lease lease;        /* on the own name */
+    bool owns;                 /* the units of the own section run here */
+    struct unit first_unit;    /* of the own section */
     struct wards wards;
     struct ward *ward_list;  /* rows of wards, */
     struct ward_of *ward_of; /* and what belongs to each */

@@ -121,6 +121,13 @@ static void operations(struct process *p, struct page *g)
     }
 }
 
+static void executor(struct process *p, struct page *g)
+{
+    if (p->executor != NULL) {
+        p->executor->metrics(p->executor->self, g);
+    }
+}
+
 static void nodes(struct process *p, struct page *g)
 {
     const struct runner_stats *s = runner_stats(p->runner);
@@ -176,5 +183,6 @@ void process_metrics(struct process *p)
     if (p->runner != NULL) {
         nodes(p, g);
     }
+    executor(p, g);
     metrics_publish(p->metrics, g->text, g->used, p->phase == PHASE_SERVING && p->bus_up);
 }

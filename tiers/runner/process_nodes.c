@@ -174,7 +174,8 @@ bool process_runner(struct process *p)
                                .opcache = p->opcache,
                                .egress = p->egress,
                                .store = store_submit,
-                               .store_ctx = p};
+                               .store_ctx = p,
+                               .executor = p->executor};
     memcpy(conf.ops, p->kind->ops, sizeof(conf.ops));
     p->runner = runner_new(&conf);
     if (p->runner == NULL) {

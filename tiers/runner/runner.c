@@ -17,6 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AGENT_HANDLERS_MAX 4u
+#define DESK_HANDLERS_MAX  8u
+
 struct runner *runner_new(const struct runner_conf *conf)
 {
     assert(conf != NULL && conf->topology != NULL && conf->tuning != NULL);
@@ -54,6 +57,7 @@ void runner_free(struct runner *r)
     while (r->work_pool != NULL) {
         struct work *w = r->work_pool;
         r->work_pool = w->next;
+        free(w->text);
         free(w);
     }
     for (uint32_t i = 0; i < r->node_count; i++) {
@@ -61,6 +65,7 @@ void runner_free(struct runner *r)
         free(r->nodes[i]);
     }
     free(r->nodes);
+    runner_blobs_free(r);
     unitmap_done(&r->map);
     timers_done(&r->timers);
     free(r);
@@ -296,7 +301,7 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
                               .seed = rng_u64(&n->rng),
                               .topology = r->conf.topology,
                               .tuning = *r->conf.tuning,
-                              .handlers_max = 4,
+                              .handlers_max = AGENT_HANDLERS_MAX,
                               .agent_first = n->agent_first,
                               .agent_count = n->agent_count};
     if (n->unit.tier == TIER_AGENT) {
@@ -305,6 +310,9 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
             topology_class(r->conf.topology, topology_index(r->conf.topology, n->unit));
         ret->capabilities = topology_class_capabilities(r->conf.topology, ret->agent_class);
         ret->context_hash = context_of(ret->agent_class);
+        /* People take hours: their reviews must not keep the desk's own commands waiting. */
+        ret->handlers_max =
+            ret->agent_class == CLASS_F_HUMAN ? DESK_HANDLERS_MAX : AGENT_HANDLERS_MAX;
         n->agent_class = (uint8_t)ret->agent_class;
         n->context_hash = ret->context_hash;
         if (r->conf.world != NULL && r->conf.world->clock != NULL) {
@@ -414,6 +422,10 @@ void runner_store_reply(struct runner *r, void *tag, const struct store_reply *r
     assert(r != NULL);
     assert(reply != NULL);
     uint64_t bits = (uint64_t)(uintptr_t)tag;
+    if (bits >> 32 == RUNNER_TAG_BLOB) {
+        runner_blob_reply(r, (uint32_t)bits, reply);
+        return;
+    }
     uint32_t index = (uint32_t)(bits & UINT32_MAX) - 1u;
     assert(index < r->node_count);
     struct node *n = r->nodes[index];

@@ -63,8 +63,11 @@ struct runner_conf {
     /* False: no answer will come. NULL: there is no store. tag: for runner_store_reply. */
     bool (*store)(void *ctx, const struct store_op *op, void *tag);
     void *store_ctx;
+    const struct executor *executor; /* of actions that are not built in; NULL: none */
 };
 
+struct executor;
+struct executor_answer;
 struct runner;
 struct runner *runner_new(const struct runner_conf *conf); /* NULL: no memory */
 void runner_free(struct runner *r);
@@ -90,6 +93,13 @@ void runner_link(struct runner *r, enum link which, bool up);
 
 /* Clean stop: every running agent has its last words (EV_STOP). Nothing is stepped after it. */
 void runner_goodbye(struct runner *r);
+
+/* The executor's host functions (executor.h). */
+void runner_run_progress(void *run, const uint8_t *bytes, size_t count);
+void runner_run_done(void *run, const struct executor_answer *answer);
+
+/* Cancels all work, without a word to its nodes: the process ends. */
+void runner_forget_work(struct runner *r);
 
 bool runner_has(const struct runner *r, struct unit u);
 const struct runner_stats *runner_stats(struct runner *r);

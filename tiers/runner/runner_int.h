@@ -4,11 +4,16 @@
 
 #include "core/rng.h"
 #include "tiers/runner/clock.h"
+#include "tiers/runner/executor.h"
 #include "tiers/runner/handlers.h"
 #include "tiers/runner/runner.h"
 #include "tiers/runner/unitmap.h"
 
+#define RUNNER_BLOBS_MAX 64u        /* uploads of large answers at a time */
+#define RUNNER_TAG_BLOB  UINT32_MAX /* in a store tag, where nodes have their generation */
+
 struct work;
+struct blob;
 
 struct node {
     struct timer wake; /* first: the timer is the node */
@@ -53,6 +58,12 @@ struct work {
     const struct handler_ops *handler;
     enum outcome verdict; /* set: decided at once */
     enum reason reason;
+    struct runner *runner;
+    void *job;           /* of the executor, while it runs */
+    uint32_t blob;       /* slot + 1 of an upload of its answer; 0: none */
+    uint32_t seq;        /* of its replies */
+    uint32_t text_bytes; /* partial output that is due, or the text of a verdict at once */
+    uint8_t *text;       /* ANSWER_BYTES_MAX; NULL: none yet */
 };
 
 struct runner {
@@ -66,6 +77,7 @@ struct runner {
     uint32_t posted_count;
     struct work *work_pool;
     uint32_t work_count;
+    struct blob *blobs; /* RUNNER_BLOBS_MAX; NULL: none yet */
     bool links[2];
     bool leaving; /* the last words are said: nothing may wait for a timer any more */
     int64_t lag_at_us, lag_max_us;
@@ -90,5 +102,14 @@ void runner_work_begin(struct runner *r, struct node *n, const struct work_op *o
 void runner_work_cancel(struct runner *r, struct node *n, uint64_t ref);
 void runner_work_forget(struct runner *r, struct node *n);    /* its node has gone */
 void runner_work_ended(struct runner *r, struct node *agent); /* its host is told */
+/* The final answer of a work with its verdict and reason set; the work is released. */
+void runner_work_answer(struct runner *r, struct work *w, const uint8_t *bytes, uint32_t count,
+                        const struct conflict_detail *conflict);
+
+/* runner_blob.c: ends in runner_work_answer, perhaps at once. */
+void runner_blob_put(struct runner *r, struct work *w, const uint8_t *bytes, size_t count);
+void runner_blob_reply(struct runner *r, uint32_t slot, const struct store_reply *reply);
+void runner_blob_forget(struct runner *r, struct work *w); /* the work goes first */
+void runner_blobs_free(struct runner *r);
 
 #endif

@@ -1,7 +1,10 @@
 /* Work: handlers of agents, and the agents that a host starts and stops. A work is a timer; when it
  * is due its answer is made and the node is stepped. The operation is looked up by id at both ends,
  * so work never holds a pointer into the cache. Starting an agent is work that lasts as long as the
- * agent: it has no timer until the agent has ended, and then its final answer is due. */
+ * agent: it has no timer until the agent has ended, and then its final answer is due.
+ *
+ * Actions that are not built in are the executor's (executor.h): its job has no timer here but for
+ * partial output, which is passed on from the heap, never from inside a callback of a library. */
 #include "tiers/runner/runner_int.h"
 #include <assert.h>
 #include <errno.h>
@@ -10,6 +13,8 @@
 
 static void work_release(struct runner *r, struct work *w)
 {
+    assert(w->job == NULL);
+    runner_blob_forget(r, w);
     if (w->link != NULL) {
         *w->link = w->next;
         if (w->next != NULL) {
@@ -44,11 +49,52 @@ static void reply_step(struct runner *r, struct node *n, const struct work_reply
     runner_step(r, n, &event);
 }
 
+/* Partial output of a run that goes on. */
+static void progress(struct runner *r, struct work *w)
+{
+    struct work_reply reply = {.ref = w->op.ref,
+                               .seq = ++w->seq,
+                               .verdict = OUTCOME_PENDING,
+                               .answer = w->text,
+                               .answer_bytes = w->text_bytes,
+                               .unit = w->op.unit};
+    w->text_bytes = 0;
+    reply_step(r, r->nodes[w->node], &reply);
+}
+
+void runner_work_answer(struct runner *r, struct work *w, const uint8_t *bytes, uint32_t count,
+                        const struct conflict_detail *conflict)
+{
+    assert(count <= ANSWER_BYTES_MAX);
+    struct node *n = r->nodes[w->node];
+    struct work_reply reply = {.ref = w->op.ref,
+                               .seq = w->seq + 1,
+                               .final = true,
+                               .verdict = w->verdict,
+                               .reason = w->reason,
+                               .answer = bytes,
+                               .answer_bytes = count,
+                               .conflict = conflict,
+                               .unit = w->op.unit};
+    work_release(r, w);
+    reply_step(r, n, &reply);
+}
+
 static void on_work(struct timer *timer, void *ctx)
 {
     struct runner *r = ctx;
     struct work w = *(struct work *)(void *)timer; /* released before the node is stepped */
     struct node *n = r->nodes[w.node];
+    if (w.job != NULL) {
+        progress(r, (struct work *)(void *)timer);
+        return;
+    }
+    if (w.text_bytes > 0) { /* it could not be started, and this is why */
+        uint8_t text[ANSWER_BYTES_MAX];
+        memcpy(text, w.text, w.text_bytes);
+        runner_work_answer(r, (struct work *)(void *)timer, text, w.text_bytes, NULL);
+        return;
+    }
     work_release(r, (struct work *)(void *)timer);
     assert(n->self != NULL && n->generation == w.generation); /* runner_work_forget */
     struct work_reply reply = {.ref = w.op.ref,
@@ -106,7 +152,10 @@ static struct work *work_take(struct runner *r, struct node *n, const struct wor
             return NULL;
         }
     }
+    uint8_t *text = w->text;
     *w = (struct work){.timer = {.fn = on_work},
+                       .runner = r,
+                       .text = text,
                        .node = n->index,
                        .generation = n->generation,
                        .op = *op,
@@ -167,23 +216,80 @@ void runner_work_ended(struct runner *r, struct node *agent)
     }
 }
 
-static int64_t handler_work(struct runner *r, struct node *n, struct work *w)
+static void text_set(struct work *w, const uint8_t *bytes, size_t count)
+{
+    size_t keep = count < ANSWER_BYTES_MAX ? count : ANSWER_BYTES_MAX;
+    if (w->text == NULL) {
+        w->text = malloc(ANSWER_BYTES_MAX);
+    }
+    w->text_bytes = w->text != NULL ? (uint32_t)keep : 0;
+    if (w->text_bytes > 0) {
+        memcpy(w->text, bytes, keep);
+    }
+}
+
+void runner_run_progress(void *run, const uint8_t *bytes, size_t count)
+{
+    struct work *w = run;
+    assert(w != NULL && w->job != NULL);
+    text_set(w, bytes, count);
+    (void)timers_set(&w->runner->timers, &w->timer, clock_boot_us());
+}
+
+void runner_run_done(void *run, const struct executor_answer *answer)
+{
+    struct work *w = run;
+    assert(w != NULL && w->job != NULL && answer != NULL);
+    w->job = NULL;
+    w->verdict = answer->verdict;
+    w->reason = answer->reason;
+    timers_clear(&w->runner->timers, &w->timer);
+    if (answer->count > ANSWER_BYTES_MAX) {
+        runner_blob_put(w->runner, w, answer->bytes, answer->count);
+    } else {
+        runner_work_answer(w->runner, w, answer->bytes, (uint32_t)answer->count, answer->conflict);
+    }
+}
+
+/* True: it runs, and answers by itself. */
+static bool executor_work(struct runner *r, struct node *n, struct work *w,
+                          const struct operation *op)
+{
+    struct executor_answer answer = {.verdict = OUTCOME_FAILED, .reason = REASON_HANDLER};
+    struct handler_call call = call_of(r, n, op);
+    int64_t deadline_us = runner_node_boot(n, w->op.deadline_us);
+    w->job = r->conf.executor->start(r->conf.executor->self, &call, deadline_us, w, &answer);
+    if (w->job != NULL) {
+        return true;
+    }
+    w->verdict = answer.verdict;
+    w->reason = answer.reason;
+    text_set(w, answer.bytes, answer.count);
+    return false;
+}
+
+/* True: it answers by itself. Else *ret_takes_us. */
+static bool handler_work(struct runner *r, struct node *n, struct work *w, int64_t *ret_takes_us)
 {
     const struct opcache_entry *e =
         r->conf.opcache != NULL ? opcache_get(r->conf.opcache, w->op.operation) : NULL;
     if (e == NULL) {
         w->reason = REASON_EXPIRED;
-        return 0;
+        return false;
+    }
+    const struct executor *x = r->conf.executor;
+    if (x != NULL && x->offers(x->self, e->operation.action)) {
+        return executor_work(r, n, w, &e->operation);
     }
     w->handler = handler_find(e->operation.action);
     if (w->handler == NULL) {
         w->reason = REASON_UNKNOWN_ACTION;
-        return 0;
+        return false;
     }
     struct handler_call call = call_of(r, n, &e->operation);
-    int64_t takes_us = w->handler->begin != NULL ? w->handler->begin(&call) : 0;
-    assert(takes_us >= 0);
-    return takes_us;
+    *ret_takes_us = w->handler->begin != NULL ? w->handler->begin(&call) : 0;
+    assert(*ret_takes_us >= 0);
+    return false;
 }
 
 void runner_work_begin(struct runner *r, struct node *n, const struct work_op *op)
@@ -197,7 +303,9 @@ void runner_work_begin(struct runner *r, struct node *n, const struct work_op *o
     int64_t takes_us = 0;
     switch (op->kind) {
     case WORK_HANDLER:
-        takes_us = handler_work(r, n, w);
+        if (handler_work(r, n, w, &takes_us)) {
+            return;
+        }
         break;
     case WORK_AGENT_START:
     case WORK_AGENT_STOP:
@@ -216,11 +324,20 @@ void runner_work_begin(struct runner *r, struct node *n, const struct work_op *o
     }
 }
 
+static void job_cancel(struct runner *r, struct work *w)
+{
+    if (w->job != NULL) {
+        r->conf.executor->cancel(r->conf.executor->self, w->job);
+        w->job = NULL;
+    }
+}
+
 void runner_work_cancel(struct runner *r, struct node *n, uint64_t ref)
 {
     for (struct work *w = n->works; w != NULL; w = w->next) {
         if (w->op.ref == ref) {
             r->stats.works_cancelled++;
+            job_cancel(r, w);
             work_release(r, w);
             return;
         }
@@ -230,6 +347,15 @@ void runner_work_cancel(struct runner *r, struct node *n, uint64_t ref)
 void runner_work_forget(struct runner *r, struct node *n)
 {
     while (n->works != NULL) {
+        job_cancel(r, n->works);
         work_release(r, n->works);
+    }
+}
+
+void runner_forget_work(struct runner *r)
+{
+    assert(r != NULL);
+    for (uint32_t i = 0; i < r->node_count; i++) {
+        runner_work_forget(r, r->nodes[i]);
     }
 }

@@ -1,0 +1,673 @@
+/* Handlers that do real work: programs that answer, fail, hang, flood, fork and daemonise; HTTP
+ * endpoints and models that stall, break off, refuse and talk nonsense; people at their desk. */
+#include "tiers/work/work.h"
+
+#include "core/num.h"
+#include "tests/support/http_script.h"
+#include "tiers/runner/clock.h"
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define RUNS_MAX 520u
+
+struct trial {
+    bool done;
+    enum outcome verdict;
+    enum reason reason;
+    char text[4096];
+    size_t count;
+    bool has_conflict;
+    char received[300];
+    uint32_t progresses;
+    char partial[1100];
+    void *job;
+};
+
+static uv_loop_t loop;
+static struct topology topology;
+static struct action_table table;
+static struct executor *executor;
+static struct trial runs[RUNS_MAX];
+static char file[] = "/tmp/mesh-actions-XXXXXX";
+static struct http_script *server;
+
+static void on_progress(void *at, const uint8_t *bytes, size_t count)
+{
+    struct trial *r = at;
+    assert_false(r->done);
+    r->progresses++;
+    (void)snprintf(r->partial, sizeof(r->partial), "%.*s", (int)count, (const char *)bytes);
+}
+
+static void on_done(void *at, const struct executor_answer *answer)
+{
+    struct trial *r = at;
+    assert_false(r->done);
+    r->done = true;
+    r->verdict = answer->verdict;
+    r->reason = answer->reason;
+    r->count = answer->count;
+    (void)snprintf(r->text, sizeof(r->text), "%.*s", (int)answer->count,
+                   answer->bytes != NULL ? (const char *)answer->bytes : "");
+    r->has_conflict = answer->conflict != NULL;
+    if (r->has_conflict) {
+        (void)snprintf(r->received, sizeof(r->received), "%.*s",
+                       (int)answer->conflict->received_bytes,
+                       (const char *)answer->conflict->received);
+    }
+}
+
+/* Actions from text; the executor on the loop. */
+static void open_actions(const char *text)
+{
+    struct action_problem problem = {""};
+    const char *why = NULL;
+    const struct executor_host host = {.progress = on_progress, .done = on_done};
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    topology_default(30000, &topology);
+    if (!action_file_load(file, &topology, true, &table, &problem)) {
+        fail_msg("%s", problem.text);
+    }
+    executor = work_new(&loop, &table, &host, &why);
+    assert_non_null(executor);
+    memset(runs, 0, sizeof(runs));
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    (void)signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    server = NULL;
+    return 0;
+}
+
+static void on_walk(uv_handle_t *handle, void *ctx)
+{
+    (void)ctx;
+    if (!uv_is_closing(handle)) {
+        print_message("a handle of type %s was left open\n", uv_handle_type_name(handle->type));
+        fail();
+    }
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    if (server != NULL) {
+        http_script_close(server);
+    }
+    executor->close(executor->self);
+    for (int i = 0; i < 3; i++) {
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+    }
+    uv_walk(&loop, on_walk, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    work_free(executor);
+    action_table_done(&table);
+    http_script_free(server);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    return 0;
+}
+
+static struct trial *begin_at(uint32_t slot, const char *action, const char *payload,
+                              struct unit agent, enum impedance_class c, int64_t ttl_ms)
+{
+    struct operation op = {.priority = 2, .payload = (const uint8_t *)payload};
+    struct trial *r = &runs[slot];
+    struct executor_answer answer = {0};
+    (void)snprintf(op.action, sizeof(op.action), "%s", action);
+    op.payload_bytes = (uint32_t)strlen(payload);
+    op.id.bytes[15] = (uint8_t)slot;
+    op.id.bytes[14] = (uint8_t)(slot >> 8);
+    struct handler_call call = {
+        .operation = &op, .topology = &topology, .unit = agent, .agent_class = c};
+    *r = (struct trial){0};
+    r->job =
+        executor->start(executor->self, &call, clock_boot_us() + ttl_ms * US_PER_MS, r, &answer);
+    if (r->job == NULL) {
+        on_done(r, &answer);
+    } else {
+        assert_false(r->done); /* never from inside start */
+    }
+    return r;
+}
+
+static struct trial *begin(const char *action, const char *payload)
+{
+    static uint32_t next;
+    return begin_at(next++ % RUNS_MAX, action, payload, unit_agent(7, 1, 3), CLASS_C_PERSISTENT,
+                    20000);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+static void turn_until(const bool *done, int64_t within_ms)
+{
+    int64_t end_us = clock_boot_us() + within_ms * US_PER_MS;
+    uv_timer_t tick;
+    (void)uv_timer_init(&loop, &tick);
+    (void)uv_timer_start(&tick, on_tick, 10, 10);
+    while ((done == NULL || !*done) && clock_boot_us() < end_us) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    uv_close((uv_handle_t *)&tick, NULL);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+static void ends(struct trial *r, enum outcome verdict, const char *text)
+{
+    turn_until(&r->done, 30000);
+    assert_true(r->done);
+    if (r->verdict != verdict || strstr(r->text, text) == NULL) {
+        fail_msg("verdict %s \"%s\", wanted %s \"%s\"", outcome_name(r->verdict), r->text,
+                 outcome_name(verdict), text);
+    }
+}
+
+static void settled(void)
+{
+    for (int i = 0; i < 200 && work_stats(executor)->running > 0; i++) {
+        turn_until(NULL, 20);
+    }
+    assert_int_equal(work_stats(executor)->running, 0);
+}
+
+/* ---- programs ---- */
+
+static const char programs[] =
+    "[action count]\nhandler = exec\nprogram = /usr/bin/wc -c\noutput = text\neffect = reads\n"
+    "[action env]\nhandler = exec\nprogram = /usr/bin/env\n"
+    "[action upper]\nhandler = exec\nprogram = /usr/bin/tr a-z A-Z\ninput = text\noutput = text\n"
+    "[action angry]\nhandler = exec\n"
+    "program = /bin/sh -c 'echo partial; echo no such luck >&2; exit 3'\n"
+    "[action divided]\nhandler = exec\nprogram = /bin/sh -c 'printf blue; exit 77'\n"
+    "[action suicide]\nhandler = exec\nprogram = /bin/sh -c 'kill -9 $$'\n"
+    "[action sleepy]\nhandler = exec\nprogram = /bin/sleep 60\ntimeout = 200ms\n"
+    "[action flood]\nhandler = exec\nprogram = /usr/bin/yes\noutput_max = 64\n"
+    "[action grumble]\nhandler = exec\n"
+    "program = /bin/sh -c 'yes complaint | head -c 900000 >&2; echo fine'\noutput = text\n"
+    "[action daemon]\nhandler = exec\n"
+    "program = /bin/sh -c 'setsid sleep 61.25 >/dev/null 2>&1 & sleep 0.3; echo left'\noutput = "
+    "text\n"
+    "[action family]\nhandler = exec\n"
+    "program = /bin/sh -c 'sleep 61.5 & sleep 61.5 & echo born'\noutput = text\n"
+    "[action bomb]\nhandler = exec\nprocesses = 20\ntimeout = 20s\n"
+    "program = /bin/sh -c 'i=0; while [ $i -lt 400 ]; do sleep 30 & i=$((i+1)); done; wait'\n"
+    "[action slow]\nhandler = exec\nprogram = /bin/sh -c 'echo one; sleep 0.4; echo two'\n"
+    "output = text\n"
+    "[action greedy]\nhandler = exec\nmemory = 64\n"
+    "program = /usr/bin/python3 -c 'x = bytearray(500_000_000); print(len(x))'\n"
+    "[action single]\nhandler = exec\nprogram = /bin/sleep 0.3\nin_flight = 1\ntimeout = 450ms\n"
+    "[action json]\nhandler = exec\ninput = json text:string words:number?\noutput = json\n"
+    "program = /bin/cat\n"
+    "[action liar]\nhandler = exec\noutput = json\nprogram = /bin/echo {oops\n"
+    "[action gpu]\nhandler = exec\nprogram = /bin/echo yes\ncapability = inference\n"
+    "[action edge]\nhandler = exec\nprogram = /bin/echo yes\nclasses = A,B\n";
+
+static void programs_answer(void **state)
+{
+    (void)state;
+    open_actions(programs);
+    ends(begin("count", "twelve bytes"), OUTCOME_READY, "12");
+    ends(begin("count", ""), OUTCOME_READY, "0");
+    ends(begin("upper", "shout"), OUTCOME_READY, "SHOUT");
+    struct trial *r = begin("env", "");
+    ends(r, OUTCOME_READY, "MESH_AGENT=s07.c1.a3");
+    assert_non_null(strstr(r->text, "MESH_ACTION=env"));
+    assert_non_null(strstr(r->text, "MESH_CLASS=CLASS_C_PERSISTENT"));
+    assert_non_null(strstr(r->text, "TRACEPARENT=00-"));
+    assert_null(strstr(r->text, "USER=")); /* nothing of ours leaks */
+    settled();
+}
+
+static void programs_fail_with_their_words(void **state)
+{
+    (void)state;
+    open_actions(programs);
+    ends(begin("angry", ""), OUTCOME_FAILED, "exit 3: no such luck");
+    struct trial *r = begin("divided", "");
+    ends(r, OUTCOME_CONFLICT, "");
+    assert_true(r->has_conflict);
+    assert_string_equal(r->received, "blue");
+    ends(begin("suicide", ""), OUTCOME_FAILED, "killed by signal 9");
+    r = begin("grumble", ""); /* stderr never blocks it, however much */
+    ends(r, OUTCOME_READY, "fine");
+    ends(begin("greedy", ""), OUTCOME_FAILED, "MemoryError");
+    settled();
+}
+
+static uint32_t processes_like(const char *pattern)
+{
+    char command[200];
+    unsigned n = 0;
+    (void)snprintf(command, sizeof(command), "pgrep -c -f '%s'", pattern);
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%u", &n), 1);
+    (void)pclose(f);
+    return n;
+}
+
+static void what_misbehaves_costs_only_itself(void **state)
+{
+    (void)state;
+    open_actions(programs);
+    ends(begin("sleepy", ""), OUTCOME_TIMEOUT_EXECUTION, "was not done and was ended");
+    ends(begin("flood", ""), OUTCOME_FAILED, "more than 64 KiB");
+    ends(begin("family", ""), OUTCOME_READY, "born");
+    ends(begin("daemon", ""), OUTCOME_READY, "left");
+    ends(begin("bomb", ""), OUTCOME_FAILED, "processes");
+    settled();
+    for (int i = 0; i < 100 && (processes_like("^sleep 61[.]") > 0); i++) {
+        turn_until(NULL, 50);
+    }
+    assert_int_equal(processes_like("^sleep 61[.]"), 0);
+    assert_true(work_stats(executor)->strays_killed >= 1);
+    ends(begin("upper", "still here"), OUTCOME_READY, "STILL HERE");
+}
+
+static void partial_output_comes_up(void **state)
+{
+    (void)state;
+    open_actions(programs);
+    struct trial *r = begin("slow", "");
+    ends(r, OUTCOME_READY, "one\ntwo");
+    assert_true(r->progresses >= 1);
+    assert_memory_equal(r->partial, "one\n", 4);
+}
+
+static void a_cancel_ends_the_program(void **state)
+{
+    (void)state;
+    open_actions(programs);
+    struct trial *r = begin("sleepy", "");
+    turn_until(NULL, 60);
+    assert_int_equal(work_stats(executor)->running, 1);
+    executor->cancel(executor->self, r->job);
+    settled();
+    assert_false(r->done);
+    assert_int_equal(work_stats(executor)->cancelled, 1);
+}
+
+static void five_hundred_at_once_and_none_lost(void **state)
+{
+    char gate[] = "/tmp/mesh-gate-XXXXXX", text[200];
+    (void)state;
+    assert_non_null(mkdtemp(gate));
+    (void)snprintf(text, sizeof(text),
+                   "[action wait]\nhandler = exec\nprogram = /bin/cat %s/pipe\ntimeout = 5m\n",
+                   gate);
+    char pipe[64];
+    (void)snprintf(pipe, sizeof(pipe), "%s/pipe", gate);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    open_actions(text);
+    for (uint32_t i = 0; i < 500; i++) {
+        (void)begin_at(i, "wait", "", unit_agent(1, 1, (uint16_t)(i % 30 + 1)), CLASS_C_PERSISTENT,
+                       300000);
+    }
+    for (int k = 0; k < 6000 && work_stats(executor)->running < 500; k++) {
+        turn_until(NULL, 10);
+    }
+    assert_int_equal(work_stats(executor)->running, 500); /* all of them wait for a writer */
+    turn_until(NULL, 300);
+    int fd = open(pipe, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    for (uint32_t i = 0; i < 500; i++) {
+        turn_until(&runs[i].done, 60000);
+        assert_true(runs[i].done);
+        assert_int_equal(runs[i].verdict, OUTCOME_READY);
+    }
+    settled();
+    assert_int_equal(unlink(pipe), 0);
+    assert_int_equal(rmdir(gate), 0);
+}
+
+static void a_lane_has_a_limit_and_an_order(void **state)
+{
+    (void)state;
+    open_actions(programs);
+    struct trial *first = begin("single", ""), *second = begin("single", ""),
+                 *third = begin("single", "");
+    turn_until(NULL, 50);
+    assert_int_equal(work_stats(executor)->running, 1);
+    assert_int_equal(work_stats(executor)->waiting, 2);
+    ends(first, OUTCOME_READY, "");
+    ends(third, OUTCOME_TIMEOUT_EXECUTION, "still waiting for its turn");
+    assert_int_equal(second->verdict, OUTCOME_TIMEOUT_EXECUTION); /* begun, but too late */
+    settled();
+}
+
+static void inputs_and_outputs_are_checked(void **state)
+{
+    (void)state;
+    open_actions(programs);
+    ends(begin("json", "{\"text\":\"a\",\"words\":3}"), OUTCOME_READY, "\"words\":3");
+    ends(begin("json", "{\"text\":3}"), OUTCOME_FAILED, "\"text\" is no string");
+    ends(begin("json", "{\"words\":3}"), OUTCOME_FAILED, "lacks \"text\"");
+    ends(begin("json", "{\"text\":\"a\",\"wrods\":3}"), OUTCOME_FAILED, "\"wrods\" is unknown");
+    ends(begin("json", "{\"text\":"), OUTCOME_FAILED, "is not JSON");
+    ends(begin("json", "[1]"), OUTCOME_FAILED, "no object");
+    ends(begin("liar", ""), OUTCOME_FAILED, "the answer of 'liar' is not JSON");
+    ends(begin("upper", "\xff\xfe"), OUTCOME_FAILED, "is not text");
+    struct trial *r = begin("gpu", "");
+    ends(r, OUTCOME_FAILED, "CLASS_C_PERSISTENT does not offer 'gpu'");
+    assert_int_equal(r->reason, REASON_CAPABILITY);
+    ends(begin("edge", ""), OUTCOME_FAILED, "does not offer");
+    ends(begin_at(1, "edge", "", unit_agent(1, 1, 1), CLASS_A_EDGE, 5000), OUTCOME_READY, "yes");
+    assert_false(executor->offers(executor->self, "nothing"));
+}
+
+/* ---- HTTP ---- */
+
+static void open_web(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void open_web(const char *format, ...)
+{
+    char text[4000];
+    va_list list;
+    va_start(list, format);
+    (void)vsnprintf(text, sizeof(text), format, list);
+    va_end(list);
+    open_actions(text);
+}
+
+#define OK_HEAD  "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+#define SSE_HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n"
+#define DELTA(t) "data: {\"choices\":[{\"delta\":{\"content\":\"" t "\"}}]}\n\n"
+#define STOP     "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+#define USAGE    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2}}\n\n"
+
+static void endpoints_answer(void **state)
+{
+    (void)state;
+    server = http_script_new(&loop);
+    open_web("[action edge]\nhandler = http\nurl = http://127.0.0.1:%u/edge\nretries = 2\n"
+             "header = X-Tenant: mesh\noutput_max = 4\n",
+             http_script_port(server));
+    struct unit a = unit_agent(1, 1, 1);
+    http_script_say(server, OK_HEAD "Server-Timing: cpu;dur=12.5\r\n\r\nhello", 0);
+    ends(begin_at(1, "edge", "in", a, CLASS_A_EDGE, 5000), OUTCOME_READY, "hello");
+    const char *asked = http_script_asked(server);
+    assert_non_null(strstr(asked, "POST /edge HTTP/1.1"));
+    assert_non_null(strstr(asked, "X-Tenant: mesh"));
+    assert_non_null(strstr(asked, "X-Mesh-Agent: s01.c1.a1"));
+    assert_non_null(strstr(asked, "X-Mesh-Cpu-Limit-Ms: 50"));
+    assert_non_null(strstr(asked, "traceparent: 00-"));
+    assert_non_null(strstr(asked, "\r\n\r\nin"));
+    http_script_say(server, OK_HEAD "Server-Timing: cpu;dur=63\r\n\r\nhello", 0);
+    ends(begin_at(1, "edge", "", a, CLASS_A_EDGE, 5000), OUTCOME_FAILED,
+         "used 63 ms of CPU; the limit is 50 ms");
+    http_script_say(server, OK_HEAD "Server-Timing: cpu;dur=63\r\n\r\nhello", 0);
+    ends(begin_at(1, "edge", "", a, CLASS_B_SERVERLESS, 5000), OUTCOME_READY, "hello");
+    http_script_say(server, "HTTP/1.1 500 No\r\nConnection: close\r\n\r\nbroken inside", 0);
+    ends(begin("edge", ""), OUTCOME_FAILED, "HTTP 500: broken inside");
+    http_script_say(server, "HTTP/1.1 409 No\r\nConnection: close\r\n\r\nversion 8", 0);
+    struct trial *r = begin("edge", "");
+    ends(r, OUTCOME_CONFLICT, "");
+    assert_string_equal(r->received, "version 8");
+}
+
+static void endpoints_are_tried_again(void **state)
+{
+    (void)state;
+    server = http_script_new(&loop);
+    open_web("[action edge]\nhandler = http\nurl = http://127.0.0.1:%u/\nretries = 2\n"
+             "output_max = 1\n[action gone]\nhandler = http\nurl = http://127.0.0.1:1/\n"
+             "retries = 1\n",
+             http_script_port(server));
+    http_script_say(server, "HTTP/1.1 429 Wait\r\nRetry-After: 1\r\nConnection: close\r\n\r\n", 0);
+    http_script_say(server, OK_HEAD "\r\nsecond", 0);
+    int64_t since_us = clock_boot_us();
+    ends(begin("edge", "x"), OUTCOME_READY, "second");
+    assert_true(clock_boot_us() - since_us >= US_PER_S); /* not before Retry-After */
+    http_script_say(server, "", 0);                      /* closes at once */
+    http_script_say(server, OK_HEAD "\r\nthird", 0);
+    ends(begin("edge", "x"), OUTCOME_READY, "third");
+    for (int i = 0; i < 3; i++) {
+        http_script_say(server, "HTTP/1.1 503 No\r\nConnection: close\r\n\r\nbusy", 0);
+    }
+    ends(begin("edge", "x"), OUTCOME_FAILED, "HTTP 503: busy");
+    char flood[1500] = OK_HEAD "\r\n";
+    memset(flood + strlen(flood), 'x', sizeof(flood) - strlen(flood) - 1);
+    http_script_say(server, flood, 0);
+    ends(begin("edge", "x"), OUTCOME_FAILED, "more than 1 KiB");
+    ends(begin("gone", "x"), OUTCOME_FAILED, "127.0.0.1");
+    http_script_say(server, "HTTP/1.1 200 OK\r\n", 5000); /* half a head, then nothing */
+    ends(begin_at(1, "edge", "", unit_agent(1, 1, 1), CLASS_C_PERSISTENT, 300),
+         OUTCOME_TIMEOUT_EXECUTION, "deadline");
+}
+
+static void models_stream(void **state)
+{
+    (void)state;
+    server = http_script_new(&loop);
+    open_web("[action think]\nhandler = llm\nurl = http://127.0.0.1:%u/v1/\nmodel = tiny\n"
+             "system = You are brief.\ntokens_max = 20\ntemperature = 0\nidle = 1s\nretries = 1\n",
+             http_script_port(server));
+    http_script_props(server, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"total_slots\":2}");
+    turn_until(NULL, 100); /* the probe */
+    http_script_say(server, SSE_HEAD ": ping\n\n" DELTA("Hel"), 300);
+    http_script_more(server, "data: {\"choices\":[{\"delta\":{\"con", 50); /* half a frame */
+    http_script_more(server, "tent\":\"lo\"}}]}\r\n\r\n" STOP USAGE "data: [DONE]\n\n", 0);
+    struct trial *r = begin("think", "say \"hello\"");
+    ends(r, OUTCOME_READY, "Hello");
+    assert_true(r->progresses >= 1);
+    assert_int_equal(work_stats(executor)->tokens_in, 7);
+    assert_int_equal(work_stats(executor)->tokens_out, 2);
+    const char *asked = http_script_asked(server);
+    assert_non_null(strstr(asked, "POST /v1/chat/completions"));
+    assert_non_null(strstr(asked, "\"model\":\"tiny\""));
+    assert_non_null(strstr(asked, "{\"role\":\"system\",\"content\":\"You are brief.\"}"));
+    assert_non_null(strstr(asked, "\"content\":\"say \\\"hello\\\"\""));
+    assert_non_null(strstr(asked, "\"max_tokens\":20"));
+    http_script_say(server,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n"
+                    "{\"choices\":[{\"message\":{\"content\":\"plain\"}}]}",
+                    0);
+    ends(begin("think", "x"), OUTCOME_READY, "plain");
+    for (int i = 0; i < 3; i++) { /* three wanted, two slots */
+        http_script_say(server, SSE_HEAD DELTA("ok"), 200);
+        http_script_more(server, STOP "data: [DONE]\n\n", 0);
+    }
+    struct trial *three[3] = {begin("think", "1"), begin("think", "2"), begin("think", "3")};
+    turn_until(NULL, 100);
+    assert_int_equal(work_stats(executor)->running, 2);
+    assert_int_equal(work_stats(executor)->waiting, 1);
+    for (int i = 0; i < 3; i++) {
+        ends(three[i], OUTCOME_READY, "ok");
+    }
+}
+
+static void models_misbehave(void **state)
+{
+    (void)state;
+    server = http_script_new(&loop);
+    open_web("[action think]\nhandler = llm\nurl = http://127.0.0.1:%u/v1\nmodel = tiny\n"
+             "idle = 1s\nretries = 1\noutput_max = 1\n",
+             http_script_port(server));
+    http_script_say(server, SSE_HEAD DELTA("half"), 0);
+    ends(begin("think", "x"), OUTCOME_FAILED, "the stream broke off after 4 bytes");
+    http_script_say(server, SSE_HEAD "data: {\"choices\":[garbage\n\n", 0);
+    ends(begin("think", "x"), OUTCOME_FAILED, "event 1 of the stream is no JSON object");
+    http_script_say(server, SSE_HEAD "data: {\"error\":{\"message\":\"out of memory\"}}\n\n", 0);
+    ends(begin("think", "x"), OUTCOME_FAILED, "the model's server: out of memory");
+    http_script_say(server, SSE_HEAD DELTA("and then"), 8000);
+    ends(begin("think", "x"), OUTCOME_FAILED, "silent for");
+    http_script_say(server, "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n{\"error\":\"model\"}", 0);
+    ends(begin("think", "x"), OUTCOME_FAILED, "HTTP 400: {\"error\":\"model\"}");
+    http_script_say(server, "HTTP/1.1 429 No\r\nRetry-After: 0\r\nConnection: close\r\n\r\n", 0);
+    http_script_say(server, SSE_HEAD DELTA("at last") STOP, 0);
+    ends(begin("think", "x"), OUTCOME_READY, "at last");
+    char flood[8000] = SSE_HEAD;
+    for (int i = 0; i < 60; i++) {
+        (void)strcat(flood, DELTA("twenty letters in a row"));
+    }
+    http_script_say(server, flood, 0);
+    ends(begin("think", "x"), OUTCOME_FAILED, "more than 1 KiB");
+    http_script_say(server,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n"
+                    "[1,2]",
+                    0);
+    ends(begin("think", "x"), OUTCOME_FAILED, "no chat completion");
+}
+
+/* ---- people ---- */
+
+static struct trial *desk(const char *command, const char *text)
+{
+    struct trial *r = begin_at(500, command, text, unit_agent(93, 1, 2), CLASS_F_HUMAN, 5000);
+    assert_true(r->done);
+    return r;
+}
+
+static void people_review(void **state)
+{
+    (void)state;
+    open_actions("[action approve]\nhandler = human\nassignee = alexa\nescalate_to = board\n"
+                 "timeout = 10s\n");
+    struct unit a = unit_agent(93, 1, 2);
+    struct trial *r = begin_at(10, "approve", "Pay 10 million?", a, CLASS_F_HUMAN, 9000);
+    struct trial *other = begin_at(11, "review", "And this?", a, CLASS_F_HUMAN, 9000);
+    turn_until(NULL, 30);
+    assert_false(r->done);
+    struct trial *list = desk("review.list", "");
+    assert_non_null(strstr(list->text, "\"id\":\"0000000a\""));
+    assert_non_null(strstr(list->text, "\"text\":\"Pay 10 million?\""));
+    assert_non_null(strstr(list->text, "And this?"));
+    assert_null(strstr(desk("review.list", "alexa")->text, "And this?"));
+    assert_non_null(strstr(desk("review.claim", "0000000a alexa")->text, "claimed by alexa"));
+    struct trial *no = desk("review.answer", "0000000a bob yes");
+    assert_int_equal(no->verdict, OUTCOME_FAILED);
+    assert_non_null(strstr(no->text, "is claimed by alexa"));
+    assert_non_null(
+        strstr(desk("review.delegate", "0000000a alexa bob")->text, "delegated to bob"));
+    assert_non_null(strstr(desk("review.list", "bob")->text, "Pay 10 million?"));
+    assert_non_null(
+        strstr(desk("review.escalate", "0000000a bob too big for me")->text, "escalated to board"));
+    assert_non_null(strstr(desk("review.list", "board")->text, "too big for me"));
+    assert_non_null(strstr(desk("review.answer", "0000000a carol")->text, "a text is missing"));
+    assert_int_equal(desk("review.answer", "0000000a carol Yes, pay it.")->verdict, OUTCOME_READY);
+    assert_false(r->done); /* told at the next turn */
+    ends(r, OUTCOME_READY, "Yes, pay it.");
+    assert_non_null(strstr(desk("review.claim", "0000000a carol")->text, "no open review"));
+    assert_int_equal(desk("review.reject", "0000000b carol Never.")->verdict, OUTCOME_READY);
+    ends(other, OUTCOME_CONFLICT, "");
+    assert_string_equal(other->received, "Never.");
+    assert_non_null(strstr(desk("review.claim", "x")->text, "wanted ID"));
+    assert_int_equal(work_stats(executor)->reviews, 0);
+}
+
+static void a_desk_is_bounded(void **state)
+{
+    (void)state;
+    open_actions("[action approve]\nhandler = human\n");
+    struct unit a = unit_agent(93, 1, 2);
+    for (uint32_t i = 0; i < 6; i++) {
+        (void)begin_at(i, "approve", "?", a, CLASS_F_HUMAN, 400);
+    }
+    turn_until(NULL, 20);
+    ends(begin_at(6, "approve", "?", a, CLASS_F_HUMAN, 9000), OUTCOME_FAILED,
+         "6 reviews are open at this agent");
+    ends(&runs[5], OUTCOME_TIMEOUT_EXECUTION, "deadline"); /* nobody came */
+    ends(begin_at(7, "review", "?", unit_agent(1, 1, 1), CLASS_A_EDGE, 900), OUTCOME_FAILED,
+         "CLASS_A_EDGE does not offer 'review'");
+}
+
+/* ---- the file ---- */
+
+static void wrong(const char *text, const char *what)
+{
+    struct action_problem problem = {""};
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    bool good = action_file_load(file, &topology, true, &table, &problem);
+    action_table_done(&table);
+    if (good || strstr(problem.text, what) == NULL || strstr(problem.text, file) == NULL) {
+        fail_msg("\"%s\", wanted \"%s\"", good ? "loaded" : problem.text, what);
+    }
+}
+
+static void faults_name_their_place(void **state)
+{
+    (void)state;
+    topology_default(30000, &topology);
+#define A "[action a]\n"
+    wrong("[handler a]\nx = 1\n", ":2: section [handler a] is not [action NAME]");
+    wrong("[action A!]\nhandler = exec\n", "a name has 1 to 31 of");
+    wrong(A "handler = exce\n", ":2: handler = exce: must be exec, http");
+    wrong(A "handler = exec\n", "program =");
+    wrong(A "handler = exec\nprogram = wc\n", "must start with '/'");
+    wrong(A "handler = exec\nprogram = /no/such\n", "/no/such: No such file");
+    wrong(A "handler = exec\nprogram = /bin/echo 'a\n", "' is never closed");
+    wrong(A "handler = exec\nprogram = /bin/echo\nuser = nobodyatall\n", "no such user");
+    wrong(A "handler = exec\nurl = http://x\n", "key \"url\" means nothing to handler = exec");
+    wrong(A "program = /bin/echo\n", "\"handler\" must come before \"program\"");
+    wrong(A "handler = exec\nprogam = /bin/echo\n", "the nearest is \"program\"");
+    wrong(A "handler = exec\nprogram = /bin/echo\ntimeout = 5\n", "a time from 10ms");
+    wrong(A "handler = exec\nprogram = /bin/echo\nprogram = /bin/cat\n",
+          "given already, in line 3");
+    wrong(A "handler = exec\nprogram = /bin/echo\ninput = jsn\n", "any, none, text, or json");
+    wrong(A "handler = exec\nprogram = /bin/echo\ninput = json a:strin\n", "json with up to");
+    wrong(A "handler = exec\nprogram = /bin/echo\ncapability = magic\n", "not one of this mesh");
+    wrong(A "handler = exec\nprogram = /bin/echo\nclasses = Q\n", "classes A to F");
+    wrong(A "handler = http\n", "url =");
+    wrong(A "handler = http\nurl = ftp://x.example\n", "must start with http://");
+    wrong(A "handler = http\nurl = http://x\nmethod = FETCH\n", "must be POST, PUT or GET");
+    wrong(A "handler = http\nurl = http://x\nheader = nonsense\n", "\"Name: value\"");
+    wrong(A "handler = http\nurl = http://x\nkey_file = /no/key\n", "/no/key: No such file");
+    wrong(A "handler = llm\nurl = http://x\n", "model is missing");
+    wrong(A "handler = llm\nurl = http://x\nmodel = m\ntemperature = 9\n", "from 0.0 to 2.0");
+    wrong(A "handler = builtin\n", "there is none of that name");
+    wrong(A "handler = exec\nprogram = /bin/echo\n" A "handler = exec\n", "in line 1");
+    wrong(A "summary = x\n", "\"handler\" must come before");
+    wrong(A "what\n", "not a section");
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    int fd = mkstemp(file);
+    if (fd < 0 || close(fd) != 0) {
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        CASE(programs_answer),
+        CASE(programs_fail_with_their_words),
+        CASE(what_misbehaves_costs_only_itself),
+        CASE(partial_output_comes_up),
+        CASE(a_cancel_ends_the_program),
+        CASE(five_hundred_at_once_and_none_lost),
+        CASE(a_lane_has_a_limit_and_an_order),
+        CASE(inputs_and_outputs_are_checked),
+        CASE(endpoints_answer),
+        CASE(endpoints_are_tried_again),
+        CASE(models_stream),
+        CASE(models_misbehave),
+        CASE(people_review),
+        CASE(a_desk_is_bounded),
+        cmocka_unit_test(faults_name_their_place),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)unlink(file);
+    return failed;
+}

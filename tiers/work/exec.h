@@ -1,0 +1,37 @@
+/* Programs at work, shared by exec.c and reaper.c. */
+#ifndef TIERS_WORK_EXEC_H
+#define TIERS_WORK_EXEC_H
+
+#include "tiers/work/work_int.h"
+#include <sys/types.h>
+
+#define ENV_COUNT 9
+#define ENV_SIZE  1024
+
+struct exec {
+    uv_process_t process;
+    uv_pipe_t in, out, err;
+    uv_write_t write;
+    struct exec *next, **link; /* in the reaper's list while the program runs */
+    struct job *job;
+    struct reaper *reaper;
+    struct bytes errors;
+    pid_t pid; /* = its session and group; 0: has ended */
+    int64_t status;
+    int signal;
+    int64_t progress_us;
+    uint32_t handles;
+    uint32_t members; /* processes of its session, when they were last counted */
+    bool exited, out_open, err_open;
+};
+
+void exec_link(struct exec *x); /* the reaper knows it from here on */
+void exec_unlink(struct exec *x);
+void exec_kill(struct exec *x); /* the whole group */
+void reaper_soon(struct reaper *reaper);
+
+/* "00-<trace id>-<span id>-01" (W3C): the trace is the operation, the span this agent's run. */
+#define TRACEPARENT_MAX 56u
+void work_traceparent(const struct job *job, char ret[TRACEPARENT_MAX]);
+
+#endif

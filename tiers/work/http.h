@@ -1,0 +1,17 @@
+/* What http.c and llm.c share. */
+#ifndef TIERS_WORK_HTTP_H
+#define TIERS_WORK_HTTP_H
+
+#include "tiers/work/web.h"
+
+#define HTTP_HEADERS_MAX 12u
+
+struct http_headers {
+    const char *at[HTTP_HEADERS_MAX];
+    char room[7][128];
+};
+/* at[] ends with NULL; it points into *ret and into the action. */
+uint32_t http_headers(const struct job *job, struct http_headers *ret);
+uint32_t http_cpu_limit_ms(const struct job *job); /* 0: none */
+
+#endif

@@ -1,0 +1,57 @@
+/* HTTP requests on the loop: libcurl's multi interface driven by libuv. One struct request per
+ * attempt's job; retries, timeouts and headers are the same for plain endpoints and models. */
+#ifndef TIERS_WORK_WEB_H
+#define TIERS_WORK_WEB_H
+
+#include "tiers/work/work_int.h"
+#include <curl/curl.h>
+
+struct request;
+
+/* What a handler does with an answer. ctx: request's `ctx`. */
+struct request_ops {
+    /* Bytes of the body of a 2xx answer, as they come. False: the request is ended, ctx knows why.
+     */
+    bool (*body)(void *ctx, const uint8_t *bytes, size_t count);
+    /* Once: the HTTP status, or 0 and why. `error` is the body of an answer that is no 2xx, cut to
+     * 600 bytes. Not called after request_drop. */
+    void (*done)(void *ctx, long status, const char *why, const struct bytes *error);
+};
+
+struct request {
+    struct web *web;
+    const struct request_ops *ops;
+    void *ctx;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct bytes error;
+    char why[CURL_ERROR_SIZE];
+    int64_t last_us;        /* boot clock: when something last came */
+    int64_t retry_after_us; /* -1: not said */
+    uint32_t cpu_ms;        /* said by the endpoint (Server-Timing: cpu;dur=); UINT32_MAX: not */
+    bool active;
+};
+
+struct request_conf {
+    const char *url, *method;
+    const void *body; /* must outlive the request */
+    size_t body_bytes;
+    const char *const *headers; /* ends with NULL */
+    const char *bearer;         /* NULL: none */
+    int64_t connect_us, total_us;
+};
+
+/* False: `why` says what failed. The request is zeroed by the caller before the first start, and
+ * may be started again after it was done. */
+bool request_start(struct request *r, struct web *web, const struct request_conf *conf,
+                   const struct request_ops *ops, void *ctx, char why[ACTION_PROBLEM_SIZE]);
+void request_drop(struct request *r); /* ends it without a word; harmless when it is not active */
+
+bool request_retriable(long status);
+/* Backoff before attempt n (1: the first repetition), jittered; the server's wish wins. */
+uint64_t request_backoff_ms(const struct request *r, uint32_t attempt);
+
+/* The first line of a file, for bearer tokens. False: it cannot be read, or is empty. */
+bool web_key(const char *file, char *ret, size_t size);
+
+#endif
