@@ -60,7 +60,7 @@ struct config {
     char durable_url[CONFIG_TEXT_MAX]; /* empty: registry_url */
     char blob_url[CONFIG_TEXT_MAX];    /* empty: registry_url */
     char keys_dir[CONFIG_TEXT_MAX];
-    bool insecure; /* links without TLS and logins are allowed: tests on loopback */
+    bool insecure;                 /* links without TLS and logins are allowed: tests on loopback */
     char actions[CONFIG_TEXT_MAX]; /* file of actions and their handlers; empty: built-in ones */
     enum log_level log_level;
     struct topology topology;
