@@ -192,9 +192,9 @@ static void beats_wait_for_company(void **state)
     assert_int_equal(egress_next_us(lead.egress), INT64_MAX);
     /* Alone it leaves when its time has come. */
     assert_true(egress_msg(lead.egress, 0, at, &beat, 0));
-    while (clock_boot_us() < egress_next_us(lead.egress)) {
+    for (int64_t next_us = egress_next_us(lead.egress); clock_boot_us() < next_us;) {
         egress_flush(lead.egress);
-        assert_int_equal(frames_sent, 2);
+        assert_true(frames_sent == 2 || clock_boot_us() >= next_us); /* time has gone on since */
     }
     egress_flush(lead.egress);
     assert_int_equal(frames_sent, 3);
