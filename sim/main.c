@@ -3,6 +3,8 @@
 #include "sim/live.h"
 #include "sim/replay.h"
 #include "sim/run.h"
+#include "sim/scenario_files.h"
+#include "sim/swarm.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +12,8 @@ static int usage(void)
 {
     fputs(
         "usage: mesh-sim run ...       a mesh in virtual time, from a seed (mesh-sim run --help)\n"
+        "       mesh-sim run --size deep ...   the swarm: small meshes, faults from seeds\n"
+        "       mesh-sim scenario FILE.scn...  what a file does to a mesh and expects of it\n"
         "       mesh-sim live ...      agents of a real mesh (mesh-sim live --help)\n"
         "       mesh-sim arrival ...   prediction, the proof [--seeds N] [--json] [--plot "
         "FILE.svg]\n"
@@ -19,12 +23,29 @@ static int usage(void)
     return 2;
 }
 
+/* `--size deep` among the options: the swarm's. */
+static int run(int argc, char **argv)
+{
+    for (int i = 1; i + 1 < argc; i++) {
+        if (strcmp(argv[i], "--size") == 0 && strcmp(argv[i + 1], "deep") == 0) {
+            return sim_swarm_main(argc - 1, argv + 1);
+        }
+    }
+    return sim_run_main(argc, argv);
+}
+
+static int scenario(int argc, char **argv)
+{
+    return sim_scenario_main(argc - 1, argv + 1);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*main)(int argc, char **argv);
-    } commands[] = {{"run", sim_run_main},
+    } commands[] = {{"run", run},
+                    {"scenario", scenario},
                     {"live", sim_live_main},
                     {"arrival", sim_arrival_main},
                     {"replay", sim_replay_main}};

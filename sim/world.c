@@ -209,7 +209,8 @@ static void start_now(struct world *w, uint32_t index)
     struct node_conf conf = {.self = n->unit,
                              .uid = num_hash64(&n->unit, sizeof(n->unit), w->conf.seed),
                              .epoch = n->epoch,
-                             .seed = w->conf.seed * 7919u + index,
+                             /* each life draws anew, as each start of a process does */
+                             .seed = w->conf.seed * 7919u + index + (n->epoch - 1) * 0x9e3779b9u,
                              .topology = t,
                              .tuning = w->conf.tuning,
                              .unix_us = WORLD_UNIX_US + w->now_us + n->wall_off_us,

@@ -81,6 +81,9 @@ bool world_alive(const struct world *w, struct unit u);
 /* Factor on the processing time of one agent; 1.0 is its own. */
 void world_slow(struct world *w, struct unit agent, double factor);
 
+/* From now on; between leads and agents, and between the upper tiers. */
+void world_loss(struct world *w, uint32_t agent_permille, uint32_t tier_permille);
+
 /* Scripted consoles. send: from console `number`; returns the ref. reply: the final reply to a ref,
  * or NULL so far; valid until the world is freed. ask: send, run until it is there or `timeout_us`
  * passed. */

@@ -67,6 +67,13 @@ void world_slow(struct world *w, struct unit agent, double factor)
     w->nodes[i].slow = (float)factor;
 }
 
+void world_loss(struct world *w, uint32_t agent_permille, uint32_t tier_permille)
+{
+    assert(agent_permille <= 1000 && tier_permille <= 1000);
+    w->conf.agent_loss_permille = agent_permille;
+    w->conf.tier_loss_permille = tier_permille;
+}
+
 /* --- consoles ----------------------------------------------------------------------------------
  */
 

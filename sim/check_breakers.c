@@ -1,0 +1,117 @@
+/* Breakers follow spec 6.2: CLOSED to OPEN only with more failures than the threshold in sight, and
+ * always when six agents of a cluster died within a window; OPEN lasts about 30 s at least;
+ * HALF_OPEN 60 s before it is CLOSED. Nothing else is an edge. */
+#include "core/breaker.h"
+#include "sim/check.h"
+
+#define NODES_MAX     8192u
+#define OPEN_LEAST_US (BREAKER_OPEN_US * 9 / 10 - 50 * US_PER_MS)
+#define HALF_LEAST_US (BREAKER_HALF_US - 100 * US_PER_MS)
+#define DEATHS_MAX    16u
+
+struct breakers {
+    struct {
+        int64_t since_us;
+        int64_t deaths_us[DEATHS_MAX]; /* the last ones */
+        uint32_t deaths, unexpected;
+        uint8_t state;
+    } row[NODES_MAX];
+};
+
+/* What a lead may have counted at most: deaths, answers outside the contract, and all that was sent
+ * and not answered by an operation of the last two minutes. */
+static uint32_t evidence(struct judge *j, const struct breakers *b, uint32_t i, int64_t now_us)
+{
+    uint32_t n = b->row[i].unexpected + b->row[i].deaths;
+    for (uint32_t k = 0; k < JUDGE_SLOTS; k++) {
+        for (const struct judged_op *o = j->ops[k]; o != NULL; o = o->next) {
+            const struct judged_part *p = &o->parts[i];
+            bool recent = o->created_mesh_us + 120 * US_PER_S > WORLD_UNIX_US + now_us;
+            n += recent && p->sent > p->ready ? p->sent - p->ready : 0;
+        }
+    }
+    return n;
+}
+
+static void moved(struct judge *j, struct breakers *b, uint32_t i, const struct world_step *s,
+                  uint8_t now)
+{
+    uint8_t last = b->row[i].state;
+    int64_t lasted_us = s->true_us - b->row[i].since_us;
+    bool edge = (last == CIRCUIT_CLOSED && now == CIRCUIT_OPEN) ||
+                (last == CIRCUIT_OPEN && (now == CIRCUIT_HALF_OPEN || now == CIRCUIT_OPEN)) ||
+                (last == CIRCUIT_HALF_OPEN && (now == CIRCUIT_CLOSED || now == CIRCUIT_OPEN));
+    if (j->coverage != NULL) {
+        j->coverage->circuits[last][now]++;
+    }
+    if (!edge) {
+        judge_fail(j, &check_breakers, VERDICT_SAFETY, s, "%s after %s",
+                   circuit_name((enum circuit)now), circuit_name((enum circuit)last));
+    } else if ((last == CIRCUIT_OPEN && lasted_us < OPEN_LEAST_US) ||
+               (now == CIRCUIT_CLOSED && lasted_us < HALF_LEAST_US)) {
+        judge_fail(j, &check_breakers, VERDICT_SAFETY, s, "%s after %lld ms of %s",
+                   circuit_name((enum circuit)now), (long long)(lasted_us / US_PER_MS),
+                   circuit_name((enum circuit)last));
+    } else if (s->unit.tier == TIER_CLUSTER && last == CIRCUIT_CLOSED &&
+               evidence(j, b, i, s->true_us) <= BREAKER_CLUSTER_THRESHOLD) {
+        judge_fail(j, &check_breakers, VERDICT_SAFETY, s, "OPEN with %u failures in sight",
+                   evidence(j, b, i, s->true_us));
+    }
+    b->row[i].state = now;
+    b->row[i].since_us = s->true_us;
+}
+
+static void death(struct judge *j, struct breakers *b, uint32_t i, const struct world_step *s)
+{
+    uint32_t n = b->row[i].deaths++;
+    b->row[i].deaths_us[n % DEATHS_MAX] = s->true_us;
+    int64_t sixth_us = n >= BREAKER_CLUSTER_THRESHOLD
+                           ? b->row[i].deaths_us[(n - BREAKER_CLUSTER_THRESHOLD) % DEATHS_MAX]
+                           : INT64_MIN / 2;
+    uint64_t target = 0;
+    bool trips = judge_noted(s, NOTE_CIRCUIT, &target, NULL);
+    if (s->unit.tier == TIER_CLUSTER && s->true_us - sixth_us < 50 * US_PER_S && !trips &&
+        b->row[i].state == CIRCUIT_CLOSED && s->out->effect_count + 4 < OUTBOX_EFFECTS_MAX) {
+        judge_fail(j, &check_breakers, VERDICT_SAFETY, s,
+                   "six agents died within a window, and the circuit is closed");
+    }
+}
+
+static void step(struct judge *j, void *state, const struct world_step *s)
+{
+    struct breakers *b = state;
+    uint32_t i = judge_index(j, s->unit);
+    if (i >= NODES_MAX || s->unit.tier == TIER_AGENT) {
+        return;
+    }
+    if (s->event->kind == EV_START) {
+        b->row[i].state = CIRCUIT_CLOSED;
+        b->row[i].since_us = s->true_us;
+        b->row[i].deaths = b->row[i].unexpected = 0;
+    }
+    for (uint32_t k = 0; k < s->out->effect_count; k++) {
+        const struct effect *fx = &s->out->effects[k];
+        if (fx->kind == FX_SEND && fx->u.msg.type == MSG_OPERATE &&
+            fx->u.msg.u.operate.attempt == 0) {
+            struct judged_part *p = judge_part(j, &fx->u.msg.u.operate.operation_id, s->unit);
+            if (p != NULL) {
+                p->sent += fx->u.msg.u.operate.target_count;
+            }
+        }
+        if (fx->kind != FX_NOTE) {
+            continue;
+        }
+        const struct note_record *n = &fx->u.note;
+        b->row[i].unexpected += n->note == NOTE_UNEXPECTED;
+        if (n->note == NOTE_CHILD_DOWN) {
+            death(j, b, i, s);
+        }
+        if (n->note == NOTE_CIRCUIT && unit_equal(unit_unpack(n->a), s->unit) &&
+            n->b < CIRCUIT_COUNT) {
+            moved(j, b, i, s, (uint8_t)n->b);
+        }
+    }
+}
+
+const struct check check_breakers = {
+    .name = "breakers", .bytes = sizeof(struct breakers), .step = step};

@@ -1,0 +1,270 @@
+/* All draws come from one generator in one order, so that a seed means the same run for ever as
+ * long as this file stays as it is; a new kind of fault is drawn after the old ones. */
+#include "sim/draw.h"
+#include "core/rng.h"
+#include <assert.h>
+#include <string.h>
+
+#define FIRST_US    (2 * US_PER_S)
+#define ACTS_FAULTS 24u
+#define ACTS_WORK   24u
+
+struct drawer {
+    struct rng rng;
+    struct scenario *s;
+    uint32_t labels;
+};
+
+static bool chance(struct drawer *d, uint32_t percent)
+{
+    return rng_below(&d->rng, 100) < percent;
+}
+
+static uint32_t pick(struct drawer *d, uint32_t n)
+{
+    return (uint32_t)rng_below(&d->rng, n);
+}
+
+/* Small numbers mostly, `most` at times. */
+static uint32_t skewed(struct drawer *d, uint32_t most)
+{
+    return pick(d, 1 + pick(d, 1 + most));
+}
+
+static int64_t ms_between(struct drawer *d, int64_t least_ms, int64_t most_ms)
+{
+    return rng_range(&d->rng, least_ms, most_ms) * US_PER_MS;
+}
+
+static struct unit any_agent(struct drawer *d)
+{
+    const struct topology *t = &d->s->conf.topology;
+    return topology_agent(t, pick(d, t->agents));
+}
+
+static struct unit any_unit(struct drawer *d)
+{
+    struct unit a = any_agent(d);
+    switch (pick(d, 10)) {
+    case 0:
+        return unit_orchestrator();
+    case 1:
+    case 2:
+        return unit_sector(a.sector);
+    case 3:
+    case 4:
+    case 5:
+        return unit_cluster(a.sector, a.cluster);
+    default:
+        return a;
+    }
+}
+
+static void draw_classes(struct drawer *d)
+{
+    struct topology *t = &d->s->conf.topology;
+    memset(t->class_agents, 0, sizeof(t->class_agents));
+    uint32_t left = t->agents;
+    while (left > 0) { /* whole clusters mostly, as a real mesh has them */
+        enum impedance_class c = CLASS_A_EDGE + pick(d, CLASS_COUNT - 1);
+        uint32_t n = chance(d, 70) ? t->agents_per_cluster : 1 + pick(d, t->agents_per_cluster);
+        n = n < left ? n : left;
+        t->class_agents[c] += n;
+        left -= n;
+    }
+    d->s->classes = true;
+    assert(topology_check(t) == NULL);
+}
+
+static struct act *next_act(struct drawer *d, enum act_kind kind)
+{
+    struct scenario *s = d->s;
+    assert(s->act_count < SCENARIO_ACTS_MAX);
+    struct act *a = &s->acts[s->act_count++];
+    *a =
+        (struct act){.kind = kind,
+                     .at_us = FIRST_US + ms_between(d, 0, (s->heal_us - FIRST_US) / US_PER_MS - 1)};
+    return a;
+}
+
+/* Undone at times, left as it is until the heal at others. */
+static void lasts(struct drawer *d, struct act *a, int64_t least_ms, int64_t most_ms)
+{
+    a->for_us = chance(d, 75) ? ms_between(d, least_ms, most_ms) : 0;
+}
+
+static void draw_fault(struct drawer *d, enum act_kind kind)
+{
+    struct act *a = next_act(d, kind);
+    switch (kind) {
+    case ACT_KILL:
+        a->unit = any_unit(d);
+        a->below = a->unit.tier == TIER_CLUSTER && chance(d, 30);
+        lasts(d, a, 100, 40000);
+        break;
+    case ACT_RESTART:
+        a->unit = any_unit(d);
+        a->below = a->unit.tier != TIER_ORCHESTRATOR && chance(d, 20);
+        break;
+    case ACT_PAUSE:
+        a->unit = any_unit(d);
+        a->for_us = ms_between(d, 50, chance(d, 20) ? 60000 : 8000);
+        if (a->at_us + a->for_us > d->s->heal_us) {
+            a->for_us = d->s->heal_us - a->at_us;
+        }
+        break;
+    case ACT_CUT:
+        a->unit = any_unit(d);
+        if (a->unit.tier == TIER_ORCHESTRATOR) { /* with all below it, that is nobody */
+            a->unit = unit_sector(1);
+        }
+        lasts(d, a, 100, 40000);
+        break;
+    case ACT_STORE_DOWN:
+        lasts(d, a, 500, 30000);
+        break;
+    case ACT_SLOW:
+        a->unit = any_agent(d);
+        a->factor = (double)(1u << (1 + pick(d, 8)));
+        lasts(d, a, 1000, 30000);
+        break;
+    case ACT_FREEZE:
+        a->unit = any_unit(d);
+        if (a->unit.tier == TIER_AGENT) {
+            a->unit = unit_cluster(a->unit.sector, a->unit.cluster);
+        }
+        lasts(d, a, 1000, 20000);
+        break;
+    case ACT_NONE:
+    case ACT_CANCEL:
+    case ACT_SUBMIT:
+    case ACT_KIND_COUNT:
+        assert(false && "no fault");
+    }
+}
+
+static void draw_places(struct drawer *d, struct act *a)
+{
+    char name[UNIT_TEXT_MAX];
+    struct unit u = any_unit(d);
+    if (u.tier != TIER_ORCHESTRATOR) {
+        unit_format(u, name);
+        snprintf(a->places, sizeof(a->places), "%s", name);
+    }
+}
+
+static void draw_operation(struct drawer *d)
+{
+    static const char *const actions[] = {"echo", "work", "context", "conflict", "fail", "work"};
+    struct act *a = next_act(d, ACT_SUBMIT);
+    snprintf(a->label, sizeof(a->label), "op%u", ++d->labels);
+    snprintf(a->action, sizeof(a->action), "%s", actions[pick(d, 6)]);
+    if (strcmp(a->action, "conflict") == 0 || strcmp(a->action, "fail") == 0) {
+        snprintf(a->payload, sizeof(a->payload), "%u", pick(d, 300));
+    } else if (chance(d, 70)) {
+        snprintf(a->payload, sizeof(a->payload), "message %u", d->labels);
+    }
+    a->timing = (enum timing)pick(d, TIMING_COUNT);
+    a->strategy = chance(d, 30) ? (enum cascade_strategy)pick(d, CASCADE_COUNT) : CASCADE_NONE;
+    a->priority = (uint8_t)pick(d, PRIORITY_COUNT);
+    a->no_ack = chance(d, 5);
+    a->sample = chance(d, 20) ? 1 + pick(d, d->s->conf.topology.agents) : 0;
+    a->class_mask = chance(d, 20) ? 1u << (CLASS_A_EDGE + pick(d, CLASS_COUNT - 1)) : 0;
+    a->ttl_us = chance(d, 30) ? ms_between(d, 200, 30000) : 0;
+    a->timeout_us = chance(d, 30) ? ms_between(d, 300, 10000) : 0;
+    if (chance(d, 30)) {
+        draw_places(d, a);
+    }
+}
+
+static void draw_burst(struct drawer *d)
+{
+    uint32_t from = d->s->act_count, n = 4 + pick(d, 20);
+    for (uint32_t i = 0; i < n; i++) {
+        draw_operation(d);
+        struct act *a = &d->s->acts[d->s->act_count - 1];
+        a->at_us = d->s->acts[from].at_us; /* all at once: queues fill */
+    }
+}
+
+static void draw_cancels(struct drawer *d)
+{
+    uint32_t ops = d->s->act_count;
+    for (uint32_t i = 0; i < ops; i++) {
+        const struct act *op = &d->s->acts[i];
+        if (op->kind != ACT_SUBMIT || !chance(d, 10)) {
+            continue;
+        }
+        struct act *a = next_act(d, ACT_CANCEL);
+        a->at_us = op->at_us + ms_between(d, 1, 3000);
+        if (a->at_us >= d->s->heal_us) {
+            a->at_us = d->s->heal_us - 1;
+        }
+        memcpy(a->label, op->label, sizeof(a->label));
+    }
+}
+
+static void draw_broken(struct drawer *d)
+{
+    struct scenario *s = d->s;
+    uint32_t n = chance(d, 40) ? 1 + pick(d, 2) : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct unit a = any_agent(d);
+        s->broken[s->broken_count++] = chance(d, 50)             ? a
+                                       : i == 0 && chance(d, 50) ? unit_cluster(a.sector, a.cluster)
+                                                                 : a;
+    }
+}
+
+void draw_deep(uint64_t seed, struct scenario *ret)
+{
+    static const enum act_kind faults[] = {ACT_KILL,       ACT_RESTART, ACT_PAUSE, ACT_CUT,
+                                           ACT_STORE_DOWN, ACT_SLOW,    ACT_FREEZE};
+    scenario_init(ret);
+    struct drawer d = {.s = ret};
+    rng_seed(&d.rng, seed, 4242);
+    snprintf(ret->name, sizeof(ret->name), "seed %llu", (unsigned long long)seed);
+    ret->conf.seed = seed;
+    draw_classes(&d);
+    ret->conf.agent_loss_permille = chance(&d, 50) ? skewed(&d, 300) : 0;
+    ret->conf.tier_loss_permille = chance(&d, 40) ? skewed(&d, 120) : 0;
+    ret->heal_us = ret->run_us = rng_range(&d.rng, 20, 80) * US_PER_S;
+    draw_broken(&d);
+    for (unsigned k = 0; k < sizeof(faults) / sizeof(faults[0]); k++) {
+        bool in = chance(&d, 45);
+        uint32_t n = in ? 1 + skewed(&d, 7) : 0;
+        for (uint32_t i = 0; i < n; i++) {
+            draw_fault(&d, faults[k]);
+        }
+    }
+    uint32_t operations = 2 + pick(&d, ACTS_WORK);
+    for (uint32_t i = 0; i < operations; i++) {
+        draw_operation(&d);
+    }
+    if (chance(&d, 25)) {
+        draw_burst(&d);
+    }
+    draw_cancels(&d);
+}
+
+void draw_print(const struct scenario *s, FILE *to)
+{
+    static const char letters[] = "?ABCDEF";
+    uint32_t counts[ACT_KIND_COUNT] = {0};
+    fputs("classes", to);
+    for (unsigned c = CLASS_A_EDGE; c < CLASS_COUNT; c++) {
+        if (s->conf.topology.class_agents[c] > 0) {
+            fprintf(to, " %c%u", letters[c], s->conf.topology.class_agents[c]);
+        }
+    }
+    fprintf(to, ", loss %u/%u permille, heal %lld s, broken %u,", s->conf.agent_loss_permille,
+            s->conf.tier_loss_permille, (long long)(s->heal_us / US_PER_S), s->broken_count);
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        counts[s->acts[i].kind]++;
+    }
+    for (unsigned k = 1; k < ACT_KIND_COUNT; k++) {
+        if (counts[k] > 0) {
+            fprintf(to, " %s %u", act_name((enum act_kind)k), counts[k]);
+        }
+    }
+}

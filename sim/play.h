@@ -1,0 +1,83 @@
+/* Playing a scenario: builds its world, does its acts at their times, lets the judge watch every
+ * step, heals, requires convergence, and looks at the expectations. */
+#ifndef SIM_PLAY_H
+#define SIM_PLAY_H
+
+#include "sim/judge.h"
+#include "sim/trace.h"
+
+/* Liveness (check_liveness.c), after the heal: every live agent in service within .., and an operation
+ * to all of them READY everywhere within .. (spec 11: a cluster within 5 minutes; ours 30 s). */
+#define LIVE_SERVICE_US (30 * US_PER_S)
+#define LIVE_ANSWER_US  (300 * US_PER_S)
+
+#define PLAY_SAMPLES_MAX 4096u
+
+/* What the plot shows; filled when asked for. */
+struct play_sample {
+    int64_t at_us;
+    uint32_t active, agents, sectors_up;
+    enum mode mode;
+    bool answered; /* else the orchestrator was silent */
+};
+
+struct play_record {
+    uint32_t sample_count;
+    struct play_sample samples[PLAY_SAMPLES_MAX];
+    uint64_t arrivals[ARRIVAL_BUCKETS]; /* arrival - T of all operations with a T */
+    uint64_t releases[ARRIVAL_BUCKETS]; /* release - T of those that held */
+    uint32_t operations, timed;
+};
+
+struct play_options {
+    struct trace *trace;        /* or NULL */
+    struct coverage *coverage;  /* or NULL */
+    struct play_record *record; /* or NULL */
+    bool progress;              /* a line for each operation's end, to stdout */
+};
+
+struct play_result {
+    struct violation violation;
+    uint64_t events, digest;
+    int64_t virtual_us;
+    int64_t service_us, answer_us; /* after the heal; 0: there was none */
+    uint32_t submitted, answered, refused, ready;
+    uint32_t unmet; /* expectations */
+};
+
+/* True: no violation, and all expectations were met (s->expects says which). */
+bool play(struct scenario *s, const struct play_options *o, struct play_result *ret);
+
+/* --- inside: shared by play.c and check_liveness.c --- */
+struct play_entry {
+    int64_t at_us;
+    uint32_t order, index;
+    enum { ENTRY_ACT = 1, ENTRY_UNDO, ENTRY_EXPECT, ENTRY_SAMPLE, ENTRY_HEAL } kind;
+};
+
+struct play {
+    struct scenario *s;
+    struct world *w;
+    struct judge judge;
+    const struct play_options *o;
+    struct play_result *result;
+    struct play_entry *entries;
+    uint32_t entry_count, entry_room;
+    uint64_t refs[SCENARIO_ACTS_MAX];  /* of submitted operations; 0: not yet */
+    uint64_t lives[SCENARIO_ACTS_MAX]; /* the orchestrator's, when it was submitted */
+    uint32_t notes[SCENARIO_EXPECT_MAX];
+    struct mesh_status status; /* of the last sample */
+    char why[96];              /* how the last probe ended */
+};
+
+/* Asks the orchestrator for its status now (5 ms pass). False: it does not answer. */
+bool play_status(struct play *p);
+bool play_bad(const struct play *p); /* a violation was found */
+/* Whether the heal leaves u broken. */
+bool play_broken(const struct scenario *s, struct unit u);
+/* check_liveness.c: after the heal; a violation is in the judge. */
+void live_converge(struct play *p);
+/* check_liveness.c: every operation that was accepted has its final answer. */
+void live_answered(struct play *p);
+
+#endif

@@ -1,0 +1,282 @@
+/* Scenarios as values: defaults, what makes sense as a whole, and writing them down. */
+#include "sim/scenario.h"
+#include <assert.h>
+#include <string.h>
+
+bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uint32_t agents)
+{
+    uint32_t all = sectors * clusters * agents;
+    if (all == 0) {
+        return false;
+    }
+    struct topology *t = &s->conf.topology;
+    topology_default(all, t); /* class shares; the shape is ours */
+    t->sectors = (uint16_t)sectors;
+    t->clusters_per_sector = (uint16_t)clusters;
+    t->agents_per_cluster = (uint16_t)agents;
+    s->classes = false;
+    return topology_check(t) == NULL;
+}
+
+void scenario_init(struct scenario *s)
+{
+    memset(s, 0, sizeof(*s));
+    world_defaults(&s->conf, 24, 1);
+    bool good = scenario_shape(s, 2, 2, 6);
+    assert(good);
+    (void)good;
+    s->run_us = 60 * US_PER_S;
+}
+
+static bool inside(const struct scenario *s, struct unit u)
+{
+    return u.tier != TIER_CONSOLE && u.tier != TIER_HOST && topology_contains(&s->conf.topology, u);
+}
+
+static bool labelled(const struct scenario *s, const char *label)
+{
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        if (s->acts[i].kind == ACT_SUBMIT && strcmp(s->acts[i].label, label) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *check_act(const struct scenario *s, uint32_t i)
+{
+    const struct act *a = &s->acts[i];
+    int64_t end_us = s->heal_us > 0 ? s->heal_us : s->run_us;
+    if (a->unit.tier != TIER_NONE && !inside(s, a->unit)) {
+        return "the unit is not in this mesh";
+    }
+    if (a->at_us >= end_us) {
+        return s->heal_us > 0 ? "it would happen after the heal" : "it would happen after the end";
+    }
+    if (a->kind == ACT_SLOW && a->unit.tier != TIER_AGENT) {
+        return "slow: only agents have a speed";
+    }
+    if (a->kind == ACT_FREEZE && a->unit.tier == TIER_AGENT) {
+        return "freeze: a cluster, a sector or the mesh";
+    }
+    if (a->kind == ACT_CANCEL && !labelled(s, a->label)) {
+        return "cancel: no operation has this label";
+    }
+    for (uint32_t k = 0; a->kind == ACT_SUBMIT && k < i; k++) {
+        if (s->acts[k].kind == ACT_SUBMIT && strcmp(s->acts[k].label, a->label) == 0) {
+            return "the label is used twice";
+        }
+    }
+    return NULL;
+}
+
+const char *scenario_check(const struct scenario *s, uint32_t *ret_line)
+{
+    if (s->run_us <= 0) {
+        return "run: it lasts no time";
+    }
+    if (s->heal_us > 0 && s->heal_us > s->run_us) {
+        return "heal: after the end of the run";
+    }
+    for (uint32_t i = 0; i < s->broken_count; i++) {
+        if (!inside(s, s->broken[i]) || s->broken[i].tier == TIER_ORCHESTRATOR) {
+            return "heal: a broken unit is not below the orchestrator of this mesh";
+        }
+    }
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        const char *why = check_act(s, i);
+        if (why != NULL) {
+            *ret_line = s->acts[i].line;
+            return why;
+        }
+    }
+    for (uint32_t i = 0; i < s->expect_count; i++) {
+        const struct expectation *e = &s->expects[i];
+        *ret_line = e->line;
+        if (e->label[0] != '\0' && !labelled(s, e->label)) {
+            return "no operation has this label";
+        }
+        if (e->unit.tier != TIER_NONE && !inside(s, e->unit)) {
+            return "the unit is not in this mesh";
+        }
+        if (e->at_us + e->within_us > s->run_us) {
+            return "it would be looked at after the end of the run";
+        }
+    }
+    return NULL;
+}
+
+/* --- writing --- */
+
+static void put_time(FILE *to, int64_t us)
+{
+    if (us % US_PER_S == 0) {
+        fprintf(to, "%llds", (long long)(us / US_PER_S));
+    } else if (us % US_PER_MS == 0) {
+        fprintf(to, "%lldms", (long long)(us / US_PER_MS));
+    } else {
+        fprintf(to, "%lldus", (long long)us);
+    }
+}
+
+static void put_unit(FILE *to, struct unit u)
+{
+    char name[UNIT_TEXT_MAX];
+    unit_format(u, name);
+    fprintf(to, " %s", name);
+}
+
+static void put_option(FILE *to, const char *name, int64_t us)
+{
+    if (us > 0) {
+        fprintf(to, " %s ", name);
+        put_time(to, us);
+    }
+}
+
+static void put_operation(FILE *to, const struct act *a)
+{
+    static const char letters[] = "?ABCDEF";
+    fprintf(to, " %s", a->action);
+    if (a->payload[0] != '\0') {
+        fprintf(to, " payload \"%s\"", a->payload);
+    }
+    if (a->places[0] != '\0') {
+        fprintf(to, " on %s", a->places);
+    }
+    const char *before = " class ";
+    for (unsigned c = CLASS_A_EDGE; c < CLASS_COUNT; c++) {
+        if (a->class_mask >> c & 1u) {
+            fprintf(to, "%s%c", before, letters[c]);
+            before = ",";
+        }
+    }
+    if (a->sample > 0) {
+        fprintf(to, " sample %u", a->sample);
+    }
+    if (a->priority != 2) {
+        fprintf(to, " priority %u", a->priority);
+    }
+    if (a->timing != TIMING_SOON) {
+        fprintf(to, " timing %s", timing_name(a->timing));
+    }
+    if (a->strategy != CASCADE_NONE) {
+        fprintf(to, " strategy %s", strategy_name(a->strategy));
+    }
+    put_option(to, "ttl", a->ttl_us);
+    put_option(to, "timeout", a->timeout_us);
+    put_option(to, "window", a->window_us);
+    fputs(a->no_ack ? " no-ack" : "", to);
+}
+
+static void put_act(FILE *to, const struct act *a)
+{
+    fputs("at ", to);
+    put_time(to, a->at_us);
+    fprintf(to, " %s", act_name(a->kind));
+    if (a->label[0] != '\0') {
+        fprintf(to, " %s", a->label);
+    }
+    if (a->unit.tier != TIER_NONE) {
+        put_unit(to, a->unit);
+    }
+    if (a->factor > 0) {
+        fprintf(to, " %g", a->factor);
+    }
+    if (a->permille > 0) {
+        fprintf(to, " %u", a->permille);
+    }
+    if (a->kind == ACT_SUBMIT) {
+        put_operation(to, a);
+    }
+    fputs(a->below ? " below" : "", to);
+    put_option(to, "for", a->for_us);
+    fputc('\n', to);
+}
+
+static void put_expectation(FILE *to, const struct expectation *e)
+{
+    static const char *const compares[] = {">=", "<=", "="};
+    fputs("expect ", to);
+    switch (e->kind) {
+    case EXPECT_ACTIVE:
+        fputs("active", to);
+        break;
+    case EXPECT_SECTORS:
+        fputs("sectors", to);
+        break;
+    case EXPECT_MODE:
+        fprintf(to, "mode %s", mode_name(e->mode));
+        break;
+    case EXPECT_OUTCOME:
+        fprintf(to, "operation %s %s", e->label, outcome_name(e->outcome));
+        break;
+    case EXPECT_STATUS:
+        fprintf(to, "operation %s status %s", e->label, e->word);
+        break;
+    case EXPECT_NOTE:
+        fprintf(to, "note %s", note_info(e->note)->name);
+        if (e->unit.tier != TIER_NONE) {
+            fputs(" at", to);
+            put_unit(to, e->unit);
+        }
+        break;
+    }
+    if (e->kind != EXPECT_MODE && e->kind != EXPECT_STATUS) {
+        fprintf(to, " %s %.10g%s", compares[e->compare], e->value, e->percent ? "%" : "");
+    }
+    if (e->kind == EXPECT_ACTIVE || e->kind == EXPECT_SECTORS || e->kind == EXPECT_MODE) {
+        fputs(" at ", to);
+        put_time(to, e->at_us);
+        put_option(to, "within", e->within_us);
+    }
+    fputc('\n', to);
+}
+
+static void put_classes(FILE *to, const struct topology *t)
+{
+    static const char letters[] = "?ABCDEF";
+    fputs("class", to);
+    for (unsigned c = CLASS_A_EDGE; c < CLASS_COUNT; c++) {
+        if (t->class_agents[c] > 0) {
+            fprintf(to, " %c %u", letters[c], t->class_agents[c]);
+        }
+    }
+    fputc('\n', to);
+}
+
+void scenario_write(const struct scenario *s, FILE *to)
+{
+    const struct topology *t = &s->conf.topology;
+    if (s->name[0] != '\0') {
+        fprintf(to, "scenario \"%s\"\n", s->name);
+    }
+    fprintf(to, "seed %llu\nmesh sectors %u clusters %u agents %u\n",
+            (unsigned long long)s->conf.seed, t->sectors, t->clusters_per_sector,
+            t->agents_per_cluster);
+    if (s->classes) {
+        put_classes(to, t);
+    }
+    if (s->conf.agent_loss_permille + s->conf.tier_loss_permille > 0) {
+        fprintf(to, "loss agents %u tiers %u\n", s->conf.agent_loss_permille,
+                s->conf.tier_loss_permille);
+    }
+    fputs("run ", to);
+    put_time(to, s->run_us);
+    fputc('\n', to);
+    if (s->heal_us > 0) {
+        fputs("heal ", to);
+        put_time(to, s->heal_us);
+        for (uint32_t i = 0; i < s->broken_count; i++) {
+            fputs(i == 0 ? " broken" : "", to);
+            put_unit(to, s->broken[i]);
+        }
+        fputc('\n', to);
+    }
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        put_act(to, &s->acts[i]);
+    }
+    for (uint32_t i = 0; i < s->expect_count; i++) {
+        put_expectation(to, &s->expects[i]);
+    }
+}

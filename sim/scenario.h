@@ -1,0 +1,134 @@
+/* Scenarios: a mesh, what is done to it and when, and what is expected of it. One struct for three
+ * uses: files that people write (sim/scenarios), what the swarm draws from a seed (draw.h), and
+ * what the shrinker leaves of a failing one (shrink.h). docs/SIMULATION.md has the language.
+ *
+ * A scenario is a value: fixed arrays, no pointers. More acts or expectations than fit are refused
+ * with the line. Times are the world's true time from 0, microseconds. */
+#ifndef SIM_SCENARIO_H
+#define SIM_SCENARIO_H
+
+#include "core/note.h"
+#include "core/operation.h"
+#include "sim/world.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+#define SCENARIO_ACTS_MAX   512u
+#define SCENARIO_EXPECT_MAX 64u
+#define SCENARIO_BROKEN_MAX 16u
+#define SCENARIO_NAME_MAX   96u
+#define LABEL_MAX           24u
+#define PLACES_TEXT_MAX     96u
+#define PAYLOAD_TEXT_MAX    96u
+
+enum act_kind {
+    ACT_NONE,
+#define ACT_ENUM(id, name, fields) id,
+#define ACT_LIST(X)                                                                                \
+    X(ACT_KILL, "kill", ACT_UNIT | ACT_MAY_BELOW | ACT_MAY_LAST)                                   \
+    X(ACT_RESTART, "restart", ACT_UNIT | ACT_MAY_BELOW)                                            \
+    X(ACT_PAUSE, "pause", ACT_UNIT | ACT_MAY_BELOW | ACT_MUST_LAST)                                \
+    X(ACT_CUT, "cut", ACT_UNIT | ACT_MAY_LAST)                                                     \
+    X(ACT_STORE_DOWN, "store-down", ACT_MAY_LAST)                                                  \
+    X(ACT_SLOW, "slow", ACT_UNIT | ACT_FACTOR | ACT_MAY_LAST)                                      \
+    X(ACT_FREEZE, "freeze", ACT_UNIT | ACT_MAY_LAST)                                               \
+    X(ACT_CANCEL, "cancel", ACT_LABEL)                                                             \
+    X(ACT_SUBMIT, "submit", ACT_LABEL | ACT_OPERATION)
+    ACT_LIST(ACT_ENUM)
+#undef ACT_ENUM
+        ACT_KIND_COUNT
+};
+
+/* Which words an act takes. */
+#define ACT_UNIT      0x01u
+#define ACT_MAY_BELOW 0x02u
+#define ACT_MAY_LAST  0x04u /* `for DURATION`: undone afterwards; else it lasts until the heal */
+#define ACT_MUST_LAST 0x08u
+#define ACT_FACTOR    0x10u
+#define ACT_PERMILLE  0x20u
+#define ACT_LABEL     0x40u
+#define ACT_OPERATION 0x80u
+
+struct act {
+    int64_t at_us;
+    int64_t for_us; /* 0: until the heal */
+    double factor;
+    enum act_kind kind;
+    struct unit unit;
+    bool below;
+    uint32_t permille;
+    uint32_t line; /* of the file; 0: drawn */
+    char label[LABEL_MAX];
+    /* ACT_SUBMIT */
+    char action[ACTION_MAX];
+    char payload[PAYLOAD_TEXT_MAX];
+    char places[PLACES_TEXT_MAX]; /* "": all */
+    uint32_t class_mask, sample;
+    enum timing timing;
+    enum cascade_strategy strategy;
+    uint8_t priority;
+    bool no_ack;
+    int64_t ttl_us, timeout_us, window_us; /* 0: the console's defaults */
+};
+
+enum expect_kind {
+    EXPECT_ACTIVE = 1, /* active agents, as the orchestrator says */
+    EXPECT_SECTORS,    /* sectors up */
+    EXPECT_MODE,
+    EXPECT_OUTCOME, /* how many targets of an operation ended so */
+    EXPECT_STATUS,  /* of an operation's report, or its refusal's reason */
+    EXPECT_NOTE     /* how often a note was taken, at a unit or anywhere */
+};
+
+enum compare { COMPARE_LEAST, COMPARE_MOST, COMPARE_EXACT };
+
+struct expectation {
+    enum expect_kind kind;
+    enum compare compare;
+    int64_t at_us, within_us; /* ACTIVE, SECTORS, MODE: true at some time in at .. at + within */
+    double value;
+    bool percent; /* OUTCOME: of the targets */
+    enum mode mode;
+    enum outcome outcome;
+    enum note note;
+    struct unit unit; /* NOTE; TIER_NONE: any */
+    char label[LABEL_MAX];
+    char word[LABEL_MAX]; /* STATUS */
+    uint32_t line;
+    /* filled by the play */
+    bool met, judged;
+    double seen;
+};
+
+struct scenario {
+    char name[SCENARIO_NAME_MAX];
+    struct world_conf conf;
+    bool classes;    /* class counts were given; else the spec's shares */
+    int64_t run_us;  /* end of the whole, or of the safety phase when there is a heal */
+    int64_t heal_us; /* 0: none */
+    /* Left broken by the heal, with everything below. */
+    uint32_t broken_count;
+    struct unit broken[SCENARIO_BROKEN_MAX];
+    uint32_t act_count, expect_count;
+    struct act acts[SCENARIO_ACTS_MAX];
+    struct expectation expects[SCENARIO_EXPECT_MAX];
+};
+
+const char *act_name(enum act_kind kind);
+
+/* The shape given by three numbers; classes by the spec's shares. False: out of range. */
+bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uint32_t agents);
+/* A scenario without acts: 2 sectors, 2 clusters each, 6 agents each, 60 s. */
+void scenario_init(struct scenario *s);
+
+/* False: one line `FILE:LINE: reason` went to `errors`. */
+bool scenario_read(const char *path, struct scenario *ret, FILE *errors);
+bool scenario_parse(const char *path, FILE *from, struct scenario *ret, FILE *errors);
+/* In the same language; reading it gives the same scenario. */
+void scenario_write(const struct scenario *s, FILE *to);
+
+/* What there is against it as a whole (units outside the mesh, labels used twice, acts after the
+ * end): NULL, or the reason, with *ret_line. */
+const char *scenario_check(const struct scenario *s, uint32_t *ret_line);
+
+#endif
