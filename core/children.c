@@ -2,9 +2,10 @@
  * nothing. Discarding a pause is one addition instead of a visit to every row; while the bus is
  * down or the node blames itself the live clock simply stands.
  *
- * Self-blame is lifted by the first word of anyone. The others may speak a little later, so nobody
- * is declared down before another suspect_us; and who was silent then is excused only once, else a
- * real loss of half the children would be blamed on this node for ever.
+ * Self-blame is lifted by the first word of anyone, or after CHILDREN_BLAME_US (all may really have
+ * died: then nobody ever speaks again, and they would count as up for ever). The others may speak a
+ * little later, so nobody is declared down before another suspect_us; and who was silent then is
+ * excused only once, else a real loss of half the children would be blamed on this node for ever.
  *
  * Bounds: count rows of 24 bytes; a tick is a scan of them, made only when next_us has come, which
  * is a lower bound (a word of a child moves its own event, not the bound). */
@@ -196,6 +197,10 @@ bool children_tick(struct children *c, int64_t now_us, struct child_event *ret)
 {
     assert(c != NULL && ret != NULL);
     assert(now_us < NEVER);
+    if (c->blamed && !c->link_down && now_us - c->frozen_us >= CHILDREN_BLAME_US) {
+        c->blamed = false;
+        thaw(c, now_us, true, 0);
+    }
     if (c->frozen_us != NEVER || (!c->scanning && now_us < c->next_us)) {
         return false;
     }
@@ -238,7 +243,7 @@ int64_t children_next_us(const struct children *c)
     assert(c != NULL);
     assert(c->count > 0);
     if (c->frozen_us != NEVER) {
-        return NEVER;
+        return c->blamed && !c->link_down ? c->frozen_us + CHILDREN_BLAME_US : NEVER;
     }
     return c->scanning ? INT64_MIN : c->next_us;
 }

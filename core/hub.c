@@ -157,6 +157,20 @@ static bool unhealthy(const struct summary *s)
     return (uint64_t)s->active * 1000u <= (uint64_t)s->agents * HEALTHY_PERMILLE;
 }
 
+/* Whether unhealthy children are left out: in the modes that say so, and only while there is a
+ * healthy one. A mesh that lost a third of every sector would serve nobody otherwise, in a mode
+ * milder than SEVERE. */
+static bool healthy_only(const struct hub *h)
+{
+    for (uint32_t i = 0; mode_healthy_only(h->mode) && i < h->children_count; i++) {
+        if (children_reachable(&h->children, i) && h->child[i].has_summary &&
+            h->child[i].circuit != CIRCUIT_OPEN && !unhealthy(&h->child[i].summary)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_outcome,
                       enum reason *ret_reason)
 {
@@ -174,7 +188,7 @@ bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_out
         *ret_reason = REASON_BREAKER;
         return false;
     }
-    if (mode_healthy_only(h->mode) && c->has_summary && unhealthy(&c->summary)) {
+    if (h->healthy_only && c->has_summary && unhealthy(&c->summary)) {
         *ret_outcome = OUTCOME_REFUSED;
         *ret_reason = REASON_MODE;
         return false;
@@ -498,6 +512,7 @@ void hub_begin(struct hub *h, const struct event *event, struct outbox *out)
     h->now_us = event->now_us;
     h->out = out;
     h->short_of_room = false;
+    h->healthy_only = healthy_only(h);
     if (event->kind == EV_START) {
         h->started_us = event->now_us;
         hub_note(h, NOTE_STARTED, h->epoch, 0);

@@ -136,6 +136,7 @@ struct hub {
     int64_t now_us, started_us; /* of this step; of EV_START */
     struct outbox *out;         /* of this step */
     bool short_of_room;
+    bool healthy_only; /* in this step: children that are not healthy get no operations */
     bool store_up;
     bool frozen, mesh_open; /* mesh_open: the mesh breaker, as the parent says */
     enum mode mode;

@@ -17,13 +17,18 @@
 #include <stddef.h>
 #include <string.h>
 
-#define TIME_MAX          (1ll << 60)
-#define RTT_US_MAX        60000000ll
-#define AGE_US_MAX        3600000000ll
-#define ERROR_US_MAX      86400000000ll    /* a parent that is worse has no time to give */
-#define SPAN_US_MAX       10000000000000ll /* extrapolation stops after 115 days */
-#define LOCK_SAMPLES      3u
-#define LOCK_ERROR_US     10000
+#define TIME_MAX      (1ll << 60)
+#define RTT_US_MAX    60000000ll
+#define AGE_US_MAX    3600000000ll
+#define ERROR_US_MAX  86400000000ll    /* a parent that is worse has no time to give */
+#define SPAN_US_MAX   10000000000000ll /* extrapolation stops after 115 days */
+#define LOCK_SAMPLES  3u
+#define LOCK_ERROR_US 10000
+/* What a lock is off by is slewed out at 500 ppm: half an hour a second. Beats that waited for a
+ * parent that stood still are answered all at once, each a sample, all of them bad. */
+#define LOCK_COARSE_US    400000  /* with LOCK_SAMPLES */
+#define LOCK_LATEST       12u     /* samples: on a slow path .. */
+#define LOCK_LATEST_US    1000000 /* .. this has to do; worse is no time at all */
 #define OUTLIERS_BELIEVED 6u
 #define OUTLIERS_ALIKE_US 10000
 #define HORIZON_US        4000000 /* small corrections take this long */
@@ -223,7 +228,9 @@ static void serve(struct meshtime *mt, int64_t now_us)
     if (!mt->locked) {
         served = mt->estimate_us;
         int64_t error = (mt->high_us - mt->low_us) / 2;
-        mt->locked = mt->samples >= LOCK_SAMPLES || error <= LOCK_ERROR_US;
+        mt->locked = error <= LOCK_ERROR_US ||
+                     (mt->samples >= LOCK_SAMPLES && error <= LOCK_COARSE_US) ||
+                     (mt->samples >= LOCK_LATEST && error <= LOCK_LATEST_US);
     }
     int32_t skew = (int32_t)(mt->skew_ppm * (float)PPB_PER_PPM);
     int64_t missing = mt->estimate_us - served;

@@ -2,19 +2,21 @@
  * rest stays broken.
  *
  *   service   every agent of the core is in service, every sector of it up: LIVE_SERVICE_US
- *   answer    an operation to all is READY at every agent of the core: LIVE_ANSWER_US (a breaker
- *             that tripped just before needs 30 s to its probe)
- *   mode      10 s later the mode is that of the share that is there
+ *   mode      10 s later the mode is one that stays with the share that is there
+ *   answer    an operation to all is READY at every agent of the core that this mode routes to:
+ *             LIVE_ANSWER_US (a breaker that tripped just before needs 30 s to its probe)
  *   answered  every operation that was accepted has its final answer; one whose orchestrator died
  *             is answered by nobody, and its console knows: it sees another epoch */
+#include "core/mode.h"
 #include "sim/play.h"
 #include <string.h>
 
-#define MODE_US  (10 * US_PER_S)
-#define POLL_US  (250 * US_PER_MS)
-#define PROBE_US (6 * US_PER_S)
-#define GRACE_US (10 * US_PER_S)
-#define CONSOLE  8u
+#define MODE_US   (10 * US_PER_S)
+#define POLL_US   (250 * US_PER_MS)
+#define PROBE_US  (6 * US_PER_S)
+#define GRACE_US  (10 * US_PER_S)
+#define PHASES_US (180 * US_PER_S) /* a cascade's later phases choose a T of their own */
+#define CONSOLE   8u
 
 static const struct check check_live = {.name = "live"};
 
@@ -26,6 +28,55 @@ static uint32_t core_agents(const struct scenario *s)
         n += play_broken(s, topology_agent(t, a)) ? 0 : 1;
     }
     return n;
+}
+
+/* Agents of the core below `top`. */
+static uint32_t core_below(const struct scenario *s, struct unit top, uint32_t *ret_all)
+{
+    const struct topology *t = &s->conf.topology;
+    uint32_t n = 0;
+    *ret_all = 0;
+    for (uint32_t a = 0; a < t->agents; a++) {
+        struct unit u = topology_agent(t, a);
+        if (u.sector == top.sector && (top.tier == TIER_SECTOR || u.cluster == top.cluster)) {
+            n += play_broken(s, u) ? 0 : 1;
+            ++*ret_all;
+        }
+    }
+    return n;
+}
+
+static bool healthy(const struct scenario *s, struct unit top)
+{
+    uint32_t all, n = core_below(s, top, &all);
+    return all > 0 && n * 1000u > all * 950u;
+}
+
+/* The core's agents that get operations: from DEGRADED_MODERATE on healthy sectors and clusters
+ * only, unless none of them is (spec 6.3; core/hub.c). */
+static uint32_t core_served(const struct scenario *s, enum mode mode)
+{
+    const struct topology *t = &s->conf.topology;
+    uint32_t agents = core_agents(s), served = 0, all;
+    bool sector_healthy = false;
+    if (mode < MODE_DEGRADED_MODERATE) {
+        return agents;
+    }
+    for (unsigned i = 1; i <= t->sectors; i++) {
+        sector_healthy = sector_healthy || healthy(s, unit_sector(i));
+    }
+    for (unsigned i = 1; i <= t->sectors; i++) {
+        bool cluster_healthy = false;
+        for (unsigned c = 1; c <= topology_sector_clusters(t, i); c++) {
+            cluster_healthy = cluster_healthy || healthy(s, unit_cluster(i, c));
+        }
+        for (unsigned c = 1; c <= topology_sector_clusters(t, i); c++) {
+            bool taken = (!sector_healthy || healthy(s, unit_sector(i))) &&
+                         (!cluster_healthy || healthy(s, unit_cluster(i, c)));
+            served += taken ? core_below(s, unit_cluster(i, c), &all) : 0;
+        }
+    }
+    return served;
 }
 
 static uint32_t core_sectors(const struct scenario *s)
@@ -119,7 +170,7 @@ static void judge_mode(struct play *p, uint32_t agents)
     for (int64_t t = 0; t <= MODE_US && !good && !play_bad(p); t += POLL_US) {
         world_run(p->w, POLL_US);
         mode = play_status(p) ? p->status.mode : MODE_STARTING;
-        good = agents * 100 >= all * 96 ? mode == MODE_FULL : mode != MODE_FULL || agents * 100 >= all * 95;
+        good = mode == mode_update(mode, agents, all);
     }
     if (!good) {
         judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL, "%s with %u of %u agents active",
@@ -134,8 +185,8 @@ void live_converge(struct play *p)
         return;
     }
     await_service(p, agents, sectors);
-    await_answer(p, agents);
-    judge_mode(p, agents);
+    judge_mode(p, agents); /* before the answer: what gets operations depends on it */
+    await_answer(p, core_served(p->s, p->status.mode));
 }
 
 void live_answered(struct play *p)
@@ -147,7 +198,12 @@ void live_answered(struct play *p)
         }
         struct id128 id = world_accepted(p->w, p->refs[i]), none = {{0}};
         int64_t timeout_us = a->timeout_us > 0 ? a->timeout_us : 5 * US_PER_S;
-        bool over = world_now(p->w) > a->at_us + 6 * timeout_us + GRACE_US;
+        const struct judged_op *op = judge_op(&p->judge, &id);
+        int64_t deadline_us = op != NULL ? op->deadline_mesh_us - WORLD_UNIX_US : 0;
+        int64_t phases_us = a->at_us + PHASES_MAX * timeout_us;
+        bool over =
+            world_now(p->w) > deadline_us + GRACE_US &&
+            world_now(p->w) > phases_us + (a->strategy != CASCADE_NONE ? PHASES_US : GRACE_US);
         if (memcmp(&id, &none, sizeof(id)) != 0 && over && p->lives[i] == p->judge.nodes[0].epoch) {
             judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL,
                        "operation %s was accepted and never answered", a->label);

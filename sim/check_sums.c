@@ -77,8 +77,7 @@ static void from_agent(struct judge *j, const struct world_step *s, const struct
         return;
     }
     if (agent->answered_in == life) {
-        judge_fail(j, &check_sums, VERDICT_SAFETY, s, "a target's second final answer was taken");
-        return;
+        return; /* said again: a lead notes only the first that is late */
     }
     agent->answered_in = life;
     p->accepted++;

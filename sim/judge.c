@@ -202,6 +202,12 @@ static void follow_effects(struct judge *j, const struct world_step *s)
         const struct effect *fx = &s->out->effects[i];
         if (fx->kind == FX_SEAL) {
             follow_operation(j, &fx->u.operation);
+        } else if (fx->kind == FX_SEND && fx->u.msg.type == MSG_OPERATE) {
+            struct judged_op *o = judge_op(j, &fx->u.msg.u.operate.operation_id);
+            int64_t deadline = fx->u.msg.u.operate.deadline_mesh_us;
+            if (o != NULL && deadline > o->deadline_mesh_us) {
+                o->deadline_mesh_us = deadline;
+            }
         }
     }
 }

@@ -52,6 +52,7 @@ struct judged_part {
 struct judged_op {
     struct id128 id;
     int64_t created_mesh_us, ttl_us;
+    int64_t deadline_mesh_us; /* the latest that a tier gave for it */
     struct unit source;
     uint64_t capabilities;
     enum timing timing;

@@ -6,8 +6,9 @@
 #include "sim/judge.h"
 #include "sim/trace.h"
 
-/* Liveness (check_liveness.c), after the heal: every live agent in service within .., and an operation
- * to all of them READY everywhere within .. (spec 11: a cluster within 5 minutes; ours 30 s). */
+/* Liveness (check_liveness.c), after the heal: every live agent in service within .., and an
+ * operation to all of them READY everywhere within .. (spec 11: a cluster within 5 minutes; ours 30
+ * s). */
 #define LIVE_SERVICE_US (30 * US_PER_S)
 #define LIVE_ANSWER_US  (300 * US_PER_S)
 

@@ -3,6 +3,7 @@
 #include "sim/swarm.h"
 #include "sim/draw.h"
 #include <assert.h>
+#include <commit.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,6 @@
 #define FAILURES_KEPT    64u
 #define SEED_SECONDS     120u /* of real time: one that takes longer hangs */
 #define PROGRESS_SECONDS 2.0
-
-#ifndef MESH_COMMIT
-#define MESH_COMMIT "unknown"
-#endif
 
 #define N(x) ((unsigned long long)(x)) /* for %llu */
 

@@ -54,6 +54,11 @@ static void print_counts(FILE *to, const struct aggregate_view *a)
             fprintf(to, " %s=%u", outcome_name((enum outcome)o), a->outcomes[o]);
         }
     }
+    for (unsigned r = 1; r < REASON_COUNT; r++) {
+        if (a->reasons[r] > 0) {
+            fprintf(to, " (%s %u)", reason_name((enum reason)r), a->reasons[r]);
+        }
+    }
 }
 
 static bool is_beat(enum msg_type type)

@@ -123,18 +123,46 @@ static void test_half_silent_at_once_blames_itself_until_someone_speaks(void **s
     assert_int_equal(e.kind, CHILD_EVENT_SELF_BLAME);
     assert_int_equal(e.silent, 6);
     assert_int_equal(e.of, 10);
-    assert_false(children_tick(&c, 100 * S, &e));
-    assert_int_equal(children_next_us(&c), NEVER);
+    assert_false(children_tick(&c, 60 * S, &e));
+    assert_int_equal(children_next_us(&c), 13 * S + CHILDREN_BLAME_US);
     assert_int_equal(c.down + c.suspect, 0);
     /* Word from one: the others have suspect_us more, then half may really be gone. */
-    children_heard(&c, 0, 100 * S, 1);
-    assert_int_equal(drain(100 * S, CHILD_EVENT_DOWN), 0);
-    all_heard(101 * S, 0, 4);
-    all_heard(102 * S, 0, 4);
-    assert_int_equal(drain(103 * S - 1, CHILD_EVENT_DOWN), 0);
-    all_heard(103 * S, 0, 4);
-    assert_int_equal(drain(103 * S, CHILD_EVENT_DOWN), 6);
+    children_heard(&c, 0, 60 * S, 1);
+    assert_int_equal(drain(60 * S, CHILD_EVENT_DOWN), 0);
+    all_heard(61 * S, 0, 4);
+    all_heard(62 * S, 0, 4);
+    assert_int_equal(drain(63 * S - 1, CHILD_EVENT_DOWN), 0);
+    all_heard(63 * S, 0, 4);
+    assert_int_equal(drain(63 * S, CHILD_EVENT_DOWN), 6);
     assert_int_equal(c.up, 4);
+}
+
+/* All may really be dead: nobody speaks ever again, and they may not count as up for ever. */
+static void test_self_blame_ends(void **state)
+{
+    (void)state;
+    struct child_event e;
+    all_heard(10 * S, 0, COUNT);
+    assert_true(children_tick(&c, 13 * S, &e));
+    assert_int_equal(e.kind, CHILD_EVENT_SELF_BLAME);
+    assert_false(children_tick(&c, 13 * S + CHILDREN_BLAME_US - 1, &e));
+    assert_int_equal(drain(13 * S + CHILDREN_BLAME_US, CHILD_EVENT_DOWN), 0);
+    assert_int_equal(c.up + c.suspect, COUNT);
+    assert_int_equal(drain(16 * S + CHILDREN_BLAME_US, CHILD_EVENT_DOWN), COUNT);
+    assert_int_equal(c.down, COUNT);
+}
+
+/* But not while the bus is down: then nobody can speak. */
+static void test_self_blame_lasts_while_the_bus_is_down(void **state)
+{
+    (void)state;
+    struct child_event e;
+    all_heard(10 * S, 0, COUNT);
+    assert_true(children_tick(&c, 13 * S, &e));
+    children_link(&c, 20 * S, false);
+    assert_int_equal(children_next_us(&c), NEVER);
+    assert_false(children_tick(&c, 500 * S, &e));
+    assert_int_equal(c.up, COUNT);
 }
 
 static void test_half_is_not_more_than_half(void **state)
@@ -212,6 +240,8 @@ int main(void)
         cmocka_unit_test_setup(test_own_pause_is_not_silence, setup),
         cmocka_unit_test_setup(test_half_silent_at_once_blames_itself_until_someone_speaks, setup),
         cmocka_unit_test_setup(test_half_is_not_more_than_half, setup),
+        cmocka_unit_test_setup(test_self_blame_ends, setup),
+        cmocka_unit_test_setup(test_self_blame_lasts_while_the_bus_is_down, setup),
         cmocka_unit_test_setup(test_two_children_are_too_few_to_blame_oneself, setup),
         cmocka_unit_test_setup(test_link_down_stops_the_clock, setup),
         cmocka_unit_test_setup(test_random_histories, setup)};

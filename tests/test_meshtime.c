@@ -323,6 +323,36 @@ static void test_promotion(void **state)
     assert_int_equal(meshtime_exchange(&w.mt, now, 1, 2, 3, 4, 0, 0), MESHTIME_ROOT);
 }
 
+/* Beats that waited while the parent stood still are answered all at once, each as if it had
+ * travelled for seconds: none of them locks, the first honest ones do. */
+static void test_answers_after_a_pause_of_the_parent_do_not_lock(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 77);
+    int64_t sent[20];
+    for (int i = 0; i < 20; i++) {
+        sent[i] = child_now(&w);
+        w.t += 1000000;
+    }
+    for (int i = 0; i < 18; i++) { /* those of the last two seconds are lost */
+        int64_t t2 = read_clock(w.parent, w.t);
+        w.t += 500;
+        int64_t now = child_now(&w);
+        meshtime_exchange(&w.mt, now, sent[i], t2, t2, now, meshtime_offset_us(&w.root, t2), 0);
+        assert_false(meshtime_ready(&w.mt));
+    }
+    int64_t t1 = child_now(&w);
+    w.t += 500;
+    int64_t t2 = read_clock(w.parent, w.t);
+    w.t += 500;
+    int64_t now = child_now(&w);
+    meshtime_exchange(&w.mt, now, t1, t2, t2, now, meshtime_offset_us(&w.root, t2), 0);
+    assert_true(meshtime_ready(&w.mt));
+    int64_t error = meshtime_now(&w.mt, now) - true_mesh(&w);
+    assert_true(error > -2000 && error < 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_hostile_values),
         cmocka_unit_test(test_to_local_is_the_inverse),
         cmocka_unit_test(test_promotion),
+        cmocka_unit_test(test_answers_after_a_pause_of_the_parent_do_not_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

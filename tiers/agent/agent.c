@@ -277,6 +277,11 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
     assert(self != NULL && event != NULL && out != NULL);
     struct agent *a = self;
     int64_t now_us = event->now_us;
+    if (event->kind != EV_START && now_us - AGENT_PAUSE_US > a->wake_us) {
+        /* It stood still. What comes now may be as old as the pause, and without mesh time nobody
+         * can tell: nothing runs before the next beat is answered. */
+        a->stood_still = !meshtime_ready(&a->time);
+    }
     switch (event->kind) {
     case EV_START:
         a->hello_next_us = now_us;
@@ -300,7 +305,8 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
     case EV_STORE: /* an agent asks nothing of the store */
         break;
     }
-    return tick(a, now_us, out);
+    a->wake_us = tick(a, now_us, out);
+    return a->wake_us;
 }
 
 const struct node_ops agent_ops = {

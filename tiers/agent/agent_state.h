@@ -38,6 +38,7 @@
 
 #define AGENT_PENDING_US 250000ll /* answer later than this: say PENDING first */
 #define AGENT_AGEING_US  2000000ll
+#define AGENT_PAUSE_US   1000000ll /* a step so much later than the wake asked for: a pause */
 #define AGENT_WORK_GRACE_US                                                                        \
     1000000ll /* a handler that is silent so long past its deadline failed */
 
@@ -131,6 +132,8 @@ struct agent {
     uint32_t answer_free; /* bit i: chunk i is free */
     uint8_t agent_class;
     uint8_t seen_next;
+    bool stood_still;              /* before it had mesh time: nothing runs until there is one */
+    int64_t wake_us;               /* what the last step asked for */
     bool joined, bus_up, starved;  /* starved: the outbox was short of room in this step */
     uint64_t seen[AGENT_SEEN_MAX]; /* low id bits, outcome and reason in the last 16; 0: none */
     /* The youngest of each block of ids, by the mesh time in it. A block counts as forgotten as

@@ -357,6 +357,9 @@ static uint64_t work_ref(const struct agent *a, const struct task *t)
 
 static void start_ready(struct agent *a, int64_t now_us, struct outbox *out)
 {
+    if (a->stood_still && !meshtime_ready(&a->time)) {
+        return; /* the answer to a beat brings the time, and a step */
+    }
     while (a->running < a->handlers_max) {
         struct task *t = task_first(a, now_us);
         if (t == NULL) {

@@ -87,8 +87,8 @@ static void beat_reply(struct sector *s, const struct msg *msg)
     const struct beat_reply *r = &msg->u.beat_reply;
     (void)meshtime_exchange(&h->time, h->now_us, r->time.t1_us, r->time.t2_us, msg->sent_us,
                             msg->recv_us, r->time.mesh_offset_us, r->time.error_us);
-    if (r->mode > 0 && r->mode < MODE_COUNT && r->mode != h->mode) {
-        h->mode = r->mode; /* the orchestrator has noted it */
+    if ((unsigned)r->mode < MODE_COUNT && r->mode != h->mode) {
+        h->mode = r->mode; /* the orchestrator has noted it; STARTING too, after its restart */
     }
     h->mesh_open = r->circuit_open_mask != 0;
     if (!r->known) {

@@ -1,0 +1,160 @@
+/* Scenario files: what is refused, and where; reading what was written; what the swarm draws; and
+ * that the judge's checkers see what they are there for. */
+#include "sim/check.h"
+#include "sim/draw.h"
+#include "sim/play.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct scenario first, second;
+
+/* The refusal of a text; "" when it was accepted. */
+static const char *refusal(const char *text)
+{
+    static char said[512];
+    memset(said, 0, sizeof(said));
+    FILE *from = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+    FILE *errors = fmemopen(said, sizeof(said) - 1, "w");
+    assert_non_null(from);
+    assert_non_null(errors);
+    bool good = scenario_parse("x.scn", from, &first, errors);
+    fclose(from);
+    fclose(errors);
+    assert_int_equal(good, said[0] == '\0');
+    return said;
+}
+
+static void nonsense_is_refused_with_line_and_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *why;
+    } cases[] = {
+        {"fly to the moon\n", "x.scn:1: 'fly' is no statement\n"},
+        {"\n\nat 5s explode s01\n", "x.scn:3: 'explode' is nothing that can be done to a mesh\n"},
+        {"at 5 kill s01\n", "x.scn:1: when: '5' is no duration (as in 250ms, 12s, 5m)\n"},
+        {"at -5s kill s01\n", "x.scn:1: when: -5s is out of range\n"},
+        {"at nans kill s01\n", "x.scn:1: when: nans is out of range\n"},
+        {"at 5s kill\n", "x.scn:1: the unit is missing\n"},
+        {"at 5s kill s99\n", "x.scn:1: the unit is not in this mesh\n"},
+        {"at 5s pause s01\n", "x.scn:1: pause: 'for DURATION' is missing\n"},
+        {"at 5s kill s01 for 0s\n", "x.scn:1: kill: for 0s is nothing\n"},
+        {"at 5s kill s01 twice\n", "x.scn:1: 'twice' is not expected here\n"},
+        {"at 70s kill s01\n", "x.scn:1: it would happen after the end\n"},
+        {"heal 10s\nat 20s kill s01\n", "x.scn:2: it would happen after the heal\n"},
+        {"run 5s\nheal 10s\n", "x.scn:2: heal: after the end of the run\n"},
+        {"at 5s slow s01 3\n", "x.scn:1: slow: only agents have a speed\n"},
+        {"at 5s slow s01.c1.a1 fast\n", "x.scn:1: factor: 'fast' is not a number\n"},
+        {"at 5s cancel a\n", "x.scn:1: cancel: no operation has this label\n"},
+        {"at 5s submit a echo\nat 6s submit a echo\n", "x.scn:2: the label is used twice\n"},
+        {"at 5s submit a echo priority 7\n", "x.scn:1: priority: 7 is not within 0 and 3\n"},
+        {"at 5s submit a echo payload \"open\n", "x.scn:1: the quote is not closed\n"},
+        {"mesh sectors 0 clusters 1 agents 1\n", "x.scn:1: sectors: 0 is not within 1 and 1024\n"},
+        {"mesh sectors 2\n", "x.scn:1: mesh: 'clusters N' is missing\n"},
+        {"at 5s kill s01\nmesh sectors 1 clusters 1 agents 1\n",
+         "x.scn:2: the mesh comes before what is done to it\n"},
+        {"class A 5\n", "x.scn:1: the classes have 5 agents, the mesh has 24\n"},
+        {"class Z 24\n", "x.scn:1: 'Z' is no class (A to F)\n"},
+        {"loss agents 1000\n", "x.scn:1: loss: 1000 is not within 0 and 900\n"},
+        {"every 1s from 5s to 3s kill s01\n", "x.scn:1: every: it ends before it begins\n"},
+        {"expect active > 5 at 5s\n", "x.scn:1: '>': >=, <= or = is wanted\n"},
+        {"expect mode GREAT at 5s\n", "x.scn:1: 'GREAT' is no mode\n"},
+        {"expect note boom >= 1\n", "x.scn:1: 'boom' is no note\n"},
+        {"expect operation a ready >= 1\n", "x.scn:1: no operation has this label\n"},
+        {"expect active >= 1 at 59s within 5s\n",
+         "x.scn:1: it would be looked at after the end of the run\n"},
+        {"expect luck\n", "x.scn:1: expect: active, sectors, mode, note or operation\n"},
+        {"seed 1.5\n", "x.scn:1: seed: not a whole number\n"},
+        {"heal 0s\n", "x.scn:1: heal: 0s is no time for it\n"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_string_equal(refusal(cases[i].text), cases[i].why);
+    }
+}
+
+static void a_long_line_and_too_many_acts_are_refused(void **state)
+{
+    (void)state;
+    static char text[SCENARIO_ACTS_MAX * 40 + 4096];
+    memset(text, 'x', 2000);
+    text[2000] = '\0';
+    assert_non_null(strstr(refusal(text), "x.scn:1: a line of more than"));
+    assert_non_null(strstr(refusal("every 1ms from 1s to 30s restart s01.c1.a1\n"),
+                           "x.scn:1: more than 512 acts"));
+}
+
+/* What was written reads as the same scenario; drawn ones have every kind of act. */
+static void written_scenarios_read_the_same(void **state)
+{
+    (void)state;
+    static char text[65536], again[65536];
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        draw_deep(seed, &second);
+        FILE *to = fmemopen(text, sizeof(text), "w");
+        scenario_write(&second, to);
+        fclose(to);
+        assert_string_equal(refusal(text), "");
+        to = fmemopen(again, sizeof(again), "w");
+        scenario_write(&first, to);
+        fclose(to);
+        assert_string_equal(again, text);
+    }
+}
+
+static void a_seed_is_one_run(void **state)
+{
+    (void)state;
+    struct play_options o = {0};
+    struct play_result a, b;
+    for (uint64_t seed = 5; seed < 8; seed++) {
+        draw_deep(seed, &first);
+        second = first;
+        assert_true(play(&first, &o, &a));
+        assert_true(play(&second, &o, &b));
+        assert_true(a.digest == b.digest);
+        assert_true(a.events == b.events && a.events > 500);
+    }
+}
+
+static void expectations_are_judged(void **state)
+{
+    (void)state;
+    struct play_options o = {0};
+    struct play_result r;
+    assert_string_equal(refusal("run 30s\n"
+                                "at 12s submit all echo payload \"hello\"\n"
+                                "at 20s kill s02.c1.a1\n"
+                                "expect operation all ready = 24\n"
+                                "expect operation all status SUCCESS\n"
+                                "expect active = 100% at 10s\n"
+                                "expect mode FULL at 10s\n"
+                                "expect sectors >= 2 at 10s within 5s\n"
+                                "expect note child-down = 0\n"
+                                "expect operation all failed >= 1\n"
+                                "expect note joined at s02.c1 >= 6\n"),
+                        "");
+    assert_false(play(&first, &o, &r));
+    assert_int_equal(r.violation.verdict, VERDICT_GOOD);
+    assert_int_equal(r.unmet, 1);
+    for (uint32_t i = 0; i < first.expect_count; i++) {
+        assert_true(first.expects[i].judged);
+        assert_int_equal(first.expects[i].met, i != 6);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nonsense_is_refused_with_line_and_reason),
+        cmocka_unit_test(a_long_line_and_too_many_acts_are_refused),
+        cmocka_unit_test(written_scenarios_read_the_same),
+        cmocka_unit_test(a_seed_is_one_run),
+        cmocka_unit_test(expectations_are_judged),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
