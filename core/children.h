@@ -7,7 +7,8 @@
  *  - while the bus is down (children_link);
  *  - while it blames itself: more than half of the watched children, CHILDREN_BLAME_MIN at least,
  *    fell silent at once. It then declares nobody until it hears from someone, or for
- *    CHILDREN_BLAME_US with the bus up. From then on the silent ones have at least `suspect_us` to speak, and are not excused a second time.
+ *    CHILDREN_BLAME_US with the bus up. From then on the silent ones have at least `suspect_us` to
+ *    speak, and are not excused a second time.
  *
  * Times are the node's own clock in microseconds. No allocation: the caller gives the rows. */
 #ifndef CORE_CHILDREN_H
@@ -18,7 +19,8 @@
 #include <stdint.h>
 
 #define CHILDREN_BLAME_MIN 3u
-#define CHILDREN_BLAME_US  (60 * US_PER_S) /* a broker that stands still is back by then, or dead */
+#define CHILDREN_BLAME_US  (60 * US_PER_S) /* a broker that stands still is back by then, or dead  \
+                                            */
 
 enum child_state {
     CHILD_UNKNOWN, /* never heard; nobody waits for it */
