@@ -19,8 +19,9 @@
 #include <stdint.h>
 
 #define CHILDREN_BLAME_MIN 3u
-#define CHILDREN_BLAME_US  (60 * US_PER_S) /* a broker that stands still is back by then, or dead  \
-                                            */
+#define CHILDREN_BLAME_US                                                                          \
+    (60 * US_PER_S) /* a broker that stands still is back by then, or dead                         \
+                     */
 
 enum child_state {
     CHILD_UNKNOWN, /* never heard; nobody waits for it */
