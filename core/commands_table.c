@@ -7,9 +7,19 @@
 #define MS_MAX_DAY 86400000
 
 #define ON                                                                                         \
+    {.name = "on",                                                                                 \
+     .kind = PARAMETER_PLACES,                                                                     \
+     .flag = true,                                                                                 \
+     .value_name = "PLACES",                                                                       \
+     .help = "places, as s[01-10].c3, s*.c1, !s07.c4 (not), @last.failed, @group"},                \
     {                                                                                              \
-        .name = "on", .kind = PARAMETER_PLACES, .flag = true, .value_name = "PLACES",              \
-        .help = "folded places, as s[01-10].c3 or s07.c3.a12; default the whole mesh"              \
+        .name = "except", .kind = PARAMETER_PLACES, .flag = true, .value_name = "PLACES",          \
+        .help = "without these, whatever else says"                                                \
+    }
+#define DRY_RUN                                                                                    \
+    {                                                                                              \
+        .name = "dry-run", .kind = PARAMETER_SWITCH, .flag = true,                                 \
+        .help = "sends nothing: shows who is meant, as the mesh resolves it"                       \
     }
 #define CLASS                                                                                      \
     {                                                                                              \
@@ -159,6 +169,7 @@ static const struct command_spec table[] = {
                     CAPABILITY,
                     PRIORITY,
                     TIMEOUT,
+                    DRY_RUN,
                     {.name = "no-ack",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
@@ -185,6 +196,7 @@ static const struct command_spec table[] = {
                     EXPECT,
                     ACTION("what is run there ('actions' lists them); default by question"),
                     UNCHECKED,
+                    DRY_RUN,
                     {.name = "quorum",
                      .kind = PARAMETER_NUMBER,
                      .flag = true,
@@ -241,6 +253,7 @@ static const struct command_spec table[] = {
                     EXPECT,
                     ACTION("what is run there; default work"),
                     UNCHECKED,
+                    DRY_RUN,
                     {.name = "allow-partial",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
@@ -324,11 +337,13 @@ static const struct command_spec table[] = {
                     TIMEOUT,
                     EXPECT,
                     UNCHECKED,
+                    DRY_RUN,
                     {.name = "pages",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
                      .help = "fetch every group of answers, not only the largest 64"}},
-     .examples = {"run facts --on s07.c3", "run work --class D --sample 20 --timeout 30s"}},
+     .examples = {"run facts --on s07.c3", "run facts --on s07,!s07.c4 --dry-run",
+                  "run work --class D --sample 20 --timeout 30s"}},
     {.verb = CMD_DELEGATE,
      .name = "delegate",
      .summary = "give a task to the best agent for it, or to several, and wait for the result",
@@ -390,6 +405,18 @@ static const struct command_spec table[] = {
                     TIMEOUT},
      .examples = {"review list", "review claim s94.c1.a2/0a1b2c3d --as alexa",
                   "review answer s94.c1.a2/0a1b2c3d \"Yes, pay it.\""}},
+    {.verb = CMD_GROUP,
+     .name = "group",
+     .summary = "places under a name of your own: --on @NAME",
+     .local = true,
+     .parameters = {{.name = "what",
+                     .kind = PARAMETER_CHOICE,
+                     .required = true,
+                     .choices = "list|save|remove",
+                     .help = "what to do"},
+                    {.name = "name", .kind = PARAMETER_TEXT, .help = "of the group"},
+                    {.name = "places", .kind = PARAMETER_TEXT, .help = "with save"}},
+     .examples = {"group save gpus s[81-87]", "group list", "group remove gpus"}},
     {.verb = CMD_HELP,
      .name = "help",
      .summary = "all commands, or one with its flags and examples",

@@ -79,6 +79,10 @@ struct place_set {
  * ret_at is the offset of the fault, *ret_why what it is. */
 bool place_parse(const char *text, size_t bytes, const struct topology *t, struct place_set *ret,
                  size_t *ret_at, const char **ret_why);
+/* Takes `minus` out of `set`, which must not be empty (patterns of zeros are the whole mesh). What
+ * is left may be empty: count 0, which does NOT mean the whole mesh here. False: it would be more
+ * than RANGES_MAX patterns; set is untouched. */
+bool place_subtract(struct place_set *set, const struct place_set *minus, const struct topology *t);
 bool place_has_agent(const struct place_set *p, struct unit agent);
 bool place_touches(const struct place_set *p, struct unit sector_or_cluster);
 /* Children of u (a sector or cluster, or 1..64 sectors from `first` on for the orchestrator) that p

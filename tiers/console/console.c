@@ -1,6 +1,7 @@
 /* One command, or a script. The terminal's prompt is in repl.c. */
 #include "tiers/console/console.h"
 #include "tiers/console/offer.h"
+#include "tiers/console/targets.h"
 #include "tiers/runner/client.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -63,7 +64,7 @@ static void help_one(FILE *out, const struct command_spec *spec)
 }
 
 /* What is here already, without a task. */
-static int show_actions(const struct console *c, const char *const words[], size_t count, bool json)
+static int local_read(const struct console *c, const char *const words[], size_t count, bool json)
 {
     static struct invocation in;
     char error[COMMAND_ERROR_MAX];
@@ -73,6 +74,8 @@ static int show_actions(const struct console *c, const char *const words[], size
         render_error(&r, "usage", error);
         return EXIT_USAGE;
     }
+    if (in.spec->verb == CMD_GROUP)
+        return targets_group(&r, &in);
     const struct value *name = command_value(&in, "action");
     if (offer_list(&r, c->task.conf.actions, name->given ? name->text : NULL, error))
         return EXIT_OK;
@@ -89,9 +92,9 @@ bool console_local(const struct console *c, const char *const words[], size_t co
     bool question = strcmp(words[0], "?") == 0;
     bool leave = strcmp(words[0], "exit") == 0;
     const struct command_spec *spec = command_find(words[0], strlen(words[0]));
-    if (spec && spec->verb == CMD_ACTIONS) {
+    if (spec && (spec->verb == CMD_ACTIONS || spec->verb == CMD_GROUP)) {
         *ret_quit = false;
-        *ret_code = show_actions(c, words, count, json);
+        *ret_code = local_read(c, words, count, json);
         return true;
     }
     if (!question && !leave && (!spec || (spec->verb != CMD_HELP && spec->verb != CMD_QUIT)))

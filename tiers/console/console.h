@@ -28,8 +28,8 @@ int console_script(struct console *c);
 /* The prompt, with history and completion, until quit or end of input. */
 int console_repl(struct console *c);
 
-/* help, quit and actions, which need no task. True when the words were one of them; *ret_quit
- * on quit. */
+/* help, quit, actions and group, which need no task. True when the words were one of them;
+ * *ret_quit on quit. */
 bool console_local(const struct console *c, const char *const words[], size_t count, bool json,
                    bool *ret_quit, int *ret_code);
 

@@ -8,6 +8,7 @@
 #include "core/num.h"
 #include "core/types.h"
 #include "tiers/console/review.h"
+#include "tiers/console/targets.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,8 +93,10 @@ static bool take_capability(const char *word, size_t bytes, const struct topolog
 static bool build_selector(const struct invocation *in, const struct topology *t,
                            struct selector *ret, char error[COMMAND_ERROR_MAX])
 {
-    if (has(in, "on") &&
-        !parse_places("--on", command_value(in, "on")->text, t, &ret->places, error))
+    const char *on = has(in, "on") ? command_value(in, "on")->text : NULL;
+    const char *except = has(in, "except") ? command_value(in, "except")->text : NULL;
+    if ((on || except) &&
+        !targets_parse(on ? "--on" : "--except", on, except, t, &ret->places, error))
         return false;
     if (has(in, "class") &&
         !each_word("--class", command_value(in, "class")->text,
@@ -368,6 +371,8 @@ size_t request_row_limit(const struct invocation *in)
     switch ((int)in->spec->verb) {
     case CMD_FIND:
         return has(in, "limit") ? (size_t)command_value(in, "limit")->number : ROWS_SHOWN;
+    case CMD_DELEGATE:
+        return has(in, "several") ? (size_t)command_value(in, "several")->number : 1;
     case CMD_SECTORS:
         return has(in, "all") ? SIZE_MAX : ROWS_SHOWN;
     default:

@@ -9,9 +9,11 @@
 #include "core/node.h"
 #include "core/num.h"
 #include "tiers/console/delegate.h"
+#include "tiers/console/dry_run.h"
 #include "tiers/console/offer.h"
 #include "tiers/console/request.h"
 #include "tiers/console/review.h"
+#include "tiers/console/targets.h"
 #include "tiers/runner/client.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -181,6 +183,9 @@ static int show_report(struct task *t, const struct report *report,
     if (verb == CMD_DELEGATE)
         return delegate_render(t, report);
     render_report(&t->render, verb, report, pages, page_count);
+    if (verb == CMD_ASK || verb == CMD_RUN)
+        targets_lists(&t->render, &report->aggregate, pages ? pages : report->aggregate.groups,
+                      pages ? page_count : report->aggregate.group_count);
     int code = report_exit(report);
     bool wants = verb == CMD_ASK && command_value(&t->invocation, "quorum")->given;
     if (wants && !quorum_render(&t->render, report->aggregate.groups, report->aggregate.group_count,
@@ -252,6 +257,11 @@ static void take_rows(struct task *t, const struct rows *rows)
         } else {
             send_request(t);
         }
+        return;
+    }
+    if (t->dry_run) {
+        dry_run_render(&t->render, &t->invocation, &t->pages);
+        finish(t, t->pages.count ? EXIT_OK : EXIT_NOT_FOUND);
         return;
     }
     bool one = verb == CMD_AGENT || verb == CMD_INSPECT;
@@ -444,10 +454,11 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
     if (good && t->command.kind == COMMAND_SUBMIT && t->invocation.spec->verb != CMD_REVIEW)
         good = offer_check(t->conf.actions, t->render.topology, &t->invocation,
                            &t->command.operation, &acts, error);
-    if (good && t->conf.read_only && acts) {
+    if (good && t->conf.read_only && acts && !dry_run_wanted(&t->invocation)) {
         refuse_read_only(t);
         return;
     }
+    t->dry_run = good && dry_run_query(&t->invocation, &t->command);
     if (good && t->invocation.spec->verb == CMD_DELEGATE)
         delegate_query(t);
     if (!good) {

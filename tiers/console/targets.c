@@ -1,0 +1,359 @@
+#include "tiers/console/targets.h"
+
+#include "tiers/console/task.h"
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const list_names[LIST_COUNT] = {"answered", "failed", "silent"};
+
+/* --- Files ----------------------------------------------------------------------------------- */
+
+static bool folder_make(char ret[PATH_MAX])
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (state && state[0] == '/')
+        snprintf(ret, PATH_MAX, "%.3000s/mesh", state);
+    else if (home && home[0] == '/')
+        snprintf(ret, PATH_MAX, "%.3000s/.local/state/mesh", home);
+    else
+        return false;
+    for (char *at = ret + 1;; at++)
+        if (*at == '/' || *at == '\0') {
+            char was = *at;
+            *at = '\0';
+            bool made = mkdir(ret, 0700) == 0 || errno == EEXIST;
+            *at = was;
+            if (!made || !was)
+                return made;
+        }
+}
+
+static bool path_of(const char *name, char ret[PATH_MAX + 64])
+{
+    char folder[PATH_MAX];
+    if (!folder_make(folder))
+        return false;
+    snprintf(ret, PATH_MAX + 64, "%s/%s", folder, name);
+    return true;
+}
+
+static bool file_write(const char *name, const char *text)
+{
+    char path[PATH_MAX + 64], next[PATH_MAX + 70];
+    if (!path_of(name, path))
+        return false;
+    snprintf(next, sizeof next, "%s.new", path);
+    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    size_t bytes = strlen(text);
+    bool good = write(fd, text, bytes) == (ssize_t)bytes;
+    return close(fd) == 0 && good && rename(next, path) == 0;
+}
+
+static bool file_read(const char *name, char *ret, size_t size)
+{
+    char path[PATH_MAX + 64];
+    FILE *file = path_of(name, path) ? fopen(path, "re") : NULL;
+    if (!file)
+        return false;
+    size_t n = fread(ret, 1, size - 1, file);
+    ret[n] = '\0';
+    ret[strcspn(ret, "\n")] = '\0';
+    fclose(file);
+    return true;
+}
+
+static bool group_name_valid(const char *name, size_t bytes)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    return bytes > 0 && bytes < GROUP_NAME_MAX && strspn(name, letters) >= bytes;
+}
+
+/* --- Words ----------------------------------------------------------------------------------- */
+
+/* "s*.c3" -> "s[1-100].c3". False: it does not fit. */
+static bool expand_stars(const char *word, size_t bytes, const struct topology *t, char *ret,
+                         size_t size)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        char c = i > 0 ? word[i - 1] : 0;
+        unsigned most = c == 's'   ? t->sectors
+                        : c == 'c' ? t->clusters_per_sector
+                        : c == 'a' ? t->agents_per_cluster
+                                   : 0;
+        if (word[i] == '*' && most > 0)
+            used += (size_t)snprintf(ret + used, size - used, "[1-%u]", most);
+        else if (used + 1 < size)
+            ret[used++] = word[i];
+        if (used + 1 >= size)
+            return false;
+    }
+    ret[used] = '\0';
+    return true;
+}
+
+/* What @NAME stands for. */
+static bool look_up(const char *flag, const char *word, size_t bytes, char *ret, size_t size,
+                    char error[COMMAND_ERROR_MAX])
+{
+    char name[GROUP_NAME_MAX + 8];
+    if (bytes > 5 && memcmp(word, "last.", 5) == 0) {
+        for (int i = 0; i < LIST_COUNT; i++)
+            if (strlen(list_names[i]) == bytes - 5 &&
+                memcmp(list_names[i], word + 5, bytes - 5) == 0) {
+                snprintf(name, sizeof name, "last.%s", list_names[i]);
+                if (!file_read(name, ret, size) || !ret[0]) {
+                    snprintf(error, COMMAND_ERROR_MAX, "%s: @%s: the last operation has none", flag,
+                             name);
+                    return false;
+                }
+                return true;
+            }
+        snprintf(error, COMMAND_ERROR_MAX,
+                 "%s: '@%.*s': there is @last.answered, @last.failed and @last.silent", flag,
+                 (int)(bytes < 40 ? bytes : 40), word);
+        return false;
+    }
+    if (group_name_valid(word, bytes)) {
+        snprintf(name, sizeof name, "group.%.*s", (int)bytes, word);
+        if (file_read(name, ret, size))
+            return true;
+    }
+    snprintf(error, COMMAND_ERROR_MAX, "%s: '@%.*s': no such group ('group list' shows them)", flag,
+             (int)(bytes < 40 ? bytes : 40), word);
+    return false;
+}
+
+static bool add(const char *flag, const char *word, size_t bytes, const struct topology *t,
+                struct place_set *set, char error[COMMAND_ERROR_MAX])
+{
+    static char text[TARGETS_TEXT_MAX];
+    struct place_set more;
+    size_t at = 0;
+    const char *why = "";
+    if (bytes > 0 && word[0] == '@') {
+        if (!look_up(flag, word + 1, bytes - 1, text, sizeof text, error))
+            return false;
+    } else if (!expand_stars(word, bytes, t, text, sizeof text)) {
+        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.40s..' is too long", flag, word);
+        return false;
+    }
+    if (strcmp(text, "mesh") == 0) {
+        more = (struct place_set){.count = 1};
+    } else if (!place_parse(text, strlen(text), t, &more, &at, &why)) {
+        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.80s' at character %zu: %s", flag, text, at + 1,
+                 why);
+        return false;
+    }
+    if (set->count + more.count > RANGES_MAX) {
+        snprintf(error, COMMAND_ERROR_MAX,
+                 "%s: more than %u places: fold them, as s[01-09].c3, or take whole clusters", flag,
+                 RANGES_MAX);
+        return false;
+    }
+    memcpy(set->patterns + set->count, more.patterns, more.count * sizeof *more.patterns);
+    set->count += more.count;
+    return true;
+}
+
+/* Words at commas outside of brackets. */
+static bool each(const char *flag, const char *text, bool minus_only, const struct topology *t,
+                 struct place_set *plus, struct place_set *minus, char error[COMMAND_ERROR_MAX])
+{
+    for (const char *at = text;;) {
+        size_t n = 0;
+        for (int depth = 0; at[n] && (at[n] != ',' || depth > 0); n++)
+            depth += at[n] == '[' ? 1 : at[n] == ']' ? -1 : 0;
+        bool without = n > 0 && at[0] == '!';
+        const char *word = at + (without ? 1 : 0);
+        if (!add(flag, word, n - (without ? 1 : 0), t, without || minus_only ? minus : plus, error))
+            return false;
+        if (!at[n])
+            return true;
+        at += n + 1;
+    }
+}
+
+bool targets_parse(const char *flag, const char *text, const char *except, const struct topology *t,
+                   struct place_set *ret, char error[COMMAND_ERROR_MAX])
+{
+    struct place_set plus = {0}, minus = {0};
+    assert(flag && t && ret && error);
+    if (text && !each(flag, text, false, t, &plus, &minus, error))
+        return false;
+    if (except && !each("--except", except, true, t, &plus, &minus, error))
+        return false;
+    if (minus.count > 0) {
+        if (plus.count == 0)
+            plus.count = 1; /* a pattern of zeros: the whole mesh */
+        if (!place_subtract(&plus, &minus, t)) {
+            snprintf(error, COMMAND_ERROR_MAX,
+                     "%s: what is left are more than %u places: exclude whole clusters or fewer",
+                     flag, RANGES_MAX);
+            return false;
+        }
+        if (plus.count == 0) {
+            snprintf(error, COMMAND_ERROR_MAX, "%s: nothing is left: all of it is excluded", flag);
+            return false;
+        }
+    }
+    *ret = plus;
+    return true;
+}
+
+/* --- Lists ----------------------------------------------------------------------------------- */
+
+enum target_list targets_list(enum outcome o)
+{
+    if (o == OUTCOME_READY || o == OUTCOME_CONFLICT)
+        return LIST_ANSWERED;
+    return o == OUTCOME_TIMEOUT_DELIVERY || o == OUTCOME_TIMEOUT_EXECUTION ||
+                   o == OUTCOME_UNREACHABLE
+               ? LIST_SILENT
+               : LIST_FAILED;
+}
+
+static int by_first(const void *a, const void *b)
+{
+    const struct run *x = a, *y = b;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* The folded ids of one list. True: all of them are known. */
+static bool list_text(const struct topology *t, const struct answer_group *groups, size_t count,
+                      enum target_list which, char *ret, size_t size, uint32_t *ret_known)
+{
+    size_t room = 0, n = 0;
+    for (size_t i = 0; i < count; i++)
+        room += targets_list(groups[i].outcome) == which ? groups[i].run_count : 0;
+    struct run *runs = room ? malloc(room * sizeof *runs) : NULL;
+    *ret_known = 0;
+    ret[0] = '\0';
+    if (!runs)
+        return room == 0;
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t k = 0; targets_list(groups[i].outcome) == which && k < groups[i].run_count;
+             k++)
+            runs[n++] = groups[i].runs[k];
+    qsort(runs, n, sizeof *runs, by_first);
+    size_t kept = 0;
+    for (size_t i = 1; i < n; i++) {
+        if (runs[i].first <= runs[kept].last + 1)
+            runs[kept].last = runs[i].last > runs[kept].last ? runs[i].last : runs[kept].last;
+        else
+            runs[++kept] = runs[i];
+    }
+    for (size_t i = 0; i <= kept; i++)
+        *ret_known += runs[i].last - runs[i].first + 1;
+    bool whole = runs_format(t, runs, (uint32_t)kept + 1, ret, size);
+    free(runs);
+    return whole;
+}
+
+void targets_lists(const struct render *r, const struct aggregate_view *a,
+                   const struct answer_group *groups, size_t count)
+{
+    static const char *const titles[LIST_COUNT] = {"answered", "failed", "no answer yet"};
+    static char text[TARGETS_TEXT_MAX];
+    uint32_t counts[LIST_COUNT] = {0};
+    assert(r && a);
+    for (int o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
+        counts[targets_list((enum outcome)o)] += a->outcomes[o];
+    for (int i = 0; i < LIST_COUNT; i++) {
+        char name[24], n[32];
+        uint32_t known;
+        bool whole =
+            list_text(r->topology, groups, count, (enum target_list)i, text, sizeof text, &known);
+        bool all = whole && known == counts[i];
+        snprintf(name, sizeof name, "last.%s", list_names[i]);
+        file_write(name, whole ? text : "");
+        if (r->json)
+            continue;
+        fprintf(r->out, "%-14s %7s  %.200s%s%s\n", titles[i], render_count(counts[i], n), text,
+                strlen(text) > 200 ? ".." : "",
+                counts[i] > 0 && !all && strlen(text) <= 200 ? " and others" : "");
+    }
+    if (!r->json) {
+        char n[32];
+        fprintf(r->out, "%-14s %7s\n", "unexpected", render_count(a->unexpected, n));
+    }
+}
+
+/* --- Groups ---------------------------------------------------------------------------------- */
+
+static int group_list(const struct render *r)
+{
+    char folder[PATH_MAX], text[TARGETS_TEXT_MAX];
+    DIR *dir = folder_make(folder) ? opendir(folder) : NULL;
+    json_t *all = json_object();
+    for (struct dirent *d; dir && (d = readdir(dir)) != NULL;)
+        if (strncmp(d->d_name, "group.", 6) == 0 &&
+            group_name_valid(d->d_name + 6, strlen(d->d_name + 6)) &&
+            file_read(d->d_name, text, sizeof text)) {
+            json_object_set_new(all, d->d_name + 6, json_string(text));
+            if (!r->json)
+                fprintf(r->out, "@%-20s %s\n", d->d_name + 6, text);
+        }
+    if (dir)
+        closedir(dir);
+    if (r->json) {
+        json_dumpf(all, r->out, JSON_COMPACT | JSON_SORT_KEYS);
+        fputc('\n', r->out);
+    } else if (json_object_size(all) == 0) {
+        fputs("no groups: group save NAME PLACES\n", r->out);
+    }
+    json_decref(all);
+    return EXIT_OK;
+}
+
+int targets_group(const struct render *r, const struct invocation *in)
+{
+    enum { LIST, SAVE, REMOVE } what = (int)command_value(in, "what")->number;
+    const struct value *name = command_value(in, "name"), *places = command_value(in, "places");
+    char error[COMMAND_ERROR_MAX], file[GROUP_NAME_MAX + 8], path[PATH_MAX + 64];
+    struct place_set set;
+    if (what == LIST)
+        return group_list(r);
+    if (!name->given || !group_name_valid(name->text, strlen(name->text)) ||
+        strncmp(name->text, "last", 5) == 0) {
+        render_error(r, "usage",
+                     "name: wanted 1 to 31 letters, digits, '-' or '_', and not 'last'");
+        return EXIT_USAGE;
+    }
+    snprintf(file, sizeof file, "group.%s", name->text);
+    if (what == REMOVE) {
+        bool gone = path_of(file, path) && unlink(path) == 0;
+        if (!gone)
+            render_error(r, "not-found", "no such group ('group list' shows them)");
+        return gone ? EXIT_OK : EXIT_NOT_FOUND;
+    }
+    if (!places->given || strlen(places->text) >= TARGETS_TEXT_MAX) {
+        render_error(r, "usage", "places: are missing, as s[01-10].c3");
+        return EXIT_USAGE;
+    }
+    if (!targets_parse("places", places->text, NULL, r->topology, &set, error)) {
+        render_error(r, "usage", error);
+        return EXIT_USAGE;
+    }
+    if (strpbrk(places->text, "@!*")) {
+        render_error(r, "usage", "places: a group is plain places, without '@', '!' and '*'");
+        return EXIT_USAGE;
+    }
+    if (!file_write(file, places->text)) {
+        render_error(r, "failed", strerror(errno));
+        return EXIT_FAILED;
+    }
+    return EXIT_OK;
+}

@@ -1,0 +1,41 @@
+/* Whom an operator means: places with everything that a console adds to them, the lists of the last
+ * operation, and groups that were saved.
+ *
+ *     s07,s[10-12].c3        as everywhere (topology.h)
+ *     s*.c3, s07.c*.a1       a star is every number there
+ *     s07,!s07.c4            without: exclusion wins, wherever it stands
+ *     @last.failed           of the last operation: answered, failed, silent
+ *     @gpus                  a saved group
+ *
+ * The lists and groups are files of mode 0600 under XDG_STATE_HOME/mesh (or ~/.local/state/mesh);
+ * the lists are those of the last operation of this user, in whatever console. */
+#ifndef TIERS_CONSOLE_TARGETS_H
+#define TIERS_CONSOLE_TARGETS_H
+
+#include "core/commands.h"
+#include "core/result.h"
+#include "core/topology.h"
+#include "tiers/console/render.h"
+#include <stdbool.h>
+
+#define GROUP_NAME_MAX   32u    /* with NUL */
+#define TARGETS_TEXT_MAX 16384u /* of one list or group */
+
+/* flag: for the message. except: what --except says, or NULL. False: error says which word, what is
+ * wrong with it, and what would be right. */
+bool targets_parse(const char *flag, const char *text, const char *except, const struct topology *t,
+                   struct place_set *ret, char error[COMMAND_ERROR_MAX]);
+
+/* How an operation ended, by who is meant: every target is in one of the three; `unexpected` counts
+ * answers of the other kind than was wanted, among them. */
+enum target_list { LIST_ANSWERED, LIST_FAILED, LIST_SILENT, LIST_COUNT };
+enum target_list targets_list(enum outcome o);
+
+/* Shows the four lists in text, and keeps three of them for @last. */
+void targets_lists(const struct render *r, const struct aggregate_view *a,
+                   const struct answer_group *groups, size_t count);
+
+/* `group list | save NAME PLACES | remove NAME`: the exit code. */
+int targets_group(const struct render *r, const struct invocation *in);
+
+#endif
