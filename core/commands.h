@@ -38,6 +38,7 @@ enum command_verb {
     CMD_RUN,
     CMD_REVIEW,
     CMD_GROUP,
+    CMD_MANUAL,
     CMD_HELP,
     CMD_QUIT
 };

@@ -1,5 +1,6 @@
 /* One command, or a script. The terminal's prompt is in repl.c. */
 #include "tiers/console/console.h"
+#include "tiers/console/manual.h"
 #include "tiers/console/offer.h"
 #include "tiers/console/targets.h"
 #include "tiers/runner/client.h"
@@ -63,6 +64,39 @@ static void help_one(FILE *out, const struct command_spec *spec)
         fprintf(out, "%s    %s\n", i == 0 ? "\n  examples\n" : "", spec->examples[i]);
 }
 
+static int show_manual(const struct render *r, const struct invocation *in)
+{
+    enum { MAN, BASH, ZSH, FISH } form = (int)command_value(in, "form")->number;
+    const struct value *name = command_value(in, "command");
+    const struct command_spec *one =
+        name->given ? command_find(name->text, strlen(name->text)) : NULL;
+    if (r->json || (name->given && form != MAN)) {
+        render_error(r, "usage", r->json ? "manual: has no JSON form" : "command: only with man");
+        return EXIT_USAGE;
+    }
+    if (name->given && !one) {
+        render_error(r, "not-found", "no such command ('help' lists them)");
+        return EXIT_NOT_FOUND;
+    }
+    if (form == MAN)
+        manual_man(r->out, one);
+    else
+        (form == BASH ? manual_bash : form == ZSH ? manual_zsh : manual_fish)(r->out);
+    return EXIT_OK;
+}
+
+int console_manual(const char *const words[], size_t count, bool json)
+{
+    static struct invocation in;
+    char error[COMMAND_ERROR_MAX];
+    const struct render r = {.out = stdout, .json = json};
+    assert(words && count > 0);
+    if (count <= COMMAND_WORDS_MAX && command_parse(words, count, &in, error))
+        return show_manual(&r, &in);
+    render_error(&r, "usage", count > COMMAND_WORDS_MAX ? "more than 64 words" : error);
+    return EXIT_USAGE;
+}
+
 /* What is here already, without a task. */
 static int local_read(const struct console *c, const char *const words[], size_t count, bool json)
 {
@@ -76,6 +110,8 @@ static int local_read(const struct console *c, const char *const words[], size_t
     }
     if (in.spec->verb == CMD_GROUP)
         return targets_group(&r, &in);
+    if (in.spec->verb == CMD_MANUAL)
+        return show_manual(&r, &in);
     const struct value *name = command_value(&in, "action");
     if (offer_list(&r, c->task.conf.actions, name->given ? name->text : NULL, error))
         return EXIT_OK;
@@ -92,7 +128,8 @@ bool console_local(const struct console *c, const char *const words[], size_t co
     bool question = strcmp(words[0], "?") == 0;
     bool leave = strcmp(words[0], "exit") == 0;
     const struct command_spec *spec = command_find(words[0], strlen(words[0]));
-    if (spec && (spec->verb == CMD_ACTIONS || spec->verb == CMD_GROUP)) {
+    if (spec &&
+        (spec->verb == CMD_ACTIONS || spec->verb == CMD_GROUP || spec->verb == CMD_MANUAL)) {
         *ret_quit = false;
         *ret_code = local_read(c, words, count, json);
         return true;

@@ -28,10 +28,13 @@ int console_script(struct console *c);
 /* The prompt, with history and completion, until quit or end of input. */
 int console_repl(struct console *c);
 
-/* help, quit, actions and group, which need no task. True when the words were one of them;
+/* help, quit, actions, group and manual, which need no task. True when the words were one of them;
  * *ret_quit on quit. */
 bool console_local(const struct console *c, const char *const words[], size_t count, bool json,
                    bool *ret_quit, int *ret_code);
+
+/* `manual ..`, which needs no mesh and no configuration: the exit code. */
+int console_manual(const char *const words[], size_t count, bool json);
 
 /* Takes a trailing or leading --json out of the words. */
 bool console_take_json(const char *words[], size_t *count);

@@ -233,6 +233,9 @@ int main(int argc, char **argv)
         return code;
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)
         return context_words(&options, argc, argv);
+    if (options.first < argc && strcmp(argv[options.first], "manual") == 0)
+        return console_manual((const char *const *)&argv[options.first],
+                              (size_t)(argc - options.first), options.json);
     if (!find_config(&options, room))
         return EXIT_USAGE;
     const struct config_options file = {.file = options.config};
