@@ -14,16 +14,22 @@ enum command_kind {
     COMMAND_CANCEL,     /* operation id -> REPLY_OK or REPLY_ERROR */
     COMMAND_FREEZE,
     COMMAND_THAW,
-    COMMAND_WHEN /* selector: when could this share be READY? -> REPLY_WHEN */
+    COMMAND_WHEN,    /* selector: when could this share be READY? -> REPLY_WHEN */
+    COMMAND_BREAKER, /* opens a breaker by hand, until it is closed by hand */
+    COMMAND_HEAL     /* recovery of a scope, REPLY_LINE by REPLY_LINE */
 };
+
+#define COMMAND_NAME_MAX 47u /* with NUL, as FREEZE_NAME_MAX */
 
 struct command {
     uint64_t ref; /* the console's own */
     enum command_kind kind;
-    struct operation operation; /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
-    struct query query;         /* QUERY */
-    struct id128 operation_id;  /* CANCEL */
-    struct unit scope;          /* FREEZE, THAW */
+    struct operation operation;  /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
+    struct query query;          /* QUERY */
+    struct id128 operation_id;   /* CANCEL */
+    struct unit scope;           /* FREEZE, THAW, BREAKER, HEAL (NONE: whatever needs it) */
+    char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot; empty: by the time */
+    bool on;                     /* BREAKER: open, else close; HEAL: a dry run */
 };
 
 enum reply_kind {
@@ -34,7 +40,8 @@ enum reply_kind {
     REPLY_OPERATION, /* final: gather, quorum and cascade result with the aggregate */
     REPLY_ROWS,
     REPLY_STATUS,
-    REPLY_WHEN
+    REPLY_WHEN,
+    REPLY_LINE /* a line of a report; the end is an OK or an ERROR */
 };
 
 #define PHASES_MAX 6u
@@ -98,7 +105,7 @@ struct reply {
     enum reply_kind kind;
     bool final;
     enum reason reason;             /* ERROR */
-    const char *text;               /* ERROR: NUL-terminated, TEXT_BYTES_MAX at most */
+    const char *text;               /* ERROR, LINE: NUL-terminated, TEXT_BYTES_MAX at most */
     struct id128 operation_id;      /* ACCEPTED, PROGRESS */
     struct aggregate_view progress; /* PROGRESS: counts only */
     const struct report *report;

@@ -33,6 +33,11 @@ enum command_verb {
     CMD_INSPECT,
     CMD_KPI,
     CMD_CANCEL,
+    CMD_FREEZE,
+    CMD_THAW,
+    CMD_HEAL,
+    CMD_BREAKER,
+    CMD_PING,
     CMD_ACTIONS,
     CMD_DELEGATE,
     CMD_RUN,
@@ -71,6 +76,7 @@ struct command_spec {
     const char *name;
     const char *summary;
     bool changes;                                        /* false: reads only */
+    bool dangerous;                                      /* wants --yes */
     bool local;                                          /* needs no connection */
     struct parameter parameters[COMMAND_PARAMETERS_MAX]; /* ends with a NULL name */
     const char *examples[COMMAND_EXAMPLES_MAX];

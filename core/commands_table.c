@@ -88,6 +88,15 @@
         .name = "unchecked", .kind = PARAMETER_SWITCH, .flag = true,                               \
         .help = "send it although no description of the action is here, or against it"             \
     }
+#define SCOPE(text, needed)                                                                        \
+    {                                                                                              \
+        .name = "scope", .kind = PARAMETER_TEXT, .required = needed, .help = text                  \
+    }
+#define YES                                                                                        \
+    {                                                                                              \
+        .name = "yes", .kind = PARAMETER_SWITCH, .flag = true,                                     \
+        .help = "do it: without it nothing is done"                                                \
+    }
 
 static const struct command_spec table[] = {
     {.verb = CMD_STATUS,
@@ -299,6 +308,55 @@ static const struct command_spec table[] = {
      .name = "kpi",
      .summary = "the success metrics of spec part 11 since the orchestrator's start",
      .examples = {"kpi", "kpi --json"}},
+    {.verb = CMD_FREEZE,
+     .name = "freeze",
+     .summary = "agents stand still: no new work, no effect, until thaw",
+     .changes = true,
+     .dangerous = true,
+     .parameters = {SCOPE("all (default), s07 or s07.c3", false),
+                    {.name = "name",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .value_name = "NAME",
+                     .help = "of the snapshot; default /mesh/frozen/ and the time"},
+                    YES},
+     .examples = {"freeze --yes", "freeze s07 --yes", "freeze s07.c3 --name before-update --yes"}},
+    {.verb = CMD_THAW,
+     .name = "thaw",
+     .summary = "what stands still goes on from there",
+     .changes = true,
+     .parameters = {SCOPE("what was frozen: all (default), s07 or s07.c3", false)},
+     .examples = {"thaw", "thaw s07"}},
+    {.verb = CMD_HEAL,
+     .name = "heal",
+     .summary = "recovery, line by line: silent agents replaced, breakers closed",
+     .changes = true,
+     .dangerous = true,
+     .parameters = {SCOPE("auto (default: whatever needs it), all, s07 or s07.c3", false),
+                    {.name = "dry-run",
+                     .kind = PARAMETER_SWITCH,
+                     .flag = true,
+                     .help = "only say what would be done"},
+                    YES},
+     .examples = {"heal --dry-run", "heal s07 --yes", "heal auto --yes"}},
+    {.verb = CMD_BREAKER,
+     .name = "breaker",
+     .summary = "open a circuit breaker by hand, until it is closed by hand",
+     .changes = true,
+     .dangerous = true,
+     .parameters = {{.name = "action",
+                     .kind = PARAMETER_CHOICE,
+                     .required = true,
+                     .choices = "open|close",
+                     .help = "open: nothing is routed there"},
+                    SCOPE("all, s07 or s07.c3", true),
+                    YES},
+     .examples = {"breaker open s07 --yes", "breaker close s07.c3 --yes"}},
+    {.verb = CMD_PING,
+     .name = "ping",
+     .summary = "whether a unit answers, and how fast; a sector is asked directly",
+     .parameters = {SCOPE("all (the orchestrator), s07, s07.c3 or s07.c3.a12", true)},
+     .examples = {"ping s07", "ping s07.c3.a12"}},
     {.verb = CMD_CANCEL,
      .name = "cancel",
      .summary = "cancel an operation in flight by its id",

@@ -10,6 +10,7 @@
 #include "core/histogram.h"
 #include "core/num.h"
 #include "core/resolve.h"
+#include "core/text.h"
 #include <assert.h>
 #include <string.h>
 
@@ -232,6 +233,8 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->suspect += s->suspect;
     into->offline += s->offline;
     into->quarantined += s->quarantined;
+    into->frozen += s->frozen;
+    into->frozen_late += s->frozen_late;
     into->degraded += s->degraded;
     into->unstable += s->unstable;
     into->impedance_sum_us += s->impedance_sum_us;
@@ -307,6 +310,10 @@ static uint64_t notice_mask(const struct hub *h, const struct hub_notice *n, uin
 {
     uint64_t mask = children_mask(&h->children, first);
     struct unit scope = n->u.freeze.scope;
+    if (n->only != 0) {
+        uint32_t i = n->only - 1;
+        return i >= first && i < first + 64 ? mask & 1ull << (i - first) : 0;
+    }
     if (n->type == MSG_CIRCUIT || scope.tier == TIER_ORCHESTRATOR || unit_equal(scope, h->self)) {
         return mask;
     }
@@ -340,16 +347,63 @@ static void notice_pump(struct hub *h)
     }
 }
 
-void hub_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze)
+static void notice_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze,
+                          uint32_t only)
 {
-    assert(type == MSG_FREEZE || type == MSG_THAW);
-    if (freeze->scope.tier == TIER_ORCHESTRATOR || unit_equal(freeze->scope, h->self)) {
-        h->frozen = type == MSG_FREEZE;
-        hub_note(h, h->frozen ? NOTE_FROZEN : NOTE_THAWED, unit_pack(h->self), 0);
-    }
     struct hub_notice *n = notice_slot(h);
     n->type = type;
+    n->only = only;
     n->u.freeze = *freeze;
+}
+
+enum freezer_verdict hub_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze,
+                                const struct freeze **ret)
+{
+    assert(type == MSG_FREEZE || type == MSG_THAW);
+    struct freeze gone;
+    enum freezer_verdict v = type == MSG_FREEZE
+                                 ? freezer_add(&h->freezer, freeze, ret)
+                                 : freezer_remove(&h->freezer, freeze->scope, &gone, ret);
+    bool frozen = freezer_covers(&h->freezer, h->self) != NULL;
+    if (frozen != h->frozen) {
+        h->frozen = frozen;
+        hub_note(h, frozen ? NOTE_FROZEN : NOTE_THAWED, unit_pack(h->self), 0);
+    }
+    if (v == FREEZER_OK) {
+        notice_freeze(h, type, freeze, 0);
+    }
+    return v;
+}
+
+void hub_freeze_why(enum freezer_verdict v, struct unit scope, const struct freeze *at,
+                    char ret[TEXT_BYTES_MAX])
+{
+    struct text t;
+    text_init(&t, ret, TEXT_BYTES_MAX);
+    text_unit(&t, scope);
+    if (v == FREEZER_NOT) {
+        text_add(&t, " is not frozen");
+    } else if (v == FREEZER_FULL) {
+        text_add(&t, ": 32 scopes are frozen already; thaw one, or freeze the mesh");
+    } else {
+        text_add(&t, v == FREEZER_WITHIN ? " is frozen with " : " is frozen already as ");
+        text_unit(&t, at->scope);
+        text_add(&t, " (snapshot ");
+        text_add(&t, at->preserve_state_to);
+        text_add(&t, v == FREEZER_WITHIN ? "): thaw that" : ")");
+    }
+}
+
+/* A child that starts anew stands still, too. */
+static void freeze_child(struct hub *h, uint32_t child)
+{
+    struct unit u = hub_child_unit(h, child);
+    for (uint32_t i = 0; i < h->freezer.count; i++) {
+        struct unit scope = h->freezer.list[i].scope;
+        if (freezer_holds(scope, u) || freezer_holds(u, scope)) {
+            notice_freeze(h, MSG_FREEZE, &h->freezer.list[i], child + 1);
+        }
+    }
 }
 
 void hub_circuit(struct hub *h, enum breaker_event event)
@@ -441,9 +495,7 @@ static bool heard_child(struct hub *h, uint32_t child, const struct msg *msg)
     }
     if (v == CHILDREN_NEW || v == CHILDREN_BACK) {
         hub_note(h, NOTE_CHILD_UP, unit_pack(msg->from), msg->epoch);
-        if (h->frozen) {
-            hub_freeze(h, MSG_FREEZE, &(struct freeze){.scope = msg->from});
-        }
+        freeze_child(h, child);
     }
     return true;
 }
@@ -467,6 +519,8 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_STATUS:
     case COMMAND_FREEZE:
     case COMMAND_THAW:
+    case COMMAND_BREAKER:
+    case COMMAND_HEAL:
         break;
     }
     return false;

@@ -14,6 +14,7 @@
 #include "core/breaker.h"
 #include "core/cascade.h"
 #include "core/children.h"
+#include "core/freezer.h"
 #include "core/gather.h"
 #include "core/meshtime.h"
 #include "core/mode.h"
@@ -22,9 +23,8 @@
 
 #define HUB_PREPARES_MAX 64u /* announced cascades waited for; one more is refused (overload) */
 #define HUB_ASKS_MAX     16u /* queries in flight; one more is refused (overload) */
-#define HUB_NOTICES_MAX                                                                            \
-    16u /* freeze, thaw, circuit on their way down; the oldest is overwritten                      \
-         */
+/* Freeze, thaw, circuit on their way down; the oldest is overwritten. */
+#define HUB_NOTICES_MAX  64u
 #define HUB_ROWS_AGENTS  384u /* rows of one page: with them a reply fits the outbox */
 #define HUB_ROWS_OTHER   160u
 #define HUB_RETENTION_US (60ll * US_PER_S) /* finished operations, for queries and duplicates */
@@ -109,6 +109,7 @@ struct hub_ask {
 struct hub_notice {
     enum msg_type type;
     uint32_t block;
+    uint32_t only; /* this child + 1; 0: all that the scope holds or touches */
     union {
         struct freeze freeze;
         struct circuit_msg circuit;
@@ -138,7 +139,10 @@ struct hub {
     bool short_of_room;
     bool healthy_only; /* in this step: children that are not healthy get no operations */
     bool store_up;
-    bool frozen, mesh_open; /* mesh_open: the mesh breaker, as the parent says */
+    bool frozen;    /* this unit, by some scope of the freezer */
+    bool settling;  /* it is not known yet whether it was frozen: nothing is admitted */
+    bool mesh_open; /* the mesh breaker, as the parent says */
+    struct freezer freezer;
     enum mode mode;
     struct breaker breaker;
     uint32_t origins_max, children_count;
@@ -160,8 +164,7 @@ struct hub {
     struct hub_figures figures;
 };
 
-/* --- hub.c: life, children, the map ------------------------------------------------------------
- */
+/* --- hub.c: life, children, the map --- */
 size_t hub_bytes(const struct node_conf *conf);
 /* memory: hub_bytes() zeroed bytes, 16-byte aligned. */
 void hub_init(struct hub *h, void *memory, const struct node_conf *conf);
@@ -186,10 +189,14 @@ struct msg hub_msg(const struct hub *h, enum msg_type type, struct unit to, uint
 /* All children added up, the dead ones by the topology. */
 void hub_summary(const struct hub *h, struct summary *ret);
 void hub_circuit(struct hub *h, enum breaker_event event);
-void hub_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze);
+/* Takes FREEZE or THAW into the freezer and passes it on; *ret as freezer_add and _remove. */
+enum freezer_verdict hub_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze,
+                                const struct freeze **ret);
+/* "s07 is frozen already (snapshot ..)": why a verdict other than OK. */
+void hub_freeze_why(enum freezer_verdict v, struct unit scope, const struct freeze *at,
+                    char ret[TEXT_BYTES_MAX]);
 
-/* --- hub_operate.c: one operation through this node --------------------------------------------
- */
+/* --- hub_operate.c: one operation through this node --- */
 /* quota: of a sample, UINT32_MAX: all. Opens the gather and starts the fan-out. */
 enum gather_verdict hub_operate(struct hub *h, const struct operation *op, uint32_t quota,
                                 int64_t deadline_mesh_us, uint16_t origin_slot);
@@ -203,8 +210,7 @@ void hub_operate_pump(struct hub *h);
 int64_t hub_operate_next(const struct hub *h);
 uint32_t hub_expected(const struct hub *h, const struct selector *sel);
 
-/* --- hub_prepare.c -----------------------------------------------------------------------------
- */
+/* --- hub_prepare.c --- */
 bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot);
 void hub_prepare_message(struct hub *h, const struct msg *msg);
 void hub_prepared_message(struct hub *h, uint32_t child, const struct msg *msg);
@@ -214,8 +220,7 @@ int64_t hub_prepare_next(const struct hub *h);
 uint32_t hub_leads(const struct hub *h, const struct selector *sel, uint32_t ret[LEAD_BUCKETS]);
 int64_t hub_hop_margin_us(const struct hub *h); /* from here to the leads */
 
-/* --- hub_origin.c: consoles --------------------------------------------------------------------
- */
+/* --- hub_origin.c: consoles --- */
 void hub_submit(struct hub *h, const struct msg *msg);
 void hub_cancel_command(struct hub *h, const struct msg *msg);
 void hub_when(struct hub *h, const struct msg *msg);
@@ -228,8 +233,7 @@ void hub_reply(struct hub *h, struct unit console, const struct reply *reply);
 void hub_reply_error(struct hub *h, const struct msg *command, enum reason reason,
                      const char *text);
 
-/* --- hub_query.c -------------------------------------------------------------------------------
- */
+/* --- hub_query.c --- */
 void hub_query_command(struct hub *h, const struct msg *msg);
 void hub_query_message(struct hub *h, const struct msg *msg); /* from the parent */
 void hub_rows_message(struct hub *h, uint32_t child, const struct msg *msg);
@@ -237,8 +241,7 @@ void hub_query_child_down(struct hub *h, uint32_t child);
 void hub_query_pump(struct hub *h);
 int64_t hub_query_next(const struct hub *h);
 
-/* --- hub_status.c: what is told and kept of the whole -------------------------------------------
- */
+/* --- hub_status.c: what is told and kept of the whole --- */
 void hub_status(const struct hub *h, struct mesh_status *ret);
 /* The summary as a record (key "summary"), or as a history entry (key "history", a minute's). */
 void hub_store_summary(struct hub *h, const char *shard, bool history, uint64_t ref);

@@ -137,6 +137,9 @@ static struct refusal admit(struct hub *h, const struct operation *op, uint32_t 
         op->target_mesh_us <= hub_mesh_now(h)) {
         return (struct refusal){REASON_INVALID, "target time: it has passed"};
     }
+    if (h->settling) {
+        return (struct refusal){REASON_FROZEN, "starting: whether it was frozen is being read"};
+    }
     if (h->frozen) {
         return (struct refusal){REASON_FROZEN, "frozen: thaw first"};
     }

@@ -82,10 +82,11 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
     case MSG_OPERATE:
     case MSG_CANCEL:
         return down;
-    case MSG_PREPARE:
-    case MSG_QUERY:
     case MSG_FREEZE:
     case MSG_THAW:
+        return down;
+    case MSG_PREPARE:
+    case MSG_QUERY:
         return down && to.tier != TIER_AGENT;
     case MSG_CIRCUIT:
         return down || (up && from.tier != TIER_AGENT);

@@ -31,7 +31,7 @@ enum msg_type {
     MSG_QUERY,      /* down */
     MSG_ROWS,       /* up */
     MSG_CIRCUIT,    /* notice of a breaker */
-    MSG_FREEZE,     /* down: a lead refuses new operations of its unit until THAW */
+    MSG_FREEZE,     /* down to the agents: no new work, no effect, until THAW */
     MSG_THAW,
     MSG_RELAY,       /* an agent's message to agents: through lead, sector, lead */
     MSG_RELAY_ACK,   /* back to its author */
@@ -147,9 +147,12 @@ struct circuit_msg {
     enum reason reason;
 };
 
+#define FREEZE_NAME_MAX 47u /* with NUL: it fits a field of the registry beside the time */
+
 struct freeze {
-    struct unit scope; /* orchestrator: global */
-    char preserve_state_to[64];
+    struct unit scope;  /* orchestrator: global */
+    int64_t at_mesh_us; /* when it was ordered */
+    char preserve_state_to[FREEZE_NAME_MAX];
 };
 
 /* An agent's own message. It passes hop by hop inside signed frames. */

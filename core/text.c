@@ -160,3 +160,42 @@ void text_pad(struct text *t, size_t from, size_t column)
         text_char(t, ' ');
     }
 }
+
+static void two_digits(struct text *t, int64_t v)
+{
+    text_char(t, (char)('0' + v / 10 % 10));
+    text_char(t, (char)('0' + v % 10));
+}
+
+/* ISO 8601 in UTC with milliseconds; days to a date after Howard Hinnant, "chrono-compatible
+ * low-level date algorithms" (civil_from_days). */
+void text_time(struct text *t, int64_t unix_us)
+{
+    assert(t != NULL);
+    int64_t ms = unix_us > 0 ? unix_us / US_PER_MS : 0;
+    int64_t days = ms / 86400000 + 719468;
+    int64_t rest = ms % 86400000;
+    int64_t era = days / 146097;
+    int64_t doe = days % 146097;
+    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    int64_t mp = (5 * doy + 2) / 153;
+    int64_t month = mp < 10 ? mp + 3 : mp - 9;
+    int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
+    text_i64(t, year);
+    text_char(t, '-');
+    two_digits(t, month);
+    text_char(t, '-');
+    two_digits(t, doy - (153 * mp + 2) / 5 + 1);
+    text_char(t, 'T');
+    two_digits(t, rest / 3600000);
+    text_char(t, ':');
+    two_digits(t, rest / 60000 % 60);
+    text_char(t, ':');
+    two_digits(t, rest / 1000 % 60);
+    text_char(t, '.');
+    text_char(t, (char)('0' + rest % 1000 / 100));
+    two_digits(t, rest % 100);
+    text_char(t, 'Z');
+    assert(!t->cut);
+}

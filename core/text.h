@@ -34,6 +34,7 @@ void text_hex(struct text *t, const uint8_t *bytes, size_t len);
 void text_fixed(struct text *t, double value, unsigned decimals);
 /* Microseconds as milliseconds with `decimals` (0 to 3) digits: 1234567 -> "1234.6" with 1. */
 void text_ms(struct text *t, int64_t us, unsigned decimals);
+void text_time(struct text *t, int64_t unix_us); /* "2026-11-27T20:30:00.000Z" */
 void text_unit(struct text *t, struct unit u);
 /* Spaces until the text is `column` long (counted from `from`, a value of `used` at the line's
  * start). Nothing when it is already. */

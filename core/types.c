@@ -10,10 +10,10 @@
 static const char *const CLASSES[CLASS_COUNT] = {
     "none",        "CLASS_A_EDGE",  "CLASS_B_SERVERLESS", "CLASS_C_PERSISTENT",
     "CLASS_D_GPU", "CLASS_E_LOCAL", "CLASS_F_HUMAN"};
-static const char *const AGENT_STATES[AGENT_STATE_COUNT] = {"unknown", "active",  "degraded",
-                                                            "suspect", "offline", "quarantined"};
+static const char *const AGENT_STATES[AGENT_STATE_COUNT] = {
+    "unknown", "active", "degraded", "suspect", "offline", "quarantined", "frozen"};
 static const char *const AGENT_STATES_SPEC[AGENT_STATE_COUNT] = {
-    "offline", "active", "degraded", "degraded", "offline", "quarantined"};
+    "offline", "active", "degraded", "degraded", "offline", "quarantined", "degraded"};
 static const char *const OUTCOMES[OUTCOME_COUNT] = {
     "pending",           "ready",       "conflict", "failed",  "timeout-delivery",
     "timeout-execution", "unreachable", "refused",  "skipped", "cancelled"};

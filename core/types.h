@@ -32,6 +32,7 @@ enum agent_state {
     AGENT_SUSPECT,  /* silent for 15 s */
     AGENT_OFFLINE,  /* silent for 30 s, or it said goodbye */
     AGENT_QUARANTINED,
+    AGENT_FROZEN, /* stands still until THAW */
     AGENT_STATE_COUNT
 };
 

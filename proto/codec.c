@@ -14,7 +14,7 @@
 
 /* core/types.h promises that its numbers are those of mesh.proto. */
 _Static_assert((int)CLASS_F_HUMAN == (int)MESH__IMPEDANCE_CLASS__CLASS_F_HUMAN, "class");
-_Static_assert((int)AGENT_QUARANTINED == (int)MESH__OPERATIONAL_STATE__STATE_QUARANTINED, "state");
+_Static_assert((int)AGENT_FROZEN == (int)MESH__OPERATIONAL_STATE__STATE_FROZEN, "state");
 _Static_assert((int)OUTCOME_CANCELLED == (int)MESH__OUTCOME__OUTCOME_CANCELLED, "outcome");
 _Static_assert(OUTCOME_CANCELLED + 1 == OUTCOME_COUNT, "outcome");
 _Static_assert((int)REASON_UNEXPECTED == (int)MESH__REASON__REASON_UNEXPECTED, "reason");

@@ -17,7 +17,8 @@ static bool command_has_operation(enum command_kind kind)
 
 static bool command_has_scope(enum command_kind kind)
 {
-    return kind == COMMAND_FREEZE || kind == COMMAND_THAW;
+    return kind == COMMAND_FREEZE || kind == COMMAND_THAW || kind == COMMAND_BREAKER ||
+           kind == COMMAND_HEAL;
 }
 
 bool command_put(struct put *put, const struct msg *msg)
@@ -45,6 +46,8 @@ bool command_put(struct put *put, const struct msg *msg)
         w.message_id = value_id(&c->operation_id);
     } else if (command_has_scope(c->kind)) {
         w.scope = unit_pack(c->scope);
+        w.name = (char *)(uintptr_t)c->name;
+        w.on = c->on;
     }
     return put_pack(put, &w.base);
 }
@@ -53,21 +56,26 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
                                struct msg *ret)
 {
     const Mesh__Command *w = (const Mesh__Command *)message;
-    if (!value_kind((int)w->kind, COMMAND_WHEN)) {
+    if (!value_kind((int)w->kind, COMMAND_HEAL)) {
         return CODEC_BAD_ENUM;
     }
     const enum command_kind kind = (enum command_kind)w->kind;
     if ((w->operation != NULL) != command_has_operation(kind) ||
         (w->query != NULL) != (kind == COMMAND_QUERY) ||
         (w->message_id.len != 0) != (kind == COMMAND_CANCEL) ||
-        (w->scope != 0) != command_has_scope(kind)) {
+        (w->scope != 0 && !command_has_scope(kind)) ||
+        (w->scope == 0 && command_has_scope(kind) && kind != COMMAND_HEAL)) {
         return CODEC_MISSING;
     }
     struct command *c = arena_alloc(get->arena, sizeof(*c));
     if (!c) {
         return CODEC_NO_ROOM;
     }
-    *c = (struct command){.ref = w->ref, .kind = kind};
+    if (!value_text(w->name, sizeof(c->name) - 1)) {
+        return CODEC_BAD_TEXT;
+    }
+    *c = (struct command){.ref = w->ref, .kind = kind, .on = w->on};
+    memcpy(c->name, w->name, strlen(w->name));
     ret->u.command = c;
     if (!value_id_get(w->message_id, &c->operation_id) || !value_unit_get(w->scope, &c->scope)) {
         return CODEC_BAD_RANGE;
@@ -182,6 +190,9 @@ static bool reply_part_put(struct put *put, const struct reply *r, struct reply_
         ret->reason = (Mesh__Reason)r->reason;
         ret->text = (char *)(uintptr_t)(r->text ? r->text : "");
         return value_text(r->text, TEXT_BYTES_MAX - 1);
+    case REPLY_LINE:
+        ret->text = (char *)(uintptr_t)(r->text ? r->text : "");
+        return value_text(r->text, TEXT_BYTES_MAX - 1);
     case REPLY_OK:
     case REPLY_ROWS:
         return true;
@@ -233,7 +244,7 @@ bool reply_put(struct put *put, const struct msg *msg)
 
 static bool reply_parts_match(const Mesh__Reply *w, enum reply_kind kind)
 {
-    return (w->text[0] == 0 || kind == REPLY_ERROR) &&
+    return (w->text[0] == 0 || kind == REPLY_ERROR || kind == REPLY_LINE) &&
            (w->reason == MESH__REASON__REASON_NONE || kind == REPLY_ERROR) &&
            (w->message_id.len == 0 || kind == REPLY_ACCEPTED || kind == REPLY_PROGRESS) &&
            (w->progress != NULL) == (kind == REPLY_PROGRESS) &&
@@ -272,7 +283,7 @@ enum codec_verdict reply_get(const struct get *get, const ProtobufCMessage *mess
                              struct msg *ret)
 {
     const Mesh__Reply *w = (const Mesh__Reply *)message;
-    if (!value_kind((int)w->kind, REPLY_WHEN) || !value_enum((int)w->reason, REASON_COUNT)) {
+    if (!value_kind((int)w->kind, REPLY_LINE) || !value_enum((int)w->reason, REASON_COUNT)) {
         return CODEC_BAD_ENUM;
     }
     const enum reply_kind kind = (enum reply_kind)w->kind;

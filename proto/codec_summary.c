@@ -28,6 +28,8 @@ static void cluster_part_put(const struct summary *s, Mesh__ClusterImpedanceSumm
     ret->degraded_count = s->degraded;
     ret->unstable_count = s->unstable;
     ret->conflicts_hour = s->conflicts_hour;
+    ret->frozen_count = s->frozen;
+    ret->frozen_late_count = s->frozen_late;
 }
 
 /* Whether there is anything to say. */
@@ -93,6 +95,8 @@ static bool cluster_part_get(const Mesh__ClusterImpedanceSummary *w, struct summ
     ret->suspect = w->suspect_count;
     ret->offline = w->offline_count;
     ret->quarantined = w->quarantined_count;
+    ret->frozen = w->frozen_count;
+    ret->frozen_late = w->frozen_late_count;
     ret->degraded = w->degraded_count;
     ret->unstable = w->unstable_count;
     ret->conflicts_hour = w->conflicts_hour;
@@ -202,7 +206,7 @@ enum codec_verdict circuit_get(const struct get *get, const ProtobufCMessage *me
 }
 
 static enum codec_verdict scope_get(uint64_t target_id, const char *preserve_state_to,
-                                    struct freeze *ret)
+                                    int64_t at_mesh_us, struct freeze *ret)
 {
     const size_t length = strlen(preserve_state_to);
     if (length >= sizeof(ret->preserve_state_to)) {
@@ -214,6 +218,7 @@ static enum codec_verdict scope_get(uint64_t target_id, const char *preserve_sta
     if (ret->scope.tier == TIER_NONE) {
         return CODEC_MISSING;
     }
+    ret->at_mesh_us = at_mesh_us;
     memset(ret->preserve_state_to, 0, sizeof(ret->preserve_state_to));
     memcpy(ret->preserve_state_to, preserve_state_to, length);
     return CODEC_OK;
@@ -226,6 +231,7 @@ bool freeze_put(struct put *put, const struct msg *msg)
     mesh__freeze__init(&w);
     w.target_id = unit_pack(f->scope);
     w.preserve_state_to = (char *)(uintptr_t)f->preserve_state_to;
+    w.at = f->at_mesh_us;
     return value_text(f->preserve_state_to, sizeof(f->preserve_state_to) - 1) &&
            put_pack(put, &w.base);
 }
@@ -235,7 +241,7 @@ enum codec_verdict freeze_get(const struct get *get, const ProtobufCMessage *mes
 {
     (void)get;
     const Mesh__Freeze *w = (const Mesh__Freeze *)message;
-    return scope_get(w->target_id, w->preserve_state_to, &ret->u.freeze);
+    return scope_get(w->target_id, w->preserve_state_to, w->at, &ret->u.freeze);
 }
 
 bool thaw_put(struct put *put, const struct msg *msg)
@@ -245,6 +251,7 @@ bool thaw_put(struct put *put, const struct msg *msg)
     mesh__thaw__init(&w);
     w.target_id = unit_pack(f->scope);
     w.preserve_state_to = (char *)(uintptr_t)f->preserve_state_to;
+    w.at = f->at_mesh_us;
     return value_text(f->preserve_state_to, sizeof(f->preserve_state_to) - 1) &&
            put_pack(put, &w.base);
 }
@@ -253,5 +260,5 @@ enum codec_verdict thaw_get(const struct get *get, const ProtobufCMessage *messa
 {
     (void)get;
     const Mesh__Thaw *w = (const Mesh__Thaw *)message;
-    return scope_get(w->target_id, w->preserve_state_to, &ret->u.freeze);
+    return scope_get(w->target_id, w->preserve_state_to, w->at, &ret->u.freeze);
 }

@@ -190,6 +190,7 @@ static bool live_world(const struct config *config, const struct process_conf *p
             *ret_why = "the journal cannot be opened";
             return false;
         }
+        (void)setvbuf(live.journal, NULL, _IONBF, 0); /* a kill loses nothing */
         ret->ran = live_ran;
     }
     if (process->delay_profile) {

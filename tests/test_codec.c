@@ -301,7 +301,7 @@ static void hostile_fields_are_refused(void **state)
     EXPECT(MSG_HEARTBEAT, "\x12\x09\x29\0\0\0\0\0\0\xf0\x7f", CODEC_BAD_RANGE); /* infinite */
     EXPECT(MSG_HEARTBEAT, "\x12\x09\x29\0\0\0\0\0\0\xf0\xbf", CODEC_BAD_RANGE); /* -1 ms */
     EXPECT(MSG_HEARTBEAT, "\x12\x05\x55\0\0\xc0\x7f", CODEC_BAD_RANGE);         /* NaN float */
-    EXPECT(MSG_HEARTBEAT, "\x12\x02\x60\x06", CODEC_BAD_ENUM);
+    EXPECT(MSG_HEARTBEAT, "\x12\x02\x60\x07", CODEC_BAD_ENUM);
     EXPECT(MSG_HEARTBEAT, "\x12\x02\x10\x01", CODEC_BAD_RANGE); /* a class where none belongs */
     EXPECT(MSG_BEAT, "", CODEC_OK);
     EXPECT(MSG_BEAT, "\x0a\x00", CODEC_MISSING);
@@ -411,7 +411,7 @@ static void contradictions_are_refused(void **state)
     EXPECT(MSG_COMMAND, "\x10\x01\x1a\x00", CODEC_MISSING);
     EXPECT(MSG_COMMAND, "\x10\x02", CODEC_MISSING);
     EXPECT(MSG_COMMAND, "\x10\x00", CODEC_BAD_ENUM);
-    EXPECT(MSG_COMMAND, "\x10\x08", CODEC_BAD_ENUM);
+    EXPECT(MSG_COMMAND, "\x10\x0a", CODEC_BAD_ENUM);
     EXPECT(MSG_REPLY, "\x10\x02", CODEC_OK);
     EXPECT(MSG_REPLY, "\x10\x02\x5a\x00", CODEC_MISSING);
     EXPECT(MSG_REPLY, "\x10\x02\x2a\x01x", CODEC_MISSING);

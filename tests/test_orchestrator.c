@@ -7,6 +7,13 @@ static struct bench *mesh(uint16_t sectors, uint16_t per, uint32_t active)
 {
     struct bench *b = bench_open(&orchestrator_ops, unit_orchestrator(), sectors, per > 64 ? 5 : 1,
                                  per > 64 ? per / 5 : per);
+    struct store_reply none = {
+        .ref = b->store_ref, .kind = STORE_GET, .verdict = STORE_MISSING}; /* nothing was frozen */
+    struct event event = {.kind = EV_STORE};
+    event.u.store = &none;
+    assert_int_equal(b->store_ops[STORE_GET], 1);
+    assert_string_equal(b->store_key, "frozen");
+    bench_step(b, &event);
     for (unsigned s = 1; s <= sectors; s++) {
         bench_beat(b, unit_sector(s), 1, per, active);
     }
@@ -518,14 +525,35 @@ static void freezing_names_its_scope(void **state)
     struct bench *b = mesh(3, 10, 10);
     struct command c = {.kind = COMMAND_FREEZE, .scope = unit_sector(2)};
     bench_command(b, &c);
-    assert_non_null(bench_reply(b, REPLY_OK));
+    assert_null(bench_reply(b, REPLY_OK)); /* not before its agents have said so */
     const struct msg *m = bench_sent(b, MSG_FREEZE, 0);
     assert_true(m->mask == 2);
+    assert_true(strncmp(m->u.freeze.preserve_state_to, "/mesh/frozen/20", 15) == 0);
+    assert_int_equal(b->store_ops[STORE_PUT], 1);
+    assert_string_equal(b->store_key, "frozen");
     assert_false(status(b).frozen);
+    bench_forget(b);
+    bench_command(b, &c); /* twice is clear */
+    assert_non_null(
+        strstr(bench_reply(b, REPLY_ERROR)->text, "s02 is frozen already as s02 (snap"));
+    bench_forget(b);
+    bench_pass(b, 5100000); /* nobody confirms: how many did is said in the end */
+    assert_non_null(bench_reply(b, REPLY_OK));
+    assert_string_equal(bench_reply(b, REPLY_LINE)->text, "To resume: thaw s02");
+    bench_forget(b);
+    c.kind = COMMAND_THAW;
+    c.scope = unit_sector(1);
+    bench_command(b, &c);
+    assert_string_equal(bench_reply(b, REPLY_ERROR)->text, "s01 is not frozen");
     c.kind = COMMAND_FREEZE;
     c.scope = unit_orchestrator();
     bench_command(b, &c);
     assert_true(status(b).frozen);
+    bench_forget(b);
+    c.kind = COMMAND_THAW; /* a part of what stands still as a whole */
+    c.scope = unit_cluster(1, 1);
+    bench_command(b, &c);
+    assert_non_null(strstr(bench_reply(b, REPLY_ERROR)->text, "is frozen with mesh (snapshot"));
     bench_forget(b);
     bench_beat(b, unit_sector(3), 2, 10, 10); /* restarted: it is told again */
     assert_non_null(bench_sent(b, MSG_FREEZE, 0));

@@ -172,7 +172,7 @@ static void test_routes(void **state)
     } cases[] = {
         {agent, lead,
          BIT(MSG_HELLO) | BIT(MSG_GOODBYE) | BIT(MSG_HEARTBEAT) | BIT(MSG_ACK) | relay},
-        {lead, agent, BIT(MSG_WELCOME) | down | relay},
+        {lead, agent, BIT(MSG_WELCOME) | BIT(MSG_FREEZE) | BIT(MSG_THAW) | down | relay},
         {lead, sector, up_tiers | relay},
         {sector, lead, down_tiers | relay},
         {sector, root, up_tiers},

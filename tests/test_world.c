@@ -576,7 +576,7 @@ static void cancel_and_freeze(void **state)
     assert_null(world_reply(w, ref));
     other.kind = COMMAND_CANCEL;
     other.operation_id = world_accepted(w, ref);
-    assert_int_equal(world_ask(w, unit_orchestrator(), &other, US_PER_S)->kind, REPLY_OK);
+    assert_int_equal(world_ask(w, unit_orchestrator(), &other, 8 * US_PER_S)->kind, REPLY_OK);
     world_run(w, 2 * US_PER_S);
     const struct reply *r = world_reply(w, ref);
     assert_non_null(r);
@@ -586,7 +586,7 @@ static void cancel_and_freeze(void **state)
 
     other.kind = COMMAND_FREEZE;
     other.scope = unit_orchestrator();
-    assert_int_equal(world_ask(w, unit_orchestrator(), &other, US_PER_S)->kind, REPLY_OK);
+    assert_int_equal(world_ask(w, unit_orchestrator(), &other, 8 * US_PER_S)->kind, REPLY_OK);
     world_run(w, US_PER_S);
     submit(&c, "echo", "x");
     const struct reply *no = world_ask(w, unit_orchestrator(), &c, US_PER_S);
@@ -595,12 +595,12 @@ static void cancel_and_freeze(void **state)
     places(&c.operation.selector, "s01");
     assert_int_equal(world_ask(w, unit_sector(1), &c, US_PER_S)->reason, REASON_FROZEN);
     other.kind = COMMAND_THAW;
-    assert_int_equal(world_ask(w, unit_orchestrator(), &other, US_PER_S)->kind, REPLY_OK);
+    assert_int_equal(world_ask(w, unit_orchestrator(), &other, 8 * US_PER_S)->kind, REPLY_OK);
     world_run(w, US_PER_S);
     assert_int_equal(outcome(run(w, unit_orchestrator(), &c), OUTCOME_READY), AGENTS / 2);
     other.kind = COMMAND_FREEZE; /* one sector only */
     other.scope = unit_sector(2);
-    world_ask(w, unit_orchestrator(), &other, US_PER_S);
+    world_ask(w, unit_orchestrator(), &other, 8 * US_PER_S);
     world_run(w, US_PER_S);
     memset(&c.operation.selector, 0, sizeof(c.operation.selector));
     const struct report *half = run(w, unit_orchestrator(), &c);

@@ -57,6 +57,8 @@ static const char *same_summary(const struct summary *a, const struct summary *b
     SAME(suspect)
     SAME(offline)
     SAME(quarantined)
+    SAME(frozen)
+    SAME(frozen_late)
     SAME(degraded)
     SAME(unstable)
     SAME(clusters)
@@ -338,6 +340,8 @@ static const char *same_command(const struct command *a, const struct command *b
     SAME(kind)
     SAME_ARRAY(operation_id.bytes)
     SAME_UNIT(scope)
+    SAME_TEXT(name)
+    SAME(on)
     if (a->kind == COMMAND_QUERY) {
         return same_query(&a->query, &b->query);
     }
@@ -439,6 +443,7 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.circuit.reason)
     } else if (a->type == MSG_FREEZE || a->type == MSG_THAW) {
         SAME_UNIT(u.freeze.scope)
+        SAME(u.freeze.at_mesh_us)
         SAME_TEXT(u.freeze.preserve_state_to)
     } else if (a->type == MSG_HOST_REPORT) {
         SAME(u.host_report.process_start_us)

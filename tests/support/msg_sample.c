@@ -161,15 +161,12 @@ static void impedance(struct sample *s, struct impedance *i)
 
 static void summary(struct sample *s, struct summary *y)
 {
-    uint32_t *const plain[] = {&y->agents,           &y->active,
-                               &y->suspect,          &y->offline,
-                               &y->quarantined,      &y->degraded,
-                               &y->unstable,         &y->clusters,
-                               &y->clusters_up,      &y->sectors_healthy,
-                               &y->sectors_degraded, &y->slowest_score,
-                               &y->fastest_score,    &y->healthiest_mean_us,
-                               &y->sickest_mean_us,  &y->conflicts_hour,
-                               &y->circuits_open,    &y->operations};
+    uint32_t *const plain[] = {
+        &y->agents,           &y->active,         &y->suspect,       &y->offline,
+        &y->quarantined,      &y->frozen,         &y->frozen_late,   &y->degraded,
+        &y->unstable,         &y->clusters,       &y->clusters_up,   &y->sectors_healthy,
+        &y->sectors_degraded, &y->slowest_score,  &y->fastest_score, &y->healthiest_mean_us,
+        &y->sickest_mean_us,  &y->conflicts_hour, &y->circuits_open, &y->operations};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
         *plain[i] = u32(s);
     }
@@ -465,7 +462,7 @@ static struct command *command(struct sample *s, unsigned variant)
 {
     struct command *c = take(s, sizeof(*c));
     c->ref = number(s, UINT64_MAX);
-    c->kind = (enum command_kind)(COMMAND_STATUS + variant % COMMAND_WHEN);
+    c->kind = (enum command_kind)(COMMAND_STATUS + variant % COMMAND_HEAL);
     if (c->kind == COMMAND_SUBMIT || c->kind == COMMAND_WHEN) {
         sample_operation(s, &c->operation);
         c->operation.id = (struct id128){{0}};
@@ -475,8 +472,11 @@ static struct command *command(struct sample *s, unsigned variant)
         query(s, &c->query);
     } else if (c->kind == COMMAND_CANCEL) {
         c->operation_id = id(s, true);
-    } else if (c->kind == COMMAND_FREEZE || c->kind == COMMAND_THAW) {
+    } else if (c->kind == COMMAND_FREEZE || c->kind == COMMAND_THAW || c->kind == COMMAND_BREAKER ||
+               c->kind == COMMAND_HEAL) {
         c->scope = place(s, TIER_CLUSTER);
+        text_fill(s, c->name, sizeof(c->name) - 1);
+        c->on = flag(s);
     }
     return c;
 }
@@ -485,10 +485,12 @@ static struct reply *reply(struct sample *s, unsigned variant)
 {
     struct reply *r = take(s, sizeof(*r));
     r->ref = number(s, UINT64_MAX);
-    r->kind = (enum reply_kind)(REPLY_ERROR + variant % REPLY_WHEN);
+    r->kind = (enum reply_kind)(REPLY_ERROR + variant % REPLY_LINE);
     r->final = flag(s);
     r->text = "";
-    if (r->kind == REPLY_ERROR) {
+    if (r->kind == REPLY_LINE) {
+        r->text = text(s);
+    } else if (r->kind == REPLY_ERROR) {
         r->reason = (enum reason)upto(s, REASON_COUNT - 1);
         r->text = text(s);
     } else if (r->kind == REPLY_ACCEPTED) {
@@ -618,6 +620,7 @@ static void sample_notice(struct sample *s, struct msg *m)
         return;
     }
     m->u.freeze.scope = flag(s) ? unit_orchestrator() : place(s, TIER_SECTOR);
+    m->u.freeze.at_mesh_us = (int64_t)number(s, INT64_MAX);
     text_fill(s, m->u.freeze.preserve_state_to, sizeof(m->u.freeze.preserve_state_to) - 1);
 }
 

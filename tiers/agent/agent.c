@@ -132,7 +132,7 @@ static void beat_send(struct agent *a, int64_t now_us, struct outbox *out)
     }
     imp->clock_error_us =
         (uint32_t)num_clamp_i64(meshtime_error_us(&a->time, now_us), 0, UINT32_MAX);
-    imp->state = AGENT_ACTIVE;
+    imp->state = a->frozen ? AGENT_FROZEN : AGENT_ACTIVE;
     imp->context_hash = a->context_hash;
     imp->heartbeat_mesh_us = meshtime_ready(&a->time) ? agent_mesh(a, now_us) : 0;
     if (agent_send(a, out, &m)) {
@@ -190,6 +190,18 @@ static void on_beat_reply(struct agent *a, int64_t now_us, const struct msg *msg
     }
 }
 
+/* The beat says it at once: the lead counts who stands still. */
+static void on_freeze(struct agent *a, int64_t now_us, bool freeze, struct outbox *out)
+{
+    if (a->frozen != freeze) {
+        agent_note(out, freeze ? NOTE_FROZEN : NOTE_THAWED, unit_pack(a->self), 0);
+    }
+    a->frozen = freeze;
+    if (a->joined) {
+        a->beat_next_us = now_us;
+    }
+}
+
 static void on_message(struct agent *a, int64_t now_us, const struct msg *msg, struct outbox *out)
 {
     if (!unit_equal(msg->from, a->lead)) {
@@ -216,6 +228,10 @@ static void on_message(struct agent *a, int64_t now_us, const struct msg *msg, s
         break;
     case MSG_CANCEL:
         work_cancel(a, &msg->u.cancel);
+        break;
+    case MSG_FREEZE:
+    case MSG_THAW:
+        on_freeze(a, now_us, msg->type == MSG_FREEZE, out);
         break;
     case MSG_RELAY:
         work_relayed(a, now_us, msg, out);

@@ -134,6 +134,7 @@ struct agent {
     uint8_t seen_next;
     bool stood_still;              /* before it had mesh time: nothing runs until there is one */
     int64_t wake_us;               /* what the last step asked for */
+    bool frozen;                   /* no handler starts, no effect is released */
     bool joined, bus_up, starved;  /* starved: the outbox was short of room in this step */
     uint64_t seen[AGENT_SEEN_MAX]; /* low id bits, outcome and reason in the last 16; 0: none */
     /* The youngest of each block of ids, by the mesh time in it. A block counts as forgotten as

@@ -360,7 +360,7 @@ static void start_ready(struct agent *a, int64_t now_us, struct outbox *out)
     if (a->stood_still && !meshtime_ready(&a->time)) {
         return; /* the answer to a beat brings the time, and a step */
     }
-    while (a->running < a->handlers_max) {
+    while (a->running < a->handlers_max && !a->frozen) {
         struct task *t = task_first(a, now_us);
         if (t == NULL) {
             return;
@@ -455,7 +455,7 @@ void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply,
 /* One task's timers. */
 static void task_tick(struct agent *a, int64_t now_us, struct task *t, struct outbox *out)
 {
-    if (t->state == TASK_HELD && t->due_us <= now_us) {
+    if (t->state == TASK_HELD && t->due_us <= now_us && !a->frozen) {
         release(a, now_us, t, out);
     } else if (t->state == TASK_ANSWER) {
         bool released = t->hold && t->outcome == OUTCOME_READY;
@@ -492,7 +492,8 @@ int64_t work_tick(struct agent *a, int64_t now_us, struct outbox *out)
     for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
         const struct task *t = &a->tasks[i];
         if (t->state != TASK_FREE) {
-            next_us = t->due_us < next_us ? t->due_us : next_us;
+            bool waits = a->frozen && t->state == TASK_HELD;
+            next_us = t->due_us < next_us && !waits ? t->due_us : next_us;
             next_us = t->pending_us < next_us ? t->pending_us : next_us;
         }
     }

@@ -96,17 +96,20 @@ static void cluster_init(void *self, const struct node_conf *conf)
     breaker_init(&c->breaker, BREAKER_CLUSTER_THRESHOLD);
     breaker_probe_wait(&c->breaker, PROBE_BEATS * c->tuning.agent_beat_us);
     slab_init(&c->slab, c->chunks, LEAD_CHUNKS);
+    freeze_init(c);
     members_init(c, conf);
 }
 
 /* The beat to the sector; every fifth, and each that follows a change, has the summary. */
 static void beat_send(struct cluster *c, int64_t now_us, struct outbox *out)
 {
-    uint32_t active = 0;
+    uint32_t active = 0, frozen = 0;
     for (uint32_t i = 0; i < c->count; i++) {
         active += members_in_service(c, i);
+        frozen += c->members[i].frozen;
     }
-    struct beat beat = {.has_summary = c->beats % SUMMARY_EVERY == 0 || active != c->active_told};
+    struct beat beat = {.has_summary = c->beats % SUMMARY_EVERY == 0 || active != c->active_told ||
+                                       frozen != c->frozen_told};
     if (beat.has_summary) {
         summary_build(c, now_us, &beat.summary);
     }
@@ -117,6 +120,7 @@ static void beat_send(struct cluster *c, int64_t now_us, struct outbox *out)
     }
     c->beats++;
     c->active_told = active;
+    c->frozen_told = frozen;
     c->beat_next_us += c->tuning.tier_beat_us;
     if (c->beat_next_us <= now_us) {
         c->beat_next_us = now_us + c->tuning.tier_beat_us;
@@ -160,18 +164,6 @@ static void on_beat_reply(struct cluster *c, int64_t now_us, const struct msg *m
     c->parent_heard_us = now_us;
 }
 
-static void on_freeze(struct cluster *c, const struct msg *msg, struct outbox *out)
-{
-    struct unit scope = msg->u.freeze.scope;
-    bool covers = scope.tier == TIER_ORCHESTRATOR || unit_equal(scope, c->sector) ||
-                  unit_equal(scope, c->self);
-    bool freeze = msg->type == MSG_FREEZE;
-    if (covers && c->frozen != freeze) {
-        c->frozen = freeze;
-        cluster_note(out, freeze ? NOTE_FROZEN : NOTE_THAWED, unit_pack(c->self), 0);
-    }
-}
-
 static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
 {
     if (msg->epoch < c->sector_epoch) {
@@ -202,7 +194,7 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
         break;
     case MSG_FREEZE:
     case MSG_THAW:
-        on_freeze(c, msg, out);
+        freeze_order(c, now_us, msg, out);
         break;
     case MSG_RELAY:
         route_relay(c, now_us, msg, MEMBERS_MAX, out);
@@ -295,6 +287,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     c->starved = false;
     int64_t next_us = flight_tick(c, now_us, out);
     next_us = time_least(next_us, members_tick(c, now_us, out));
+    next_us = time_least(next_us, freeze_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));
     next_us = time_least(next_us, query_tick(c, now_us, out));

@@ -527,7 +527,7 @@ static int64_t op_tick(struct cluster *c, int64_t now_us, struct lead_op *op, st
         }
         if (op->deadline_us <= now_us) {
             expire(c, now_us, op, out);
-        } else {
+        } else if (c->frozen == 0) { /* else it waits for THAW, or for its end */
             send_due(c, now_us, op, out);
         }
         if (op->open != 0 && op->progress_us <= now_us && c->bus_up) {
@@ -547,7 +547,7 @@ static int64_t op_tick(struct cluster *c, int64_t now_us, struct lead_op *op, st
         operate_close(c, now_us, op);
         return NEVER;
     }
-    int64_t next_us = schedule_next_us(&op->schedule);
+    int64_t next_us = c->frozen == 0 ? schedule_next_us(&op->schedule) : NEVER;
     next_us = time_least(next_us, op->deadline_us);
     next_us = time_least(next_us, c->bus_up ? op->progress_us : NEVER);
     return op->cancel_send != 0 ? now_us : next_us;

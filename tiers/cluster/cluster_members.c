@@ -47,6 +47,9 @@ enum agent_state members_state(const struct cluster *c, uint32_t i)
         if (m->quarantined) {
             return AGENT_QUARANTINED;
         }
+        if (m->frozen) {
+            return AGENT_FROZEN;
+        }
         return m->impedance.state == AGENT_DEGRADED ? AGENT_DEGRADED : AGENT_ACTIVE;
     case CHILD_SUSPECT:
         return m->quarantined ? AGENT_QUARANTINED : AGENT_SUSPECT;
@@ -61,7 +64,7 @@ enum agent_state members_state(const struct cluster *c, uint32_t i)
 bool members_in_service(const struct cluster *c, uint32_t i)
 {
     enum agent_state s = members_state(c, i);
-    return s == AGENT_ACTIVE || s == AGENT_DEGRADED;
+    return s == AGENT_ACTIVE || s == AGENT_DEGRADED || s == AGENT_FROZEN;
 }
 
 struct prediction members_predict(const struct cluster *c, uint32_t i, double weight)
@@ -152,6 +155,8 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
         m->impedance.reliability_permille = 1000;
     }
     if (fresh) {
+        m->frozen = false; /* it will say so, or be told */
+        c->freeze_tell_us = c->frozen != 0 ? now_us : c->freeze_tell_us;
         registry_dirty(c, now_us, i, DIRTY_ALL);
         cluster_note(out, NOTE_JOINED, m->uid, unit_pack(msg->from));
     }
@@ -270,6 +275,7 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     if (h->impedance.state == AGENT_QUARANTINED) {
         m->quarantined = true;
     }
+    freeze_heard(c, now_us, i, h);
     predictor_latency(&m->predictor, h->impedance.latency_us);
     measure(c, i, out);
     state_check(c, now_us, i, out);

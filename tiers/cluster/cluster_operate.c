@@ -235,7 +235,7 @@ static enum reason admission(struct cluster *c, int64_t now_us, int64_t expires_
     if (expires_us <= now_us) {
         return REASON_EXPIRED;
     }
-    if (c->frozen) {
+    if (c->frozen != 0) {
         return REASON_FROZEN;
     }
     if (!breaker_allow(&c->breaker)) {

@@ -31,6 +31,15 @@ struct prediction members_predict(const struct cluster *c, uint32_t i, double we
 void members_conflict(struct cluster *c, int64_t now_us);
 uint32_t members_conflicts_hour(const struct cluster *c, int64_t now_us);
 
+/* cluster_freeze.c */
+void freeze_init(struct cluster *c);
+void freeze_order(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out);
+void freeze_heard(struct cluster *c, int64_t now_us, uint32_t i, const struct heartbeat *h);
+int64_t freeze_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+/* For the snapshot: the order in force (NULL: none), how many stand still, what waits there. */
+const struct freeze *freeze_snapshot(const struct cluster *c, uint32_t *ret_frozen,
+                                     uint32_t *ret_queued);
+
 /* cluster_summary.c */
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
 

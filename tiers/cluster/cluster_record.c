@@ -52,49 +52,10 @@ void record_unit(struct record *r, const char *name, struct unit u)
     record_field(r, name, from);
 }
 
-static void two_digits(struct text *t, int64_t v)
-{
-    text_char(t, (char)('0' + v / 10 % 10));
-    text_char(t, (char)('0' + v % 10));
-}
-
-/* ISO 8601 in UTC with milliseconds; days to a date after Howard Hinnant, "chrono-compatible
- * low-level date algorithms" (civil_from_days). */
-void record_time_text(struct text *t, int64_t mesh_us)
-{
-    assert(t != NULL);
-    int64_t ms = mesh_us > 0 ? mesh_us / US_PER_MS : 0;
-    int64_t days = ms / 86400000 + 719468;
-    int64_t rest = ms % 86400000;
-    int64_t era = days / 146097;
-    int64_t doe = days % 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    int64_t month = mp < 10 ? mp + 3 : mp - 9;
-    int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
-    text_i64(t, year);
-    text_char(t, '-');
-    two_digits(t, month);
-    text_char(t, '-');
-    two_digits(t, doy - (153 * mp + 2) / 5 + 1);
-    text_char(t, 'T');
-    two_digits(t, rest / 3600000);
-    text_char(t, ':');
-    two_digits(t, rest / 60000 % 60);
-    text_char(t, ':');
-    two_digits(t, rest / 1000 % 60);
-    text_char(t, '.');
-    text_char(t, (char)('0' + rest % 1000 / 100));
-    two_digits(t, rest % 100);
-    text_char(t, 'Z');
-    assert(!t->cut);
-}
-
 static void record_time(struct record *r, const char *name, int64_t mesh_us)
 {
     size_t from = r->text.used;
-    record_time_text(&r->text, mesh_us);
+    text_time(&r->text, mesh_us);
     record_field(r, name, from);
 }
 
@@ -219,4 +180,28 @@ void record_summary(const struct summary *s, struct record *r)
     record_fixed(r, "mean_impedance", mean, 1);
     record_fixed(r, "p95_impedance", (double)lead_quantile(merged, 0.95) / US_PER_MS, 1);
     record_time(r, "last_updated", s->updated_mesh_us);
+}
+
+/* The first operations under way are named by their ids. */
+bool record_snapshot(const struct cluster *c, struct record *r)
+{
+    assert(c != NULL && r != NULL);
+    static const char *const names[] = {"operation_1", "operation_2", "operation_3", "operation_4"};
+    uint32_t frozen = 0, queued = 0;
+    const struct freeze *f = freeze_snapshot(c, &frozen, &queued);
+    if (f == NULL) {
+        return false;
+    }
+    record_str(r, "snapshot", f->preserve_state_to);
+    record_unit(r, "scope", f->scope);
+    record_time(r, "frozen_at", f->at_mesh_us);
+    record_u64(r, "agents_frozen", frozen);
+    record_u64(r, "agents_queued", queued);
+    record_u64(r, "operations", c->live_count);
+    for (uint32_t k = 0; k < c->live_count && k < sizeof(names) / sizeof(names[0]); k++) {
+        size_t from = r->text.used;
+        text_id128(&r->text, c->ops[c->live[k] - 1u].id);
+        record_field(r, names[k], from);
+    }
+    return true;
 }

@@ -20,7 +20,6 @@ void record_u64(struct record *r, const char *name, uint64_t value);
 void record_unit(struct record *r, const char *name, struct unit u);
 
 /* ISO 8601 in UTC with milliseconds: later times sort behind earlier ones. */
-void record_time_text(struct text *t, int64_t mesh_us);
 
 /* The fields of member i that `what` names (DIRTY_ bits). */
 void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct record *r);
@@ -29,6 +28,8 @@ uint32_t record_diff(const struct cluster *c, uint32_t i);
 void record_written(struct cluster *c, uint32_t i);
 
 /* The fields that a summary and a minute of the history share. */
+/* What stood still when, and what waited; false: nothing is frozen. */
+bool record_snapshot(const struct cluster *c, struct record *r);
 void record_summary(const struct summary *s, struct record *r);
 
 #endif

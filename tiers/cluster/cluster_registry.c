@@ -31,7 +31,16 @@
 #define INDEX_POINTS    10u
 #define WRITE_ROOM      4096u /* bytes of one write, generously */
 
-enum registry_ref { REF_SCAN = 1, REF_PUT, REF_INDEX, REF_APPEND, REF_SUMMARY, REF_GET, REF_CHECK };
+enum registry_ref {
+    REF_SCAN = 1,
+    REF_PUT,
+    REF_INDEX,
+    REF_APPEND,
+    REF_SUMMARY,
+    REF_GET,
+    REF_CHECK,
+    REF_FROZEN
+};
 
 static uint64_t ref_of(enum registry_ref kind, uint32_t i, uint32_t seq)
 {
@@ -114,6 +123,9 @@ static void asked_failed(struct cluster *c, int64_t now_us, uint64_t ref)
         break;
     case REF_CHECK:
         c->check_out = false;
+        break;
+    case REF_FROZEN:
+        c->freeze_put = true;
         break;
     case REF_APPEND: /* said twice would be worse */
     case REF_SUMMARY:
@@ -397,6 +409,26 @@ static bool put_summary(struct cluster *c, int64_t now_us, struct outbox *out)
     return true;
 }
 
+static void put_snapshot(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    struct record r;
+    char shard[UNIT_TEXT_MAX];
+    c->freeze_put = false;
+    record_init(&r);
+    if (!record_snapshot(c, &r)) {
+        return;
+    }
+    shard_name(c, shard);
+    struct store_op op = {.ref = ref_of(REF_FROZEN, 0, ++c->store_seq),
+                          .kind = STORE_EPOCH_PUT,
+                          .epoch = c->epoch > 0 ? c->epoch : 1,
+                          .shard = shard,
+                          .key = "frozen",
+                          .fields = r.fields,
+                          .field_count = r.count};
+    c->freeze_put = !store_send(c, now_us, out, &op);
+}
+
 /* Has the store kept what it acknowledged? The summary is the witness. */
 static void check_ask(struct cluster *c, int64_t now_us, struct outbox *out)
 {
@@ -420,7 +452,7 @@ static void check_reply(struct cluster *c, int64_t now_us, const struct store_re
     }
     c->check = false;
     text_init(&kept, memory, sizeof memory);
-    record_time_text(&kept, c->summary_kept_us);
+    text_time(&kept, c->summary_kept_us);
     for (uint32_t k = 0; reply->row_count > 0 && k < reply->rows[0].field_count; k++) {
         const struct store_field *f = &reply->rows[0].fields[k];
         whole |= strcmp(f->name, "last_updated") == 0 && f->value_bytes == kept.used &&
@@ -564,6 +596,9 @@ static int64_t periodic(struct cluster *c, int64_t now_us, struct outbox *out)
     }
     if (!c->scan_done && !c->scan_out && !paused) {
         roster_ask(c, now_us, out);
+    }
+    if (c->freeze_put && !paused && c->freeze_tell_us == NEVER) {
+        put_snapshot(c, now_us, out); /* all that can be said is said */
     }
     /* Not before the check: the old summary is its witness. */
     if (!c->check && !paused && c->summary_next_us <= now_us && put_summary(c, now_us, out)) {

@@ -49,6 +49,9 @@
  * meanwhile goes to the agents of the roster, whether they have said hello or not yet. */
 #define LEAD_ROSTER_US (US_PER_S / 2)
 #define LEAD_WARM_US   (5ll * US_PER_S)
+/* An agent that stands still later than this after the order is late (the bar of FREEZE). */
+#define FREEZE_LATE_US US_PER_S
+#define FREEZE_SAY_US  (2ll * US_PER_S) /* an agent that has not heard is told again */
 /* After an outage of the store the leads come back within this time, each at its own. */
 #define LEAD_BACK_US (10ll * US_PER_S)
 
@@ -102,6 +105,8 @@ struct member {
     bool joined;         /* said hello to this lead */
     bool quarantined;
     bool unstable;
+    bool frozen;      /* it said so */
+    bool frozen_late; /* more than FREEZE_LATE_US after the order */
 };
 
 enum lead_op_state { LEAD_OP_FREE, LEAD_OP_OPEN, LEAD_OP_ENDED, LEAD_OP_KEPT };
@@ -173,7 +178,7 @@ struct cluster {
 
     /* parent */
     int64_t beat_next_us, parent_heard_us;
-    uint32_t beats, active_told;
+    uint32_t beats, active_told, frozen_told;
 
     /* registry */
     uint64_t scan_cursor;
@@ -202,7 +207,13 @@ struct cluster {
     uint16_t live[LEAD_OPS_MAX];
     uint16_t buckets[LEAD_BUCKETS_HASH];
     uint8_t mode; /* enum mode */
-    bool bus_up, store_up, parent_up, frozen, scan_done, scan_out;
+    /* Orders to stand still, by the tier of their scope: mesh, sector, this cluster. */
+    struct freeze freezes[3];
+    uint8_t frozen;         /* bits of `freezes` that hold */
+    bool freeze_tell;       /* to the agents, now */
+    bool freeze_put;        /* the snapshot is to be written */
+    int64_t freeze_tell_us; /* those that have not heard are told again then; NEVER */
+    bool bus_up, store_up, parent_up, scan_done, scan_out;
     bool check, check_out; /* the store came back: has it kept our summary? the answer is awaited */
     bool call;             /* ask the roster's agents to say hello */
     bool starved;          /* the outbox was short of room in this step */

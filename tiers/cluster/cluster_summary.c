@@ -14,6 +14,11 @@ static void count_state(const struct cluster *c, uint32_t i, struct summary *s)
         s->degraded++;
         s->active++;
         break;
+    case AGENT_FROZEN:
+        s->frozen++;
+        s->frozen_late += m->frozen_late;
+        s->active++;
+        break;
     case AGENT_ACTIVE:
         s->active++;
         break;

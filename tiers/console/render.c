@@ -424,3 +424,45 @@ void render_error(const struct render *r, const char *reason, const char *text)
         fprintf(stderr, "mesh: %s%s%s%s\n", text, reason[0] ? " (" : "", reason,
                 reason[0] ? ")" : "");
 }
+
+static void json_text(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            fputc('\\', out);
+        fputc((unsigned char)*text >= ' ' ? *text : '.', out);
+    }
+    fputc('"', out);
+}
+
+void render_line(const struct render *r, const char *text, uint32_t number)
+{
+    assert(r && text);
+    if (!r->json) {
+        fprintf(r->out, "%s\n", text);
+        fflush(r->out);
+        return;
+    }
+    fputs(number == 0 ? "{\"ok\":true,\"lines\":[" : ",", r->out);
+    json_text(r->out, text);
+}
+
+void render_lines_end(const struct render *r)
+{
+    assert(r);
+    if (r->json)
+        fputs("]}\n", r->out);
+}
+
+void render_pong(const struct render *r, const char *unit, double ms)
+{
+    assert(r && unit);
+    if (r->json) {
+        fputs("{\"unit\":", r->out);
+        json_text(r->out, unit);
+        fprintf(r->out, ",\"answers\":true,\"rtt_ms\":%.1f}\n", ms);
+    } else {
+        fprintf(r->out, "%s answers in %.1f ms\n", unit, ms);
+    }
+}

@@ -32,6 +32,10 @@ void render_rows(const struct render *r, enum command_verb verb, enum row_kind k
                  bool limited);
 
 /* An error of the mesh or of the console: text on stderr, or {"error": .., "reason": ..}. */
+/* A report that comes line by line: JSON is one object with all of them, closed by _end. */
+void render_line(const struct render *r, const char *text, uint32_t number);
+void render_lines_end(const struct render *r);
+void render_pong(const struct render *r, const char *unit, double ms);
 void render_error(const struct render *r, const char *reason, const char *text);
 
 /* "29,847"; "2026-11-21T10:15:14.123Z"; "3h 27m". */

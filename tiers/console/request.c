@@ -103,9 +103,10 @@ static bool build_selector(const struct invocation *in, const struct topology *t
                    "class: write A to F or CLASS_A_EDGE", take_class, t, ret, error))
         return false;
     if (has(in, "state") &&
-        !each_word("--state", command_value(in, "state")->text,
-                   "state: write unknown, active, degraded, suspect, offline or quarantined",
-                   take_state, t, ret, error))
+        !each_word(
+            "--state", command_value(in, "state")->text,
+            "state: write unknown, active, degraded, suspect, offline, quarantined or frozen",
+            take_state, t, ret, error))
         return false;
     const char *flag = has(in, "capability") ? "capability" : "require";
     if (!has(in, flag))
@@ -419,6 +420,12 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_WHEN:
         ret->kind = COMMAND_WHEN;
         return build_operation(in, t, &ret->operation, error);
+    case CMD_FREEZE:
+    case CMD_THAW:
+    case CMD_HEAL:
+    case CMD_BREAKER:
+    case CMD_PING:
+        return request_recovery(in, t, ret, error);
     case CMD_CANCEL: {
         const char *id = command_value(in, "id")->text;
         ret->kind = COMMAND_CANCEL;

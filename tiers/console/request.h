@@ -12,6 +12,16 @@
 bool request_build(const struct invocation *in, const struct topology *t, struct command *ret,
                    char error[COMMAND_ERROR_MAX]);
 
+/* The same for freeze, thaw, heal, breaker and ping. */
+bool request_recovery(const struct invocation *in, const struct topology *t, struct command *ret,
+                      char error[COMMAND_ERROR_MAX]);
+
+/* Who is asked: ping goes to the sector itself, all else to `otherwise`. */
+struct unit request_to(const struct invocation *in, struct unit otherwise);
+
+/* Whether it must be said twice: a dangerous command without --yes. */
+bool request_dangerous(const struct invocation *in);
+
 /* How many rows `find` and `sectors` are to show in all; SIZE_MAX: every one. */
 size_t request_row_limit(const struct invocation *in);
 

@@ -145,7 +145,9 @@ static int report_exit(const struct report *r)
 
 static void send_request(struct task *t)
 {
-    int error = client_command(t->conf.client, t->conf.via, &t->command, on_reply, t);
+    struct unit to = request_to(&t->invocation, t->conf.via);
+    t->sent_ns = uv_hrtime();
+    int error = client_command(t->conf.client, to, &t->command, on_reply, t);
     if (error == -EPERM) {
         render_error(&t->render, "",
                      "your certificate does not allow this (mesh keys show KEYS/operator.cert)");
@@ -280,6 +282,19 @@ static void take_rows(struct task *t, const struct rows *rows)
     finish(t, t->pages.missing ? EXIT_PARTIAL : EXIT_OK);
 }
 
+static void take_pong(struct task *t, bool answered)
+{
+    double ms = (double)(uv_hrtime() - t->sent_ns) / 1e6;
+    clear_progress(t);
+    if (!answered) {
+        render_error(&t->render, "unreachable", "its parent answers, it does not");
+        finish(t, EXIT_TIMEOUT);
+        return;
+    }
+    render_pong(&t->render, command_value(&t->invocation, "scope")->text, ms);
+    finish(t, EXIT_OK);
+}
+
 static void on_reply(void *ctx, const struct reply *reply)
 {
     struct task *t = ctx;
@@ -291,8 +306,14 @@ static void on_reply(void *ctx, const struct reply *reply)
         render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
         finish(t, EXIT_REFUSED);
         break;
+    case REPLY_LINE:
+        clear_progress(t);
+        render_line(&t->render, reply->text ? reply->text : "", t->lines++);
+        break;
     case REPLY_OK:
-        if (!t->render.json)
+        if (t->lines > 0)
+            render_lines_end(&t->render);
+        else if (!t->render.json)
             fprintf(t->render.out, "%s: done\n", t->invocation.spec->name);
         else
             fprintf(t->render.out, "{\"ok\":true}\n");
@@ -311,12 +332,24 @@ static void on_reply(void *ctx, const struct reply *reply)
         show_progress(t);
         break;
     case REPLY_OPERATION:
+        if (t->invocation.spec->verb == CMD_PING) {
+            take_pong(t, reply->report->aggregate.outcomes[OUTCOME_READY] > 0);
+            break;
+        }
         take_report(t, reply);
         break;
     case REPLY_ROWS:
+        if (t->invocation.spec->verb == CMD_PING) {
+            take_pong(t, reply->rows->row_count > 0 && reply->rows->missing == 0);
+            break;
+        }
         take_rows(t, reply->rows);
         break;
     case REPLY_STATUS:
+        if (t->invocation.spec->verb == CMD_PING) {
+            take_pong(t, true);
+            break;
+        }
         if (t->invocation.spec->verb == CMD_KPI)
             render_kpi(&t->render, reply->status);
         else
@@ -447,6 +480,7 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
     t->ctx = ctx;
     t->running = true;
     t->sent = t->accepted = t->have_progress = t->watching = false;
+    t->lines = 0;
     uv_update_time(t->conf.loop);
     t->started_ms = uv_now(t->conf.loop);
     t->deadline_ms = t->started_ms + (uint64_t)(t->conf.wait_us / US_PER_MS);
@@ -466,6 +500,11 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
     t->dry_run = good && dry_run_query(&t->invocation, &t->command);
     if (good && t->invocation.spec->verb == CMD_DELEGATE)
         delegate_query(t);
+    if (good && request_dangerous(&t->invocation)) {
+        good = false;
+        snprintf(error, sizeof error, "%s changes what the mesh does: say it again with --yes",
+                 t->invocation.spec->name);
+    }
     if (!good) {
         render_error(&t->render, "usage", error);
         uv_timer_start(&t->timer, on_usage_error, 0, 0);

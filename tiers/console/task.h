@@ -60,6 +60,8 @@ struct task {
     uint32_t delegate_count;
     uint64_t sent_ms; /* uv_now() */
     bool dry_run;     /* the rows of its query are who is meant */
+    uint32_t lines;   /* of REPLY_LINE so far */
+    uint64_t sent_ns; /* uv_hrtime() of the last request */
     uint32_t passes;  /* over all pages; more than one when rows moved meanwhile */
     struct msg *kept; /* a reply with its report, while answer pages are fetched */
     /* watch */

@@ -6,24 +6,13 @@
  * It holds no state that must survive: sectors come back with their beats within a second, leads
  * and sectors serve on without it. */
 #include "tiers/orchestrator/orchestrator.h"
-#include "core/hub.h"
-#include "core/text.h"
+#include "tiers/orchestrator/orchestrator_state.h"
 #include <assert.h>
 #include <string.h>
 
 #define SUMMARY_US     (5ll * US_PER_S)
 #define HISTORY_US     (60ll * US_PER_S)
 #define STORE_REPLY_US (5ll * US_PER_S) /* a reply later than this is not waited for */
-
-struct orchestrator {
-    struct hub hub;
-    int64_t tick_us;    /* next look at the mode and the breaker */
-    int64_t counted_us; /* availability is counted up to here */
-    int64_t summary_us, history_us;
-    uint64_t store_ref;       /* asked and not answered; 0: none */
-    int64_t store_timeout_us; /* NEVER without */
-    uint64_t available_us, observed_us;
-};
 
 /* The hub's block follows the struct. */
 static size_t own_size(void)
@@ -45,6 +34,7 @@ static void orchestrator_init(void *self, const struct node_conf *conf)
     o->summary_us = NEVER;
     o->history_us = NEVER;
     o->store_timeout_us = NEVER;
+    o->frozen_until_us = NEVER;
 }
 
 static void start(struct orchestrator *o)
@@ -124,7 +114,7 @@ static void write_store(struct orchestrator *o)
 
 static void stored(struct orchestrator *o, const struct store_reply *reply)
 {
-    if (reply->ref != o->store_ref) {
+    if (freeze_stored(o, reply) || reply->ref != o->store_ref) {
         return;
     }
     if (reply->verdict != STORE_OK) {
@@ -137,6 +127,8 @@ static void stored(struct orchestrator *o, const struct store_reply *reply)
 static int64_t next_wake(const struct orchestrator *o)
 {
     int64_t wake = o->tick_us < o->store_timeout_us ? o->tick_us : o->store_timeout_us;
+    int64_t freeze_us = freeze_next_us(o);
+    wake = freeze_us < wake ? freeze_us : wake;
     if (o->store_ref == 0 && o->hub.store_up) {
         wake = o->summary_us < wake ? o->summary_us : wake;
         wake = o->history_us < wake ? o->history_us : wake;
@@ -162,26 +154,6 @@ static void status(struct orchestrator *o, const struct msg *msg)
     hub_reply(&o->hub, msg->from, &r);
 }
 
-static void freeze(struct orchestrator *o, const struct msg *msg)
-{
-    const struct command *c = msg->u.command;
-    struct freeze f = {.scope = c->scope};
-    bool fits = c->scope.tier == TIER_ORCHESTRATOR || c->scope.tier == TIER_SECTOR ||
-                c->scope.tier == TIER_CLUSTER;
-    if (!fits || !topology_contains(o->hub.topology, c->scope)) {
-        hub_reply_error(&o->hub, msg, REASON_INVALID,
-                        "scope: the mesh, a sector or a cluster of this topology");
-        return;
-    }
-    struct text t;
-    text_init(&t, f.preserve_state_to, sizeof(f.preserve_state_to));
-    text_add(&t, "mesh/frozen/");
-    text_i64(&t, hub_mesh_now(&o->hub) / US_PER_MS);
-    hub_freeze(&o->hub, c->kind == COMMAND_FREEZE ? MSG_FREEZE : MSG_THAW, &f);
-    struct reply r = {.ref = c->ref, .kind = REPLY_OK, .final = true};
-    hub_reply(&o->hub, msg->from, &r);
-}
-
 static void message(struct orchestrator *o, const struct msg *msg)
 {
     if (hub_message(&o->hub, msg)) {
@@ -191,7 +163,7 @@ static void message(struct orchestrator *o, const struct msg *msg)
         status(o, msg);
     } else if (msg->type == MSG_COMMAND &&
                (msg->u.command->kind == COMMAND_FREEZE || msg->u.command->kind == COMMAND_THAW)) {
-        freeze(o, msg);
+        freeze_command(o, msg);
     } else if (msg->type == MSG_COMMAND) {
         hub_reply_error(&o->hub, msg, REASON_INVALID, "command: unknown kind");
     } else {
@@ -223,6 +195,8 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
         break;
     }
     tick(o);
+    freeze_store_tick(o);
+    watch_tick(o);
     hub_pump(&o->hub);
     write_store(o);
     return hub_end(&o->hub, next_wake(o));

@@ -76,6 +76,15 @@ static void on_bus_link(void *ctx, bool up, const char *why)
     struct client *c = ctx;
     c->up = up;
     (void)snprintf(c->why, sizeof(c->why), "%s", up ? "connected" : why);
+    if (up && c->egress != NULL) {
+        /* Units may have moved since the file was written: who owns what? */
+        const struct endpoint all = {0};
+        const uint8_t ask = RECORD_ASK;
+        uint32_t everyone = directory_endpoint(&c->directory, &all);
+        if (everyone != ENDPOINT_NONE) {
+            (void)egress_record(c->egress, c->port, everyone, &ask, 1);
+        }
+    }
     if (c->on_link != NULL && !c->closing) {
         c->on_link(c->link_ctx, up, c->why);
     }

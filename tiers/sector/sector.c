@@ -59,7 +59,8 @@ static void beat(struct sector *s)
     }
     struct beat b = {0};
     hub_summary(h, &b.summary);
-    b.has_summary = s->beats % SUMMARY_BEATS == 0 || b.summary.active != s->told_active;
+    b.has_summary = s->beats % SUMMARY_BEATS == 0 || b.summary.active != s->told_active ||
+                    b.summary.frozen != s->told_frozen;
     struct msg m = hub_msg(h, MSG_BEAT, unit_orchestrator(), 3);
     m.u.beat = &b;
     if (!hub_fits(h, &m)) {
@@ -68,6 +69,7 @@ static void beat(struct sector *s)
     out_send(h->out, &m);
     s->beats = b.has_summary ? 1 : s->beats + 1;
     s->told_active = b.summary.active;
+    s->told_frozen = b.summary.frozen;
     int64_t period = h->tuning.tier_beat_us;
     s->beat_us = s->beat_us + period > h->now_us ? s->beat_us + period : h->now_us + period;
     if (s->parent_down) {
@@ -144,7 +146,7 @@ static void parent_message(struct sector *s, const struct msg *msg)
     } else if (msg->type == MSG_QUERY) {
         hub_query_message(h, msg);
     } else if (msg->type == MSG_FREEZE || msg->type == MSG_THAW) {
-        hub_freeze(h, msg->type, &msg->u.freeze);
+        (void)hub_freeze(h, msg->type, &msg->u.freeze, NULL);
     } else if (msg->type == MSG_CIRCUIT) {
         if (msg->u.circuit.target.tier == TIER_ORCHESTRATOR) {
             h->mesh_open = msg->u.circuit.action == CIRCUIT_OPEN;
@@ -178,8 +180,17 @@ static void freeze(struct sector *s, const struct msg *msg)
         hub_reply_error(h, msg, REASON_NOT_MINE, "scope: this sector or one of its clusters");
         return;
     }
-    struct freeze f = {.scope = c->scope};
-    hub_freeze(h, c->kind == COMMAND_FREEZE ? MSG_FREEZE : MSG_THAW, &f);
+    const struct freeze *at = NULL;
+    char why[TEXT_BYTES_MAX];
+    struct freeze f = {.scope = c->scope, .at_mesh_us = hub_mesh_now(h)};
+    freeze_name(c->name, f.at_mesh_us, f.preserve_state_to);
+    enum freezer_verdict v =
+        hub_freeze(h, c->kind == COMMAND_FREEZE ? MSG_FREEZE : MSG_THAW, &f, &at);
+    if (v != FREEZER_OK) {
+        hub_freeze_why(v, c->scope, at, why);
+        hub_reply_error(h, msg, REASON_INVALID, why);
+        return;
+    }
     struct reply r = {.ref = c->ref, .kind = REPLY_OK, .final = true};
     hub_reply(h, msg->from, &r);
 }

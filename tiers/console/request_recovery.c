@@ -1,0 +1,167 @@
+/* Requests of the recovery commands: freeze, thaw, heal, breaker, ping. Their scope is the mesh
+ * ("all"), a sector or a cluster, checked against the topology here, so that what does not exist is
+ * refused with what does. */
+#include "tiers/console/request.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+/* "s99 is not in this mesh: its sectors are s01 to s10". */
+static bool unknown(const struct topology *t, struct unit u, char error[COMMAND_ERROR_MAX])
+{
+    char name[UNIT_TEXT_MAX], first[UNIT_TEXT_MAX], last[UNIT_TEXT_MAX];
+    const char *what = "sectors";
+    struct unit from = unit_sector(1), to = unit_sector(t->sectors);
+    unit_format(u, name);
+    if (u.tier != TIER_SECTOR && u.sector >= 1 && u.sector <= t->sectors) {
+        what = u.tier == TIER_CLUSTER ? "clusters there" : "agents there";
+        from = unit_cluster(u.sector, 1);
+        to = unit_cluster(u.sector, topology_sector_clusters(t, u.sector));
+        if (u.tier == TIER_AGENT && topology_contains(t, unit_cluster(u.sector, u.cluster))) {
+            from = unit_agent(u.sector, u.cluster, 1);
+            to = unit_agent(u.sector, u.cluster,
+                            topology_cluster_agents(t, unit_cluster(u.sector, u.cluster)));
+        }
+    }
+    unit_format(from, first);
+    unit_format(to, last);
+    snprintf(error, COMMAND_ERROR_MAX, "%s is not in this mesh: its %s are %s to %s", name, what,
+             first, last);
+    return false;
+}
+
+/* A scope down to `deepest`. */
+static bool take_scope(const char *text, const struct topology *t, enum tier deepest,
+                       struct unit *ret, char error[COMMAND_ERROR_MAX])
+{
+    const char *why = "";
+    if (strcmp(text, "all") == 0 || strcmp(text, "global") == 0 || strcmp(text, "mesh") == 0) {
+        *ret = unit_orchestrator();
+        return true;
+    }
+    if (!unit_parse(text, strlen(text), ret, &why)) {
+        snprintf(error, COMMAND_ERROR_MAX, "scope: '%.40s': %s (all, s07 or s07.c3)", text, why);
+        return false;
+    }
+    if (ret->tier > deepest) {
+        snprintf(error, COMMAND_ERROR_MAX, "scope: '%.40s' is too deep: all, s07 or s07.c3", text);
+        return false;
+    }
+    return topology_contains(t, *ret) || unknown(t, *ret, error);
+}
+
+static bool take_name(const struct invocation *in, struct command *ret,
+                      char error[COMMAND_ERROR_MAX])
+{
+    const struct value *name = command_value(in, "name");
+    if (!name->given)
+        return true;
+    size_t bytes = strlen(name->text);
+    if (bytes == 0 || bytes >= sizeof ret->name ||
+        strspn(name->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.:-") <
+            bytes) {
+        snprintf(error, COMMAND_ERROR_MAX,
+                 "--name: '%.40s': 1 to %zu of a-z, A-Z, 0-9, '/', '_', '.', ':', '-'", name->text,
+                 sizeof ret->name - 1);
+        return false;
+    }
+    memcpy(ret->name, name->text, bytes + 1);
+    return true;
+}
+
+static bool only(struct unit u, const struct topology *t, struct place_set *ret,
+                 char error[COMMAND_ERROR_MAX])
+{
+    char text[UNIT_TEXT_MAX];
+    const char *why = "";
+    size_t at = 0;
+    unit_format(u, text);
+    if (place_parse(text, strlen(text), t, ret, &at, &why))
+        return true;
+    snprintf(error, COMMAND_ERROR_MAX, "scope: '%s': %s", text, why);
+    return false;
+}
+
+static bool build_ping(const char *text, const struct topology *t, struct command *ret,
+                       char error[COMMAND_ERROR_MAX])
+{
+    struct unit u;
+    if (!take_scope(text, t, TIER_AGENT, &u, error))
+        return false;
+    ret->kind = COMMAND_STATUS;
+    if (u.tier == TIER_CLUSTER) {
+        ret->kind = COMMAND_QUERY;
+        ret->query.kind = QUERY_AGENTS;
+        ret->query.limit = 1;
+        return only(u, t, &ret->query.selector.places, error);
+    }
+    if (u.tier == TIER_AGENT) {
+        static const char echo[] = "ping";
+        ret->kind = COMMAND_SUBMIT;
+        ret->operation = (struct operation){.priority = PRIORITY_COUNT - 1,
+                                            .trinary_expectation = TRINARY_READY,
+                                            .require_ack = true,
+                                            .require_answer = true,
+                                            .timing = TIMING_SOON,
+                                            .verb = VERB_OBSERVE,
+                                            .action = "echo",
+                                            .minimum_response_rate = 0.95,
+                                            .window_us = 500 * US_PER_MS,
+                                            .timeout_us = 5 * US_PER_S,
+                                            .ttl_us = 10 * US_PER_S,
+                                            .payload = (const uint8_t *)echo,
+                                            .payload_bytes = sizeof echo - 1};
+        return only(u, t, &ret->operation.selector.places, error);
+    }
+    return true;
+}
+
+/* A sector is asked itself, and so is what lies in it: not through the orchestrator. */
+struct unit request_to(const struct invocation *in, struct unit otherwise)
+{
+    assert(in && in->spec);
+    struct unit u;
+    const char *why = "";
+    if (in->spec->verb != CMD_PING)
+        return otherwise;
+    const char *text = command_value(in, "scope")->text;
+    if (unit_parse(text, strlen(text), &u, &why) && u.tier >= TIER_SECTOR && u.tier <= TIER_AGENT)
+        return unit_sector(u.sector);
+    return otherwise;
+}
+
+bool request_recovery(const struct invocation *in, const struct topology *t, struct command *ret,
+                      char error[COMMAND_ERROR_MAX])
+{
+    assert(in && t && ret && error);
+    const char *scope =
+        command_value(in, "scope")->given ? command_value(in, "scope")->text : "all";
+    switch ((int)in->spec->verb) {
+    case CMD_FREEZE:
+        ret->kind = COMMAND_FREEZE;
+        return take_scope(scope, t, TIER_CLUSTER, &ret->scope, error) && take_name(in, ret, error);
+    case CMD_THAW:
+        ret->kind = COMMAND_THAW;
+        return take_scope(scope, t, TIER_CLUSTER, &ret->scope, error);
+    case CMD_HEAL:
+        ret->kind = COMMAND_HEAL;
+        ret->on = command_value(in, "dry-run")->given;
+        return strcmp(scope, "auto") == 0 || !command_value(in, "scope")->given ||
+               take_scope(scope, t, TIER_CLUSTER, &ret->scope, error);
+    case CMD_BREAKER:
+        ret->kind = COMMAND_BREAKER;
+        ret->on = command_value(in, "action")->number == 0;
+        return take_scope(scope, t, TIER_CLUSTER, &ret->scope, error);
+    default:
+        assert(in->spec->verb == CMD_PING);
+        return build_ping(scope, t, ret, error);
+    }
+}
+
+bool request_dangerous(const struct invocation *in)
+{
+    assert(in && in->spec);
+    bool dry = in->spec->verb == CMD_HEAL && command_value(in, "dry-run")->given;
+    return in->spec->dangerous && !dry && !command_value(in, "yes")->given;
+}
