@@ -160,6 +160,25 @@ enum breaker_event breaker_tick(struct breaker *b, int64_t now_us, struct rng *r
     return BREAKER_PROBE;
 }
 
+enum breaker_event breaker_force(struct breaker *b, bool open)
+{
+    assert(b != NULL);
+    assert(b->state < CIRCUIT_COUNT);
+    bool same = open ? b->held : b->state == CIRCUIT_CLOSED;
+    if (same) {
+        return BREAKER_NOTHING;
+    }
+    b->held = open;
+    b->state = open ? CIRCUIT_OPEN : CIRCUIT_CLOSED;
+    b->trips += open;
+    b->probing = false;
+    b->until_us = NEVER;
+    b->passing = 0;
+    b->seen = 0;
+    memset(b->counts, 0, sizeof b->counts);
+    return open ? BREAKER_TRIPPED : BREAKER_CLOSED;
+}
+
 int64_t breaker_next_us(const struct breaker *b)
 {
     assert(b != NULL);

@@ -29,6 +29,7 @@
 
 struct breaker {
     uint8_t state; /* enum circuit */
+    bool held;     /* OPEN by hand: no probe, until it is closed by hand */
     bool probing;  /* OPEN, its time is over, a probe is out */
     uint16_t threshold;
     uint32_t passing; /* HALF_OPEN: operations let through and not finished */
@@ -70,6 +71,9 @@ enum breaker_event breaker_probed(struct breaker *b, int64_t now_us, bool ok, st
 /* Time passes: PROBE, CLOSED, TRIPPED (the probe was not answered), NOTHING. */
 enum breaker_event breaker_tick(struct breaker *b, int64_t now_us, struct rng *rng);
 int64_t breaker_next_us(const struct breaker *b);
+
+/* By hand. TRIPPED, CLOSED, or NOTHING when it is so already. */
+enum breaker_event breaker_force(struct breaker *b, bool open);
 
 uint32_t breaker_failures(const struct breaker *b, int64_t now_us); /* in the window */
 static inline enum circuit breaker_state(const struct breaker *b)

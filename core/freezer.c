@@ -137,3 +137,22 @@ void freeze_name(const char *wanted, int64_t mesh_us, char ret[FREEZE_NAME_MAX])
     text_add(&t, "/mesh/frozen/");
     text_time(&t, mesh_us);
 }
+
+void freezer_why(enum freezer_verdict v, struct unit scope, const struct freeze *at,
+                 char ret[TEXT_BYTES_MAX])
+{
+    struct text t;
+    text_init(&t, ret, TEXT_BYTES_MAX);
+    text_unit(&t, scope);
+    if (v == FREEZER_NOT) {
+        text_add(&t, " is not frozen");
+    } else if (v == FREEZER_FULL) {
+        text_add(&t, ": 32 scopes are frozen already; thaw one, or freeze the mesh");
+    } else {
+        text_add(&t, v == FREEZER_WITHIN ? " is frozen with " : " is frozen already as ");
+        text_unit(&t, at->scope);
+        text_add(&t, " (snapshot ");
+        text_add(&t, at->preserve_state_to);
+        text_add(&t, v == FREEZER_WITHIN ? "): thaw that" : ")");
+    }
+}

@@ -39,6 +39,10 @@ enum freezer_verdict freezer_add(struct freezer *f, const struct freeze *freeze,
 enum freezer_verdict freezer_remove(struct freezer *f, struct unit scope, struct freeze *ret_gone,
                                     const struct freeze **ret);
 
+/* "s07 is frozen already as s07 (snapshot ..)": why a verdict other than OK. */
+void freezer_why(enum freezer_verdict v, struct unit scope, const struct freeze *at,
+                 char ret[TEXT_BYTES_MAX]);
+
 /* The widest entry that holds u; NULL: it is not frozen. */
 const struct freeze *freezer_covers(const struct freezer *f, struct unit u);
 

@@ -10,7 +10,6 @@
 #include "core/histogram.h"
 #include "core/num.h"
 #include "core/resolve.h"
-#include "core/text.h"
 #include <assert.h>
 #include <string.h>
 
@@ -332,7 +331,9 @@ static void notice_pump(struct hub *h)
             }
             struct msg m = hub_msg(h, n->type, hub_child_unit(h, n->block * 64u), 3);
             m.mask = mask;
-            if (n->type == MSG_CIRCUIT) {
+            if (n->type == MSG_HEAL) {
+                m.u.heal.target = n->u.freeze.scope;
+            } else if (n->type == MSG_CIRCUIT) {
                 m.u.circuit = n->u.circuit;
             } else {
                 m.u.freeze = n->u.freeze;
@@ -373,25 +374,6 @@ enum freezer_verdict hub_freeze(struct hub *h, enum msg_type type, const struct 
         notice_freeze(h, type, freeze, 0);
     }
     return v;
-}
-
-void hub_freeze_why(enum freezer_verdict v, struct unit scope, const struct freeze *at,
-                    char ret[TEXT_BYTES_MAX])
-{
-    struct text t;
-    text_init(&t, ret, TEXT_BYTES_MAX);
-    text_unit(&t, scope);
-    if (v == FREEZER_NOT) {
-        text_add(&t, " is not frozen");
-    } else if (v == FREEZER_FULL) {
-        text_add(&t, ": 32 scopes are frozen already; thaw one, or freeze the mesh");
-    } else {
-        text_add(&t, v == FREEZER_WITHIN ? " is frozen with " : " is frozen already as ");
-        text_unit(&t, at->scope);
-        text_add(&t, " (snapshot ");
-        text_add(&t, at->preserve_state_to);
-        text_add(&t, v == FREEZER_WITHIN ? "): thaw that" : ")");
-    }
 }
 
 /* A child that starts anew stands still, too. */
@@ -435,6 +417,30 @@ void hub_circuit(struct hub *h, enum breaker_event event)
             out_send(h->out, &up);
         }
     }
+}
+
+void hub_breaker(struct hub *h, struct unit target, bool open)
+{
+    if (unit_equal(target, h->self)) {
+        hub_circuit(h, breaker_force(&h->breaker, open));
+        return;
+    }
+    uint32_t child = h->self.tier == TIER_ORCHESTRATOR ? target.sector - 1u : target.cluster - 1u;
+    struct hub_notice *n = notice_slot(h);
+    n->type = MSG_CIRCUIT;
+    n->only = child + 1;
+    n->u.circuit =
+        (struct circuit_msg){.action = open ? CIRCUIT_OPEN : CIRCUIT_CLOSED, .target = target};
+}
+
+void hub_heal(struct hub *h, struct unit target)
+{
+    if (unit_equal(target, h->self) || target.tier == TIER_ORCHESTRATOR) {
+        hub_circuit(h, breaker_force(&h->breaker, false));
+    }
+    struct hub_notice *n = notice_slot(h);
+    n->type = MSG_HEAL;
+    n->u.freeze.scope = target;
 }
 
 /* --- messages ----------------------------------------------------------------------------------

@@ -189,12 +189,13 @@ struct msg hub_msg(const struct hub *h, enum msg_type type, struct unit to, uint
 /* All children added up, the dead ones by the topology. */
 void hub_summary(const struct hub *h, struct summary *ret);
 void hub_circuit(struct hub *h, enum breaker_event event);
+/* By hand: the own breaker, or that of a unit below. */
+void hub_breaker(struct hub *h, struct unit target, bool open);
+/* MSG_HEAL to the children that the target holds or touches. */
+void hub_heal(struct hub *h, struct unit target);
 /* Takes FREEZE or THAW into the freezer and passes it on; *ret as freezer_add and _remove. */
 enum freezer_verdict hub_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze,
                                 const struct freeze **ret);
-/* "s07 is frozen already (snapshot ..)": why a verdict other than OK. */
-void hub_freeze_why(enum freezer_verdict v, struct unit scope, const struct freeze *at,
-                    char ret[TEXT_BYTES_MAX]);
 
 /* --- hub_operate.c: one operation through this node --- */
 /* quota: of a sample, UINT32_MAX: all. Opens the gather and starts the fan-out. */

@@ -22,6 +22,7 @@ const char *msg_type_name(enum msg_type type)
         [MSG_THAW] = "thaw",           [MSG_RELAY] = "relay",
         [MSG_RELAY_ACK] = "relay-ack", [MSG_COMMAND] = "command",
         [MSG_REPLY] = "reply",         [MSG_HOST_REPORT] = "host-report",
+        [MSG_HEAL] = "heal",
     };
     unsigned i = (unsigned)type;
     return i < MSG_TYPE_COUNT && NAMES[i] != NULL ? NAMES[i] : "unknown";
@@ -99,6 +100,9 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
     case MSG_REPLY:
         return to.tier == TIER_CONSOLE &&
                (from.tier == TIER_ORCHESTRATOR || from.tier == TIER_SECTOR);
+    case MSG_HEAL:
+        return (down && to.tier != TIER_AGENT) || (up && from.tier == TIER_CLUSTER) ||
+               (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_HOST_REPORT:
         return from.tier == TIER_HOST && to.tier == TIER_SECTOR;
     case MSG_TYPE_COUNT:

@@ -38,6 +38,7 @@ enum msg_type {
     MSG_COMMAND,     /* console -> orchestrator (or a sector that serves its own) */
     MSG_REPLY,       /* back */
     MSG_HOST_REPORT, /* host -> sector: what runs on this machine */
+    MSG_HEAL,        /* down: recover this scope; lead -> sector -> host: start this agent anew */
     MSG_TYPE_COUNT
 };
 
@@ -177,6 +178,10 @@ struct host_report {
     uint32_t loop_lag_us;
 };
 
+struct heal {
+    struct unit target;
+};
+
 struct msg {
     enum msg_type type;
     uint8_t priority; /* of queues in processes; control and heartbeats have a reserve */
@@ -209,6 +214,7 @@ struct msg {
         const struct command *command;
         const struct reply *reply;
         struct host_report host_report;
+        struct heal heal;
     } u;
 };
 

@@ -40,6 +40,7 @@
     X(NOTE_FLAG_UNSTABLE, "flag-unstable", "agent", "drift_permille", 'D')                         \
     X(NOTE_RELAYED, "relayed", "message", "agent", 'D')                                            \
     X(NOTE_RELAY_LOST, "relay-lost", "message", "reason", 'I')                                     \
+    X(NOTE_REPLACE, "replace", "agent", "host", 'W')                                               \
     X(NOTE_FROZEN, "frozen", "unit", "-", 'W')                                                     \
     X(NOTE_THAWED, "thawed", "unit", "-", 'W')
 

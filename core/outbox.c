@@ -303,6 +303,7 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     case MSG_CIRCUIT:
     case MSG_FREEZE:
     case MSG_THAW:
+    case MSG_HEAL:
     case MSG_HOST_REPORT:
         return;
     case MSG_TYPE_COUNT:

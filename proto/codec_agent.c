@@ -394,3 +394,20 @@ enum codec_verdict host_report_get(const struct get *get, const ProtobufCMessage
                                               .loop_lag_us = w->loop_lag_us};
     return CODEC_OK;
 }
+
+bool heal_put(struct put *put, const struct msg *msg)
+{
+    Mesh__Heal w = MESH__HEAL__INIT;
+    w.target_id = unit_pack(msg->u.heal.target);
+    return put_pack(put, &w.base);
+}
+
+enum codec_verdict heal_get(const struct get *get, const ProtobufCMessage *message, struct msg *ret)
+{
+    (void)get;
+    const Mesh__Heal *w = (const Mesh__Heal *)message;
+    if (!value_unit_get(w->target_id, &ret->u.heal.target)) {
+        return CODEC_BAD_RANGE;
+    }
+    return ret->u.heal.target.tier == TIER_NONE ? CODEC_MISSING : CODEC_OK;
+}

@@ -121,6 +121,7 @@ enum codec_verdict rows_part_get(const struct get *get, const Mesh__Rows *w, str
     X(MSG_RELAY_ACK, relay_ack)                                                                    \
     X(MSG_COMMAND, command)                                                                        \
     X(MSG_REPLY, reply)                                                                            \
+    X(MSG_HEAL, heal)                                                                              \
     X(MSG_HOST_REPORT, host_report)
 
 #define X(type, name)                                                                              \

@@ -170,6 +170,26 @@ static void test_isolation_is_jittered(void **state)
     assert_true(different >= 19);
 }
 
+static void by_hand(void **state)
+{
+    (void)state;
+    rng_seed(&rng, 1, 1);
+    breaker_init(&b, 5);
+    assert_int_equal(breaker_force(&b, false), BREAKER_NOTHING); /* closed already */
+    assert_int_equal(breaker_force(&b, true), BREAKER_TRIPPED);
+    assert_int_equal(breaker_force(&b, true), BREAKER_NOTHING);
+    assert_false(breaker_allow(&b));
+    /* It waits for a hand: no probe, however long. */
+    assert_int_equal(breaker_tick(&b, 3600ll * US_PER_S, &rng), BREAKER_NOTHING);
+    assert_true(breaker_next_us(&b) == NEVER);
+    assert_int_equal(breaker_force(&b, false), BREAKER_CLOSED);
+    assert_true(breaker_allow(&b));
+    /* One that tripped by itself is held from then on. */
+    assert_int_equal(breaker_failure(&b, 3600ll * US_PER_S, 6, &rng), BREAKER_TRIPPED);
+    assert_int_equal(breaker_force(&b, true), BREAKER_TRIPPED);
+    assert_true(breaker_next_us(&b) == NEVER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +201,7 @@ int main(void)
         cmocka_unit_test_setup(test_bad_or_missing_probe_isolates_longer, setup),
         cmocka_unit_test_setup(test_half_open_lets_a_tenth_through, setup),
         cmocka_unit_test_setup(test_half_open_trips_at_a_tenth_of_the_threshold, setup),
-        cmocka_unit_test_setup(test_isolation_is_jittered, setup)};
+        cmocka_unit_test_setup(test_isolation_is_jittered, setup),
+        cmocka_unit_test(by_hand)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

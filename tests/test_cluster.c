@@ -348,6 +348,34 @@ static void test_silent_agent_is_declared_and_ends_its_operations(void **state)
     op = operation_of(2); /* known from now on */
     operate(&op);
     assert_int_equal(addressed(), AGENTS - 1);
+    m = wait_for(MSG_HEAL, rig.now_us + 5 * S, 5); /* its host is to start it anew */
+    assert_non_null(m);
+    assert_int_equal(m->to.tier, TIER_SECTOR);
+    assert_true(unit_equal(m->u.heal.target, unit_agent(m->from.sector, m->from.cluster, 5)));
+}
+
+/* Told by hand, a breaker waits for a hand; heal is one. */
+static void test_breaker_by_hand_and_heal(void **state)
+{
+    (void)state;
+    struct msg m = from_sector(MSG_CIRCUIT);
+    m.u.circuit = (struct circuit_msg){.action = CIRCUIT_OPEN, .target = m.to};
+    rig_msg(&rig, &m);
+    const struct msg *up = rig_sent(&rig, MSG_CIRCUIT);
+    assert_non_null(up);
+    assert_int_equal(up->u.circuit.action, CIRCUIT_OPEN);
+    wait_for(MSG_TYPE_COUNT, rig.now_us + 100 * S, 0);
+    struct operation op = operation_of(1);
+    operate(&op);
+    assert_int_equal(result_of(&op, AGENTS)->reasons[REASON_BREAKER], AGENTS);
+    m = from_sector(MSG_HEAL);
+    m.u.heal.target = unit_orchestrator();
+    rig_msg(&rig, &m);
+    op = operation_of(2);
+    operate(&op);
+    assert_int_equal(addressed(), AGENTS);
+    rig_msg(&rig, &m); /* again: nothing more to do */
+    assert_null(rig_sent(&rig, MSG_HEAL));
 }
 
 static void test_bus_outage_kills_nobody(void **state)
@@ -817,6 +845,10 @@ static void test_freeze_and_thaw(void **state)
     m.u.freeze.scope = unit_orchestrator();
     rig_msg(&rig, &m);
     assert_non_null(rig_note(&rig, NOTE_FROZEN));
+    const struct msg *told = rig_sent(&rig, MSG_FREEZE); /* the agents stand still, too */
+    assert_non_null(told);
+    assert_int_equal(told->to.tier, TIER_AGENT);
+    assert_true((told->mask | 1u) == (1ull << AGENTS) - 1u);
     struct operation op = operation_of(1);
     operate(&op);
     assert_int_equal(result_of(&op, AGENTS)->reasons[REASON_FROZEN], AGENTS);
@@ -1695,6 +1727,7 @@ int main(void)
         JOINED(test_fire_and_forget),
         JOINED(test_cancel),
         JOINED(test_freeze_and_thaw),
+        JOINED(test_breaker_by_hand_and_heal),
         JOINED(test_breaker_trips_and_recovers),
         JOINED(test_late_beat_is_a_probe_still),
         JOINED(test_progress_of_long_operations),

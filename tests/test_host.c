@@ -125,6 +125,28 @@ static void test_restarts_with_backoff(void **state)
     assert_int_equal(starts[8], 1);
 }
 
+static void test_a_given_up_agent_is_stopped_and_started_anew(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    collect();
+    run(2 * S);
+    struct msg m = {.type = MSG_HEAL, .from = unit_sector(3), .to = unit_numbered(TIER_HOST, 3)};
+    m.u.heal.target = topology_agent(&topo, 607);
+    rig_msg(&rig, &m);
+    const struct effect *e = rig_effect(&rig, FX_WORK, 0, 0);
+    assert_non_null(e);
+    assert_int_equal(e->u.work.kind, WORK_AGENT_STOP);
+    assert_true(unit_equal(e->u.work.unit, topology_agent(&topo, 607)));
+    struct work_reply gone = {.ref = 8, .final = true, .verdict = OUTCOME_READY};
+    rig_work(&rig, &gone); /* its run has ended */
+    run(3 * S);
+    assert_int_equal(starts[7], 2);
+    m.u.heal.target = topology_agent(&topo, 3); /* another machine's */
+    rig_msg(&rig, &m);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+}
+
 static void test_mass_death_is_paced(void **state)
 {
     (void)state;
@@ -190,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_starts_all_at_the_stated_pace),
         TEST(test_restarts_with_backoff),
+        TEST(test_a_given_up_agent_is_stopped_and_started_anew),
         TEST(test_mass_death_is_paced),
         TEST(test_reports_every_minute),
     };

@@ -564,6 +564,41 @@ static void freezing_names_its_scope(void **state)
     bench_close(b);
 }
 
+static void healing_is_told_line_by_line(void **state)
+{
+    (void)state;
+    struct bench *b = mesh(3, 10, 10);
+    struct command c = {.kind = COMMAND_HEAL};
+    bench_command(b, &c); /* auto, and all is well */
+    assert_non_null(strstr(bench_reply(b, REPLY_LINE)->text, "Nothing needs healing"));
+    assert_non_null(bench_reply(b, REPLY_OK));
+    bench_forget(b);
+    bench_beat(b, unit_sector(2), 1, 10, 7);
+    c.on = true;
+    bench_command(b, &c); /* a dry run orders nothing */
+    assert_null(bench_sent(b, MSG_HEAL, 0));
+    assert_string_equal(bench_reply(b, REPLY_LINE)->text,
+                        "- 3 agents away: they would be called and started anew");
+    bench_forget(b);
+    c.on = false;
+    bench_command(b, &c);
+    const struct msg *m = bench_sent(b, MSG_HEAL, 0);
+    assert_non_null(m);
+    assert_true(m->mask == 2);
+    bench_forget(b);
+    bench_command(b, &c);
+    assert_int_equal(bench_reply(b, REPLY_ERROR)->reason, REASON_OVERLOAD);
+    bench_forget(b);
+    bench_pass(b, 2100000);
+    bench_beat(b, unit_sector(2), 1, 10, 10);
+    bench_beat(b, unit_sector(1), 1, 10, 10);
+    bench_beat(b, unit_sector(3), 1, 10, 10);
+    bench_pass(b, 200000);
+    assert_string_equal(bench_reply(b, REPLY_LINE)->text, "s02 restored to HEALTHY");
+    assert_non_null(bench_reply(b, REPLY_OK));
+    bench_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -584,6 +619,7 @@ int main(void)
         cmocka_unit_test(eleven_tripped_sectors_trip_the_mesh),
         cmocka_unit_test(the_registry_gets_summaries_and_history),
         cmocka_unit_test(a_query_counts_who_is_missing),
+        cmocka_unit_test(healing_is_told_line_by_line),
         cmocka_unit_test(freezing_names_its_scope),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

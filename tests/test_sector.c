@@ -292,6 +292,29 @@ static void expired_and_frozen_are_refused(void **state)
     bench_close(b);
 }
 
+/* A lead's dead agent is started anew by the host that has reported it. */
+static void a_dead_agent_goes_to_its_host(void **state)
+{
+    (void)state;
+    struct bench *b = sector(2);
+    uint32_t first = topology_index(&b->topology, unit_agent(b->conf.self.sector, 1, 1));
+    struct msg report = {
+        .type = MSG_HOST_REPORT, .from = unit_numbered(TIER_HOST, first + 1), .epoch = 1};
+    report.u.host_report.agents_hosted = 10;
+    bench_msg(b, &report);
+    struct msg m = {.type = MSG_HEAL, .from = unit_cluster(b->conf.self.sector, 1), .epoch = 1};
+    m.u.heal.target = unit_agent(b->conf.self.sector, 1, 3);
+    bench_msg(b, &m);
+    const struct msg *to_host = bench_sent(b, MSG_HEAL, 0);
+    assert_non_null(to_host);
+    assert_int_equal(to_host->to.tier, TIER_HOST);
+    assert_int_equal(unit_number(to_host->to), first + 1);
+    m.u.heal.target = unit_agent(b->conf.self.sector, 2, 3); /* not the lead's own */
+    bench_msg(b, &m);
+    assert_null(bench_sent(b, MSG_HEAL, 1));
+    bench_close(b);
+}
+
 static void preparations_pass_or_are_answered(void **state)
 {
     (void)state;
@@ -479,6 +502,7 @@ int main(void)
         cmocka_unit_test(a_replaced_orchestrator_is_refused),
         cmocka_unit_test(fifty_one_failures_open_the_circuit),
         cmocka_unit_test(expired_and_frozen_are_refused),
+        cmocka_unit_test(a_dead_agent_goes_to_its_host),
         cmocka_unit_test(preparations_pass_or_are_answered),
         cmocka_unit_test(messages_of_agents_find_their_way_and_back),
         cmocka_unit_test(a_message_to_a_dead_cluster_is_answered),

@@ -445,6 +445,8 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME_UNIT(u.freeze.scope)
         SAME(u.freeze.at_mesh_us)
         SAME_TEXT(u.freeze.preserve_state_to)
+    } else if (a->type == MSG_HEAL) {
+        SAME_UNIT(u.heal.target)
     } else if (a->type == MSG_HOST_REPORT) {
         SAME(u.host_report.process_start_us)
         SAME(u.host_report.agents_hosted)

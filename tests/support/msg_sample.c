@@ -575,6 +575,8 @@ static void sample_agent(struct sample *s, struct msg *m)
                                               .mode = (enum mode)upto(s, MODE_COUNT - 1),
                                               .circuit_open_mask = number(s, UINT64_MAX),
                                               .known = flag(s)};
+    } else if (m->type == MSG_HEAL) {
+        m->u.heal.target = place(s, TIER_AGENT);
     } else if (m->type == MSG_HOST_REPORT) {
         m->u.host_report = (struct host_report){.process_start_us = number(s, UINT64_MAX),
                                                 .agents_hosted = u32(s),

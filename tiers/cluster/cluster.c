@@ -97,6 +97,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
     breaker_probe_wait(&c->breaker, PROBE_BEATS * c->tuning.agent_beat_us);
     slab_init(&c->slab, c->chunks, LEAD_CHUNKS);
     freeze_init(c);
+    heal_init(c);
     members_init(c, conf);
 }
 
@@ -202,7 +203,15 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
     case MSG_RELAY_ACK:
         route_relay_ack(c, now_us, msg, MEMBERS_MAX, out);
         break;
-    case MSG_CIRCUIT: /* a breaker above: what it stops is stopped there */
+    case MSG_HEAL:
+        heal_order(c, now_us, msg->u.heal.target, out);
+        break;
+    case MSG_CIRCUIT: /* by hand; or a breaker above: what it stops is stopped there */
+        if (unit_equal(msg->u.circuit.target, c->self)) {
+            bool open = msg->u.circuit.action == CIRCUIT_OPEN;
+            cluster_circuit(c, breaker_force(&c->breaker, open), out);
+            break;
+        }
         cluster_note(out, NOTE_CIRCUIT, unit_pack(msg->u.circuit.target), msg->u.circuit.action);
         break;
     default:
@@ -288,6 +297,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     int64_t next_us = flight_tick(c, now_us, out);
     next_us = time_least(next_us, members_tick(c, now_us, out));
     next_us = time_least(next_us, freeze_tick(c, now_us, out));
+    next_us = time_least(next_us, heal_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));
     next_us = time_least(next_us, query_tick(c, now_us, out));

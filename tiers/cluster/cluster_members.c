@@ -357,6 +357,7 @@ int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out)
             cluster_note(out, NOTE_CHILD_DOWN, unit_pack(cluster_agent(c, e.child)), silent_ms);
             c->members[e.child].joined = false;
             flight_member_down(c, now_us, e.child);
+            heal_member_down(c, now_us, e.child);
             cluster_failures(c, now_us, 1, out);
         }
     }

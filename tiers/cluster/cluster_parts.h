@@ -40,6 +40,12 @@ int64_t freeze_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 const struct freeze *freeze_snapshot(const struct cluster *c, uint32_t *ret_frozen,
                                      uint32_t *ret_queued);
 
+/* cluster_heal.c */
+void heal_init(struct cluster *c);
+void heal_member_down(struct cluster *c, int64_t now_us, uint32_t i);
+void heal_order(struct cluster *c, int64_t now_us, struct unit target, struct outbox *out);
+int64_t heal_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
 /* cluster_summary.c */
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
 

@@ -52,6 +52,11 @@
 /* An agent that stands still later than this after the order is late (the bar of FREEZE). */
 #define FREEZE_LATE_US US_PER_S
 #define FREEZE_SAY_US  (2ll * US_PER_S) /* an agent that has not heard is told again */
+/* Agents that are given up are started anew by their hosts: a tenth of the cluster a minute, one at
+ * least, each after a moment of its own, so that a fault that looks like deaths makes no storm. */
+#define LEAD_REPLACE_US     (60ll * US_PER_S)
+#define LEAD_REPLACE_SHARE  10u
+#define LEAD_REPLACE_JITTER (2ll * US_PER_S)
 /* After an outage of the store the leads come back within this time, each at its own. */
 #define LEAD_BACK_US (10ll * US_PER_S)
 
@@ -215,8 +220,12 @@ struct cluster {
     int64_t freeze_tell_us; /* those that have not heard are told again then; NEVER */
     bool bus_up, store_up, parent_up, scan_done, scan_out;
     bool check, check_out; /* the store came back: has it kept our summary? the answer is awaited */
-    bool call;             /* ask the roster's agents to say hello */
-    bool starved;          /* the outbox was short of room in this step */
+    uint64_t replace;      /* members whose host is to be asked */
+    int64_t replace_us;    /* when; NEVER */
+    int64_t replace_from_us; /* the minute that replace_count counts */
+    uint32_t replace_count;
+    bool call;    /* ask the roster's agents to say hello */
+    bool starved; /* the outbox was short of room in this step */
     struct lead_op ops[LEAD_OPS_MAX];
     _Alignas(16) uint8_t chunks[LEAD_CHUNKS * SLAB_CHUNK_BYTES];
 };

@@ -17,10 +17,12 @@
 
 #define STARTS_PER_STEP 40u /* a step each 10 ms: 4,000 a second */
 #define START_STEP_US   (10ll * US_PER_MS)
+#define FIRST_REPORT_US (5ll * US_PER_S)
 #define REPORT_US       (60ll * US_PER_S) /* 30,000 hosts of one agent: 500 reports a second */
 #define BACKOFF_STEPS   6u
 #define BACKOFF_MOST_US (60ll * US_PER_S)
 #define QUIET_US        (600ll * US_PER_S)
+#define STOP_REF        UINT64_MAX /* its answer is of no interest: that of the start comes */
 
 struct hosted {
     int64_t due_us; /* when to start; NEVER: it runs */
@@ -77,7 +79,7 @@ static void on_start(struct host *h, int64_t now_us, struct outbox *out)
 {
     h->started_us = now_us;
     h->start_next_us = now_us + rng_range(&h->rng, 0, START_STEP_US);
-    h->report_next_us = now_us + rng_jitter_us(&h->rng, REPORT_US, 300);
+    h->report_next_us = now_us + rng_jitter_us(&h->rng, FIRST_REPORT_US, 500);
     for (uint32_t i = 0; i < h->count; i++) {
         h->agents[i].due_us = now_us;
     }
@@ -114,6 +116,28 @@ static void on_work(struct host *h, int64_t now_us, const struct work_reply *rep
         struct unit u = topology_agent(h->topology, h->first + i);
         out_note(out, NOTE_CHILD_DOWN, unit_pack(u), 0);
     }
+}
+
+/* Its lead has given this agent up: stop it, if it runs at all, and start it anew. The end of the
+ * work that runs it comes as an answer (on_work), and so the restart has its backoff. */
+static void replace(struct host *h, int64_t now_us, struct unit target, struct outbox *out)
+{
+    uint32_t index = target.tier == TIER_AGENT && topology_contains(h->topology, target)
+                         ? topology_index(h->topology, target)
+                         : UINT32_MAX;
+    if (index < h->first || index - h->first >= h->count || !outbox_room(out, 2, 0)) {
+        return;
+    }
+    struct hosted *a = &h->agents[index - h->first];
+    out_note(out, NOTE_REPLACE, unit_pack(target), unit_number(h->self));
+    if (a->due_us != NEVER) {
+        a->due_us = now_us;
+        h->start_next_us = now_us;
+        return;
+    }
+    struct work_op op = {
+        .ref = STOP_REF, .kind = WORK_AGENT_STOP, .deadline_us = NEVER, .unit = target};
+    out_work(out, &op);
 }
 
 /* One look at every agent at most; leaves start_next_us at the next time that matters. */
@@ -183,6 +207,8 @@ static int64_t host_step(void *self, const struct event *event, struct outbox *o
         on_work(h, now_us, event->u.work, out);
     } else if (event->kind == EV_LINK && event->u.link.which == LINK_BUS) {
         h->bus_up = event->u.link.up;
+    } else if (event->kind == EV_MSG && event->u.msg->type == MSG_HEAL) {
+        replace(h, now_us, event->u.msg->u.heal.target, out);
     } else if (event->kind == EV_MSG && outbox_room(out, 1, 0)) {
         out_note(out, NOTE_UNEXPECTED, event->u.msg->type, unit_pack(event->u.msg->from));
     }

@@ -164,6 +164,10 @@ static void message(struct orchestrator *o, const struct msg *msg)
     } else if (msg->type == MSG_COMMAND &&
                (msg->u.command->kind == COMMAND_FREEZE || msg->u.command->kind == COMMAND_THAW)) {
         freeze_command(o, msg);
+    } else if (msg->type == MSG_COMMAND && msg->u.command->kind == COMMAND_HEAL) {
+        heal_command(o, msg);
+    } else if (msg->type == MSG_COMMAND && msg->u.command->kind == COMMAND_BREAKER) {
+        breaker_command(o, msg);
     } else if (msg->type == MSG_COMMAND) {
         hub_reply_error(&o->hub, msg, REASON_INVALID, "command: unknown kind");
     } else {

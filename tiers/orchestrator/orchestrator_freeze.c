@@ -169,6 +169,10 @@ void watch_tick(struct orchestrator *o)
     struct hub *h = &o->hub;
     for (uint32_t i = 0; i < ORCHESTRATOR_WATCHES_MAX; i++) {
         struct watch *w = &o->watches[i];
+        if (w->kind == WATCH_HEAL) {
+            heal_watch_tick(o, w);
+            continue;
+        }
         if (w->kind != WATCH_FREEZE && w->kind != WATCH_THAW) {
             continue;
         }
@@ -218,7 +222,7 @@ void freeze_command(struct orchestrator *o, const struct msg *msg)
     enum freezer_verdict v = hub_freeze(h, freezes ? MSG_FREEZE : MSG_THAW, &w->freeze, &at);
     if (v != FREEZER_OK) {
         w->kind = WATCH_FREE;
-        hub_freeze_why(v, c->scope, at, why);
+        freezer_why(v, c->scope, at, why);
         hub_reply_error(h, msg, REASON_INVALID, why);
         return;
     }

@@ -34,6 +34,12 @@ struct orchestrator {
     uint64_t frozen_ref;
     int64_t frozen_until_us; /* for its answer; NEVER without */
     struct watch watches[ORCHESTRATOR_WATCHES_MAX];
+    /* the heal under way: what was before, by sector */
+    struct {
+        uint32_t away;   /* agents */
+        uint8_t circuit; /* enum circuit */
+        bool picked;
+    } healed[SECTORS_MAX];
 };
 
 /* orchestrator_freeze.c */
@@ -45,6 +51,10 @@ void watch_tick(struct orchestrator *o);
 /* NULL: the console was told why not. */
 struct watch *watch_take(struct orchestrator *o, const struct msg *msg, enum watch_kind kind);
 void watch_line(struct orchestrator *o, const struct watch *w, const char *text);
+/* orchestrator_heal.c */
+void heal_command(struct orchestrator *o, const struct msg *msg);
+void heal_watch_tick(struct orchestrator *o, struct watch *w);
+void breaker_command(struct orchestrator *o, const struct msg *msg);
 void watch_end(struct orchestrator *o, struct watch *w);
 
 #endif

@@ -34,8 +34,9 @@
 
 #define RETRY_MIN_MS      200u
 #define RETRY_MAX_MS      5000u
-#define PROBE_EVERY_MS    2000
-#define PROBES_UNANSWERED 3u
+#define PROBE_EVERY_MS    1000
+#define PROBES_UNANSWERED 7u
+#define PROBES_STALLED    2u
 #define DRAIN_READS_MAX   1024u
 #define HANDLES           4u
 #define LINGER_MS         1000 /* how long a link that was replaced is still heard */
@@ -592,6 +593,12 @@ enum bus_verdict bus_publish(struct bus *bus, const struct route *route, const u
     if (link->unwritten >= BUS_WRITE_BYTES && !link->poll_write)
         write_now(link);
     return BUS_OK;
+}
+
+bool bus_is_stalled(const struct bus *bus)
+{
+    assert(bus);
+    return bus->state == UP && bus->unanswered >= PROBES_STALLED;
 }
 
 bool bus_is_up(const struct bus *bus)

@@ -82,6 +82,9 @@ void bus_flush(struct bus *bus);
 void bus_rotate(struct bus *bus);
 
 bool bus_is_up(const struct bus *bus);
+/* Up, but nothing has come back from the server for 1 to 2 s, not even what we said to ourselves:
+ * the silence of others proves nothing now. */
+bool bus_is_stalled(const struct bus *bus);
 void bus_stats(const struct bus *bus, struct bus_stats *ret);
 
 /* Keeps a frame's bytes beyond the callback, without a copy, until bus_release of what it returns.

@@ -37,6 +37,9 @@ struct client {
     client_reply_fn *on_reply;
     void *reply_ctx;
     uint64_t ref;
+    const struct command *pending; /* without any reply so far; the caller keeps it */
+    struct unit to;
+    uint32_t sent_to; /* the endpoint that was known for it */
 };
 
 static bool on_publish(void *ctx, const struct route *route, const uint8_t *bytes, size_t length)
@@ -50,6 +53,7 @@ static void on_msg(void *ctx, const struct msg *msg)
     struct client *c = ctx;
     if (msg->type == MSG_REPLY && unit_number(msg->to) == c->port && c->on_reply != NULL &&
         msg->u.reply->ref == c->ref) {
+        c->pending = NULL;
         c->on_reply(c->reply_ctx, msg->u.reply);
     }
 }
@@ -61,6 +65,19 @@ static void on_bundle(void *ctx, const uint8_t *bytes, size_t length)
     (void)trust_take(&c->trust, c->identity.mesh, bytes, length, clock_unix_us() / US_PER_S);
 }
 
+/* The pending command, to the owner that is known now. */
+static bool send_command(struct client *c, uint32_t endpoint)
+{
+    struct msg msg = {.type = MSG_COMMAND,
+                      .priority = 2,
+                      .from = unit_numbered(TIER_CONSOLE, c->port),
+                      .to = c->to,
+                      .epoch = c->epoch,
+                      .u.command = c->pending};
+    c->sent_to = endpoint;
+    return egress_msg(c->egress, c->port, endpoint, &msg, 0);
+}
+
 static void on_frame(void *ctx, struct bus_frame *frame)
 {
     struct client *c = ctx;
@@ -68,6 +85,11 @@ static void on_frame(void *ctx, struct bus_frame *frame)
                 endpoint_is_broadcast(&frame->route.destination);
     if (!c->closing && mine) {
         ingress_frame(c->ingress, frame);
+    }
+    const struct directory_entry *e =
+        c->pending != NULL && !c->closing ? directory_find(&c->directory, c->to) : NULL;
+    if (e != NULL && e->endpoint != c->sent_to) { /* its owner has changed, and never answered */
+        (void)send_command(c, e->endpoint);
     }
 }
 
@@ -307,13 +329,10 @@ int client_command(struct client *client, struct unit to, const struct command *
     if (egress_signer(client->egress, client->port) == NULL) {
         return -EACCES;
     }
-    struct msg msg = {.type = MSG_COMMAND,
-                      .priority = 2,
-                      .from = unit_numbered(TIER_CONSOLE, client->port),
-                      .to = to,
-                      .epoch = client->epoch,
-                      .u.command = command};
-    if (!egress_msg(client->egress, client->port, e->endpoint, &msg, 0)) {
+    client->pending = command;
+    client->to = to;
+    if (!send_command(client, e->endpoint)) {
+        client->pending = NULL;
         return -EMSGSIZE;
     }
     client->on_reply = on_reply;
@@ -331,4 +350,5 @@ void client_forget(struct client *client)
     assert(client != NULL);
     client->on_reply = NULL;
     client->reply_ctx = NULL;
+    client->pending = NULL;
 }

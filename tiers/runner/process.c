@@ -141,6 +141,7 @@ static void on_bus_link(void *ctx, bool up, const char *why)
     log_clean(why, text, sizeof(text));
     log_line(&p->log, up ? LOG_INFO : LOG_WARNING, up ? "bus-up" : "bus-down", "why=\"%s\"", text);
     p->bus_up = up;
+    p->bus_quiet = false;
     p->announce = up;
     if (p->runner != NULL && p->phase == PHASE_SERVING) {
         runner_link(p->runner, LINK_BUS, up);
@@ -326,6 +327,22 @@ static void tick_announce(struct process *p, int64_t now_us)
     }
 }
 
+/* A bus that stands still is a bus that is away, long before the link is given up: nobody is judged
+ * by its silence. */
+static void tick_bus(struct process *p)
+{
+    bool quiet = p->bus_up && bus_is_stalled(p->bus);
+    if (quiet == p->bus_quiet) {
+        return;
+    }
+    p->bus_quiet = quiet;
+    log_line(&p->log, LOG_WARNING, quiet ? "bus-stalled" : "bus-answers", "why=\"%s\"",
+             quiet ? "nothing comes back from the server" : "it goes on");
+    if (p->runner != NULL && p->phase == PHASE_SERVING) {
+        runner_link(p->runner, LINK_BUS, !quiet);
+    }
+}
+
 static void on_tick(uv_timer_t *handle)
 {
     struct process *p = handle->data;
@@ -337,6 +354,7 @@ static void on_tick(uv_timer_t *handle)
         return;
     }
     (void)may_serve(p);
+    tick_bus(p);
     if (!process_trust_tick(p)) {
         stop(p, EXIT_FAULT);
         return;

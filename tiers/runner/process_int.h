@@ -68,8 +68,9 @@ struct process {
     int exit_code;
     bool banks_up[STORE_BANK_COUNT];
     bool bus_up;
-    bool announce; /* soon */
-    bool ask;      /* soon: who owns what? */
+    bool bus_quiet; /* up, but stalled: nodes are told that it is down */
+    bool announce;  /* soon */
+    bool ask;       /* soon: who owns what? */
     uint32_t own_endpoint;
     uint64_t taking_epoch; /* for the callbacks of process_each_unit, */
     struct unit found;     /* and from them */

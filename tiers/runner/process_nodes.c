@@ -202,7 +202,7 @@ bool process_runner(struct process *p)
         log_line(&p->log, LOG_ERROR, "no-memory", "what=runner");
         return false;
     }
-    runner_link(p->runner, LINK_BUS, p->bus_up);
+    runner_link(p->runner, LINK_BUS, p->bus_up && !p->bus_quiet);
     runner_link(p->runner, LINK_STORE, p->banks_up[STORE_BANK_REGISTRY]);
     return true;
 }

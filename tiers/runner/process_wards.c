@@ -218,7 +218,8 @@ void process_wards_tick(struct process *p, int64_t now_us)
     uint32_t i = 0;
     enum ward_action a;
     bool store_up = p->banks_up[STORE_BANK_DURABLE];
-    while ((a = wards_tick(&p->wards, now_us, p->bus_up, store_up, &i, &op)) != WARD_NOTHING) {
+    bool bus_up = p->bus_up && !p->bus_quiet;
+    while ((a = wards_tick(&p->wards, now_us, bus_up, store_up, &i, &op)) != WARD_NOTHING) {
         act(p, a, i, &op);
     }
 }

@@ -150,7 +150,11 @@ static void parent_message(struct sector *s, const struct msg *msg)
     } else if (msg->type == MSG_CIRCUIT) {
         if (msg->u.circuit.target.tier == TIER_ORCHESTRATOR) {
             h->mesh_open = msg->u.circuit.action == CIRCUIT_OPEN;
+        } else if (msg->u.circuit.target.sector == h->self.sector) { /* by hand */
+            hub_breaker(h, msg->u.circuit.target, msg->u.circuit.action == CIRCUIT_OPEN);
         }
+    } else if (msg->type == MSG_HEAL) {
+        hub_heal(h, msg->u.heal.target);
     } else {
         hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
     }
@@ -187,7 +191,7 @@ static void freeze(struct sector *s, const struct msg *msg)
     enum freezer_verdict v =
         hub_freeze(h, c->kind == COMMAND_FREEZE ? MSG_FREEZE : MSG_THAW, &f, &at);
     if (v != FREEZER_OK) {
-        hub_freeze_why(v, c->scope, at, why);
+        freezer_why(v, c->scope, at, why);
         hub_reply_error(h, msg, REASON_INVALID, why);
         return;
     }
@@ -219,6 +223,31 @@ static void host_report(struct sector *s, const struct msg *msg)
     host->report = msg->u.host_report;
 }
 
+/* A lead wants one of its agents started anew: its host is asked, as far as it has reported. */
+static void replace(struct sector *s, const struct msg *msg)
+{
+    struct hub *h = &s->hub;
+    struct unit target = msg->u.heal.target;
+    bool own = target.tier == TIER_AGENT && topology_contains(h->topology, target) &&
+               target.sector == msg->from.sector && target.cluster == msg->from.cluster;
+    uint32_t index = own ? topology_index(h->topology, target) : 0;
+    for (uint32_t i = 0; own && i < SECTOR_HOSTS_MAX; i++) {
+        const struct sector_host *host = &s->hosts[i];
+        if (host->number == 0 || index < host->number - 1u ||
+            index - (host->number - 1u) >= host->report.agents_hosted) {
+            continue;
+        }
+        struct msg m = hub_msg(h, MSG_HEAL, unit_numbered(TIER_HOST, host->number), 3);
+        m.u.heal.target = target;
+        if (hub_fits(h, &m)) {
+            out_send(h->out, &m);
+        }
+        hub_note(h, NOTE_REPLACE, unit_pack(target), host->number);
+        return;
+    }
+    hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
+}
+
 static void message(struct sector *s, const struct msg *msg)
 {
     struct hub *h = &s->hub;
@@ -232,6 +261,8 @@ static void message(struct sector *s, const struct msg *msg)
         sector_relay_ack(s, msg);
     } else if (msg->type == MSG_HOST_REPORT) {
         host_report(s, msg);
+    } else if (msg->type == MSG_HEAL) {
+        replace(s, msg);
     } else if (msg->type == MSG_COMMAND && msg->u.command->kind == COMMAND_STATUS) {
         status(s, msg);
     } else if (msg->type == MSG_COMMAND &&

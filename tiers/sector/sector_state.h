@@ -11,8 +11,8 @@
  */
 #define SECTOR_ROUTES_MAX 1024u
 #define SECTOR_HOPS_MAX   8u
-#define SECTOR_HOSTS_MAX  64u /* hosts remembered; further ones are not counted */
-#define SECTOR_SHARD_MAX  8u  /* "s1024" */
+#define SECTOR_HOSTS_MAX  512u /* hosts remembered; further ones are not counted */
+#define SECTOR_SHARD_MAX  8u   /* "s1024" */
 
 struct sector_route {
     struct id128 id;

@@ -1,0 +1,72 @@
+/* Recovery of agents (spec 6.1 agent crash, 7.1 heal). An agent that is given up is started anew by
+ * its host, whom the sector knows; what was routed to it is answered already (flight_member_down),
+ * and new work goes to others. Heal does the same for all that are away, asks those that may only
+ * have missed a word to say hello, and closes the breaker. */
+#include "core/freezer.h"
+#include "tiers/cluster/cluster_parts.h"
+#include <assert.h>
+
+void heal_init(struct cluster *c)
+{
+    assert(c != NULL);
+    c->replace_us = NEVER;
+}
+
+static void ask_for(struct cluster *c, int64_t now_us, uint64_t mask)
+{
+    c->replace |= mask;
+    if (c->replace != 0 && c->replace_us == NEVER) {
+        c->replace_us = now_us + rng_range(&c->rng, 0, LEAD_REPLACE_JITTER);
+    }
+}
+
+void heal_member_down(struct cluster *c, int64_t now_us, uint32_t i)
+{
+    assert(c != NULL && i < c->count);
+    if (now_us - c->replace_from_us >= LEAD_REPLACE_US) {
+        c->replace_from_us = now_us;
+        c->replace_count = 0;
+    }
+    uint32_t most = c->count / LEAD_REPLACE_SHARE;
+    if (c->replace_count < (most > 0 ? most : 1)) {
+        c->replace_count++;
+        ask_for(c, now_us, bit_of(i));
+    }
+}
+
+void heal_order(struct cluster *c, int64_t now_us, struct unit target, struct outbox *out)
+{
+    assert(c != NULL && out != NULL);
+    if (!freezer_holds(target, c->self)) {
+        return;
+    }
+    uint64_t away = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        enum agent_state s = members_state(c, i);
+        away |=
+            c->members[i].uid != 0 && (s == AGENT_OFFLINE || s == AGENT_UNKNOWN) ? bit_of(i) : 0;
+    }
+    members_call(c, out);
+    ask_for(c, now_us, away);
+    cluster_circuit(c, breaker_force(&c->breaker, false), out);
+}
+
+int64_t heal_tick(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    assert(c != NULL && out != NULL);
+    if (c->replace_us > now_us) {
+        return c->replace_us;
+    }
+    while (c->replace != 0) {
+        uint32_t i = bits_lowest(c->replace);
+        struct msg m = {.type = MSG_HEAL, .priority = PRIORITY_COUNT - 1, .to = c->sector};
+        m.u.heal.target = cluster_agent(c, i);
+        bool back = members_in_service(c, i); /* it came by itself meanwhile */
+        if (!back && !cluster_send(c, out, &m)) {
+            return now_us;
+        }
+        c->replace &= ~bit_of(i);
+    }
+    c->replace_us = NEVER;
+    return NEVER;
+}
