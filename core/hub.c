@@ -556,6 +556,7 @@ bool hub_message(struct hub *h, const struct msg *msg)
     } else if (msg->type == MSG_CIRCUIT) {
         if (unit_equal(msg->u.circuit.target, msg->from)) {
             h->child[child].circuit = msg->u.circuit.action;
+            h->child[child].summary.circuit = msg->u.circuit.action;
         }
     } else {
         return false;

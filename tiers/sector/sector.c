@@ -60,7 +60,8 @@ static void beat(struct sector *s)
     struct beat b = {0};
     hub_summary(h, &b.summary);
     b.has_summary = s->beats % SUMMARY_BEATS == 0 || b.summary.active != s->told_active ||
-                    b.summary.frozen != s->told_frozen;
+                    b.summary.frozen != s->told_frozen ||
+                    b.summary.circuits_open != s->told_circuits;
     struct msg m = hub_msg(h, MSG_BEAT, unit_orchestrator(), 3);
     m.u.beat = &b;
     if (!hub_fits(h, &m)) {
@@ -70,6 +71,7 @@ static void beat(struct sector *s)
     s->beats = b.has_summary ? 1 : s->beats + 1;
     s->told_active = b.summary.active;
     s->told_frozen = b.summary.frozen;
+    s->told_circuits = b.summary.circuits_open;
     int64_t period = h->tuning.tier_beat_us;
     s->beat_us = s->beat_us + period > h->now_us ? s->beat_us + period : h->now_us + period;
     if (s->parent_down) {

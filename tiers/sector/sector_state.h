@@ -39,7 +39,7 @@ struct sector {
     struct child parent_row;
     bool parent_down;
     int64_t beat_us;
-    uint32_t beats, told_active, told_frozen;
+    uint32_t beats, told_active, told_frozen, told_circuits;
     int64_t summary_us;
     uint64_t store_ref; /* asked and not answered; 0: none */
     int64_t store_timeout_us;
