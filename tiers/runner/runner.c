@@ -295,7 +295,8 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
     n->clock_base_us = clock_boot_us();
     n->starts++;
     n->parent_epoch = 0;
-    rng_seed(&n->rng, r->conf.seed, uid ^ n->starts);
+    /* Every life draws other numbers: an operation's id must not come again after a restart. */
+    rng_seed(&n->rng, r->conf.seed, uid ^ n->starts ^ num_hash64(&n->epoch, sizeof(n->epoch), 3));
     *ret = (struct node_conf){.self = n->unit,
                               .uid = uid != 0 ? uid : 1,
                               .seed = rng_u64(&n->rng),
