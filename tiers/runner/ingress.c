@@ -103,6 +103,8 @@ uint64_t command_capability(enum command_kind kind)
         return CONSOLE_OPERATE;
     case COMMAND_FREEZE:
     case COMMAND_THAW:
+    case COMMAND_BREAKER:
+    case COMMAND_HEAL:
         return CONSOLE_ADMIN;
     case COMMAND_STATUS:
     case COMMAND_QUERY:
