@@ -2,6 +2,7 @@
 #ifndef CORE_COMMAND_H
 #define CORE_COMMAND_H
 
+#include "core/logs.h"
 #include "core/operation.h"
 #include "core/query.h"
 #include "core/result.h"
@@ -14,16 +15,21 @@ enum command_kind {
     COMMAND_CANCEL,     /* operation id -> REPLY_OK or REPLY_ERROR */
     COMMAND_FREEZE,
     COMMAND_THAW,
-    COMMAND_WHEN /* selector: when could this share be READY? -> REPLY_WHEN */
+    COMMAND_WHEN,    /* selector: when could this share be READY? -> REPLY_WHEN */
+    COMMAND_LOG,     /* `log`: rows or verification of a log -> REPLY_LOG */
+    COMMAND_RESOLVE, /* `decision`: of a person, about a conflict -> REPLY_OK or REPLY_ERROR */
+    COMMAND_KIND_COUNT
 };
 
 struct command {
     uint64_t ref; /* the console's own */
     enum command_kind kind;
-    struct operation operation; /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
-    struct query query;         /* QUERY */
-    struct id128 operation_id;  /* CANCEL */
-    struct unit scope;          /* FREEZE, THAW */
+    struct operation operation;        /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
+    struct query query;                /* QUERY */
+    struct id128 operation_id;         /* CANCEL */
+    struct unit scope;                 /* FREEZE, THAW */
+    struct log_request log;            /* LOG */
+    struct conflict_decision decision; /* RESOLVE */
 };
 
 enum reply_kind {
@@ -34,7 +40,9 @@ enum reply_kind {
     REPLY_OPERATION, /* final: gather, quorum and cascade result with the aggregate */
     REPLY_ROWS,
     REPLY_STATUS,
-    REPLY_WHEN
+    REPLY_WHEN,
+    REPLY_LOG,
+    REPLY_KIND_COUNT
 };
 
 #define PHASES_MAX 6u
@@ -104,6 +112,7 @@ struct reply {
     const struct report *report;
     const struct rows *rows;
     const struct mesh_status *status;
+    const struct log_page *log; /* LOG */
     struct when_reply when;
 };
 

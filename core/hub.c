@@ -467,6 +467,9 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_STATUS:
     case COMMAND_FREEZE:
     case COMMAND_THAW:
+    case COMMAND_LOG:
+    case COMMAND_RESOLVE:
+    case COMMAND_KIND_COUNT:
         break;
     }
     return false;

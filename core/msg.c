@@ -22,6 +22,8 @@ const char *msg_type_name(enum msg_type type)
         [MSG_THAW] = "thaw",           [MSG_RELAY] = "relay",
         [MSG_RELAY_ACK] = "relay-ack", [MSG_COMMAND] = "command",
         [MSG_REPLY] = "reply",         [MSG_HOST_REPORT] = "host-report",
+        [MSG_CONFLICT] = "conflict",   [MSG_CONFLICT_ACK] = "conflict-ack",
+        [MSG_ISOLATE] = "isolate",
     };
     unsigned i = (unsigned)type;
     return i < MSG_TYPE_COUNT && NAMES[i] != NULL ? NAMES[i] : "unknown";
@@ -98,6 +100,11 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
     case MSG_REPLY:
         return to.tier == TIER_CONSOLE &&
                (from.tier == TIER_ORCHESTRATOR || from.tier == TIER_SECTOR);
+    case MSG_CONFLICT:
+        return up && from.tier != TIER_AGENT;
+    case MSG_CONFLICT_ACK:
+    case MSG_ISOLATE:
+        return down && to.tier != TIER_AGENT;
     case MSG_HOST_REPORT:
         return from.tier == TIER_HOST && to.tier == TIER_SECTOR;
     case MSG_TYPE_COUNT:

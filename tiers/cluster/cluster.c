@@ -210,6 +210,12 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
     case MSG_RELAY_ACK:
         route_relay_ack(c, now_us, msg, MEMBERS_MAX, out);
         break;
+    case MSG_ISOLATE:
+        members_isolate(c, now_us, &msg->u.isolate, out);
+        break;
+    case MSG_CONFLICT_ACK:
+        conflict_acked(c, &msg->u.conflict_ack);
+        break;
     case MSG_CIRCUIT: /* a breaker above: what it stops is stopped there */
         cluster_note(out, NOTE_CIRCUIT, unit_pack(msg->u.circuit.target), msg->u.circuit.action);
         break;
@@ -297,6 +303,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, members_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));
+    next_us = time_least(next_us, conflict_tick(c, now_us, out));
     next_us = time_least(next_us, query_tick(c, now_us, out));
     next_us = time_least(next_us, registry_tick(c, now_us, out));
     cluster_circuit(c, breaker_tick(&c->breaker, now_us, &c->rng), out);

@@ -87,6 +87,7 @@ struct member {
     uint64_t uid; /* 0: never seen, not in the roster */
     uint64_t epoch;
     uint64_t capabilities;
+    uint64_t barred; /* not counted on, though declared (MSG_ISOLATE) */
     struct impedance impedance;
     struct predictor predictor;
     uint32_t lead_us;             /* of a standard payload, from the last beat */
@@ -117,6 +118,7 @@ struct lead_op {
     int8_t expectation;
     bool want_ack, cancelled, passed; /* passed: the breaker counts it */
     bool counts_sent;
+    char action[ACTION_MAX];
     double weight;
     int64_t created_mesh_us, target_mesh_us, deadline_mesh_us, window_us;
     int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
@@ -144,6 +146,24 @@ struct lead_relay {
     uint8_t author; /* member index + 1; 0: from the sector */
     bool used, broadcast, answered;
     uint8_t outcome, reason;
+};
+
+/* Conflicts that are not known to be in the log. One more is counted only (cluster_conflict.c). */
+#define LEAD_CONFLICTS_MAX 128u
+
+struct lead_conflict {
+    bool used;
+    uint8_t tries;
+    int64_t due_us;
+    struct conflict_report report;
+};
+
+struct lead_conflicts {
+    uint32_t count;
+    uint64_t spilled;
+    struct id128 spilled_operation;
+    uint64_t lamport;
+    struct lead_conflict slots[LEAD_CONFLICTS_MAX];
 };
 
 struct lead_inspect {
@@ -184,7 +204,8 @@ struct cluster {
     uint32_t store_seq, write_cursor;
     struct lead_asked asked[LEAD_ASKED_MAX];
     int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
-    uint32_t conflicts[12];                  /* by 5 minutes: the last hour */
+    struct lead_conflicts reports;
+    uint32_t conflicts[12]; /* by 5 minutes: the last hour */
     int64_t conflict_bucket;
 
     struct predictor_prior priors[CLASS_COUNT];
