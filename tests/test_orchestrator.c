@@ -270,6 +270,7 @@ static void one_operation_too_many_names_the_pool(void **state)
     (void)state;
     struct bench *b = mesh(1, 4, 4);
     struct command c;
+    b->log_verdict = STORE_OK;
     for (uint32_t i = 0; i < OPERATIONS_MAX; i++) {
         bench_submit(&c);
         bench_command(b, &c);

@@ -32,6 +32,9 @@ struct bench {
     uint32_t store_ops[STORE_KIND_COUNT];
     char store_key[STORE_KEY_MAX], store_shard[STORE_KEY_MAX];
     uint64_t store_ref;
+    enum store_verdict log_verdict; /* answers every append to a log at once; 0: never */
+    uint64_t log_refs[OUTBOX_EFFECTS_MAX];
+    uint32_t log_count, log_rows;
 };
 
 static inline void bench_collect(struct bench *b)
@@ -58,7 +61,31 @@ static inline void bench_collect(struct bench *b)
             strncpy(b->store_key, fx->u.store.key, sizeof(b->store_key) - 1);
             strncpy(b->store_shard, fx->u.store.shard, sizeof(b->store_shard) - 1);
             b->store_ref = fx->u.store.ref;
+            if (fx->u.store.kind == STORE_LOG_APPEND && b->log_verdict != 0) {
+                b->log_refs[b->log_count++ % OUTBOX_EFFECTS_MAX] = fx->u.store.ref;
+            }
         }
+    }
+}
+
+static inline void bench_step(struct bench *b, struct event *event);
+
+/* The log answers what was appended. */
+static inline void bench_log(struct bench *b)
+{
+    uint64_t refs[OUTBOX_EFFECTS_MAX];
+    uint32_t count = b->log_count;
+    memcpy(refs, b->log_refs, sizeof(refs));
+    b->log_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct store_reply reply = {.ref = refs[i],
+                                    .kind = STORE_LOG_APPEND,
+                                    .verdict = b->log_verdict,
+                                    .epoch = ++b->log_rows,
+                                    .detail = "the disk is full"};
+        struct event e = {.kind = EV_STORE};
+        e.u.store = &reply;
+        bench_step(b, &e);
     }
 }
 
@@ -74,7 +101,10 @@ static inline void bench_step(struct bench *b, struct event *event)
         outbox_clear(&b->out);
         b->wake_us = b->ops->step(b->self, &wake, &b->out);
         bench_collect(b);
+        assert_in_range(b->log_count, 0, OUTBOX_EFFECTS_MAX);
+        bench_log(b);
     }
+    bench_log(b);
 }
 
 static inline void bench_forget(struct bench *b)
@@ -125,7 +155,10 @@ static inline struct bench *bench_open(const struct node_ops *ops, struct unit s
                                  .topology = &b->topology,
                                  .unix_us = BENCH_UNIX_US,
                                  .init_now_us = b->now_us};
-    b->conf.tuning = (struct tuning){.tier_beat_us = 1000000,
+    b->conf.tuning = (struct tuning){.agent_beat_us = 5000000,
+                                     .agent_suspect_us = 15000000,
+                                     .agent_failed_us = 30000000,
+                                     .tier_beat_us = 1000000,
                                      .tier_suspect_us = 3000000,
                                      .tier_failed_us = 4000000,
                                      .bucket_us = 10000,

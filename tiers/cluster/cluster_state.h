@@ -15,6 +15,7 @@
 #include "core/rng.h"
 #include "core/schedule.h"
 #include "core/slab.h"
+#include "tiers/cluster/cluster_conflict.h"
 
 #define MEMBERS_MAX AGENTS_PER_CLUSTER_MAX
 
@@ -146,24 +147,6 @@ struct lead_relay {
     uint8_t author; /* member index + 1; 0: from the sector */
     bool used, broadcast, answered;
     uint8_t outcome, reason;
-};
-
-/* Conflicts that are not known to be in the log. One more is counted only (cluster_conflict.c). */
-#define LEAD_CONFLICTS_MAX 128u
-
-struct lead_conflict {
-    bool used;
-    uint8_t tries;
-    int64_t due_us;
-    struct conflict_report report;
-};
-
-struct lead_conflicts {
-    uint32_t count;
-    uint64_t spilled;
-    struct id128 spilled_operation;
-    uint64_t lamport;
-    struct lead_conflict slots[LEAD_CONFLICTS_MAX];
 };
 
 struct lead_inspect {

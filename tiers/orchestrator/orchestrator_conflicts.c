@@ -225,7 +225,6 @@ void conflicts_durable(struct orchestrator *o, const struct logbook_row *row, bo
         if (!known && !open_add(o, &r) && o->conflicts.load_due_us == NEVER) {
             o->conflicts.load_due_us = o->hub.now_us + LOAD_AGAIN_US;
         }
-        hub_note(&o->hub, NOTE_CONFLICT, row->conflict, unit_pack(row->tell));
     } else if (strcmp(row->event, "resolved") == 0) {
         struct open_conflict *c = find(o, row->conflict);
         if (c != NULL) {

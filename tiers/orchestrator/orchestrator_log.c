@@ -65,6 +65,7 @@ static void range_text(const char *letter, struct range r, struct text *t)
         return;
     }
     text_add(t, letter);
+    text_add(t, letter[0] == 's' && r.first < 10 ? "0" : "");
     text_u64(t, r.first);
     if (r.last != r.first) {
         text_char(t, '-');
