@@ -108,10 +108,13 @@ static enum sql_verdict make_one(struct sql *sql, const char *log)
 
 enum sql_verdict sql_table_make(struct sql *sql)
 {
-    enum sql_verdict v = SQL_OK;
+    /* In one transaction: a standby may be making them at the same moment. */
+    enum sql_verdict v = sql->kind->run(sql, sql->kind->begin, NULL, 0, NULL, NULL);
+    if (v == SQL_OK && sql->kind->lock != NULL)
+        v = sql->kind->run(sql, sql->kind->lock, logs, 1, NULL, NULL);
     for (size_t i = 0; i < sizeof logs / sizeof logs[0] && v == SQL_OK; i++)
         v = make_one(sql, logs[i]);
-    return v;
+    return v == SQL_OK ? sql->kind->run(sql, "COMMIT", NULL, 0, NULL, NULL) : v;
 }
 
 static bool take_head(void *ctx, const char *const *columns, int count)
