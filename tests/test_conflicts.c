@@ -338,6 +338,25 @@ static void nothing_is_changed_unrecorded(void **state)
     bench_close(b);
 }
 
+static void without_a_log_nothing_waits_for_one(void **state)
+{
+    (void)state;
+    struct bench *b = root(0);
+    of(b)->hub.tuning.no_log = true;
+    struct conflict_report r = report_of(CONFLICT_OTHER, 1);
+    tell(b, &r);
+    assert_int_equal(bench_count(b, MSG_CONFLICT_ACK), 1);
+    struct command c;
+    bench_submit(&c);
+    bench_command(b, &c);
+    assert_non_null(bench_reply(b, REPLY_ACCEPTED));
+    c = (struct command){.kind = COMMAND_LOG, .log = {.log = LOG_AUDIT, .ask = LOG_ASK_ROWS}};
+    bench_command(b, &c);
+    assert_non_null(strstr(bench_reply(b, REPLY_ERROR)->text, "log_url is not set"));
+    assert_int_equal(of(b)->logbook.count, 0);
+    bench_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_wrong_hash_isolates_first),
         cmocka_unit_test(a_deadline_escalates_once),
         cmocka_unit_test(nothing_is_changed_unrecorded),
+        cmocka_unit_test(without_a_log_nothing_waits_for_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

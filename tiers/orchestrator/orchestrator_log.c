@@ -127,7 +127,7 @@ bool audit_begin(struct orchestrator *o, const struct msg *msg)
     const struct command *c = msg->u.command;
     struct hub *h = &o->hub;
     o->auditing = NULL;
-    if (c->kind == COMMAND_STATUS && (c->ref & AUTOMATIC) != 0) {
+    if (h->tuning.no_log || (c->kind == COMMAND_STATUS && (c->ref & AUTOMATIC) != 0)) {
         return true;
     }
     struct logbook_row *row = logbook_add(&o->logbook, h->now_us, 0);
@@ -257,6 +257,10 @@ void log_command(struct orchestrator *o, const struct msg *msg)
     struct hub *h = &o->hub;
     bool verify = q->ask == LOG_ASK_VERIFY;
     uint32_t most = verify ? STORE_LOG_VERIFY_MAX : LOG_PAGE_ROWS;
+    if (h->tuning.no_log) {
+        hub_reply_error(h, msg, REASON_INVALID, "this mesh keeps no log: log_url is not set");
+        return;
+    }
     if (q->limit == 0 || q->limit > most) {
         hub_reply_error(h, msg, REASON_INVALID, "limit: 1 to 8 rows, 1 to 4096 to verify");
         return;
