@@ -2,10 +2,12 @@
 #ifndef CORE_COMMAND_H
 #define CORE_COMMAND_H
 
+#include "core/logs.h"
 #include "core/operation.h"
 #include "core/query.h"
 #include "core/result.h"
 #include "core/summary.h"
+#include <stdbool.h>
 
 enum command_kind {
     COMMAND_STATUS = 1, /* -> REPLY_STATUS */
@@ -16,20 +18,32 @@ enum command_kind {
     COMMAND_THAW,
     COMMAND_WHEN,    /* selector: when could this share be READY? -> REPLY_WHEN */
     COMMAND_BREAKER, /* opens a breaker by hand, until it is closed by hand */
-    COMMAND_HEAL     /* recovery of a scope, REPLY_LINE by REPLY_LINE */
+    COMMAND_HEAL,    /* recovery of a scope, REPLY_LINE by REPLY_LINE */
+    COMMAND_LOG,     /* `log`: rows or verification of a log -> REPLY_LOG */
+    COMMAND_RESOLVE, /* `decision`: of a person, about a conflict -> REPLY_OK or REPLY_ERROR */
+    COMMAND_KIND_COUNT
 };
 
 #define COMMAND_NAME_MAX 47u /* with NUL, as FREEZE_NAME_MAX */
 
+/* Whether `scope` says where. */
+static inline bool command_has_scope(enum command_kind kind)
+{
+    return kind == COMMAND_FREEZE || kind == COMMAND_THAW || kind == COMMAND_BREAKER ||
+           kind == COMMAND_HEAL;
+}
+
 struct command {
     uint64_t ref; /* the console's own */
     enum command_kind kind;
-    struct operation operation;  /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
-    struct query query;          /* QUERY */
-    struct id128 operation_id;   /* CANCEL */
-    struct unit scope;           /* FREEZE, THAW, BREAKER, HEAL (NONE: whatever needs it) */
-    char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot; empty: by the time */
-    bool on;                     /* BREAKER: open, else close; HEAL: a dry run */
+    struct operation operation;        /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
+    struct query query;                /* QUERY */
+    struct id128 operation_id;         /* CANCEL */
+    struct unit scope;                 /* FREEZE, THAW, BREAKER, HEAL (NONE: whatever needs it) */
+    char name[COMMAND_NAME_MAX];       /* FREEZE: of the snapshot; empty: by the time */
+    bool on;                           /* BREAKER: open, else close; HEAL: a dry run */
+    struct log_request log;            /* LOG */
+    struct conflict_decision decision; /* RESOLVE */
 };
 
 enum reply_kind {
@@ -41,7 +55,9 @@ enum reply_kind {
     REPLY_ROWS,
     REPLY_STATUS,
     REPLY_WHEN,
-    REPLY_LINE /* a line of a report; the end is an OK or an ERROR */
+    REPLY_LINE, /* a line of a report; the end is an OK or an ERROR */
+    REPLY_LOG,
+    REPLY_KIND_COUNT
 };
 
 #define PHASES_MAX 6u
@@ -111,6 +127,7 @@ struct reply {
     const struct report *report;
     const struct rows *rows;
     const struct mesh_status *status;
+    const struct log_page *log; /* LOG */
     struct when_reply when;
 };
 

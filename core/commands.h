@@ -44,6 +44,8 @@ enum command_verb {
     CMD_REVIEW,
     CMD_GROUP,
     CMD_MANUAL,
+    CMD_CONFLICTS,
+    CMD_AUDIT,
     CMD_HELP,
     CMD_QUIT
 };

@@ -97,6 +97,22 @@
         .name = "yes", .kind = PARAMETER_SWITCH, .flag = true,                                     \
         .help = "do it: without it nothing is done"                                                \
     }
+#define LOG_ON                                                                                     \
+    {                                                                                              \
+        .name = "on", .kind = PARAMETER_UNIT, .flag = true, .value_name = "PLACE",                 \
+        .help = "a sector, cluster or agent"                                                       \
+    }
+#define LOG_SINCE                                                                                  \
+    {                                                                                              \
+        .name = "since", .kind = PARAMETER_DURATION, .flag = true, .least = 1,                     \
+        .most = 366ll * 24 * 3600 * 1000, .value_name = "DURATION",                                \
+        .help = "not older than that: 1h, 24h"                                                     \
+    }
+#define LOG_LIMIT                                                                                  \
+    {                                                                                              \
+        .name = "limit", .kind = PARAMETER_NUMBER, .flag = true, .least = 1, .most = 1000000,      \
+        .value_name = "N", .help = "rows of a list; default 50"                                    \
+    }
 
 static const struct command_spec table[] = {
     {.verb = CMD_STATUS,
@@ -488,6 +504,65 @@ static const struct command_spec table[] = {
                      .kind = PARAMETER_TEXT,
                      .help = "with man: its page instead of mesh(1)"}},
      .examples = {"manual man", "manual man ask", "manual bash"}},
+    {.verb = CMD_CONFLICTS,
+     .name = "conflicts",
+     .summary = "what contradicted what: the open conflicts, one conflict's story, its resolution",
+     .parameters = {{.name = "action",
+                     .kind = PARAMETER_CHOICE,
+                     .choices = "list|show|resolve|export|verify",
+                     .help = "default list; show and resolve take an id"},
+                    {.name = "id",
+                     .kind = PARAMETER_TEXT,
+                     .help = "a conflict's name, or its first letters"},
+                    LOG_ON,
+                    {.name = "type",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .value_name = "TYPE",
+                     .help = "CONTEXT_DIVERGENCE, DATA_CONTRADICTION, .."},
+                    {.name = "priority",
+                     .kind = PARAMETER_NUMBER,
+                     .flag = true,
+                     .least = 0,
+                     .most = 4,
+                     .value_name = "N",
+                     .help = "that or more: 4 is critical"},
+                    LOG_SINCE,
+                    {.name = "all",
+                     .kind = PARAMETER_SWITCH,
+                     .flag = true,
+                     .help = "list: also those that are resolved"},
+                    LOG_LIMIT,
+                    {.name = "keep",
+                     .kind = PARAMETER_CHOICE,
+                     .flag = true,
+                     .choices = "expected|received|both|none",
+                     .value_name = "VALUE",
+                     .help = "resolve: which value stands"},
+                    {.name = "note",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .value_name = "TEXT",
+                     .help = "resolve: why, for those who read it later"}},
+     .examples = {"conflicts --priority 3", "conflicts show 3f9a",
+                  "conflicts resolve 3f9a --keep expected --note \"sensor was moved\"",
+                  "conflicts export --since 24h"}},
+    {.verb = CMD_AUDIT,
+     .name = "audit",
+     .summary = "who commanded what, and what came of it",
+     .parameters = {{.name = "action",
+                     .kind = PARAMETER_CHOICE,
+                     .choices = "list|export|verify",
+                     .help = "default list"},
+                    LOG_ON,
+                    {.name = "type",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .value_name = "COMMAND",
+                     .help = "submit, freeze, resolve, .."},
+                    LOG_SINCE,
+                    LOG_LIMIT},
+     .examples = {"audit", "audit --type submit --since 1h", "audit verify"}},
     {.verb = CMD_HELP,
      .name = "help",
      .summary = "all commands, or one with its flags and examples",

@@ -527,6 +527,9 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_THAW:
     case COMMAND_BREAKER:
     case COMMAND_HEAL:
+    case COMMAND_LOG:
+    case COMMAND_RESOLVE:
+    case COMMAND_KIND_COUNT:
         break;
     }
     return false;

@@ -160,6 +160,8 @@ struct hub {
     struct hub_notice notices[HUB_NOTICES_MAX];
     uint32_t notice_count;
     uint64_t next_ref;
+    /* Sees each reply before it is sent, NULL: nobody does. True: it was for this node itself. */
+    bool (*on_reply)(struct hub *h, struct unit to, const struct reply *reply);
     int64_t progress_due_us;
     struct hub_figures figures;
 };

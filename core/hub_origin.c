@@ -24,6 +24,9 @@
 
 void hub_reply(struct hub *h, struct unit console, const struct reply *reply)
 {
+    if (h->on_reply != NULL && h->on_reply(h, console, reply)) {
+        return;
+    }
     struct msg m = hub_msg(h, MSG_REPLY, console, 3);
     m.u.reply = reply;
     if (hub_fits(h, &m)) {

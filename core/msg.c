@@ -11,18 +11,32 @@
 const char *msg_type_name(enum msg_type type)
 {
     static const char *const NAMES[MSG_TYPE_COUNT] = {
-        [MSG_HELLO] = "hello",         [MSG_WELCOME] = "welcome",
-        [MSG_GOODBYE] = "goodbye",     [MSG_HEARTBEAT] = "heartbeat",
-        [MSG_BEAT] = "beat",           [MSG_BEAT_REPLY] = "beat-reply",
-        [MSG_OPERATE] = "operate",     [MSG_ACK] = "ack",
-        [MSG_RESULT] = "result",       [MSG_CANCEL] = "cancel",
-        [MSG_PREPARE] = "prepare",     [MSG_PREPARED] = "prepared",
-        [MSG_QUERY] = "query",         [MSG_ROWS] = "rows",
-        [MSG_CIRCUIT] = "circuit",     [MSG_FREEZE] = "freeze",
-        [MSG_THAW] = "thaw",           [MSG_RELAY] = "relay",
-        [MSG_RELAY_ACK] = "relay-ack", [MSG_COMMAND] = "command",
-        [MSG_REPLY] = "reply",         [MSG_HOST_REPORT] = "host-report",
+        [MSG_HELLO] = "hello",
+        [MSG_WELCOME] = "welcome",
+        [MSG_GOODBYE] = "goodbye",
+        [MSG_HEARTBEAT] = "heartbeat",
+        [MSG_BEAT] = "beat",
+        [MSG_BEAT_REPLY] = "beat-reply",
+        [MSG_OPERATE] = "operate",
+        [MSG_ACK] = "ack",
+        [MSG_RESULT] = "result",
+        [MSG_CANCEL] = "cancel",
+        [MSG_PREPARE] = "prepare",
+        [MSG_PREPARED] = "prepared",
+        [MSG_QUERY] = "query",
+        [MSG_ROWS] = "rows",
+        [MSG_CIRCUIT] = "circuit",
+        [MSG_FREEZE] = "freeze",
+        [MSG_THAW] = "thaw",
+        [MSG_RELAY] = "relay",
+        [MSG_RELAY_ACK] = "relay-ack",
+        [MSG_COMMAND] = "command",
+        [MSG_REPLY] = "reply",
+        [MSG_HOST_REPORT] = "host-report",
         [MSG_HEAL] = "heal",
+        [MSG_CONFLICT] = "conflict",
+        [MSG_CONFLICT_ACK] = "conflict-ack",
+        [MSG_ISOLATE] = "isolate",
     };
     unsigned i = (unsigned)type;
     return i < MSG_TYPE_COUNT && NAMES[i] != NULL ? NAMES[i] : "unknown";
@@ -103,6 +117,11 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
     case MSG_HEAL:
         return (down && to.tier != TIER_AGENT) || (up && from.tier == TIER_CLUSTER) ||
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
+    case MSG_CONFLICT:
+        return up && from.tier != TIER_AGENT;
+    case MSG_CONFLICT_ACK:
+    case MSG_ISOLATE:
+        return down && to.tier != TIER_AGENT;
     case MSG_HOST_REPORT:
         return from.tier == TIER_HOST && to.tier == TIER_SECTOR;
     case MSG_TYPE_COUNT:

@@ -8,6 +8,7 @@
 #define CORE_MSG_H
 
 #include "core/command.h"
+#include "core/conflict.h"
 #include "core/limits.h"
 #include "core/operation.h"
 #include "core/query.h"
@@ -33,12 +34,15 @@ enum msg_type {
     MSG_CIRCUIT,    /* notice of a breaker */
     MSG_FREEZE,     /* down to the agents: no new work, no effect, until THAW */
     MSG_THAW,
-    MSG_RELAY,       /* an agent's message to agents: through lead, sector, lead */
-    MSG_RELAY_ACK,   /* back to its author */
-    MSG_COMMAND,     /* console -> orchestrator (or a sector that serves its own) */
-    MSG_REPLY,       /* back */
-    MSG_HOST_REPORT, /* host -> sector: what runs on this machine */
-    MSG_HEAL,        /* down: recover this scope; lead -> sector -> host: start this agent anew */
+    MSG_RELAY,        /* an agent's message to agents: through lead, sector, lead */
+    MSG_RELAY_ACK,    /* back to its author */
+    MSG_COMMAND,      /* console -> orchestrator (or a sector that serves its own) */
+    MSG_REPLY,        /* back */
+    MSG_HOST_REPORT,  /* host -> sector: what runs on this machine */
+    MSG_HEAL,         /* down: recover this scope; lead -> sector -> host: start this agent anew */
+    MSG_CONFLICT,     /* lead -> sector -> orchestrator, again until .. */
+    MSG_CONFLICT_ACK, /* .. this comes back: it is in the log */
+    MSG_ISOLATE,      /* down to a lead: quarantine, or lift it */
     MSG_TYPE_COUNT
 };
 
@@ -215,6 +219,9 @@ struct msg {
         const struct reply *reply;
         struct host_report host_report;
         struct heal heal;
+        const struct conflict_report *conflict;
+        struct conflict_ack conflict_ack;
+        struct isolate isolate;
     } u;
 };
 

@@ -166,6 +166,7 @@ struct tuning {
     enum predictor_kind predictor;
     double predictor_tau; /* wanted share arriving by T: 0.95 */
     bool simulation;      /* processes of the role `sim` are accepted (design 5) */
+    bool no_log;          /* no log_url: conflicts and commands are not recorded */
 };
 
 struct node_conf {

@@ -34,6 +34,7 @@
     X(NOTE_CIRCUIT, "circuit", "unit", "state", 'W')                                               \
     X(NOTE_MODE, "mode", "mode", "active_permille", 'W')                                           \
     X(NOTE_CONFLICT, "conflict", "op", "agent", 'I')                                               \
+    X(NOTE_CONFLICT_URGENT, "conflict-urgent", "conflict", "agent", 'W')                           \
     X(NOTE_STORE_LATE, "store-late", "ref", "kind", 'W')                                           \
     X(NOTE_STORE_REFUSED, "store-refused", "kind", "verdict", 'W')                                 \
     X(NOTE_FLAG_DEGRADED, "flag-degraded", "agent", "score", 'D')                                  \

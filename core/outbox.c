@@ -198,12 +198,17 @@ static const struct reply *reply_part(struct copier *c, const struct reply *sour
     if (source->status != NULL) {
         status = part(c, source->status, sizeof *status);
     }
+    const struct log_page *log = NULL;
+    if (source->log != NULL) {
+        log = part(c, source->log, sizeof *log);
+    }
     aggregate_parts(c, &source->progress, copy == NULL ? NULL : &copy->progress);
     if (copy != NULL) {
         copy->text = text;
         copy->report = report;
         copy->rows = rows;
         copy->status = status;
+        copy->log = log;
     }
     return copy;
 }
@@ -287,6 +292,10 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     case MSG_REPLY:
         to->u.reply = reply_part(c, m->u.reply);
         return;
+    case MSG_CONFLICT:
+        assert(m->u.conflict != NULL);
+        to->u.conflict = part(c, m->u.conflict, sizeof *m->u.conflict);
+        return;
     case MSG_OPERATE:
     case MSG_ACK:
     case MSG_ROWS:
@@ -305,6 +314,8 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     case MSG_THAW:
     case MSG_HEAL:
     case MSG_HOST_REPORT:
+    case MSG_CONFLICT_ACK:
+    case MSG_ISOLATE:
         return;
     case MSG_TYPE_COUNT:
         break;

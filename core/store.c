@@ -27,6 +27,7 @@ enum needs {
     NEEDS_ATTEMPT = 1u << 11,
     NEEDS_SCORE = 1u << 12, /* finite; the upper end of a range may be infinite */
     IS_RECORD = 1u << 13,   /* `epoch` is not a field that a caller may write */
+    IS_LOG = 1u << 14,
 };
 
 struct kind_row {
@@ -67,6 +68,10 @@ static const struct kind_row kind_rows[STORE_KIND_COUNT] = {
                            NEEDS_KEY | NEEDS_ID | NEEDS_OWNER | NEEDS_ATTEMPT},
     [STORE_BLOB_PUT] = {"blob-put", STORE_BANK_BLOB, 0},
     [STORE_BLOB_GET] = {"blob-get", STORE_BANK_BLOB, 0},
+    [STORE_LOG_APPEND] = {"log-append", STORE_BANK_LOG,
+                          NEEDS_KEY | NEEDS_ID | NEEDS_FIELDS | IS_LOG},
+    [STORE_LOG_QUERY] = {"log-query", STORE_BANK_LOG, NEEDS_KEY | ALLOWS_FIELDS | IS_LOG},
+    [STORE_LOG_VERIFY] = {"log-verify", STORE_BANK_LOG, NEEDS_KEY | IS_LOG},
 };
 
 static const char *const verdict_names[STORE_VERDICT_COUNT] = {
@@ -107,7 +112,7 @@ enum store_bank store_bank(enum store_kind kind)
 {
     assert(kind_known(kind));
     enum store_bank bank = kind_rows[kind].bank;
-    assert(bank < STORE_BANK_COUNT);
+    assert(bank <= STORE_BANK_LOG);
     return bank;
 }
 
@@ -227,6 +232,24 @@ static const char *check_blob(const struct store_op *op)
     return NULL;
 }
 
+static const char *check_log(const struct store_op *op)
+{
+    if (strcmp(op->key, "conflicts") != 0 && strcmp(op->key, "audit") != 0 &&
+        strcmp(op->key, "grants") != 0)
+        return "key: one of the logs conflicts, audit and grants";
+    if (op->kind == STORE_LOG_QUERY && (op->limit == 0 || op->limit > STORE_LOG_PAGE_MAX))
+        return "limit: 1 to 16 rows";
+    if (op->kind == STORE_LOG_VERIFY && (op->limit == 0 || op->limit > STORE_LOG_VERIFY_MAX))
+        return "limit: 1 to 4096 rows";
+    if (op->cursor > INT64_MAX)
+        return "cursor: not one that a query returned";
+    if (op->kind == STORE_LOG_APPEND && op->body_bytes > STORE_LOG_BODY_MAX)
+        return "body: 4096 bytes at most";
+    if (op->kind == STORE_LOG_APPEND && op->body_bytes > 0 && !op->body)
+        return "body: none given";
+    return NULL;
+}
+
 static const char *check_body(const struct store_op *op)
 {
     if (op->kind == STORE_ENQUEUE && op->body_bytes > STORE_JOB_BYTES_MAX)
@@ -252,6 +275,8 @@ const char *store_op_check(const struct store_op *op)
         wrong = check_numbers(op, needs);
     if (!wrong && store_bank(op->kind) == STORE_BANK_BLOB)
         wrong = check_blob(op);
+    if (!wrong && (needs & IS_LOG))
+        wrong = check_log(op);
     if (!wrong)
         wrong = check_body(op);
     return wrong;

@@ -24,6 +24,9 @@
 #define STORE_JOB_BYTES_MAX   32768u
 #define STORE_BLOB_CHUNK_MAX  32768u
 #define STORE_BLOB_BYTES_MAX  67108864u
+#define STORE_LOG_BODY_MAX    4096u /* text of one row, without NUL */
+#define STORE_LOG_PAGE_MAX    16u   /* rows of one query */
+#define STORE_LOG_VERIFY_MAX  4096u /* rows of one verification */
 
 enum store_kind {
     /* Records: a record is a set of named fields; a put merges its fields into the record. */
@@ -57,6 +60,13 @@ enum store_kind {
     /* Blobs: content by hash, in chunks; complete when all bytes are there. */
     STORE_BLOB_PUT, /* hash, offset, total_bytes, body                -> OK | EXISTS | FULL */
     STORE_BLOB_GET, /* hash, offset -> OK body, total_bytes | MISSING (absent or incomplete) */
+    /* Logs (registry/log.h): append only, hash-chained, kept for ever. The key is a log's name. OK
+     * means durable. Rows come with all their fields, key = id. */
+    STORE_LOG_APPEND, /* key, id (idempotency), fields[], body -> OK | EXISTS (same id); epoch =
+                       * the row's number */
+    STORE_LOG_QUERY,  /* key, cursor, limit, fields[] = filters -> OK rows[], cursor (0: end) */
+    STORE_LOG_VERIFY, /* key, cursor, limit = rows -> OK: body empty: they hold, else which row does
+                       * not and why; next cursor (0: end), epoch = last row, rows[0] = it */
     STORE_KIND_COUNT
 };
 
@@ -73,9 +83,15 @@ enum store_verdict {
     STORE_VERDICT_COUNT
 };
 
-/* Which server (design 6): rebuildable registry, durable leases and queues, or blobs. It follows
- * from the kind; see store_bank(). */
-enum store_bank { STORE_BANK_REGISTRY, STORE_BANK_DURABLE, STORE_BANK_BLOB, STORE_BANK_COUNT };
+/* Which server (design 6): rebuildable registry, durable leases and queues, blobs; or SQL. It
+ * follows from the kind; see store_bank(). */
+enum store_bank {
+    STORE_BANK_REGISTRY,
+    STORE_BANK_DURABLE,
+    STORE_BANK_BLOB,
+    STORE_BANK_COUNT, /* of the banks in Redis */
+    STORE_BANK_LOG = STORE_BANK_COUNT
+};
 
 struct store_field {
     const char *name; /* [a-z0-9_], NUL-terminated */

@@ -29,8 +29,8 @@ _Static_assert((int)DECISION_RETRY == (int)MESH__DECISION__DECISION_RETRY, "deci
 _Static_assert((int)TIER_CONSOLE == (int)MESH__TIER__TIER_CONSOLE, "tier");
 _Static_assert((int)QUERY_INSPECT == (int)MESH__QUERY_KIND__QUERY_INSPECT, "query");
 _Static_assert((int)ROW_RECORD == (int)MESH__ROW_KIND__ROW_RECORD, "row");
-_Static_assert((int)COMMAND_WHEN == (int)MESH__COMMAND_KIND__COMMAND_WHEN, "command");
-_Static_assert((int)REPLY_WHEN == (int)MESH__REPLY_KIND__REPLY_WHEN, "reply");
+_Static_assert((int)COMMAND_RESOLVE == (int)MESH__COMMAND_KIND__COMMAND_RESOLVE, "command");
+_Static_assert((int)REPLY_LOG == (int)MESH__REPLY_KIND__REPLY_LOG, "reply");
 
 /* Fields that may be larger than scan.h's defaults. */
 static const struct scan_limit limits[] = {
@@ -46,6 +46,7 @@ static const struct scan_limit limits[] = {
      .tag = 6,
      .count_max = 2 * (uint32_t)CLASS_COUNT * LEAD_BUCKETS},
     {.message = &mesh__page_row__descriptor, .tag = 6, .bytes_max = PAGE_BYTES_MAX},
+    {.message = &mesh__log_entry__descriptor, .tag = 10, .bytes_max = LOG_BODY_MAX - 1},
     {.message = &mesh__rows__descriptor, .tag = 6, .count_max = PAGE_ROWS_MAX},
 };
 #define LIMITS_COUNT (sizeof(limits) / sizeof(limits[0]))

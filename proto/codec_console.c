@@ -15,12 +15,6 @@ static bool command_has_operation(enum command_kind kind)
     return kind == COMMAND_SUBMIT || kind == COMMAND_WHEN;
 }
 
-static bool command_has_scope(enum command_kind kind)
-{
-    return kind == COMMAND_FREEZE || kind == COMMAND_THAW || kind == COMMAND_BREAKER ||
-           kind == COMMAND_HEAL;
-}
-
 bool command_put(struct put *put, const struct msg *msg)
 {
     const struct command *c = msg->u.command;
@@ -29,6 +23,8 @@ bool command_put(struct put *put, const struct msg *msg)
     }
     Mesh__MeshMessage operation;
     Mesh__Query query;
+    Mesh__LogRequest log;
+    Mesh__Resolve resolve;
     Mesh__Command w = MESH__COMMAND__INIT;
     w.ref = c->ref;
     w.kind = (Mesh__CommandKind)c->kind;
@@ -48,6 +44,12 @@ bool command_put(struct put *put, const struct msg *msg)
         w.scope = unit_pack(c->scope);
         w.name = (char *)(uintptr_t)c->name;
         w.on = c->on;
+    } else if (c->kind == COMMAND_LOG) {
+        log_request_put(&c->log, &log);
+        w.log = &log;
+    } else if (c->kind == COMMAND_RESOLVE) {
+        decision_put(&c->decision, &resolve);
+        w.resolve = &resolve;
     }
     return put_pack(put, &w.base);
 }
@@ -56,7 +58,7 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
                                struct msg *ret)
 {
     const Mesh__Command *w = (const Mesh__Command *)message;
-    if (!value_kind((int)w->kind, COMMAND_HEAL)) {
+    if (!value_kind((int)w->kind, COMMAND_KIND_COUNT - 1)) {
         return CODEC_BAD_ENUM;
     }
     const enum command_kind kind = (enum command_kind)w->kind;
@@ -64,7 +66,9 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
         (w->query != NULL) != (kind == COMMAND_QUERY) ||
         (w->message_id.len != 0) != (kind == COMMAND_CANCEL) ||
         (w->scope != 0 && !command_has_scope(kind)) ||
-        (w->scope == 0 && command_has_scope(kind) && kind != COMMAND_HEAL)) {
+        (w->scope == 0 && command_has_scope(kind) && kind != COMMAND_HEAL) ||
+        (w->log != NULL) != (kind == COMMAND_LOG) ||
+        (w->resolve != NULL) != (kind == COMMAND_RESOLVE)) {
         return CODEC_MISSING;
     }
     struct command *c = arena_alloc(get->arena, sizeof(*c));
@@ -79,6 +83,12 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
     ret->u.command = c;
     if (!value_id_get(w->message_id, &c->operation_id) || !value_unit_get(w->scope, &c->scope)) {
         return CODEC_BAD_RANGE;
+    }
+    if (w->log) {
+        return log_request_get(w->log, &c->log);
+    }
+    if (w->resolve) {
+        return decision_get(w->resolve, &c->decision);
     }
     if (w->operation) {
         return operation_get(get, w->operation, &c->operation);
@@ -179,6 +189,7 @@ struct reply_parts {
     Mesh__Report report;
     Mesh__MeshStatus status;
     Mesh__When when;
+    Mesh__LogPage log;
 };
 
 /* Fills in the one part (rows apart) that the kind carries. */
@@ -219,6 +230,10 @@ static bool reply_part_put(struct put *put, const struct reply *r, struct reply_
         parts->when.lead_us_wanted = r->when.lead_us_wanted;
         ret->when = &parts->when;
         return true;
+    case REPLY_LOG:
+        ret->log = &parts->log;
+        return r->log && log_page_put(put, r->log, &parts->log);
+    case REPLY_KIND_COUNT:
     default:
         return false;
     }
@@ -251,7 +266,7 @@ static bool reply_parts_match(const Mesh__Reply *w, enum reply_kind kind)
            (w->report != NULL) == (kind == REPLY_OPERATION) &&
            (w->rows != NULL) == (kind == REPLY_ROWS) &&
            (w->status != NULL) == (kind == REPLY_STATUS) &&
-           (w->when != NULL) == (kind == REPLY_WHEN);
+           (w->log != NULL) == (kind == REPLY_LOG) && (w->when != NULL) == (kind == REPLY_WHEN);
 }
 
 /* What the kind carries, into memory of its own. */
@@ -273,6 +288,9 @@ static enum codec_verdict reply_part_get(const struct get *get, const Mesh__Repl
         ret->status = status;
         return status ? status_get(w->status, status) : CODEC_NO_ROOM;
     }
+    if (w->log) {
+        return log_page_get(get, w->log, &ret->log);
+    }
     if (w->progress) {
         return aggregate_get(get, w->progress, false, &ret->progress);
     }
@@ -283,7 +301,8 @@ enum codec_verdict reply_get(const struct get *get, const ProtobufCMessage *mess
                              struct msg *ret)
 {
     const Mesh__Reply *w = (const Mesh__Reply *)message;
-    if (!value_kind((int)w->kind, REPLY_LINE) || !value_enum((int)w->reason, REASON_COUNT)) {
+    if (!value_kind((int)w->kind, REPLY_KIND_COUNT - 1) ||
+        !value_enum((int)w->reason, REASON_COUNT)) {
         return CODEC_BAD_ENUM;
     }
     const enum reply_kind kind = (enum reply_kind)w->kind;

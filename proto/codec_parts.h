@@ -97,6 +97,14 @@ enum codec_verdict query_part_get(const struct get *get, const Mesh__Query *w, s
 bool rows_part_put(struct put *put, uint32_t tag, const struct rows *r);
 enum codec_verdict rows_part_get(const struct get *get, const Mesh__Rows *w, struct rows *ret);
 
+void log_request_put(const struct log_request *q, Mesh__LogRequest *ret);
+enum codec_verdict log_request_get(const Mesh__LogRequest *w, struct log_request *ret);
+void decision_put(const struct conflict_decision *d, Mesh__Resolve *ret);
+enum codec_verdict decision_get(const Mesh__Resolve *w, struct conflict_decision *ret);
+bool log_page_put(struct put *put, const struct log_page *p, Mesh__LogPage *ret);
+enum codec_verdict log_page_get(const struct get *get, const Mesh__LogPage *w,
+                                const struct log_page **ret);
+
 /* ---- bodies: one pair for each message type ---- */
 
 #define BODY_LIST(X)                                                                               \
@@ -122,7 +130,10 @@ enum codec_verdict rows_part_get(const struct get *get, const Mesh__Rows *w, str
     X(MSG_COMMAND, command)                                                                        \
     X(MSG_REPLY, reply)                                                                            \
     X(MSG_HEAL, heal)                                                                              \
-    X(MSG_HOST_REPORT, host_report)
+    X(MSG_HOST_REPORT, host_report)                                                                \
+    X(MSG_CONFLICT, conflict_report)                                                               \
+    X(MSG_CONFLICT_ACK, conflict_ack)                                                              \
+    X(MSG_ISOLATE, isolate)
 
 #define X(type, name)                                                                              \
     bool name##_put(struct put *put, const struct msg *msg);                                       \

@@ -178,6 +178,7 @@ void memory_store_free(struct memory_store *store)
         return;
     while (store->objects)
         object_drop(store, store->objects);
+    memory_log_clear(store);
     while (store->names) {
         struct interned *name = store->names;
         HASH_DEL(store->names, name);
@@ -575,6 +576,11 @@ static void dispatch(struct memory_store *store, const struct store_op *op,
     case STORE_BLOB_PUT:
     case STORE_BLOB_GET:
         memory_blob(store, op, reply);
+        return;
+    case STORE_LOG_APPEND:
+    case STORE_LOG_QUERY:
+    case STORE_LOG_VERIFY:
+        memory_log(store, op, reply);
         return;
     case STORE_KIND_COUNT:
         break;

@@ -3,6 +3,7 @@
 #define REGISTRY_MEMORY_PRIVATE_H
 
 #include "core/store.h"
+#include "registry/log.h"
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -111,6 +112,21 @@ struct interned {
     char name[STORE_FIELD_NAME_MAX];
 };
 
+#define MEMORY_LOGS 3u
+
+struct logged {
+    UT_hash_handle hh;  /* by row.id */
+    struct log_row row; /* its texts lie in `text` */
+    uint32_t bytes;     /* of this allocation */
+    char text[];
+};
+
+struct memory_log {
+    struct logged **rows;
+    struct logged *by_id;
+    uint32_t count, room;
+};
+
 struct memory_store {
     uint64_t budget, used;
     bool overdraft; /* the running operation may exceed the budget: see memory_jobs.c */
@@ -119,6 +135,9 @@ struct memory_store {
     struct interned *names;
     struct store_row rows[STORE_ROWS_MAX];
     struct store_field fields[STORE_ROWS_MAX * STORE_FIELDS_MAX];
+    struct memory_log logs[MEMORY_LOGS];
+    struct log_room log_room;
+    struct log_numbers log_numbers[STORE_LOG_PAGE_MAX];
 };
 
 /* Memory within the budget. take() zeroes; both return NULL when the budget or malloc says no. */
@@ -148,6 +167,8 @@ uint32_t ranking_below(const struct ranking *ranking, double score);
 void memory_lease(struct memory_store *store, const struct store_op *op, struct store_reply *reply);
 void memory_queue(struct memory_store *store, const struct store_op *op, struct store_reply *reply);
 void memory_blob(struct memory_store *store, const struct store_op *op, struct store_reply *reply);
+void memory_log(struct memory_store *store, const struct store_op *op, struct store_reply *reply);
+void memory_log_clear(struct memory_store *store);
 void memory_jobs_drop(struct memory_store *store, struct object *object, enum object_type type);
 
 #endif

@@ -413,6 +413,8 @@ bool redis_store_submit(struct redis_store *store, const struct store_op *op, vo
     const char *wrong = store_op_check(op);
     if (wrong)
         return refuse(store, op, tag, STORE_INVALID, wrong);
+    if (store_bank(op->kind) == STORE_BANK_LOG)
+        return refuse(store, op, tag, STORE_READONLY, "no log is configured (log_url)");
     struct server *server = store->of_bank[store_bank(op->kind)];
     if (!server->up)
         return refuse(store, op, tag, STORE_UNKNOWN, "redis: not connected");

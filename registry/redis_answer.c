@@ -284,6 +284,9 @@ static bool decode_shape(enum store_kind kind, const redisReply *answer,
     case STORE_DEAD_LETTER:
     case STORE_BLOB_PUT:
         return read_verdict(answer, &reply->verdict);
+    case STORE_LOG_APPEND: /* in SQL */
+    case STORE_LOG_QUERY:
+    case STORE_LOG_VERIFY:
     case STORE_KIND_COUNT:
         break;
     }

@@ -274,6 +274,9 @@ int redis_command_format(const struct store_op *op, char **ret_bytes)
     case STORE_BLOB_GET:
         format_blob(&command, op);
         break;
+    case STORE_LOG_APPEND: /* in SQL */
+    case STORE_LOG_QUERY:
+    case STORE_LOG_VERIFY:
     case STORE_KIND_COUNT:
         break;
     }

@@ -90,6 +90,9 @@ struct clogged {
 
 /* One server of the store: see world_store.c. */
 struct journal_entry;
+/* The banks in Redis, and the log in SQL. */
+#define WORLD_BANKS (STORE_BANK_LOG + 1u)
+
 struct world_bank {
     struct memory_store *store;
     enum world_store_state state;
@@ -134,7 +137,7 @@ struct world {
     struct cached *cache[WORLD_CACHE_SLOTS];
     uint32_t cache_sweep;
     int64_t cache_sweep_us;
-    struct world_bank banks[STORE_BANK_COUNT];
+    struct world_bank banks[WORLD_BANKS];
     struct world_call *calls;
     /* faults */
     struct world_rule rules[WORLD_RULES_MAX];

@@ -82,7 +82,7 @@ static void copy_reply(struct copier *c, const struct store_reply *r, struct sto
 
 void world_stores_init(struct world *w)
 {
-    for (unsigned b = 0; b < STORE_BANK_COUNT; b++) {
+    for (unsigned b = 0; b < WORLD_BANKS; b++) {
         w->banks[b].store = memory_store_new(STORE_BUDGET);
         w->banks[b].last = &w->banks[b].first;
         assert(w->banks[b].store != NULL);
@@ -108,7 +108,7 @@ static void journal_cut(struct world *w, struct world_bank *bank, int64_t from_u
 
 void world_stores_free(struct world *w)
 {
-    for (unsigned b = 0; b < STORE_BANK_COUNT; b++) {
+    for (unsigned b = 0; b < WORLD_BANKS; b++) {
         journal_cut(w, &w->banks[b], INT64_MIN);
         memory_store_free(w->banks[b].store);
     }
@@ -117,7 +117,8 @@ void world_stores_free(struct world *w)
 static bool reads(enum store_kind kind)
 {
     return kind == STORE_GET || kind == STORE_SCAN || kind == STORE_INDEX_RANGE ||
-           kind == STORE_HISTORY || kind == STORE_BLOB_GET;
+           kind == STORE_HISTORY || kind == STORE_BLOB_GET || kind == STORE_LOG_QUERY ||
+           kind == STORE_LOG_VERIFY;
 }
 
 /* What may grow the server: refused when its memory is full. */
@@ -125,7 +126,8 @@ static bool grows(enum store_kind kind)
 {
     return kind == STORE_PUT || kind == STORE_INDEX_SET || kind == STORE_APPEND ||
            kind == STORE_LEASE_ACQUIRE || kind == STORE_EPOCH_PUT || kind == STORE_ENQUEUE ||
-           kind == STORE_CLAIM || kind == STORE_BLOB_PUT || kind == STORE_DEAD_LETTER;
+           kind == STORE_CLAIM || kind == STORE_BLOB_PUT || kind == STORE_DEAD_LETTER ||
+           kind == STORE_LOG_APPEND;
 }
 
 static void journal(struct world *w, struct world_bank *bank, const struct store_op *op)
@@ -187,7 +189,7 @@ static void tell(struct world *w, enum store_bank b, bool up, int64_t at_us)
 
 void world_store_state(struct world *w, enum store_bank b, enum world_store_state state)
 {
-    assert(w != NULL && b < STORE_BANK_COUNT && state < WORLD_STORE_STATES);
+    assert(w != NULL && b < WORLD_BANKS && state < WORLD_STORE_STATES);
     bool was = connected(w, b);
     w->banks[b].state = state;
     w->banks[b].back_us = 0;
@@ -205,40 +207,40 @@ static void away(struct world *w, enum store_bank b, int64_t down_us)
 
 void world_store_down(struct world *w, bool down)
 {
-    for (unsigned b = 0; b < STORE_BANK_COUNT; b++) {
+    for (unsigned b = 0; b < WORLD_BANKS; b++) {
         world_store_state(w, (enum store_bank)b, down ? WORLD_STORE_AWAY : WORLD_STORE_UP);
     }
 }
 
 void world_store_unsure(struct world *w, enum store_bank b, uint32_t permille)
 {
-    assert(w != NULL && b < STORE_BANK_COUNT && permille <= 1000);
+    assert(w != NULL && b < WORLD_BANKS && permille <= 1000);
     w->banks[b].unsure_permille = permille;
 }
 
 void world_store_slow(struct world *w, enum store_bank b, int64_t us)
 {
-    assert(w != NULL && b < STORE_BANK_COUNT && us >= 0);
+    assert(w != NULL && b < WORLD_BANKS && us >= 0);
     w->banks[b].slow_us = us;
 }
 
 void world_store_crash(struct world *w, enum store_bank b, int64_t down_us)
 {
-    assert(w != NULL && b < STORE_BANK_COUNT && down_us >= 0);
+    assert(w != NULL && b < WORLD_BANKS && down_us >= 0);
     rebuild(w, &w->banks[b], b == STORE_BANK_DURABLE ? 0 : w->conf.store_sync_us);
     away(w, b, down_us);
 }
 
 void world_store_failover(struct world *w, enum store_bank b, int64_t down_us)
 {
-    assert(w != NULL && b < STORE_BANK_COUNT && down_us >= 0);
+    assert(w != NULL && b < WORLD_BANKS && down_us >= 0);
     rebuild(w, &w->banks[b], w->conf.store_lag_us);
     away(w, b, down_us);
 }
 
 void world_store_wipe(struct world *w, enum store_bank b)
 {
-    assert(w != NULL && b < STORE_BANK_COUNT);
+    assert(w != NULL && b < WORLD_BANKS);
     journal_cut(w, &w->banks[b], INT64_MIN);
     memory_store_free(w->banks[b].store);
     w->banks[b].store = memory_store_new(STORE_BUDGET);

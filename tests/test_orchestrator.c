@@ -7,13 +7,7 @@ static struct bench *mesh(uint16_t sectors, uint16_t per, uint32_t active)
 {
     struct bench *b = bench_open(&orchestrator_ops, unit_orchestrator(), sectors, per > 64 ? 5 : 1,
                                  per > 64 ? per / 5 : per);
-    struct store_reply none = {
-        .ref = b->store_ref, .kind = STORE_GET, .verdict = STORE_MISSING}; /* nothing was frozen */
-    struct event event = {.kind = EV_STORE};
-    event.u.store = &none;
-    assert_int_equal(b->store_ops[STORE_GET], 1);
-    assert_string_equal(b->store_key, "frozen");
-    bench_step(b, &event);
+    bench_nothing_frozen(b);
     for (unsigned s = 1; s <= sectors; s++) {
         bench_beat(b, unit_sector(s), 1, per, active);
     }
@@ -277,6 +271,7 @@ static void one_operation_too_many_names_the_pool(void **state)
     (void)state;
     struct bench *b = mesh(1, 4, 4);
     struct command c;
+    b->log_verdict = STORE_OK;
     for (uint32_t i = 0; i < OPERATIONS_MAX; i++) {
         bench_submit(&c);
         bench_command(b, &c);

@@ -258,6 +258,9 @@ static void walk_msg(struct msg *m, enum msg_type type, unsigned variant)
     if (type == MSG_BEAT) {
         struct beat *b = ARRAY(m->u.beat, 1);
         SCALAR(b->summary.updated_mesh_us);
+    } else if (type == MSG_CONFLICT) {
+        struct conflict_report *r = ARRAY(m->u.conflict, 1);
+        SCALAR(r->at_mesh_us);
     } else if (type == MSG_RESULT) {
         struct result *r = ARRAY(m->u.result, 1);
         walk_aggregate(&r->aggregate);

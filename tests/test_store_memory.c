@@ -31,7 +31,7 @@ static struct store_op random_op(uint64_t *seed, struct store_field *fields)
     static const double scores[] = {0, 1, 2.5, -3, 1000, 0.1};
     static uint8_t body[STORE_BLOB_CHUNK_MAX];
     struct store_op op = {
-        .kind = (enum store_kind)(1 + random_next(seed) % (STORE_KIND_COUNT - 1)),
+        .kind = (enum store_kind)(1 + random_next(seed) % STORE_BLOB_GET),
         .shard = "random",
         .key = PICK(keys),
         .collection = PICK(sets),
@@ -107,8 +107,8 @@ static void redis_and_memory_agree(void **state)
         assert_string_equal(in_memory, on_redis);
         verdicts[reply.kind][reply.verdict]++;
     }
-    for (int kind = 1; kind < STORE_KIND_COUNT; kind++)
-        assert_true(verdicts[kind][STORE_OK] > 0); /* the sequence has reached every kind */
+    for (int kind = 1; kind <= STORE_BLOB_GET; kind++) /* logs: test_log.c */
+        assert_true(verdicts[kind][STORE_OK] > 0);     /* the sequence has reached every kind */
     assert_true(verdicts[STORE_EPOCH_PUT][STORE_FENCED] > 0);
     assert_true(verdicts[STORE_LEASE_ACQUIRE][STORE_BUSY] > 0);
     assert_true(verdicts[STORE_ENQUEUE][STORE_FULL] > 0);

@@ -161,10 +161,11 @@ static void test_routes(void **state)
     const struct unit console = unit_numbered(TIER_CONSOLE, 1);
     const uint32_t down =
         BIT(MSG_BEAT_REPLY) | BIT(MSG_OPERATE) | BIT(MSG_CANCEL) | BIT(MSG_CIRCUIT);
-    const uint32_t down_tiers =
-        down | BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_FREEZE) | BIT(MSG_THAW) | BIT(MSG_HEAL);
-    const uint32_t up_tiers =
-        BIT(MSG_BEAT) | BIT(MSG_RESULT) | BIT(MSG_PREPARED) | BIT(MSG_ROWS) | BIT(MSG_CIRCUIT);
+    const uint32_t down_tiers = down | BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_FREEZE) |
+                                BIT(MSG_THAW) | BIT(MSG_HEAL) | BIT(MSG_CONFLICT_ACK) |
+                                BIT(MSG_ISOLATE);
+    const uint32_t up_tiers = BIT(MSG_BEAT) | BIT(MSG_RESULT) | BIT(MSG_PREPARED) | BIT(MSG_ROWS) |
+                              BIT(MSG_CIRCUIT) | BIT(MSG_CONFLICT);
     const uint32_t relay = BIT(MSG_RELAY) | BIT(MSG_RELAY_ACK);
     const struct {
         struct unit from, to;

@@ -31,7 +31,11 @@ struct bench {
     struct operation sealed; /* the last; without payload */
     uint32_t store_ops[STORE_KIND_COUNT];
     char store_key[STORE_KEY_MAX], store_shard[STORE_KEY_MAX];
-    uint64_t store_ref;
+    uint64_t store_ref, get_ref; /* of the last store operation; of the last STORE_GET */
+    char get_key[STORE_KEY_MAX];
+    enum store_verdict log_verdict; /* answers every append to a log at once; 0: never */
+    uint64_t log_refs[OUTBOX_EFFECTS_MAX];
+    uint32_t log_count, log_rows;
 };
 
 static inline void bench_collect(struct bench *b)
@@ -55,10 +59,40 @@ static inline void bench_collect(struct bench *b)
             b->sealed.payload = NULL;
         } else if (fx->kind == FX_STORE) {
             b->store_ops[fx->u.store.kind]++;
-            strncpy(b->store_key, fx->u.store.key, sizeof(b->store_key) - 1);
+            if (fx->u.store.kind != STORE_LOG_APPEND) { /* the audit of a command comes beside it */
+                strncpy(b->store_key, fx->u.store.key, sizeof(b->store_key) - 1);
+            }
             strncpy(b->store_shard, fx->u.store.shard, sizeof(b->store_shard) - 1);
             b->store_ref = fx->u.store.ref;
+            if (fx->u.store.kind == STORE_GET) {
+                b->get_ref = fx->u.store.ref;
+                strncpy(b->get_key, fx->u.store.key, sizeof(b->get_key) - 1);
+            }
+            if (fx->u.store.kind == STORE_LOG_APPEND && b->log_verdict != 0) {
+                b->log_refs[b->log_count++ % OUTBOX_EFFECTS_MAX] = fx->u.store.ref;
+            }
         }
+    }
+}
+
+static inline void bench_step(struct bench *b, struct event *event);
+
+/* The log answers what was appended. */
+static inline void bench_log(struct bench *b)
+{
+    uint64_t refs[OUTBOX_EFFECTS_MAX];
+    uint32_t count = b->log_count;
+    memcpy(refs, b->log_refs, sizeof(refs));
+    b->log_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct store_reply reply = {.ref = refs[i],
+                                    .kind = STORE_LOG_APPEND,
+                                    .verdict = b->log_verdict,
+                                    .epoch = ++b->log_rows,
+                                    .detail = "the disk is full"};
+        struct event e = {.kind = EV_STORE};
+        e.u.store = &reply;
+        bench_step(b, &e);
     }
 }
 
@@ -74,7 +108,10 @@ static inline void bench_step(struct bench *b, struct event *event)
         outbox_clear(&b->out);
         b->wake_us = b->ops->step(b->self, &wake, &b->out);
         bench_collect(b);
+        assert_in_range(b->log_count, 0, OUTBOX_EFFECTS_MAX);
+        bench_log(b);
     }
+    bench_log(b);
 }
 
 static inline void bench_forget(struct bench *b)
@@ -125,7 +162,10 @@ static inline struct bench *bench_open(const struct node_ops *ops, struct unit s
                                  .topology = &b->topology,
                                  .unix_us = BENCH_UNIX_US,
                                  .init_now_us = b->now_us};
-    b->conf.tuning = (struct tuning){.tier_beat_us = 1000000,
+    b->conf.tuning = (struct tuning){.agent_beat_us = 5000000,
+                                     .agent_suspect_us = 15000000,
+                                     .agent_failed_us = 30000000,
+                                     .tier_beat_us = 1000000,
                                      .tier_suspect_us = 3000000,
                                      .tier_failed_us = 4000000,
                                      .bucket_us = 10000,
@@ -244,6 +284,17 @@ static inline void bench_result(struct bench *b, struct unit from, struct id128 
     struct msg m = {.type = MSG_RESULT, .from = from, .epoch = 1};
     m.u.result = &r;
     bench_msg(b, &m);
+}
+
+/* The orchestrator has asked the registry what was frozen before it: nothing was. */
+static inline void bench_nothing_frozen(struct bench *b)
+{
+    assert_int_equal(b->store_ops[STORE_GET], 1);
+    assert_string_equal(b->get_key, "frozen");
+    struct store_reply none = {.ref = b->get_ref, .kind = STORE_GET, .verdict = STORE_MISSING};
+    struct event event = {.kind = EV_STORE};
+    event.u.store = &none;
+    bench_step(b, &event);
 }
 
 #endif

@@ -334,6 +334,81 @@ static const char *same_status(const struct mesh_status *a, const struct mesh_st
     return same_summary(&a->summary, &b->summary);
 }
 
+static const char *same_log_request(const struct log_request *a, const struct log_request *b)
+{
+    SAME(log)
+    SAME(ask)
+    SAME(cursor)
+    SAME(limit)
+    SAME(since_us)
+    SAME(until_us)
+    SAME(priority)
+    SAME(open)
+    SAME(newest)
+    SAME_UNIT(agent)
+    SAME_TEXT(event)
+    SAME_TEXT(subject)
+    SAME_TEXT(type)
+    SAME_TEXT(actor)
+    return NULL;
+}
+
+static const char *same_log_entry(const struct log_entry *a, const struct log_entry *b)
+{
+    SAME(seq)
+    SAME(at_us)
+    SAME(priority)
+    SAME_TEXT(id)
+    SAME_TEXT(event)
+    SAME_TEXT(subject)
+    SAME_TEXT(agent)
+    SAME_TEXT(type)
+    SAME_TEXT(actor)
+    SAME_TEXT(body)
+    SAME_TEXT(prev)
+    SAME_TEXT(hash)
+    return NULL;
+}
+
+static const char *same_log_page(const struct log_page *a, const struct log_page *b)
+{
+    SAME(log)
+    SAME(ask)
+    SAME(cursor)
+    SAME(last)
+    SAME(count)
+    SAME_TEXT(head)
+    SAME_TEXT(finding)
+    for (uint32_t i = 0; i < a->count; i++) {
+        const char *difference = same_log_entry(&a->entries[i], &b->entries[i]);
+        if (difference) {
+            return difference;
+        }
+    }
+    return NULL;
+}
+
+static const char *same_conflict_report(const struct conflict_report *a,
+                                        const struct conflict_report *b)
+{
+    SAME(id)
+    SAME_ARRAY(operation_id.bytes)
+    SAME_UNIT(agent)
+    SAME(uid)
+    SAME(at_mesh_us)
+    SAME(lamport)
+    SAME(type)
+    SAME_ARRAY(context_hash.bytes)
+    SAME(divergence_depth)
+    SAME(agents_affected)
+    SAME(expected_bytes)
+    SAME(received_bytes)
+    SAME_ARRAY(expected)
+    SAME_ARRAY(received)
+    SAME_TEXT(action)
+    return NULL;
+}
+
 static const char *same_command(const struct command *a, const struct command *b)
 {
     SAME(ref)
@@ -342,6 +417,12 @@ static const char *same_command(const struct command *a, const struct command *b
     SAME_UNIT(scope)
     SAME_TEXT(name)
     SAME(on)
+    SAME_TEXT(decision.conflict)
+    SAME_TEXT(decision.note)
+    SAME(decision.keep)
+    if (a->kind == COMMAND_LOG) {
+        return same_log_request(&a->log, &b->log);
+    }
     if (a->kind == COMMAND_QUERY) {
         return same_query(&a->query, &b->query);
     }
@@ -361,6 +442,9 @@ static const char *same_reply(const struct reply *a, const struct reply *b)
     }
     if (a->kind == REPLY_ROWS) {
         return same_rows(a->rows, b->rows);
+    }
+    if (a->kind == REPLY_LOG) {
+        return same_log_page(a->log, b->log);
     }
     if (a->kind == REPLY_STATUS) {
         return same_status(a->status, b->status);
@@ -447,6 +531,14 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME_TEXT(u.freeze.preserve_state_to)
     } else if (a->type == MSG_HEAL) {
         SAME_UNIT(u.heal.target)
+    } else if (a->type == MSG_CONFLICT_ACK) {
+        SAME(u.conflict_ack.id)
+        SAME_UNIT(u.conflict_ack.agent)
+        SAME(u.conflict_ack.lamport)
+    } else if (a->type == MSG_ISOLATE) {
+        SAME_UNIT(u.isolate.agent)
+        SAME(u.isolate.what)
+        SAME(u.isolate.capabilities)
     } else if (a->type == MSG_HOST_REPORT) {
         SAME(u.host_report.process_start_us)
         SAME(u.host_report.agents_hosted)
@@ -497,6 +589,9 @@ const char *sample_difference(const struct msg *a, const struct msg *b)
     }
     if (a->type == MSG_RELAY_ACK) {
         return same_relay_ack(&a->u.relay_ack, &b->u.relay_ack);
+    }
+    if (a->type == MSG_CONFLICT) {
+        return same_conflict_report(a->u.conflict, b->u.conflict);
     }
     if (a->type == MSG_COMMAND) {
         return same_command(a->u.command, b->u.command);

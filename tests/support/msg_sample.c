@@ -458,11 +458,76 @@ static void status(struct sample *s, struct mesh_status *t)
     t->self = unit_orchestrator();
 }
 
+static void sample_log_request(struct sample *s, struct log_request *q)
+{
+    q->log = (enum log_kind)(1 + upto(s, LOG_KIND_COUNT - 2));
+    q->ask = (enum log_ask)(1 + upto(s, LOG_ASK_COUNT - 2));
+    q->cursor = number(s, INT64_MAX);
+    q->limit = u32(s);
+    q->since_us = mesh_time(s);
+    q->until_us = mesh_time(s);
+    q->priority = (uint32_t)upto(s, CONFLICT_PRIORITY_MAX);
+    q->open = flag(s);
+    q->newest = flag(s);
+    q->agent = flag(s) ? place(s, TIER_AGENT) : (struct unit){0};
+    text_fill(s, q->event, sizeof(q->event) - 1);
+    text_fill(s, q->subject, sizeof(q->subject) - 1);
+    text_fill(s, q->type, sizeof(q->type) - 1);
+    text_fill(s, q->actor, sizeof(q->actor) - 1);
+}
+
+static void sample_log_page(struct sample *s, struct log_page *p)
+{
+    memset(p, 0, sizeof(*p));
+    p->log = (enum log_kind)(1 + upto(s, LOG_KIND_COUNT - 2));
+    p->ask = (enum log_ask)(1 + upto(s, LOG_ASK_COUNT - 2));
+    p->cursor = number(s, UINT64_MAX);
+    p->last = number(s, UINT64_MAX);
+    text_fill(s, p->head, sizeof(p->head) - 1);
+    text_fill(s, p->finding, sizeof(p->finding) - 1);
+    p->count = (uint32_t)upto(s, LOG_PAGE_ROWS);
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct log_entry *e = &p->entries[i];
+        e->seq = number(s, UINT64_MAX);
+        e->at_us = mesh_time(s);
+        e->priority = u32(s);
+        text_fill(s, e->id, sizeof(e->id) - 1);
+        text_fill(s, e->event, sizeof(e->event) - 1);
+        text_fill(s, e->subject, sizeof(e->subject) - 1);
+        text_fill(s, e->agent, sizeof(e->agent) - 1);
+        text_fill(s, e->type, sizeof(e->type) - 1);
+        text_fill(s, e->actor, sizeof(e->actor) - 1);
+        text_fill(s, e->body, sizeof(e->body) - 1);
+        text_fill(s, e->prev, sizeof(e->prev) - 1);
+        text_fill(s, e->hash, sizeof(e->hash) - 1);
+    }
+}
+
+static void sample_conflict(struct sample *s, struct conflict_report *r)
+{
+    memset(r, 0, sizeof(*r));
+    r->id = number(s, UINT64_MAX) | 1u;
+    r->operation_id = id(s, true);
+    r->agent = place(s, TIER_AGENT);
+    r->uid = number(s, UINT64_MAX);
+    r->at_mesh_us = mesh_time(s);
+    r->lamport = number(s, UINT64_MAX);
+    r->type = (enum conflict_type)upto(s, CONFLICT_TYPE_COUNT - 1);
+    r->context_hash = id(s, false);
+    r->divergence_depth = u32(s);
+    r->agents_affected = u32(s);
+    r->expected_bytes = (uint16_t)upto(s, CONFLICT_VALUE_MAX);
+    r->received_bytes = (uint16_t)upto(s, CONFLICT_VALUE_MAX);
+    memset(r->expected, 0xe5, r->expected_bytes);
+    memset(r->received, 7, r->received_bytes);
+    text_fill(s, r->action, sizeof(r->action) - 1);
+}
+
 static struct command *command(struct sample *s, unsigned variant)
 {
     struct command *c = take(s, sizeof(*c));
     c->ref = number(s, UINT64_MAX);
-    c->kind = (enum command_kind)(COMMAND_STATUS + variant % COMMAND_HEAL);
+    c->kind = (enum command_kind)(COMMAND_STATUS + variant % (COMMAND_KIND_COUNT - 1));
     if (c->kind == COMMAND_SUBMIT || c->kind == COMMAND_WHEN) {
         sample_operation(s, &c->operation);
         c->operation.id = (struct id128){{0}};
@@ -477,6 +542,12 @@ static struct command *command(struct sample *s, unsigned variant)
         c->scope = place(s, TIER_CLUSTER);
         text_fill(s, c->name, sizeof(c->name) - 1);
         c->on = flag(s);
+    } else if (c->kind == COMMAND_LOG) {
+        sample_log_request(s, &c->log);
+    } else if (c->kind == COMMAND_RESOLVE) {
+        text_fill(s, c->decision.conflict, sizeof(c->decision.conflict) - 1);
+        text_fill(s, c->decision.note, sizeof(c->decision.note) - 1);
+        c->decision.keep = (enum conflict_keep)upto(s, KEEP_COUNT - 1);
     }
     return c;
 }
@@ -485,7 +556,7 @@ static struct reply *reply(struct sample *s, unsigned variant)
 {
     struct reply *r = take(s, sizeof(*r));
     r->ref = number(s, UINT64_MAX);
-    r->kind = (enum reply_kind)(REPLY_ERROR + variant % REPLY_LINE);
+    r->kind = (enum reply_kind)(REPLY_ERROR + variant % (REPLY_KIND_COUNT - 1));
     r->final = flag(s);
     r->text = "";
     if (r->kind == REPLY_LINE) {
@@ -504,12 +575,16 @@ static struct reply *reply(struct sample *s, unsigned variant)
         r->report = p;
     } else if (r->kind == REPLY_ROWS) {
         struct rows *p = take(s, sizeof(*p));
-        rows(s, variant / REPLY_WHEN, p);
+        rows(s, variant / (REPLY_KIND_COUNT - 1), p);
         r->rows = p;
     } else if (r->kind == REPLY_STATUS) {
         struct mesh_status *p = take(s, sizeof(*p));
         status(s, p);
         r->status = p;
+    } else if (r->kind == REPLY_LOG) {
+        struct log_page *p = take(s, sizeof(*p));
+        sample_log_page(s, p);
+        r->log = p;
     } else if (r->kind == REPLY_WHEN) {
         r->when = (struct when_reply){.targets = u32(s),
                                       .lead_us_p50 = mesh_time(s),
@@ -655,6 +730,18 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
         sample_notice(s, ret);
     } else if (type == MSG_RELAY || type == MSG_RELAY_ACK) {
         sample_relay(s, ret);
+    } else if (type == MSG_CONFLICT) {
+        struct conflict_report *r = take(s, sizeof(*r));
+        sample_conflict(s, r);
+        ret->u.conflict = r;
+    } else if (type == MSG_CONFLICT_ACK) {
+        ret->u.conflict_ack = (struct conflict_ack){.id = number(s, UINT64_MAX),
+                                                    .agent = place(s, TIER_AGENT),
+                                                    .lamport = number(s, UINT64_MAX)};
+    } else if (type == MSG_ISOLATE) {
+        ret->u.isolate = (struct isolate){.agent = place(s, TIER_AGENT),
+                                          .what = (enum isolation)(1 + upto(s, ISOLATE_COUNT - 2)),
+                                          .capabilities = number(s, UINT64_MAX)};
     } else if (type == MSG_COMMAND) {
         ret->u.command = command(s, variant);
     } else if (type == MSG_REPLY) {

@@ -206,6 +206,12 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
     case MSG_HEAL:
         heal_order(c, now_us, msg->u.heal.target, out);
         break;
+    case MSG_ISOLATE:
+        members_isolate(c, now_us, &msg->u.isolate, out);
+        break;
+    case MSG_CONFLICT_ACK:
+        conflict_acked(c, &msg->u.conflict_ack);
+        break;
     case MSG_CIRCUIT: /* by hand; or a breaker above: what it stops is stopped there */
         if (unit_equal(msg->u.circuit.target, c->self)) {
             bool open = msg->u.circuit.action == CIRCUIT_OPEN;
@@ -300,6 +306,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, heal_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));
+    next_us = time_least(next_us, conflict_tick(c, now_us, out));
     next_us = time_least(next_us, query_tick(c, now_us, out));
     next_us = time_least(next_us, registry_tick(c, now_us, out));
     cluster_circuit(c, breaker_tick(&c->breaker, now_us, &c->rng), out);

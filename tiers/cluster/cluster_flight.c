@@ -399,6 +399,18 @@ static void ack_final(struct cluster *c, int64_t now_us, struct lead_op *op, con
     flight_settle(c, op);
 }
 
+static void conflict_heard(struct cluster *c, int64_t now_us, const struct lead_op *op, uint32_t i,
+                           const struct ack *ack)
+{
+    struct conflict_detail plain = {
+        .type = CONFLICT_OTHER, .received = ack->answer, .received_bytes = ack->answer_bytes};
+    struct conflict_seen seen = {.member = i,
+                                 .operation = op->id,
+                                 .action = op->action,
+                                 .detail = ack->conflict != NULL ? ack->conflict : &plain};
+    conflict_add(c, now_us, &seen);
+}
+
 void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t i,
                 struct outbox *out)
 {
@@ -414,6 +426,9 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
     if (op == NULL || (op->sent >> i & 1u) == 0) {
         cluster_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
         return; /* long forgotten, or never asked */
+    }
+    if (ack->outcome == OUTCOME_CONFLICT) { /* also a late one: it is information */
+        conflict_heard(c, now_us, op, i, ack);
     }
     if ((op->open >> i & 1u) == 0) {
         if (ack->outcome != OUTCOME_PENDING && op->want_ack) {

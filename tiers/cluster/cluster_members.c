@@ -108,9 +108,39 @@ static void member_renew(struct cluster *c, uint32_t i, const struct hello *h)
         predictor_init(&m->predictor, c->tuning.predictor, h->agent_class);
         m->impedance = (struct impedance){0};
         m->quarantined = false;
+        m->barred = 0;
     }
     m->impedance.queue_depth = 0;
     m->impedance.state = AGENT_ACTIVE;
+}
+
+/* What it declares, but for what is barred. */
+static void member_capabilities(struct cluster *c, uint32_t i, uint64_t declared)
+{
+    struct member *m = &c->members[i];
+    m->index_dirty |= m->capabilities ^ (declared & ~m->barred);
+    m->capabilities = declared & ~m->barred;
+}
+
+void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *isolate,
+                     struct outbox *out)
+{
+    struct unit agent = isolate->agent;
+    if (!unit_equal(topology_parent(agent), c->self) || agent.agent > c->count) {
+        cluster_note(out, NOTE_UNEXPECTED, MSG_ISOLATE, unit_pack(agent));
+        return;
+    }
+    uint32_t i = agent.agent - 1u;
+    struct member *m = &c->members[i];
+    if (isolate->what == ISOLATE_BAR) {
+        m->barred |= isolate->capabilities;
+        member_capabilities(c, i, m->capabilities);
+    } else {
+        m->quarantined = isolate->what == ISOLATE_QUARANTINE;
+        m->barred = m->quarantined ? m->barred : 0;
+        state_check(c, now_us, i, out);
+    }
+    registry_dirty(c, now_us, i, DIRTY_IDENTITY | DIRTY_STATE);
 }
 
 void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
@@ -142,8 +172,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     m->uid = h->uid;
     m->epoch = h->incarnation;
     m->agent_class = (uint8_t)h->agent_class;
-    m->index_dirty |= m->capabilities ^ (h->capabilities & names);
-    m->capabilities = h->capabilities & names;
+    member_capabilities(c, i, h->capabilities & names);
     m->impedance.context_hash = h->context_hash;
     m->joined = true;
     if (m->lead_us == 0) {

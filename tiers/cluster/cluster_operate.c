@@ -333,6 +333,7 @@ static void fill(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     op->priority = o->priority < PRIORITY_COUNT ? o->priority : PRIORITY_COUNT - 1;
     op->expectation = o->trinary_expectation;
     op->want_ack = o->require_ack;
+    memcpy(op->action, o->action, sizeof op->action);
     op->weight = o->payload_weight;
     op->created_mesh_us = o->created_mesh_us;
     op->window_us = o->window_us;

@@ -28,6 +28,9 @@ int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 enum agent_state members_state(const struct cluster *c, uint32_t i);
 bool members_in_service(const struct cluster *c, uint32_t i); /* active or degraded */
 struct prediction members_predict(const struct cluster *c, uint32_t i, double weight);
+/* Keeps an agent out of operations, lets it back, or bars capabilities of it. */
+void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *isolate,
+                     struct outbox *out);
 void members_conflict(struct cluster *c, int64_t now_us);
 uint32_t members_conflicts_hour(const struct cluster *c, int64_t now_us);
 
@@ -89,6 +92,17 @@ void query_handle(struct cluster *c, int64_t now_us, const struct query *query, 
 void query_record(struct cluster *c, int64_t now_us, uint32_t slot, uint32_t seq,
                   const struct store_reply *reply, struct outbox *out);
 int64_t query_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
+/* cluster_conflict.c: reports on their way to the log. */
+struct conflict_seen {
+    uint32_t member;
+    struct id128 operation;
+    const char *action;
+    const struct conflict_detail *detail;
+};
+void conflict_add(struct cluster *c, int64_t now_us, const struct conflict_seen *seen);
+void conflict_acked(struct cluster *c, const struct conflict_ack *ack);
+int64_t conflict_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* cluster_relay.c */
 void route_relay(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t author,

@@ -15,6 +15,7 @@
 #include "core/rng.h"
 #include "core/schedule.h"
 #include "core/slab.h"
+#include "tiers/cluster/cluster_conflict.h"
 
 #define MEMBERS_MAX AGENTS_PER_CLUSTER_MAX
 
@@ -95,6 +96,7 @@ struct member {
     uint64_t uid; /* 0: never seen, not in the roster */
     uint64_t epoch;
     uint64_t capabilities;
+    uint64_t barred; /* not counted on, though declared (MSG_ISOLATE) */
     struct impedance impedance;
     struct predictor predictor;
     uint32_t lead_us;             /* of a standard payload, from the last beat */
@@ -127,6 +129,7 @@ struct lead_op {
     int8_t expectation;
     bool want_ack, cancelled, passed; /* passed: the breaker counts it */
     bool counts_sent;
+    char action[ACTION_MAX];
     double weight;
     int64_t created_mesh_us, target_mesh_us, deadline_mesh_us, window_us;
     int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
@@ -194,7 +197,8 @@ struct cluster {
     uint32_t store_seq, write_cursor;
     struct lead_asked asked[LEAD_ASKED_MAX];
     int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
-    uint32_t conflicts[12];                  /* by 5 minutes: the last hour */
+    struct lead_conflicts reports;
+    uint32_t conflicts[12]; /* by 5 minutes: the last hour */
     int64_t conflict_bucket;
 
     struct predictor_prior priors[CLASS_COUNT];

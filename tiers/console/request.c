@@ -7,6 +7,7 @@
 #include "tiers/console/request.h"
 #include "core/num.h"
 #include "core/types.h"
+#include "tiers/console/logs.h"
 #include "tiers/console/review.h"
 #include "tiers/console/targets.h"
 #include <assert.h>
@@ -434,6 +435,9 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
         snprintf(error, COMMAND_ERROR_MAX, "id: '%.60s' is not 32 hex digits", id);
         return false;
     }
+    case CMD_CONFLICTS:
+    case CMD_AUDIT:
+        return logs_build(in, t, ret, error);
     case CMD_SECTORS:
     case CMD_SECTOR:
     case CMD_CLUSTER:

@@ -42,6 +42,7 @@ void task_init(struct task *t, const struct task_conf *conf, const struct render
 void task_done(struct task *t)
 {
     assert(t && !t->running);
+    logs_done(&t->logs);
     pages_done(&t->pages);
     free(t->kept);
     t->kept = NULL;
@@ -295,6 +296,19 @@ static void take_pong(struct task *t, bool answered)
     finish(t, EXIT_OK);
 }
 
+static void take_log(struct task *t, const struct log_page *page)
+{
+    enum log_next next = logs_take(&t->logs, &t->render, page, &t->command);
+    if (next == LOG_MORE) {
+        send_request(t);
+        return;
+    }
+    if (next == LOG_NOT_FOUND)
+        render_error(&t->render, "not-found", "no conflict is called so");
+    logs_done(&t->logs);
+    finish(t, next == LOG_DONE ? EXIT_OK : next == LOG_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_FAILED);
+}
+
 static void on_reply(void *ctx, const struct reply *reply)
 {
     struct task *t = ctx;
@@ -356,6 +370,11 @@ static void on_reply(void *ctx, const struct reply *reply)
             render_status(&t->render, reply->status);
         finish(t, EXIT_OK);
         break;
+    case REPLY_LOG:
+        take_log(t, reply->log);
+        break;
+    case REPLY_KIND_COUNT:
+        break;
     case REPLY_WHEN:
         render_when(&t->render, &reply->when);
         finish(t, reply->when.targets ? EXIT_OK : EXIT_NOT_FOUND);
@@ -379,6 +398,8 @@ static void begin_round(struct task *t)
         (void)good;
     }
     t->passes = 0;
+    if (t->command.kind == COMMAND_LOG)
+        logs_begin(&t->logs, &t->invocation, &t->command);
     if (t->command.kind == COMMAND_QUERY)
         ask_first_page(t);
     else
@@ -508,6 +529,10 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
     if (!good) {
         render_error(&t->render, "usage", error);
         uv_timer_start(&t->timer, on_usage_error, 0, 0);
+        return;
+    }
+    if (t->conf.read_only && t->command.kind == COMMAND_RESOLVE) {
+        refuse_read_only(t);
         return;
     }
     t->render.no_ack = t->command.kind == COMMAND_SUBMIT && !t->command.operation.require_ack;

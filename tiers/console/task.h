@@ -6,6 +6,7 @@
 #include "core/commands.h"
 #include "core/msg.h"
 #include "core/unit.h"
+#include "tiers/console/logs.h"
 #include "tiers/console/pages.h"
 #include "tiers/console/render.h"
 #include "tiers/work/action.h"
@@ -62,6 +63,7 @@ struct task {
     bool dry_run;     /* the rows of its query are who is meant */
     uint32_t lines;   /* of REPLY_LINE so far */
     uint64_t sent_ns; /* uv_hrtime() of the last request */
+    struct log_view logs;
     uint32_t passes;  /* over all pages; more than one when rows moved meanwhile */
     struct msg *kept; /* a reply with its report, while answer pages are fetched */
     /* watch */

@@ -6,7 +6,9 @@
  * It holds no state that must survive: sectors come back with their beats within a second, leads
  * and sectors serve on without it. */
 #include "tiers/orchestrator/orchestrator.h"
+#include "core/text.h"
 #include "tiers/orchestrator/orchestrator_state.h"
+#include "tiers/orchestrator/orchestrator_strategy.h"
 #include <assert.h>
 #include <string.h>
 
@@ -25,6 +27,18 @@ static size_t orchestrator_size(const struct node_conf *conf)
     return own_size() + hub_bytes(conf);
 }
 
+/* The hub is the first member. */
+static bool on_reply(struct hub *h, struct unit to, const struct reply *reply)
+{
+    struct orchestrator *o = (struct orchestrator *)(void *)h;
+    if (unit_equal(to, h->self)) {
+        strategy_reply(o, reply);
+        return true;
+    }
+    audit_reply(o, reply);
+    return false;
+}
+
 static void orchestrator_init(void *self, const struct node_conf *conf)
 {
     assert(self != NULL && conf != NULL && conf->self.tier == TIER_ORCHESTRATOR);
@@ -35,6 +49,10 @@ static void orchestrator_init(void *self, const struct node_conf *conf)
     o->history_us = NEVER;
     o->store_timeout_us = NEVER;
     o->frozen_until_us = NEVER;
+    o->conflicts.load_due_us = NEVER;
+    o->conflicts.next_us = NEVER;
+    logbook_init(&o->logbook);
+    o->hub.on_reply = on_reply;
 }
 
 static void start(struct orchestrator *o)
@@ -44,6 +62,7 @@ static void start(struct orchestrator *o)
     o->counted_us = now;
     o->summary_us = now + rng_jitter_us(&o->hub.rng, SUMMARY_US, 100);
     o->history_us = now + HISTORY_US;
+    conflicts_start(o);
 }
 
 /* --- once a second -----------------------------------------------------------------------------
@@ -114,7 +133,8 @@ static void write_store(struct orchestrator *o)
 
 static void stored(struct orchestrator *o, const struct store_reply *reply)
 {
-    if (freeze_stored(o, reply) || reply->ref != o->store_ref) {
+    if (freeze_stored(o, reply) || log_stored(o, reply) || conflicts_stored(o, reply) ||
+        reply->ref != o->store_ref) {
         return;
     }
     if (reply->verdict != STORE_OK) {
@@ -154,22 +174,48 @@ static void status(struct orchestrator *o, const struct msg *msg)
     hub_reply(&o->hub, msg->from, &r);
 }
 
-static void message(struct orchestrator *o, const struct msg *msg)
+static void command(struct orchestrator *o, const struct msg *msg)
 {
-    if (hub_message(&o->hub, msg)) {
+    if (!audit_begin(o, msg)) {
         return;
     }
-    if (msg->type == MSG_COMMAND && msg->u.command->kind == COMMAND_STATUS) {
-        status(o, msg);
-    } else if (msg->type == MSG_COMMAND &&
-               (msg->u.command->kind == COMMAND_FREEZE || msg->u.command->kind == COMMAND_THAW)) {
-        freeze_command(o, msg);
-    } else if (msg->type == MSG_COMMAND && msg->u.command->kind == COMMAND_HEAL) {
-        heal_command(o, msg);
-    } else if (msg->type == MSG_COMMAND && msg->u.command->kind == COMMAND_BREAKER) {
-        breaker_command(o, msg);
-    } else if (msg->type == MSG_COMMAND) {
-        hub_reply_error(&o->hub, msg, REASON_INVALID, "command: unknown kind");
+    if (!hub_message(&o->hub, msg)) {
+        switch ((int)msg->u.command->kind) {
+        case COMMAND_STATUS:
+            status(o, msg);
+            break;
+        case COMMAND_FREEZE:
+        case COMMAND_THAW:
+            freeze_command(o, msg);
+            break;
+        case COMMAND_HEAL:
+            heal_command(o, msg);
+            break;
+        case COMMAND_BREAKER:
+            breaker_command(o, msg);
+            break;
+        case COMMAND_LOG:
+            log_command(o, msg);
+            break;
+        case COMMAND_RESOLVE:
+            conflicts_resolve(o, msg);
+            break;
+        default:
+            hub_reply_error(&o->hub, msg, REASON_INVALID, "command: unknown kind");
+            break;
+        }
+    }
+    audit_end(o);
+}
+
+static void message(struct orchestrator *o, const struct msg *msg)
+{
+    if (msg->type == MSG_COMMAND) {
+        command(o, msg);
+    } else if (hub_message(&o->hub, msg)) {
+        return;
+    } else if (msg->type == MSG_CONFLICT) {
+        conflicts_report(o, msg);
     } else {
         hub_note(&o->hub, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
     }
@@ -203,7 +249,11 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     watch_tick(o);
     hub_pump(&o->hub);
     write_store(o);
-    return hub_end(&o->hub, next_wake(o));
+    int64_t wake = next_wake(o);
+    int64_t conflicts_us = conflicts_tick(o);
+    int64_t log_us = log_tick(o);
+    wake = conflicts_us < wake ? conflicts_us : wake;
+    return hub_end(&o->hub, log_us < wake ? log_us : wake);
 }
 
 const struct node_ops orchestrator_ops = {.name = "orchestrator",

@@ -1,8 +1,9 @@
-/* The orchestrator's memory and the seams between its files. */
+/* The orchestrator's memory, and what its files offer each other. */
 #ifndef TIERS_ORCHESTRATOR_ORCHESTRATOR_STATE_H
 #define TIERS_ORCHESTRATOR_ORCHESTRATOR_STATE_H
 
 #include "core/hub.h"
+#include "core/logbook.h"
 
 /* Consoles that wait for the end of a freeze, thaw or heal; one more is refused (OVERLOAD). */
 #define ORCHESTRATOR_WATCHES_MAX 16u
@@ -18,6 +19,52 @@ struct watch {
     int64_t due_us;       /* the end of patience */
     int64_t since_us;
     uint32_t lines;
+};
+
+/* Conflicts that are worked on; the others wait in the log, where they are read from when there is
+ * room again. */
+#define CONFLICTS_OPEN_MAX 1024u
+/* Of them, those with an operation or a query out at once. */
+#define CONFLICTS_BUSY_MAX 8u
+/* Requests of consoles that wait for the log; one more is refused (overload). */
+#define LOG_WAITS_MAX 32u
+#define LOG_WAIT_US   (10ll * US_PER_S)
+
+enum conflict_stage {
+    STAGE_NEW = 1, /* its strategy has not begun */
+    STAGE_ASKED,   /* an answer of the mesh is awaited */
+    STAGE_REVIEW,  /* a person is asked to decide */
+    STAGE_CLOSING  /* its resolution is on the way into the log */
+};
+
+struct open_conflict {
+    bool used, escalated;
+    uint8_t stage; /* enum conflict_stage */
+    uint8_t step;  /* of its strategy */
+    unsigned priority;
+    int64_t deadline_us;     /* on the node's clock: then it is escalated */
+    int64_t until_us;        /* ASKED: no answer is awaited after that */
+    uint64_t ask_ref;        /* ASKED */
+    uint32_t holds_expected; /* agents that said the one value .. */
+    uint32_t holds_received; /* .. and the other */
+    struct conflict_report report;
+};
+
+struct conflict_book {
+    struct open_conflict open[CONFLICTS_OPEN_MAX];
+    uint32_t count, busy;
+    uint64_t load_ref, load_cursor;
+    int64_t load_due_us; /* NEVER: all that is open is here */
+    int64_t next_us;
+};
+
+struct log_wait {
+    uint64_t ref; /* 0: free */
+    struct unit console;
+    uint64_t console_ref;
+    int64_t until_us;
+    enum log_kind log;
+    enum log_ask ask;
 };
 
 struct orchestrator {
@@ -40,6 +87,12 @@ struct orchestrator {
         uint8_t circuit; /* enum circuit */
         bool picked;
     } healed[SECTORS_MAX];
+    struct logbook logbook;
+    struct log_wait waits[LOG_WAITS_MAX];
+    struct logbook_row *auditing; /* of the command in this step */
+    struct conflict_book conflicts;
+    struct log_page page;   /* of one reply: too large for a stack frame */
+    struct command command; /* that this node asks of itself */
 };
 
 /* orchestrator_freeze.c */
@@ -56,5 +109,24 @@ void heal_command(struct orchestrator *o, const struct msg *msg);
 void heal_watch_tick(struct orchestrator *o, struct watch *w);
 void breaker_command(struct orchestrator *o, const struct msg *msg);
 void watch_end(struct orchestrator *o, struct watch *w);
+
+/* orchestrator_log.c: the audit of commands, requests about the logs */
+/* False: it was refused, because nothing that changes the mesh is done unrecorded. */
+bool audit_begin(struct orchestrator *o, const struct msg *msg);
+void audit_reply(struct orchestrator *o, const struct reply *reply);
+void audit_end(struct orchestrator *o);
+void log_command(struct orchestrator *o, const struct msg *msg);
+/* True: it was the answer to one of the above, or of the logbook. */
+bool log_stored(struct orchestrator *o, const struct store_reply *reply);
+int64_t log_tick(struct orchestrator *o);
+
+/* orchestrator_conflicts.c: from report to resolution */
+void conflicts_start(struct orchestrator *o);
+void conflicts_report(struct orchestrator *o, const struct msg *msg);
+void conflicts_resolve(struct orchestrator *o, const struct msg *msg);
+void conflicts_durable(struct orchestrator *o, const struct logbook_row *row, bool known,
+                       uint64_t seq);
+bool conflicts_stored(struct orchestrator *o, const struct store_reply *reply);
+int64_t conflicts_tick(struct orchestrator *o);
 
 #endif

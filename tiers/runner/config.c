@@ -332,6 +332,7 @@ bool config_load(const struct config_options *options, int argc, char **argv, st
     }
     if (ok) {
         *ret = l->draft.config;
+        ret->tuning.no_log = ret->log_url[0] == '\0';
     } else {
         free(processes);
     }

@@ -59,6 +59,7 @@ struct config {
     char registry_url[CONFIG_TEXT_MAX];
     char durable_url[CONFIG_TEXT_MAX]; /* empty: registry_url */
     char blob_url[CONFIG_TEXT_MAX];    /* empty: registry_url */
+    char log_url[CONFIG_TEXT_MAX];     /* empty: no log */
     char keys_dir[CONFIG_TEXT_MAX];
     bool insecure;                 /* links without TLS and logins are allowed: tests on loopback */
     char actions[CONFIG_TEXT_MAX]; /* file of actions and their handlers; empty: built-in ones */

@@ -100,6 +100,7 @@ uint64_t command_capability(enum command_kind kind)
     switch (kind) {
     case COMMAND_SUBMIT:
     case COMMAND_CANCEL:
+    case COMMAND_RESOLVE:
         return CONSOLE_OPERATE;
     case COMMAND_FREEZE:
     case COMMAND_THAW:
@@ -109,6 +110,8 @@ uint64_t command_capability(enum command_kind kind)
     case COMMAND_STATUS:
     case COMMAND_QUERY:
     case COMMAND_WHEN:
+    case COMMAND_LOG:
+    case COMMAND_KIND_COUNT:
     default:
         return CONSOLE_VIEW;
     }

@@ -53,6 +53,9 @@ static void close_all(struct process *p)
     if (p->store != NULL) {
         redis_store_close(p->store, NULL);
     }
+    if (p->sql != NULL) {
+        sql_log_close(p->sql);
+    }
     if (p->bus != NULL) {
         bus_close(p->bus, NULL, NULL);
     }
@@ -170,6 +173,14 @@ static void on_store_reply(void *ctx, void *tag, const struct store_reply *reply
     } else if (!process_ward_reply(p, tag, reply) && may_serve(p)) {
         runner_store_reply(p->runner, tag, reply);
     }
+}
+
+static void on_log_link(void *ctx, bool up, const char *why)
+{
+    struct process *p = ctx;
+    char text[256];
+    log_clean(why, text, sizeof(text));
+    log_line(&p->log, up ? LOG_INFO : LOG_WARNING, up ? "log-up" : "log-down", "why=\"%s\"", text);
 }
 
 static void on_message(void *ctx, const struct msg *msg)
@@ -370,6 +381,28 @@ static void on_tick(uv_timer_t *handle)
 
 /* ---- starting ---- */
 
+/* The log in SQL: only orchestrators write to it. */
+static bool start_log(struct process *p)
+{
+    const char *url = p->config.log_url;
+    if (p->conf->role != PROCESS_ORCHESTRATOR) {
+        return true;
+    }
+    if (url[0] == '\0') {
+        log_line(&p->log, LOG_WARNING, "no-log",
+                 "why=\"log_url is not set: conflicts and commands are not recorded\"");
+        return true;
+    }
+    const struct sql_log_conf conf = {.url = url};
+    int error = sql_log_new(&p->loop, &conf, on_store_reply, on_log_link, p, &p->sql);
+    if (error < 0) {
+        const char *why = sql_log_url_problem(url);
+        log_line(&p->log, LOG_ERROR, "log-failed", "key=log_url why=\"%s\"",
+                 why != NULL ? why : strerror(-error));
+    }
+    return error >= 0;
+}
+
 static bool start_links(struct process *p)
 {
     int error = process_start_store(p, on_store_reply, on_store_link);
@@ -537,7 +570,7 @@ static bool start(struct process *p)
     }
     /* Keys first: they are the first to use the crypto library, and set it up for all (keys.c). */
     if (!process_start_keys(p) || !start_executor(p) || !start_directory(p) || !start_frames(p) ||
-        !start_handles(p) || !start_links(p) || !start_metrics(p)) {
+        !start_handles(p) || !start_links(p) || !start_log(p) || !start_metrics(p)) {
         return false;
     }
     (void)snprintf(owner, sizeof(owner), "%s:%ld:%llx", p->conf->name, (long)getpid(),

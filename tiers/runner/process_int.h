@@ -4,6 +4,7 @@
 
 #include "core/wards.h"
 #include "registry/redis.h"
+#include "registry/sql_log.h"
 #include "tiers/runner/announce.h"
 #include "tiers/runner/bus.h"
 #include "tiers/runner/directory.h"
@@ -50,6 +51,7 @@ struct process {
     struct ingress *ingress;
     struct bus *bus;
     struct redis_store *store;
+    struct sql_log *sql;   /* orchestrators with a log_url; else NULL */
     struct runner *runner; /* from PHASE_SERVING on */
     struct runner_world world;
     struct executor *executor; /* NULL: none */

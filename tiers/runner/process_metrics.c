@@ -61,6 +61,15 @@ static void links(struct process *p, struct page *g)
     page_add(g, "store_up", "bank", "registry", p->banks_up[STORE_BANK_REGISTRY]);
     page_add(g, "store_up", "bank", "durable", p->banks_up[STORE_BANK_DURABLE]);
     page_add(g, "store_up", "bank", "blob", p->banks_up[STORE_BANK_BLOB]);
+    if (p->sql != NULL) {
+        struct sql_log_stats sql;
+        sql_log_stats(p->sql, &sql);
+        page_add(g, "log_up", NULL, NULL, sql.up);
+        page_add(g, "log_waiting", NULL, NULL, sql.waiting);
+        page_add(g, "log_rows_total", NULL, NULL, sql.rows);
+        page_add(g, "log_commits_total", NULL, NULL, sql.groups);
+        page_add(g, "log_refused_total", NULL, NULL, sql.refused);
+    }
     page_add(g, "store_in_flight", NULL, NULL, store.in_flight);
     page_add(g, "store_submitted_total", NULL, NULL, store.submitted);
     page_add(g, "store_losses_total", NULL, NULL, store.losses);

@@ -177,7 +177,10 @@ static bool start_hosts(struct process *p)
 static bool store_submit(void *ctx, const struct store_op *op, void *tag)
 {
     struct process *p = ctx;
-    return redis_store_submit(p->store, op, tag);
+    if (store_bank(op->kind) == STORE_BANK_LOG && p->sql != NULL) {
+        return sql_log_submit(p->sql, op, tag);
+    }
+    return redis_store_submit(p->store, op, tag); /* without a log it says so */
 }
 
 bool process_runner(struct process *p)

@@ -131,6 +131,43 @@ static bool heard_parent(struct sector *s, const struct msg *msg)
     return true;
 }
 
+/* Conflicts pass without being kept: the lead has them until they are in the log. What is urgent
+ * (priority 3 and 4) is noted here as well: it is the sector's business (spec 5.1). */
+static void pass_conflict(struct sector *s, const struct msg *msg)
+{
+    struct hub *h = &s->hub;
+    const struct conflict_report *r = msg->u.conflict;
+    if (r->agent.sector != msg->from.sector || r->agent.cluster != msg->from.cluster) {
+        hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
+        return;
+    }
+    if (conflict_priority(r->type, r->divergence_depth, r->agents_affected) >= 3) {
+        hub_note(h, NOTE_CONFLICT_URGENT, r->id, unit_pack(r->agent));
+    }
+    struct msg up = hub_msg(h, MSG_CONFLICT, unit_orchestrator(), 1);
+    up.u.conflict = r;
+    if (hub_fits(h, &up)) {
+        out_send(h->out, &up);
+    }
+}
+
+static void pass_to_lead(struct sector *s, const struct msg *msg)
+{
+    bool ack = msg->type == MSG_CONFLICT_ACK;
+    struct unit agent = ack ? msg->u.conflict_ack.agent : msg->u.isolate.agent;
+    struct msg down =
+        hub_msg(&s->hub, msg->type, unit_cluster(agent.sector, agent.cluster), msg->priority);
+    if (ack) {
+        down.u.conflict_ack = msg->u.conflict_ack;
+    } else {
+        down.u.isolate = msg->u.isolate;
+    }
+    if (agent.sector == s->hub.self.sector && topology_contains(s->hub.topology, down.to) &&
+        hub_fits(&s->hub, &down)) {
+        out_send(s->hub.out, &down);
+    }
+}
+
 static void parent_message(struct sector *s, const struct msg *msg)
 {
     struct hub *h = &s->hub;
@@ -147,6 +184,8 @@ static void parent_message(struct sector *s, const struct msg *msg)
         hub_prepare_message(h, msg);
     } else if (msg->type == MSG_QUERY) {
         hub_query_message(h, msg);
+    } else if (msg->type == MSG_CONFLICT_ACK || msg->type == MSG_ISOLATE) {
+        pass_to_lead(s, msg);
     } else if (msg->type == MSG_FREEZE || msg->type == MSG_THAW) {
         (void)hub_freeze(h, msg->type, &msg->u.freeze, NULL);
     } else if (msg->type == MSG_CIRCUIT) {
@@ -261,6 +300,8 @@ static void message(struct sector *s, const struct msg *msg)
         sector_relay(s, msg);
     } else if (msg->type == MSG_RELAY_ACK) {
         sector_relay_ack(s, msg);
+    } else if (msg->type == MSG_CONFLICT) {
+        pass_conflict(s, msg);
     } else if (msg->type == MSG_HOST_REPORT) {
         host_report(s, msg);
     } else if (msg->type == MSG_HEAL) {
