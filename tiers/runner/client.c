@@ -37,6 +37,7 @@ struct client {
     client_reply_fn *on_reply;
     void *reply_ctx;
     uint64_t ref;
+    bool any_ref; /* replies to earlier commands are wanted, too */
 };
 
 static bool on_publish(void *ctx, const struct route *route, const uint8_t *bytes, size_t length)
@@ -49,7 +50,7 @@ static void on_msg(void *ctx, const struct msg *msg)
 {
     struct client *c = ctx;
     if (msg->type == MSG_REPLY && unit_number(msg->to) == c->port && c->on_reply != NULL &&
-        msg->u.reply->ref == c->ref) {
+        (c->any_ref || msg->u.reply->ref == c->ref)) {
         c->on_reply(c->reply_ctx, msg->u.reply);
     }
 }
@@ -315,6 +316,12 @@ int client_command(struct client *client, struct unit to, const struct command *
         bus_flush(client->bus);
     }
     return 0;
+}
+
+void client_any_ref(struct client *client)
+{
+    assert(client != NULL);
+    client->any_ref = true;
 }
 
 void client_forget(struct client *client)
