@@ -1,11 +1,13 @@
 """scatter and what it is compared with; growth, the same over sizes and shapes."""
 import copy
 import os
+import pathlib
 import socket
 import subprocess
 import time
 
 from benches.common import ROOT, Mesh, BenchError, frames, header, median, progress
+from benches.plot import svg
 
 
 def signature_costs(program):
@@ -120,4 +122,6 @@ def bench_growth(options):
         keys = ("mesh_ms", "cpu_ms", "signature_floor_ms", "signatures", "verifications", "ready")
         rows.append({"agents": agents, "clusters_per_sector": 32 if more else 10} | {k: row[k] for k in keys})
         progress(f"growth: {rows[-1]}")
+    if options.plot:
+        pathlib.Path(options.plot).write_text(svg(rows))
     return result | {"rows": rows}
