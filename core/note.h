@@ -29,6 +29,7 @@
     X(NOTE_EXECUTED, "executed", "op", "outcome", 'D')                                             \
     X(NOTE_RELEASED, "released", "op", "late_us", 'D')                                             \
     X(NOTE_DUPLICATE, "duplicate", "op", "-", 'D')                                                 \
+    X(NOTE_OUT_OF_ORDER, "out-of-order", "op", "seq", 'D')                                         \
     X(NOTE_QUEUE_DROP, "queue-drop", "op", "priority", 'W')                                        \
     X(NOTE_UNEXPECTED, "unexpected-message", "type", "from", 'D')                                  \
     X(NOTE_CIRCUIT, "circuit", "unit", "state", 'W')                                               \

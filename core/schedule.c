@@ -28,13 +28,13 @@ static int64_t time_us(const struct schedule *s, uint32_t grain)
 
 static void find_next(struct schedule *s, const struct slab *slab)
 {
-    s->next_us = NEVER;
-    for (uint32_t i = 0; i < AGENTS; i++) {
-        if ((s->waiting & agent_bit(i)) != 0) {
-            int64_t due_us = time_us(s, times(s, slab)[i]);
-            s->next_us = due_us < s->next_us ? due_us : s->next_us;
-        }
+    const uint32_t *at = times(s, slab);
+    uint32_t first = UINT32_MAX;
+    for (uint64_t left = s->waiting; left != 0; left &= left - 1u) {
+        uint32_t grain = at[__builtin_ctzll(left)];
+        first = grain < first ? grain : first;
     }
+    s->next_us = s->waiting != 0 ? time_us(s, first) : NEVER;
 }
 
 void schedule_init(struct schedule *s, int64_t base_us)
@@ -64,10 +64,17 @@ enum schedule_verdict schedule_at(struct schedule *s, struct slab *slab, uint32_
     if (s->chunk == SLAB_NONE) {
         return SCHEDULE_FULL;
     }
+    uint32_t *at = times(s, slab);
     int64_t grain = at_us > s->base_us ? (at_us - s->base_us) / SCHEDULE_GRAIN_US : 0;
-    times(s, slab)[i] = grain < UINT32_MAX ? (uint32_t)grain : UINT32_MAX;
+    bool was_next = (s->waiting & agent_bit(i)) != 0 && time_us(s, at[i]) == s->next_us;
+    at[i] = grain < UINT32_MAX ? (uint32_t)grain : UINT32_MAX;
     s->waiting |= agent_bit(i);
-    find_next(s, slab);
+    int64_t due_us = time_us(s, at[i]);
+    if (due_us <= s->next_us) {
+        s->next_us = due_us;
+    } else if (was_next) {
+        find_next(s, slab);
+    }
     return SCHEDULE_SET;
 }
 
@@ -119,13 +126,14 @@ void schedule_cancel(struct schedule *s, struct slab *slab, uint64_t mask)
 {
     assert(s != NULL && slab != NULL);
     assert(s->waiting == 0 || s->chunk != SLAB_NONE);
-    if ((s->waiting & mask) == 0) {
-        return;
+    bool was_next = false;
+    for (uint64_t left = s->waiting & mask; left != 0; left &= left - 1u) {
+        was_next |= time_us(s, times(s, slab)[__builtin_ctzll(left)]) == s->next_us;
     }
     s->waiting &= ~mask;
     if (s->waiting == 0) {
         schedule_done(s, slab);
-    } else {
+    } else if (was_next) {
         find_next(s, slab);
     }
 }
@@ -138,10 +146,9 @@ uint64_t schedule_take(struct schedule *s, struct slab *slab, int64_t now_us)
     if (s->waiting == 0 || now_us < s->next_us) {
         return 0;
     }
-    for (uint32_t i = 0; i < AGENTS; i++) {
-        if ((s->waiting & agent_bit(i)) != 0 && time_us(s, times(s, slab)[i]) <= now_us) {
-            due |= agent_bit(i);
-        }
+    for (uint64_t left = s->waiting; left != 0; left &= left - 1u) {
+        uint32_t i = (uint32_t)__builtin_ctzll(left);
+        due |= time_us(s, times(s, slab)[i]) <= now_us ? agent_bit(i) : 0;
     }
     schedule_cancel(s, slab, due);
     return due;

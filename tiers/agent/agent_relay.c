@@ -14,7 +14,9 @@
 #include <assert.h>
 #include <string.h>
 
-#define RELAY_RESEND_US (1ll * US_PER_S)
+/* Messages and their answers wait for company on each hop (tiers/runner/egress.h): 1.2 s at most.
+ */
+#define RELAY_RESEND_US (2ll * US_PER_S)
 
 static void count_done(struct agent *a, int64_t now_us, bool ok)
 {

@@ -240,7 +240,11 @@ static struct task *admit(struct agent *a, int64_t now_us, const struct msg *msg
         return NULL;
     }
     if (seq != 0) {
-        window_take(&a->windows[task_priority(op)], seq);
+        struct window *w = &a->windows[task_priority(op)];
+        if (w->top != 0 && (int32_t)(seq - w->top) < 0 && msg->u.operate.attempt == 0) {
+            agent_note(out, NOTE_OUT_OF_ORDER, num_id128_low(op->id), seq);
+        }
+        window_take(w, seq);
     }
     *t = (struct task){.id = op->id,
                        .received_mesh_us = agent_mesh(a, msg->recv_us),

@@ -13,6 +13,10 @@
 
 #define CONNECT_TIMEOUT_MS 2000
 #define TLS_HEADER_BYTES   5
+/* Of the socket. On loopback one segment has 64 KiB and counts in full until its last byte is read:
+ * with the usual 128 KiB the rest of one and the beginning of the next close the window in the
+ * middle of a TLS record, which is waited for in vain from then on (bus_record_is_there). */
+#define RECEIVE_BYTES 1048576
 
 /* Of the whole process: the library may report on its own thread after a bus has been freed. */
 static _Atomic uint64_t library_errors;
@@ -30,6 +34,10 @@ static natsStatus on_attach(void **user, void *loop, natsConnection *nc, natsSoc
     (void)nc;
     link->fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
     link->attached = link->fd >= 0;
+    if (link->attached) {
+        const int bytes = RECEIVE_BYTES;
+        (void)setsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    }
     *user = link;
     return link->attached ? NATS_OK : NATS_SYS_ERROR;
 }

@@ -40,6 +40,7 @@ struct client {
     const struct command *pending; /* without any reply so far; the caller keeps it */
     struct unit to;
     uint32_t sent_to; /* the endpoint that was known for it */
+    bool any_ref; /* replies to earlier commands are wanted, too */
 };
 
 static bool on_publish(void *ctx, const struct route *route, const uint8_t *bytes, size_t length)
@@ -52,7 +53,7 @@ static void on_msg(void *ctx, const struct msg *msg)
 {
     struct client *c = ctx;
     if (msg->type == MSG_REPLY && unit_number(msg->to) == c->port && c->on_reply != NULL &&
-        msg->u.reply->ref == c->ref) {
+        (c->any_ref || msg->u.reply->ref == c->ref)) {
         c->pending = NULL;
         c->on_reply(c->reply_ctx, msg->u.reply);
     }
@@ -343,6 +344,12 @@ int client_command(struct client *client, struct unit to, const struct command *
         bus_flush(client->bus);
     }
     return 0;
+}
+
+void client_any_ref(struct client *client)
+{
+    assert(client != NULL);
+    client->any_ref = true;
 }
 
 void client_forget(struct client *client)

@@ -385,7 +385,7 @@ static struct slot *slot_of(struct egress *e, uint16_t port, uint32_t endpoint)
 /* How long a message may wait for company in its frame. Beats measure clocks by stamps that are
  * made when the frame is closed, so waiting does not blur them. What agents say to each other waits
  * once on each of two hops; their acknowledgements ride along with it. */
-static const int64_t lingers_us[EGRESS_LINGERS] = {0, EGRESS_LINGER_US, 2 * EGRESS_LINGER_US};
+static const int64_t lingers_us[EGRESS_LINGERS] = {0, EGRESS_LINGER_US, 4 * EGRESS_LINGER_US};
 
 static unsigned linger_of(const struct msg *msg)
 {

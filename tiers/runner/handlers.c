@@ -183,15 +183,15 @@ static void facts_finish(const struct handler_call *call, struct handler_answer 
 }
 
 static const struct handler_ops table[] = {
-    {"echo", "gives the payload back", NULL, echo_finish},
-    {"context", "the hash of what the agent has loaded", NULL, context_finish},
-    {"work", "takes its class's time, then gives the payload back", work_begin, echo_finish},
-    {"probe", "answers at once", NULL, probe_finish},
-    {"fail", "fails (payload: share of agents in permille)", NULL, fail_finish},
-    {"conflict", "reports a conflict (payload: share in permille)", NULL, conflict_finish},
-    {"relay", "sends a message of its own: PLACES TEXT", NULL, relay_finish},
-    {"facts", "os, host, process, class", NULL, facts_finish},
-    {"whoami", "the agent's place", NULL, whoami_finish},
+    {"echo", "gives the payload back", NULL, echo_finish, NULL},
+    {"context", "the hash of what the agent has loaded", NULL, context_finish, NULL},
+    {"work", "takes its class's time, then gives the payload back", work_begin, echo_finish, NULL},
+    {"probe", "answers at once", NULL, probe_finish, NULL},
+    {"fail", "fails (payload: share of agents in permille)", NULL, fail_finish, NULL},
+    {"conflict", "reports a conflict (payload: share in permille)", NULL, conflict_finish, NULL},
+    {"relay", "sends a message of its own: PLACES TEXT", NULL, relay_finish, NULL},
+    {"facts", "os, host, process, class", NULL, facts_finish, NULL},
+    {"whoami", "the agent's place", NULL, whoami_finish, NULL},
 };
 #define HANDLERS (sizeof(table) / sizeof(table[0]))
 

@@ -17,7 +17,8 @@ struct handler_call {
     struct unit unit;
     enum impedance_class agent_class;
     struct id128 context_hash;
-    struct rng *rng; /* of this agent */
+    struct rng *rng;  /* of this agent */
+    int64_t began_us; /* the work's start, boot clock; 0 in begin() */
     /* NULL: the class's own times. Else a simulated agent's: how long this work takes it. */
     int64_t (*work_us)(void *ctx, struct unit unit, enum impedance_class c, double weight);
     void *work_ctx;
@@ -40,6 +41,9 @@ struct handler_ops {
     const char *help;
     int64_t (*begin)(const struct handler_call *call); /* how long it takes; NULL: no time */
     void (*finish)(const struct handler_call *call, struct handler_answer *ret);
+    /* Work that talks on the way: called when its time is over, may fill in an emit, and says how
+     * long until the next call; -1: now finish(). NULL: it has nothing to say. */
+    int64_t (*more)(const struct handler_call *call, struct handler_answer *ret);
 };
 
 /* NULL: no such action. */

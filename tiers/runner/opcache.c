@@ -97,6 +97,8 @@ const struct opcache_stats *opcache_stats(const struct opcache *c)
 static enum opcache_verdict keep(struct opcache *c, const struct operation *operation,
                                  const uint8_t *sealed, size_t sealed_bytes)
 {
+    /* Nobody passes on what is only held: it is repeated until its TTL is over, and no longer. */
+    int64_t grace_us = sealed != NULL ? OPCACHE_GRACE_US : OPCACHE_HELD_US;
     uint32_t extra = operation_extra_bytes(operation);
     size_t head = (sizeof(struct opcache_entry) + 15u) & ~(size_t)15u;
     size_t bytes = head + extra + 16u + sealed_bytes;
@@ -110,7 +112,7 @@ static enum opcache_verdict keep(struct opcache *c, const struct operation *oper
     struct opcache_entry *e = (struct opcache_entry *)(void *)memory;
     memset(e, 0, sizeof(*e));
     e->id = operation->id;
-    e->until_us = operation->created_mesh_us + operation->ttl_us + OPCACHE_GRACE_US;
+    e->until_us = operation->created_mesh_us + operation->ttl_us + grace_us;
     (void)operation_copy(operation, &e->operation, memory + head, extra);
     memset(&e->operation.payload_of, 0, sizeof(e->operation.payload_of));
     if (sealed_bytes > 0) {

@@ -5,8 +5,8 @@
  * unchanged from its author to the agents. A process verifies the bytes once; the same id with
  * other bytes is an attack, refused and counted.
  *
- * Entries live until created + ttl + OPCACHE_GRACE_US. Pointers into an entry are valid until the
- * next opcache_expire or opcache_free. */
+ * Entries live until created + ttl + OPCACHE_GRACE_US (OPCACHE_HELD_US). Pointers into an entry are
+ * valid until the next opcache_expire or opcache_free. */
 #ifndef TIERS_RUNNER_OPCACHE_H
 #define TIERS_RUNNER_OPCACHE_H
 
@@ -19,6 +19,7 @@
 
 #define OPCACHE_BYTES_MAX (64u * 1024u * 1024u) /* beyond: OPCACHE_FULL, counted */
 #define OPCACHE_GRACE_US  (10ll * US_PER_S)
+#define OPCACHE_HELD_US   (1ll * US_PER_S) /* the same for what has no signature of its own */
 #define OPCACHE_SKEW_US   (5ll * US_PER_S) /* created so far ahead of now is refused */
 #define SEALED_HEAD_BYTES (CHAIN_BYTES + SIGNATURE_BYTES + 20u)
 /* A sealed operation and the byte before it are one record of a frame. */

@@ -4,6 +4,7 @@
 #include "tiers/runner/process_int.h"
 
 #include "core/note.h"
+#include "tiers/runner/chat.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -189,6 +190,7 @@ void process_metrics(struct process *p)
     page_add(g, "directory_entries", NULL, NULL, p->directory.entry_count);
     some(g, "directory_stale_total", NULL, NULL, p->directory.stale);
     some(g, "directory_full_total", NULL, NULL, p->directory.full);
+    chat_metrics(g);
     if (p->runner != NULL) {
         nodes(p, g);
     }

@@ -44,8 +44,7 @@ void runner_free(struct runner *r)
         runner_work_forget(r, r->nodes[i]);
         timers_clear(&r->timers, &r->nodes[i]->wake);
     }
-    while (r->timers.count > 0) {
-        struct timer *t = r->timers.heap[1];
+    for (struct timer *t = timers_first(&r->timers); t != NULL; t = timers_first(&r->timers)) {
         timers_clear(&r->timers, t);
         runner_posted_free((struct posted *)(void *)t);
     }
@@ -196,10 +195,10 @@ void runner_step(struct runner *r, struct node *n, struct event *event)
     if (wake_us == NEVER) {
         timers_clear(&r->timers, &n->wake);
     } else {
-        int64_t due_us = wake_us <= now_us ? boot_us : runner_node_boot(n, wake_us);
-        if (!timers_set(&r->timers, &n->wake, due_us)) {
-            r->stats.memory_refused++;
-        }
+        bool set = wake_us <= now_us
+                       ? timers_soon(&r->timers, &n->wake, boot_us)
+                       : timers_set(&r->timers, &n->wake, runner_node_boot(n, wake_us));
+        r->stats.memory_refused += set ? 0 : 1;
     }
     carry_out(r, n);
 }

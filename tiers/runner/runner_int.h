@@ -56,6 +56,7 @@ struct work {
     uint32_t node, generation;
     struct work_op op;
     const struct handler_ops *handler;
+    int64_t began_us;
     enum outcome verdict; /* set: decided at once */
     enum reason reason;
     struct runner *runner;

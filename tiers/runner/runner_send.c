@@ -61,7 +61,7 @@ static void on_posted(struct timer *timer, void *ctx)
         r->stats.not_mine++;
     } else {
         if (n->fresh) { /* its EV_START is due later in this turn: keep the order */
-            (void)timers_set(&r->timers, &p->timer, clock_boot_us());
+            (void)timers_soon(&r->timers, &p->timer, clock_boot_us());
             return;
         }
         p->msg.recv_us = runner_node_clock(n, clock_boot_us());
@@ -99,7 +99,9 @@ static void post(struct runner *r, struct node *n, uint32_t endpoint, int64_t de
     (void)msg_copy(msg, &p->msg, p->bytes, p->room);
     r->posted_count++;
     r->stats.posted++;
-    if (!timers_set(&r->timers, &p->timer, clock_boot_us() + delay_us)) {
+    int64_t now_us = clock_boot_us();
+    if (delay_us > 0 ? !timers_set(&r->timers, &p->timer, now_us + delay_us)
+                     : !timers_soon(&r->timers, &p->timer, now_us)) {
         r->stats.posted_dropped++;
         posted_release(r, p);
     }

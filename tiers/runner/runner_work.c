@@ -5,6 +5,7 @@
  *
  * Actions that are not built in are the executor's (executor.h): its job has no timer here but for
  * partial output, which is passed on from the heap, never from inside a callback of a library. */
+#include "tiers/runner/chat.h"
 #include "tiers/runner/runner_int.h"
 #include <assert.h>
 #include <errno.h>
@@ -80,9 +81,46 @@ void runner_work_answer(struct runner *r, struct work *w, const uint8_t *bytes, 
     reply_step(r, n, &reply);
 }
 
+static void answer_clear(struct handler_answer *answer)
+{
+    memset(answer, 0, offsetof(struct handler_answer, at));
+    answer->has_conflict = false;
+    answer->has_emit = false;
+    answer->verdict = OUTCOME_READY;
+}
+
+/* Work that talks on the way says its next word. False: its time is over. */
+static bool talk_on(struct runner *r, struct work *w)
+{
+    static struct handler_answer answer;
+    struct node *n = r->nodes[w->node];
+    if (w->handler == NULL || w->handler->more == NULL) {
+        return false;
+    }
+    const struct opcache_entry *e = opcache_get(r->conf.opcache, w->op.operation);
+    if (e == NULL) {
+        return false;
+    }
+    answer_clear(&answer);
+    struct handler_call call = call_of(r, n, &e->operation);
+    call.began_us = w->began_us;
+    int64_t pause_us = w->handler->more(&call, &answer);
+    if (pause_us < 0 || !timers_set(&r->timers, &w->timer, clock_boot_us() + pause_us)) {
+        return false;
+    }
+    if (answer.has_emit) { /* the step may cancel this work: it is not looked at afterwards */
+        struct work_reply emit = {.ref = w->op.ref, .emit = &answer.emit, .unit = w->op.unit};
+        reply_step(r, n, &emit);
+    }
+    return true;
+}
+
 static void on_work(struct timer *timer, void *ctx)
 {
     struct runner *r = ctx;
+    if (talk_on(r, (struct work *)(void *)timer)) {
+        return;
+    }
     struct work w = *(struct work *)(void *)timer; /* released before the node is stepped */
     struct node *n = r->nodes[w.node];
     if (w.job != NULL) {
@@ -115,11 +153,9 @@ static void on_work(struct timer *timer, void *ctx)
         return;
     }
     static struct handler_answer answer; /* one loop thread; too large for every stack frame */
-    memset(&answer, 0, offsetof(struct handler_answer, at));
-    answer.has_conflict = false;
-    answer.has_emit = false;
-    answer.verdict = OUTCOME_READY;
+    answer_clear(&answer);
     struct handler_call call = call_of(r, n, &e->operation);
+    call.began_us = w.began_us;
     w.handler->finish(&call, &answer);
     if (r->conf.world != NULL && r->conf.world->ran != NULL) {
         r->conf.world->ran(r->conf.world->ctx, n->unit, w.op.operation);
@@ -208,7 +244,7 @@ void runner_work_ended(struct runner *r, struct node *agent)
     for (struct work *w = host->works; w != NULL; w = w->next) {
         if (w->op.kind == WORK_AGENT_START && unit_equal(w->op.unit, agent->unit)) {
             w->verdict = OUTCOME_READY;
-            if (!timers_set(&r->timers, &w->timer, clock_boot_us())) {
+            if (!timers_soon(&r->timers, &w->timer, clock_boot_us())) {
                 r->stats.memory_refused++;
             }
             return;
@@ -282,6 +318,10 @@ static bool handler_work(struct runner *r, struct node *n, struct work *w, int64
         return executor_work(r, n, w, &e->operation);
     }
     w->handler = handler_find(e->operation.action);
+    w->began_us = clock_boot_us();
+    if (w->handler == NULL && r->conf.world != NULL) {
+        w->handler = chat_find(e->operation.action);
+    }
     if (w->handler == NULL) {
         w->reason = REASON_UNKNOWN_ACTION;
         return false;
@@ -318,7 +358,9 @@ void runner_work_begin(struct runner *r, struct node *n, const struct work_op *o
         w->reason = REASON_UNKNOWN_ACTION;
         break;
     }
-    if (!timers_set(&r->timers, &w->timer, clock_boot_us() + takes_us)) {
+    int64_t now_us = clock_boot_us();
+    if (takes_us > 0 ? !timers_set(&r->timers, &w->timer, now_us + takes_us)
+                     : !timers_soon(&r->timers, &w->timer, now_us)) {
         r->stats.works_refused++;
         work_release(r, w);
     }
