@@ -54,6 +54,10 @@ static void bad_frames_silence_their_sender(void **state)
     assert_true(rate_take(&rates, b, NOW_MS));
     assert_false(rate_take(&rates, a, NOW_MS + 50));
     assert_true(rate_take(&rates, a, NOW_MS + 200)); /* heard again, one frame at a time */
+    for (int i = 0; i < 100000; i++) /* a long flood is not held against it for long */
+        rate_blame(&rates, a, NOW_MS + 200);
+    assert_false(rate_take(&rates, a, NOW_MS + 200));
+    assert_true(rate_take(&rates, a, NOW_MS + 400));
     rates_init(&rates, 0, 0);
     for (int i = 0; i < 100000; i++)
         rate_blame(&rates, sender("a", 0), NOW_MS);

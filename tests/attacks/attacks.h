@@ -106,4 +106,7 @@ struct mutation_result {
 };
 void mutate(struct world *w, uint64_t count, uint64_t seed, struct mutation_result *ret);
 
+/* Prints one JSON object: what refusing costs. False: a frame was not refused as it should be. */
+bool flood(struct world *w);
+
 #endif

@@ -87,12 +87,16 @@ static void corpus(const char *dir)
 int main(int argc, char **argv)
 {
     uint64_t mutations = 10000000, seed = 1;
-    bool json = false;
+    bool json = false, floods = false;
     const char *seeds = NULL;
     for (int i = 1; i < argc; i++) {
         char *end = NULL;
         if (strcmp(argv[i], "--json") == 0) {
             json = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--flood") == 0) {
+            floods = true;
             continue;
         }
         if (strcmp(argv[i], "--corpus") == 0 && i + 1 < argc) {
@@ -105,9 +109,8 @@ int main(int argc, char **argv)
         if (number && i + 1 < argc)
             *number = strtoull(argv[++i], &end, 10);
         if (!number || !end || *end != '\0') {
-            (void)fprintf(
-                stderr,
-                "usage: tests/hostile [--json] [--mutations N] [--seed N] [--corpus DIR]\n");
+            (void)fprintf(stderr, "usage: tests/hostile [--json] [--mutations N] [--seed N] "
+                                  "[--flood] [--corpus DIR]\n");
             return 2;
         }
     }
@@ -119,6 +122,8 @@ int main(int argc, char **argv)
         corpus(seeds);
         return 0;
     }
+    if (floods)
+        return flood(&world) ? 0 : 1;
     struct attack_list lists[] = {attacks_frames(), attacks_chains(), attacks_records(),
                                   attacks_trust(), attacks_inputs()};
     unsigned wrong = 0, cases = 0;

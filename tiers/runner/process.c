@@ -540,7 +540,6 @@ static bool start_metrics(struct process *p)
                  strerror(-error));
         return false;
     }
-    process_metrics(p);
     return true;
 }
 
@@ -570,8 +569,11 @@ static bool start(struct process *p)
     }
     /* Keys first: they are the first to use the crypto library, and set it up for all (keys.c). */
     if (!process_start_keys(p) || !start_executor(p) || !start_directory(p) || !start_frames(p) ||
-        !start_handles(p) || !start_links(p) || !start_log(p) || !start_metrics(p)) {
+        !start_handles(p) || !start_metrics(p) || !start_links(p) || !start_log(p)) {
         return false;
+    }
+    if (p->metrics != NULL) {
+        process_metrics(p);
     }
     (void)snprintf(owner, sizeof(owner), "%s:%ld:%llx", p->conf->name, (long)getpid(),
                    (unsigned long long)clock_unix_us());

@@ -59,5 +59,6 @@ void rate_blame(const struct rates *rates, struct rate_sender *sender, int64_t n
     int64_t now_ns = now_ms * NS_PER_MS;
     if (sender->bad_ns < now_ns)
         sender->bad_ns = now_ns;
-    sender->bad_ns += rates->bad_ns;
+    if (sender->bad_ns - now_ns <= 2 * NS_PER_S) /* those beyond change nothing, and are not kept */
+        sender->bad_ns += rates->bad_ns;
 }

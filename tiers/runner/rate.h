@@ -12,7 +12,7 @@
 
 #define RATE_SENDERS_MAX    4096u
 #define RATE_FRAMES_DEFAULT 50000u /* a second; as many at once after a quiet second */
-#define RATE_BAD_DEFAULT    1000u  /* a second; twice as many at once */
+#define RATE_BAD_DEFAULT    200u   /* a second; twice as many at once */
 
 struct rate_sender {
     char token[TOKEN_MAX + 1]; /* empty: free */
