@@ -311,6 +311,25 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     assert(false); /* unknown message type */
 }
 
+/* The values in one piece, one behind the other; names are literals and stay where they are. */
+static void field_values(struct copier *c, const struct store_op *source,
+                         struct store_field *fields)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < source->field_count; i++) {
+        bytes += source->fields[i].value_bytes;
+    }
+    char *at = part_room(c, bytes);
+    for (uint32_t i = 0; i < source->field_count && at != NULL; i++) {
+        const struct store_field *from = &source->fields[i];
+        if (from->value_bytes > 0) {
+            memcpy(at, from->value, from->value_bytes);
+        }
+        fields[i].value = at;
+        at += from->value_bytes;
+    }
+}
+
 static void store_parts(struct copier *c, const struct store_op *source, struct store_op *ret)
 {
     const char *shard = part_text(c, source->shard);
@@ -319,14 +338,7 @@ static void store_parts(struct copier *c, const struct store_op *source, struct 
     const char *id = part_text(c, source->id);
     const char *owner = part_text(c, source->owner);
     struct store_field *fields = part(c, source->fields, source->field_count * sizeof *fields);
-    for (uint32_t i = 0; i < source->field_count; i++) {
-        const char *name = part_text(c, source->fields[i].name);
-        const char *value = part(c, source->fields[i].value, source->fields[i].value_bytes);
-        if (fields != NULL) {
-            fields[i].name = name;
-            fields[i].value = value;
-        }
-    }
+    field_values(c, source, fields);
     const uint8_t *body = part(c, source->body, source->body_bytes);
     if (ret != NULL) {
         ret->shard = shard;

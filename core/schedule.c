@@ -5,6 +5,7 @@
 #include "core/schedule.h"
 #include "core/histogram.h"
 #include "core/node.h"
+#include "core/num.h"
 #include <assert.h>
 
 #define AGENTS 64u
@@ -29,11 +30,9 @@ static int64_t time_us(const struct schedule *s, uint32_t grain)
 static void find_next(struct schedule *s, const struct slab *slab)
 {
     s->next_us = NEVER;
-    for (uint32_t i = 0; i < AGENTS; i++) {
-        if ((s->waiting & agent_bit(i)) != 0) {
-            int64_t due_us = time_us(s, times(s, slab)[i]);
-            s->next_us = due_us < s->next_us ? due_us : s->next_us;
-        }
+    for (uint64_t rest = s->waiting; rest != 0; rest &= rest - 1u) {
+        int64_t due_us = time_us(s, times(s, slab)[num_lowest_bit(rest)]);
+        s->next_us = due_us < s->next_us ? due_us : s->next_us;
     }
 }
 
@@ -65,9 +64,15 @@ enum schedule_verdict schedule_at(struct schedule *s, struct slab *slab, uint32_
         return SCHEDULE_FULL;
     }
     int64_t grain = at_us > s->base_us ? (at_us - s->base_us) / SCHEDULE_GRAIN_US : 0;
-    times(s, slab)[i] = grain < UINT32_MAX ? (uint32_t)grain : UINT32_MAX;
+    grain = grain < UINT32_MAX ? grain : UINT32_MAX;
+    bool again = (s->waiting & agent_bit(i)) != 0;
+    times(s, slab)[i] = (uint32_t)grain;
     s->waiting |= agent_bit(i);
-    find_next(s, slab);
+    if (again) {
+        find_next(s, slab); /* it may have been the next */
+    } else if (time_us(s, (uint32_t)grain) < s->next_us) {
+        s->next_us = time_us(s, (uint32_t)grain);
+    }
     return SCHEDULE_SET;
 }
 
@@ -138,10 +143,9 @@ uint64_t schedule_take(struct schedule *s, struct slab *slab, int64_t now_us)
     if (s->waiting == 0 || now_us < s->next_us) {
         return 0;
     }
-    for (uint32_t i = 0; i < AGENTS; i++) {
-        if ((s->waiting & agent_bit(i)) != 0 && time_us(s, times(s, slab)[i]) <= now_us) {
-            due |= agent_bit(i);
-        }
+    for (uint64_t rest = s->waiting; rest != 0; rest &= rest - 1u) {
+        uint32_t i = num_lowest_bit(rest);
+        due |= time_us(s, times(s, slab)[i]) <= now_us ? agent_bit(i) : 0;
     }
     schedule_cancel(s, slab, due);
     return due;

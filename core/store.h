@@ -78,7 +78,7 @@ enum store_verdict {
 enum store_bank { STORE_BANK_REGISTRY, STORE_BANK_DURABLE, STORE_BANK_BLOB, STORE_BANK_COUNT };
 
 struct store_field {
-    const char *name; /* [a-z0-9_], NUL-terminated */
+    const char *name; /* [a-z0-9_], NUL-terminated; in a node's op a literal: it is not copied */
     const char *value;
     uint32_t value_bytes;
 };

@@ -54,12 +54,13 @@ struct world_work {
 /* What is used in every step comes first. */
 struct world_node {
     const struct node_ops *ops;
-    void *self; /* NULL: dead */
+    void *self; /* NULL: dead; a packed agent's is a struct packed (world_pack.c) */
     uint32_t generation, wake_generation;
     int64_t wake_us;   /* true time; NEVER: none */
     int64_t queued_us; /* when the queue looks at its wake; NEVER: nothing is queued */
     int64_t last_us;   /* on its clock */
-    int64_t base_local_us, base_true_us, drift_ppb; /* its clock: see world_local */
+    int64_t base_local_us, base_true_us; /* its clock: see world_local */
+    double drift;
     int64_t paused_until_us;
     uint64_t rules_from, rules_to; /* bits of the rules whose sides it is on */
     struct unit unit;
@@ -147,6 +148,9 @@ struct world {
     uint64_t met[WORLD_MET_COUNT];
     world_watch *watch;
     void *watch_context;
+    size_t pack_bytes; /* 0: agents are not packed */
+    uint8_t *pack_room;
+    uint64_t *pack_words;
     struct outbox out;
 };
 
@@ -175,6 +179,12 @@ void *world_alloc(size_t bytes);                          /* zeroed */
 struct block *world_block(struct world *w, size_t bytes); /* one reference; not zeroed */
 void world_block_drop(struct world *w, struct block *b);
 void world_blocks_free(struct world *w);
+
+/* world_pack.c */
+void world_pack_init(struct world *w, size_t node_bytes);
+struct packed;
+void *world_unpack(struct world *w, const struct packed *from);
+struct packed *world_pack(struct world *w, struct packed *former); /* NULL: none so far */
 
 /* world_net.c */
 void world_transmit(struct world *w, uint32_t from, const struct msg *msg);

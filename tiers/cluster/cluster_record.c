@@ -52,10 +52,12 @@ void record_unit(struct record *r, const char *name, struct unit u)
     record_field(r, name, from);
 }
 
-static void two_digits(struct text *t, int64_t v)
+static char *put_digits(char *at, int64_t v, int digits)
 {
-    text_char(t, (char)('0' + v / 10 % 10));
-    text_char(t, (char)('0' + v % 10));
+    for (int i = digits; i-- > 0; v /= 10) {
+        at[i] = (char)('0' + v % 10);
+    }
+    return at + digits;
 }
 
 /* ISO 8601 in UTC with milliseconds; days to a date after Howard Hinnant, "chrono-compatible
@@ -73,21 +75,18 @@ void record_time_text(struct text *t, int64_t mesh_us)
     int64_t mp = (5 * doy + 2) / 153;
     int64_t month = mp < 10 ? mp + 3 : mp - 9;
     int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
-    text_i64(t, year);
-    text_char(t, '-');
-    two_digits(t, month);
-    text_char(t, '-');
-    two_digits(t, doy - (153 * mp + 2) / 5 + 1);
-    text_char(t, 'T');
-    two_digits(t, rest / 3600000);
-    text_char(t, ':');
-    two_digits(t, rest / 60000 % 60);
-    text_char(t, ':');
-    two_digits(t, rest / 1000 % 60);
-    text_char(t, '.');
-    text_char(t, (char)('0' + rest % 1000 / 100));
-    two_digits(t, rest % 100);
-    text_char(t, 'Z');
+    const int64_t values[] = {month, doy - (153 * mp + 2) / 5 + 1, rest / 3600000,
+                              rest / 60000 % 60, rest / 1000 % 60};
+    char text[32];
+    char *at = put_digits(text, year, 4); /* to 9999; mesh times end in 294,277 */
+    for (unsigned i = 0; i < 5; i++) {
+        *at++ = "--T::"[i];
+        at = put_digits(at, values[i], 2);
+    }
+    *at++ = '.';
+    at = put_digits(at, rest % 1000, 3);
+    *at++ = 'Z';
+    text_add_bytes(t, text, (size_t)(at - text));
     assert(!t->cut);
 }
 
@@ -211,6 +210,9 @@ void record_summary(const struct summary *s, struct record *r)
     assert(s != NULL && r != NULL);
     uint32_t merged[LEAD_BUCKETS] = {0};
     for (int k = CLASS_NONE; k < CLASS_COUNT; k++) {
+        if (s->class_active[k] == 0) {
+            continue;
+        }
         histogram_merge(merged, s->lead_counts[k], LEAD_BUCKETS);
     }
     double mean = s->active > 0 ? (double)s->score_sum / (double)s->active : 0.0;
