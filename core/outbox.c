@@ -319,14 +319,14 @@ static void field_values(struct copier *c, const struct store_op *source,
     for (uint32_t i = 0; i < source->field_count; i++) {
         bytes += source->fields[i].value_bytes;
     }
-    char *at = part_room(c, bytes);
-    for (uint32_t i = 0; i < source->field_count && at != NULL; i++) {
-        const struct store_field *from = &source->fields[i];
-        if (from->value_bytes > 0) {
-            memcpy(at, from->value, from->value_bytes);
-        }
+    char *at = part_room(c, bytes); /* NULL: nothing to copy, or measuring */
+    for (uint32_t i = 0; i < source->field_count && fields != NULL; i++) {
+        uint32_t count = source->fields[i].value_bytes;
         fields[i].value = at;
-        at += from->value_bytes;
+        if (count > 0) {
+            memcpy(at, source->fields[i].value, count);
+            at += count;
+        }
     }
 }
 
@@ -433,8 +433,11 @@ static bool fits(const struct outbox *out, uint32_t effects, uint32_t bytes)
 
 bool outbox_room(const struct outbox *out, uint32_t effects, uint32_t bytes)
 {
-    bool room = fits(out, effects, bytes);
-    return room && !(fault(out, FAULT_NO_ROOM) && out->effect_count > 0);
+    if (fault(out, FAULT_NO_ROOM) && (out->effect_count + effects > OUTBOX_EFFECTS_MAX / 4u ||
+                                      out->bytes_used + bytes > OUTBOX_BYTES_MAX / 2u)) {
+        return false;
+    }
+    return fits(out, effects, bytes);
 }
 
 static struct effect *outbox_next(struct outbox *out, enum effect_kind kind)

@@ -243,7 +243,7 @@ static void put(struct memory_store *store, const struct store_op *op, struct st
             wrong = "memory: the budget is used up";
     }
     if (!wrong)
-        wrong = record_put(store, &object->as.record, fields, count);
+        wrong = record_put(store, &object->as.record, fields, count, true);
     if (wrong) {
         if (object && fresh)
             object_drop(store, object);
@@ -352,7 +352,7 @@ static struct entry *entry_new(struct memory_store *store, const struct store_op
     if (!entry)
         return NULL;
     entry->stamp_us = store->now_us;
-    if (record_put(store, &entry->record, op->fields, op->field_count)) {
+    if (record_put(store, &entry->record, op->fields, op->field_count, false)) {
         entry_free(store, entry);
         return NULL;
     }

@@ -151,7 +151,7 @@ void object_drop(struct memory_store *store, struct object *object);
 const char *record_reserve(struct memory_store *store, struct record *record,
                            const struct store_field *fields, uint32_t count);
 const char *record_put(struct memory_store *store, struct record *record,
-                       const struct store_field *fields, uint32_t count);
+                       const struct store_field *fields, uint32_t count, bool merge);
 void record_clear(struct memory_store *store, struct record *record);
 uint64_t record_epoch(struct memory_store *store, const struct record *record); /* 0: none */
 /* Its fields as those of `row`, in store->fields from *used on. */

@@ -121,14 +121,15 @@ static bool fields_grow(struct memory_store *store, struct record *record, uint3
 
 /* Numbers and room for everything, before anything changes. */
 static const char *reserve(struct memory_store *store, struct record *record,
-                           const struct store_field *fields, uint32_t count, uint16_t *numbers)
+                           const struct store_field *fields, uint32_t count, bool merge,
+                           uint16_t *numbers)
 {
     uint32_t fresh = 0, more = 0, last = 0;
     for (uint32_t i = 0; i < count; i++) {
         numbers[i] = name_number(store, fields[i].name);
         if (numbers[i] == NAME_NONE)
             return no_budget;
-        uint32_t place = field_place(record, numbers[i], last);
+        uint32_t place = merge ? field_place(record, numbers[i], last) : record->count;
         bool known = place < record->count;
         if (known && fields[i].value_bytes < record->fields[place].room) {
             last = place + 1;
@@ -136,7 +137,7 @@ static const char *reserve(struct memory_store *store, struct record *record,
         }
         more += value_room(fields[i].value_bytes);
         bool twice = known;
-        for (uint32_t j = 0; j < i && !twice; j++)
+        for (uint32_t j = 0; j < i && merge && !twice; j++)
             twice = numbers[j] == numbers[i];
         fresh += twice ? 0 : 1;
     }
@@ -155,21 +156,21 @@ const char *record_reserve(struct memory_store *store, struct record *record,
 {
     assert(store && record && count <= STORE_FIELDS_MAX);
     uint16_t numbers[STORE_FIELDS_MAX];
-    return reserve(store, record, fields, count, numbers);
+    return reserve(store, record, fields, count, true, numbers);
 }
 
 const char *record_put(struct memory_store *store, struct record *record,
-                       const struct store_field *fields, uint32_t count)
+                       const struct store_field *fields, uint32_t count, bool merge)
 {
     assert(store && record && count <= STORE_FIELDS_MAX);
     uint16_t numbers[STORE_FIELDS_MAX];
-    const char *wrong = reserve(store, record, fields, count, numbers);
+    const char *wrong = reserve(store, record, fields, count, merge, numbers);
     if (wrong)
         return wrong;
     uint32_t last = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bytes = fields[i].value_bytes;
-        uint32_t place = field_place(record, numbers[i], last);
+        uint32_t place = merge ? field_place(record, numbers[i], last) : record->count;
         struct record_field *f = &record->fields[place];
         assert(bytes <= STORE_FIELD_VALUE_MAX);
         if (place == record->count) {
