@@ -168,11 +168,14 @@ void world_digest(struct world *w, uint64_t value);
 void world_step_msg(struct world *w, uint32_t index, const struct msg *msg);
 
 /* world_queue.c */
-struct queue *queue_new(void);
+/* nodes: an array of node_bytes each, by entry.node. */
+struct queue *queue_new(const void *nodes, size_t node_bytes);
 void queue_free(struct queue *q); /* not the blocks of its entries: take them first */
 void queue_push(struct queue *q, const struct entry *e);
 bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret);
 bool queue_take(struct queue *q, struct entry *ret);
+/* What comes next, if it is known already; for prefetching. */
+const struct entry *queue_next(const struct queue *q);
 
 /* world_block.c */
 void *world_alloc(size_t bytes);                          /* zeroed */
