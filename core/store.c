@@ -112,8 +112,7 @@ enum store_bank store_bank(enum store_kind kind)
 }
 
 /* What a character may be part of. */
-#define IN_NAME 1u  /* printable ASCII without space and braces: braces delimit the shard in a key \
-                     */
+#define IN_NAME  1u /* printable ASCII without space and braces: they delimit the shard in a key */
 #define IN_FIELD 2u /* a-z, 0-9 and _ */
 static const uint8_t character[256] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 00 */
