@@ -129,7 +129,11 @@ static void carry_out(struct world *w, uint32_t index)
         switch (fx->kind) {
         case FX_SEND:
             fx->u.msg.sent_us = w->nodes[index].last_us;
-            world_transmit(w, index, &fx->u.msg);
+            if (w->nodes[index].lies != 0) {
+                world_lie_send(w, index, &fx->u.msg);
+            } else {
+                world_transmit(w, index, &fx->u.msg);
+            }
             break;
         case FX_SEAL:
             world_seal(w, &fx->u.operation);

@@ -37,6 +37,7 @@ struct entry {
 struct world_msg {
     struct msg msg;
     int64_t sent_us;    /* true time */
+    uint64_t taken;     /* bits of the mask whose unit has accepted it */
     uint32_t from;      /* node index, or WORLD_NOBODY */
     uint32_t partition; /* of the sender when it was sent */
 };
@@ -66,6 +67,7 @@ struct world_node {
     struct unit unit;
     uint32_t partition;
     uint32_t same_time_wakes;
+    uint8_t lies;     /* bits of enum world_lie */
     uint32_t waiting; /* messages put back during this pause */
     struct rng rng;
     struct world_work *works;
@@ -204,6 +206,13 @@ void world_clogs_free(struct world *w);
 
 /* world_fault.c */
 uint32_t world_points(struct world *w, uint32_t index); /* bits of those that trip in this step */
+
+/* world_lie.c */
+void world_lie_send(struct world *w, uint32_t from, const struct msg *msg);
+void world_lie_replay(struct world *w, uint32_t from, uint32_t to, uint32_t bit, struct block *b);
+bool world_may_speak(struct world *w, uint32_t from, struct unit as);
+bool world_accepts(struct world *w, const struct world_node *to, struct world_msg *wm,
+                   uint32_t bit);
 
 /* world_script.c */
 void world_console_reply(struct world *w, const struct msg *msg);

@@ -185,7 +185,6 @@ static void clocks_jump_and_drift(void **state)
     world_clock_jump(w, unit_cluster(1, 1), false, 3600 * US_PER_S); /* one was set by an hour */
     world_clock_jump(w, unit_agent(1, 2, 3), false, 3600 * US_PER_S);
     world_clock_drift(w, unit_sector(2), true, 200000);
-    world_wall_step(w, unit_orchestrator(), false, -3600 * US_PER_S);
     world_run(w, 30 * US_PER_S);
     world_clock_drift(w, unit_sector(2), true, -50000);
     whole_again(w);
@@ -229,6 +228,53 @@ static void a_store_forgets_what_it_had_not_synced(void **state)
     assert_true(world_met(w, WORLD_MET_STORE_LOST) > lost);
     world_run(w, 20 * US_PER_S);
     world_store_wipe(w, STORE_BANK_REGISTRY);
+    whole_again(w);
+}
+
+/* --- liars -------------------------------------------------------------------------------------
+ */
+
+static void what_acceptance_stops(void **state)
+{
+    (void)state;
+    struct world *w = joined(12);
+    world_lie(w, unit_cluster(1, 1), true, WORLD_LIE_FORGE, true);
+    world_lie(w, unit_cluster(1, 2), true, WORLD_LIE_REPLAY, true);
+    assert_int_equal(ready(w), AGENTS);
+    world_run(w, 60 * US_PER_S);
+    assert_true(world_met(w, WORLD_MET_REFUSED_SCOPE) > 0);
+    assert_true(world_met(w, WORLD_MET_REFUSED_REPLAY) > 0);
+    assert_true(world_met(w, WORLD_MET_REFUSED_EXPIRED) > 0);
+    world_wall_step(w, unit_cluster(2, 1), true, +60 * US_PER_S);
+    world_run(w, 60 * US_PER_S);
+    assert_true(world_met(w, WORLD_MET_REFUSED_FUTURE) > 0);
+    assert_int_equal(active(w), AGENTS - 6);
+    world_wall_step(w, unit_cluster(2, 1), true, -60 * US_PER_S);
+    world_lie(w, unit_orchestrator(), true, WORLD_LIE_FORGE, false);
+    world_lie(w, unit_orchestrator(), true, WORLD_LIE_REPLAY, false);
+    whole_again(w);
+}
+
+static void what_it_cannot_stop(void **state)
+{
+    (void)state;
+    struct world *w = joined(13);
+    for (int lie = WORLD_LIE_EQUIVOCATE; lie < WORLD_LIE_COUNT; lie++) {
+        world_lie(w, unit_agent(1, 1, 1 + (unsigned)lie), false, (enum world_lie)lie, true);
+        world_lie(w, unit_agent(2, 1, 3), false, (enum world_lie)lie, true);
+    }
+    world_restart(w, unit_cluster(1, 1), true);
+    world_restart(w, unit_cluster(2, 1), true);
+    world_run(w, 20 * US_PER_S);
+    for (int i = 0; i < 3; i++) { /* one answer counts: every honest one, and one of each liar's */
+        assert_in_range(ready(w), AGENTS - 2, AGENTS);
+    }
+    for (int m = WORLD_MET_LIE_CAPABILITY; m <= WORLD_MET_LIE_FLOOD; m++) {
+        assert_true(world_met(w, (enum world_met)m) > 0);
+    }
+    for (int lie = WORLD_LIE_EQUIVOCATE; lie < WORLD_LIE_COUNT; lie++) {
+        world_lie(w, unit_orchestrator(), true, (enum world_lie)lie, false);
+    }
     whole_again(w);
 }
 
@@ -292,6 +338,8 @@ int main(void)
         cmocka_unit_test(clocks_jump_and_drift),
         cmocka_unit_test(every_state_of_the_store),
         cmocka_unit_test(a_store_forgets_what_it_had_not_synced),
+        cmocka_unit_test(what_acceptance_stops),
+        cmocka_unit_test(what_it_cannot_stop),
         cmocka_unit_test(fault_points_trip),
         cmocka_unit_test(packed_agents_are_the_same),
     };
