@@ -14,7 +14,7 @@
 
 /* X(enum, name, what happens). */
 #define FAULT_LIST(X)                                                                              \
-    X(FAULT_NO_ROOM, "no-room", "the outbox is full after its first effect: the step comes back")  \
+    X(FAULT_NO_ROOM, "no-room", "the outbox is small in this step: what does not fit comes later") \
     X(FAULT_POOL_FULL, "pool-full", "no slot for an operation at a lead: refused, overload")       \
     X(FAULT_HUB_FULL, "hub-full", "no slot for an operation at a sector: refused, overload")       \
     X(FAULT_QUEUE_FULL, "queue-full", "no row for an operation at an agent: refused, overload")

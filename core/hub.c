@@ -245,7 +245,9 @@ static void merge_counts(struct summary *into, const struct summary *s)
     }
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         into->class_active[c] += s->class_active[c];
-        histogram_merge(into->lead_counts[c], s->lead_counts[c], LEAD_BUCKETS);
+        if (s->class_active[c] > 0) { /* counts are those of active agents */
+            histogram_merge(into->lead_counts[c], s->lead_counts[c], LEAD_BUCKETS);
+        }
     }
 }
 

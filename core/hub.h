@@ -155,6 +155,7 @@ struct hub {
     struct id128 *work; /* ring of operations with something to send */
     uint32_t work_first, work_count;
     struct hub_prepare *prepares;
+    uint32_t prepare_count; /* used ones */
     struct hub_ask *asks;
     uint8_t *ask_memory;
     struct hub_notice notices[HUB_NOTICES_MAX];

@@ -76,6 +76,7 @@ bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot)
     }
     memset(w, 0, sizeof(*w));
     w->used = true;
+    h->prepare_count++;
     w->origin = origin_slot != HUB_NO_ORIGIN;
     w->origin_slot = origin_slot;
     w->prepare = *p;
@@ -177,6 +178,7 @@ static bool prepare_end(struct hub *h, struct hub_prepare *w)
         return false;
     }
     w->used = false;
+    h->prepare_count--;
     if (w->origin) {
         w->reached = w->prepare.level == TIER_SECTOR ? w->merged.sectors_reached
                                                      : w->merged.clusters_reached;
@@ -191,6 +193,9 @@ static bool prepare_end(struct hub *h, struct hub_prepare *w)
 
 void hub_prepare_pump(struct hub *h)
 {
+    if (h->prepare_count == 0) {
+        return;
+    }
     for (uint32_t i = 0; i < HUB_PREPARES_MAX; i++) {
         struct hub_prepare *w = &h->prepares[i];
         if (!w->used) {
@@ -212,6 +217,9 @@ void hub_prepare_pump(struct hub *h)
 int64_t hub_prepare_next(const struct hub *h)
 {
     int64_t next = NEVER;
+    if (h->prepare_count == 0) {
+        return next;
+    }
     for (uint32_t i = 0; i < HUB_PREPARES_MAX; i++) {
         const struct hub_prepare *w = &h->prepares[i];
         if (w->used && (!waits(w) || w->block * 64u < h->children_count)) {

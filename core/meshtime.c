@@ -9,7 +9,8 @@
  * error bound is the distance from the served offset to the far end of the interval. What
  * contradicts the interval is an outlier; six alike in a row are believed (the clock of this
  * machine or its parent has really moved), and then slewed to: the error bound tells the truth
- * meanwhile. O(1), 96 bytes. */
+ * meanwhile. When this clock was set by more than a second it locks anew instead. O(1), 104 bytes.
+ */
 #include "core/meshtime.h"
 #include "core/num.h"
 
@@ -31,6 +32,7 @@
 #define LOCK_LATEST_US    1000000 /* .. this has to do; worse is no time at all */
 #define OUTLIERS_BELIEVED 6u
 #define OUTLIERS_ALIKE_US 10000
+#define STEP_US           1000000 /* slewed out in 33 minutes; more is stepped */
 #define HORIZON_US        4000000 /* small corrections take this long */
 #define PPB_PER_PPM       1000
 #define SKEW_PPM_START    30.0  /* standard deviation of an unknown skew */
@@ -39,7 +41,7 @@
 #define MEASURE_NOISE_US  20.0
 #define ASYMMETRY         0.02
 
-_Static_assert(sizeof(struct meshtime) <= 96, "one for each of 30,000 agents");
+_Static_assert(sizeof(struct meshtime) <= 104, "one for each of 30,000 agents");
 
 /* us * ppb / 10^9, without overflow. */
 static int64_t scaled(int64_t us, int32_t ppb)
@@ -263,6 +265,16 @@ static bool outlier_believed(struct meshtime *mt, const struct sample *s)
     return !mt->locked || mt->outliers >= OUTLIERS_BELIEVED;
 }
 
+/* This clock against the parent's, whatever mesh time is: when that has jumped, mesh time has
+ * jumped here with it, and slewing back would take months in which every operation looks expired. A
+ * parent that changes its mind about mesh time leaves it as it is. */
+static bool clock_was_set(const struct meshtime *mt, int64_t now_us, int64_t raw_us)
+{
+    int64_t most = STEP_US + drift_us(now_us - mt->anchor_us);
+    int64_t away = raw_us - mt->raw_us;
+    return away > most || away < -most;
+}
+
 enum meshtime_verdict meshtime_exchange(struct meshtime *mt, int64_t now_us, int64_t t1_us,
                                         int64_t t2_us, int64_t t3_us, int64_t t4_us,
                                         int64_t parent_mesh_offset_us, int64_t parent_error_us)
@@ -277,6 +289,7 @@ enum meshtime_verdict meshtime_exchange(struct meshtime *mt, int64_t now_us, int
     if (!take_sample(now_us, t, parent_mesh_offset_us, parent_error_us, &s)) {
         return MESHTIME_INVALID;
     }
+    int64_t raw_us = s.middle_us - parent_mesh_offset_us;
     /* The served offset is not moved here: serve() reads it off before it sets the new anchor. */
     if (!mt->locked && mt->samples == 0) {
         restart_estimate(mt, &s);
@@ -287,6 +300,7 @@ enum meshtime_verdict meshtime_exchange(struct meshtime *mt, int64_t now_us, int
             if (!outlier_believed(mt, &s)) {
                 return MESHTIME_OUTLIER;
             }
+            mt->locked = mt->locked != 0 && !clock_was_set(mt, now_us, raw_us);
             restart_estimate(mt, &s);
         } else {
             *mt = next;
@@ -294,6 +308,7 @@ enum meshtime_verdict meshtime_exchange(struct meshtime *mt, int64_t now_us, int
         }
     }
     mt->outliers = 0;
+    mt->raw_us = raw_us;
     mt->rtt_us = (uint32_t)s.rtt_us;
     mt->samples = mt->samples == UINT8_MAX ? UINT8_MAX : (uint8_t)(mt->samples + 1u);
     serve(mt, now_us);

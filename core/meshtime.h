@@ -2,7 +2,8 @@
  * four timestamps with its parent (design 2; RFC 5905 section 8; arrival.md section 3, CLOCK).
  *
  * Mesh time = local clock + offset. The first samples may set the offset at once; from the lock on,
- * the served offset is continuous and changes by 500 ppm at most, whatever is received. Beside the
+ * the served offset is continuous and changes by 500 ppm at most, unless this machine's clock was
+ * set by more than a second (six exchanges in a row say so). Beside the
  * estimate (Kalman over offset and skew, noise by excess round trip) it keeps an interval that
  * holds the true offset as long as clocks drift by less than 100 ppm: the error bound is honest. */
 #ifndef CORE_MESHTIME_H
@@ -23,6 +24,7 @@ struct meshtime {
     int64_t high_us;     /* .. and not above */
     int64_t estimate_us; /* at anchor_us: whole part of the estimated offset */
     int64_t outlier_us;  /* offset that the last outlier claimed */
+    int64_t raw_us;      /* parent's clock - own clock, at the last accepted exchange */
     int32_t rate_ppb;    /* of the served offset before turn_us */
     int32_t skew_ppb;    /* after it */
     float fraction_us;   /* of the estimate */

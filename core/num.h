@@ -31,6 +31,19 @@ static inline int64_t num_clamp_i64(int64_t x, int64_t lo, int64_t hi)
     return x < lo ? lo : (x > hi ? hi : x);
 }
 
+/* Of the ones in a mask. lowest: mask != 0. */
+static inline uint32_t num_lowest_bit(uint64_t mask)
+{
+    return (uint32_t)__builtin_ctzll(mask); /* an instruction everywhere, never a call */
+}
+static inline uint32_t num_bits(uint64_t mask)
+{
+    mask -= mask >> 1 & 0x5555555555555555u;
+    mask = (mask & 0x3333333333333333u) + (mask >> 2 & 0x3333333333333333u);
+    mask = (mask + (mask >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (uint32_t)(mask * 0x0101010101010101u >> 56);
+}
+
 /* Stable across machines and versions (it orders pages of answers), well mixed, not secret. */
 uint64_t num_hash64(const void *bytes, size_t len, uint64_t seed);
 

@@ -323,6 +323,25 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     assert(false); /* unknown message type */
 }
 
+/* The values in one piece, one behind the other; names are literals and stay where they are. */
+static void field_values(struct copier *c, const struct store_op *source,
+                         struct store_field *fields)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < source->field_count; i++) {
+        bytes += source->fields[i].value_bytes;
+    }
+    char *at = part_room(c, bytes); /* NULL: nothing to copy, or measuring */
+    for (uint32_t i = 0; i < source->field_count && fields != NULL; i++) {
+        uint32_t count = source->fields[i].value_bytes;
+        fields[i].value = at;
+        if (count > 0) {
+            memcpy(at, source->fields[i].value, count);
+            at += count;
+        }
+    }
+}
+
 static void store_parts(struct copier *c, const struct store_op *source, struct store_op *ret)
 {
     const char *shard = part_text(c, source->shard);
@@ -331,14 +350,7 @@ static void store_parts(struct copier *c, const struct store_op *source, struct 
     const char *id = part_text(c, source->id);
     const char *owner = part_text(c, source->owner);
     struct store_field *fields = part(c, source->fields, source->field_count * sizeof *fields);
-    for (uint32_t i = 0; i < source->field_count; i++) {
-        const char *name = part_text(c, source->fields[i].name);
-        const char *value = part(c, source->fields[i].value, source->fields[i].value_bytes);
-        if (fields != NULL) {
-            fields[i].name = name;
-            fields[i].value = value;
-        }
-    }
+    field_values(c, source, fields);
     const uint8_t *body = part(c, source->body, source->body_bytes);
     if (ret != NULL) {
         ret->shard = shard;
@@ -433,8 +445,11 @@ static bool fits(const struct outbox *out, uint32_t effects, uint32_t bytes)
 
 bool outbox_room(const struct outbox *out, uint32_t effects, uint32_t bytes)
 {
-    bool room = fits(out, effects, bytes);
-    return room && !(fault(out, FAULT_NO_ROOM) && out->effect_count > 0);
+    if (fault(out, FAULT_NO_ROOM) && (out->effect_count + effects > OUTBOX_EFFECTS_MAX / 4u ||
+                                      out->bytes_used + bytes > OUTBOX_BYTES_MAX / 2u)) {
+        return false;
+    }
+    return fits(out, effects, bytes);
 }
 
 static struct effect *outbox_next(struct outbox *out, enum effect_kind kind)

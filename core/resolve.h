@@ -22,9 +22,9 @@ bool selector_takes(const struct selector *sel, const struct topology *topo, str
                     uint32_t score);
 
 /* Targets expected below `unit` (orchestrator, sector, cluster or agent) by place and class alone,
- * as the topology assigns them (with capable_only: by the classes' default capabilities); states,
- * scores and the sample are not looked at. Used
- * to count the targets behind a dead child. O(agents below) at worst, O(clusters) mostly. */
+ * as the topology assigns them (with capable_only: by the classes' default capabilities); 0 for a
+ * place that it leaves empty. States, scores and the sample are not looked at. Used to count the
+ * targets behind a dead child. O(agents below) at worst, O(clusters) mostly. */
 uint32_t selector_expected(const struct selector *sel, const struct topology *topo,
                            struct unit unit);
 

@@ -5,6 +5,7 @@
 #include "core/schedule.h"
 #include "core/histogram.h"
 #include "core/node.h"
+#include "core/num.h"
 #include <assert.h>
 
 #define AGENTS 64u

@@ -116,34 +116,39 @@ enum store_bank store_bank(enum store_kind kind)
     return bank;
 }
 
-/* 1 to 95 printable ASCII characters without space and braces: braces delimit the shard in a key.
- */
+/* What a character may be part of. */
+#define IN_NAME  1u /* printable ASCII without space and braces: they delimit the shard in a key */
+#define IN_FIELD 2u /* a-z, 0-9 and _ */
+static const uint8_t character[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 00 */
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 10 */
+    0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* 20 */
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, /* 30 */
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* 40 */
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, /* 50 */
+    1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, /* 60 */
+    3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 1, 0, 1, 0, /* 70 */
+};
+
+/* 1 to most - 1 such characters. */
+static bool made_of(const char *text, unsigned kind, size_t most)
+{
+    size_t n = 0;
+    if (!text)
+        return false;
+    while (n < most && (character[(unsigned char)text[n]] & kind) != 0)
+        n++;
+    return n > 0 && n < most && text[n] == '\0';
+}
+
 static bool name_valid(const char *name)
 {
-    if (!name)
-        return false;
-    for (size_t i = 0; i < STORE_KEY_MAX; i++) {
-        unsigned char c = (unsigned char)name[i];
-        if (c == '\0')
-            return i > 0;
-        if (c <= ' ' || c >= 0x7f || c == '{' || c == '}')
-            return false;
-    }
-    return false;
+    return made_of(name, IN_NAME, STORE_KEY_MAX);
 }
 
 static bool field_name_valid(const char *name)
 {
-    if (!name)
-        return false;
-    for (size_t i = 0; i < STORE_FIELD_NAME_MAX; i++) {
-        char c = name[i];
-        if (c == '\0')
-            return i > 0;
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'))
-            return false;
-    }
-    return false;
+    return made_of(name, IN_FIELD, STORE_FIELD_NAME_MAX);
 }
 
 static const char *check_names(const struct store_op *op, unsigned needs)

@@ -94,7 +94,7 @@ enum store_bank {
 };
 
 struct store_field {
-    const char *name; /* [a-z0-9_], NUL-terminated */
+    const char *name; /* [a-z0-9_], NUL-terminated; in a node's op a literal: it is not copied */
     const char *value;
     uint32_t value_bytes;
 };

@@ -5,17 +5,13 @@
  * Redis has it, with the same tie-break, so that both stores return the same rows in the same order
  * and a simulated mesh sees what a real one will.
  *
- * A put is the hot path (30,000 a virtual second): one look-up, then each field is found at the
- * place where the last put of the same shape left it, and its 64 bytes are overwritten in place.
- * Nothing is allocated once a record has its fields. Field names are interned, there are a few
- * dozen.
+ * A put is the hot path (30,000 a virtual second): one look-up, then memory_record.c.
  *
  * Whatever can fail for lack of budget is made before anything changes. */
 #include "registry/memory.h"
+#include "core/num.h"
 #include "registry/memory_private.h"
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 static bool affordable(const struct memory_store *store, size_t bytes)
@@ -126,11 +122,17 @@ struct object *object_make(struct memory_store *store, enum object_type type, co
     return object;
 }
 
+static void entry_free(struct memory_store *store, struct entry *entry)
+{
+    record_clear(store, &entry->record);
+    memory_give(store, entry, sizeof *entry);
+}
+
 static void history_clear(struct memory_store *store, struct history *history)
 {
     for (uint32_t i = 0; i < history->count; i++) {
         struct entry *entry = history->entries[(history->first + i) % history->room];
-        memory_give(store, entry, entry->bytes);
+        entry_free(store, entry);
     }
     memory_give(store, history->entries, history->room * sizeof *history->entries);
 }
@@ -142,8 +144,7 @@ void object_drop(struct memory_store *store, struct object *object)
     HASH_DEL(store->objects, object);
     switch (type) {
     case OBJECT_RECORD:
-        memory_give(store, object->as.record.fields,
-                    object->as.record.room * sizeof *object->as.record.fields);
+        record_clear(store, &object->as.record);
         break;
     case OBJECT_COLLECTION:
     case OBJECT_INDEX:
@@ -179,11 +180,7 @@ void memory_store_free(struct memory_store *store)
     while (store->objects)
         object_drop(store, store->objects);
     memory_log_clear(store);
-    while (store->names) {
-        struct interned *name = store->names;
-        HASH_DEL(store->names, name);
-        memory_give(store, name, sizeof *name);
-    }
+    names_clear(store);
     assert(store->used == 0);
     free(store);
 }
@@ -195,93 +192,6 @@ uint64_t memory_store_used(const struct memory_store *store)
 }
 
 /* Records. */
-
-static const char *intern(struct memory_store *store, const char *name)
-{
-    struct interned *known;
-    HASH_FIND_STR(store->names, name, known);
-    if (!known) {
-        known = memory_take(store, sizeof *known);
-        if (!known)
-            return NULL;
-        strcpy(known->name, name);
-        HASH_ADD_STR(store->names, name, known);
-    }
-    return known->name;
-}
-
-/* The place of a field, looking first where it is expected; record->count when it is not there. */
-static uint32_t field_place(const struct record *record, const char *name, uint32_t expected)
-{
-    if (expected < record->count && strcmp(record->fields[expected].name, name) == 0)
-        return expected;
-    for (uint32_t i = 0; i < record->count; i++)
-        if (strcmp(record->fields[i].name, name) == 0)
-            return i;
-    return record->count;
-}
-
-static void field_write(struct record_field *field, const char *value, uint32_t bytes)
-{
-    assert(bytes <= STORE_FIELD_VALUE_MAX);
-    if (bytes > 0)
-        memcpy(field->value, value, bytes);
-    field->value[bytes] = '\0';
-    field->value_bytes = bytes;
-}
-
-/* Room for new fields and their names. The places between count and the new end may be prepared
- * with names already: they count only once they are written. */
-static const char *record_reserve(struct memory_store *store, struct record *record,
-                                  const struct store_field *fields, uint32_t count)
-{
-    uint32_t wanted = record->count;
-    const char *fresh[STORE_FIELDS_MAX + 1];
-    for (uint32_t i = 0; i < count; i++) {
-        if (field_place(record, fields[i].name, i) < record->count)
-            continue;
-        bool twice = false;
-        for (uint32_t j = record->count; j < wanted && !twice; j++)
-            twice = strcmp(fresh[j - record->count], fields[i].name) == 0;
-        if (twice)
-            continue;
-        if (wanted == STORE_FIELDS_MAX)
-            return "record: 40 fields at most";
-        fresh[wanted - record->count] = fields[i].name;
-        wanted++;
-        if (!intern(store, fields[i].name))
-            return "memory: the budget is used up";
-    }
-    if (wanted > record->room) {
-        size_t size = sizeof *record->fields;
-        void *moved =
-            memory_resize(store, record->fields, record->room * size, (size_t)wanted * size);
-        if (!moved)
-            return "memory: the budget is used up";
-        record->fields = moved;
-        record->room = wanted;
-    }
-    return NULL;
-}
-
-static void record_write(struct memory_store *store, struct record *record, const char *name,
-                         const char *value, uint32_t bytes, uint32_t expected)
-{
-    uint32_t place = field_place(record, name, expected);
-    if (place == record->count) {
-        assert(record->count < record->room);
-        record->fields[place].name = intern(store, name);
-        assert(record->fields[place].name); /* record_reserve made it */
-        record->count++;
-    }
-    field_write(&record->fields[place], value, bytes);
-}
-
-static uint64_t record_epoch(const struct record *record)
-{
-    uint32_t place = field_place(record, "epoch", 0);
-    return place < record->count ? strtoull(record->fields[place].value, NULL, 10) : 0;
-}
 
 /* A collection counts its members in the order of joining: a scan's cursor is the last number. */
 static bool join(struct memory_store *store, const struct store_op *op)
@@ -313,12 +223,12 @@ static void put(struct memory_store *store, const struct store_op *op, struct st
     char epoch[24];
     struct object *object = object_find(store, OBJECT_RECORD, op->shard, op->key, NULL);
     if (op->kind == STORE_EPOCH_PUT) {
-        reply->epoch = object ? record_epoch(&object->as.record) : 0;
+        reply->epoch = object ? record_epoch(store, &object->as.record) : 0;
         if (reply->epoch > op->epoch) {
             reply->verdict = STORE_FENCED;
             return;
         }
-        int bytes = snprintf(epoch, sizeof epoch, "%" PRIu64, op->epoch);
+        size_t bytes = num_format_u64(op->epoch, epoch);
         fields[count++] = (struct store_field){"epoch", epoch, (uint32_t)bytes};
     }
     if (op->field_count > 0)
@@ -327,34 +237,23 @@ static void put(struct memory_store *store, const struct store_op *op, struct st
     bool fresh = !object;
     if (fresh)
         object = object_make(store, OBJECT_RECORD, op->shard, op->key, NULL);
-    const char *wrong = "memory: the budget is used up";
-    if (object)
+    const char *wrong = object ? NULL : "memory: the budget is used up";
+    if (!wrong && op->collection) {
         wrong = record_reserve(store, &object->as.record, fields, count);
-    if (!wrong && op->collection && !join(store, op))
-        wrong = "memory: the budget is used up";
+        if (!wrong && !join(store, op))
+            wrong = "memory: the budget is used up";
+    }
+    if (!wrong)
+        wrong = record_put(store, &object->as.record, fields, count, true);
     if (wrong) {
         if (object && fresh)
             object_drop(store, object);
         refuse_full(reply, wrong);
         return;
     }
-    for (uint32_t i = 0; i < count; i++)
-        record_write(store, &object->as.record, fields[i].name, fields[i].value,
-                     fields[i].value_bytes, i);
     if (op->kind == STORE_EPOCH_PUT)
         reply->epoch = op->epoch;
     reply->verdict = STORE_OK;
-}
-
-static void row_fields(struct memory_store *store, uint32_t *used, const struct record_field *from,
-                       uint32_t count, struct store_row *row)
-{
-    struct store_field *fields = &store->fields[*used];
-    for (uint32_t i = 0; i < count; i++)
-        fields[i] = (struct store_field){from[i].name, from[i].value, from[i].value_bytes};
-    *used += count;
-    row->fields = fields;
-    row->field_count = count;
 }
 
 static void get(struct memory_store *store, const struct store_op *op, struct store_reply *reply)
@@ -366,8 +265,8 @@ static void get(struct memory_store *store, const struct store_op *op, struct st
     }
     uint32_t used = 0;
     store->rows[0] = (struct store_row){0};
-    row_fields(store, &used, object->as.record.fields, object->as.record.count, &store->rows[0]);
-    reply->epoch = record_epoch(&object->as.record);
+    record_row(store, &object->as.record, &used, &store->rows[0]);
+    reply->epoch = record_epoch(store, &object->as.record);
     reply->rows = store->rows;
     reply->row_count = 1;
     reply->verdict = STORE_OK;
@@ -408,7 +307,7 @@ static void scan(struct memory_store *store, const struct store_op *op, struct s
             continue; /* removed without naming the collection */
         struct store_row *row = &store->rows[reply->row_count++];
         *row = (struct store_row){.key = member->name};
-        row_fields(store, &used, record->as.record.fields, record->as.record.count, row);
+        record_row(store, &record->as.record, &used, row);
     }
 }
 
@@ -450,21 +349,13 @@ static void index_range(struct memory_store *store, const struct store_op *op,
 
 static struct entry *entry_new(struct memory_store *store, const struct store_op *op)
 {
-    size_t bytes = sizeof(struct entry) + op->field_count * sizeof(struct record_field);
-    struct entry *entry = memory_take(store, bytes);
+    struct entry *entry = memory_take(store, sizeof *entry);
     if (!entry)
         return NULL;
-    entry->bytes = (uint32_t)bytes;
     entry->stamp_us = store->now_us;
-    entry->count = op->field_count;
-    for (uint32_t i = 0; i < op->field_count; i++) {
-        const struct store_field *field = &op->fields[i];
-        entry->fields[i].name = intern(store, field->name);
-        if (!entry->fields[i].name) {
-            memory_give(store, entry, bytes);
-            return NULL;
-        }
-        field_write(&entry->fields[i], field->value, field->value_bytes);
+    if (record_put(store, &entry->record, op->fields, op->field_count, false)) {
+        entry_free(store, entry);
+        return NULL;
     }
     return entry;
 }
@@ -492,7 +383,7 @@ static void append(struct memory_store *store, const struct store_op *op, struct
     struct entry *entry = object ? entry_new(store, op) : NULL;
     if (!entry || !history_grow(store, &object->as.history)) {
         if (entry)
-            memory_give(store, entry, entry->bytes);
+            entry_free(store, entry);
         if (object && object->as.history.count == 0)
             object_drop(store, object);
         refuse_full(reply, "memory: the budget is used up");
@@ -503,7 +394,7 @@ static void append(struct memory_store *store, const struct store_op *op, struct
     history->count++;
     while (history->count > op->limit) {
         struct entry *oldest = history->entries[history->first];
-        memory_give(store, oldest, oldest->bytes);
+        entry_free(store, oldest);
         history->first = (history->first + 1) % history->room;
         history->count--;
     }
@@ -524,7 +415,7 @@ static void history_read(struct memory_store *store, const struct store_op *op,
         uint32_t at = (history->first + history->count - 1 - i) % history->room;
         const struct entry *entry = history->entries[at];
         store->rows[i] = (struct store_row){.stamp_us = entry->stamp_us};
-        row_fields(store, &used, entry->fields, entry->count, &store->rows[i]);
+        record_row(store, &entry->record, &used, &store->rows[i]);
     }
     reply->rows = store->rows;
     reply->row_count = count;

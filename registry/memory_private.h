@@ -37,22 +37,24 @@ struct ranking {
     uint32_t count, room;
 };
 
+/* A value is `bytes` long and NUL-terminated at values + at, where it may take `room`. */
 struct record_field {
-    const char *name; /* interned */
-    uint32_t value_bytes;
-    char value[STORE_FIELD_VALUE_MAX + 1];
+    uint16_t at;
+    uint16_t name; /* number of an interned name */
+    uint8_t bytes, room;
 };
 
+/* 30,000 and more of them: what a record takes is its values and six bytes a field. */
 struct record {
     struct record_field *fields;
-    uint32_t count, room;
+    char *values;
+    uint16_t value_used, value_room;
+    uint8_t count, room;
 };
 
 struct entry {
     int64_t stamp_us;
-    uint32_t bytes; /* of this allocation */
-    uint32_t count;
-    struct record_field fields[];
+    struct record record;
 };
 
 struct history {
@@ -109,6 +111,7 @@ struct object {
 
 struct interned {
     UT_hash_handle hh;
+    uint16_t number;
     char name[STORE_FIELD_NAME_MAX];
 };
 
@@ -126,13 +129,21 @@ struct memory_log {
     struct logged *by_id;
     uint32_t count, room;
 };
+/* A name that was asked for lately, by its address: field names are mostly literals. */
+struct recent_name {
+    const char *at;
+    uint16_t number;
+};
+#define RECENT_NAMES 128u
 
 struct memory_store {
     uint64_t budget, used;
     bool overdraft; /* the running operation may exceed the budget: see memory_jobs.c */
     int64_t now_us;
     struct object *objects;
-    struct interned *names;
+    struct interned *names, **by_number;
+    uint32_t name_room;
+    struct recent_name recent[RECENT_NAMES];
     struct store_row rows[STORE_ROWS_MAX];
     struct store_field fields[STORE_ROWS_MAX * STORE_FIELDS_MAX];
     struct memory_log logs[MEMORY_LOGS];
@@ -152,6 +163,19 @@ struct object *object_find(struct memory_store *store, enum object_type type, co
 struct object *object_make(struct memory_store *store, enum object_type type, const char *shard,
                            const char *name, const char *id);
 void object_drop(struct memory_store *store, struct object *object);
+
+/* Records. NULL, or why not, and then nothing has changed; after a reserve the same put succeeds.
+ */
+const char *record_reserve(struct memory_store *store, struct record *record,
+                           const struct store_field *fields, uint32_t count);
+const char *record_put(struct memory_store *store, struct record *record,
+                       const struct store_field *fields, uint32_t count, bool merge);
+void record_clear(struct memory_store *store, struct record *record);
+uint64_t record_epoch(struct memory_store *store, const struct record *record); /* 0: none */
+/* Its fields as those of `row`, in store->fields from *used on. */
+void record_row(struct memory_store *store, const struct record *record, uint32_t *used,
+                struct store_row *row);
+void names_clear(struct memory_store *store);
 
 /* Sorted sets. */
 struct member *ranking_find(const struct ranking *ranking, const char *name);

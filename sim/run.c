@@ -3,6 +3,7 @@
  * nothing may run twice. It ends with 1 when one of them fails. */
 #include "sim/run.h"
 
+#include "sim/size.h"
 #include "sim/trace.h"
 #include "sim/world.h"
 #include <stdio.h>
@@ -28,7 +29,8 @@ struct totals {
 static int usage(void)
 {
     fputs("usage: mesh-sim run [--seed N] [--agents N] [--seconds S] [--op-every S]\n"
-          "                    [--loss PERMILLE] [--hosts N] [--trace] [--json]\n",
+          "                    [--loss PERMILLE] [--hosts N] [--trace] [--json]\n"
+          "       mesh-sim run --size full | large ...   (mesh-sim run --size full --help)\n",
           stderr);
     return 2;
 }
@@ -216,6 +218,11 @@ static int run(const struct options *o)
 
 int sim_run_main(int argc, char **argv)
 {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--size") == 0) {
+            return sim_size_main(argc, argv);
+        }
+    }
     struct options o = {.seed = 1, .agents = 1000, .seconds = 60, .op_every = 10};
     return parse(argc - 1, argv + 1, &o) ? run(&o) : usage();
 }

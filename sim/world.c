@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PACK_AGENTS         4096u  /* worlds of so many agents pack them */
 #define SAME_TIME_WAKES_MAX 20000u /* one node at one instant: it spins */
 
 void world_digest(struct world *w, uint64_t value)
@@ -45,31 +46,28 @@ void world_push(struct world *w, int64_t at_us, enum world_event kind, uint32_t 
 /* --- clocks and places -------------------------------------------------------------------------
  */
 
-/* Whole microseconds that a clock of this drift has gained in so much time. */
-static int64_t gained(int64_t drift_ppb, int64_t us)
+/* What a clock has gained in so much time. One rounding of a product: it never falls. */
+static int64_t gained(const struct world_node *n, int64_t us)
 {
-    return us / 1000000 * drift_ppb / 1000 + us % 1000000 * drift_ppb / 1000000000;
+    return (int64_t)((double)us * n->drift);
 }
 
 int64_t world_local(const struct world_node *n, int64_t true_us)
 {
     int64_t us = true_us - n->base_true_us;
-    return n->base_local_us + us + gained(n->drift_ppb, us);
+    return n->base_local_us + us + gained(n, us);
 }
 
 /* The first true time at which the node's clock shows local_us or more. */
 static int64_t true_time(const struct world_node *n, int64_t local_us)
 {
-    int64_t t = local_us - n->base_local_us + n->base_true_us;
-    for (int i = 0; i < 3; i++) {
-        int64_t off = local_us - world_local(n, t);
-        t += off;
-        if (off == 0) {
-            break;
-        }
+    int64_t passed = local_us - n->base_local_us;
+    int64_t t = n->base_true_us + passed - (int64_t)((double)passed * n->drift);
+    while (world_local(n, t) >= local_us) {
+        t--;
     }
     while (world_local(n, t) < local_us) {
-        t++;
+        t += local_us - world_local(n, t) > 1000 ? (local_us - world_local(n, t)) / 2 : 1;
     }
     return t;
 }
@@ -131,7 +129,11 @@ static void carry_out(struct world *w, uint32_t index)
         switch (fx->kind) {
         case FX_SEND:
             fx->u.msg.sent_us = w->nodes[index].last_us;
-            world_transmit(w, index, &fx->u.msg);
+            if (w->nodes[index].lies != 0) {
+                world_lie_send(w, index, &fx->u.msg);
+            } else {
+                world_transmit(w, index, &fx->u.msg);
+            }
             break;
         case FX_SEAL:
             world_seal(w, &fx->u.operation);
@@ -160,6 +162,11 @@ static void spinning(const struct world *w, const struct world_node *n)
     abort();
 }
 
+static bool is_packed(const struct world *w, const struct world_node *n)
+{
+    return w->pack_bytes > 0 && n->unit.tier == TIER_AGENT;
+}
+
 static void step(struct world *w, uint32_t index, struct event *event)
 {
     struct world_node *n = &w->nodes[index];
@@ -174,7 +181,10 @@ static void step(struct world *w, uint32_t index, struct event *event)
     if (w->points_set) {
         w->out.faults = world_points(w, index);
     }
-    int64_t wake = n->ops->step(n->self, event, &w->out);
+    bool packed = is_packed(w, n);
+    void *self = packed ? world_unpack(w, n->self) : n->self;
+    int64_t wake = n->ops->step(self, event, &w->out);
+    n->self = packed ? world_pack(w, n->self) : n->self;
     if (event->kind == EV_WAKE && wake <= event->now_us && w->out.effect_count == 0) {
         spinning(w, n);
     }
@@ -228,8 +238,14 @@ static void start_now(struct world *w, uint32_t index)
                            : t->agents - conf.agent_first < each ? t->agents - conf.agent_first
                                                                  : each;
     }
-    n->self = world_alloc(n->ops->size(&conf)); /* 16-byte aligned; pools cost nothing untouched */
-    n->ops->init(n->self, &conf);
+    if (is_packed(w, n)) {
+        memset(w->pack_room, 0, w->pack_bytes);
+        n->ops->init(w->pack_room, &conf);
+        n->self = world_pack(w, NULL);
+    } else { /* 16-byte aligned; pools cost nothing untouched */
+        n->self = world_alloc(n->ops->size(&conf));
+        n->ops->init(n->self, &conf);
+    }
     n->wake_us = n->queued_us = NEVER;
     n->wake_generation++;
     n->works = NULL;
@@ -243,11 +259,16 @@ static void start_now(struct world *w, uint32_t index)
     world_push(w, w->now_us, W_LINK, index, LINK_STORE * 2u + (world_store_up(w) ? 1u : 0u), NULL);
 }
 
+static void node_free(struct world_node *n)
+{
+    free(n->self);
+    n->self = NULL;
+}
+
 void world_stop(struct world *w, uint32_t index)
 {
     struct world_node *n = &w->nodes[index];
-    free(n->self);
-    n->self = NULL;
+    node_free(n);
     n->works = NULL; /* the blocks are in the heap and go with their entries */
     n->generation++;
     n->wake_generation++;
@@ -338,6 +359,23 @@ static bool happen(struct world *w, const struct entry *e)
     return true;
 }
 
+/* With 30,000 nodes each event meets cold memory: ask for the next one's while this one runs. */
+static void fetch_next(const struct world *w)
+{
+    const struct entry *next = queue_next(w->queue);
+    if (next == NULL || next->node == WORLD_NOBODY) {
+        return;
+    }
+    const char *self = w->nodes[next->node].self;
+    const char *block = (const char *)next->block;
+    for (unsigned i = 0; self != NULL && i < 1024; i += 64) {
+        __builtin_prefetch(self + i);
+    }
+    for (unsigned i = 0; block != NULL && i < 256; i += 64) {
+        __builtin_prefetch(block + i);
+    }
+}
+
 void world_run(struct world *w, int64_t us)
 {
     assert(w != NULL && us >= 0);
@@ -345,6 +383,7 @@ void world_run(struct world *w, int64_t us)
     struct entry e;
     while (queue_pop(w->queue, end, &e)) {
         w->now_us = e.at_us;
+        fetch_next(w);
         if (e.node == WORLD_NOBODY) {
             dispatch(w, &e);
             world_block_drop(w, e.block);
@@ -409,7 +448,7 @@ static void build_node(struct world *w, uint32_t index, const struct node_ops *o
     n->wake_us = n->queued_us = NEVER;
     rng_seed(&n->rng, w->conf.seed, 1000000u + index);
     n->base_local_us = 1000000 + rng_range(&n->rng, 0, origin_max);
-    n->drift_ppb = rng_range(&n->rng, -ppm * 1000, ppm * 1000);
+    n->drift = (double)rng_range(&n->rng, -ppm * 1000, ppm * 1000) * 1e-9;
     if (u.tier == TIER_AGENT) {
         draw_agent(w, n);
     }
@@ -428,11 +467,15 @@ struct world *world_new(const struct world_conf *conf)
     w->first_host = w->first_agent + agents;
     w->node_count = w->first_host + conf->hosts;
     w->nodes = world_alloc(w->node_count * sizeof(*w->nodes));
+    w->queue = queue_new(w->nodes, sizeof(*w->nodes));
     rng_seed(&w->chaos, conf->seed, 78);
-    w->queue = queue_new();
     w->broker_since_us = -1;
     w->pending_max = WORLD_PENDING_MAX;
     world_stores_init(w);
+    if (agents >= PACK_AGENTS || conf->pack) {
+        struct node_conf any = {.self = topology_agent(t, 0), .topology = t};
+        world_pack_init(w, agent_ops.size(&any));
+    }
     build_node(w, 0, &orchestrator_ops, unit_orchestrator());
     world_start(w, 0, 0);
     for (unsigned s = 1; s <= t->sectors; s++) {
@@ -465,8 +508,10 @@ void world_free(struct world *w)
         return;
     }
     for (uint32_t i = 0; i < w->node_count; i++) {
-        free(w->nodes[i].self);
+        node_free(&w->nodes[i]);
     }
+    free(w->pack_room);
+    free(w->pack_words);
     struct entry e;
     while (queue_take(w->queue, &e)) {
         world_block_drop(w, e.block);

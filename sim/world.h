@@ -31,6 +31,7 @@ struct world_conf {
     uint32_t hosts;               /* host nodes; 0: the world itself starts the agents */
     int64_t clock_origin_us;      /* clocks start anywhere in 0 .. this; 0: 10 days */
     uint32_t drift_ppm_max;       /* 0: 50 */
+    bool pack;                    /* agents between steps are packed; large worlds always do */
     /* What a store that ends forgets, and what its replica lacks (world_fault.h). With either the
      * world keeps a journal of all writes: for small meshes. 0: neither is modelled. */
     int64_t store_sync_us, store_lag_us;
@@ -92,6 +93,8 @@ const struct reply *world_reply(const struct world *w, uint64_t ref);
 uint32_t world_replies(const struct world *w, uint64_t ref); /* progress included */
 const struct reply *world_ask(struct world *w, struct unit to, const struct command *c,
                               int64_t timeout_us);
+/* Frees what is kept of a call that was answered. */
+void world_forget(struct world *w, uint64_t ref);
 /* The id of an accepted operation; all zero before. */
 struct id128 world_accepted(const struct world *w, uint64_t ref);
 

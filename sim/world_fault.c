@@ -21,12 +21,12 @@ uint64_t world_met(const struct world *w, enum world_met met)
     return w->met[met];
 }
 
-static void clock_set(struct world *w, uint32_t index, int64_t jump_us, int64_t drift_ppb)
+static void clock_set(struct world *w, uint32_t index, int64_t jump_us, double drift)
 {
     struct world_node *n = &w->nodes[index];
     n->base_local_us = world_local(n, w->now_us) + jump_us;
     n->base_true_us = w->now_us;
-    n->drift_ppb = drift_ppb;
+    n->drift = drift;
     if (n->self != NULL) {
         world_rewake(w, index);
     }
@@ -37,7 +37,7 @@ void world_clock_jump(struct world *w, struct unit u, bool below, int64_t us)
     assert(us >= 0);
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (world_meant(w, i, u, below)) {
-            clock_set(w, i, us, w->nodes[i].drift_ppb);
+            clock_set(w, i, us, w->nodes[i].drift);
         }
     }
 }
@@ -47,7 +47,7 @@ void world_clock_drift(struct world *w, struct unit u, bool below, int64_t ppb)
     assert(ppb >= -1000000 && ppb <= 1000000);
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (world_meant(w, i, u, below)) {
-            clock_set(w, i, 0, ppb);
+            clock_set(w, i, 0, (double)ppb * 1e-9);
         }
     }
 }

@@ -18,7 +18,8 @@
 void world_clock_jump(struct world *w, struct unit u, bool below, int64_t us);
 /* From now on it runs fast by so many parts per billion (1,000,000 at most, either way). */
 void world_clock_drift(struct world *w, struct unit u, bool below, int64_t ppb);
-/* The Unix clock is stepped, in either direction. */
+/* The Unix clock is stepped, in either direction: beyond 2 s ahead or 30 s behind, others and it
+ * refuse each other's frames until it is put right. */
 void world_wall_step(struct world *w, struct unit u, bool below, int64_t us);
 
 /* --- network -----------------------------------------------------------------------------------
@@ -34,7 +35,7 @@ struct world_side {
 struct world_rule {
     struct world_side from, to;
     uint32_t drop_permille;      /* 1000: a partition, which also takes what is in flight */
-    uint32_t duplicate_permille; /* arrives twice; acceptance refuses the second (world_accept) */
+    uint32_t duplicate_permille; /* arrives twice; acceptance refuses the second (world_lie.c) */
     uint32_t reorder_permille;   /* held back by up to delay_us, so that later ones overtake it */
     int64_t delay_us;            /* with reorder_permille 0: added to every message */
     bool clog;                   /* nothing is lost, nothing arrives until the rule is removed */
@@ -92,6 +93,19 @@ void world_store_wipe(struct world *w, enum store_bank bank);
  * In each step of a unit of this tier, so many in a thousand times the point trips. */
 void world_fault_point(struct world *w, enum tier tier, enum fault_point point, uint32_t permille);
 
+/* --- agents that lie -------------------------------------------------------------------------
+ * Signed with their own key: see world_lie.c for what acceptance stops and what it cannot. */
+enum world_lie {
+    WORLD_LIE_FORGE,      /* also says everything in its neighbour's name */
+    WORLD_LIE_REPLAY,     /* its frames come again, 1 to 40 s later */
+    WORLD_LIE_EQUIVOCATE, /* answers twice, the second time otherwise */
+    WORLD_LIE_CAPABILITY, /* claims to have all of them */
+    WORLD_LIE_FLOOD,      /* says everything 21 times, each signed anew */
+    WORLD_LIE_IMPEDANCE,  /* all such agents tell the same story: the fastest there are */
+    WORLD_LIE_COUNT
+};
+void world_lie(struct world *w, struct unit u, bool below, enum world_lie lie, bool on);
+
 /* How often each fault was met; for coverage. */
 #define WORLD_FAULT_LIST(X)                                                                        \
     X(WORLD_MET_DROP, "drop")                                                                      \
@@ -111,6 +125,14 @@ void world_fault_point(struct world *w, enum tier tier, enum fault_point point, 
     X(WORLD_MET_STORE_BARE, "store-bare")                                                          \
     X(WORLD_MET_STORE_UNSURE, "store-unsure")                                                      \
     X(WORLD_MET_STORE_LOST, "store-lost-writes")                                                   \
+    X(WORLD_MET_LIE_CAPABILITY, "lie-capability")                                                  \
+    X(WORLD_MET_LIE_IMPEDANCE, "lie-impedance")                                                    \
+    X(WORLD_MET_LIE_EQUIVOCATE, "lie-equivocate")                                                  \
+    X(WORLD_MET_LIE_FLOOD, "lie-flood")                                                            \
+    X(WORLD_MET_REFUSED_SCOPE, "refused-scope")                                                    \
+    X(WORLD_MET_REFUSED_REPLAY, "refused-replay")                                                  \
+    X(WORLD_MET_REFUSED_EXPIRED, "refused-expired")                                                \
+    X(WORLD_MET_REFUSED_FUTURE, "refused-future")                                                  \
     X(WORLD_MET_POINT, "fault-point")
 enum world_met {
 #define WORLD_MET_ENUM(id, name) id,

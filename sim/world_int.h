@@ -37,6 +37,7 @@ struct entry {
 struct world_msg {
     struct msg msg;
     int64_t sent_us;    /* true time */
+    uint64_t taken;     /* bits of the mask whose unit has accepted it */
     uint32_t from;      /* node index, or WORLD_NOBODY */
     uint32_t partition; /* of the sender when it was sent */
 };
@@ -54,17 +55,19 @@ struct world_work {
 /* What is used in every step comes first. */
 struct world_node {
     const struct node_ops *ops;
-    void *self; /* NULL: dead */
+    void *self; /* NULL: dead; a packed agent's is a struct packed (world_pack.c) */
     uint32_t generation, wake_generation;
     int64_t wake_us;   /* true time; NEVER: none */
     int64_t queued_us; /* when the queue looks at its wake; NEVER: nothing is queued */
     int64_t last_us;   /* on its clock */
-    int64_t base_local_us, base_true_us, drift_ppb; /* its clock: see world_local */
+    int64_t base_local_us, base_true_us; /* its clock: see world_local */
+    double drift;
     int64_t paused_until_us;
     uint64_t rules_from, rules_to; /* bits of the rules whose sides it is on */
     struct unit unit;
     uint32_t partition;
     uint32_t same_time_wakes;
+    uint8_t lies;     /* bits of enum world_lie */
     uint32_t waiting; /* messages put back during this pause */
     struct rng rng;
     struct world_work *works;
@@ -150,6 +153,9 @@ struct world {
     uint64_t met[WORLD_MET_COUNT];
     world_watch *watch;
     void *watch_context;
+    size_t pack_bytes; /* 0: agents are not packed */
+    uint8_t *pack_room;
+    uint64_t *pack_words;
     struct outbox out;
 };
 
@@ -167,17 +173,26 @@ void world_digest(struct world *w, uint64_t value);
 void world_step_msg(struct world *w, uint32_t index, const struct msg *msg);
 
 /* world_queue.c */
-struct queue *queue_new(void);
+/* nodes: an array of node_bytes each, by entry.node. */
+struct queue *queue_new(const void *nodes, size_t node_bytes);
 void queue_free(struct queue *q); /* not the blocks of its entries: take them first */
 void queue_push(struct queue *q, const struct entry *e);
 bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret);
 bool queue_take(struct queue *q, struct entry *ret);
+/* What comes next, if it is known already; for prefetching. */
+const struct entry *queue_next(const struct queue *q);
 
 /* world_block.c */
 void *world_alloc(size_t bytes);                          /* zeroed */
 struct block *world_block(struct world *w, size_t bytes); /* one reference; not zeroed */
 void world_block_drop(struct world *w, struct block *b);
 void world_blocks_free(struct world *w);
+
+/* world_pack.c */
+void world_pack_init(struct world *w, size_t node_bytes);
+struct packed;
+void *world_unpack(struct world *w, const struct packed *from);
+struct packed *world_pack(struct world *w, struct packed *former); /* NULL: none so far */
 
 /* world_net.c */
 void world_transmit(struct world *w, uint32_t from, const struct msg *msg);
@@ -194,6 +209,13 @@ void world_clogs_free(struct world *w);
 
 /* world_fault.c */
 uint32_t world_points(struct world *w, uint32_t index); /* bits of those that trip in this step */
+
+/* world_lie.c */
+void world_lie_send(struct world *w, uint32_t from, const struct msg *msg);
+void world_lie_replay(struct world *w, uint32_t from, uint32_t to, uint32_t bit, struct block *b);
+bool world_may_speak(struct world *w, uint32_t from, struct unit as);
+bool world_accepts(struct world *w, const struct world_node *to, struct world_msg *wm,
+                   uint32_t bit);
 
 /* world_script.c */
 void world_console_reply(struct world *w, const struct msg *msg);

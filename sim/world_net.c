@@ -71,6 +71,9 @@ static void send_one(struct world *w, uint32_t from, struct unit to, uint32_t bi
         return;
     }
     int64_t latency = latency_us(w, from, index);
+    if (from != WORLD_NOBODY && w->nodes[from].lies != 0) {
+        world_lie_replay(w, from, index, bit, b);
+    }
     uint64_t rules =
         from == WORLD_NOBODY ? 0 : w->nodes[from].rules_from & w->nodes[index].rules_to;
     if (rules != 0) {
@@ -108,7 +111,7 @@ void world_transmit(struct world *w, uint32_t from, const struct msg *msg)
         w->stats.refused++;
         return;
     }
-    if (from != WORLD_NOBODY && !world_leaves(w, from)) {
+    if (from != WORLD_NOBODY && (!world_leaves(w, from) || !world_may_speak(w, from, msg->from))) {
         w->stats.lost++;
         return;
     }
@@ -118,6 +121,7 @@ void world_transmit(struct world *w, uint32_t from, const struct msg *msg)
     size_t at = (sizeof(*wm) + 15u) / 16u * 16u;
     (void)msg_copy(msg, &wm->msg, b->bytes + at, room);
     wm->sent_us = w->now_us;
+    wm->taken = 0;
     wm->from = from;
     wm->partition = from == WORLD_NOBODY ? 0 : w->nodes[from].partition;
     if (msg->mask == 0) {
@@ -140,7 +144,7 @@ static uint32_t rank(uint64_t mask, uint32_t bit)
 
 void world_deliver(struct world *w, const struct entry *e)
 {
-    const struct world_msg *wm = (const struct world_msg *)(const void *)e->block->bytes;
+    struct world_msg *wm = (struct world_msg *)(void *)e->block->bytes;
     struct msg msg = wm->msg;
     if (e->node == WORLD_NOBODY) {
         world_console_reply(w, &msg);
@@ -154,6 +158,9 @@ void world_deliver(struct world *w, const struct entry *e)
     }
     if (cut || !world_arrives(w, e->node, wm->sent_us)) {
         w->stats.lost++;
+        return;
+    }
+    if (!world_accepts(w, n, wm, e->sub)) {
         return;
     }
     msg.to = n->unit;

@@ -33,14 +33,18 @@ struct queue {
     uint32_t cell_room, free, count;
     struct due *heap;
     uint32_t heap_count, heap_room;
-    int64_t slot; /* the present one: at_us >> SLOT_BITS */
+    int64_t slot;      /* the present one: at_us >> SLOT_BITS */
+    const char *nodes; /* brought into the cache for what is due in this slot */
+    size_t node_bytes;
     uint32_t heads[3][SLOTS];
     uint64_t some[3][SLOTS / 64]; /* slots with anything in them */
 };
 
-struct queue *queue_new(void)
+struct queue *queue_new(const void *nodes, size_t node_bytes)
 {
     struct queue *q = world_alloc(sizeof(*q));
+    q->nodes = nodes;
+    q->node_bytes = node_bytes;
     q->free = NO_CELL;
     for (unsigned level = 0; level < 3; level++) {
         for (unsigned i = 0; i < SLOTS; i++) {
@@ -90,6 +94,11 @@ static void heap_add(struct queue *q, uint32_t cell)
             fprintf(stderr, "world: out of memory for events\n");
             abort();
         }
+    }
+    if (e->node != WORLD_NOBODY) {
+        const char *node = q->nodes + (size_t)e->node * q->node_bytes;
+        __builtin_prefetch(node);
+        __builtin_prefetch(node + 64);
     }
     uint32_t i = q->heap_count++;
     while (i > 0 && due_before(&d, &q->heap[(i - 1) / 4])) {
@@ -249,6 +258,11 @@ bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret)
     q->free = cell;
     q->count--;
     return true;
+}
+
+const struct entry *queue_next(const struct queue *q)
+{
+    return q->heap_count > 0 ? &q->cells[q->heap[0].cell].entry : NULL;
 }
 
 bool queue_take(struct queue *q, struct entry *ret)

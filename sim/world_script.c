@@ -181,6 +181,20 @@ const struct reply *world_ask(struct world *w, struct unit to, const struct comm
     return world_reply(w, ref);
 }
 
+void world_forget(struct world *w, uint64_t ref)
+{
+    struct world_call **at = &w->calls;
+    while (*at != NULL && (*at)->ref != ref) {
+        at = &(*at)->next;
+    }
+    struct world_call *c = *at;
+    if (c != NULL) {
+        *at = c->next;
+        world_block_drop(w, c->final);
+        free(c);
+    }
+}
+
 void world_calls_free(struct world *w)
 {
     while (w->calls != NULL) {

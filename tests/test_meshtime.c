@@ -235,6 +235,28 @@ static void test_the_mesh_steps_an_hour(void **state)
     }
 }
 
+/* The clock of this machine is set by an hour, either way the parent's: mesh time has jumped with
+ * it, and is right again after six beats. */
+static void test_a_clock_is_set(void **state)
+{
+    (void)state;
+    struct meshtime mt;
+    int64_t own = 5000000000ll, parent = 777000000000ll, root_offset = 1000000000000ll;
+    meshtime_init(&mt);
+    for (int beat = 0; beat < 40; beat++) {
+        own += beat == 20 ? 3605000000ll : 5000000;
+        parent += beat == 30 ? 7205000000ll : 5000000;
+        root_offset -= beat == 30 ? 7200000000ll : 0; /* the parent has found its own way back */
+        enum meshtime_verdict v = meshtime_exchange(&mt, own + 2000, own, parent + 1000,
+                                                    parent + 1000, own + 2000, root_offset, 0);
+        bool lost = beat >= 20 && beat < 25;
+        assert_int_equal(v, lost ? MESHTIME_OUTLIER : MESHTIME_ACCEPTED);
+        int64_t off = meshtime_now(&mt, own + 1000) - (parent + 1000 + root_offset);
+        assert_true(lost ? off > 3590000000ll : off > -2000 && off < 2000);
+        assert_true(meshtime_ready(&mt));
+    }
+}
+
 static void test_one_liar_changes_nothing(void **state)
 {
     (void)state;
@@ -362,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_long_uneven_path),
         cmocka_unit_test(test_skew_is_learned),
         cmocka_unit_test(test_the_mesh_steps_an_hour),
+        cmocka_unit_test(test_a_clock_is_set),
         cmocka_unit_test(test_one_liar_changes_nothing),
         cmocka_unit_test(test_hostile_values),
         cmocka_unit_test(test_to_local_is_the_inverse),

@@ -346,7 +346,7 @@ static void test_store_op(void **state)
 {
     (void)state;
     char text[8][24] = {"s07.c3", "agent:7", "roster", "id", "me", "name", "value!", "body"};
-    struct store_field fields[2] = {{text[5], text[6], 5}, {text[5], text[6], 0}};
+    struct store_field fields[2] = {{"name", text[6], 5}, {"name", text[6], 0}};
     struct store_op op = {.ref = 9,
                           .kind = STORE_PUT,
                           .shard = text[0],

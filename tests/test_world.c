@@ -128,6 +128,30 @@ static void broadcast_reaches_all(void **state)
     done(w);
 }
 
+/* 15 agents in 2 x 2 x 6: the last sector has a place without a cluster. */
+static void empty_places_expect_nobody(void **state)
+{
+    (void)state;
+    struct world_conf conf;
+    small(&conf, 4);
+    conf.topology.agents = 15;
+    conf.topology.class_agents[CLASS_C_PERSISTENT] = 3;
+    conf.topology.class_agents[CLASS_D_GPU] = 0;
+    assert_null(topology_check(&conf.topology));
+    struct world *w = world_new(&conf);
+    world_run(w, 12 * US_PER_S);
+    for (int strategy = CASCADE_NONE; strategy < CASCADE_COUNT; strategy++) {
+        struct command c;
+        submit(&c, "echo", "x");
+        c.operation.strategy = (enum cascade_strategy)strategy;
+        const struct report *r = run(w, unit_orchestrator(), &c);
+        assert_int_equal(r->aggregate.targets, 15);
+        assert_int_equal(outcome(r, OUTCOME_READY), 15);
+    }
+    assert_int_equal(status_of(w).summary.active, 15);
+    done(w);
+}
+
 static void ask_takes_a_sample(void **state)
 {
     (void)state;
@@ -739,6 +763,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_join),
         cmocka_unit_test(broadcast_reaches_all),
+        cmocka_unit_test(empty_places_expect_nobody),
         cmocka_unit_test(ask_takes_a_sample),
         cmocka_unit_test(conflicts_are_counted_and_decided),
         cmocka_unit_test(cascades_of_each_strategy),

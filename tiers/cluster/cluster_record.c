@@ -172,6 +172,9 @@ void record_summary(const struct summary *s, struct record *r)
     assert(s != NULL && r != NULL);
     uint32_t merged[LEAD_BUCKETS] = {0};
     for (int k = CLASS_NONE; k < CLASS_COUNT; k++) {
+        if (s->class_active[k] == 0) {
+            continue;
+        }
         histogram_merge(merged, s->lead_counts[k], LEAD_BUCKETS);
     }
     double mean = s->active > 0 ? (double)s->score_sum / (double)s->active : 0.0;
