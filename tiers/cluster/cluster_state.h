@@ -130,7 +130,11 @@ struct lead_op {
     uint64_t late;             /* answered after they were final */
     uint64_t again[2];         /* attempts so far, two bit planes */
     uint32_t seq[MEMBERS_MAX]; /* of the target, from its first send on (msg.h) */
-    uint64_t cancel_send;      /* MSG_CANCEL still to be sent to these */
+    /* What was predicted at the first send, and from which queue depth (saturates): arrivals are
+     * judged by the one and learnt from with the other. */
+    uint32_t expected_us[MEMBERS_MAX];
+    uint16_t queue[MEMBERS_MAX];
+    uint64_t cancel_send; /* MSG_CANCEL still to be sent to these */
     struct schedule schedule;
     struct aggregate aggregate;
 };

@@ -55,7 +55,7 @@ struct kpi {
     bool known, met;
     double value;
 };
-#define KPI_COUNT 6
+#define KPI_COUNT 7
 void render_compute_kpis(const struct mesh_status *s, struct kpi ret[KPI_COUNT]);
 
 #endif
