@@ -179,7 +179,7 @@ void render_kpi(const struct render *r, const struct mesh_status *status)
         else
             snprintf(value, sizeof value, "no data yet");
         fprintf(r->out, "%-32s %12s  %-22s %s\n", kpis[i].name, value, kpis[i].target,
-                !kpis[i].known ? "-" : (kpis[i].met ? "yes" : "no"));
+                !kpis[i].known || kpis[i].target[0] == '\0' ? "-" : (kpis[i].met ? "yes" : "no"));
     }
     fprintf(r->out, "since the orchestrator's start %s ago; recovery_time comes with incidents\n",
             render_span(status->summary.updated_mesh_us - status->started_mesh_us, span));
