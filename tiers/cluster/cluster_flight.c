@@ -311,8 +311,10 @@ static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
     }
     int64_t one_way_us = ack->received_mesh_us - cluster_mesh(c, ack->echo_sent_us);
     int64_t processing_us = ack->arrival_mesh_us - ack->received_mesh_us;
-    predictor_observe(&m->predictor, &c->priors[m->agent_class], op->weight, op->queue[i],
-                      one_way_us, processing_us, now_us);
+    struct predictor_tail *tail =
+        c->tuning.predictor_tau > PREDICTOR_TAIL_FROM ? &c->tails[i] : NULL;
+    predictor_observe_tail(&m->predictor, tail, &c->priors[m->agent_class], op->weight,
+                           op->queue[i], one_way_us, processing_us, now_us);
 }
 
 /* An answer that no agent within the contract gives. */

@@ -7,6 +7,7 @@
 #include "core/aggregate.h"
 #include "core/breaker.h"
 #include "core/children.h"
+#include "core/impedance_history.h"
 #include "core/meshtime.h"
 #include "core/mode.h"
 #include "core/node.h"
@@ -64,8 +65,10 @@
 #define DIRTY_DRIFT       128u
 #define DIRTY_BEAT        256u
 #define DIRTY_CONTEXT     512u
-#define DIRTY_ALL         1023u
-#define DIRTY_LOOK        1024u /* something may be new */
+#define DIRTY_LEARNT      1024u /* the predictor */
+#define DIRTY_HISTORY     2048u /* of the impedance: values, trend, spikes */
+#define DIRTY_ALL         4095u
+#define DIRTY_LOOK        4096u /* something may be new */
 
 /* What the registry was last told of a member. */
 struct written {
@@ -74,6 +77,10 @@ struct written {
     uint32_t latency_us, processing_us, queue_depth, score;
     uint16_t reliability_permille, drift_permille;
     uint8_t state; /* enum agent_state */
+    uint32_t history_minute;
+    uint16_t spikes;
+    int64_t learnt_us;      /* last observation, the lead's clock */
+    int64_t learnt_mesh_us; /* of the beat with which it was written */
 };
 
 /* A store operation without an answer. */
@@ -89,6 +96,7 @@ struct member {
     uint64_t capabilities;
     struct impedance impedance;
     struct predictor predictor;
+    struct impedance_history history;
     uint32_t lead_us;             /* of a standard payload, from the last beat */
     uint32_t seq[PRIORITY_COUNT]; /* the last given */
     uint32_t indexed_score;
@@ -192,6 +200,10 @@ struct cluster {
     int64_t conflict_bucket;
 
     struct predictor_prior priors[CLASS_COUNT];
+    uint32_t priors_written[CLASS_COUNT];     /* observations in the registry's record .. */
+    int64_t priors_put_us[CLASS_COUNT];       /* .. and when it was put there */
+    uint16_t priors_read, priors_asked;       /* bits of classes: answered, without an answer */
+    struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */
     struct child rows[MEMBERS_MAX];
     struct member members[MEMBERS_MAX];
     struct lead_inspect inspects[LEAD_INSPECTS_MAX];
