@@ -106,8 +106,8 @@ static int64_t resend_at(struct cluster *c, int64_t now_us, const struct lead_op
     }
     int64_t answer_us = now_us + p->lead_us + p->network_us;
     if (op->timing == TIMING_AT && op->target_us > 0) {
-        answer_us =
-            op->target_us + p->network_us > answer_us ? op->target_us + p->network_us : answer_us;
+        int64_t held_us = op->target_us + op->ack_delay_us + p->network_us;
+        answer_us = held_us > answer_us ? held_us : answer_us;
     }
     int64_t pause_us = (c->tuning.resend_us << attempt) * mode_retry_factor((enum mode)c->mode);
     int64_t late_us = (int64_t)c->excess_us + 4 * (int64_t)c->excess_dev_us;
@@ -266,7 +266,7 @@ static void learn_excess(struct cluster *c, int64_t now_us, const struct lead_op
         return;
     }
     struct prediction p = members_predict(c, i, op->weight);
-    int64_t from_us = held ? meshtime_to_local(&c->time, ack->release_mesh_us)
+    int64_t from_us = held ? meshtime_to_local(&c->time, ack->release_mesh_us) + op->ack_delay_us
                            : ack->echo_sent_us + p.network_us + p.processing_us;
     int64_t excess_us = now_us - from_us - p.network_us;
     excess_us = num_clamp_i64(excess_us, 0, EXCESS_US_MAX);

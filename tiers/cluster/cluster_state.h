@@ -16,6 +16,7 @@
 #include "core/rng.h"
 #include "core/schedule.h"
 #include "core/slab.h"
+#include "tiers/cluster/cluster_bits.h"
 
 #define MEMBERS_MAX AGENTS_PER_CLUSTER_MAX
 
@@ -129,6 +130,7 @@ struct lead_op {
     int64_t created_mesh_us, target_mesh_us, deadline_mesh_us, window_us;
     int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
     int64_t opened_us, closed_us, progress_us;
+    int64_t ack_delay_us; /* between release and answer (schedule.h) */
     uint32_t targets;
     uint64_t open;             /* not final */
     uint64_t sent;             /* at least once */
@@ -225,30 +227,5 @@ struct cluster {
     struct lead_op ops[LEAD_OPS_MAX];
     _Alignas(16) uint8_t chunks[LEAD_CHUNKS * SLAB_CHUNK_BYTES];
 };
-
-static inline uint64_t bit_of(uint32_t i)
-{
-    return 1ull << i;
-}
-static inline uint32_t bits_count(uint64_t mask)
-{
-    uint32_t n = 0;
-    for (; mask != 0; mask &= mask - 1u) {
-        n++;
-    }
-    return n;
-}
-static inline uint32_t bits_lowest(uint64_t mask) /* mask != 0 */
-{
-    uint32_t i = 0;
-    while ((mask >> i & 1u) == 0) {
-        i++;
-    }
-    return i;
-}
-static inline int64_t time_least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 #endif
