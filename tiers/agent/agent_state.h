@@ -58,13 +58,13 @@ struct task {
     int64_t echo_sent_us;
     int64_t arrival_mesh_us; /* work done */
     int64_t release_mesh_us; /* effect, with hold; 0: not yet, or none */
-    int64_t ack_delay_us;    /* after the release */
     int64_t since_us;        /* local: QUEUED when it came, RUNNING when it started */
     int64_t due_us;          /* local: HELD release, RELEASED answer, RUNNING end of patience */
     int64_t pending_us;      /* local: when to say PENDING; NEVER: said, or not wanted */
     uint32_t seq;
-    uint32_t took_us; /* of processing: expected by the lead, measured when it is done */
-    uint32_t work;    /* generation of the work's ref */
+    uint32_t took_us;      /* of processing: expected by the lead, measured when it is done */
+    uint32_t work;         /* generation of the work's ref */
+    uint32_t ack_delay_us; /* after the release */
     struct agent_answer answer;
     uint8_t state;
     uint8_t priority;

@@ -274,7 +274,8 @@ void work_operate(struct agent *a, int64_t now_us, const struct msg *msg, struct
         return;
     }
     t->deadline_mesh_us = msg->u.operate.deadline_mesh_us;
-    t->ack_delay_us = schedule_ack_delay_us(a->topology, op, a->self, t->deadline_mesh_us);
+    t->ack_delay_us =
+        (uint32_t)schedule_ack_delay_us(a->topology, op, a->self, t->deadline_mesh_us);
     t->took_us = target != NULL ? target->expected_processing_us : 0;
     if (t->hold && !meshtime_ready(&a->time)) {
         /* No clock yet: T is as far away as the lead sent early. Local time stands in. */
