@@ -104,7 +104,8 @@ struct mesh_status {
     uint64_t answers, conflicts;           /* KPI conflict_rate */
     uint64_t predicted, predicted_50ms;    /* KPI impedance_prediction_accuracy */
     uint64_t available_us, observed_us;    /* KPI mesh_availability */
-    uint32_t cascade_p95_us;               /* KPI cascade_latency_p95; 0: none yet */
+    /* KPI cascade_latency_p95: of all cascades, and of those to classes A and B; 0: none yet */
+    uint32_t cascade_p95_us, cascade_fast_p95_us;
     bool simulation, store_up, frozen;
     struct unit self;
 };

@@ -124,7 +124,8 @@ struct hub_figures {
     uint64_t answers, conflicts;
     uint64_t predicted, predicted_50ms;
     int64_t last_cascade_mesh_us;
-    uint32_t cascade_times[LEAD_BUCKETS]; /* durations */
+    uint32_t cascade_times[LEAD_BUCKETS];      /* durations .. */
+    uint32_t cascade_times_fast[LEAD_BUCKETS]; /* .. of those to classes A and B alone */
 };
 
 struct hub {

@@ -274,6 +274,9 @@ static bool prepare(struct hub *h, struct origin *o, const struct cascade_step *
 /* --- the report --------------------------------------------------------------------------------
  */
 
+/* Which can keep the spec's 1,000 ms for a cascade (design 10). */
+#define FAST_CLASSES (1u << CLASS_A_EDGE | 1u << CLASS_B_SERVERLESS)
+
 static void count_figures(struct hub *h, const struct origin *o, const struct report *r)
 {
     struct hub_figures *f = &h->figures;
@@ -292,7 +295,12 @@ static void count_figures(struct hub *h, const struct origin *o, const struct re
     f->conflicts += a->outcomes[OUTCOME_CONFLICT];
     if (o->operation.strategy != CASCADE_NONE) {
         f->last_cascade_mesh_us = r->finished_mesh_us;
-        lead_add(f->cascade_times, r->finished_mesh_us - r->created_mesh_us, 1);
+        int64_t took_us = r->finished_mesh_us - r->created_mesh_us;
+        uint32_t classes = o->operation.selector.class_mask;
+        lead_add(f->cascade_times, took_us, 1);
+        if (classes != 0 && (classes & ~FAST_CLASSES) == 0) {
+            lead_add(f->cascade_times_fast, took_us, 1);
+        }
     }
 }
 

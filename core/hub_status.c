@@ -10,6 +10,12 @@
 #define HISTORY_ENTRIES 1440u
 #define FIELDS          18u
 
+static uint32_t p95_of(const uint32_t times[LEAD_BUCKETS])
+{
+    int64_t p95 = lead_quantile(times, 0.95);
+    return p95 > UINT32_MAX ? UINT32_MAX : (uint32_t)p95;
+}
+
 void hub_status(const struct hub *h, struct mesh_status *ret)
 {
     assert(h != NULL && ret != NULL);
@@ -32,8 +38,8 @@ void hub_status(const struct hub *h, struct mesh_status *ret)
     ret->conflicts = f->conflicts;
     ret->predicted = f->predicted;
     ret->predicted_50ms = f->predicted_50ms;
-    int64_t p95 = lead_quantile(f->cascade_times, 0.95);
-    ret->cascade_p95_us = p95 > UINT32_MAX ? UINT32_MAX : (uint32_t)p95;
+    ret->cascade_p95_us = p95_of(f->cascade_times);
+    ret->cascade_fast_p95_us = p95_of(f->cascade_times_fast);
     ret->simulation = h->tuning.simulation;
     ret->store_up = h->store_up;
     ret->frozen = h->frozen;

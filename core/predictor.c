@@ -12,6 +12,7 @@
  * baselines. O(1) a call, no root or logarithm of num.h on the usual path; 128 bytes an agent. */
 #include "core/predictor.h"
 #include "core/num.h"
+#include "core/predictor_ring.h"
 
 #include <assert.h>
 #include <string.h>
@@ -35,8 +36,14 @@
 #define LOSS_POOL_GAIN 0.004 /* of the neighbours' moving losses .. */
 #define LOSS_POOL      0.35  /* .. which count for this share */
 #define MIX_SQUARES    6     /* weights are 1 / loss^12 */
-#define STRIDE         0.33  /* a tracker's step grows with what it tracks, beyond 3 */
-#define NEWCOMER       1.5   /* of the spread between agents: what is not known of a new one */
+#define MEAN_OVER_USUAL                                                                            \
+    4.0 /* the standard time is the mean where this is more than so often ..                       \
+         */
+#define RENEW_LEAST 0.02
+#define RATIO_FAR   1024.0       /* .. and is renewed at once when an observation is so far off */
+#define EXACT       4.8828125e-4 /* relative: 2^-11 */
+#define STRIDE      0.33         /* a tracker's step grows with what it tracks, beyond 3 */
+#define NEWCOMER    1.5          /* of the spread between agents: what is not known of a new one */
 /* A common shift: the moving error of all and the moving sign of it must agree. */
 #define SHIFT_GAIN  0.1
 #define SHIFT_CLIP  30.0
@@ -183,24 +190,6 @@ static double root(double x)
     return x * y;
 }
 
-/* Ratios within 2^-16 .. 2^16 in 16 bits: the float's exponent and 11 bits of its mantissa. */
-#define CODE_LEAST 0x37800000u
-static uint16_t ratio_code(double ratio)
-{
-    float f = (float)num_clamp(ratio, 1.52587890625e-05, 65000);
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    return (uint16_t)((bits - CODE_LEAST + 0x800u) >> 12);
-}
-
-static double ratio_of(uint16_t code)
-{
-    uint32_t bits = ((uint32_t)code << 12) + CODE_LEAST;
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return (double)f;
-}
-
 /* ---- the slow expert ---- */
 
 struct context {
@@ -256,7 +245,8 @@ static struct slow slow_of(const struct predictor *p, const struct predictor_pri
     double known = (double)p->count + 1;
     double square =
         net_dev * net_dev + base_dev * base_dev + NEWCOMER * doubt * doubt / (known * known);
-    s.deviation = greater(1e-3, root(square));
+    double rare = x->standard_ms - 0.75 * MEAN_OVER_USUAL * (s.net + s.processing);
+    s.deviation = greater(1e-3, greater(rare, root(square)));
     bool common = (prior->shift > SHIFT_LEAST && prior->lean > LEAN_LEAST) ||
                   (prior->shift < -SHIFT_LEAST && prior->lean < -LEAN_LEAST);
     s.shift = common ? (double)prior->shift * s.deviation : 0;
@@ -266,33 +256,6 @@ static struct slow slow_of(const struct predictor *p, const struct predictor_pri
 }
 
 /* ---- the fast experts and the mixture ---- */
-
-/* The order statistic for tau: the ceil(tau (n + 1))-th smallest, the greatest at most. */
-static double ring_quantile(const struct predictor *p, double tau)
-{
-    unsigned count = p->ring_count;
-    double exact = tau * (double)(count + 1u);
-    unsigned rank = (unsigned)exact;
-    rank += (double)rank < exact ? 1u : 0u;
-    unsigned above = rank < count ? count - rank : 0; /* so many are greater */
-    uint32_t limit = 65536;
-    uint32_t found = 0;
-    for (;;) {
-        uint32_t equal = 0;
-        found = 0;
-        for (unsigned i = 0; i < count; i++) {
-            if (p->ring[i] < limit && p->ring[i] >= found) {
-                equal = p->ring[i] == found && equal > 0 ? equal + 1u : 1u;
-                found = p->ring[i];
-            }
-        }
-        if (equal == 0 || equal > above) {
-            return ratio_of((uint16_t)found);
-        }
-        above -= equal;
-        limit = found;
-    }
-}
 
 /* Leads of the experts in milliseconds; returns how many speak. */
 static unsigned expert_leads(const struct predictor *p, const struct predictor_prior *prior,
@@ -442,6 +405,13 @@ static float quantile_step(float q, double step, bool above, double tau)
     return (float)((double)q + step * ((above ? 1.0 : 0.0) - (1 - tau)));
 }
 
+/* Hit exactly: nothing to learn from. Without this a tracker would leave a delay that is always
+ * the same for the sake of the few misses that it is asked for. */
+static bool exact(double observed, double lead)
+{
+    return observed <= lead && lead - observed <= EXACT * observed;
+}
+
 /* Trackers step in proportion to what they track: far tails need long strides. */
 static double stride(float q)
 {
@@ -487,13 +457,19 @@ static void learn_experts(struct predictor *p, struct predictor_prior *prior,
     double tau = (double)prior->tau;
     double step = pooled_step(prior->mix_count);
     prior->mix_count += prior->mix_count < UINT32_MAX ? 1u : 0u;
-    prior->fast_k =
-        quantile_step(prior->fast_k, step * stride(prior->fast_k), observed > leads[1], tau);
-    prior->ring_k =
-        quantile_step(prior->ring_k, step * stride(prior->ring_k), observed > leads[2], tau);
-    p->mix_correction =
-        faded(tau) *
-        quantile_step(p->mix_correction, MIX_STEP * stride(prior->fast_k), observed > mixed, tau);
+    if (!exact(observed, leads[1])) {
+        prior->fast_k =
+            quantile_step(prior->fast_k, step * stride(prior->fast_k), observed > leads[1], tau);
+    }
+    if (!exact(observed, leads[2])) {
+        prior->ring_k =
+            quantile_step(prior->ring_k, step * stride(prior->ring_k), observed > leads[2], tau);
+    }
+    if (!exact(observed, mixed)) {
+        p->mix_correction =
+            faded(tau) * quantile_step(p->mix_correction, MIX_STEP * stride(prior->fast_k),
+                                       observed > mixed, tau);
+    }
     double cap = greater(8, LOSS_CAP / (1 - tau)) * (double)p->loss[0] + 1e-4;
     double scale = 1 / (double)p->loss[0];
     double gain = num_clamp(1 - tau, 0.01, 0.05); /* rare misses need long memories */
@@ -512,26 +488,48 @@ static void learn_experts(struct predictor *p, struct predictor_prior *prior,
     weigh(p, prior);
 }
 
-/* The standard time takes the present split into network and processing; what was observed keeps
- * its milliseconds. */
-static void renew_standard(struct predictor *p, const struct context *x)
+/* What was observed keeps its milliseconds. factor: of the old standard over the new one. */
+static void standard_changed(struct predictor *p, struct predictor_tail *tail, double factor)
 {
-    double before = standard_of(p, x->growth);
-    p->floor_ms = p->net_ms;
-    p->standard_base_ms = p->base_ms;
-    double factor = num_clamp(before / standard_of(p, x->growth), 1e-9, 1e9);
+    factor = num_clamp(factor, 1e-9, 1e9);
     p->fast_mean = (float)((double)p->fast_mean * factor);
     p->fast_dev = (float)((double)p->fast_dev * factor);
     for (unsigned i = 0; i < EXPERTS; i++) {
         p->loss[i] = (float)greater(1e-6, (double)p->loss[i] * factor);
     }
-    for (unsigned i = 0; i < p->ring_count; i++) {
-        p->ring[i] = ratio_code(ratio_of(p->ring[i]) * factor);
-    }
+    ring_rescale(p, tail, factor);
 }
 
-static void learn_fast(struct predictor *p, const struct predictor_prior *prior,
-                       const struct context *x, double observed)
+/* The standard time takes the present split into network and processing. Where the greater part of
+ * the time is in rare long delays, the level is not what is usual but the mean: ratios must fit
+ * their code. */
+static void renew_standard(struct predictor *p, struct predictor_tail *tail,
+                           const struct context *x)
+{
+    double before = standard_of(p, x->growth);
+    float floor_was = p->floor_ms;
+    float base_was = p->standard_base_ms;
+    p->floor_ms = p->net_ms;
+    p->standard_base_ms = p->base_ms;
+    double now = standard_of(p, x->growth);
+    double mean = ring_mean(p, tail) * before;
+    mean = before > MEAN_OVER_USUAL * now ? before + 0.25 * (mean - before) : mean;
+    if (mean > MEAN_OVER_USUAL * now) {
+        p->floor_ms = (float)((double)p->floor_ms * mean / now);
+        p->standard_base_ms = (float)((double)p->standard_base_ms * mean / now);
+    }
+    double factor = before / standard_of(p, x->growth);
+    if (size_of(factor - 1) < RENEW_LEAST) { /* not worth another rounding of the ring */
+        p->floor_ms = floor_was;
+        p->standard_base_ms = base_was;
+        return;
+    }
+    standard_changed(p, tail, factor);
+}
+
+static void learn_fast(struct predictor *p, struct predictor_tail *tail,
+                       const struct predictor_prior *prior, const struct context *x,
+                       double observed)
 {
     double ratio = num_clamp(observed / x->standard_ms, 1e-4, 1e9);
     if (p->ring_count == 0) {
@@ -547,13 +545,11 @@ static void learn_fast(struct predictor *p, const struct predictor_prior *prior,
         p->fast_dev = (float)greater(1e-3 * (double)p->fast_mean, dev);
         p->fast_mean += (float)(0.125 * error);
     }
-    p->ring[p->ring_next] = ratio_code(ratio);
-    p->ring_next = (uint8_t)((p->ring_next + 1u) % PREDICTOR_RING);
-    p->ring_count = (uint8_t)(p->ring_count + (p->ring_count < PREDICTOR_RING ? 1u : 0u));
-    if (p->ring_next == EXPERTS_FROM - 1) {
-        renew_standard(p, x);
+    ring_push(p, tail, ratio);
+    if (p->ring_next % PREDICTOR_RING == EXPERTS_FROM - 1 || ratio > RATIO_FAR) {
+        renew_standard(p, tail, x);
     }
-    p->ring_top = (float)ring_quantile(p, (double)prior->tau);
+    p->ring_top = (float)ring_quantile(p, tail, (double)prior->tau);
 }
 
 /* A run of one-sided surprises (three mild or two strong up, four down) is a change of behaviour:
@@ -634,8 +630,9 @@ static void learn_prior(struct predictor_prior *prior, const struct predictor *p
     }
 }
 
-static void observe_quantile(struct predictor *p, struct predictor_prior *prior,
-                             const struct context *x, double net, double processing)
+static void observe_quantile(struct predictor *p, struct predictor_tail *tail,
+                             struct predictor_prior *prior, const struct context *x, double net,
+                             double processing)
 {
     double observed = net + processing;
     double tau = (double)prior->tau;
@@ -649,7 +646,7 @@ static void observe_quantile(struct predictor *p, struct predictor_prior *prior,
     }
     p->miss += 0.02f * ((missed ? 1.0f : 0.0f) - p->miss);
     prior->miss += 0.01f * ((missed ? 1.0f : 0.0f) - prior->miss);
-    learn_fast(p, prior, x, observed);
+    learn_fast(p, tail, prior, x, observed);
     double plain = (observed - slow.net - slow.processing) / slow.deviation;
     prior->shift += (float)(SHIFT_GAIN * (clip(plain, SHIFT_CLIP) - (double)prior->shift));
     prior->lean += (float)(SHIFT_GAIN *
@@ -657,8 +654,11 @@ static void observe_quantile(struct predictor *p, struct predictor_prior *prior,
     double z = (observed - slow.centre) / slow.deviation;
     if (p->count >= 2) {
         double step = pooled_step(prior->count);
-        prior->z_tau =
-            quantile_step(prior->z_tau, step * stride(prior->z_tau), z > (double)prior->z_tau, tau);
+        double pooled = slow.centre + (double)prior->z_tau * slow.deviation;
+        if (!exact(observed, pooled)) {
+            prior->z_tau = quantile_step(prior->z_tau, step * stride(prior->z_tau),
+                                         z > (double)prior->z_tau, tau);
+        }
         for (unsigned i = 0; i < PREDICTOR_GRID; i++) {
             double size = i == 0 ? 0.3 * step : step;
             prior->z_grid[i] = quantile_step(prior->z_grid[i], size * stride(prior->z_grid[i]),
@@ -668,8 +668,11 @@ static void observe_quantile(struct predictor *p, struct predictor_prior *prior,
                                                 z > (double)(prior->z_grid[0] + p->centre), 0.5);
     }
     double own = (double)prior->z_tau + (double)p->conformal;
-    p->conformal = faded(tau) *
-                   quantile_step(p->conformal, CONFORMAL_STEP * stride(prior->z_tau), z > own, tau);
+    if (!exact(observed, slow.upper)) {
+        p->conformal =
+            faded(tau) *
+            quantile_step(p->conformal, CONFORMAL_STEP * stride(prior->z_tau), z > own, tau);
+    }
     bool jump = behaviour_changed(p, z);
     learn_slow(p, x, net, processing, jump);
     learn_prior(prior, p, x, net, processing);
@@ -705,6 +708,15 @@ void predictor_observe(struct predictor *p, struct predictor_prior *prior, doubl
                        uint32_t queue_depth, int64_t one_way_us, int64_t processing_us,
                        int64_t now_us)
 {
+    predictor_observe_tail(p, NULL, prior, payload_weight, queue_depth, one_way_us, processing_us,
+                           now_us);
+}
+
+void predictor_observe_tail(struct predictor *p, struct predictor_tail *tail,
+                            struct predictor_prior *prior, double payload_weight,
+                            uint32_t queue_depth, int64_t one_way_us, int64_t processing_us,
+                            int64_t now_us)
+{
     assert(p != NULL && prior != NULL);
     assert(p->kind <= PREDICTOR_JACOBSON);
     assert(prior->tau >= 0.5f && prior->tau < 1);
@@ -715,7 +727,7 @@ void predictor_observe(struct predictor *p, struct predictor_prior *prior, doubl
     double net = in_ms(one_way_us);
     double processing = in_ms(processing_us);
     if (p->kind == PREDICTOR_QUANTILE) {
-        observe_quantile(p, prior, &x, net, processing);
+        observe_quantile(p, tail, prior, &x, net, processing);
     } else {
         observe_baseline(p, &x, net, processing);
     }

@@ -16,6 +16,8 @@
 #include <stdint.h>
 
 #define PREDICTOR_RING        20u          /* order statistics of the last observations */
+#define PREDICTOR_TAIL        64u          /* so many more in a tail */
+#define PREDICTOR_TAIL_FROM   0.98         /* shares above it are worth a tail */
 #define PREDICTOR_LEAD_MAX_US 4294967295ll /* a lead fits 32 bits (71 minutes); longer: this */
 
 /* 128 bytes: what a prediction reads comes first, in one cache line. */
@@ -46,6 +48,12 @@ struct predictor {
     float centre;    /* the median, in deviations from the mean, beside its neighbours' */
     float loss[3];   /* pinball loss of each expert / standard time, moving */
     uint16_t ring[PREDICTOR_RING]; /* ratios of the last observations, coded */
+};
+
+/* For shares above PREDICTOR_TAIL_FROM: 128 bytes more, for a longer memory of the last ones. Kept
+ * by whoever wants it, zeroed at the start, for one predictor and always with it. */
+struct predictor_tail {
+    uint16_t ring[PREDICTOR_TAIL];
 };
 
 #define PREDICTOR_GRID 8u /* shares of which the neighbours' quantiles are kept */
@@ -95,6 +103,11 @@ struct prediction predictor_predict(const struct predictor *p, const struct pred
 void predictor_observe(struct predictor *p, struct predictor_prior *prior, double payload_weight,
                        uint32_t queue_depth, int64_t one_way_us, int64_t processing_us,
                        int64_t now_us);
+/* The same for a predictor that has a tail; tail NULL: it has none. */
+void predictor_observe_tail(struct predictor *p, struct predictor_tail *tail,
+                            struct predictor_prior *prior, double payload_weight,
+                            uint32_t queue_depth, int64_t one_way_us, int64_t processing_us,
+                            int64_t now_us);
 
 /* A round trip from the beats: the only knowledge before the first operation. 0 is ignored. */
 void predictor_latency(struct predictor *p, uint32_t rtt_us);

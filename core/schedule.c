@@ -179,3 +179,49 @@ int64_t schedule_choose_t(const uint32_t lead_counts[LEAD_BUCKETS], double share
     }
     return now_us + margin_us + lead_quantile(lead_counts, share);
 }
+
+static uint64_t range_size(struct range r, uint64_t most)
+{
+    bool all = r.last == 0 || (r.first <= 1 && r.last >= most);
+    uint64_t size = r.last >= r.first ? (uint64_t)(r.last - r.first) + 1u : 0;
+    return all || size > most ? most : size;
+}
+
+/* As many targets as the operation can have, by place, class and sample. */
+static uint64_t targets_most(const struct topology *topo, const struct selector *sel)
+{
+    uint64_t most = topo->agents;
+    if (sel->class_mask != 0) {
+        uint64_t sum = 0;
+        for (uint32_t k = CLASS_NONE; k < CLASS_COUNT; k++) {
+            sum += (sel->class_mask >> k & 1u) != 0 ? topo->class_agents[k] : 0;
+        }
+        most = sum < most ? sum : most;
+    }
+    if (sel->places.count > 0) {
+        uint64_t sum = 0;
+        for (uint32_t k = 0; k < sel->places.count && k < RANGES_MAX; k++) {
+            const struct pattern *p = &sel->places.patterns[k];
+            sum += range_size(p->sector, topo->sectors) *
+                   range_size(p->cluster, topo->clusters_per_sector) *
+                   range_size(p->agent, topo->agents_per_cluster);
+        }
+        most = sum < most ? sum : most;
+    }
+    return sel->sample > 0 && sel->sample < most ? sel->sample : most;
+}
+
+int64_t schedule_ack_delay_us(const struct topology *topo, const struct operation *op,
+                              struct unit cluster, int64_t deadline_mesh_us)
+{
+    assert(topo != NULL && op != NULL);
+    if (op->timing != TIMING_AT || op->target_mesh_us <= 0) {
+        return 0;
+    }
+    int64_t spread_us = (int64_t)targets_most(topo, &op->selector) * SCHEDULE_ACK_US;
+    int64_t room_us = num_clamp_i64(deadline_mesh_us - op->target_mesh_us, 0, US_PER_S) / 4;
+    spread_us = spread_us < room_us ? spread_us : room_us;
+    uint64_t own[2] = {num_id128_low(op->id), (uint64_t)cluster.sector << 16 | cluster.cluster};
+    assert(spread_us >= 0);
+    return spread_us > 0 ? (int64_t)(num_hash64(own, sizeof own, 0) % (uint64_t)spread_us) : 0;
+}

@@ -12,6 +12,7 @@
 #define CORE_SCHEDULE_H
 
 #include "core/limits.h"
+#include "core/operation.h"
 #include "core/slab.h"
 
 #define SCHEDULE_GRAIN_US 100ll
@@ -62,5 +63,13 @@ int64_t schedule_due_us(const struct schedule *s, const struct slab *slab, uint3
  * empty histogram: now + margin + window. share: above 0, at most 1. */
 int64_t schedule_choose_t(const uint32_t lead_counts[LEAD_BUCKETS], double share, int64_t now_us,
                           int64_t margin_us, int64_t window_us);
+
+/* Acknowledgements of effects released together at T would collide: every lead's agents say theirs
+ * this long after the release, each lead at its own time, over SCHEDULE_ACK_US for each agent that
+ * the operation can reach and a quarter of the time until its deadline at most. Agents and lead
+ * reckon it alike, so that nobody is reminded for it. 0 without T. */
+#define SCHEDULE_ACK_US 5
+int64_t schedule_ack_delay_us(const struct topology *topo, const struct operation *op,
+                              struct unit cluster, int64_t deadline_mesh_us);
 
 #endif

@@ -123,6 +123,7 @@ static bool status_put(struct put *put, const struct mesh_status *s, Mesh__MeshS
     ret->available_us = s->available_us;
     ret->observed_us = s->observed_us;
     ret->cascade_p95_us = s->cascade_p95_us;
+    ret->cascade_fast_p95_us = s->cascade_fast_p95_us;
     ret->simulation = s->simulation;
     ret->store_up = s->store_up;
     ret->frozen = s->frozen;
@@ -162,6 +163,7 @@ static enum codec_verdict status_get(const Mesh__MeshStatus *w, struct mesh_stat
     ret->available_us = w->available_us;
     ret->observed_us = w->observed_us;
     ret->cascade_p95_us = w->cascade_p95_us;
+    ret->cascade_fast_p95_us = w->cascade_fast_p95_us;
     ret->simulation = w->simulation;
     ret->store_up = w->store_up;
     ret->frozen = w->frozen;

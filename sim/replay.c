@@ -20,6 +20,8 @@
 #define WARM_UP       20u
 #define SERIES_A_LEAD 30u
 #define LONG_SERIES   30u
+#define RESOLUTION    1e-4 /* of a usual delay */
+#define USUAL_MS      100.0
 #define FORMULA_ROWS  2000u /* the class's base is the median of so many, for all methods alike */
 
 struct sums {
@@ -29,6 +31,7 @@ struct sums {
 
 struct series_state {
     struct predictor mix;
+    struct predictor_tail tail; /* used above PREDICTOR_TAIL_FROM */
     struct fixed_base fixed;
     struct jacobson jacobson;
     struct ewma ewma;
@@ -49,6 +52,7 @@ struct guesses {
 struct replay {
     const struct delay_trace *trace;
     double tau, base_ms;
+    double scale; /* of the predictor's milliseconds: traces have units of their own */
     uint32_t warm_up;
     struct series_state *agents;
     struct predictor_prior *priors; /* one a lead */
@@ -92,9 +96,24 @@ static double median_base(const struct delay_trace *t)
     return median;
 }
 
+/* The predictor is made for microseconds to an hour, and counts in microseconds. A trace may be in
+ * anything: it is scaled so that a usual delay is 100 ms. */
+static double scale_of(const struct delay_trace *t, double base_ms)
+{
+    double sum = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < t->count && i < FORMULA_ROWS; i++) {
+        n += t->rows[i].delay_ms > 0;
+        sum += t->rows[i].delay_ms;
+    }
+    double usual = base_ms > 0 ? base_ms : n > 0 ? sum / (double)n : USUAL_MS;
+    return USUAL_MS / usual;
+}
+
 static void replay_begin(struct replay *r, const struct delay_trace *t, double tau)
 {
     *r = (struct replay){.trace = t, .tau = tau, .base_ms = median_base(t)};
+    r->scale = scale_of(t, r->base_ms);
     r->agents = claim(t->series, sizeof(*r->agents));
     r->priors = claim(t->series / SERIES_A_LEAD + 1u, sizeof(*r->priors));
     r->delays = claim(t->count, sizeof(*r->delays));
@@ -112,7 +131,7 @@ static void replay_begin(struct replay *r, const struct delay_trace *t, double t
         if (s % SERIES_A_LEAD == 0) {  /* a class of its own, with the same base as the rivals' */
             struct predictor_prior *prior = &r->priors[s / SERIES_A_LEAD];
             predictor_prior_init(prior, CLASS_E_LOCAL, tau);
-            prior->base_ms = (float)num_clamp(r->base_ms, 1e-3, 1e8);
+            prior->base_ms = (float)num_clamp(r->base_ms * r->scale, 1e-3, 1e8);
             prior->net_ms = 0;
             prior->net_dev_ms = 1e-3f;
         }
@@ -128,7 +147,7 @@ static void guess_all(const struct replay *r, const struct trace_row *row,
     uint32_t queue = (uint32_t)num_clamp(row->queue, 0, 1e9);
     const struct predictor_prior *prior = &r->priors[row->series / SERIES_A_LEAD];
     struct prediction p = predictor_predict(&a->mix, prior, row->weight, queue, r->tau);
-    ret[REPLAY_MIX] = (struct guess){0, (double)p.lead_us / US_PER_MS};
+    ret[REPLAY_MIX] = (struct guess){0, (double)p.lead_us / US_PER_MS / r->scale * (1 + 1e-12)};
     ret[REPLAY_FIXED] = fixed_base_guess(&a->fixed, formula);
     ret[REPLAY_JACOBSON_4] = jacobson_guess(&a->jacobson, formula, 4);
     ret[REPLAY_JACOBSON_2] = jacobson_guess(&a->jacobson, formula, 2);
@@ -163,8 +182,10 @@ static void score_and_learn(struct replay *r, const struct trace_row *row,
     }
     double formula = r->base_ms * formula_growth(row);
     uint32_t queue = (uint32_t)num_clamp(row->queue, 0, 1e9);
-    predictor_observe(&a->mix, &r->priors[row->series / SERIES_A_LEAD], row->weight, queue, 0,
-                      (int64_t)(num_clamp(delay, 0, 1e9) * US_PER_MS + 0.5), 0);
+    double work_us = num_clamp(delay * r->scale, 0, 1e9) * US_PER_MS;
+    predictor_observe_tail(&a->mix, r->tau > PREDICTOR_TAIL_FROM ? &a->tail : NULL,
+                           &r->priors[row->series / SERIES_A_LEAD], row->weight, queue, 0,
+                           (int64_t)ceil(work_us), 0);
     fixed_base_learn(&a->fixed, formula, delay);
     jacobson_learn(&a->jacobson, delay);
     ewma_learn(&a->ewma, r->tau, row->weight, row->queue, delay);
@@ -205,11 +226,18 @@ static double worst_series(const struct replay *r)
     return worst;
 }
 
+static double over_best(const struct replay_result *r, double loss, double best)
+{
+    return (loss + r->resolution_ms) / (best + r->resolution_ms);
+}
+
 static void conclude(const struct replay *r, struct replay_result *ret)
 {
     *ret = (struct replay_result){.tau = r->tau,
                                   .series = r->trace->series,
                                   .observations = r->trace->count,
+                                  .missing = r->trace->missing,
+                                  .resolution_ms = RESOLUTION * USUAL_MS / r->scale,
                                   .scored = r->sums[REPLAY_MIX].count,
                                   .best = REPLAY_MIX,
                                   .first_coverage = NAN};
@@ -224,7 +252,7 @@ static void conclude(const struct replay *r, struct replay_result *ret)
     }
     double own = ret->methods[REPLAY_MIX].loss_ms;
     double best = ret->methods[ret->best].loss_ms;
-    ret->loss_over_best = best > 0 ? own / best : own > 0 ? INFINITY : 1;
+    ret->loss_over_best = over_best(ret, own, best);
     double known = ret->methods[REPLAY_HINDSIGHT].loss_ms;
     ret->loss_over_hindsight = known > 0 ? own / known : NAN;
     if (r->first.count > 0) {
@@ -289,8 +317,8 @@ static void json_number(FILE *to, const char *key, double v, int digits)
 
 static void print_json(const struct replay_result *r, FILE *to)
 {
-    fprintf(to, "{\"tau\":%g,\"series\":%u,\"observations\":%zu,\"scored\":%zu,", r->tau, r->series,
-            r->observations, r->scored);
+    fprintf(to, "{\"tau\":%g,\"series\":%u,\"observations\":%zu,\"missing\":%zu,\"scored\":%zu,",
+            r->tau, r->series, r->observations, r->missing, r->scored);
     json_number(to, "coverage", r->methods[REPLAY_MIX].coverage, 4);
     fputc(',', to);
     json_number(to, "loss_over_best", r->loss_over_best, 4);
@@ -309,7 +337,7 @@ static void print_json(const struct replay_result *r, FILE *to)
         fputc(',', to);
         json_number(to, "loss_ms", s->loss_ms, 6);
         fputc(',', to);
-        json_number(to, "loss_over_best", best > 0 ? s->loss_ms / best : NAN, 4);
+        json_number(to, "loss_over_best", over_best(r, s->loss_ms, best), 4);
         fputc(',', to);
         json_number(to, "early_ms", s->early_ms, 4);
         fputc('}', to);
@@ -333,7 +361,7 @@ void replay_print(const struct replay_result *r, const char *path, bool json, FI
         const struct replay_score *s = &r->methods[m];
         fprintf(to, "%-16s %10.2f %12.4f %10.3f %12.3f\n",
                 replay_method_name((enum replay_method)m), 100 * s->coverage, s->loss_ms,
-                s->loss_ms / best, s->early_ms);
+                over_best(r, s->loss_ms, best), s->early_ms);
     }
     fprintf(to, "hcq-mix: first messages %.2f %% in time, worst twentieth of the series %.2f %%\n",
             100 * r->first_coverage, 100 * r->worst_coverage);

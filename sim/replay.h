@@ -1,7 +1,8 @@
 /* `mesh-sim replay`: a recorded delay series against the predictor and its rivals, each message
  * predicted before it is learnt from. Format of the trace: CSV with a header line; the columns
  * `series` and `delay_ms` must be there, `seq` (order in time), `payload_weight` and `queue_depth`
- * may be; other columns are ignored. */
+ * may be; other columns are ignored, empty fields are what was not recorded. Units are the trace's
+ * own: delays and weights are scaled to usual ones before they are given to the predictor. */
 #ifndef SIM_REPLAY_H
 #define SIM_REPLAY_H
 
@@ -21,6 +22,7 @@ struct trace_row {
 struct delay_trace {
     struct trace_row *rows; /* by rising seq, file order within one */
     size_t count;
+    size_t missing; /* rows without a delay, left out */
     uint32_t series;
 };
 
@@ -45,11 +47,13 @@ struct replay_score {
 struct replay_result {
     double tau;
     uint32_t series;
-    size_t observations;
+    size_t observations, missing;
     size_t scored; /* after the first 20 of each series; all but the first when none is so long */
     struct replay_score methods[REPLAY_METHODS];
     enum replay_method best; /* of the causal methods, by loss */
-    double loss_over_best;   /* of REPLAY_MIX */
+    double loss_over_best;   /* of REPLAY_MIX; see resolution_ms */
+    double resolution_ms; /* losses are compared to within this: 0.0001 of a usual delay, far below
+                           * what a clock resolves; decides only where nothing varies */
     double loss_over_hindsight;
     double first_coverage; /* of REPLAY_MIX over the messages before those scored; NAN: none */
     double worst_coverage; /* of REPLAY_MIX: 5th percentile over series with 30 scored or more */

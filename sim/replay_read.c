@@ -1,8 +1,9 @@
 /* Reading a recorded trace. Strict where a mistake would give a wrong figure: every row has all the
  * columns of the header, every number is finite and within its range, and the first thing that is
  * not so ends the reading with the file's name, the line and the column. Blank lines, lines that
- * begin with #, a byte order mark and CR before LF are accepted. Bounds: lines of 4,095 bytes, 64
- * columns, 50 million rows. */
+ * begin with #, a byte order mark, quotes, blanks around fields and CR before LF are accepted. An
+ * empty delay_ms is a message that was not measured: it is counted and left out. Bounds: lines of
+ * 4,095 bytes, 64 columns, 50 million rows. */
 #include "core/num.h"
 #include "sim/replay.h"
 #include <assert.h>
@@ -14,12 +15,15 @@
 
 #define LINE_MAX_BYTES 4096u
 #define COLUMNS_MAX    64u
+#define WEIGHT_ROWS    2000u
+
+#define USUAL_WEIGHT_MOST 20.0 /* a usual weight above it is in another unit */
 
 enum column { COL_SERIES, COL_DELAY, COL_SEQ, COL_WEIGHT, COL_QUEUE, COL_COUNT };
 static const char *const COLUMN_NAMES[COL_COUNT] = {"series", "delay_ms", "seq", "payload_weight",
                                                     "queue_depth"};
-/* The greatest value that is taken for a measurement: a day, and the predictor's own bounds. */
-static const double COLUMN_MOST[COL_COUNT] = {0, 86400000.0, 1e300, 1000.0, 100000.0};
+/* The greatest value that is taken for a measurement, whatever its unit. */
+static const double COLUMN_MOST[COL_COUNT] = {0, 1e12, 1e300, 1e12, 1e9};
 
 struct reader {
     const char *path;
@@ -62,6 +66,51 @@ static void *grow(void *p, size_t count, size_t bytes)
     return q;
 }
 
+/* A field in quotes (RFC 4180): commas are text, "" is a quotation mark. False: never closed, or
+ * text after it. *ret_end: behind it and the blanks after it. */
+static bool cut_quoted(char *at, char **ret_end)
+{
+    char *to = at++;
+    while (*at != '\0' && (*at != '"' || at[1] == '"')) {
+        at += *at == '"';
+        *to++ = *at++;
+    }
+    bool closed = *at == '"';
+    at += closed;
+    *to = '\0';
+    *ret_end = at + strspn(at, " \t");
+    return closed && (**ret_end == ',' || **ret_end == '\0');
+}
+
+/* A line into fields, without the blanks around them. */
+static bool split(struct reader *r, char *at)
+{
+    r->field_count = 0;
+    for (bool more = true; more;) {
+        if (r->field_count == COLUMNS_MAX) {
+            return complain(r, "more than %u columns", COLUMNS_MAX);
+        }
+        at += strspn(at, " \t");
+        r->fields[r->field_count++] = at;
+        char *end = at + strcspn(at, ",");
+        char *last = end;
+        if (*at == '"') {
+            if (!cut_quoted(at, &end)) {
+                return complain(r, "column %u: quotes are not closed, or text follows them",
+                                r->field_count);
+            }
+            last = end;
+        }
+        more = *end == ',';
+        while (*at != '"' && last > at && (last[-1] == ' ' || last[-1] == '\t')) {
+            last--;
+        }
+        *last = '\0';
+        at = end + 1;
+    }
+    return true;
+}
+
 /* The next line that is not blank or a comment, cut into fields. ret_end: no more. */
 static bool next_line(struct reader *r, bool *ret_end)
 {
@@ -85,19 +134,8 @@ static bool next_line(struct reader *r, bool *ret_end)
         if (*at == '\0' || *at == '#') {
             continue;
         }
-        r->field_count = 0;
-        for (char *comma; at != NULL; at = comma) {
-            comma = strchr(at, ',');
-            if (comma != NULL) {
-                *comma++ = '\0';
-            }
-            if (r->field_count == COLUMNS_MAX) {
-                return complain(r, "more than %u columns", COLUMNS_MAX);
-            }
-            r->fields[r->field_count++] = at;
-        }
         *ret_end = false;
-        return true;
+        return split(r, at);
     }
 }
 
@@ -134,11 +172,11 @@ static bool read_header(struct reader *r)
 
 static bool read_number(struct reader *r, enum column c, double otherwise, double *ret)
 {
-    if (r->at[c] < 0) {
+    const char *text = r->at[c] < 0 ? "" : r->fields[r->at[c]];
+    if (*text == '\0') { /* not recorded */
         *ret = otherwise;
         return true;
     }
-    const char *text = r->fields[r->at[c]];
     char *end = NULL;
     double v = strtod(text, &end);
     if (end == text || *end != '\0') {
@@ -199,6 +237,10 @@ static bool read_row(struct reader *r, struct delay_trace *t)
     if (*name == '\0') {
         return complain(r, "series: the name is empty");
     }
+    if (*r->fields[r->at[COL_DELAY]] == '\0') {
+        t->missing++;
+        return true;
+    }
     if (!read_number(r, COL_DELAY, 0, &row.delay_ms) ||
         !read_number(r, COL_WEIGHT, 0, &row.weight) || !read_number(r, COL_QUEUE, 0, &row.queue) ||
         !read_number(r, COL_SEQ, (double)t->count, &row.seq)) {
@@ -237,6 +279,35 @@ static void sort_rows(struct trace_row *rows, struct trace_row *room, size_t n)
     }
 }
 
+static int by_weight(const void *a, const void *b)
+{
+    double x = ((const struct trace_row *)a)->weight;
+    double y = ((const struct trace_row *)b)->weight;
+    return (x > y) - (x < y);
+}
+
+/* Weights are relative to a standard payload. Where they are something else, tokens or bytes, the
+ * usual one of the first rows is taken for the standard. */
+static void standard_weights(struct delay_trace *t)
+{
+    size_t n = 0;
+    size_t most = t->count < WEIGHT_ROWS ? t->count : WEIGHT_ROWS;
+    struct trace_row *first = grow(NULL, most, sizeof(*first));
+    for (size_t i = 0; i < most; i++) {
+        if (t->rows[i].weight > 0) {
+            first[n++] = t->rows[i];
+        }
+    }
+    qsort(first, n, sizeof(*first), by_weight);
+    double usual = n > 0 ? first[n / 2].weight : 1;
+    free(first);
+    if (usual > USUAL_WEIGHT_MOST || usual < 1 / USUAL_WEIGHT_MOST) {
+        for (size_t i = 0; i < t->count; i++) {
+            t->rows[i].weight /= usual;
+        }
+    }
+}
+
 bool replay_read(const char *path, struct delay_trace *ret, char ret_why[REPLAY_WHY_MAX])
 {
     assert(path != NULL && ret != NULL);
@@ -268,6 +339,7 @@ bool replay_read(const char *path, struct delay_trace *ret, char ret_why[REPLAY_
     struct trace_row *room = grow(NULL, t.count / 2 + 1, sizeof(*room));
     sort_rows(t.rows, room, t.count);
     free(room);
+    standard_weights(&t);
     *ret = t;
     return true;
 }

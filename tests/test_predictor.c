@@ -15,7 +15,7 @@
 #define AGENTS 30u
 #define TAU    0.95
 /* Of all states after 50 rounds: the same with gcc and clang, at any optimisation. */
-#define GOLDEN_STATE 0xa1e2ce3cd48d5610ull
+#define GOLDEN_STATE 0x93dc058588e4fa92ull
 
 struct agent {
     double net_ms, jitter_ms, base_ms, spread;

@@ -68,7 +68,9 @@ static void test_bad_files_are_refused_by_line(void **state)
     refused("series,delay_ms,delay_ms\na,1,2\n", 1, "twice");
     refused("series,delay_ms\na,1\nb\n", 3, "1 columns");
     refused("series,delay_ms\na,1,2\n", 2, "3 columns");
-    refused("series,delay_ms\na,\n", 2, "no number");
+    refused("series,delay_ms\na,\n", 2, "no rows"); /* nothing was measured */
+    refused("series,delay_ms\n\"a,1\n", 2, "quotes");
+    refused("series,delay_ms\n\"a\"b,1\n", 2, "quotes");
     refused("series,delay_ms\na,12ms\n", 2, "12ms");
     refused("series,delay_ms\na,nan\n", 2, "delay_ms");
     refused("series,delay_ms\na,inf\n", 2, "delay_ms");
@@ -132,6 +134,25 @@ static void test_what_is_accepted(void **state)
     replay_free(&t);
     t = accepted("delay_ms,series\n5,z\n6,z\n"); /* no seq: file order */
     assert_true(t.rows[0].delay_ms == 5 && t.rows[1].delay_ms == 6);
+    replay_free(&t);
+}
+
+static void test_what_was_not_measured(void **state)
+{
+    (void)state;
+    struct delay_trace t = accepted("\"series\", \"delay_ms\" ,payload_weight\n"
+                                    "\"a, \"\"b\"\"\",10,\n"
+                                    "a,,1\n"
+                                    " a , 12 , 2\n");
+    assert_int_equal(t.count, 2);
+    assert_int_equal(t.missing, 1);
+    assert_int_equal(t.series, 2);
+    assert_true(t.rows[0].delay_ms == 10 && t.rows[0].weight == 0);
+    assert_true(t.rows[1].delay_ms == 12 && t.rows[1].weight == 2);
+    replay_free(&t);
+    /* Weights in bytes: the usual one is the standard payload. */
+    t = accepted("series,delay_ms,payload_weight\na,1,1000\na,2,2000\na,3,4000\n");
+    assert_true(t.rows[0].weight == 0.5 && t.rows[1].weight == 1 && t.rows[2].weight == 2);
     replay_free(&t);
 }
 
@@ -317,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_missing_file),
         cmocka_unit_test(test_long_lines_and_many_columns),
         cmocka_unit_test(test_what_is_accepted),
+        cmocka_unit_test(test_what_was_not_measured),
         cmocka_unit_test(test_calibrated_and_near_the_best),
         cmocka_unit_test(test_the_weight_is_used),
         cmocka_unit_test(test_other_shares),

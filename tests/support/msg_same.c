@@ -327,6 +327,7 @@ static const char *same_status(const struct mesh_status *a, const struct mesh_st
     SAME(available_us)
     SAME(observed_us)
     SAME(cascade_p95_us)
+    SAME(cascade_fast_p95_us)
     SAME(simulation)
     SAME(store_up)
     SAME(frozen)

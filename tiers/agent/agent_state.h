@@ -8,6 +8,7 @@
 #include "core/node.h"
 #include "core/num.h"
 #include "core/rng.h"
+#include "core/schedule.h"
 
 /* Operations queued, running or held. One more: the lowest priority of the queue is dropped and
  * answered REFUSED (OVERLOAD), or the newcomer is. */
@@ -42,7 +43,7 @@
 #define AGENT_WORK_GRACE_US                                                                        \
     1000000ll /* a handler that is silent so long past its deadline failed */
 
-enum task_state { TASK_FREE, TASK_QUEUED, TASK_RUNNING, TASK_HELD, TASK_ANSWER };
+enum task_state { TASK_FREE, TASK_QUEUED, TASK_RUNNING, TASK_HELD, TASK_RELEASED, TASK_ANSWER };
 
 struct agent_answer { /* a range of the answer pool */
     uint16_t at, bytes;
@@ -56,12 +57,14 @@ struct task {
     int64_t deadline_mesh_us;
     int64_t echo_sent_us;
     int64_t arrival_mesh_us; /* work done */
+    int64_t release_mesh_us; /* effect, with hold; 0: not yet, or none */
     int64_t since_us;        /* local: QUEUED when it came, RUNNING when it started */
-    int64_t due_us;          /* local: HELD release, RUNNING end of patience */
+    int64_t due_us;          /* local: HELD release, RELEASED answer, RUNNING end of patience */
     int64_t pending_us;      /* local: when to say PENDING; NEVER: said, or not wanted */
     uint32_t seq;
-    uint32_t took_us; /* of processing: expected by the lead, measured when it is done */
-    uint32_t work;    /* generation of the work's ref */
+    uint32_t took_us;      /* of processing: expected by the lead, measured when it is done */
+    uint32_t work;         /* generation of the work's ref */
+    uint32_t ack_delay_us; /* after the release */
     struct agent_answer answer;
     uint8_t state;
     uint8_t priority;

@@ -1,7 +1,7 @@
 /* What others ask of the agent: queue, handler, hold, answer.
  *
- *   QUEUED --handler free--> RUNNING --READY before T, TIMING_AT--> HELD --T--> ANSWER --> free
- *                               `------------anything else--------------------^
+ *   QUEUED --handler free--> RUNNING --READY before T, TIMING_AT--> HELD --T--> RELEASED --> free
+ *                               `------------anything else-----------------------> ANSWER ------^
  *
  * ANSWER is passed through at once unless the outbox is full; then the tick tries again. The table
  * has a dozen rows, so the four priority queues are a search through it: highest priority first,
@@ -278,6 +278,8 @@ void work_operate(struct agent *a, int64_t now_us, const struct msg *msg, struct
         return;
     }
     t->deadline_mesh_us = msg->u.operate.deadline_mesh_us;
+    t->ack_delay_us =
+        (uint32_t)schedule_ack_delay_us(a->topology, op, a->self, t->deadline_mesh_us);
     t->took_us = target != NULL ? target->expected_processing_us : 0;
     if (t->hold && !meshtime_ready(&a->time)) {
         /* No clock yet: T is as far away as the lead sent early. Local time stands in. */
@@ -315,6 +317,9 @@ void work_cancel(struct agent *a, const struct cancel *cancel)
         return;
     }
     assert(t->state != TASK_FREE);
+    if (t->state == TASK_RELEASED) {
+        return; /* the effect is there: it is answered in its time */
+    }
     if (t->state == TASK_RUNNING) {
         t->hold = false;
         t->cancelled = true; /* the tick that ends this step tells the handler, when it has room */
@@ -393,7 +398,8 @@ static void start_ready(struct agent *a, int64_t now_us, struct outbox *out)
     }
 }
 
-/* The effect at T. */
+/* The effect at T. What is said of it waits (schedule_ack_delay_us): at T, thousands of agents of
+ * one process have this to do, and nothing else. */
 static void release(struct agent *a, int64_t now_us, struct task *t, struct outbox *out)
 {
     int64_t mesh_us = agent_mesh(a, now_us);
@@ -403,11 +409,11 @@ static void release(struct agent *a, int64_t now_us, struct task *t, struct outb
         ack_final(a, now_us, t, 0, NULL, 0, NULL, out);
         return;
     }
-    struct id128 id = t->id;
     int64_t late_us = mesh_us - t->target_mesh_us;
-    if (ack_final(a, now_us, t, mesh_us, NULL, 0, NULL, out)) {
-        agent_note(out, NOTE_RELEASED, num_id128_low(id), (uint64_t)(late_us > 0 ? late_us : 0));
-    }
+    agent_note(out, NOTE_RELEASED, num_id128_low(t->id), (uint64_t)(late_us > 0 ? late_us : 0));
+    t->release_mesh_us = mesh_us;
+    t->state = TASK_RELEASED;
+    t->due_us = now_us + t->ack_delay_us;
 }
 
 void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply, struct outbox *out)
@@ -445,12 +451,12 @@ void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply,
         t->due_us = meshtime_to_local(&a->time, t->target_mesh_us);
         return;
     }
-    int64_t release_us = t->outcome == OUTCOME_READY && t->hold ? t->arrival_mesh_us : 0;
-    if (release_us > 0) {
+    if (t->outcome == OUTCOME_READY && t->hold) {
+        t->release_mesh_us = t->arrival_mesh_us;
         agent_note(out, NOTE_RELEASED, num_id128_low(t->id),
-                   (uint64_t)(release_us - t->target_mesh_us));
+                   (uint64_t)(t->release_mesh_us - t->target_mesh_us));
     }
-    if (!ack_final(a, now_us, t, release_us, bytes > 0 ? reply->answer : NULL, bytes,
+    if (!ack_final(a, now_us, t, t->release_mesh_us, bytes > 0 ? reply->answer : NULL, bytes,
                    reply->conflict, out)) {
         t->answer = ack_answer_put(a, reply->answer, bytes); /* said by the tick */
     }
@@ -461,9 +467,9 @@ static void task_tick(struct agent *a, int64_t now_us, struct task *t, struct ou
 {
     if (t->state == TASK_HELD && t->due_us <= now_us && !a->frozen) {
         release(a, now_us, t, out);
-    } else if (t->state == TASK_ANSWER) {
-        bool released = t->hold && t->outcome == OUTCOME_READY;
-        ack_final(a, now_us, t, released ? t->arrival_mesh_us : 0, NULL, 0, NULL, out);
+    }
+    if (t->state == TASK_ANSWER || (t->state == TASK_RELEASED && t->due_us <= now_us)) {
+        ack_final(a, now_us, t, t->release_mesh_us, NULL, 0, NULL, out);
     } else if (t->state == TASK_RUNNING && t->cancelled) {
         if (!outbox_room(out, 1, 0)) {
             a->starved = true;

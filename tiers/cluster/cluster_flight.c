@@ -106,8 +106,8 @@ static int64_t resend_at(struct cluster *c, int64_t now_us, const struct lead_op
     }
     int64_t answer_us = now_us + p->lead_us + p->network_us;
     if (op->timing == TIMING_AT && op->target_us > 0) {
-        answer_us =
-            op->target_us + p->network_us > answer_us ? op->target_us + p->network_us : answer_us;
+        int64_t held_us = op->target_us + op->ack_delay_us + p->network_us;
+        answer_us = held_us > answer_us ? held_us : answer_us;
     }
     int64_t pause_us = (c->tuning.resend_us << attempt) * mode_retry_factor((enum mode)c->mode);
     int64_t late_us = (int64_t)c->excess_us + 4 * (int64_t)c->excess_dev_us;
@@ -165,6 +165,15 @@ static uint64_t left_behind(const struct cluster *c, const struct lead_op *op, u
     return behind;
 }
 
+static void expect(const struct cluster *c, struct lead_op *op, uint32_t i,
+                   const struct prediction *p)
+{
+    uint32_t queue = c->members[i].impedance.queue_depth;
+    op->expected_us[i] =
+        (uint32_t)num_clamp_i64(p->network_us + p->processing_us, 0, PREDICTOR_LEAD_MAX_US);
+    op->queue[i] = (uint16_t)(queue < UINT16_MAX ? queue : UINT16_MAX);
+}
+
 /* One OPERATE to all agents of the mask, which share an attempt. False: no room. */
 static bool send_mask(struct cluster *c, int64_t now_us, struct lead_op *op, uint64_t mask,
                       uint32_t attempt, struct outbox *out)
@@ -203,6 +212,7 @@ static bool send_mask(struct cluster *c, int64_t now_us, struct lead_op *op, uin
         if ((op->sent >> i & 1u) == 0) {
             op->seq[i] = seq_of(c, op, i);
             c->members[i].seq[op->priority] = op->seq[i];
+            expect(c, op, i, &predictions[n]);
         }
         sent_one(c, now_us, op, i, &predictions[n++]);
     }
@@ -256,7 +266,7 @@ static void learn_excess(struct cluster *c, int64_t now_us, const struct lead_op
         return;
     }
     struct prediction p = members_predict(c, i, op->weight);
-    int64_t from_us = held ? meshtime_to_local(&c->time, ack->release_mesh_us)
+    int64_t from_us = held ? meshtime_to_local(&c->time, ack->release_mesh_us) + op->ack_delay_us
                            : ack->echo_sent_us + p.network_us + p.processing_us;
     int64_t excess_us = now_us - from_us - p.network_us;
     excess_us = num_clamp_i64(excess_us, 0, EXCESS_US_MAX);
@@ -277,16 +287,15 @@ static bool ack_timed(const struct cluster *c, int64_t now_us, const struct lead
 }
 
 /* Arrival against the predicted arrival (spec 11): after the send that the answer echoes, at the
- * centre of the prediction. Not against T: the lead time aims at T with a high quantile, so that
- * most are early by design. Before learn(), which would let the answer predict itself. */
+ * centre of the prediction that was made at the first send, whatever has been learnt since. Not
+ * against T: the lead time aims at T with a high quantile, so that most are early by design. */
 static void compare(const struct cluster *c, int64_t now_us, const struct lead_op *op,
                     const struct ack *ack, uint32_t i, struct aggregate_target *t)
 {
     t->predicted = ack_timed(c, now_us, op, ack);
     if (t->predicted) {
-        struct prediction p = members_predict(c, i, op->weight);
         int64_t arrival_us = meshtime_to_local(&c->time, ack->arrival_mesh_us);
-        t->apart_us = arrival_us - (ack->echo_sent_us + p.network_us + p.processing_us);
+        t->apart_us = arrival_us - (ack->echo_sent_us + (int64_t)op->expected_us[i]);
     }
 }
 
@@ -295,7 +304,6 @@ static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
                   const struct ack *ack, uint32_t i)
 {
     struct member *m = &c->members[i];
-    uint32_t queue = m->impedance.queue_depth;
     m->impedance.queue_depth = ack->queue_depth;
     m->impedance.clock_error_us = ack->clock_error_us;
     if (!ack_timed(c, now_us, op, ack)) {
@@ -303,8 +311,10 @@ static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
     }
     int64_t one_way_us = ack->received_mesh_us - cluster_mesh(c, ack->echo_sent_us);
     int64_t processing_us = ack->arrival_mesh_us - ack->received_mesh_us;
-    predictor_observe(&m->predictor, &c->priors[m->agent_class], op->weight, queue, one_way_us,
-                      processing_us, now_us);
+    struct predictor_tail *tail =
+        c->tuning.predictor_tau > PREDICTOR_TAIL_FROM ? &c->tails[i] : NULL;
+    predictor_observe_tail(&m->predictor, tail, &c->priors[m->agent_class], op->weight,
+                           op->queue[i], one_way_us, processing_us, now_us);
 }
 
 /* An answer that no agent within the contract gives. */

@@ -107,6 +107,7 @@ static void member_renew(struct cluster *c, uint32_t i, const struct hello *h)
     if (m->uid != h->uid || m->agent_class != (uint8_t)h->agent_class) {
         predictor_init(&m->predictor, c->tuning.predictor, h->agent_class);
         m->impedance = (struct impedance){0};
+        m->history = (struct impedance_history){0};
         m->quarantined = false;
         m->barred = 0;
     }
@@ -224,7 +225,7 @@ void members_goodbye(struct cluster *c, int64_t now_us, const struct msg *msg, s
 }
 
 /* Score, flags and lead time from what the agent measured and the predictor says. */
-static void measure(struct cluster *c, uint32_t i, struct outbox *out)
+static void measure(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
 {
     struct member *m = &c->members[i];
     struct impedance *imp = &m->impedance;
@@ -243,7 +244,10 @@ static void measure(struct cluster *c, uint32_t i, struct outbox *out)
     if (unstable && !m->unstable) {
         cluster_note(out, NOTE_FLAG_UNSTABLE, unit_pack(self), imp->drift_permille);
     }
-    imp->state = degraded ? AGENT_DEGRADED : AGENT_ACTIVE;
+    if (impedance_history_add(&m->history, now_us, m->lead_us)) {
+        cluster_note(out, NOTE_FLAG_SPIKE, unit_pack(self), imp->score);
+    }
+    imp->state = degraded || m->history.spiking ? AGENT_DEGRADED : AGENT_ACTIVE;
     m->unstable = unstable;
 }
 
@@ -306,7 +310,7 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     }
     freeze_heard(c, now_us, i, h);
     predictor_latency(&m->predictor, h->impedance.latency_us);
-    measure(c, i, out);
+    measure(c, now_us, i, out);
     state_check(c, now_us, i, out);
     registry_dirty(c, now_us, i, DIRTY_LOOK);
     registry_score(c, now_us, i);

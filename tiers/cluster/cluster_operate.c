@@ -344,6 +344,7 @@ static void fill(struct cluster *c, int64_t now_us, struct lead_op *op, const st
         local_time(c, now_us, o, o->created_mesh_us + num_clamp_i64(o->ttl_us, 0, TTL_US_MAX));
     op->deadline_mesh_us = msg->u.operate.deadline_mesh_us;
     op->deadline_us = local_time(c, now_us, o, msg->u.operate.deadline_mesh_us);
+    op->ack_delay_us = schedule_ack_delay_us(c->topology, o, c->self, op->deadline_mesh_us);
     if (o->timing != TIMING_SOON && o->target_mesh_us > 0) {
         op->target_mesh_us = o->target_mesh_us;
         op->target_us = local_time(c, now_us, o, o->target_mesh_us);

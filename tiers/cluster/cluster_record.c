@@ -3,6 +3,7 @@
  * field, so that a beat writes its time and what else is new, and nothing that is known already. */
 #include "tiers/cluster/cluster_record.h"
 #include "core/histogram.h"
+#include "tiers/cluster/cluster_learnt.h"
 #include "tiers/cluster/cluster_parts.h"
 #include <assert.h>
 #include <string.h>
@@ -24,7 +25,7 @@ static void record_field(struct record *r, const char *name, size_t from)
         .name = name, .value = r->memory + from, .value_bytes = (uint32_t)bytes};
 }
 
-static void record_str(struct record *r, const char *name, const char *value)
+void record_text(struct record *r, const char *name, const char *value)
 {
     size_t from = r->text.used;
     text_add(&r->text, value);
@@ -38,7 +39,7 @@ void record_u64(struct record *r, const char *name, uint64_t value)
     record_field(r, name, from);
 }
 
-static void record_fixed(struct record *r, const char *name, double value, unsigned decimals)
+void record_fixed(struct record *r, const char *name, double value, unsigned decimals)
 {
     size_t from = r->text.used;
     text_fixed(&r->text, value, decimals);
@@ -92,14 +93,14 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         text_hex64(&r->text, m->uid);
         record_field(r, "uid", from);
         record_unit(r, "place", self);
-        record_str(r, "agent_class", class_name((enum impedance_class)m->agent_class));
+        record_text(r, "agent_class", class_name((enum impedance_class)m->agent_class));
         record_unit(r, "sector_id", c->sector);
         record_unit(r, "cluster_id", c->self);
         record_u64(r, "unit_epoch", m->epoch);
         record_capabilities(r, c->topology, m->capabilities);
     }
     if ((what & DIRTY_STATE) != 0) {
-        record_str(r, "operational_state", agent_state_spec(members_state(c, i)));
+        record_text(r, "operational_state", agent_state_spec(members_state(c, i)));
     }
     if ((what & DIRTY_LATENCY) != 0) {
         record_fixed(r, "current_latency_ms", (double)imp->latency_us / US_PER_MS, 3);
@@ -123,6 +124,12 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         if (imp->heartbeat_mesh_us > 0) {
             record_time(r, "last_heartbeat", imp->heartbeat_mesh_us);
         }
+    }
+    if ((what & DIRTY_LEARNT) != 0) {
+        learnt_record(m, r);
+    }
+    if ((what & DIRTY_HISTORY) != 0) {
+        learnt_history_record(m, r);
     }
     if ((what & DIRTY_CONTEXT) != 0) {
         size_t from = r->text.used;
@@ -148,23 +155,35 @@ uint32_t record_diff(const struct cluster *c, uint32_t i)
     what |= now->drift_permille != w->drift_permille ? DIRTY_DRIFT : 0u;
     what |= now->heartbeat_mesh_us != w->heartbeat_mesh_us ? DIRTY_BEAT : 0u;
     what |= !num_id128_equal(now->context_hash, w->context_hash) ? DIRTY_CONTEXT : 0u;
+    const struct member *m = &c->members[i];
+    what |= learnt_differs(m) ? DIRTY_LEARNT : 0u;
+    what |= m->history.minute != w->history_minute || m->history.spikes != w->spikes ? DIRTY_HISTORY
+                                                                                     : 0u;
     return what;
 }
 
-void record_written(struct cluster *c, uint32_t i)
+void record_written(struct cluster *c, uint32_t i, uint32_t what)
 {
     assert(c != NULL);
     assert(i < c->count);
-    const struct impedance *now = &c->members[i].impedance;
-    c->members[i].written = (struct written){.context_hash = now->context_hash,
-                                             .heartbeat_mesh_us = now->heartbeat_mesh_us,
-                                             .latency_us = now->latency_us,
-                                             .processing_us = now->processing_us,
-                                             .queue_depth = now->queue_depth,
-                                             .score = now->score,
-                                             .reliability_permille = now->reliability_permille,
-                                             .drift_permille = now->drift_permille,
-                                             .state = (uint8_t)members_state(c, i)};
+    const struct member *m = &c->members[i];
+    const struct impedance *now = &m->impedance;
+    struct written was = m->written;
+    bool learnt = (what & DIRTY_LEARNT) != 0;
+    c->members[i].written =
+        (struct written){.learnt_us = learnt ? m->predictor.last_us : was.learnt_us,
+                         .learnt_mesh_us = learnt ? now->heartbeat_mesh_us : was.learnt_mesh_us,
+                         .history_minute = m->history.minute,
+                         .spikes = m->history.spikes,
+                         .context_hash = now->context_hash,
+                         .heartbeat_mesh_us = now->heartbeat_mesh_us,
+                         .latency_us = now->latency_us,
+                         .processing_us = now->processing_us,
+                         .queue_depth = now->queue_depth,
+                         .score = now->score,
+                         .reliability_permille = now->reliability_permille,
+                         .drift_permille = now->drift_permille,
+                         .state = (uint8_t)members_state(c, i)};
 }
 
 void record_summary(const struct summary *s, struct record *r)
@@ -195,7 +214,7 @@ bool record_snapshot(const struct cluster *c, struct record *r)
     if (f == NULL) {
         return false;
     }
-    record_str(r, "snapshot", f->preserve_state_to);
+    record_text(r, "snapshot", f->preserve_state_to);
     record_unit(r, "scope", f->scope);
     record_time(r, "frozen_at", f->at_mesh_us);
     record_u64(r, "agents_frozen", frozen);

@@ -5,19 +5,21 @@
 #include "core/text.h"
 #include "tiers/cluster/cluster_state.h"
 
-#define RECORD_FIELDS_MAX 20u
+#define RECORD_FIELDS_MAX 32u
 
 /* Names are static, values live in `memory`. One too many is a bug (assert). */
 struct record {
     struct store_field fields[RECORD_FIELDS_MAX];
     uint32_t count;
     struct text text;
-    char memory[1024];
+    char memory[2048];
 };
 
 void record_init(struct record *r);
 void record_u64(struct record *r, const char *name, uint64_t value);
 void record_unit(struct record *r, const char *name, struct unit u);
+void record_text(struct record *r, const char *name, const char *value);
+void record_fixed(struct record *r, const char *name, double value, unsigned decimals);
 
 /* ISO 8601 in UTC with milliseconds: later times sort behind earlier ones. */
 
@@ -25,7 +27,7 @@ void record_unit(struct record *r, const char *name, struct unit u);
 void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct record *r);
 /* Which differ from what was written last; and that all of them are written now. */
 uint32_t record_diff(const struct cluster *c, uint32_t i);
-void record_written(struct cluster *c, uint32_t i);
+void record_written(struct cluster *c, uint32_t i, uint32_t what);
 
 /* The fields that a summary and a minute of the history share. */
 /* What stood still when, and what waited; false: nothing is frozen. */

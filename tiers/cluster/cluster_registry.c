@@ -16,6 +16,7 @@
  * Records are written with the lead's epoch (STORE_EPOCH_PUT), so a lead that was replaced cannot
  * overwrite its successor. Refs: kind << 56 | capability << 48 | member << 40 | a number. */
 #include "core/text.h"
+#include "tiers/cluster/cluster_learnt.h"
 #include "tiers/cluster/cluster_parts.h"
 #include "tiers/cluster/cluster_record.h"
 #include <assert.h>
@@ -39,7 +40,9 @@ enum registry_ref {
     REF_SUMMARY,
     REF_GET,
     REF_CHECK,
-    REF_FROZEN
+    REF_FROZEN,
+    REF_PRIOR_GET,
+    REF_PRIOR_PUT
 };
 
 static uint64_t ref_of(enum registry_ref kind, uint32_t i, uint32_t seq)
@@ -127,7 +130,11 @@ static void asked_failed(struct cluster *c, int64_t now_us, uint64_t ref)
     case REF_FROZEN:
         c->freeze_put = true;
         break;
-    case REF_APPEND: /* said twice would be worse */
+    case REF_PRIOR_GET:
+        c->priors_asked &= (uint16_t)~bit_of(i);
+        break;
+    case REF_PRIOR_PUT: /* said again when its time comes */
+    case REF_APPEND:    /* said twice would be worse */
     case REF_SUMMARY:
     case REF_GET:
         break;
@@ -189,10 +196,14 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     }
     bool here = place.tier == TIER_AGENT && place.sector == c->self.sector &&
                 place.cluster == c->self.cluster && place.agent >= 1 && place.agent <= c->count;
-    if (!here || uid == 0 || c->members[place.agent - 1u].uid != 0) {
-        return; /* another place, or the agent itself was faster */
+    struct member *m = here ? &c->members[place.agent - 1u] : NULL;
+    if (!here || uid == 0 || (m->uid != 0 && m->uid != uid)) {
+        return; /* another place, or another agent by now */
     }
-    struct member *m = &c->members[place.agent - 1u];
+    if (m->uid == uid) { /* the agent itself was faster */
+        learnt_read(c, place.agent - 1u, row);
+        return;
+    }
     m->uid = uid;
     m->epoch = incarnation;
     m->capabilities = caps;
@@ -203,6 +214,7 @@ static void roster_row(struct cluster *c, const struct store_row *row)
         m->agent_class = (uint8_t)agent_class;
         predictor_init(&m->predictor, c->tuning.predictor, agent_class);
     }
+    learnt_read(c, place.agent - 1u, row);
 }
 
 static void roster_page(struct cluster *c, int64_t now_us, const struct store_reply *reply)
@@ -347,7 +359,7 @@ static bool put_member(struct cluster *c, int64_t now_us, uint32_t i, struct out
     }
     m->dirty = 0;
     m->put = (uint16_t)what;
-    record_written(c, i);
+    record_written(c, i, what);
     return true;
 }
 
@@ -463,6 +475,46 @@ static void check_reply(struct cluster *c, int64_t now_us, const struct store_re
     }
 }
 
+static bool put_prior(struct cluster *c, int64_t now_us, uint32_t k, struct outbox *out)
+{
+    struct record r;
+    char shard[UNIT_TEXT_MAX];
+    char key[STORE_KEY_MAX];
+    learnt_prior_record(c, k, key, &r);
+    shard_name(c, shard);
+    struct store_op op = {.ref = ref_of(REF_PRIOR_PUT, k, ++c->store_seq),
+                          .kind = STORE_EPOCH_PUT,
+                          .epoch = c->epoch > 0 ? c->epoch : 1,
+                          .shard = shard,
+                          .key = key,
+                          .fields = r.fields,
+                          .field_count = r.count};
+    if (!store_send(c, now_us, out, &op)) {
+        return false;
+    }
+    learnt_prior_written(c, now_us, k);
+    return true;
+}
+
+/* After the roster, which says what classes there are. */
+static void ask_priors(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    char shard[UNIT_TEXT_MAX];
+    char key[STORE_KEY_MAX];
+    uint32_t k = CLASS_NONE;
+    if (c->priors_asked != 0 || !learnt_prior_wanted(c, key, &k)) {
+        return;
+    }
+    shard_name(c, shard);
+    struct store_op op = {.ref = ref_of(REF_PRIOR_GET, k, ++c->store_seq),
+                          .kind = STORE_GET,
+                          .shard = shard,
+                          .key = key};
+    if (store_send(c, now_us, out, &op)) {
+        c->priors_asked |= (uint16_t)bit_of(k);
+    }
+}
+
 static bool append_minute(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     struct summary s;
@@ -540,6 +592,10 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
         query_record(c, now_us, i, (uint32_t)reply->ref, reply, out);
         return;
     }
+    if (kind == REF_PRIOR_GET) {
+        c->priors_asked &= (uint16_t)~bit_of(i);
+        learnt_prior_read(c, i, reply);
+    }
     if (!verdict_good(reply->verdict)) {
         /* Fenced: a successor writes now; this lead is about to be told so. */
         int64_t pause_us = reply->verdict == STORE_FENCED ? STORE_FENCED_US : STORE_RETRY_US;
@@ -599,6 +655,13 @@ static int64_t periodic(struct cluster *c, int64_t now_us, struct outbox *out)
     }
     if (c->freeze_put && !paused && c->freeze_tell_us == NEVER) {
         put_snapshot(c, now_us, out); /* all that can be said is said */
+    }
+    uint32_t k = CLASS_NONE;
+    if (c->scan_done && !paused) {
+        ask_priors(c, now_us, out);
+        if (c->priors_asked == 0 && learnt_prior_due(c, now_us, &k)) {
+            put_prior(c, now_us, k, out);
+        }
     }
     /* Not before the check: the old summary is its witness. */
     if (!c->check && !paused && c->summary_next_us <= now_us && put_summary(c, now_us, out)) {

@@ -7,6 +7,7 @@
 #include "core/aggregate.h"
 #include "core/breaker.h"
 #include "core/children.h"
+#include "core/impedance_history.h"
 #include "core/meshtime.h"
 #include "core/mode.h"
 #include "core/node.h"
@@ -15,6 +16,7 @@
 #include "core/rng.h"
 #include "core/schedule.h"
 #include "core/slab.h"
+#include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
 
 #define MEMBERS_MAX AGENTS_PER_CLUSTER_MAX
@@ -73,8 +75,10 @@
 #define DIRTY_DRIFT       128u
 #define DIRTY_BEAT        256u
 #define DIRTY_CONTEXT     512u
-#define DIRTY_ALL         1023u
-#define DIRTY_LOOK        1024u /* something may be new */
+#define DIRTY_LEARNT      1024u /* the predictor */
+#define DIRTY_HISTORY     2048u /* of the impedance: values, trend, spikes */
+#define DIRTY_ALL         4095u
+#define DIRTY_LOOK        4096u /* something may be new */
 
 /* What the registry was last told of a member. */
 struct written {
@@ -83,6 +87,10 @@ struct written {
     uint32_t latency_us, processing_us, queue_depth, score;
     uint16_t reliability_permille, drift_permille;
     uint8_t state; /* enum agent_state */
+    uint32_t history_minute;
+    uint16_t spikes;
+    int64_t learnt_us;      /* last observation, the lead's clock */
+    int64_t learnt_mesh_us; /* of the beat with which it was written */
 };
 
 /* A store operation without an answer. */
@@ -99,6 +107,7 @@ struct member {
     uint64_t barred; /* not counted on, though declared (MSG_ISOLATE) */
     struct impedance impedance;
     struct predictor predictor;
+    struct impedance_history history;
     uint32_t lead_us;             /* of a standard payload, from the last beat */
     uint32_t seq[PRIORITY_COUNT]; /* the last given */
     uint32_t indexed_score;
@@ -134,6 +143,7 @@ struct lead_op {
     int64_t created_mesh_us, target_mesh_us, deadline_mesh_us, window_us;
     int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
     int64_t opened_us, closed_us, progress_us;
+    int64_t ack_delay_us; /* between release and answer (schedule.h) */
     uint32_t targets;
     uint64_t open;             /* not final */
     uint64_t sent;             /* at least once */
@@ -143,7 +153,11 @@ struct lead_op {
     uint64_t late;             /* answered after they were final */
     uint64_t again[2];         /* attempts so far, two bit planes */
     uint32_t seq[MEMBERS_MAX]; /* of the target, from its first send on (msg.h) */
-    uint64_t cancel_send;      /* MSG_CANCEL still to be sent to these */
+    /* What was predicted at the first send, and from which queue depth (saturates): arrivals are
+     * judged by the one and learnt from with the other. */
+    uint32_t expected_us[MEMBERS_MAX];
+    uint16_t queue[MEMBERS_MAX];
+    uint64_t cancel_send; /* MSG_CANCEL still to be sent to these */
     struct schedule schedule;
     struct aggregate aggregate;
 };
@@ -202,6 +216,9 @@ struct cluster {
     int64_t conflict_bucket;
 
     struct predictor_prior priors[CLASS_COUNT];
+    uint32_t priors_written[CLASS_COUNT]; /* observations in the registry's record .. */
+    int64_t priors_put_us[CLASS_COUNT];   /* .. and when it was put there */
+    uint16_t priors_read, priors_asked;   /* bits of classes: answered, without an answer */
 
     /* operations, relays */
     int64_t route_next_us; /* as registry_next_us */
@@ -233,25 +250,9 @@ struct cluster {
     int64_t op_next_us[LEAD_OPS_MAX]; /* when live[i] wants to be looked at */
     struct member members[MEMBERS_MAX];
     struct lead_relay relays[LEAD_RELAYS_MAX];
+    struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */
     struct lead_op ops[LEAD_OPS_MAX];
     _Alignas(16) uint8_t chunks[LEAD_CHUNKS * SLAB_CHUNK_BYTES];
 };
-
-static inline uint64_t bit_of(uint32_t i)
-{
-    return 1ull << i;
-}
-static inline uint32_t bits_count(uint64_t mask)
-{
-    return num_bits(mask);
-}
-static inline uint32_t bits_lowest(uint64_t mask) /* mask != 0 */
-{
-    return num_lowest_bit(mask);
-}
-static inline int64_t time_least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 #endif

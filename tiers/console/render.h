@@ -53,13 +53,13 @@ void render_json_rows(const struct render *r, enum row_kind kind, const struct p
                       size_t count, uint32_t total, uint32_t missing);
 void render_json_error(const struct render *r, const char *reason, const char *text);
 
-/* The seven KPIs of spec part 11, computed once for both forms. */
+/* The KPIs of spec part 11, computed once for both forms. Without a target ("") it informs. */
 struct kpi {
     const char *name, *target, *unit;
     bool known, met;
     double value;
 };
-#define KPI_COUNT 6
+#define KPI_COUNT 7
 void render_compute_kpis(const struct mesh_status *s, struct kpi ret[KPI_COUNT]);
 
 #endif

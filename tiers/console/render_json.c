@@ -128,7 +128,8 @@ void render_json_kpi(const struct render *r, const struct mesh_status *status)
         json_object_set_new(one, "value", kpis[i].known ? json_real(kpis[i].value) : json_null());
         json_object_set_new(one, "unit", json_string(kpis[i].unit));
         json_object_set_new(one, "target", json_string(kpis[i].target));
-        json_object_set_new(one, "met", kpis[i].known ? json_boolean(kpis[i].met) : json_null());
+        bool judged = kpis[i].known && kpis[i].target[0] != '\0';
+        json_object_set_new(one, "met", judged ? json_boolean(kpis[i].met) : json_null());
         json_object_set_new(o, kpis[i].name, one);
     }
     set_time(o, "since", status->started_mesh_us);

@@ -1,0 +1,29 @@
+/* How an agent's impedance has been: its average, a value a minute, the trend, and the spikes of
+ * spec 6.1 (more than twice the average). 40 bytes an agent, at its lead. */
+#ifndef CORE_IMPEDANCE_HISTORY_H
+#define CORE_IMPEDANCE_HISTORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HISTORY_MINUTES 12u
+
+struct impedance_history {
+    float average_us;             /* moving, over about 5 minutes of beats */
+    uint32_t minute;              /* number of the newest value's minute + 1; 0: none yet */
+    uint16_t ms[HISTORY_MINUTES]; /* by minute modulo the count; saturate */
+    uint8_t minutes;              /* values there are */
+    uint8_t beats;                /* in the average, saturates */
+    uint16_t spikes;              /* since the agent joined, saturates */
+    bool spiking;
+};
+
+/* predicted_us: of a standard payload, at each beat. Returns whether a spike begins with it. */
+bool impedance_history_add(struct impedance_history *h, int64_t now_us, uint32_t predicted_us);
+/* Values in milliseconds, the oldest first; returns how many. */
+uint32_t impedance_history_values(const struct impedance_history *h, uint16_t ret[HISTORY_MINUTES]);
+/* The newest third of the minutes against the oldest, in percent of the latter, -100 to 1000; 0
+ * with fewer than 3 minutes. */
+int32_t impedance_history_trend_percent(const struct impedance_history *h);
+
+#endif
