@@ -19,10 +19,10 @@ enum who {
     LEAD_TWO, /* s01.c3 to c4 */
     HOST,     /* s01.c1.a1 to a3, h1 */
     HOST_TWO, /* s01.c1.a4 to a6, h4 */
-    CONSOLE,  /* a viewer's */
-    SIM,      /* of a role that this mesh does not take */
-    REVOKED,  /* a host with a certificate that the trust bundle names */
-    FOREIGN,  /* a host of another mesh, with the name of HOST */
+    CONSOLE,
+    SIM,     /* of a role that this mesh does not take */
+    REVOKED, /* a host with a certificate that the trust bundle names */
+    FOREIGN, /* a host of another mesh, with the name of HOST */
     WHO_COUNT
 };
 

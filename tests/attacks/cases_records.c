@@ -74,62 +74,6 @@ static const char *host_commands(struct world *w)
     return message(w, HOST, &w->orchestrator, h, NULL, 0);
 }
 
-static const char *encoded(struct world *w, enum who from, struct victim *at, const struct msg *msg)
-{
-    struct record_header h;
-    size_t length = 0;
-    if (!codec_encode(&w->codec, msg, bytes, sizeof(bytes), &length))
-        return "not encoded";
-    codec_record_of(msg, length, &h);
-    return message(w, from, at, h, bytes, length);
-}
-
-static const char *hello(struct world *w, uint64_t capabilities)
-{
-    struct msg m = {.type = MSG_HELLO, .from = unit_agent(1, 1, 1), .to = unit_cluster(1, 1)};
-    m.u.hello = (struct hello){.uid = 7, .incarnation = 1, .capabilities = capabilities};
-    return encoded(w, HOST, &w->lead, &m);
-}
-
-static const char *hello_inflated(struct world *w)
-{
-    return hello(w, 0x7);
-}
-
-static const char *hello_good(struct world *w)
-{
-    return hello(w, 0x3);
-}
-
-static const char *viewer(struct world *w, enum command_kind kind)
-{
-    static struct command c;
-    struct msg m = {
-        .type = MSG_COMMAND, .from = unit_numbered(TIER_CONSOLE, 1), .to = unit_orchestrator()};
-    memset(&c, 0, sizeof(c));
-    c.ref = 1;
-    c.kind = kind;
-    c.scope = unit_sector(1);
-    c.operation_id.bytes[0] = 1;
-    m.u.command = &c;
-    return encoded(w, CONSOLE, &w->orchestrator, &m);
-}
-
-static const char *viewer_freezes(struct world *w)
-{
-    return viewer(w, COMMAND_FREEZE);
-}
-
-static const char *viewer_cancels(struct world *w)
-{
-    return viewer(w, COMMAND_CANCEL);
-}
-
-static const char *viewer_looks(struct world *w)
-{
-    return viewer(w, COMMAND_STATUS);
-}
-
 static const char *stale_epoch(struct world *w)
 {
     uint8_t body[512];
@@ -446,9 +390,6 @@ static const struct attack list[] = {
     {"R15", "an order without its operation", operate_unknown, "record-body:missing"},
     {"R16", "a console in another console's name", console_as_console, "scope"},
     {"R17", "a host that commands the orchestrator", host_commands, "scope"},
-    {"R43", "an agent that offers more than its host may", hello_inflated, "capability"},
-    {"R44", "a viewer that freezes a sector", viewer_freezes, "capability"},
-    {"R45", "a viewer that cancels an operation", viewer_cancels, "capability"},
     {"R18", "an earlier epoch of a unit", stale_epoch, "stale-epoch"},
     {"R19", "half a record header", half_a_header, "record-header:truncated"},
     {"R20", "a message type that does not exist", unknown_type, "record-header:bad-type"},
@@ -485,8 +426,6 @@ static const struct attack list[] = {
     {"R40", "an operation that is over", too_old, "operation:expired"},
     {"R41", "an operation from the future", from_the_future, "operation:future"},
     {"R42", "other work under a known id", same_id_other_work, "operation:other-bytes"},
-    {"R0a", "what its host may offer is good (the control)", hello_good, "ACCEPTED"},
-    {"R0b", "a viewer that looks is good (the control)", viewer_looks, "ACCEPTED"},
     {"R00", "an honest heartbeat is good (the control)", good_beat, "ACCEPTED"},
 };
 

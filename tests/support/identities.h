@@ -18,7 +18,6 @@ static inline void identity_make(const struct key_pair *issuer, const char *toke
     ret->cert = (struct cert){.kind = CERT_PROCESS,
                               .roles = roles,
                               .scope_count = count,
-                              .capabilities = UINT64_MAX,
                               .issuer_kid = issuer->kid,
                               .not_before_s = now_s - 86400,
                               .not_after_s = now_s + 20ll * 86400,

@@ -16,7 +16,6 @@
 #include "tiers/console/targets.h"
 #include "tiers/runner/client.h"
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -146,11 +145,7 @@ static int report_exit(const struct report *r)
 static void send_request(struct task *t)
 {
     int error = client_command(t->conf.client, t->conf.via, &t->command, on_reply, t);
-    if (error == -EPERM) {
-        render_error(&t->render, "",
-                     "your certificate does not allow this (mesh keys show KEYS/operator.cert)");
-        finish(t, EXIT_FAILED);
-    } else if (error) {
+    if (error) {
         render_error(&t->render, "", "the request could not be sent (too large, or out of memory)");
         finish(t, EXIT_FAILED);
     }

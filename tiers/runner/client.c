@@ -288,9 +288,6 @@ int client_command(struct client *client, struct unit to, const struct command *
 {
     assert(client != NULL && command != NULL && on_reply != NULL);
     assert(to.tier == TIER_ORCHESTRATOR || to.tier == TIER_SECTOR);
-    if ((client->identity.cert.capabilities & command_capability(command->kind)) == 0) {
-        return -EPERM;
-    }
     const struct directory_entry *e = directory_find(&client->directory, to);
     if (e == NULL) {
         return -ENOENT;

@@ -33,8 +33,7 @@ bool client_is_up(const struct client *client);
 const char *client_why(const struct client *client); /* of the last change, for people */
 
 /* Sends a command to the orchestrator or a sector. command->ref is the caller's own; replies with
- * another ref are dropped, so a new command ends interest in the last. 0; -EPERM: the operator's
- * certificate does not allow it, and would be refused; -EMSGSIZE: it cannot be
+ * another ref are dropped, so a new command ends interest in the last. 0; -EMSGSIZE: it cannot be
  * encoded; -ENOENT: nobody is known for `to`; -EACCES: the operator's certificate is no good now.
  */
 int client_command(struct client *client, struct unit to, const struct command *command,

@@ -40,8 +40,8 @@ struct ingress {
 const char *ingress_refusal_name(enum ingress_refusal r)
 {
     static const char *const names[INGRESS_REFUSALS] = {
-        "ok",         "endpoint",    "record-header", "record-body", "route",       "scope",
-        "capability", "stale-epoch", "operation",     "uncached",    "record-kind", "sealer-full"};
+        "ok",          "endpoint",  "record-header", "record-body", "route",      "scope",
+        "stale-epoch", "operation", "uncached",      "record-kind", "sealer-full"};
     assert(r < INGRESS_REFUSALS);
     return names[r];
 }
@@ -95,37 +95,6 @@ static void refuse_hostile(struct ingress *in, enum ingress_refusal why, const s
     peers_blame(in->conf.peers, &peer->endpoint, clock_unix_us() / US_PER_MS);
 }
 
-uint64_t command_capability(enum command_kind kind)
-{
-    switch (kind) {
-    case COMMAND_SUBMIT:
-    case COMMAND_CANCEL:
-        return CONSOLE_OPERATE;
-    case COMMAND_FREEZE:
-    case COMMAND_THAW:
-        return CONSOLE_ADMIN;
-    case COMMAND_STATUS:
-    case COMMAND_QUERY:
-    case COMMAND_WHEN:
-    default:
-        return CONSOLE_VIEW;
-    }
-}
-
-/* Whether its certificate allows what the message asks for. Leads take no agent that offers more
- * than its host was given; orchestrator and sectors take no command that its operator may not give.
- */
-static bool allows(const struct peer *peer, const struct msg *msg)
-{
-    if (msg->type == MSG_HELLO) {
-        return (msg->u.hello.capabilities & ~peer->capabilities) == 0;
-    }
-    if (msg->type == MSG_COMMAND) {
-        return (peer->capabilities & command_capability(msg->u.command->kind)) != 0;
-    }
-    return true;
-}
-
 /* ---- records ---- */
 
 static void message(struct ingress *in, const uint8_t *bytes, size_t length,
@@ -158,10 +127,6 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
     in->stats.codec[v]++;
     if (v != CODEC_OK) {
         refuse_hostile(in, INGRESS_BODY, peer);
-        return;
-    }
-    if (!allows(peer, &msg)) {
-        refuse_hostile(in, INGRESS_CAPABILITY, peer);
         return;
     }
     if (!directory_learn(in->conf.directory, msg.from, endpoint, msg.epoch)) {

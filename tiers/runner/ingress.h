@@ -2,9 +2,9 @@
  *
  * In this order, each step cheaper to refuse than the next: frame header and replay window
  * (peers.h), signature (on the sealer's threads where there are any), record header, body, route,
- * certificate scope of the speaker, its capabilities, epoch, operation. Every refusal is counted by
- * its reason and the rest of the frame is still read: one bad record does not silence a process.
- * Nothing here crashes on any input. */
+ * certificate scope of the speaker, epoch, operation. Every refusal is counted by its reason and
+ * the rest of the frame is still read: one bad record does not silence a process. Nothing here
+ * crashes on any input. */
 #ifndef TIERS_RUNNER_INGRESS_H
 #define TIERS_RUNNER_INGRESS_H
 
@@ -20,21 +20,18 @@
 
 enum ingress_refusal {
     INGRESS_OK,
-    INGRESS_ENDPOINT,   /* no memory to file its source */
-    INGRESS_HEADER,     /* record header, see codec_verdict */
-    INGRESS_BODY,       /* body, see codec_verdict */
-    INGRESS_ROUTE,      /* such a unit may not say this to such a unit */
-    INGRESS_SCOPE,      /* its certificate does not cover the speaker */
-    INGRESS_CAPABILITY, /* its certificate does not allow what it offers or orders */
-    INGRESS_EPOCH,      /* a lower epoch than known: it no longer owns the unit */
-    INGRESS_OPERATION,  /* a sealed operation, see opcache_verdict */
-    INGRESS_UNCACHED,   /* names an operation that was refused or is gone */
-    INGRESS_KIND,       /* a special record that is none */
-    INGRESS_SEALER,     /* no room to verify: the frame was dropped */
+    INGRESS_ENDPOINT,  /* no memory to file its source */
+    INGRESS_HEADER,    /* record header, see codec_verdict */
+    INGRESS_BODY,      /* body, see codec_verdict */
+    INGRESS_ROUTE,     /* such a unit may not say this to such a unit */
+    INGRESS_SCOPE,     /* its certificate does not cover the speaker */
+    INGRESS_EPOCH,     /* a lower epoch than known: it no longer owns the unit */
+    INGRESS_OPERATION, /* a sealed operation, see opcache_verdict */
+    INGRESS_UNCACHED,  /* names an operation that was refused or is gone */
+    INGRESS_KIND,      /* a special record that is none */
+    INGRESS_SEALER,    /* no room to verify: the frame was dropped */
     INGRESS_REFUSALS
 };
-/* What a console's certificate must have for this command: one bit of CONSOLE_* (keys.h). */
-uint64_t command_capability(enum command_kind kind);
 const char *ingress_refusal_name(enum ingress_refusal r); /* "stale-epoch" */
 
 struct ingress_stats {

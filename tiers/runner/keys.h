@@ -56,12 +56,6 @@ enum cert_role {
 };
 #define ROLES_ALL 0x3fu
 
-/* What the capabilities of a certificate mean for the role CONSOLE, which goes with no other role.
- * For the others they are bits of the mesh's capability names: what its agents may offer. */
-#define CONSOLE_VIEW    0x1u /* status, queries, forecasts */
-#define CONSOLE_OPERATE 0x2u /* operations, cancel */
-#define CONSOLE_ADMIN   0x4u /* freeze, thaw */
-
 enum cert_verdict {
     CERT_OK,
     CERT_SHAPE,        /* not a certificate, or not in its one encoding */

@@ -17,8 +17,7 @@
 
 static const char usage[] =
     "usage: mesh keys init DIR                        a new mesh: roots, issuer, authority\n"
-    "       mesh keys issue DIR NAME ROLES SCOPE [CAPABILITIES]   a process's key and "
-    "certificates\n"
+    "       mesh keys issue DIR NAME ROLES SCOPE      a process's key and certificates\n"
     "       mesh keys list DIR                        every certificate, and what is wrong with "
     "it\n"
     "       mesh keys show FILE                       one certificate\n"
@@ -31,9 +30,6 @@ static const char usage[] =
     "ROLES  orchestrator, sector, cluster, host, console, sim; several joined by commas\n"
     "SCOPE  the units that NAME may speak for: mesh, s01-s25, s01.c1-s25.c10, h1-h40, console1;\n"
     "       up to 8 joined by commas\n"
-    "CAPABILITIES  of a console: viewer, operator or admin; of others: a mask of the mesh's "
-    "capabilities\n"
-    "       in hex (0x..), what their agents may offer. Left out: all\n"
     "\n"
     "mesh keys init keys\n"
     "mesh keys issue keys cluster-03 cluster s01.c1-s25.c10\n"
@@ -86,30 +82,7 @@ static int command_rotate(const char *dir, const char *name)
     return 0;
 }
 
-static bool capabilities_parse(const char *text, uint16_t roles, uint64_t *ret)
-{
-    static const struct {
-        const char *name;
-        uint64_t bits;
-    } levels[] = {{"viewer", CONSOLE_VIEW},
-                  {"operator", CONSOLE_VIEW | CONSOLE_OPERATE},
-                  {"admin", CONSOLE_VIEW | CONSOLE_OPERATE | CONSOLE_ADMIN}};
-    char *end = NULL;
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-        if (roles == ROLE_CONSOLE && strcmp(text, levels[i].name) == 0) {
-            *ret = levels[i].bits;
-            return true;
-        }
-    }
-    if ((roles & ROLE_CONSOLE) != 0 || strncmp(text, "0x", 2) != 0)
-        return false;
-    errno = 0;
-    *ret = strtoull(text + 2, &end, 16);
-    return errno == 0 && end != text + 2 && *end == '\0';
-}
-
-static int command_issue(const char *dir, const char *name, const char *roles, const char *scope,
-                         const char *capabilities)
+static int command_issue(const char *dir, const char *name, const char *roles, const char *scope)
 {
     struct keys_request request = {
         .name = name, .capabilities = UINT64_MAX, .life_s = CERT_PROCESS_LIFE_S};
@@ -117,12 +90,6 @@ static int command_issue(const char *dir, const char *name, const char *roles, c
     const char *bad;
     if (!roles_parse(roles, &request.roles))
         return wrong_usage("unknown role in ", roles);
-    if ((request.roles & ROLE_CONSOLE) != 0 && request.roles != ROLE_CONSOLE)
-        return wrong_usage("the role console goes with no other: ", roles);
-    if (capabilities && !capabilities_parse(capabilities, request.roles, &request.capabilities))
-        return wrong_usage("capabilities are viewer, operator or admin for a console, 0x.. for "
-                           "others, and not ",
-                           capabilities);
     if (!scope_parse(scope, request.roles, request.scope, &request.scope_count, &bad)) {
         (void)fprintf(stderr, "mesh keys: scope \"%s\" for \"%s\": %s\n", scope, roles, bad);
         return 2;
@@ -395,9 +362,8 @@ int keys_command(int argc, char **argv)
     if (strcmp(verb, "init") == 0)
         return argc == 3 ? command_init(argv[2]) : wrong_usage("init takes one DIR", "");
     if (strcmp(verb, "issue") == 0)
-        return argc == 6 || argc == 7
-                   ? command_issue(argv[2], argv[3], argv[4], argv[5], argc == 7 ? argv[6] : NULL)
-                   : wrong_usage("issue takes DIR NAME ROLES SCOPE [CAPABILITIES]", "");
+        return argc == 6 ? command_issue(argv[2], argv[3], argv[4], argv[5])
+                         : wrong_usage("issue takes DIR NAME ROLES SCOPE", "");
     if (strcmp(verb, "rotate") == 0)
         return argc != 4 ? wrong_usage("rotate takes DIR and NAME, or --all", "")
                : strcmp(argv[3], "--all") == 0 ? command_rotate_all(argv[2])

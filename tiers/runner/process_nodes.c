@@ -115,25 +115,6 @@ bool process_each_unit(struct process *p, const struct process_conf *conf,
     return true;
 }
 
-/* Leads take no agent that offers more than this process's certificate allows: better said here. */
-static bool may_offer(struct process *p, const struct host_run *run)
-{
-    const struct topology *t = &p->config.topology;
-    for (uint32_t i = run->first; i < run->first + run->count; i++) {
-        uint64_t offers = topology_class_capabilities(t, topology_class(t, i));
-        if ((offers & ~p->identity.cert.capabilities) == 0) {
-            continue;
-        }
-        char text[UNIT_TEXT_MAX];
-        (void)unit_format(topology_agent(t, i), text);
-        log_line(&p->log, LOG_ERROR, "certificate-capabilities",
-                 "unit=%s offers=%llx certificate=%llx", text, (unsigned long long)offers,
-                 (unsigned long long)p->identity.cert.capabilities);
-        return false;
-    }
-    return true;
-}
-
 bool process_scope_covers(struct process *p)
 {
     static const uint16_t roles[PROCESS_ROLE_COUNT] = {
@@ -150,8 +131,7 @@ bool process_scope_covers(struct process *p)
         const struct host_run *run = &p->ports[i];
         if (!covered(p, topology_agent(&p->config.topology, run->first)) ||
             !covered(p, topology_agent(&p->config.topology, run->first + run->count - 1)) ||
-            !covered(p, unit_numbered(TIER_HOST, directory_host_number(run))) ||
-            !may_offer(p, run)) {
+            !covered(p, unit_numbered(TIER_HOST, directory_host_number(run)))) {
             return false;
         }
     }
