@@ -4,6 +4,7 @@
  * probe at one instant. While OPEN nothing is counted: what fails then was sent before. */
 #include "core/breaker.h"
 #include "core/node.h"
+#include "core/plant.h"
 #include <assert.h>
 #include <string.h>
 
@@ -59,6 +60,7 @@ static enum breaker_event trip(struct breaker *b, int64_t now_us, int64_t open_u
     b->state = CIRCUIT_OPEN;
     b->probing = false;
     b->trips++;
+    open_us = PLANTED(PLANT_SHORT_OPEN) ? open_us / 10 : open_us;
     b->until_us = now_us + rng_jitter_us(rng, open_us, JITTER_PERMILLE);
     b->passing = 0;
     b->seen = 0;
@@ -91,7 +93,7 @@ enum breaker_event breaker_failure(struct breaker *b, int64_t now_us, uint32_t n
 {
     assert(b != NULL && rng != NULL);
     assert(now_us >= 0);
-    if (b->state == CIRCUIT_OPEN || n == 0) {
+    if (b->state == CIRCUIT_OPEN || n == 0 || PLANTED(PLANT_DEAF_BREAKER)) {
         return BREAKER_NOTHING;
     }
     slide(b, now_us);
@@ -99,6 +101,7 @@ enum breaker_event breaker_failure(struct breaker *b, int64_t now_us, uint32_t n
     *count = n > (uint32_t)(UINT16_MAX - *count) ? UINT16_MAX : (uint16_t)(*count + n);
     bool half = b->state == CIRCUIT_HALF_OPEN;
     uint32_t limit = half ? b->threshold / HALF_SHARE : b->threshold;
+    limit = PLANTED(PLANT_HASTY_BREAKER) && limit > 1 ? 1 : limit;
     if (breaker_failures(b, now_us) <= limit) {
         return BREAKER_NOTHING;
     }

@@ -11,6 +11,7 @@
  * is a lower bound (a word of a child moves its own event, not the bound). */
 #include "core/children.h"
 #include "core/node.h"
+#include "core/plant.h"
 #include <assert.h>
 
 static int64_t live_us(const struct children *c, int64_t now_us)
@@ -223,6 +224,7 @@ bool children_tick(struct children *c, int64_t now_us, struct child_event *ret)
         int64_t silent_us = live - row->heard_us;
         bool suspect = row->state == CHILD_SUSPECT;
         int64_t limit_us = suspect ? c->failed_us : c->suspect_us;
+        limit_us = PLANTED(PLANT_FALSE_DEATH) ? limit_us / 3 : limit_us;
         if (silent_us >= limit_us) {
             /* The cursor stays: the row is looked at again for its next limit. */
             set_state(c, row, suspect ? CHILD_DOWN : CHILD_SUSPECT);

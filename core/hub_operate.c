@@ -12,6 +12,7 @@
 #include "core/fault.h"
 #include "core/hub.h"
 #include "core/num.h"
+#include "core/plant.h"
 #include "core/resolve.h"
 #include <assert.h>
 #include <string.h>
@@ -124,6 +125,7 @@ static void child_dead(struct hub *h, struct gather *g, uint32_t child, enum out
     struct unit first = unit_agent(u.sector, u.tier == TIER_CLUSTER ? u.cluster : 1u, 1u);
     struct run run = {.first = topology_index(h->topology, first)};
     run.last = run.first + agents - 1;
+    outcome = PLANTED(PLANT_DEAD_READY) ? OUTCOME_READY : outcome;
     bool whole = !f->sampled && agents > 0 && gather_expected(&h->gathers, g, child) == agents;
     (void)gather_child_dead(&h->gathers, g, child, outcome, reason, whole ? &run : NULL,
                             whole ? 1 : 0);

@@ -322,6 +322,14 @@ bool meshtime_ready(const struct meshtime *mt)
     return mt->locked != 0;
 }
 
+bool meshtime_known(const struct meshtime *mt)
+{
+    assert(mt != NULL);
+    assert(mt->locked <= 1);
+    return mt->locked != 0 ||
+           (mt->samples > 0 && (mt->high_us - mt->low_us) / 2 <= MESHTIME_KNOWN_US);
+}
+
 int64_t meshtime_offset_us(const struct meshtime *mt, int64_t now_us)
 {
     assert(mt != NULL);

@@ -62,6 +62,10 @@ enum meshtime_verdict meshtime_exchange(struct meshtime *mt, int64_t now_us, int
                                         int64_t parent_mesh_offset_us, int64_t parent_error_us);
 
 bool meshtime_ready(const struct meshtime *mt); /* locked */
+/* Locked, or the samples so far leave the guess of meshtime_now() within MESHTIME_KNOWN_US: enough
+ * to tell what has expired, long before the lock. */
+bool meshtime_known(const struct meshtime *mt);
+#define MESHTIME_KNOWN_US 1000000
 /* Mesh time at local time now_us; before the lock the best guess, before any sample 0 + now_us. */
 int64_t meshtime_now(const struct meshtime *mt, int64_t now_us);
 int64_t meshtime_offset_us(const struct meshtime *mt, int64_t now_us);

@@ -2,6 +2,7 @@
  * mesh that starts is not in an emergency), and one percent of hysteresis upwards. Shares are
  * compared in integers: no rounding decides a mode. */
 #include "core/mode.h"
+#include "core/plant.h"
 #include <assert.h>
 #include <stddef.h>
 
@@ -18,7 +19,7 @@ static uint32_t threshold(enum mode mode)
 {
     switch (mode) {
     case MODE_FULL:
-        return 950;
+        return PLANTED(PLANT_MODE_LOW) ? 900 : 950;
     case MODE_DEGRADED_LIGHT:
         return 800;
     case MODE_DEGRADED_MODERATE:

@@ -13,6 +13,7 @@ extern const struct check check_owner;    /* one owner a unit and epoch */
 extern const struct check check_rights;   /* capabilities hold; the frozen begin nothing */
 extern const struct check check_work;     /* what is acknowledged was done */
 extern const struct check check_bounds;   /* queues within their limits */
+extern const struct check check_deadline; /* nothing stays open past its deadline */
 extern const struct check check_service;  /* healthy agents stay in service */
 extern const struct check check_modes;    /* modes follow the spec's thresholds */
 extern const struct check check_breakers; /* breakers, too */

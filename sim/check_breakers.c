@@ -7,13 +7,14 @@
 #define NODES_MAX     8192u
 #define OPEN_LEAST_US (BREAKER_OPEN_US * 9 / 10 - 50 * US_PER_MS)
 #define HALF_LEAST_US (BREAKER_HALF_US - 100 * US_PER_MS)
-#define DEATHS_MAX    16u
+#define FAILURES_MAX  64u
+#define MUST_US       (50 * US_PER_S) /* less than the window, whatever its buckets do */
 
 struct breakers {
     struct {
         int64_t since_us;
-        int64_t deaths_us[DEATHS_MAX]; /* the last ones */
-        uint32_t deaths, unexpected;
+        int64_t failed_us[FAILURES_MAX]; /* the last ones that count, whatever else may */
+        uint32_t failures, unexpected;
         uint8_t state;
     } row[NODES_MAX];
 };
@@ -22,7 +23,7 @@ struct breakers {
  * and not answered by an operation of the last two minutes. */
 static uint32_t evidence(struct judge *j, const struct breakers *b, uint32_t i, int64_t now_us)
 {
-    uint32_t n = b->row[i].unexpected + b->row[i].deaths;
+    uint32_t n = b->row[i].unexpected + b->row[i].failures;
     for (uint32_t k = 0; k < JUDGE_SLOTS; k++) {
         for (const struct judged_op *o = j->ops[k]; o != NULL; o = o->next) {
             const struct judged_part *p = &o->parts[i];
@@ -61,19 +62,28 @@ static void moved(struct judge *j, struct breakers *b, uint32_t i, const struct 
     b->row[i].since_us = s->true_us;
 }
 
-static void death(struct judge *j, struct breakers *b, uint32_t i, const struct world_step *s)
+/* n more: deaths, and targets that were admitted and not done in time. */
+static void failed(struct breakers *b, uint32_t i, const struct world_step *s, uint32_t n)
 {
-    uint32_t n = b->row[i].deaths++;
-    b->row[i].deaths_us[n % DEATHS_MAX] = s->true_us;
-    int64_t sixth_us = n >= BREAKER_CLUSTER_THRESHOLD
-                           ? b->row[i].deaths_us[(n - BREAKER_CLUSTER_THRESHOLD) % DEATHS_MAX]
-                           : INT64_MIN / 2;
-    uint64_t target = 0;
-    bool trips = judge_noted(s, NOTE_CIRCUIT, &target, NULL);
-    if (s->unit.tier == TIER_CLUSTER && s->true_us - sixth_us < 50 * US_PER_S && !trips &&
-        b->row[i].state == CIRCUIT_CLOSED && s->out->effect_count + 4 < OUTBOX_EFFECTS_MAX) {
+    for (uint32_t k = 0; k < n && k < FAILURES_MAX; k++) {
+        b->row[i].failed_us[b->row[i].failures++ % FAILURES_MAX] = s->true_us;
+    }
+}
+
+/* After a lead's step: more than the threshold within the window, and still closed. */
+static void must_trip(struct judge *j, struct breakers *b, uint32_t i, const struct world_step *s)
+{
+    uint32_t n = b->row[i].failures;
+    if (s->unit.tier != TIER_CLUSTER || n <= BREAKER_CLUSTER_THRESHOLD ||
+        b->row[i].state != CIRCUIT_CLOSED) {
+        return;
+    }
+    int64_t sixth_us = b->row[i].failed_us[(n - 1 - BREAKER_CLUSTER_THRESHOLD) % FAILURES_MAX];
+    if (sixth_us >= b->row[i].since_us && s->true_us - sixth_us < MUST_US &&
+        s->out->effect_count + 4 < OUTBOX_EFFECTS_MAX) {
         judge_fail(j, &check_breakers, VERDICT_SAFETY, s,
-                   "six agents died within a window, and the circuit is closed");
+                   "six failures within %lld ms, and the circuit is closed",
+                   (long long)((s->true_us - sixth_us) / US_PER_MS));
     }
 }
 
@@ -87,7 +97,7 @@ static void step(struct judge *j, void *state, const struct world_step *s)
     if (s->event->kind == EV_START) {
         b->row[i].state = CIRCUIT_CLOSED;
         b->row[i].since_us = s->true_us;
-        b->row[i].deaths = b->row[i].unexpected = 0;
+        b->row[i].failures = b->row[i].unexpected = 0;
     }
     for (uint32_t k = 0; k < s->out->effect_count; k++) {
         const struct effect *fx = &s->out->effects[k];
@@ -98,19 +108,27 @@ static void step(struct judge *j, void *state, const struct world_step *s)
                 p->sent += fx->u.msg.u.operate.target_count;
             }
         }
+        if (fx->kind == FX_SEND && fx->u.msg.type == MSG_RESULT && fx->u.msg.u.result->final) {
+            struct judged_part *p = judge_part(j, &fx->u.msg.u.result->operation_id, s->unit);
+            if (p != NULL && !p->closed) {
+                p->closed = true;
+                failed(b, i, s, fx->u.msg.u.result->aggregate.outcomes[OUTCOME_TIMEOUT_EXECUTION]);
+            }
+        }
         if (fx->kind != FX_NOTE) {
             continue;
         }
         const struct note_record *n = &fx->u.note;
         b->row[i].unexpected += n->note == NOTE_UNEXPECTED;
         if (n->note == NOTE_CHILD_DOWN) {
-            death(j, b, i, s);
+            failed(b, i, s, 1);
         }
         if (n->note == NOTE_CIRCUIT && unit_equal(unit_unpack(n->a), s->unit) &&
             n->b < CIRCUIT_COUNT) {
             moved(j, b, i, s, (uint8_t)n->b);
         }
     }
+    must_trip(j, b, i, s);
 }
 
 const struct check check_breakers = {

@@ -193,7 +193,7 @@ void live_answered(struct play *p)
 {
     for (uint32_t i = 0; i < p->s->act_count; i++) {
         const struct act *a = &p->s->acts[i];
-        if (a->kind != ACT_SUBMIT || p->refs[i] == 0 || world_reply(p->w, p->refs[i]) != NULL) {
+        if (a->kind != ACT_SUBMIT || p->refs[i] == 0 || p->said[i]) {
             continue;
         }
         struct id128 id = world_accepted(p->w, p->refs[i]), none = {{0}};

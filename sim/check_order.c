@@ -1,6 +1,7 @@
 /* In order means order of arrival from one lead, per priority: an operation without a T does not
  * overtake an earlier one without a T that waits at the same agent. (What has a T is served by T;
- * higher priorities go first; what has waited longer is raised: neither is looked at.)
+ * higher priorities go first; what has waited longer is raised: neither is looked at. Nor is what
+ * asks for no acknowledgement: nobody sees whether it was refused.)
  *
  * Waiting means taken in, not begun and not answered in this life. The first seconds of a life are
  * left out: the agent has no mesh time yet, and its first estimate may jump. */
@@ -48,7 +49,8 @@ static void begins(struct judge *j, const struct world_step *s, const struct jud
         for (const struct judged_op *o = j->ops[k]; o != NULL; o = o->next) {
             const struct judged_part *q = &o->parts[index];
             if (q->order != 0 && q->order < p->order && q->under == p->under && !q->ended &&
-                q->ran_in != life && o->timing == TIMING_SOON && o->priority == op->priority) {
+                o->require_ack && q->ran_in != life && o->timing == TIMING_SOON &&
+                o->priority == op->priority) {
                 judge_fail(j, &check_order, VERDICT_SAFETY, s,
                            "an operation overtook one that came %u messages earlier",
                            p->order - q->order);

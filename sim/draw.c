@@ -93,10 +93,76 @@ static void lasts(struct drawer *d, struct act *a, int64_t least_ms, int64_t mos
     a->for_us = chance(d, 75) ? ms_between(d, least_ms, most_ms) : 0;
 }
 
+static struct unit below_the_top(struct drawer *d)
+{
+    struct unit u = any_unit(d);
+    return u.tier == TIER_ORCHESTRATOR ? unit_sector(1 + pick(d, d->s->conf.topology.sectors)) : u;
+}
+
+/* The network, the clocks and the store. */
+static void draw_network(struct drawer *d, struct act *a)
+{
+    switch ((int)a->kind) {
+    case ACT_DROP:
+    case ACT_DUPLICATE:
+        a->unit = below_the_top(d);
+        a->permille = 1 + pick(d, 600);
+        lasts(d, a, 500, 30000);
+        break;
+    case ACT_CUT_OUT:
+    case ACT_CUT_IN:
+    case ACT_CLOG:
+        a->unit = below_the_top(d);
+        lasts(d, a, 100, 30000);
+        break;
+    case ACT_REORDER:
+    case ACT_DELAY:
+        a->unit = below_the_top(d);
+        a->permille = a->kind == ACT_REORDER ? 1 + pick(d, 600) : 0;
+        a->by_us = ms_between(d, 1, chance(d, 20) ? 6000 : 800);
+        lasts(d, a, 500, 30000);
+        break;
+    case ACT_BROKER:
+        a->for_us = ms_between(d, 50, 10000);
+        break;
+    case ACT_DISCONNECT:
+    case ACT_SWALLOW:
+        a->unit = any_unit(d);
+        a->below = chance(d, 20);
+        a->for_us = ms_between(d, 50, 8000);
+        break;
+    case ACT_CLOCK_DRIFT:
+        a->unit = any_unit(d);
+        a->permille = 1 + pick(d, 90);
+        break;
+    case ACT_WALL_STEP:
+        /* Not the orchestrator's: one that restarts with a wrong Unix clock gives the whole mesh
+         * another time, and slewing to it takes hours (docs/SIMULATION.md). */
+        a->unit = below_the_top(d);
+        a->by_us = ms_between(d, 100, 20000);
+        break;
+    case ACT_STORE_UNSURE:
+    case ACT_FAULT_POINTS:
+        a->permille = 1 + pick(d, 300);
+        lasts(d, a, 500, 30000);
+        break;
+    case ACT_STORE_CRASH:
+    case ACT_STORE_FAILOVER:
+        a->for_us = ms_between(d, 200, 10000);
+        break;
+    case ACT_STORE_WIPE:
+        break;
+    default:
+        assert(a->kind >= ACT_STORE_SILENT && a->kind <= ACT_STORE_BARE);
+        lasts(d, a, 500, 30000);
+        break;
+    }
+}
+
 static void draw_fault(struct drawer *d, enum act_kind kind)
 {
     struct act *a = next_act(d, kind);
-    switch (kind) {
+    switch ((int)kind) {
     case ACT_KILL:
         a->unit = any_unit(d);
         a->below = a->unit.tier == TIER_CLUSTER && chance(d, 30);
@@ -135,11 +201,9 @@ static void draw_fault(struct drawer *d, enum act_kind kind)
         }
         lasts(d, a, 1000, 20000);
         break;
-    case ACT_NONE:
-    case ACT_CANCEL:
-    case ACT_SUBMIT:
-    case ACT_KIND_COUNT:
-        assert(false && "no fault");
+    default:
+        draw_network(d, a);
+        break;
     }
 }
 
@@ -175,6 +239,11 @@ static void draw_operation(struct drawer *d)
     if (chance(d, 30)) {
         draw_places(d, a);
     }
+    if (chance(d, 20)) {
+        const struct topology *t = &d->s->conf.topology;
+        snprintf(a->capability, sizeof(a->capability), "%s",
+                 t->capabilities[pick(d, t->capability_count)]);
+    }
 }
 
 static void draw_burst(struct drawer *d)
@@ -185,6 +254,39 @@ static void draw_burst(struct drawer *d)
         struct act *a = &d->s->acts[d->s->act_count - 1];
         a->at_us = d->s->acts[from].at_us; /* all at once: queues fill */
     }
+}
+
+/* What a former life has said arrives after the word of the new one: messages of one agent overtake
+ * each other while its lead and then itself are restarted. */
+static void draw_overtaking(struct drawer *d)
+{
+    char name[UNIT_TEXT_MAX];
+    struct unit u = any_agent(d);
+    struct act *a = next_act(d, ACT_REORDER);
+    int64_t room_us = 12 * US_PER_S;
+    int64_t from_us = a->at_us + room_us < d->s->heal_us ? a->at_us : d->s->heal_us - room_us;
+    a->at_us = from_us;
+    a->for_us = 9 * US_PER_S;
+    a->unit = u;
+    a->permille = 300 + pick(d, 400);
+    a->by_us = ms_between(d, 300, 1500);
+    unit_format(unit_cluster(u.sector, u.cluster), name);
+    for (uint32_t i = 0; i < 24; i++) {
+        draw_operation(d);
+        struct act *op = &d->s->acts[d->s->act_count - 1];
+        op->at_us = from_us + ms_between(d, 0, 8000);
+        op->timing = TIMING_SOON;
+        op->strategy = CASCADE_NONE;
+        op->class_mask = op->sample = 0;
+        op->capability[0] = '\0';
+        snprintf(op->places, sizeof(op->places), "%s", name);
+    }
+    struct act *lead = next_act(d, ACT_RESTART);
+    lead->unit = unit_cluster(u.sector, u.cluster);
+    lead->at_us = from_us + ms_between(d, 2000, 4000);
+    struct act *agent = next_act(d, ACT_RESTART);
+    agent->unit = u;
+    agent->at_us = from_us + ms_between(d, 4000, 7000);
 }
 
 static void draw_cancels(struct drawer *d)
@@ -218,8 +320,13 @@ static void draw_broken(struct drawer *d)
 
 void draw_deep(uint64_t seed, struct scenario *ret)
 {
-    static const enum act_kind faults[] = {ACT_KILL,       ACT_RESTART, ACT_PAUSE, ACT_CUT,
-                                           ACT_STORE_DOWN, ACT_SLOW,    ACT_FREEZE};
+    static const enum act_kind faults[] = {
+        ACT_KILL,       ACT_RESTART,        ACT_PAUSE,          ACT_CUT,          ACT_STORE_DOWN,
+        ACT_SLOW,       ACT_FREEZE,         ACT_DROP,           ACT_CUT_OUT,      ACT_CUT_IN,
+        ACT_DUPLICATE,  ACT_REORDER,        ACT_DELAY,          ACT_CLOG,         ACT_BROKER,
+        ACT_DISCONNECT, ACT_SWALLOW,        ACT_CLOCK_DRIFT,    ACT_WALL_STEP,    ACT_STORE_SILENT,
+        ACT_STORE_FULL, ACT_STORE_BARE,     ACT_STORE_READONLY, ACT_STORE_UNSURE, ACT_STORE_CRASH,
+        ACT_STORE_WIPE, ACT_STORE_FAILOVER, ACT_FAULT_POINTS};
     scenario_init(ret);
     struct drawer d = {.s = ret};
     rng_seed(&d.rng, seed, 4242);
@@ -231,8 +338,8 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     ret->heal_us = ret->run_us = rng_range(&d.rng, 20, 80) * US_PER_S;
     draw_broken(&d);
     for (unsigned k = 0; k < sizeof(faults) / sizeof(faults[0]); k++) {
-        bool in = chance(&d, 45);
-        uint32_t n = in ? 1 + skewed(&d, 7) : 0;
+        bool in = chance(&d, k < 7 ? 40 : 15);
+        uint32_t n = in ? 1 + skewed(&d, k < 7 ? 6 : 4) : 0;
         for (uint32_t i = 0; i < n; i++) {
             draw_fault(&d, faults[k]);
         }
@@ -243,6 +350,9 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     }
     if (chance(&d, 25)) {
         draw_burst(&d);
+    }
+    if (chance(&d, 30)) {
+        draw_overtaking(&d);
     }
     draw_cancels(&d);
 }

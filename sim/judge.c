@@ -11,6 +11,7 @@
  * 1e-5 a window). */
 #define AGENT_LOSS_CHANCE 140u
 #define TIER_LOSS_CHANCE  20u
+#define BROKER_US         (20 * US_PER_S) /* after it is back, until nobody feels it */
 
 static void *room(size_t bytes)
 {
@@ -85,6 +86,32 @@ static bool above(struct unit top, struct unit u)
            (top.tier == TIER_CLUSTER && top.sector == u.sector && top.cluster == u.cluster);
 }
 
+/* What must not cost anybody his place, whatever else it does. */
+static bool harmless(enum act_kind kind)
+{
+    switch ((int)kind) {
+    case ACT_SUBMIT:
+    case ACT_CANCEL:
+    case ACT_FREEZE:
+    case ACT_SLOW:
+    case ACT_STORE_DOWN:
+    case ACT_STORE_SILENT:
+    case ACT_STORE_READONLY:
+    case ACT_STORE_FULL:
+    case ACT_STORE_BARE:
+    case ACT_STORE_UNSURE:
+    case ACT_STORE_CRASH:
+    case ACT_STORE_FAILOVER:
+    case ACT_STORE_WIPE:
+    case ACT_DUPLICATE:
+    case ACT_CLOCK_DRIFT:
+    case ACT_BROKER:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool judge_touched(const struct judge *j, struct unit parent, struct unit child, int64_t now_us)
 {
     const struct scenario *s = j->scenario;
@@ -98,10 +125,15 @@ bool judge_touched(const struct judge *j, struct unit parent, struct unit child,
             return true;
         }
     }
+    uint32_t brokers = 0;
     for (uint32_t i = 0; i < s->act_count; i++) {
         const struct act *a = &s->acts[i];
-        if (a->at_us > now_us || a->kind == ACT_SUBMIT || a->kind == ACT_CANCEL ||
-            a->kind == ACT_FREEZE || a->kind == ACT_STORE_DOWN || a->kind == ACT_SLOW) {
+        bool recent = a->at_us <= now_us && now_us < a->at_us + a->for_us + BROKER_US;
+        brokers += a->kind == ACT_BROKER && recent;
+        if (brokers > 1) {
+            return true; /* some were back for the one, others not yet for the other */
+        }
+        if (a->at_us > now_us || harmless(a->kind)) {
             continue;
         }
         if (unit_equal(a->unit, child) || unit_equal(a->unit, parent) ||

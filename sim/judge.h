@@ -40,10 +40,12 @@ struct judged_part {
     uint64_t under;     /* parent's epoch at its first arrival */
     uint64_t ran_in;    /* agents: the life + 1 in which it last began to run */
     uint64_t opened_in; /* leads, sectors: the life + 1 in which it was opened */
-    uint32_t accepted;  /* leads: final acknowledgements taken in; sectors: final results */
+    int64_t opened_us;
+    uint32_t accepted; /* leads: final acknowledgements taken in; sectors: final results */
     uint32_t ready, conflict, failed; /* of these */
     uint64_t answered_in; /* as a child: the life of the parent + 1 that took its final word */
     uint32_t sent;        /* leads: agents that it was sent to, resends not counted */
+    bool closed;          /* leads, sectors: their final result was said in this life */
     bool ended;           /* agents: answered, refused, cancelled or never taken in */
     bool done;            /* agents: its work ended in this life */
     bool stale;           /* agents: came under stale epochs only */

@@ -110,6 +110,11 @@ static void submit(struct play *p, uint32_t index)
     op->ttl_us = a->ttl_us > 0 ? a->ttl_us : op->ttl_us;
     op->timeout_us = a->timeout_us > 0 ? a->timeout_us : op->timeout_us;
     op->window_us = a->window_us > 0 ? a->window_us : op->window_us;
+    if (a->capability[0] != '\0') {
+        int bit = topology_capability(&p->s->conf.topology, a->capability, strlen(a->capability));
+        assert(bit >= 0);
+        op->selector.capabilities = 1ull << bit;
+    }
     if (a->places[0] != '\0') {
         bool good = place_parse(a->places, strlen(a->places), &p->s->conf.topology,
                                 &op->selector.places, &at, &why);
@@ -139,7 +144,7 @@ static void act(struct play *p, uint32_t index)
     if (p->o->coverage != NULL) {
         p->o->coverage->acts[a->kind]++;
     }
-    switch (a->kind) {
+    switch ((int)a->kind) {
     case ACT_KILL:
         world_kill(p->w, a->unit, a->below);
         break;
@@ -168,8 +173,11 @@ static void act(struct play *p, uint32_t index)
         submit(p, index);
         break;
     case ACT_NONE:
-    case ACT_KIND_COUNT:
         assert(false && "no act");
+        break;
+    default:
+        play_fault(p, index);
+        break;
     }
 }
 
@@ -186,12 +194,15 @@ static void undo(struct play *p, uint32_t index)
         world_slow(p->w, a->unit, 1.0);
     } else if (a->kind == ACT_FREEZE) {
         scoped(p, COMMAND_THAW, a->unit);
+    } else {
+        play_fault_undo(p, index);
     }
 }
 
 static void heal(struct play *p)
 {
     world_store_down(p->w, false);
+    play_fault_heal(p);
     world_partition(p->w, unit_orchestrator(), false);
     world_loss(p->w, 0, 0);
     each_unit(&p->s->conf.topology, unit_orchestrator(), true, heal_unit, p);
@@ -290,6 +301,19 @@ static void look_back(struct play *p, uint32_t index)
     }
 }
 
+static void follow_replies(struct play *p, const struct world_step *step)
+{
+    for (uint32_t k = 0; k < step->out->effect_count; k++) {
+        const struct effect *fx = &step->out->effects[k];
+        if (fx->kind != FX_SEND || fx->u.msg.type != MSG_REPLY || !fx->u.msg.u.reply->final) {
+            continue;
+        }
+        for (uint32_t i = 0; i < p->s->act_count; i++) {
+            p->said[i] = p->said[i] || (p->refs[i] != 0 && p->refs[i] == fx->u.msg.u.reply->ref);
+        }
+    }
+}
+
 static void watch(void *context, const struct world_step *step)
 {
     struct play *p = context;
@@ -303,6 +327,9 @@ static void watch(void *context, const struct world_step *step)
             bool here = e->unit.tier == TIER_NONE || unit_equal(e->unit, step->unit);
             p->notes[i] += fx->kind == FX_NOTE && fx->u.note.note == e->note && here;
         }
+    }
+    if (step->unit.tier == TIER_ORCHESTRATOR) {
+        follow_replies(p, step);
     }
     judge_step(&p->judge, step);
 }

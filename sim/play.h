@@ -64,8 +64,11 @@ struct play {
     struct play_result *result;
     struct play_entry *entries;
     uint32_t entry_count, entry_room;
-    uint64_t refs[SCENARIO_ACTS_MAX];  /* of submitted operations; 0: not yet */
-    uint64_t lives[SCENARIO_ACTS_MAX]; /* the orchestrator's, when it was submitted */
+    uint64_t refs[SCENARIO_ACTS_MAX]; /* of submitted operations; 0: not yet */
+    bool
+        said[SCENARIO_ACTS_MAX]; /* the orchestrator gave its final answer; it may have been lost */
+    uint64_t lives[SCENARIO_ACTS_MAX];    /* the orchestrator's, when it was submitted */
+    uint32_t rules[SCENARIO_ACTS_MAX][2]; /* of the network, that stand for an act */
     uint32_t notes[SCENARIO_EXPECT_MAX];
     struct mesh_status status; /* of the last sample */
     char why[96];              /* how the last probe ended */
@@ -74,6 +77,10 @@ struct play {
 /* Asks the orchestrator for its status now (5 ms pass). False: it does not answer. */
 bool play_status(struct play *p);
 bool play_bad(const struct play *p); /* a violation was found */
+/* play_fault.c: the acts on network, clocks, store and fault points. */
+void play_fault(struct play *p, uint32_t index);
+void play_fault_undo(struct play *p, uint32_t index);
+void play_fault_heal(struct play *p);
 /* Whether the heal leaves u broken. */
 bool play_broken(const struct scenario *s, struct unit u);
 /* check_liveness.c: after the heal; a violation is in the judge. */

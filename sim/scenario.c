@@ -25,6 +25,8 @@ void scenario_init(struct scenario *s)
     bool good = scenario_shape(s, 2, 2, 6);
     assert(good);
     (void)good;
+    s->conf.store_sync_us = US_PER_S; /* Redis as the registry runs it: fsync every second */
+    s->conf.store_lag_us = US_PER_S;
     s->run_us = 60 * US_PER_S;
 }
 
@@ -52,6 +54,9 @@ static const char *check_act(const struct scenario *s, uint32_t i)
     }
     if (a->at_us >= end_us) {
         return s->heal_us > 0 ? "it would happen after the heal" : "it would happen after the end";
+    }
+    if (a->by_us > 600 * US_PER_S) {
+        return "by: 10 minutes at most";
     }
     if (a->kind == ACT_SLOW && a->unit.tier != TIER_AGENT) {
         return "slow: only agents have a speed";
@@ -151,6 +156,9 @@ static void put_operation(FILE *to, const struct act *a)
             before = ",";
         }
     }
+    if (a->capability[0] != '\0') {
+        fprintf(to, " needs %s", a->capability);
+    }
     if (a->sample > 0) {
         fprintf(to, " sample %u", a->sample);
     }
@@ -189,6 +197,7 @@ static void put_act(FILE *to, const struct act *a)
     if (a->kind == ACT_SUBMIT) {
         put_operation(to, a);
     }
+    put_option(to, "by", a->by_us);
     fputs(a->below ? " below" : "", to);
     put_option(to, "for", a->for_us);
     fputc('\n', to);

@@ -33,7 +33,29 @@ enum act_kind {
     X(ACT_SLOW, "slow", ACT_UNIT | ACT_FACTOR | ACT_MAY_LAST)                                      \
     X(ACT_FREEZE, "freeze", ACT_UNIT | ACT_MAY_LAST)                                               \
     X(ACT_CANCEL, "cancel", ACT_LABEL)                                                             \
-    X(ACT_SUBMIT, "submit", ACT_LABEL | ACT_OPERATION)
+    X(ACT_SUBMIT, "submit", ACT_LABEL | ACT_OPERATION)                                             \
+    X(ACT_DROP, "drop", ACT_UNIT | ACT_PERMILLE | ACT_MAY_LAST)                                    \
+    X(ACT_CUT_OUT, "cut-out", ACT_UNIT | ACT_MAY_LAST)                                             \
+    X(ACT_CUT_IN, "cut-in", ACT_UNIT | ACT_MAY_LAST)                                               \
+    X(ACT_DUPLICATE, "duplicate", ACT_UNIT | ACT_PERMILLE | ACT_MAY_LAST)                          \
+    X(ACT_REORDER, "reorder", ACT_UNIT | ACT_PERMILLE | ACT_BY | ACT_MAY_LAST)                     \
+    X(ACT_DELAY, "delay", ACT_UNIT | ACT_BY | ACT_MAY_LAST)                                        \
+    X(ACT_CLOG, "clog", ACT_UNIT | ACT_MAY_LAST)                                                   \
+    X(ACT_BROKER, "broker-restart", ACT_MUST_LAST)                                                 \
+    X(ACT_DISCONNECT, "disconnect", ACT_UNIT | ACT_MAY_BELOW | ACT_MUST_LAST)                      \
+    X(ACT_SWALLOW, "swallow", ACT_UNIT | ACT_MAY_BELOW | ACT_MUST_LAST)                            \
+    X(ACT_CLOCK_JUMP, "clock-jump", ACT_UNIT | ACT_BY)                                             \
+    X(ACT_CLOCK_DRIFT, "clock-drift", ACT_UNIT | ACT_PERMILLE)                                     \
+    X(ACT_WALL_STEP, "wall-step", ACT_UNIT | ACT_BY)                                               \
+    X(ACT_STORE_SILENT, "store-silent", ACT_MAY_LAST)                                              \
+    X(ACT_STORE_READONLY, "store-readonly", ACT_MAY_LAST)                                          \
+    X(ACT_STORE_FULL, "store-full", ACT_MAY_LAST)                                                  \
+    X(ACT_STORE_BARE, "store-bare", ACT_MAY_LAST)                                                  \
+    X(ACT_STORE_UNSURE, "store-unsure", ACT_PERMILLE | ACT_MAY_LAST)                               \
+    X(ACT_STORE_CRASH, "store-crash", ACT_MUST_LAST)                                               \
+    X(ACT_STORE_FAILOVER, "store-failover", ACT_MUST_LAST)                                         \
+    X(ACT_STORE_WIPE, "store-wipe", 0)                                                             \
+    X(ACT_FAULT_POINTS, "fault-points", ACT_PERMILLE | ACT_MAY_LAST)
     ACT_LIST(ACT_ENUM)
 #undef ACT_ENUM
         ACT_KIND_COUNT
@@ -48,10 +70,12 @@ enum act_kind {
 #define ACT_PERMILLE  0x20u
 #define ACT_LABEL     0x40u
 #define ACT_OPERATION 0x80u
+#define ACT_BY        0x100u /* `by DURATION` */
 
 struct act {
     int64_t at_us;
     int64_t for_us; /* 0: until the heal */
+    int64_t by_us;
     double factor;
     enum act_kind kind;
     struct unit unit;
@@ -64,6 +88,7 @@ struct act {
     char payload[PAYLOAD_TEXT_MAX];
     char places[PLACES_TEXT_MAX]; /* "": all */
     uint32_t class_mask, sample;
+    char capability[CAPABILITY_NAME_MAX]; /* "": none is required */
     enum timing timing;
     enum cascade_strategy strategy;
     uint8_t priority;

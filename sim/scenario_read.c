@@ -333,6 +333,11 @@ static bool read_option(struct reader *r, struct act *a)
         good = read_places(r, a);
     } else if (strcmp(word, "class") == 0) {
         good = read_classes_mask(r, &a->class_mask);
+    } else if (strcmp(word, "needs") == 0) {
+        good =
+            text(r, "capability", a->capability, sizeof(a->capability)) &&
+            (topology_capability(&r->s->conf.topology, a->capability, strlen(a->capability)) >= 0 ||
+             refuse(r, "needs: no agent of this mesh can '%s'", a->capability));
     } else if (strcmp(word, "sample") == 0) {
         good = count(r, "sample", 1, r->s->conf.topology.agents, &a->sample);
     } else if (strcmp(word, "priority") == 0) {
@@ -404,6 +409,14 @@ static bool read_act_words(struct reader *r, struct act *a)
     }
     if ((fields & ACT_PERMILLE) != 0 && !count(r, "permille", 0, 1000, &a->permille)) {
         return false;
+    }
+    if ((fields & ACT_BY) != 0) {
+        if (!accept(r, "by")) {
+            return refuse(r, "%s: 'by DURATION' is missing", act_name(a->kind));
+        }
+        if (!duration(r, "by how much", &a->by_us)) {
+            return false;
+        }
     }
     if ((fields & ACT_OPERATION) != 0 && !read_operation(r, a)) {
         return false;

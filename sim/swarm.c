@@ -1,6 +1,7 @@
 /* The swarm. Workers are processes: each takes the next seed, and a crash ends only its worker; the
  * parent notes it and starts another. All that is counted lies in one shared block. */
 #include "sim/swarm.h"
+#include "core/plant.h"
 #include "sim/draw.h"
 #include <assert.h>
 #include <commit.h>
@@ -39,7 +40,7 @@ struct board {
 
 struct swarm {
     uint64_t first, last;
-    bool json, quiet, no_shrink, trace, seen_seed;
+    bool json, quiet, no_shrink, trace, first_only;
     const char *out, *coverage;
     struct board *board;
     double started, told;
@@ -57,7 +58,8 @@ static double seconds(void)
 static int usage(void)
 {
     fputs("usage: mesh-sim run --size deep [--seed N | --seed FIRST..LAST] [--json] [--quiet]\n"
-          "                    [--out DIR] [--no-shrink] [--coverage FILE] [--trace]\n"
+          "                    [--out DIR] [--no-shrink] [--coverage FILE] [--trace] [--first]\n"
+          "  --first: stop at the first failure; --plant NAME|list: with -DMESH_PLANT=ON\n"
           "exit: 0 good, 127 crash, 129 safety, 128 liveness, 2 usage\n",
           stderr);
     return 2;
@@ -82,8 +84,32 @@ static bool seeds(struct swarm *w, const char *text)
                              : seed_number(text, (size_t)(dots - text), &w->first) &&
                                    seed_number(dots + 2, strlen(dots + 2), &w->last);
     w->last = dots == NULL ? w->first : w->last;
-    w->seen_seed = true;
     return good && w->first <= w->last;
+}
+
+/* Switches a planted bug on; `list` prints them and ends. */
+static bool plant(const char *name)
+{
+#ifdef MESH_PLANT
+#define PLANT_ROW(id, name, where, what) {name, where, what},
+    static const char *const rows[][3] = {{"", "", ""}, PLANT_LIST(PLANT_ROW)};
+    for (unsigned i = 1; i < PLANT_COUNT; i++) {
+        if (strcmp(name, "list") == 0) {
+            printf("%s\t%s\t%s\n", rows[i][0], rows[i][1], rows[i][2]);
+        } else if (strcmp(name, rows[i][0]) == 0) {
+            mesh_plant = (enum plant)i;
+            return true;
+        }
+    }
+    if (strcmp(name, "list") == 0) {
+        exit(0);
+    }
+    return false;
+#else
+    (void)name;
+    fputs("mesh-sim: built without planted bugs (-DMESH_PLANT=ON)\n", stderr);
+    return false;
+#endif
 }
 
 static bool options(int argc, char **argv, struct swarm *w)
@@ -94,6 +120,7 @@ static bool options(int argc, char **argv, struct swarm *w)
                      : strcmp(argv[i], "--quiet") == 0     ? &w->quiet
                      : strcmp(argv[i], "--no-shrink") == 0 ? &w->no_shrink
                      : strcmp(argv[i], "--trace") == 0     ? &w->trace
+                     : strcmp(argv[i], "--first") == 0     ? &w->first_only
                                                            : NULL;
         if (flag != NULL) {
             *flag = true;
@@ -106,6 +133,8 @@ static bool options(int argc, char **argv, struct swarm *w)
             good = strcmp(value, "deep") == 0;
         } else if (good && strcmp(argv[i], "--out") == 0) {
             w->out = value;
+        } else if (good && strcmp(argv[i], "--plant") == 0) {
+            good = plant(value);
         } else if (good && strcmp(argv[i], "--coverage") == 0) {
             w->coverage = value;
         } else {
@@ -214,7 +243,7 @@ static void worker(struct swarm *w)
     while (w->board->seed <= w->last) {
         alarm(SEED_SECONDS);
         run_seed(w, w->board->seed);
-        w->board->seed++;
+        w->board->seed = w->first_only && w->board->failures > 0 ? w->last + 1 : w->board->seed + 1;
         progress(w, false);
     }
     fflush(NULL);
@@ -238,7 +267,7 @@ static void run_all(struct swarm *w)
             keep(b, b->seed, true, NULL);
             print_failure(&b->kept[(b->failures - 1) % FAILURES_KEPT]);
             b->done++;
-            b->seed++;
+            b->seed = w->first_only ? w->last + 1 : b->seed + 1;
         }
     }
 }

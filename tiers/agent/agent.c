@@ -10,6 +10,7 @@
  * timers. A send that finds no room in the outbox is either remembered (task states) or treated as
  * lost on the way, which resends already cover. */
 #include "tiers/agent/agent.h"
+#include "core/plant.h"
 #include "tiers/agent/agent_state.h"
 #include <assert.h>
 #include <string.h>
@@ -108,7 +109,12 @@ static void hello_send(struct agent *a, int64_t now_us, struct outbox *out)
 static int64_t beat_after(struct agent *a, int64_t now_us)
 {
     if (!meshtime_ready(&a->time)) {
-        return now_us + rng_jitter_us(&a->rng, a->beat_us, 200);
+        /* Nothing runs without any idea of the time: ask again soon. */
+        int64_t wait_us = a->beat_us;
+        if (!meshtime_known(&a->time) && wait_us > US_PER_S) {
+            wait_us = US_PER_S;
+        }
+        return now_us + rng_jitter_us(&a->rng, wait_us, 200);
     }
     int64_t mesh_us = agent_mesh(a, now_us) - a->beat_phase_us;
     int64_t rest_us = mesh_us % a->beat_us;
@@ -183,7 +189,7 @@ static void on_beat_reply(struct agent *a, int64_t now_us, const struct msg *msg
     if (verdict != MESHTIME_INVALID && rtt_us >= 0 && rtt_us <= UINT32_MAX) {
         profiler_latency(&a->profiler, (uint32_t)rtt_us);
     }
-    if (!r->known) {
+    if (!r->known && !PLANTED(PLANT_NO_REJOIN)) {
         rejoin(a, now_us);
     } else if (!locked && meshtime_ready(&a->time) && a->joined) {
         a->beat_next_us = beat_after(a, now_us); /* into the cluster's phase */
@@ -208,7 +214,7 @@ static void on_message(struct agent *a, int64_t now_us, const struct msg *msg, s
         agent_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
         return;
     }
-    if (msg->epoch < a->lead_epoch) {
+    if (msg->epoch < a->lead_epoch && !PLANTED(PLANT_SKIP_FENCE)) {
         agent_note(out, NOTE_STALE_EPOCH, unit_pack(msg->from), msg->epoch);
         return;
     }
@@ -293,11 +299,6 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
     assert(self != NULL && event != NULL && out != NULL);
     struct agent *a = self;
     int64_t now_us = event->now_us;
-    if (event->kind != EV_START && now_us - AGENT_PAUSE_US > a->wake_us) {
-        /* It stood still. What comes now may be as old as the pause, and without mesh time nobody
-         * can tell: nothing runs before the next beat is answered. */
-        a->stood_still = !meshtime_ready(&a->time);
-    }
     switch (event->kind) {
     case EV_START:
         a->hello_next_us = now_us;
@@ -321,8 +322,7 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
     case EV_STORE: /* an agent asks nothing of the store */
         break;
     }
-    a->wake_us = tick(a, now_us, out);
-    return a->wake_us;
+    return tick(a, now_us, out);
 }
 
 const struct node_ops agent_ops = {

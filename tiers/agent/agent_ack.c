@@ -150,6 +150,18 @@ static void keep(struct agent *a, struct task *t, int64_t release_mesh_us, bool 
     a->seen_next = (uint8_t)((at + 1u) % AGENT_SEEN_MAX);
 }
 
+void ack_cancelled(struct agent *a, struct task *t)
+{
+    assert(a != NULL && t != NULL);
+    assert(t->state != TASK_FREE);
+    ack_answer_free(a, t->answer);
+    t->answer.bytes = 0;
+    t->outcome = OUTCOME_REFUSED;
+    t->reason = REASON_NONE;
+    keep(a, t, 0, false);
+    t->state = TASK_FREE;
+}
+
 bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_mesh_us,
                const uint8_t *answer, uint32_t answer_bytes, const struct conflict_detail *conflict,
                struct outbox *out)

@@ -39,7 +39,6 @@
 
 #define AGENT_PENDING_US 250000ll /* answer later than this: say PENDING first */
 #define AGENT_AGEING_US  2000000ll
-#define AGENT_PAUSE_US   1000000ll /* a step so much later than the wake asked for: a pause */
 #define AGENT_WORK_GRACE_US                                                                        \
     1000000ll /* a handler that is silent so long past its deadline failed */
 
@@ -135,7 +134,6 @@ struct agent {
     uint32_t answer_free; /* bit i: chunk i is free */
     uint8_t agent_class;
     uint8_t seen_next;
-    bool stood_still;              /* before it had mesh time: nothing runs until there is one */
     int64_t wake_us;               /* what the last step asked for */
     bool frozen;                   /* no handler starts, no effect is released */
     bool joined, bus_up, starved;  /* starved: the outbox was short of room in this step */
@@ -182,6 +180,10 @@ bool ack_pending(struct agent *a, int64_t now_us, struct task *t, struct outbox 
 bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_mesh_us,
                const uint8_t *answer, uint32_t answer_bytes, const struct conflict_detail *conflict,
                struct outbox *out);
+/* Its lead has cancelled it: nothing is said, but its id is remembered. The next lead, which has
+ * not heard of the cancellation, may send it once more: it is refused then, and does not run again.
+ */
+void ack_cancelled(struct agent *a, struct task *t);
 /* Repeats the acknowledgement when the operation was finished before. False: it was not. */
 bool ack_repeat(struct agent *a, int64_t now_us, struct id128 id, const struct msg *msg,
                 struct outbox *out);

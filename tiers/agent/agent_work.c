@@ -10,9 +10,11 @@
  *
  * Nothing runs twice: sequence numbers are checked before anything is taken in (RFC 6479, a window
  * of 1,024 for each priority), so it does not matter how many operations are in flight, how late
- * their acknowledgements are or how often they are sent again. Without mesh time (no beat
- * answered yet) nothing can be called expired, and T is reckoned from the lead's own lead time. */
+ * their acknowledgements are or how often they are sent again. Without any
+ * mesh time (no beat answered yet) nobody can tell what has expired, and nothing runs; before its
+ * clock is locked, T is reckoned from the lead's own lead time. */
 #include "core/fault.h"
+#include "core/plant.h"
 #include "tiers/agent/agent_state.h"
 #include <assert.h>
 #include <string.h>
@@ -30,7 +32,8 @@ uint32_t work_queue_depth(const struct agent *a)
 
 static bool expired(const struct agent *a, int64_t now_us, int64_t expires_mesh_us)
 {
-    return meshtime_ready(&a->time) && agent_mesh(a, now_us) >= expires_mesh_us;
+    return meshtime_known(&a->time) && agent_mesh(a, now_us) >= expires_mesh_us &&
+           !PLANTED(PLANT_NO_TTL);
 }
 
 static uint8_t task_priority(const struct operation *op)
@@ -183,6 +186,9 @@ static bool repeated(struct agent *a, int64_t now_us, const struct msg *msg,
 {
     struct task *t = task_find(a, op->id);
     enum window_verdict v = WINDOW_NEW;
+    if (t == NULL && PLANTED(PLANT_NO_WINDOW)) {
+        return false;
+    }
     if (seq != 0) {
         v = window_look(&a->windows[task_priority(op)], seq);
     }
@@ -229,7 +235,8 @@ static struct task *admit(struct agent *a, int64_t now_us, const struct msg *msg
         reason = REASON_EXPIRED;
     } else if (doubtful(a, msg, op, seq)) {
         reason = REASON_OVERLOAD;
-    } else if (op->unknown_capability || (op->selector.capabilities & ~a->capabilities) != 0) {
+    } else if ((op->unknown_capability || (op->selector.capabilities & ~a->capabilities) != 0) &&
+               !PLANTED(PLANT_NO_CAPABILITY)) {
         reason = REASON_CAPABILITY;
     } else if ((t = task_room(a, now_us, op->priority, out)) == NULL) {
         reason = REASON_OVERLOAD;
@@ -327,8 +334,7 @@ void work_cancel(struct agent *a, const struct cancel *cancel)
     }
     /* Queued, or done and waiting for T: nobody has seen an effect, so there will be none. The lead
      * counts it as cancelled without an answer. */
-    ack_answer_free(a, t->answer);
-    t->state = TASK_FREE;
+    ack_cancelled(a, t);
 }
 
 /* Key of "earliest T - processing first": what has no T is due since it came. */
@@ -352,7 +358,8 @@ static struct task *task_first(struct agent *a, int64_t now_us)
             continue;
         }
         if (best == NULL || task_rank(t, now_us) > task_rank(best, now_us) ||
-            (task_rank(t, now_us) == task_rank(best, now_us) && task_due(t) < task_due(best))) {
+            (task_rank(t, now_us) == task_rank(best, now_us) &&
+             (task_due(t) < task_due(best)) != PLANTED(PLANT_LAST_FIRST))) {
             best = t;
         }
     }
@@ -366,10 +373,12 @@ static uint64_t work_ref(const struct agent *a, const struct task *t)
 
 static void start_ready(struct agent *a, int64_t now_us, struct outbox *out)
 {
-    if (a->stood_still && !meshtime_ready(&a->time)) {
-        return; /* the answer to a beat brings the time, and a step */
+    if (!meshtime_known(&a->time)) {
+        return; /* nobody knows what has expired; the answer to a beat brings the time, and a step
+                 */
     }
-    while (a->running < a->handlers_max && !a->frozen) {
+    while ((a->running < a->handlers_max || PLANTED(PLANT_UNBOUNDED)) &&
+           (!a->frozen || PLANTED(PLANT_FROZEN_OPENS))) {
         struct task *t = task_first(a, now_us);
         if (t == NULL) {
             return;
@@ -390,6 +399,11 @@ static void start_ready(struct agent *a, int64_t now_us, struct outbox *out)
         t->since_us = now_us;
         t->due_us = until_us + AGENT_WORK_GRACE_US;
         a->running++;
+        if (PLANTED(PLANT_EARLY_ACK)) {
+            t->outcome = OUTCOME_READY;
+            ack_final(a, now_us, t, 0, NULL, 0, NULL, out);
+            continue;
+        }
         struct work_op op = {.ref = work_ref(a, t),
                              .kind = WORK_HANDLER,
                              .deadline_us = until_us,
@@ -477,7 +491,7 @@ static void task_tick(struct agent *a, int64_t now_us, struct task *t, struct ou
         }
         out_work_cancel(out, work_ref(a, t)); /* the lead counts it without an answer */
         a->running--;
-        t->state = TASK_FREE;
+        ack_cancelled(a, t);
     } else if (t->state == TASK_RUNNING && t->due_us <= now_us && outbox_room(out, 1, 0)) {
         out_work_cancel(out, work_ref(a, t)); /* the work's one answer never came */
         a->running--;

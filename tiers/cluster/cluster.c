@@ -280,7 +280,8 @@ static void on_link(struct cluster *c, int64_t now_us, enum link which, bool up,
     }
     if (up != c->bus_up) {
         children_link(&c->children, now_us, up);
-        c->parent_heard_us = now_us;
+        /* The sector comes back to the bus at its own pace, as children do. */
+        c->parent_heard_us = now_us + (up ? CHILDREN_RECONNECT_US : 0);
         if (up) {
             c->beat_next_us = now_us + rng_range(&c->rng, 0, c->tuning.tier_beat_us / 4);
         }

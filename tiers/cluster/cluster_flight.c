@@ -8,6 +8,7 @@
  *
  * Live operations are looked at when their own time has come (op_next_us[], a dense array), those
  * of high priority first: when the outbox is short, the low ones wait for the next step. */
+#include "core/plant.h"
 #include "core/text.h"
 #include "tiers/cluster/cluster_parts.h"
 #include <assert.h>
@@ -26,7 +27,7 @@ static enum outcome silent_outcome(const struct lead_op *op, uint32_t i, bool ca
         return OUTCOME_CANCELLED;
     }
     if ((op->pending >> i & 1u) != 0) {
-        return OUTCOME_TIMEOUT_EXECUTION;
+        return PLANTED(PLANT_TRANSIT_READY) ? OUTCOME_READY : OUTCOME_TIMEOUT_EXECUTION;
     }
     /* Never sent in all that time: it was given up here, its TTL with it. */
     return (op->sent >> i & 1u) != 0 ? OUTCOME_TIMEOUT_DELIVERY : OUTCOME_REFUSED;
@@ -446,6 +447,9 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
         }
         return;
     }
+    if (PLANTED(PLANT_LOST_ACK) && (op->resent >> i & 1u) != 0) {
+        return;
+    }
     struct aggregate_target t = {0};
     compare(c, now_us, op, ack, i, &t);
     learn(c, now_us, op, ack, i);
@@ -483,6 +487,10 @@ void flight_member_down(struct cluster *c, int64_t now_us, uint32_t i)
     for (uint32_t k = 0; k < c->live_count; k++) {
         struct lead_op *op = &c->ops[c->live[k] - 1u];
         if (op->state == LEAD_OP_OPEN && (op->open >> i & 1u) != 0) {
+            if (PLANTED(PLANT_FORGET_DEAD)) {
+                op->deadline_us = NEVER;
+                continue;
+            }
             flight_end_mask(c, now_us, op, bit_of(i), OUTCOME_UNREACHABLE, REASON_AGENT_OFFLINE);
             flight_settle(c, op);
         }

@@ -9,6 +9,7 @@
  * Every beat renews the prediction of a standard payload, and from it score, flags and the lead
  * time that summaries count. */
 #include "core/impedance.h"
+#include "core/plant.h"
 #include "tiers/cluster/cluster_parts.h"
 #include <assert.h>
 #include <string.h>
@@ -205,7 +206,8 @@ bool members_heard(struct cluster *c, int64_t now_us, const struct msg *msg, uin
         cluster_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
         return false; /* its next beat will be told to say hello */
     }
-    if (children_heard(&c->children, i, now_us, msg->epoch) == CHILDREN_STALE) {
+    if (children_heard(&c->children, i, now_us, msg->epoch) == CHILDREN_STALE &&
+        !PLANTED(PLANT_FORMER_LIFE)) {
         cluster_note(out, NOTE_STALE_EPOCH, unit_pack(msg->from), msg->epoch);
         return false;
     }

@@ -11,6 +11,7 @@
  * full pool) is answered at once for all its targets, without a slot. */
 #include "core/fault.h"
 #include "core/histogram.h"
+#include "core/plant.h"
 #include "core/resolve.h"
 #include "tiers/cluster/cluster_parts.h"
 #include <assert.h>
@@ -235,7 +236,7 @@ static enum reason admission(struct cluster *c, int64_t now_us, int64_t expires_
     if (expires_us <= now_us) {
         return REASON_EXPIRED;
     }
-    if (c->frozen != 0) {
+    if (c->frozen != 0 && !PLANTED(PLANT_FROZEN_OPENS)) {
         return REASON_FROZEN;
     }
     if (!breaker_allow(&c->breaker)) {
@@ -299,7 +300,8 @@ static void plan(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     } else if (m->quarantined) {
         end.outcome = OUTCOME_REFUSED;
         end.reason = REASON_QUARANTINED;
-    } else if (o->unknown_capability || (o->selector.capabilities & ~m->capabilities) != 0) {
+    } else if ((o->unknown_capability || (o->selector.capabilities & ~m->capabilities) != 0) &&
+               !PLANTED(PLANT_NO_CAPABILITY)) {
         end.outcome = OUTCOME_REFUSED;
         end.reason = REASON_CAPABILITY;
     } else if (op->target_us == 0) {
