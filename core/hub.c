@@ -364,16 +364,23 @@ enum freezer_verdict hub_freeze(struct hub *h, enum msg_type type, const struct 
 {
     assert(type == MSG_FREEZE || type == MSG_THAW);
     struct freeze gone;
+    const struct freeze *at = NULL;
     enum freezer_verdict v = type == MSG_FREEZE
-                                 ? freezer_add(&h->freezer, freeze, ret)
-                                 : freezer_remove(&h->freezer, freeze->scope, &gone, ret);
+                                 ? freezer_add(&h->freezer, freeze, &at)
+                                 : freezer_remove(&h->freezer, freeze->scope, &gone, &at);
+    if (ret != NULL) {
+        *ret = at;
+    }
     bool frozen = freezer_covers(&h->freezer, h->self) != NULL;
     if (frozen != h->frozen) {
         h->frozen = frozen;
         hub_note(h, frozen ? NOTE_FROZEN : NOTE_THAWED, unit_pack(h->self), 0);
     }
-    if (v == FREEZER_OK) {
+    /* Said again, it goes down again: the first word may have been lost on its way. */
+    if (v == FREEZER_OK || (type == MSG_THAW && v == FREEZER_NOT)) {
         notice_freeze(h, type, freeze, 0);
+    } else if (v == FREEZER_ALREADY) {
+        notice_freeze(h, type, at, 0);
     }
     return v;
 }

@@ -323,7 +323,8 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     assert(false); /* unknown message type */
 }
 
-/* The values in one piece, one behind the other; names are literals and stay where they are. */
+/* The values in one piece, one behind the other; names are literals, or
+ * the node's memory, and stay where they are. */
 static void field_values(struct copier *c, const struct store_op *source,
                          struct store_field *fields)
 {

@@ -94,7 +94,8 @@ enum store_bank {
 };
 
 struct store_field {
-    const char *name; /* [a-z0-9_], NUL-terminated; in a node's op a literal: it is not copied */
+    const char *name; /* [a-z0-9_], NUL-terminated; in a node's op a literal, or the node's own
+                       * memory: it is not copied */
     const char *value;
     uint32_t value_bytes;
 };

@@ -124,8 +124,24 @@ static uint32_t probe(struct play *p)
              r == NULL                ? "no answer"
              : r->kind == REPLY_ERROR ? (r->text != NULL ? r->text : "?")
                                       : r->report->status);
-    return r != NULL && r->kind == REPLY_OPERATION ? r->report->aggregate.outcomes[OUTCOME_READY]
-                                                   : 0;
+    if (r == NULL || r->kind != REPLY_OPERATION) {
+        return 0;
+    }
+    const struct aggregate_view *a = &r->report->aggregate;
+    size_t used = strlen(p->why);
+    for (int o = OUTCOME_CONFLICT; o < OUTCOME_COUNT; o++) {
+        if (a->outcomes[o] > 0 && used < sizeof(p->why)) {
+            used += (size_t)snprintf(p->why + used, sizeof(p->why) - used, ", %u %s",
+                                     a->outcomes[o], outcome_name((enum outcome)o));
+        }
+    }
+    for (int why = REASON_EXPIRED; why < REASON_COUNT; why++) {
+        if (a->reasons[why] > 0 && used < sizeof(p->why)) {
+            used += (size_t)snprintf(p->why + used, sizeof(p->why) - used, " (%s)",
+                                     reason_name((enum reason)why));
+        }
+    }
+    return a->outcomes[OUTCOME_READY];
 }
 
 /* What was frozen is thawed again: the word may have been lost, so it is said again. */

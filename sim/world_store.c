@@ -8,6 +8,7 @@
 #include "registry/memory.h"
 #include "sim/world_int.h"
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -306,6 +307,12 @@ void world_store_begin(struct world *w, uint32_t node, const struct store_op *op
     reply.verdict = obstacle(w, b, op, &longer_us);
     if (reply.verdict == 0) {
         carry_out(w, &w->banks[b], op, &reply);
+        if (reply.verdict == STORE_INVALID) {
+            fprintf(
+                stderr,
+                "world: node %u broke the store contract: kind %d, shard \"%s\", key \"%s\": %s\n",
+                node, (int)op->kind, op->shard, op->key, reply.detail ? reply.detail : "");
+        }
         assert(reply.verdict != STORE_INVALID && "a node broke the store contract");
     }
     struct copier count = {0};

@@ -252,6 +252,12 @@ static void a_stale_replica_takes_over(void **state)
     }
     assert_string_equal(redis_server_cli(&replica, "hget lease epoch"), "7");
     assert_non_null(strstr(redis_server_cli(&replica, "set x 1"), "READONLY"));
+    /* After its first synchronisation a replica writes its log anew: not before that is it on disk.
+     */
+    const char *rewritten = "info persistence | grep -cE 'aof_rewrite_(in_progress|scheduled):0'";
+    for (int i = 0; i < 1000 && strcmp(redis_server_cli(&replica, rewritten), "2") != 0; i++) {
+        (void)usleep(10000);
+    }
     (void)kill(replica.pid, SIGSTOP); /* the link to it hangs; the primary goes on */
     assert_string_equal(redis_server_cli(&primary, "hset lease epoch 8"), "0");
     redis_server_kill(&primary);

@@ -220,7 +220,9 @@ void freeze_command(struct orchestrator *o, const struct msg *msg)
         }
     }
     enum freezer_verdict v = hub_freeze(h, freezes ? MSG_FREEZE : MSG_THAW, &w->freeze, &at);
-    if (v != FREEZER_OK) {
+    /* Not in the table, and yet agents there stand still: a word that was lost was said again. */
+    bool lost = v == FREEZER_NOT && count(h, c->scope).frozen > 0;
+    if (v != FREEZER_OK && !lost) {
         w->kind = WATCH_FREE;
         freezer_why(v, c->scope, at, why);
         hub_reply_error(h, msg, REASON_INVALID, why);
@@ -255,7 +257,6 @@ void freeze_store_tick(struct orchestrator *o)
     if (o->frozen_ref != 0 || !h->store_up || (o->frozen_loaded && !o->frozen_dirty)) {
         return;
     }
-    struct freezer_record record;
     struct store_op op = {.kind = STORE_GET};
     if (!outbox_room(h->out, 3, 8192)) {
         h->short_of_room = true;
@@ -268,9 +269,10 @@ void freeze_store_tick(struct orchestrator *o)
     o->frozen_dirty = false;
     op.kind = STORE_REMOVE; /* a put would only add fields */
     ask(o, &op);
-    uint32_t n = freezer_save(&h->freezer, &record);
+    uint32_t n = freezer_save(&h->freezer, &o->frozen_record);
     if (n > 0) {
-        op = (struct store_op){.kind = STORE_PUT, .fields = record.fields, .field_count = n};
+        op = (struct store_op){
+            .kind = STORE_PUT, .fields = o->frozen_record.fields, .field_count = n};
         ask(o, &op);
     }
 }

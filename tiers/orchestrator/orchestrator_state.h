@@ -76,8 +76,9 @@ struct orchestrator {
     int64_t store_timeout_us; /* NEVER without */
     uint64_t available_us, observed_us;
     /* the record of what is frozen */
-    bool frozen_loaded; /* from an earlier life, or there was none */
-    bool frozen_dirty;  /* the registry's is not ours */
+    bool frozen_loaded;                  /* from an earlier life, or there was none */
+    bool frozen_dirty;                   /* the registry's is not ours */
+    struct freezer_record frozen_record; /* its names stay where they are (store.h) */
     uint64_t frozen_ref;
     int64_t frozen_until_us; /* for its answer; NEVER without */
     struct watch watches[ORCHESTRATOR_WATCHES_MAX];
