@@ -16,6 +16,7 @@
 #include "core/children.h"
 #include "core/freezer.h"
 #include "core/gather.h"
+#include "core/hub_figures.h"
 #include "core/meshtime.h"
 #include "core/mode.h"
 #include "core/node.h"
@@ -114,18 +115,6 @@ struct hub_notice {
         struct freeze freeze;
         struct circuit_msg circuit;
     } u;
-};
-
-/* Counted since start, for mesh_status (spec 8.1 KPIs). */
-struct hub_figures {
-    uint64_t done, refused;
-    uint64_t quorums, quorums_achieved;
-    uint64_t window_hits, window_eligible;
-    uint64_t answers, conflicts;
-    uint64_t predicted, predicted_50ms;
-    int64_t last_cascade_mesh_us;
-    uint32_t cascade_times[LEAD_BUCKETS];      /* durations .. */
-    uint32_t cascade_times_fast[LEAD_BUCKETS]; /* .. of those to classes A and B alone */
 };
 
 struct hub {

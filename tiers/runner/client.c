@@ -40,7 +40,7 @@ struct client {
     const struct command *pending; /* without any reply so far; the caller keeps it */
     struct unit to;
     uint32_t sent_to; /* the endpoint that was known for it */
-    bool any_ref; /* replies to earlier commands are wanted, too */
+    bool any_ref;     /* replies to earlier commands are wanted, too */
 };
 
 static bool on_publish(void *ctx, const struct route *route, const uint8_t *bytes, size_t length)
