@@ -81,7 +81,7 @@ uint32_t freezer_save(const struct freezer *f, struct freezer_record *ret)
     for (uint32_t i = 0; i < f->count; i++) {
         const struct freeze *at = &f->list[i];
         struct text name, value;
-        char *memory = ret->memory + i * (STORE_FIELD_VALUE_MAX + STORE_FIELD_NAME_MAX);
+        char *memory = ret->memory + (size_t)i * (STORE_FIELD_VALUE_MAX + STORE_FIELD_NAME_MAX);
         text_init(&name, memory, STORE_FIELD_NAME_MAX);
         text_unit(&name, at->scope);
         for (size_t k = 0; k < name.used; k++) {

@@ -25,7 +25,8 @@ bool command_put(struct put *put, const struct msg *msg)
     Mesh__Query query;
     Mesh__LogRequest log;
     Mesh__Resolve resolve;
-    Mesh__Command w = MESH__COMMAND__INIT;
+    Mesh__Command w;
+    mesh__command__init(&w);
     w.ref = c->ref;
     w.kind = (Mesh__CommandKind)c->kind;
     if (command_has_operation(c->kind)) {

@@ -22,7 +22,8 @@ bool conflict_report_put(struct put *put, const struct msg *msg)
                                            .expected = r->expected,
                                            .received = r->received};
     Mesh__ConflictDetail d;
-    Mesh__ConflictReport w = MESH__CONFLICT_REPORT__INIT;
+    Mesh__ConflictReport w;
+    mesh__conflict_report__init(&w);
     if (!conflict_put(&detail, &d)) {
         return false;
     }

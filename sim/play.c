@@ -336,7 +336,7 @@ static void watch(void *context, const struct world_step *step)
 
 /* --- the list --- */
 
-static void enter(struct play *p, int64_t at_us, int kind, uint32_t index)
+static void enter(struct play *p, int64_t at_us, enum play_entry_kind kind, uint32_t index)
 {
     if (p->entry_count == p->entry_room) {
         p->entry_room = p->entry_room > 0 ? p->entry_room * 2 : 256;

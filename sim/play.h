@@ -50,10 +50,12 @@ struct play_result {
 bool play(struct scenario *s, const struct play_options *o, struct play_result *ret);
 
 /* --- inside: shared by play.c and check_liveness.c --- */
+enum play_entry_kind { ENTRY_ACT = 1, ENTRY_UNDO, ENTRY_EXPECT, ENTRY_SAMPLE, ENTRY_HEAL };
+
 struct play_entry {
     int64_t at_us;
     uint32_t order, index;
-    enum { ENTRY_ACT = 1, ENTRY_UNDO, ENTRY_EXPECT, ENTRY_SAMPLE, ENTRY_HEAL } kind;
+    enum play_entry_kind kind;
 };
 
 struct play {

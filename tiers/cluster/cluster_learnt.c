@@ -15,8 +15,9 @@
 static const char *const LINE_NAMES[] = {"learnt_1", "learnt_2", "learnt_3",
                                          "learnt_4", "learnt_5", "learnt_6"};
 
-static_assert(sizeof(struct predictor) <= 4 * PREDICTOR_SAVED_LINE, "names for all lines");
-static_assert(sizeof(struct predictor_prior) <= 6 * PREDICTOR_SAVED_LINE, "names for all lines");
+static_assert(sizeof(struct predictor) <= (size_t)4 * PREDICTOR_SAVED_LINE, "names for all lines");
+static_assert(sizeof(struct predictor_prior) <= (size_t)6 * PREDICTOR_SAVED_LINE,
+              "names for all lines");
 
 /* --- of one agent --- */
 

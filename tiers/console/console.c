@@ -66,7 +66,7 @@ static void help_one(FILE *out, const struct command_spec *spec)
 
 static int show_manual(const struct render *r, const struct invocation *in)
 {
-    enum { MAN, BASH, ZSH, FISH } form = (int)command_value(in, "form")->number;
+    enum form { MAN, BASH, ZSH, FISH } form = (enum form)command_value(in, "form")->number;
     const struct value *name = command_value(in, "command");
     const struct command_spec *one =
         name->given ? command_find(name->text, strlen(name->text)) : NULL;

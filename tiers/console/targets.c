@@ -320,7 +320,7 @@ static int group_list(const struct render *r)
 
 int targets_group(const struct render *r, const struct invocation *in)
 {
-    enum { LIST, SAVE, REMOVE } what = (int)command_value(in, "what")->number;
+    enum what { LIST, SAVE, REMOVE } what = (enum what)command_value(in, "what")->number;
     const struct value *name = command_value(in, "name"), *places = command_value(in, "places");
     char error[COMMAND_ERROR_MAX], file[GROUP_NAME_MAX + 8], path[PATH_MAX + 64];
     struct place_set set;
