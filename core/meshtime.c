@@ -27,9 +27,11 @@
 #define LOCK_ERROR_US 10000
 /* What a lock is off by is slewed out at 500 ppm: half an hour a second. Beats that waited for a
  * parent that stood still are answered all at once, each a sample, all of them bad. */
-#define LOCK_COARSE_US    400000  /* with LOCK_SAMPLES */
-#define LOCK_LATEST       12u     /* samples: on a slow path .. */
-#define LOCK_LATEST_US    1000000 /* .. this has to do; worse is no time at all */
+#define LOCK_COARSE_US 400000 /* with LOCK_SAMPLES */
+#define LOCK_LATEST    12u    /* samples: on a slow path .. */
+/* .. this has to do; worse is no time at all, unless the path is good and it is the parent that is
+ * off (it slews for up to an hour, and nobody below it knows better). */
+#define LOCK_LATEST_US    1000000
 #define OUTLIERS_BELIEVED 6u
 #define OUTLIERS_ALIKE_US 10000
 #define STEP_US           1000000 /* slewed out in 33 minutes; more is stepped */
@@ -232,7 +234,8 @@ static void serve(struct meshtime *mt, int64_t now_us)
         int64_t error = (mt->high_us - mt->low_us) / 2;
         mt->locked = error <= LOCK_ERROR_US ||
                      (mt->samples >= LOCK_SAMPLES && error <= LOCK_COARSE_US) ||
-                     (mt->samples >= LOCK_LATEST && error <= LOCK_LATEST_US);
+                     (mt->samples >= LOCK_LATEST &&
+                      (error <= LOCK_LATEST_US || mt->rtt_us / 2 <= LOCK_COARSE_US));
     }
     int32_t skew = (int32_t)(mt->skew_ppm * (float)PPB_PER_PPM);
     int64_t missing = mt->estimate_us - served;
