@@ -131,6 +131,10 @@ struct lead_op {
     uint64_t cancel_send; /* MSG_CANCEL still to be sent to these */
     struct schedule schedule;
     struct aggregate aggregate;
+    struct aggregate late_answers; /* of those in `late` that were final before; mostly not open */
+    /* For the trace: when targets ended that answered, the first and the last, and which it was. */
+    int64_t first_sent_us, first_answer_us, last_answer_us;
+    uint8_t slowest;
 };
 
 struct lead_relay {
