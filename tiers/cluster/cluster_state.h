@@ -135,6 +135,10 @@ struct lead_op {
     uint32_t hedge_us[MEMBERS_MAX]; /* after opened_us: the first send, then the hedge */
     struct schedule schedule;
     struct aggregate aggregate;
+    struct aggregate late_answers; /* of those in `late` that were final before; mostly not open */
+    /* For the trace: when targets ended that answered, the first and the last, and which it was. */
+    int64_t first_sent_us, first_answer_us, last_answer_us;
+    uint8_t slowest;
 };
 
 /* What hedging has learnt and may spend (cluster_hedge.c). */
