@@ -208,7 +208,7 @@ struct cluster {
     uint32_t priors_written[CLASS_COUNT]; /* observations in the registry's record .. */
     int64_t priors_put_us[CLASS_COUNT];   /* .. and when it was put there */
     uint16_t priors_read, priors_asked;   /* bits of classes: answered, without an answer */
-    bool priors_all; /* those of all members' classes are answered */
+    bool priors_all;                      /* those of all members' classes are answered */
 
     /* operations, relays */
     int64_t route_next_us; /* as registry_next_us */
