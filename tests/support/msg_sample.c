@@ -346,7 +346,7 @@ static void aggregate(struct sample *s, struct aggregate_view *a, bool final, bo
 static void query(struct sample *s, struct query *q)
 {
     q->ref = number(s, UINT64_MAX);
-    q->kind = (enum query_kind)(1 + upto(s, QUERY_INSPECT - 1));
+    q->kind = (enum query_kind)(1 + upto(s, QUERY_KIND_COUNT - 2));
     selector(s, &q->selector);
     q->operation_id = id(s, false);
     q->after_key = number(s, UINT64_MAX);

@@ -46,6 +46,11 @@ void flight_end(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t 
     t.eligible = (op->ahead >> i & 1u) != 0;
     t.hit = t.hit && t.eligible; /* sent too late, it may come within half a window still */
     t.reached = t.reached || (op->pending >> i & 1u) != 0;
+    if (t.reached) {
+        op->first_answer_us = op->first_answer_us == 0 ? now_us : op->first_answer_us;
+        op->last_answer_us = now_us;
+        op->slowest = (uint8_t)i;
+    }
     aggregate_add_target(&op->aggregate, &c->slab, &t);
     op->open &= ~bit_of(i);
     schedule_cancel(&op->schedule, &c->slab, bit_of(i));
@@ -131,6 +136,7 @@ static void sent_one(struct cluster *c, int64_t now_us, struct lead_op *op, uint
         op->resent |= bit;
     } else {
         op->sent |= bit;
+        op->first_sent_us = op->first_sent_us == 0 ? now_us : op->first_sent_us;
         op->ahead |= op->target_us > 0 && now_us < op->target_us ? bit : 0;
     }
     if (!op->want_ack) {
@@ -407,12 +413,25 @@ static void times_of(const struct cluster *c, const struct lead_op *op, const st
     }
 }
 
-static void ack_late(struct cluster *c, struct lead_op *op, uint32_t i, struct outbox *out)
+/* What it said is kept beside the result, which does not change any more; without room in the slab
+ * the count alone tells of it. */
+static void ack_late(struct cluster *c, struct lead_op *op, const struct ack *ack, uint32_t i,
+                     struct outbox *out)
 {
     uint64_t bit = bit_of(i);
     if ((op->late & bit) == 0) {
         op->late |= bit;
         aggregate_add_late(&op->aggregate);
+        if (op->late_answers.open || aggregate_init_wide(&op->late_answers, &c->slab)) {
+            struct aggregate_target t = {.agent = c->first + i,
+                                         .outcome = ack->outcome,
+                                         .reason = ack->reason,
+                                         .answer = ack->answer_bytes > 0 ? ack->answer : NULL,
+                                         .answer_bytes = ack->answer_bytes,
+                                         .sent = true,
+                                         .reached = true};
+            aggregate_add_target(&op->late_answers, &c->slab, &t);
+        }
         cluster_note(out, NOTE_OP_LATE, num_id128_low(op->id), unit_pack(cluster_agent(c, i)));
     }
 }
@@ -486,7 +505,7 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
     }
     if ((op->open >> i & 1u) == 0) {
         if (ack->outcome != OUTCOME_PENDING && op->want_ack) {
-            ack_late(c, op, i, out);
+            ack_late(c, op, ack, i, out);
         }
         return;
     }

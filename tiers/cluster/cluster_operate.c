@@ -76,6 +76,9 @@ static void slot_release(struct cluster *c, struct lead_op *op)
     *link = op->hash_next;
     schedule_done(&op->schedule, &c->slab);
     aggregate_done(&op->aggregate, &c->slab);
+    if (op->late_answers.open) {
+        aggregate_done(&op->late_answers, &c->slab);
+    }
     op->state = LEAD_OP_FREE;
     op->next = c->free;
     c->free = slot;
