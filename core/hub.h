@@ -126,6 +126,7 @@ struct hub {
     struct tuning tuning;
     struct rng rng;
     struct meshtime time;
+    struct hosttime host;
     int64_t now_us, started_us; /* of this step; of EV_START */
     struct outbox *out;         /* of this step */
     bool short_of_room;

@@ -257,6 +257,22 @@ static void start_now(struct world *w, uint32_t index)
         world_push(w, n->bus_up_us, W_LINK, index, LINK_BUS * 2u + 1u, NULL);
     }
     world_push(w, w->now_us, W_LINK, index, LINK_STORE * 2u + (world_store_up(w) ? 1u : 0u), NULL);
+    if (n->host_says != 0) {
+        world_push(w, w->now_us, W_CLOCK, index, 0, NULL);
+    }
+}
+
+/* once: beside the regular ones. */
+static void clock_event(struct world *w, uint32_t index, bool once)
+{
+    struct host_clock clock;
+    struct event event = {.kind = EV_CLOCK};
+    world_clock_event(w, index, &clock);
+    event.u.clock = &clock;
+    step(w, index, &event);
+    if (!once) {
+        world_push(w, w->now_us + WORLD_CLOCK_US, W_CLOCK, index, 0, NULL);
+    }
 }
 
 static void node_free(struct world_node *n)
@@ -306,6 +322,9 @@ static void dispatch(struct world *w, const struct entry *e)
         event.u.link.which = (enum link)(e->sub / 2u);
         event.u.link.up = e->sub % 2u == 1u;
         break;
+    case W_CLOCK:
+        clock_event(w, e->node, e->sub != 0);
+        return;
     }
     step(w, e->node, &event);
 }

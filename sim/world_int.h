@@ -6,7 +6,7 @@
 #include "registry/memory.h"
 #include "sim/world_fault.h"
 
-enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK };
+enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK, W_CLOCK };
 
 /* Variable data of an event; freed with the last reference. */
 struct block {
@@ -74,6 +74,8 @@ struct world_node {
     int64_t wake_local_us;           /* as it asked for it */
     int64_t bus_since_us, bus_up_us; /* last down from .. to; 0: never */
     int64_t swallow_until_us, wall_off_us;
+    int64_t host_error_us; /* what its host says of its Unix clock (world_host_clock) .. */
+    uint8_t host_says;     /* 0: nothing; 1: not synchronised; 2: synchronised */
     uint64_t epoch;
     /* agents */
     uint64_t host_ref;
@@ -208,6 +210,8 @@ bool world_arrives(struct world *w, uint32_t to, int64_t sent_us);
 void world_clogs_free(struct world *w);
 
 /* world_fault.c */
+#define WORLD_CLOCK_US (16 * US_PER_S) /* the host says it again, as the real runner */
+void world_clock_event(struct world *w, uint32_t index, struct host_clock *ret);
 uint32_t world_points(struct world *w, uint32_t index); /* bits of those that trip in this step */
 
 /* world_lie.c */

@@ -500,6 +500,8 @@ static const char *same_beat_reply(const struct beat_reply *a, const struct beat
     SAME(time.t2_us)
     SAME(time.mesh_offset_us)
     SAME(time.error_us)
+    SAME(time.unix_ahead_us)
+    SAME(time.unix_error_us)
     SAME(mode)
     SAME(circuit_open_mask)
     SAME(known)

@@ -645,6 +645,10 @@ static void sample_agent(struct sample *s, struct msg *m)
                                               .mode = (enum mode)upto(s, MODE_COUNT - 1),
                                               .circuit_open_mask = number(s, UINT64_MAX),
                                               .known = flag(s)};
+        bool known = flag(s);
+        m->u.beat_reply.time.unix_ahead_us = known ? clock_time(s) : 0;
+        m->u.beat_reply.time.unix_error_us =
+            known ? (int64_t)number(s, (uint64_t)TTL_US_MAX) : INT64_MAX;
     } else if (m->type == MSG_HEAL) {
         m->u.heal.target = place(s, TIER_AGENT);
     } else if (m->type == MSG_HOST_REPORT) {

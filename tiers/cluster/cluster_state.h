@@ -176,6 +176,7 @@ struct cluster {
     uint32_t excess_us, excess_dev_us; /* from 0 and EXCESS_DEV_START_US on */
     struct lead_hedge hedge;
     struct meshtime time;
+    struct hosttime host;
     struct breaker breaker;
     struct children children;
     struct slab slab;

@@ -376,6 +376,9 @@ static void on_tick(uv_timer_t *handle)
         process_wards_tick(p, now_us);
     }
     tick_announce(p, now_us);
+    if (p->runner != NULL && p->phase == PHASE_SERVING) {
+        runner_clock(p->runner);
+    }
     opcache_expire(p->opcache, clock_unix_us());
     process_metrics(p);
 }
