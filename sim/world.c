@@ -164,7 +164,7 @@ static void spinning(const struct world *w, const struct world_node *n)
 
 static bool is_packed(const struct world *w, const struct world_node *n)
 {
-    return w->pack_bytes > 0 && n->unit.tier == TIER_AGENT;
+    return w->packer.lines > 0 && n->unit.tier == TIER_AGENT;
 }
 
 static void step(struct world *w, uint32_t index, struct event *event)
@@ -239,8 +239,7 @@ static void start_now(struct world *w, uint32_t index)
                                                                  : each;
     }
     if (is_packed(w, n)) {
-        memset(w->pack_room, 0, w->pack_bytes);
-        n->ops->init(w->pack_room, &conf);
+        n->ops->init(world_unpack(w, NULL), &conf);
         n->self = world_pack(w, NULL);
     } else { /* 16-byte aligned; pools cost nothing untouched */
         n->self = world_alloc(n->ops->size(&conf));
@@ -529,8 +528,7 @@ void world_free(struct world *w)
     for (uint32_t i = 0; i < w->node_count; i++) {
         node_free(&w->nodes[i]);
     }
-    free(w->pack_room);
-    free(w->pack_words);
+    world_pack_free(w);
     struct entry e;
     while (queue_take(w->queue, &e)) {
         world_block_drop(w, e.block);

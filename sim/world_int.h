@@ -128,6 +128,18 @@ struct world_call {
 
 #define WORLD_PENDING_MAX 65536u /* BUS_PENDING_MSGS */
 
+/* Of world_pack.c: where an agent is laid out for its step, and what was found in it. */
+#define PACK_BITMAP 2u /* an agent has 128 lines of 64 bytes at most */
+struct packer {
+    uint8_t *room;
+    uint32_t *words;
+    uint32_t lines; /* 0: agents are not packed */
+    uint32_t mask_count;
+    uint64_t bitmap[PACK_BITMAP];
+    uint16_t masks[PACK_BITMAP * 64u];
+    bool wide;
+};
+
 struct queue;
 struct world {
     struct world_conf conf;
@@ -155,9 +167,7 @@ struct world {
     uint64_t met[WORLD_MET_COUNT];
     world_watch *watch;
     void *watch_context;
-    size_t pack_bytes; /* 0: agents are not packed */
-    uint8_t *pack_room;
-    uint64_t *pack_words;
+    struct packer packer;
     struct outbox out;
 };
 
@@ -193,8 +203,9 @@ void world_blocks_free(struct world *w);
 /* world_pack.c */
 void world_pack_init(struct world *w, size_t node_bytes);
 struct packed;
-void *world_unpack(struct world *w, const struct packed *from);
+void *world_unpack(struct world *w, const struct packed *from);    /* NULL: all zero */
 struct packed *world_pack(struct world *w, struct packed *former); /* NULL: none so far */
+void world_pack_free(struct world *w);
 
 /* world_net.c */
 void world_transmit(struct world *w, uint32_t from, const struct msg *msg);
