@@ -27,7 +27,7 @@ static void clock_set(struct world *w, uint32_t index, int64_t jump_us, double d
     n->base_local_us = world_local(n, w->now_us) + jump_us;
     n->base_true_us = w->now_us;
     n->drift = drift;
-    if (n->self != NULL) {
+    if (n->self != NULL && n->ops != NULL) {
         world_rewake(w, index);
     }
 }
@@ -58,6 +58,13 @@ void world_wall_step(struct world *w, struct unit u, bool below, int64_t us)
         if (world_meant(w, i, u, below)) {
             w->nodes[i].wall_off_us += us;
         }
+    }
+}
+
+void world_wall_heal(struct world *w)
+{
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        w->nodes[i].wall_off_us = 0;
     }
 }
 

@@ -6,7 +6,7 @@
 #include "registry/memory.h"
 #include "sim/world_fault.h"
 
-enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK };
+enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK, W_TICK };
 
 /* Variable data of an event; freed with the last reference. */
 struct block {
@@ -37,9 +37,15 @@ struct entry {
 struct world_msg {
     struct msg msg;
     int64_t sent_us;    /* true time */
-    uint64_t taken;     /* bits of the mask whose unit has accepted it */
+    uint64_t taken[2];  /* bits of the mask whose unit has accepted it; [1]: a twin's */
     uint32_t from;      /* node index, or WORLD_NOBODY */
     uint32_t partition; /* of the sender when it was sent */
+    /* between processes (world_process_net.c) */
+    uint64_t session; /* of the sender's process */
+    uint64_t epoch;   /* an announcement's */
+    uint16_t name;    /* whose units it announces */
+    uint8_t record;   /* not 0: there is no message */
+    uint8_t flags;
 };
 
 struct world_store {
@@ -75,6 +81,7 @@ struct world_node {
     int64_t bus_since_us, bus_up_us; /* last down from .. to; 0: never */
     int64_t swallow_until_us, wall_off_us;
     uint64_t epoch;
+    uint16_t process; /* that it runs in, or that it is; NO_PROCESS */
     /* agents */
     uint64_t host_ref;
     float one_way_us, speed, slow; /* factors on the class's processing time */
@@ -82,14 +89,7 @@ struct world_node {
     enum impedance_class agent_class;
 };
 
-/* A message that a rule holds back. */
-struct clogged {
-    struct block *block;
-    struct clogged *next;
-    uint64_t rules;
-    int64_t delay_us;
-    uint32_t node, bit, generation;
-};
+struct clogged; /* a message that a rule holds back (world_rules.c) */
 
 /* One server of the store: see world_store.c. */
 struct journal_entry;
@@ -127,6 +127,7 @@ struct world_call {
 #define WORLD_PENDING_MAX 65536u /* BUS_PENDING_MSGS */
 
 struct queue;
+struct processes;
 struct world {
     struct world_conf conf;
     struct world_stats stats;
@@ -142,6 +143,7 @@ struct world {
     int64_t cache_sweep_us;
     struct world_bank banks[WORLD_BANKS];
     struct world_call *calls;
+    struct processes *processes; /* NULL: units run by themselves */
     /* faults */
     struct world_rule rules[WORLD_RULES_MAX];
     uint64_t rules_used;
@@ -160,6 +162,7 @@ struct world {
 };
 
 #define WORLD_NOBODY UINT32_MAX
+#define NO_PROCESS   UINT16_MAX
 
 /* world.c */
 uint32_t world_index(const struct world *w, struct unit u); /* WORLD_NOBODY: no such node */
@@ -195,10 +198,13 @@ void *world_unpack(struct world *w, const struct packed *from);
 struct packed *world_pack(struct world *w, struct packed *former); /* NULL: none so far */
 
 /* world_net.c */
+void world_send_to(struct world *w, uint32_t from, uint32_t index, uint32_t bit, struct block *b);
 void world_transmit(struct world *w, uint32_t from, const struct msg *msg);
 void world_deliver(struct world *w, const struct entry *e);
 
 /* world_rules.c */
+bool world_within(struct unit u, struct unit top);
+bool world_in_place(const struct world *w, uint32_t index, struct unit u, bool below);
 bool world_meant(const struct world *w, uint32_t index, struct unit u, bool below);
 void world_rules_send(struct world *w, uint64_t rules, uint32_t to, uint32_t bit, int64_t delay_us,
                       struct block *b);
@@ -238,5 +244,6 @@ void world_stores_init(struct world *w);
 void world_stores_free(struct world *w);
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op);
 bool world_store_up(const struct world *w); /* what nodes are told of their link */
+bool world_bank_up(const struct world *w, enum store_bank b);
 
 #endif
