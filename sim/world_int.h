@@ -6,7 +6,7 @@
 #include "registry/memory.h"
 #include "sim/world_fault.h"
 
-enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK, W_CLOCK };
+enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK, W_CLOCK, W_TICK };
 
 /* Variable data of an event; freed with the last reference. */
 struct block {
@@ -37,9 +37,15 @@ struct entry {
 struct world_msg {
     struct msg msg;
     int64_t sent_us;    /* true time */
-    uint64_t taken;     /* bits of the mask whose unit has accepted it */
+    uint64_t taken[2];  /* bits of the mask whose unit has accepted it; [1]: a twin's */
     uint32_t from;      /* node index, or WORLD_NOBODY */
     uint32_t partition; /* of the sender when it was sent */
+    /* between processes (world_process_net.c) */
+    uint64_t session; /* of the sender's process */
+    uint64_t epoch;   /* an announcement's */
+    uint16_t name;    /* whose units it announces */
+    uint8_t record;   /* not 0: there is no message */
+    uint8_t flags;
 };
 
 struct world_store {
@@ -77,6 +83,7 @@ struct world_node {
     int64_t host_error_us; /* what its host says of its Unix clock (world_host_clock) .. */
     uint8_t host_says;     /* 0: nothing; 1: not synchronised; 2: synchronised */
     uint64_t epoch;
+    uint16_t process; /* that it runs in, or that it is; NO_PROCESS */
     /* agents */
     uint64_t host_ref;
     float one_way_us, speed, slow; /* factors on the class's processing time */
@@ -84,14 +91,7 @@ struct world_node {
     enum impedance_class agent_class;
 };
 
-/* A message that a rule holds back. */
-struct clogged {
-    struct block *block;
-    struct clogged *next;
-    uint64_t rules;
-    int64_t delay_us;
-    uint32_t node, bit, generation;
-};
+struct clogged; /* a message that a rule holds back (world_rules.c) */
 
 /* One server of the store: see world_store.c. */
 struct journal_entry;
@@ -141,6 +141,7 @@ struct packer {
 };
 
 struct queue;
+struct processes;
 struct world {
     struct world_conf conf;
     struct world_stats stats;
@@ -156,6 +157,7 @@ struct world {
     int64_t cache_sweep_us;
     struct world_bank banks[WORLD_BANKS];
     struct world_call *calls;
+    struct processes *processes; /* NULL: units run by themselves */
     /* faults */
     struct world_rule rules[WORLD_RULES_MAX];
     uint64_t rules_used;
@@ -172,6 +174,7 @@ struct world {
 };
 
 #define WORLD_NOBODY UINT32_MAX
+#define NO_PROCESS   UINT16_MAX
 
 /* world.c */
 uint32_t world_index(const struct world *w, struct unit u); /* WORLD_NOBODY: no such node */
@@ -208,10 +211,13 @@ struct packed *world_pack(struct world *w, struct packed *former); /* NULL: none
 void world_pack_free(struct world *w);
 
 /* world_net.c */
+void world_send_to(struct world *w, uint32_t from, uint32_t index, uint32_t bit, struct block *b);
 void world_transmit(struct world *w, uint32_t from, const struct msg *msg);
 void world_deliver(struct world *w, const struct entry *e);
 
 /* world_rules.c */
+bool world_within(struct unit u, struct unit top);
+bool world_in_place(const struct world *w, uint32_t index, struct unit u, bool below);
 bool world_meant(const struct world *w, uint32_t index, struct unit u, bool below);
 void world_rules_send(struct world *w, uint64_t rules, uint32_t to, uint32_t bit, int64_t delay_us,
                       struct block *b);
@@ -253,5 +259,6 @@ void world_stores_init(struct world *w);
 void world_stores_free(struct world *w);
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op);
 bool world_store_up(const struct world *w); /* what nodes are told of their link */
+bool world_bank_up(const struct world *w, enum store_bank b);
 
 #endif
