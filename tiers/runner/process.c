@@ -399,6 +399,7 @@ static void on_tick(uv_timer_t *handle)
         stop(p, EXIT_FAULT);
         return;
     }
+    process_keys_tick(p);
     tick_lease(p, now_us);
     if (p->phase <= PHASE_SERVING && !is_mute(p)) {
         process_wards_tick(p, now_us);

@@ -40,6 +40,7 @@ struct process {
     struct log log;
     struct identity identity;
     struct trust_state trust;
+    int64_t cert_ns;    /* when the certificate in keys_dir was written, as last looked at */
     bool trust_changed; /* peers are still to be held to it */
     bool trust_tell;    /* the others are still to be told */
     uint64_t trust_verdicts[TRUST_VERDICT_COUNT];
@@ -135,6 +136,8 @@ bool process_start_keys(struct process *p);
 /* Reads the keys directory anew: certificate, key, TLS files. What is wrong with them is logged,
  * and the process goes on with those that it has. */
 void process_reload(struct process *p);
+/* The same when the certificate there is another one than last time: rotation by itself. */
+void process_keys_tick(struct process *p);
 
 /* The trust bundle: looked for in the keys directory, told to all, taken from anyone. False: this
  * process's own certificate is revoked. */
