@@ -59,7 +59,7 @@ struct flight {
     int64_t opened_us;
     int64_t first_us, last_us; /* final results of children that answered; 0: none yet */
     uint16_t slowest;          /* the child of the last of them */
-    int64_t resend_us; /* NEVER: no more */
+    int64_t resend_us;         /* NEVER: no more */
     int64_t child_deadline_mesh_us;
     struct selector selector;
 };

@@ -134,8 +134,7 @@ static const char *query_fault(const struct hub *h, const struct query *q)
     if (!kind_known(q->kind)) {
         return "query: jobs are kept by the orchestrator alone";
     }
-    bool of_operation =
-        q->kind == QUERY_ANSWERS || q->kind == QUERY_LATE || q->kind == QUERY_TRACE;
+    bool of_operation = q->kind == QUERY_ANSWERS || q->kind == QUERY_LATE || q->kind == QUERY_TRACE;
     if (of_operation && num_id128_zero(q->operation_id)) {
         return "query: the operation's id is missing";
     }

@@ -124,7 +124,7 @@ static void on_link(void *ctx, bool up, const char *why)
     if (!started) {
         started = true;
         end_us += clock_boot_us();
-        client_any_ref(client);
+        client_any_ref(client, true);
         for (int i = 1; i <= in_flight_wanted; i++) {
             begin((uint64_t)i);
         }
