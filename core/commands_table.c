@@ -112,6 +112,11 @@
         .most = MS_MAX_DAY, .value_name = "DURATION",                                              \
         .help = "when to stop gathering; default 5s, or T and 2s"                                  \
     }
+#define HEDGE                                                                                      \
+    {                                                                                              \
+        .name = "hedge", .kind = PARAMETER_SWITCH, .flag = true,                                   \
+        .help = "send once more to who is silent past its quantile (5 % of the targets at most)"   \
+    }
 #define WEIGHT                                                                                     \
     {                                                                                              \
         .name = "weight", .kind = PARAMETER_SHARE, .flag = true, .least = 0, .most = 1000,         \
@@ -240,6 +245,7 @@ static const struct command_spec table[] = {
                     PRIORITY,
                     TIMEOUT,
                     DRY_RUN,
+                    HEDGE,
                     {.name = "no-ack",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
@@ -269,6 +275,7 @@ static const struct command_spec table[] = {
                     ACTION("what is run there ('actions' lists them); default by question"),
                     UNCHECKED,
                     DRY_RUN,
+                    HEDGE,
                     {.name = "quorum",
                      .kind = PARAMETER_NUMBER,
                      .flag = true,
@@ -329,6 +336,7 @@ static const struct command_spec table[] = {
                     ACTION("what is run there; default work"),
                     UNCHECKED,
                     DRY_RUN,
+                    HEDGE,
                     {.name = "allow-partial",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
@@ -486,6 +494,7 @@ static const struct command_spec table[] = {
                     EXPECT,
                     UNCHECKED,
                     DRY_RUN,
+                    HEDGE,
                     {.name = "pages",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,

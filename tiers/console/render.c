@@ -306,6 +306,9 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     fprintf(r->out, "operation %s: %s targets, %s sent%s\n", id, render_count(v->targets, a),
             render_count(v->sent, b), v->late ? ", some late" : "");
     print_outcomes(r, v);
+    if (v->hedged > 0)
+        fprintf(r->out, "hedged: %s, and what came of %s of them counted\n",
+                render_count(v->hedged, a), render_count(v->hedge_wins, b));
     for (uint32_t i = 0; i < report->phase_count && report->phase_count > 1; i++) {
         const struct phase_report *p = &report->phases[i];
         fprintf(r->out, "  phase %u: %u of %u ready, rate %.3f, wanted %.2f: %s\n", i + 1, p->ready,

@@ -182,6 +182,8 @@ static void set_counts(json_t *o, const struct aggregate_view *a)
     set_integer(o, "skipped", a->outcomes[OUTCOME_SKIPPED]);
     set_integer(o, "late", a->late);
     set_integer(o, "resent", a->resent);
+    set_integer(o, "hedged", a->hedged);
+    set_integer(o, "hedge_wins", a->hedge_wins);
     set_integer(o, "unexpected", a->unexpected);
     set_integer(o, "sectors_reached", a->sectors_reached);
     set_integer(o, "clusters_reached", a->clusters_reached);

@@ -187,6 +187,7 @@ static bool build_operation(const struct invocation *in, const struct topology *
         op->payload_weight = command_value(in, "weight")->share;
     if (has(in, "rate"))
         op->minimum_response_rate = command_value(in, "rate")->share;
+    op->hedge = has(in, "hedge");
     if (has(in, "expect"))
         op->trinary_expectation = (int8_t[]){TRINARY_READY, TRINARY_CONFLICT,
                                              TRINARY_TRANSIT}[command_value(in, "expect")->number];
