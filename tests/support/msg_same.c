@@ -103,6 +103,9 @@ static const char *same_selector(const struct selector *a, const struct selector
     SAME(capabilities)
     SAME(sample)
     SAME(score_min)
+    SAME(part_seed)
+    SAME(part_first)
+    SAME(part_last)
     SAME(score_max)
     SAME(capable_only)
     return NULL;

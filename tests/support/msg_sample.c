@@ -207,6 +207,9 @@ static void selector(struct sample *s, struct selector *e)
     e->score_min = upto(s, 1000);
     e->score_max = upto(s, 1000);
     e->capable_only = upto(s, 1) == 1;
+    e->part_seed = u32(s);
+    e->part_first = u32(s);
+    e->part_last = u32(s);
 }
 
 void sample_operation(struct sample *s, struct operation *ret)

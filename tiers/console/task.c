@@ -90,6 +90,10 @@ static void show_progress(struct task *t)
 static void finish(struct task *t, int code)
 {
     clear_progress(t);
+    if (t->rollout.active) {
+        client_any_ref(t->conf.client, false);
+        rollout_done(&t->rollout);
+    }
     fflush(t->render.out);
     if (t->watching && code != EXIT_INTERRUPTED && (t->watch_left < 0 || --t->watch_left > 0)) {
         t->sent = t->accepted = t->have_progress = false;
@@ -117,12 +121,37 @@ static void print_operation_hint(struct task *t, const char *what)
             t->conf.again ? t->conf.again : "");
 }
 
+/* Nothing more is sent; what is in flight goes on in the mesh unless it is cancelled. */
+static void interrupt_rollout(struct task *t)
+{
+    char a[32], b[32];
+    rollout_progress(&t->rollout, &t->progress);
+    fprintf(stderr, "interrupted: %s of %s have ended; no further part is sent\n",
+            render_count(answered(&t->progress), a), render_count(t->rollout.agents, b));
+    for (uint32_t i = 0; i < t->rollout.lanes_max; i++) {
+        char id[ID128_TEXT_MAX];
+        const struct rollout_lane *lane = &t->rollout.lanes[i];
+        num_id128_format(lane->id, id);
+        if (lane->busy && !num_id128_zero(lane->id)) {
+            fprintf(stderr, "interrupted: operation %s is in flight; 'cancel %s' stops it\n", id,
+                    id);
+            t->operation_id = lane->id;
+            t->accepted = true;
+        }
+    }
+    finish(t, EXIT_INTERRUPTED);
+}
+
 void task_interrupt(struct task *t)
 {
     assert(t);
     if (!t->running)
         return;
     clear_progress(t);
+    if (t->rollout.active && !t->dry_run && t->sent) {
+        interrupt_rollout(t);
+        return;
+    }
     if (t->accepted)
         print_operation_hint(t, "interrupted");
     else if (!t->watching)
@@ -147,11 +176,17 @@ static int report_exit(const struct report *r)
     return answers == a->targets ? EXIT_OK : EXIT_PARTIAL;
 }
 
-static void send_request(struct task *t)
+static uint64_t next_ref(void)
+{
+    static uint64_t ref; /* a late reply to an earlier request is then no reply to this one */
+    return ++ref;
+}
+
+static void send_command(struct task *t, struct command *command)
 {
     struct unit to = request_to(&t->invocation, t->conf.via);
     t->sent_ns = uv_hrtime();
-    int error = client_command(t->conf.client, to, &t->command, on_reply, t);
+    int error = client_command(t->conf.client, to, command, on_reply, t);
     if (error == -EPERM) {
         render_error(&t->render, "",
                      "your certificate does not allow this (mesh keys show KEYS/operator.cert)");
@@ -160,6 +195,52 @@ static void send_request(struct task *t)
         render_error(&t->render, "", "the request could not be sent (too large, or out of memory)");
         finish(t, EXIT_FAILED);
     }
+}
+
+static void send_request(struct task *t)
+{
+    t->command.ref = next_ref();
+    send_command(t, &t->command);
+}
+
+/* --- Parts ----------------------------------------------------------------------------------- */
+
+static int show_report(struct task *t, const struct report *report,
+                       const struct answer_group *pages, size_t page_count);
+
+static void rollout_finish(struct task *t)
+{
+    static struct aggregate_scratch scratch;
+    struct report report;
+    rollout_report(&t->rollout, &scratch, &report);
+    clear_progress(t);
+    if (t->rollout.refused)
+        render_error(&t->render, reason_name(t->rollout.reason), t->rollout.why);
+    bool refused = t->rollout.refused, stopped = t->rollout.stopped;
+    t->operation_id = report.operation_id;
+    if (refused && report.operation_id.bytes[0] == 0 && report.aggregate.sent == 0) {
+        finish(t, EXIT_REFUSED);
+        return;
+    }
+    int code = show_report(t, &report, NULL, 0);
+    finish(t, refused ? EXIT_REFUSED : stopped ? EXIT_FAILED : code);
+}
+
+static void rollout_step(struct task *t)
+{
+    struct rollout_lane *lane;
+    uint64_t now_ms = uv_now(t->conf.loop);
+    while (t->running && (lane = rollout_next(&t->rollout, now_ms, next_ref())) != NULL)
+        send_command(t, &lane->command);
+    if (!t->running)
+        return;
+    if (t->rollout.resume_ms > now_ms)
+        t->deadline_ms = t->rollout.resume_ms + SILENCE_MS;
+    rollout_progress(&t->rollout, &t->progress);
+    t->have_progress = true;
+    show_progress(t);
+    if (rollout_over(&t->rollout))
+        rollout_finish(t);
 }
 
 static void ask_page(struct task *t)
@@ -316,6 +397,8 @@ static void take_rows(struct task *t, const struct rows *rows)
     }
     if (t->dry_run) {
         dry_run_render(&t->render, &t->invocation, &t->pages);
+        if (t->rollout.active)
+            rollout_describe(&t->rollout, &t->render);
         finish(t, t->pages.count ? EXIT_OK : EXIT_NOT_FOUND);
         return;
     }
@@ -369,11 +452,30 @@ static void take_progress(struct task *t, const struct reply *reply)
     show_progress(t);
 }
 
+static void take_status(struct task *t, const struct mesh_status *status)
+{
+    if (t->invocation.spec->verb == CMD_PING) {
+        take_pong(t, true);
+        return;
+    }
+    if (t->invocation.spec->verb == CMD_KPI)
+        render_kpi(&t->render, status);
+    else
+        render_status(&t->render, status);
+    finish(t, EXIT_OK);
+}
+
 static void on_reply(void *ctx, const struct reply *reply)
 {
     struct task *t = ctx;
     assert(t->running);
     t->deadline_ms = uv_now(t->conf.loop) + SILENCE_MS;
+    if (t->rollout.active && !t->dry_run) {
+        clear_progress(t);
+        rollout_reply(&t->rollout, &t->render, uv_now(t->conf.loop), reply);
+        rollout_step(t);
+        return;
+    }
     switch (reply->kind) {
     case REPLY_ERROR:
         clear_progress(t);
@@ -417,15 +519,7 @@ static void on_reply(void *ctx, const struct reply *reply)
         take_rows(t, reply->rows);
         break;
     case REPLY_STATUS:
-        if (t->invocation.spec->verb == CMD_PING) {
-            take_pong(t, true);
-            break;
-        }
-        if (t->invocation.spec->verb == CMD_KPI)
-            render_kpi(&t->render, reply->status);
-        else
-            render_status(&t->render, reply->status);
-        finish(t, EXIT_OK);
+        take_status(t, reply->status);
         break;
     case REPLY_LOG:
         take_log(t, reply->log);
@@ -457,10 +551,14 @@ static void begin_round(struct task *t)
     t->passes = 0;
     if (t->command.kind == COMMAND_LOG)
         logs_begin(&t->logs, &t->invocation, &t->command);
-    if (t->command.kind == COMMAND_QUERY)
+    if (t->rollout.active && !t->dry_run) {
+        client_any_ref(t->conf.client, true);
+        rollout_step(t);
+    } else if (t->command.kind == COMMAND_QUERY) {
         ask_first_page(t);
-    else
+    } else {
         send_request(t);
+    }
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -473,7 +571,10 @@ static void on_tick(uv_timer_t *timer)
         return;
     }
     if (now_ms < t->deadline_ms || (t->watching && !t->sent)) {
-        show_progress(t);
+        if (t->rollout.active && !t->dry_run && t->sent)
+            rollout_step(t);
+        else
+            show_progress(t);
         return;
     }
     if (t->accepted) {
@@ -575,6 +676,8 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
         refuse_read_only(t);
         return;
     }
+    if (good && t->command.kind == COMMAND_SUBMIT && rollout_wanted(&t->invocation))
+        good = rollout_plan(&t->rollout, &t->invocation, t->render.topology, &t->command, error);
     t->dry_run = good && dry_run_query(&t->invocation, &t->command);
     if (good && t->invocation.spec->verb == CMD_DELEGATE)
         delegate_query(t);

@@ -9,6 +9,7 @@
 #include "tiers/console/logs.h"
 #include "tiers/console/pages.h"
 #include "tiers/console/render.h"
+#include "tiers/console/rollout.h"
 #include "tiers/work/action.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -64,8 +65,9 @@ struct task {
     uint32_t lines;   /* of REPLY_LINE so far */
     uint64_t sent_ns; /* uv_hrtime() of the last request */
     struct log_view logs;
-    uint32_t passes;  /* over all pages; more than one when rows moved meanwhile */
-    struct msg *kept; /* a reply with its report, while answer pages are fetched */
+    uint32_t passes;        /* over all pages; more than one when rows moved meanwhile */
+    struct rollout rollout; /* active: the operation goes in parts */
+    struct msg *kept;       /* a reply with its report, while answer pages are fetched */
     /* watch */
     bool watching;
     uint64_t watch_every_ms;
