@@ -367,18 +367,20 @@ static bool put_back(struct world *w, struct world_node *n, const struct entry *
     return true;
 }
 
-/* A process that may not serve steps no unit: its wakes come later, what its units asked the store
- * is not heard (process.c). Messages are judged when they are taken in. */
+/* A process that may not serve steps no unit: its wakes and links come later, what its units asked
+ * the store is not heard (process.c). Messages are judged when they are taken in. */
 static bool in_doubt(struct world *w, struct world_node *n, const struct entry *e)
 {
-    if (n->ops == NULL || (e->kind != W_WAKE && e->kind != W_STORE) || n->self == NULL ||
+    bool waits = e->kind == W_WAKE || e->kind == W_LINK;
+    if (n->ops == NULL || (!waits && e->kind != W_STORE) || n->self == NULL ||
         world_process_serves(w, n->process)) {
         return false;
     }
     if (e->kind == W_WAKE) {
-        n->queued_us = w->now_us + DOUBT_RETRY_US;
-        n->wake_us = n->queued_us;
-        world_push(w, n->queued_us, W_WAKE, e->node, 0, NULL);
+        n->wake_us = n->queued_us = w->now_us + DOUBT_RETRY_US;
+    }
+    if (waits) {
+        world_push(w, w->now_us + DOUBT_RETRY_US, (enum world_event)e->kind, e->node, e->sub, NULL);
     }
     return true;
 }

@@ -146,6 +146,19 @@ static bool may_serve(struct process *p)
            !is_mute(p);
 }
 
+/* Tells the units how a link is now; those in doubt when they may serve again. */
+static void tell_link(struct process *p, enum link which)
+{
+    bool up = which == LINK_BUS ? p->bus_up && !p->bus_quiet : p->banks_up[STORE_BANK_REGISTRY];
+    if (p->runner == NULL || p->phase != PHASE_SERVING) {
+        return;
+    }
+    p->link_late[which] = !may_serve(p);
+    if (!p->link_late[which]) {
+        runner_link(p->runner, which, up);
+    }
+}
+
 static void on_frame(void *ctx, struct bus_frame *frame)
 {
     struct process *p = ctx;
@@ -165,9 +178,7 @@ static void on_bus_link(void *ctx, bool up, const char *why)
     p->bus_up = up;
     p->bus_quiet = false;
     p->announce = up;
-    if (p->runner != NULL && p->phase == PHASE_SERVING) {
-        runner_link(p->runner, LINK_BUS, up);
-    }
+    tell_link(p, LINK_BUS);
 }
 
 static void on_store_link(void *ctx, enum store_bank bank, bool up, const char *why)
@@ -179,8 +190,8 @@ static void on_store_link(void *ctx, enum store_bank bank, bool up, const char *
     log_line(&p->log, up ? LOG_INFO : LOG_WARNING, up ? "store-up" : "store-down",
              "bank=%s why=\"%s\"", banks[bank], text);
     p->banks_up[bank] = up;
-    if (bank == STORE_BANK_REGISTRY && p->runner != NULL && p->phase == PHASE_SERVING) {
-        runner_link(p->runner, LINK_STORE, up);
+    if (bank == STORE_BANK_REGISTRY) {
+        tell_link(p, LINK_STORE);
     }
 }
 
@@ -282,6 +293,11 @@ static void on_prepare(uv_prepare_t *handle)
     bool serves = may_serve(p);
     ingress_flush(p->ingress);
     if (serves) {
+        for (unsigned l = LINK_BUS; l <= LINK_STORE; l++) {
+            if (p->link_late[l]) {
+                tell_link(p, (enum link)l);
+            }
+        }
         runner_turn(p->runner);
     }
     egress_flush(p->egress);
@@ -378,9 +394,7 @@ static void tick_bus(struct process *p)
     p->bus_quiet = quiet;
     log_line(&p->log, LOG_WARNING, quiet ? "bus-stalled" : "bus-answers", "why=\"%s\"",
              quiet ? "nothing comes back from the server" : "it goes on");
-    if (p->runner != NULL && p->phase == PHASE_SERVING) {
-        runner_link(p->runner, LINK_BUS, !quiet);
-    }
+    tell_link(p, LINK_BUS);
 }
 
 static void on_tick(uv_timer_t *handle)

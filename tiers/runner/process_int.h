@@ -72,9 +72,10 @@ struct process {
     int exit_code;
     bool banks_up[STORE_BANK_COUNT];
     bool bus_up;
-    bool bus_quiet;          /* up, but stalled: nodes are told that it is down */
-    bool announce;           /* soon */
-    bool ask;                /* soon: who owns what? */
+    bool bus_quiet;                 /* up, but stalled: nodes are told that it is down */
+    bool link_late[LINK_STORE + 1]; /* the units are to be told of it when they may serve again */
+    bool announce;                  /* soon */
+    bool ask;                       /* soon: who owns what? */
     bool contradict;         /* soon: a process of this very name announced its units too low */
     int64_t contradicted_us; /* it was said last; 0: never */
     uint32_t own_endpoint;
