@@ -33,11 +33,11 @@ void world_push(struct world *w, int64_t at_us, enum world_event kind, uint32_t 
                 struct block *block)
 {
     struct entry e = {.at_us = at_us < w->now_us ? w->now_us : at_us,
-                      .seq = ++w->seq,
+                      .seq = ++w->seq & SEQ_MASK,
                       .block = block,
                       .node = node,
-                      .sub = (uint8_t)sub,
-                      .kind = (uint8_t)kind};
+                      .sub = sub & 0xffu,
+                      .kind = kind & 0xffu};
     if (node != WORLD_NOBODY) {
         e.generation = kind == W_WAKE ? w->nodes[node].wake_generation : w->nodes[node].generation;
     }
@@ -414,20 +414,21 @@ static bool happen(struct world *w, const struct entry *e)
     return true;
 }
 
-/* With 30,000 nodes each event meets cold memory: ask for the next one's while this one runs. */
-static void fetch_next(const struct world *w)
+/* With 30,000 nodes each event meets cold memory: ask for what a later one needs while this one
+ * runs. Its node is here already (world_queue.c). */
+static void fetch_ahead(const struct world *w)
 {
-    const struct entry *next = queue_next(w->queue);
+    const struct entry *next = queue_next(w->queue, 1);
     if (next == NULL || next->node == WORLD_NOBODY) {
         return;
     }
     const char *self = w->nodes[next->node].self;
     const char *block = (const char *)next->block;
     for (unsigned i = 0; self != NULL && i < 1024; i += 64) {
-        __builtin_prefetch(self + i);
+        __builtin_prefetch(self + i, 0, 2);
     }
     for (unsigned i = 0; block != NULL && i < 256; i += 64) {
-        __builtin_prefetch(block + i);
+        __builtin_prefetch(block + i, 0, 2);
     }
 }
 
@@ -438,7 +439,7 @@ void world_run(struct world *w, int64_t us)
     struct entry e;
     while (queue_pop(w->queue, end, &e)) {
         w->now_us = e.at_us;
-        fetch_next(w);
+        fetch_ahead(w);
         if (e.node == WORLD_NOBODY) {
             dispatch(w, &e);
             world_block_drop(w, e.block);

@@ -24,15 +24,16 @@ struct blocks {
     size_t slab_left;
 };
 
-struct entry {
+struct entry { /* 32 bytes: they are moved about */
     int64_t at_us;
-    uint64_t seq;
     struct block *block;
+    uint64_t seq : 48;
+    uint64_t sub : 8;  /* W_MSG: which bit of the mask. W_LINK: link * 2 + up */
+    uint64_t kind : 8; /* enum world_event */
     uint32_t node;
     uint32_t generation; /* of the node, or of the wake */
-    uint8_t sub;         /* W_MSG: which bit of the mask. W_LINK: link * 2 + up */
-    uint8_t kind;        /* enum world_event */
 };
+#define SEQ_MASK ((1ull << 48) - 1u)
 
 struct world_msg {
     struct msg msg;
@@ -194,8 +195,8 @@ void queue_free(struct queue *q); /* not the blocks of its entries: take them fi
 void queue_push(struct queue *q, const struct entry *e);
 bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret);
 bool queue_take(struct queue *q, struct entry *ret);
-/* What comes next, if it is known already; for prefetching. */
-const struct entry *queue_next(const struct queue *q);
+/* What comes next (0), and after that, if it is known already; for prefetching. */
+const struct entry *queue_next(const struct queue *q, uint32_t ahead);
 
 /* world_block.c */
 void *world_alloc(size_t bytes);                          /* zeroed */
