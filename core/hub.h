@@ -137,7 +137,7 @@ struct hub {
     struct freezer freezer;
     enum mode mode;
     struct breaker breaker;
-    uint32_t origins_max, children_count;
+    uint32_t origins_max, children_count, leads_lost; /* declared down since the sector's start */
     struct children children;
     struct child *child_rows;
     struct hub_child *child;

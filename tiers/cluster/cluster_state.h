@@ -18,6 +18,7 @@
 #include "core/slab.h"
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
+#include "tiers/cluster/cluster_incident.h"
 #include "tiers/cluster/cluster_written.h"
 
 #define MEMBERS_MAX AGENTS_PER_CLUSTER_MAX
@@ -108,7 +109,7 @@ struct lead_op {
     uint8_t timing, priority;
     int8_t expectation;
     bool want_ack, cancelled, passed; /* passed: the breaker counts it */
-    bool counts_sent;
+    uint32_t quorum; /* identical answers that are a consensus; 0: nobody is judged, or was */
     char action[ACTION_MAX];
     double weight;
     int64_t created_mesh_us, target_mesh_us, deadline_mesh_us, window_us;
@@ -201,6 +202,7 @@ struct cluster {
     struct lead_asked asked[LEAD_ASKED_MAX];
     int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
     struct lead_conflicts reports;
+    struct lead_incidents incidents;
     uint32_t conflicts[12]; /* by 5 minutes: the last hour */
     int64_t conflict_bucket;
 
