@@ -106,6 +106,7 @@ uint64_t command_capability(enum command_kind kind)
     case COMMAND_THAW:
     case COMMAND_BREAKER:
     case COMMAND_HEAL:
+    case COMMAND_ISOLATE:
         return CONSOLE_ADMIN;
     case COMMAND_STATUS:
     case COMMAND_QUERY:
