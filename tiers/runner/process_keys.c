@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LOGIN_URL_BYTES 512u
+#define LOGIN_URL_BYTES  512u
+#define LINKS_OVERLAP_US 30000000ll /* at most: a new link that does not come up is tried again */
 
 static void log_fault(struct process *p, const char *event, const struct keys_error *why)
 {
@@ -108,6 +109,7 @@ void process_reload(struct process *p)
     } else {
         egress_renew(p->egress);
         bus_rotate(p->bus);
+        ingress_expect_repeats(p->ingress, clock_boot_us() + LINKS_OVERLAP_US);
         log_line(&p->log, LOG_INFO, "reloaded", "kid=%016" PRIx64 " not_after=%" PRId64,
                  p->identity.key.kid, p->identity.cert.not_after_s);
     }
