@@ -160,6 +160,11 @@
         .name = "yes", .kind = PARAMETER_SWITCH, .flag = true,                                     \
         .help = "do it: without it nothing is done"                                                \
     }
+#define DIFF                                                                                       \
+    {                                                                                              \
+        .name = "diff", .kind = PARAMETER_SWITCH, .flag = true,                                    \
+        .help = "what each other answer has that the majority has not, line by line"               \
+    }
 #define LOG_ON                                                                                     \
     {                                                                                              \
         .name = "on", .kind = PARAMETER_UNIT, .flag = true, .value_name = "PLACE",                 \
@@ -279,6 +284,7 @@ static const struct command_spec table[] = {
                     ACTION("what is run there ('actions' lists them); default by question"),
                     UNCHECKED,
                     DRY_RUN,
+                    DIFF,
                     HEDGE,
                     {.name = "quorum",
                      .kind = PARAMETER_NUMBER,
@@ -498,6 +504,7 @@ static const struct command_spec table[] = {
                     EXPECT,
                     UNCHECKED,
                     DRY_RUN,
+                    DIFF,
                     HEDGE,
                     {.name = "pages",
                      .kind = PARAMETER_SWITCH,

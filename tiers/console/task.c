@@ -274,6 +274,8 @@ static int show_report(struct task *t, const struct report *report,
         return review_render(&t->render, &t->invocation, report, pages, page_count);
     if (verb == CMD_DELEGATE)
         return delegate_render(t, report);
+    t->render.diff = (verb == CMD_ASK || verb == CMD_RUN) && !t->render.json &&
+                     t->render.form != FORM_CSV && command_value(&t->invocation, "diff")->given;
     render_report(&t->render, verb, report, pages, page_count);
     if (verb != CMD_BROADCAST || !t->render.no_ack)
         targets_lists(&t->render, &report->aggregate, pages ? pages : report->aggregate.groups,
@@ -350,9 +352,23 @@ static void take_jobs(struct task *t)
     send_request(t);
 }
 
+/* Rows as their pages come; what is only a step to something else is not shown. */
+static void stream_rows(struct task *t)
+{
+    enum command_verb verb = t->invocation.spec->verb;
+    bool plain = verb == CMD_FIND || verb == CMD_SECTORS || verb == CMD_SECTOR ||
+                 verb == CMD_CLUSTER || verb == CMD_AGENT;
+    if (t->render.form != FORM_JSONL || !plain)
+        return;
+    render_jsonl_rows(&t->render, t->pages.kind, t->pages.rows + t->streamed,
+                      t->pages.count - t->streamed);
+    t->streamed = t->pages.count;
+}
+
 static void take_rows(struct task *t, const struct rows *rows)
 {
     pages_add(&t->pages, t->render.topology, rows, t->rows_wanted);
+    stream_rows(t);
     if (t->pages.more && rows->row_count > 0 && t->pages.count < t->rows_wanted) {
         ask_next_page(t);
         return;
@@ -449,6 +465,8 @@ static void take_progress(struct task *t, const struct reply *reply)
         finish(t, EXIT_OK);
         return;
     }
+    if (t->render.form == FORM_JSONL)
+        render_jsonl_progress(&t->render, reply->operation_id, &reply->progress);
     show_progress(t);
 }
 
@@ -500,6 +518,8 @@ static void on_reply(void *ctx, const struct reply *reply)
         if (t->invocation.spec->verb == CMD_DELEGATE)
             delegate_announce(t);
         t->operation_id = reply->operation_id;
+        if (t->render.form == FORM_JSONL)
+            render_jsonl_accepted(&t->render, reply->operation_id);
         break;
     case REPLY_PROGRESS:
         take_progress(t, reply);
@@ -633,6 +653,7 @@ static bool start_watch(struct task *t, char error[COMMAND_ERROR_MAX])
     }
     if (count > 1 && strcmp(words[count - 1], "--json") == 0) {
         t->render.json = true;
+        t->render.form = FORM_JSON;
         count--;
     }
     if (!command_parse(words, count, &inner, error))
@@ -648,13 +669,30 @@ static bool start_watch(struct task *t, char error[COMMAND_ERROR_MAX])
     return command_parse(words, count, &t->invocation, error);
 }
 
-void task_start(struct task *t, const char *const words[], size_t count, bool json,
+/* Rows and answers have every form; all else is text or JSON. */
+static bool form_offered(const struct command_spec *spec, enum render_form form,
+                         char error[COMMAND_ERROR_MAX])
+{
+    static const enum command_verb rows[] = {CMD_FIND,  CMD_SECTORS, CMD_SECTOR,   CMD_CLUSTER,
+                                             CMD_AGENT, CMD_ASK,     CMD_RUN,      CMD_CASCADE,
+                                             CMD_JOBS,  CMD_WATCH,   CMD_BROADCAST};
+    bool any = form == FORM_TABLE || form == FORM_JSON;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        any = any || spec->verb == rows[i];
+    if (!any)
+        snprintf(error, COMMAND_ERROR_MAX, "--output: '%s' has table and json only", spec->name);
+    return any;
+}
+
+void task_start(struct task *t, const char *const words[], size_t count, enum render_form form,
                 void (*on_done)(void *ctx, int exit_code), void *ctx)
 {
     char error[COMMAND_ERROR_MAX] = "";
     assert(t && !t->running && count > 0);
     assert(on_done);
-    t->render.json = json;
+    t->render.form = form;
+    t->render.json = form == FORM_JSON || form == FORM_JSONL;
+    t->streamed = 0;
     t->on_done = on_done;
     t->ctx = ctx;
     t->running = true;
@@ -663,7 +701,8 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
     uv_update_time(t->conf.loop);
     t->started_ms = uv_now(t->conf.loop);
     t->deadline_ms = t->started_ms + (uint64_t)(t->conf.wait_us / US_PER_MS);
-    bool good = command_parse(words, count, &t->invocation, error);
+    bool good = command_parse(words, count, &t->invocation, error) &&
+                form_offered(t->invocation.spec, form, error);
     if (good && t->invocation.spec->verb == CMD_WATCH)
         good = start_watch(t, error);
     bool acts = good && t->invocation.spec->changes && !reads_only(&t->invocation);

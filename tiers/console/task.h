@@ -57,6 +57,7 @@ struct task {
     bool have_progress, progress_shown;
     struct pages pages;
     size_t rows_wanted;
+    size_t streamed;            /* rows that FORM_JSONL has shown already */
     struct operation delegated; /* delegate: waits for its agents; no payload_bytes: none waits */
     struct unit delegates[32];
     uint32_t delegate_count;
@@ -79,8 +80,8 @@ void task_init(struct task *t, const struct task_conf *conf, const struct render
 void task_done(struct task *t);
 
 /* Starts the command of these words. on_done is called exactly once, never from inside. Errors are
- * printed. json: for this command only. */
-void task_start(struct task *t, const char *const words[], size_t count, bool json,
+ * printed. form: of this command only. */
+void task_start(struct task *t, const char *const words[], size_t count, enum render_form form,
                 void (*on_done)(void *ctx, int exit_code), void *ctx);
 
 /* Ctrl-C: stops waiting, shows what has arrived and how to cancel the operation. */
