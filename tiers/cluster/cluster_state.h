@@ -15,6 +15,7 @@
 #include "core/rng.h"
 #include "core/schedule.h"
 #include "core/slab.h"
+#include "tiers/cluster/cluster_arrival.h"
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
 #include "tiers/cluster/cluster_incident.h"
@@ -92,8 +93,10 @@ struct member {
     bool joined;         /* said hello to this lead */
     bool quarantined;
     bool unstable;
-    bool frozen;      /* it said so */
-    bool frozen_late; /* more than FREEZE_LATE_US after the order */
+    uint8_t where;      /* enum where */
+    struct unit former; /* WHERE_READ: the cluster where it was */
+    bool frozen;        /* it said so */
+    bool frozen_late;   /* more than FREEZE_LATE_US after the order */
 };
 
 enum lead_op_state { LEAD_OP_FREE, LEAD_OP_OPEN, LEAD_OP_ENDED, LEAD_OP_KEPT };
@@ -139,12 +142,6 @@ struct lead_op {
     /* For the trace: when targets ended that answered, the first and the last, and which it was. */
     int64_t first_sent_us, first_answer_us, last_answer_us;
     uint8_t slowest;
-};
-
-/* What hedging has learnt and may spend (cluster_hedge.c). */
-struct lead_hedge {
-    float z_received, z_done; /* deviations until an acknowledgement is overdue */
-    uint32_t tokens;          /* thousandths of a hedge */
 };
 
 struct lead_relay {
