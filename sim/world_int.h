@@ -248,6 +248,7 @@ void world_work_end(struct world *w, const struct entry *e, struct event *ret_ev
 /* world_store.c */
 void world_stores_init(struct world *w);
 void world_stores_free(struct world *w);
+void world_store_fetch(const struct world *w);
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op);
 bool world_store_up(const struct world *w); /* what nodes are told of their link */
 
