@@ -129,8 +129,22 @@ struct lead_op {
     uint32_t expected_us[MEMBERS_MAX];
     uint16_t queue[MEMBERS_MAX];
     uint64_t cancel_send; /* MSG_CANCEL still to be sent to these */
+    /* Hedging: due next, done, in the place of one that refused, could take such a place. */
+    bool hedge;
+    uint64_t hedge_due, hedged, replica, spare;
+    uint32_t hedge_us[MEMBERS_MAX]; /* after opened_us: the first send, then the hedge */
     struct schedule schedule;
     struct aggregate aggregate;
+    struct aggregate late_answers; /* of those in `late` that were final before; mostly not open */
+    /* For the trace: when targets ended that answered, the first and the last, and which it was. */
+    int64_t first_sent_us, first_answer_us, last_answer_us;
+    uint8_t slowest;
+};
+
+/* What hedging has learnt and may spend (cluster_hedge.c). */
+struct lead_hedge {
+    float z_received, z_done; /* deviations until an acknowledgement is overdue */
+    uint32_t tokens;          /* thousandths of a hedge */
 };
 
 struct lead_relay {
@@ -160,6 +174,7 @@ struct cluster {
     /* How much later than predicted answers come back: mean and mean deviation (RFC 6298). Load,
      * not the agents, makes them late together: reminders wait that much longer. */
     uint32_t excess_us, excess_dev_us; /* from 0 and EXCESS_DEV_START_US on */
+    struct lead_hedge hedge;
     struct meshtime time;
     struct breaker breaker;
     struct children children;
