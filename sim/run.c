@@ -138,9 +138,9 @@ static void print_summary(const struct options *o, const struct world *w, const 
            "operations %u, answered %u, quorum %u; targets %llu, ready %llu, "
            "in the window %llu of %llu\n"
            "executed %llu, twice %llu, uneven reports %llu, RSS %ld MiB\n",
-           (uint32_t)o->agents, N(o->seed), (double)world_now(w) / 1e6, N(s->steps), (double)s->steps / took,
-           N(s->messages), N(s->lost), N(s->digest), t->asked, t->answered, t->achieved,
-           N(t->targets), N(t->ready), N(t->hits), N(t->eligible), N(s->executed),
+           (uint32_t)o->agents, N(o->seed), (double)world_now(w) / 1e6, N(s->steps),
+           (double)s->steps / took, N(s->messages), N(s->lost), N(s->digest), t->asked, t->answered,
+           t->achieved, N(t->targets), N(t->ready), N(t->hits), N(t->eligible), N(s->executed),
            N(s->executed_twice), N(s->uneven), usage_now.ru_maxrss / 1024);
 }
 

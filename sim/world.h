@@ -32,6 +32,7 @@ struct world_conf {
     int64_t clock_origin_us;      /* clocks start anywhere in 0 .. this; 0: 10 days */
     uint32_t drift_ppm_max;       /* 0: 50 */
     bool pack;                    /* agents between steps are packed; large worlds always do */
+    bool pack_plain;              /* as a processor without wide instructions packs them */
     /* What a store that ends forgets, and what its replica lacks (world_fault.h). With either the
      * world keeps a journal of all writes: for small meshes. 0: neither is modelled. */
     int64_t store_sync_us, store_lag_us;

@@ -1,4 +1,4 @@
-/* Inside of the virtual runner; only sim/world*.c include it. */
+/* Inside of the virtual runner; only sim/world*.c and the test of its queue include it. */
 #ifndef SIM_WORLD_INT_H
 #define SIM_WORLD_INT_H
 
