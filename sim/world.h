@@ -34,7 +34,8 @@ struct world_conf {
     /* The upper tiers run in so many processes each, with leases and standbys (world_process.h);
      * for small meshes. 0: every unit runs by itself. */
     uint32_t processes;
-    bool pack; /* agents between steps are packed; large worlds always do */
+    bool pack;       /* agents between steps are packed; large worlds always do */
+    bool pack_plain; /* as a processor without wide instructions packs them */
     /* What a store that ends forgets, and what its replica lacks (world_fault.h). With either the
      * world keeps a journal of all writes: for small meshes. 0: neither is modelled. */
     int64_t store_sync_us, store_lag_us;

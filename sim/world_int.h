@@ -1,4 +1,4 @@
-/* Inside of the virtual runner; only sim/world*.c include it. */
+/* Inside of the virtual runner; only sim/world*.c and the test of its queue include it. */
 #ifndef SIM_WORLD_INT_H
 #define SIM_WORLD_INT_H
 
@@ -213,6 +213,7 @@ void world_work_end(struct world *w, const struct entry *e, struct event *ret_ev
 /* world_store.c */
 void world_stores_init(struct world *w);
 void world_stores_free(struct world *w);
+void world_store_fetch(const struct world *w);
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op);
 bool world_store_up(const struct world *w); /* what nodes are told of their link */
 bool world_bank_up(const struct world *w, enum store_bank b);
