@@ -46,6 +46,9 @@ struct world_msg {
     uint16_t name;    /* whose units it announces */
     uint8_t record;   /* not 0: there is no message */
     uint8_t flags;
+    /* on the wire (wire.h) */
+    uint8_t forgery;      /* enum wire_forgery */
+    uint32_t frame_bytes; /* of the frame that follows; 0: the message itself follows */
 };
 
 struct world_store {
@@ -143,7 +146,12 @@ struct world {
     int64_t cache_sweep_us;
     struct world_bank banks[WORLD_BANKS];
     struct world_call *calls;
-    struct processes *processes; /* NULL: units run by themselves */
+    struct processes *processes;        /* NULL: units run by themselves */
+    void *wire;                         /* NULL: nothing is signed */
+    uint8_t *frame;                     /* room for one */
+    uint8_t forging;                    /* enum wire_forgery, of what is being said */
+    const struct world_msg *delivering; /* the message of this step; NULL: none */
+    bool again;
     /* faults */
     struct world_rule rules[WORLD_RULES_MAX];
     uint64_t rules_used;
@@ -174,16 +182,6 @@ void world_rewake(struct world *w, uint32_t index); /* its clock was set */
 int64_t world_local(const struct world_node *n, int64_t true_us);
 void world_digest(struct world *w, uint64_t value);
 void world_step_msg(struct world *w, uint32_t index, const struct msg *msg);
-
-/* world_queue.c */
-/* nodes: an array of node_bytes each, by entry.node. */
-struct queue *queue_new(const void *nodes, size_t node_bytes);
-void queue_free(struct queue *q); /* not the blocks of its entries: take them first */
-void queue_push(struct queue *q, const struct entry *e);
-bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret);
-bool queue_take(struct queue *q, struct entry *ret);
-/* What comes next, if it is known already; for prefetching. */
-const struct entry *queue_next(const struct queue *q);
 
 /* world_block.c */
 void *world_alloc(size_t bytes);                          /* zeroed */

@@ -6,7 +6,7 @@
  * An event costs a few moves, however many wait: a million idle agents do not make one slower.
  * What lies beyond the third wheel (12 days) waits in its last slot and is looked at again there.
  */
-#include "sim/world_int.h"
+#include "sim/world_queue.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
