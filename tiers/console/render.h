@@ -15,6 +15,7 @@ struct render {
     FILE *out;
     const struct topology *topology;
     bool json;
+    const char *operator_key;        /* how it is kept; NULL: not said */
     bool no_ack;                     /* the operation asked for no acknowledgements */
     const struct answer_group *late; /* answers that came after the report, for it */
     size_t late_count;

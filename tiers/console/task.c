@@ -156,6 +156,9 @@ static void send_request(struct task *t)
         render_error(&t->render, "",
                      "your certificate does not allow this (mesh keys show KEYS/operator.cert)");
         finish(t, EXIT_FAILED);
+    } else if (error == -EKEYEXPIRED) {
+        render_error(&t->render, "", "the session of 8 hours is over: start the console again");
+        finish(t, EXIT_FAILED);
     } else if (error) {
         render_error(&t->render, "", "the request could not be sent (too large, or out of memory)");
         finish(t, EXIT_FAILED);
