@@ -123,7 +123,7 @@ static void alarm_frame(struct ingress *in, enum frame_verdict v, const struct e
         (v == FRAME_REPLAY && clock_boot_us() < in->repeats_until_us))
         return;
     bool chain = v == FRAME_CHAIN_INVALID;
-    unsigned code = chain ? peers_stats(in->conf.peers)->last_chain : v;
+    unsigned code = chain ? (unsigned)peers_stats(in->conf.peers)->last_chain : (unsigned)v;
     alarm_count(&in->alarms, source->token, chain ? ALARM_CHAIN : ALARM_FRAME, code,
                 clock_unix_us() / US_PER_MS);
 }
