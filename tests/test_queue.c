@@ -30,7 +30,7 @@ static void push(struct queue *q, struct expected *e, uint64_t seq, int64_t at_u
     *e = (struct expected){at_us, seq};
     struct entry entry = {.at_us = at_us,
                           .seq = seq & SEQ_MASK,
-                          .sub = seq % 200u,
+                          .sub = (seq % 200u) & 0xffu,
                           .kind = W_MSG,
                           .node = WORLD_NOBODY,
                           .generation = (uint32_t)seq};
