@@ -241,6 +241,7 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->score_sum += s->score_sum;
     into->conflicts_hour += s->conflicts_hour;
     into->circuits_open += s->circuits_open + (s->circuit == CIRCUIT_OPEN ? 1u : 0u);
+    into->leads_lost += s->leads_lost;
     for (unsigned i = 0; i < CAPABILITIES_MAX; i++) {
         into->capability_active[i] += s->capability_active[i];
     }
@@ -288,6 +289,7 @@ void hub_summary(const struct hub *h, struct summary *ret)
         merge_child(h, ret, i);
     }
     ret->circuit = breaker_state(&h->breaker);
+    ret->leads_lost += h->leads_lost;
     ret->store_up = h->store_up;
     ret->operations = h->gathers.waiting;
     ret->updated_mesh_us = hub_mesh_now(h);
@@ -540,6 +542,7 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_HEAL:
     case COMMAND_LOG:
     case COMMAND_RESOLVE:
+    case COMMAND_ISOLATE:
     case COMMAND_KIND_COUNT:
         break;
     }
@@ -622,6 +625,7 @@ static void watch_children(struct hub *h)
             hub_child_down(h, e.child);
             hub_query_child_down(h, e.child);
             if (h->self.tier == TIER_SECTOR) {
+                h->leads_lost++;
                 hub_circuit(h, breaker_failure(&h->breaker, h->now_us, 1, &h->rng));
             }
         }

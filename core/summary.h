@@ -59,6 +59,7 @@ struct summary {
     uint32_t conflicts_hour;
     enum circuit circuit;
     uint32_t circuits_open; /* below */
+    uint32_t leads_lost;    /* declared down since their coordinator started: only rises */
     bool store_up;
     uint32_t operations; /* in flight here */
     int64_t updated_mesh_us;

@@ -27,7 +27,7 @@ static void clock_set(struct world *w, uint32_t index, int64_t jump_us, double d
     n->base_local_us = world_local(n, w->now_us) + jump_us;
     n->base_true_us = w->now_us;
     n->drift = drift;
-    if (n->self != NULL) {
+    if (n->self != NULL && n->ops != NULL) {
         world_rewake(w, index);
     }
 }
@@ -89,6 +89,13 @@ void world_clock_event(struct world *w, uint32_t index, struct host_clock *ret)
                                .error_us = n->host_error_us,
                                .estimated_us = n->host_error_us / 4,
                                .synchronised = n->host_says == 2};
+}
+
+void world_wall_heal(struct world *w)
+{
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        w->nodes[i].wall_off_us = 0;
+    }
 }
 
 void world_fault_point(struct world *w, enum tier tier, enum fault_point point, uint32_t permille)

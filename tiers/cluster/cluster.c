@@ -11,7 +11,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define SUMMARY_EVERY 5u /* beats */
+#define SUMMARY_EVERY       5u /* beats */
+#define EXCESS_DEV_START_US (100u * 1000u)
 /* The next beat of any agent is the breaker's probe. All beat at one instant, so one beat may be
  * just missed. */
 #define PROBE_BEATS 2
@@ -90,6 +91,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
     c->bus_up = true;
     c->beat_next_us = NEVER;
     c->ops_next_us = NEVER;
+    c->incidents.next_us = NEVER;
     rng_seed(&c->rng, conf->seed, conf->uid);
     c->excess_dev_us = EXCESS_DEV_START_US;
     hedge_init(c);
@@ -311,6 +313,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, heal_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));
+    next_us = time_least(next_us, incident_tick(c, now_us));
     next_us = time_least(next_us, conflict_tick(c, now_us, out));
     next_us = time_least(next_us, query_tick(c, now_us, out));
     next_us = time_least(next_us, registry_tick(c, now_us, out));

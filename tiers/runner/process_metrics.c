@@ -182,6 +182,7 @@ void process_metrics(struct process *p)
     page_add(g, "lease", "state", lease_state_name(p->lease.state), 1);
     page_add(g, "epoch", NULL, NULL, p->lease.epoch);
     page_add(g, "rss_bytes", NULL, NULL, rss_bytes());
+    some(g, "alarm_rows_dropped_total", NULL, NULL, p->alarm_rows_dropped);
     page_add(g, "log_lines_total", NULL, NULL, p->log.lines);
     page_add(g, "log_suppressed_total", NULL, NULL, p->log.suppressed);
     links(p, g);
