@@ -48,6 +48,9 @@ enum command_verb {
     CMD_AUDIT,
     CMD_JOBS,
     CMD_TRACE,
+    CMD_TOP,
+    CMD_WAIT,
+    CMD_CHECK,
     CMD_HELP,
     CMD_QUIT
 };

@@ -81,6 +81,7 @@ struct member {
     struct impedance_history history;
     uint32_t lead_us;             /* of a standard payload, from the last beat */
     uint32_t seq[PRIORITY_COUNT]; /* the last given */
+    uint32_t conflicts;           /* its answers that were one, since this lead started */
     uint32_t indexed_score;
     uint64_t indexed;     /* capabilities under which the registry lists it */
     uint64_t index_dirty; /* capabilities whose entry is to be set or removed */
