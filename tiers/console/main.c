@@ -6,6 +6,7 @@
 #include "tiers/console/contexts.h"
 #include "tiers/runner/client.h"
 #include "tiers/runner/config.h"
+#include "tiers/runner/enroll_command.h"
 #include "tiers/runner/harden.h"
 #include "tiers/runner/keys_command.h"
 #include "tiers/work/action.h"
@@ -244,6 +245,8 @@ int main(int argc, char **argv)
     (void)harden(HARDEN_TOOL);
     if (argc > 1 && strcmp(argv[1], "keys") == 0) /* works without a mesh */
         return keys_command(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "enroll") == 0)
+        return enroll_command(argc - 1, argv + 1);
     if (!parse_options(argc, argv, &options, &code))
         return code;
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)

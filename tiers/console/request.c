@@ -461,6 +461,8 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_HEAL:
     case CMD_BREAKER:
     case CMD_PING:
+    case CMD_QUARANTINE:
+    case CMD_LIFT:
         return request_recovery(in, t, ret, error);
     case CMD_CANCEL:
     case CMD_JOBS:
@@ -468,6 +470,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
         return jobs_build(in, ret, error);
     case CMD_CONFLICTS:
     case CMD_AUDIT:
+    case CMD_INCIDENT:
         return logs_build(in, t, ret, error);
     case CMD_SECTORS:
     case CMD_SECTOR:

@@ -380,7 +380,7 @@ static void take_log(struct task *t, const struct log_page *page)
         return;
     }
     if (next == LOG_NOT_FOUND)
-        render_error(&t->render, "not-found", "no conflict is called so");
+        render_error(&t->render, "not-found", "the log has nothing of that name");
     logs_done(&t->logs);
     task_finish(t, next == LOG_DONE        ? EXIT_OK
                    : next == LOG_NOT_FOUND ? EXIT_NOT_FOUND
