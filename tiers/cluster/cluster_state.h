@@ -137,9 +137,8 @@ struct lead_op {
     struct schedule schedule;
     struct aggregate aggregate;
     struct aggregate late_answers; /* of those in `late` that were final before; mostly not open */
-    /* For the trace: when targets ended that answered, the first and the last, and which it was. */
-    int64_t first_sent_us, first_answer_us, last_answer_us;
-    uint8_t slowest;
+    int64_t first_sent_us, first_answer_us, last_answer_us; /* for the trace; 0: not yet */
+    uint8_t slowest;                                        /* member that answered last */
 };
 
 /* What hedging has learnt and may spend (cluster_hedge.c). */

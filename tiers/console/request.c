@@ -197,13 +197,6 @@ static bool build_operation(const struct invocation *in, const struct topology *
     return build_selector(in, t, &op->selector, error);
 }
 
-/* --limit when all else of the selection is known. */
-static bool limited(const struct invocation *in, const struct topology *t, struct operation *op,
-                    char error[COMMAND_ERROR_MAX])
-{
-    return rollout_limit(in, t, &op->selector, error);
-}
-
 static bool build_broadcast(const struct invocation *in, struct operation *op,
                             char error[COMMAND_ERROR_MAX])
 {
@@ -414,6 +407,30 @@ size_t request_row_limit(const struct invocation *in)
     return SIZE_MAX;
 }
 
+static bool build_submission(const struct invocation *in, const struct topology *t,
+                             struct command *ret, char error[COMMAND_ERROR_MAX])
+{
+    struct operation *op = &ret->operation;
+    ret->kind = COMMAND_SUBMIT;
+    if (!build_operation(in, t, op, error))
+        return false;
+    switch ((int)in->spec->verb) {
+    case CMD_BROADCAST:
+        return build_broadcast(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_ASK:
+        return build_ask(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_RUN:
+        return build_run(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_CASCADE:
+        return build_cascade(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_DELEGATE:
+        return build_delegate(in, t, op, error);
+    default:
+        break;
+    }
+    return review_build(in, t, op, error);
+}
+
 bool request_build(const struct invocation *in, const struct topology *t, struct command *ret,
                    char error[COMMAND_ERROR_MAX])
 {
@@ -429,30 +446,12 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
         return (in->spec->verb != CMD_CHECK || check_valid(in, error)) &&
                (in->spec->verb != CMD_WAIT || build_wait(in, error));
     case CMD_BROADCAST:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_broadcast(in, &ret->operation, error) &&
-               limited(in, t, &ret->operation, error);
     case CMD_ASK:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_ask(in, &ret->operation, error) && limited(in, t, &ret->operation, error);
     case CMD_RUN:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_run(in, &ret->operation, error) && limited(in, t, &ret->operation, error);
     case CMD_DELEGATE:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_delegate(in, t, &ret->operation, error);
     case CMD_REVIEW:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               review_build(in, t, &ret->operation, error);
     case CMD_CASCADE:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_cascade(in, &ret->operation, error) && limited(in, t, &ret->operation, error);
+        return build_submission(in, t, ret, error);
     case CMD_WHEN:
         ret->kind = COMMAND_WHEN;
         return build_operation(in, t, &ret->operation, error);
