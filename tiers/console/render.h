@@ -36,6 +36,9 @@ int64_t render_earliest_us(const struct render *r, const struct report *report);
 void render_report(const struct render *r, enum command_verb verb, const struct report *report,
                    const struct answer_group *pages, size_t page_count);
 
+/* One line of folded answers. */
+void render_group(const struct render *r, const struct answer_group *g);
+
 /* The rows of a query in all its pages. `limited`: more exist than were asked for. */
 void render_rows(const struct render *r, enum command_verb verb, enum row_kind kind,
                  const struct page_row *rows, size_t count, uint32_t total, uint32_t missing,
