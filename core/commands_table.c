@@ -78,6 +78,12 @@
         .name = "expect", .kind = PARAMETER_CHOICE, .flag = true, .choices = "ready|conflict|any", \
         .value_name = "WHAT", .help = "an answer of the other kind is counted as unexpected"       \
     }
+#define CONSENSUS                                                                                  \
+    {                                                                                              \
+        .name = "consensus", .kind = PARAMETER_NUMBER, .flag = true, .least = 1, .most = 64,       \
+        .value_name = "K",                                                                         \
+        .help = "K identical answers of one cluster: who contradicts them is quarantined"          \
+    }
 #define RATE                                                                                       \
     {                                                                                              \
         .name = "rate", .kind = PARAMETER_SHARE, .flag = true, .least = 0, .most = 1,              \
@@ -234,6 +240,7 @@ static const struct command_spec table[] = {
                     WEIGHT,
                     TIMEOUT,
                     EXPECT,
+                    CONSENSUS,
                     ACTION("what is run there ('actions' lists them); default by question"),
                     UNCHECKED,
                     DRY_RUN,
@@ -448,6 +455,7 @@ static const struct command_spec table[] = {
                     WEIGHT,
                     TIMEOUT,
                     EXPECT,
+                    CONSENSUS,
                     UNCHECKED,
                     DRY_RUN,
                     HEDGE,
