@@ -14,7 +14,7 @@
 
 #define COMMAND_WORDS_MAX      64u
 #define COMMAND_LINE_BYTES_MAX 65536u /* longer input is refused */
-#define COMMAND_PARAMETERS_MAX 24u
+#define COMMAND_PARAMETERS_MAX 36u
 #define COMMAND_EXAMPLES_MAX   4u
 #define COMMAND_ERROR_MAX      256u
 

@@ -46,6 +46,55 @@
         .name = "sample", .kind = PARAMETER_NUMBER, .flag = true, .least = 1, .most = 4194304,     \
         .value_name = "N", .help = text                                                            \
     }
+#define LIMIT                                                                                      \
+    {.name = "limit",                                                                              \
+     .kind = PARAMETER_TEXT,                                                                       \
+     .flag = true,                                                                                 \
+     .value_name = "N",                                                                            \
+     .help = "only so many of the selection, or a share as 10%: the same for the same seed"},      \
+    {                                                                                              \
+        .name = "seed", .kind = PARAMETER_NUMBER, .flag = true, .least = 0, .most = UINT32_MAX,    \
+        .value_name = "N", .help = "of --limit, canary, waves and batches; default 1"              \
+    }
+#define SCORES                                                                                     \
+    {.name = "slower",                                                                             \
+     .kind = PARAMETER_NUMBER,                                                                     \
+     .flag = true,                                                                                 \
+     .least = 0,                                                                                   \
+     .most = 1000,                                                                                 \
+     .value_name = "SCORE",                                                                        \
+     .help = "impedance score at least"},                                                          \
+    {                                                                                              \
+        .name = "faster", .kind = PARAMETER_NUMBER, .flag = true, .least = 0, .most = 1000,        \
+        .value_name = "SCORE", .help = "impedance score at most"                                   \
+    }
+#define ROLLOUT                                                                                    \
+    {.name = "canary",                                                                             \
+     .kind = PARAMETER_TEXT,                                                                       \
+     .flag = true,                                                                                 \
+     .value_name = "N",                                                                            \
+     .help = "so many first (or a share, as 1%), the others when those are done"},                 \
+        {.name = "waves",                                                                          \
+         .kind = PARAMETER_TEXT,                                                                   \
+         .flag = true,                                                                             \
+         .value_name = "LIST",                                                                     \
+         .help = "how many have it when each wave ends, as 1,10%,100%"},                           \
+        {.name = "batch",                                                                          \
+         .kind = PARAMETER_TEXT,                                                                   \
+         .flag = true,                                                                             \
+         .value_name = "N",                                                                        \
+         .help = "so many at work at once, others as those end"},                                  \
+        {.name = "pause",                                                                          \
+         .kind = PARAMETER_DURATION,                                                               \
+         .flag = true,                                                                             \
+         .least = 1,                                                                               \
+         .most = MS_MAX_DAY,                                                                       \
+         .value_name = "DURATION",                                                                 \
+         .help = "between waves"},                                                                 \
+    {                                                                                              \
+        .name = "stop-on-fail", .kind = PARAMETER_TEXT, .flag = true, .value_name = "N",           \
+        .help = "nothing more is sent when so many (or a share) are not as wanted; default 1"      \
+    }
 #define PRIORITY                                                                                   \
     {                                                                                              \
         .name = "priority", .kind = PARAMETER_NUMBER, .flag = true, .least = 0, .most = 3,         \
@@ -117,6 +166,11 @@
         .name = "yes", .kind = PARAMETER_SWITCH, .flag = true,                                     \
         .help = "do it: without it nothing is done"                                                \
     }
+#define DIFF                                                                                       \
+    {                                                                                              \
+        .name = "diff", .kind = PARAMETER_SWITCH, .flag = true,                                    \
+        .help = "what each other answer has that the majority has not, line by line"               \
+    }
 #define LOG_ON                                                                                     \
     {                                                                                              \
         .name = "on", .kind = PARAMETER_UNIT, .flag = true, .value_name = "PLACE",                 \
@@ -177,20 +231,7 @@ static const struct command_spec table[] = {
                     CLASS,
                     CAPABILITY,
                     STATE,
-                    {.name = "slower",
-                     .kind = PARAMETER_NUMBER,
-                     .flag = true,
-                     .least = 0,
-                     .most = 1000,
-                     .value_name = "SCORE",
-                     .help = "impedance score at least"},
-                    {.name = "faster",
-                     .kind = PARAMETER_NUMBER,
-                     .flag = true,
-                     .least = 0,
-                     .most = 1000,
-                     .value_name = "SCORE",
-                     .help = "impedance score at most"},
+                    SCORES,
                     {.name = "limit",
                      .kind = PARAMETER_NUMBER,
                      .flag = true,
@@ -212,6 +253,10 @@ static const struct command_spec table[] = {
                     ON,
                     CLASS,
                     CAPABILITY,
+                    STATE,
+                    SCORES,
+                    LIMIT,
+                    ROLLOUT,
                     PRIORITY,
                     TIMEOUT,
                     DRY_RUN,
@@ -236,6 +281,8 @@ static const struct command_spec table[] = {
                     CAPABILITY,
                     REQUIRE,
                     STATE,
+                    SCORES,
+                    LIMIT,
                     PRIORITY,
                     WEIGHT,
                     TIMEOUT,
@@ -244,6 +291,7 @@ static const struct command_spec table[] = {
                     ACTION("what is run there ('actions' lists them); default by question"),
                     UNCHECKED,
                     DRY_RUN,
+                    DIFF,
                     HEDGE,
                     {.name = "quorum",
                      .kind = PARAMETER_NUMBER,
@@ -293,6 +341,9 @@ static const struct command_spec table[] = {
                     CLASS,
                     CAPABILITY,
                     REQUIRE,
+                    STATE,
+                    SCORES,
+                    LIMIT,
                     PRIORITY,
                     WINDOW,
                     TIMEOUT,
@@ -450,6 +501,9 @@ static const struct command_spec table[] = {
                     CAPABILITY,
                     REQUIRE,
                     STATE,
+                    SCORES,
+                    LIMIT,
+                    ROLLOUT,
                     SAMPLE("so many of the selection, at random; default all"),
                     PRIORITY,
                     WEIGHT,
@@ -458,13 +512,15 @@ static const struct command_spec table[] = {
                     CONSENSUS,
                     UNCHECKED,
                     DRY_RUN,
+                    DIFF,
                     HEDGE,
                     {.name = "pages",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
                      .help = "fetch every group of answers, not only the largest 64"}},
      .examples = {"run facts --on s07.c3", "run facts --on s07,!s07.c4 --dry-run",
-                  "run work --class D --sample 20 --timeout 30s"}},
+                  "run work --class D --waves 1,10%,100% --stop-on-fail 3",
+                  "run work --limit 10% --seed 7 --batch 500"}},
     {.verb = CMD_DELEGATE,
      .name = "delegate",
      .summary = "give a task to the best agent for it, or to several, and wait for the result",

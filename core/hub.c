@@ -88,6 +88,7 @@ void hub_init(struct hub *h, void *memory, const struct node_conf *conf)
                   conf->tuning.tier_failed_us);
     gather_table_init(&h->gathers, m + l.gathers, l.operations, l.children, sizeof(struct flight),
                       l.chunks, HUB_RETENTION_US);
+    hosttime_init(&h->host);
     if (h->self.tier == TIER_ORCHESTRATOR) {
         meshtime_init_root(&h->time, conf->init_now_us, conf->unix_us);
         breaker_init(&h->breaker, BREAKER_MESH_THRESHOLD);
@@ -492,6 +493,7 @@ static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
     r->time.t2_us = msg->recv_us;
     r->time.mesh_offset_us = meshtime_ready(&h->time) ? meshtime_offset_us(&h->time, h->now_us) : 0;
     r->time.error_us = meshtime_ready(&h->time) ? meshtime_error_us(&h->time, h->now_us) : NEVER;
+    hosttime_ahead(&h->host, &h->time, h->now_us, &r->time.unix_ahead_us, &r->time.unix_error_us);
     if (hub_fits(h, &reply)) {
         out_send(h->out, &reply);
     }

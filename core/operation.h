@@ -18,6 +18,9 @@ struct selector {
     bool capable_only;             /* .. is no target at all: a filter (docs/adr/0004) */
     uint32_t sample;               /* that many at random; 0: all */
     uint32_t score_min, score_max; /* impedance score; 0, 0: any */
+    /* Agents whose number (resolve.h: selector_number) lies in first..last; last 0: all. A part of
+     * a selection that every tier finds alike: limits with a seed, canaries, waves, batches. */
+    uint32_t part_seed, part_first, part_last;
 };
 
 #define ACTION_MAX 32u /* with NUL */

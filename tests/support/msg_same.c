@@ -104,6 +104,9 @@ static const char *same_selector(const struct selector *a, const struct selector
     SAME(capabilities)
     SAME(sample)
     SAME(score_min)
+    SAME(part_seed)
+    SAME(part_first)
+    SAME(part_last)
     SAME(score_max)
     SAME(capable_only)
     return NULL;
@@ -504,6 +507,8 @@ static const char *same_beat_reply(const struct beat_reply *a, const struct beat
     SAME(time.t2_us)
     SAME(time.mesh_offset_us)
     SAME(time.error_us)
+    SAME(time.unix_ahead_us)
+    SAME(time.unix_error_us)
     SAME(mode)
     SAME(circuit_open_mask)
     SAME(known)

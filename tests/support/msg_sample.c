@@ -208,6 +208,9 @@ static void selector(struct sample *s, struct selector *e)
     e->score_min = upto(s, 1000);
     e->score_max = upto(s, 1000);
     e->capable_only = upto(s, 1) == 1;
+    e->part_seed = u32(s);
+    e->part_first = u32(s);
+    e->part_last = u32(s);
 }
 
 void sample_operation(struct sample *s, struct operation *ret)
@@ -650,6 +653,10 @@ static void sample_agent(struct sample *s, struct msg *m)
                                               .mode = (enum mode)upto(s, MODE_COUNT - 1),
                                               .circuit_open_mask = number(s, UINT64_MAX),
                                               .known = flag(s)};
+        bool known = flag(s);
+        m->u.beat_reply.time.unix_ahead_us = known ? clock_time(s) : 0;
+        m->u.beat_reply.time.unix_error_us =
+            known ? (int64_t)number(s, (uint64_t)TTL_US_MAX) : INT64_MAX;
     } else if (m->type == MSG_HEAL) {
         m->u.heal.target = place(s, TIER_AGENT);
     } else if (m->type == MSG_HOST_REPORT) {

@@ -311,6 +311,8 @@ static void beat_reply(struct cluster *c, int64_t now_us, const struct msg *beat
                  .error_us = ready ? meshtime_error_us(&c->time, now_us) : MESHTIME_UNKNOWN},
         .mode = (enum mode)c->mode,
         .known = known};
+    struct time_reply *t = &m.u.beat_reply.time;
+    hosttime_ahead(&c->host, &c->time, now_us, &t->unix_ahead_us, &t->unix_error_us);
     cluster_send(c, out, &m);
 }
 
@@ -375,7 +377,9 @@ void members_call(struct cluster *c, struct outbox *out)
                     .to = cluster_agent(c, low),
                     .mask = mask >> low == 1 ? 0 : mask >> low};
     m.u.beat_reply = (struct beat_reply){
-        .time = {.error_us = MESHTIME_UNKNOWN}, .mode = (enum mode)c->mode, .known = false};
+        .time = {.error_us = MESHTIME_UNKNOWN, .unix_error_us = MESHTIME_UNKNOWN},
+        .mode = (enum mode)c->mode,
+        .known = false};
     c->call = !cluster_send(c, out, &m);
 }
 

@@ -1,7 +1,6 @@
 /* The lead's memory. Members are named by their index: agent number - 1, which is also their bit in
  * masks. What its files offer each other is in cluster_parts.h. */
 #ifndef TIERS_CLUSTER_CLUSTER_STATE_H
-#define EXCESS_DEV_START_US (100u * 1000u)
 #define TIERS_CLUSTER_CLUSTER_STATE_H
 
 #include "core/aggregate.h"
@@ -174,9 +173,10 @@ struct cluster {
     struct rng rng;
     /* How much later than predicted answers come back: mean and mean deviation (RFC 6298). Load,
      * not the agents, makes them late together: reminders wait that much longer. */
-    uint32_t excess_us, excess_dev_us; /* from 0 and EXCESS_DEV_START_US on */
+    uint32_t excess_us, excess_dev_us; /* from 0 and 100 ms on */
     struct lead_hedge hedge;
     struct meshtime time;
+    struct hosttime host;
     struct breaker breaker;
     struct children children;
     struct slab slab;

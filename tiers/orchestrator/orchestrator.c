@@ -248,6 +248,9 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     case EV_LINK:
         hub_link(&o->hub, event->u.link.which, event->u.link.up);
         break;
+    case EV_CLOCK:
+        hosttime_clock(&o->hub.host, event->now_us, event->u.clock);
+        break;
     case EV_WAKE:
     case EV_WORK:
     case EV_STOP:
