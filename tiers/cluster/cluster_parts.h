@@ -57,6 +57,8 @@ void registry_start(struct cluster *c, int64_t now_us);
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what);
 /* Its index entries may have to change. */
 void registry_score(struct cluster *c, int64_t now_us, uint32_t i);
+/* An operation has come: what is to be written waits a little longer. */
+void registry_hold(struct cluster *c, int64_t now_us);
 void registry_link(struct cluster *c, int64_t now_us, bool up, struct outbox *out);
 void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply *reply,
                     struct outbox *out);

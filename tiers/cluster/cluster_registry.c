@@ -1,12 +1,12 @@
 /* The registry, written behind (design 6): the truth is in the members' rows; Redis shows it at
  * most a second later, and a restarted lead finds its roster there.
  *
- * A write takes what differs from the last one, one write per member at a time; its refusal or its
- * silence makes the same fields dirty again, so a lost write heals by the next. The first of it
- * waits for a quarter of a second at most, so that what changes together is written once, and not
- * while an operation is under way. Six writes a step, then a pause of 10 ms, and never more than a
- * dozen without an answer: thirty members that beat at one instant become a trickle, a slow store
- * slows its leads down, and what waits is merged by waiting.
+ * A write takes what differs from the last one of ten members, and no member is in two writes at a
+ * time; its refusal or its silence makes the same fields dirty again, so a lost write heals by the
+ * next. The first of it waits for a quarter of a second at most, so that what changes together is
+ * written at once; when an operation has just come, a little longer, so that writes do not compete
+ * with its acknowledgements. Six writes a step, then a pause of 10 ms, and never more than a dozen
+ * without an answer: a slow store slows its leads down, and what waits is merged by waiting.
  *
  * While the store is away nothing is asked for. What was out then is dirty again. When it is back,
  * each lead starts again at a time of its own within ten seconds, and looks first whether its
@@ -14,7 +14,8 @@
  * missing or older did the store lose writes, and everything is written again.
  *
  * Records are written with the lead's epoch (STORE_EPOCH_PUT), so a lead that was replaced cannot
- * overwrite its successor. Refs: kind << 56 | capability << 48 | member << 40 | a number. */
+ * overwrite its successor. Refs: kind << 56 | capability << 48 | member << 40 | a number; a write
+ * of members is known by its number alone. */
 #include "core/text.h"
 #include "tiers/cluster/cluster_learnt.h"
 #include "tiers/cluster/cluster_parts.h"
@@ -30,7 +31,9 @@
 #define HISTORY_ENTRIES 1440u
 #define INDEX_PERCENT   5u
 #define INDEX_POINTS    10u
-#define WRITE_ROOM      4096u /* bytes of one write, generously */
+#define WRITE_ROOM      16384u /* bytes of one write, generously */
+
+static void puts_ended(struct cluster *c, int64_t now_us, uint32_t seq, bool kept);
 
 enum registry_ref {
     REF_SCAN = 1,
@@ -115,8 +118,7 @@ static void asked_failed(struct cluster *c, int64_t now_us, uint64_t ref)
     c->registry_next_us = 0;
     switch (ref_kind(ref)) {
     case REF_PUT:
-        registry_dirty(c, now_us, i, c->members[i].put);
-        c->members[i].put = 0;
+        puts_ended(c, now_us, (uint32_t)ref, false);
         break;
     case REF_INDEX:
         c->members[i].index_dirty |= bit_of((uint32_t)(ref >> 48) & 0xffu);
@@ -256,9 +258,24 @@ static void write_wanted(struct cluster *c, int64_t now_us)
     if (!c->write_wanted) {
         int64_t at_us = now_us + rng_range(&c->rng, LEAD_WRITE_LAG_US / 2, LEAD_WRITE_LAG_US);
         c->write_wanted = true;
+        c->write_since_us = now_us;
         c->write_next_us = c->write_next_us > at_us ? c->write_next_us : at_us;
     }
     c->registry_next_us = time_least(c->registry_next_us, c->write_next_us);
+}
+
+void registry_hold(struct cluster *c, int64_t now_us)
+{
+    assert(c != NULL);
+    assert(now_us >= 0);
+    c->write_hold_us = now_us + LEAD_WRITE_HOLD_US;
+}
+
+/* When what waits is to be written. */
+static int64_t write_at(const struct cluster *c)
+{
+    int64_t hold_us = time_least(c->write_hold_us, c->write_since_us + LEAD_WRITE_MOST_US);
+    return c->write_next_us > hold_us ? c->write_next_us : hold_us;
 }
 
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what)
@@ -330,37 +347,88 @@ static void member_key(const struct member *m, char *ret, size_t size)
     text_hex64(&t, m->uid);
 }
 
-/* False: nothing is new, or no room. */
-static bool put_member(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
+/* Members whose records are in one write. */
+struct batch {
+    uint32_t count;
+    uint8_t member[STORE_PUTS_MAX];
+    uint16_t what[STORE_PUTS_MAX];
+    struct store_row rows[STORE_PUTS_MAX];
+    char keys[STORE_PUTS_MAX][STORE_KEY_MAX];
+    struct record records[STORE_PUTS_MAX];
+};
+
+/* Adds what is new of member i, if there is anything. */
+static void batch_add(struct cluster *c, uint32_t i, struct batch *b)
 {
     struct member *m = &c->members[i];
-    struct record r;
-    char shard[UNIT_TEXT_MAX];
-    char key[STORE_KEY_MAX];
     uint32_t what = (m->dirty | record_diff(c, i)) & DIRTY_ALL;
     if (what == 0) {
         m->dirty = 0;
-        return false;
+        return;
     }
-    record_init(&r);
-    record_member(c, i, what, &r);
+    struct record *r = &b->records[b->count];
+    record_init(r);
+    record_member(c, i, what, r);
+    member_key(m, b->keys[b->count], sizeof b->keys[0]);
+    b->rows[b->count] =
+        (struct store_row){.key = b->keys[b->count], .fields = r->fields, .field_count = r->count};
+    b->member[b->count] = (uint8_t)i;
+    b->what[b->count++] = (uint16_t)what;
+}
+
+/* False: nothing is new, or no room. */
+static bool put_members(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    struct batch b;
+    char shard[UNIT_TEXT_MAX];
+    uint32_t what = 0;
+    b.count = 0;
+    for (uint32_t i = 0; i < c->count && b.count < STORE_PUTS_MAX; i++) {
+        const struct member *m = &c->members[i];
+        if (m->uid != 0 && m->dirty != 0 && m->put == 0) {
+            batch_add(c, i, &b);
+        }
+    }
+    for (uint32_t k = 0; k < b.count; k++) {
+        what |= b.what[k];
+    }
     shard_name(c, shard);
-    member_key(m, key, sizeof key);
-    struct store_op op = {.ref = ref_of(REF_PUT, i, ++c->store_seq),
-                          .kind = STORE_EPOCH_PUT,
+    struct store_op op = {.ref = ref_of(REF_PUT, 0, ++c->store_seq),
+                          .kind = STORE_EPOCH_PUTS,
                           .epoch = c->epoch > 0 ? c->epoch : 1,
                           .shard = shard,
-                          .key = key,
                           .collection = (what & DIRTY_IDENTITY) != 0 ? "roster" : NULL,
-                          .fields = r.fields,
-                          .field_count = r.count};
-    if (!store_send(c, now_us, out, &op)) {
+                          .rows = b.rows,
+                          .row_count = b.count};
+    if (b.count == 0 || !store_send(c, now_us, out, &op)) {
         return false;
     }
-    m->dirty = 0;
-    m->put = (uint16_t)what;
-    record_written(c, i, what);
+    for (uint32_t k = 0; k < b.count; k++) {
+        struct member *m = &c->members[b.member[k]];
+        m->dirty = 0;
+        m->put = b.what[k];
+        m->put_seq = c->store_seq;
+        record_written(c, b.member[k], b.what[k]);
+    }
     return true;
+}
+
+/* A write of members was answered, or given up: what it would have said is to be said again. */
+static void puts_ended(struct cluster *c, int64_t now_us, uint32_t seq, bool kept)
+{
+    bool dirty = c->write_wanted;
+    for (uint32_t i = 0; i < c->count; i++) {
+        struct member *m = &c->members[i];
+        if (m->put == 0 || m->put_seq != seq) {
+            continue;
+        }
+        m->dirty |= kept ? 0 : m->put;
+        m->put = 0;
+        dirty |= m->dirty != 0;
+    }
+    if (dirty) {
+        write_wanted(c, now_us);
+    }
 }
 
 /* One index entry: set with the score while the agent is in service, else removed. */
@@ -576,11 +644,7 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     enum registry_ref kind = ref_kind(reply->ref);
     uint32_t i = ref_member(reply->ref);
     if (kind == REF_PUT && reply->verdict == STORE_OK) {
-        assert(i < c->count);
-        c->members[i].put = 0;
-        if (c->members[i].dirty != 0 || c->write_wanted) {
-            write_wanted(c, now_us);
-        }
+        puts_ended(c, now_us, (uint32_t)reply->ref, true);
         return;
     }
     c->registry_next_us = 0;
@@ -607,24 +671,17 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     } else if (kind == REF_SUMMARY) {
         c->summary_kept_us = c->summary_put_us;
     } else if (kind == REF_PUT) {
-        assert(i < c->count);
-        c->members[i].put = 0;
+        puts_ended(c, now_us, (uint32_t)reply->ref, true);
     }
 }
 
-/* One member's turn; returns the writes made, more than `left` never. */
-static uint32_t member_writes(struct cluster *c, int64_t now_us, uint32_t i, uint32_t left,
-                              struct outbox *out)
+/* One member's entries; returns the writes made, more than `left` never. */
+static uint32_t index_writes(struct cluster *c, int64_t now_us, uint32_t i, uint32_t left,
+                             struct outbox *out)
 {
-    struct member *m = &c->members[i];
+    const struct member *m = &c->members[i];
     uint32_t made = 0;
-    if (m->uid == 0) {
-        return 0;
-    }
-    if (m->dirty != 0 && m->put == 0 && put_member(c, now_us, i, out)) {
-        made++;
-    }
-    while (m->index_dirty != 0 && made < left && put_index(c, now_us, i, out)) {
+    while (m->uid != 0 && m->index_dirty != 0 && made < left && put_index(c, now_us, i, out)) {
         made++;
     }
     return made;
@@ -683,11 +740,16 @@ static void write_due(struct cluster *c, int64_t now_us, struct outbox *out)
     uint32_t left = asked_room(c, LEAD_ASKED_RESERVE);
     left = left < LEAD_WRITES_STEP ? left : LEAD_WRITES_STEP;
     uint32_t made = 0;
+    /* The rest of the room is for messages: what does not fit goes on after the pause. */
+    while (made < left && outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM) &&
+           put_members(c, now_us, out)) {
+        made++;
+    }
     for (uint32_t n = 0; n < c->count && made < left; n++) {
         if (!outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM)) {
-            break; /* the rest of the room is for messages: go on after the pause */
+            break;
         }
-        made += member_writes(c, now_us, c->write_cursor, left - made, out);
+        made += index_writes(c, now_us, c->write_cursor, left - made, out);
         c->write_cursor = made < left ? (c->write_cursor + 1u) % c->count : c->write_cursor;
     }
     if (made > 0) {
@@ -706,7 +768,7 @@ int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     }
     asked_lapse(c, now_us, false, out);
     int64_t next_us = periodic(c, now_us, out);
-    if (c->write_next_us <= now_us && c->store_pause_us <= now_us) {
+    if (write_at(c) <= now_us && c->store_pause_us <= now_us) {
         write_due(c, now_us, out);
     }
     for (uint32_t k = 0; k < LEAD_ASKED_MAX; k++) {
@@ -718,7 +780,8 @@ int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out)
         waiting |= m->uid != 0 && ((m->dirty != 0 && m->put == 0) || m->index_dirty != 0);
     }
     if (waiting && asked_room(c, LEAD_ASKED_RESERVE) > 0) {
-        int64_t at_us = c->write_next_us > c->store_pause_us ? c->write_next_us : c->store_pause_us;
+        int64_t at_us = write_at(c);
+        at_us = at_us > c->store_pause_us ? at_us : c->store_pause_us;
         next_us = time_least(next_us, at_us > now_us ? at_us : now_us + LEAD_WRITE_GAP_US);
     }
     c->write_wanted = waiting;

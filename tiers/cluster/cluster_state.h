@@ -39,12 +39,17 @@
 /* Inspections waiting for the registry; one more is answered with the lead's own view alone. */
 #define LEAD_INSPECTS_MAX 4u
 #define LEAD_INSPECT_US   (1ll * US_PER_S)
-/* Registry writes in one step, and the pause between such steps. */
+/* Registry writes in one step (of STORE_PUTS_MAX records each), and the pause between such steps.
+ */
 #define LEAD_WRITES_STEP  6u
 #define LEAD_WRITE_GAP_US 10000ll
 /* What is first to change waits so long, or half of it, for company. */
 #define LEAD_WRITE_LAG_US 250000ll
-#define LEAD_STORE_US     (5ll * US_PER_S) /* a store reply later than this is not awaited */
+/* After an operation has come nothing is written for so long: its acknowledgements go first. What
+ * changed waits no longer than LEAD_WRITE_MOST_US for that. */
+#define LEAD_WRITE_HOLD_US 400000ll
+#define LEAD_WRITE_MOST_US 600000ll
+#define LEAD_STORE_US      (5ll * US_PER_S) /* a store reply later than this is not awaited */
 /* Store operations without an answer yet. With so many the rest waits, dirty; the last ones of them
  * are for inspections. */
 #define LEAD_ASKED_MAX     16u
@@ -87,6 +92,7 @@ struct member {
     struct written written;
     uint16_t dirty;
     uint16_t put;        /* fields of the write that is out; 0: none is */
+    uint32_t put_seq;    /* which write that is: store_seq */
     uint8_t agent_class; /* enum impedance_class; the topology's until a hello says else */
     uint8_t state;       /* enum agent_state, as last noted */
     bool joined;         /* said hello to this lead */
@@ -177,7 +183,8 @@ struct cluster {
     uint64_t scan_cursor;
     int64_t registry_next_us; /* nothing to write before; 0: look again */
     int64_t write_next_us, minute_next_us, summary_next_us, store_pause_us;
-    bool write_wanted; /* something waits for write_next_us */
+    int64_t write_since_us, write_hold_us; /* the first that waits; not before, for an operation */
+    bool write_wanted;                     /* something waits for write_at() */
     uint64_t minute_done, minute_failed;
     uint32_t store_seq, write_cursor;
     struct lead_asked asked[LEAD_ASKED_MAX];
