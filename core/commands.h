@@ -46,6 +46,8 @@ enum command_verb {
     CMD_MANUAL,
     CMD_CONFLICTS,
     CMD_AUDIT,
+    CMD_JOBS,
+    CMD_TRACE,
     CMD_HELP,
     CMD_QUIT
 };

@@ -38,7 +38,7 @@ enum codec_verdict query_part_get(const struct get *get, const Mesh__Query *w, s
     if (!w->selector) {
         return CODEC_MISSING;
     }
-    if (!value_kind((int)w->kind, QUERY_INSPECT)) {
+    if (!value_kind((int)w->kind, QUERY_KIND_COUNT - 1)) {
         return CODEC_BAD_ENUM;
     }
     if (!value_id_get(w->message_id, &ret->operation_id) || w->limit < 1 ||

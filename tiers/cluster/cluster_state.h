@@ -39,17 +39,6 @@
 /* Inspections waiting for the registry; one more is answered with the lead's own view alone. */
 #define LEAD_INSPECTS_MAX 4u
 #define LEAD_INSPECT_US   (1ll * US_PER_S)
-/* Registry writes in one step (of STORE_PUTS_MAX records each), and the pause between such steps.
- */
-#define LEAD_WRITES_STEP  6u
-#define LEAD_WRITE_GAP_US 10000ll
-/* What is first to change waits so long, or half of it, for company. */
-#define LEAD_WRITE_LAG_US 250000ll
-/* After an operation has come nothing is written for so long: its acknowledgements go first. What
- * changed waits no longer than LEAD_WRITE_MOST_US for that. */
-#define LEAD_WRITE_HOLD_US 400000ll
-#define LEAD_WRITE_MOST_US 600000ll
-#define LEAD_STORE_US      (5ll * US_PER_S) /* a store reply later than this is not awaited */
 /* Store operations without an answer yet. With so many the rest waits, dirty; the last ones of them
  * are for inspections. */
 #define LEAD_ASKED_MAX     16u
@@ -66,14 +55,13 @@
 #define LEAD_REPLACE_US     (60ll * US_PER_S)
 #define LEAD_REPLACE_SHARE  10u
 #define LEAD_REPLACE_JITTER (2ll * US_PER_S)
-/* After an outage of the store the leads come back within this time, each at its own. */
-#define LEAD_BACK_US (10ll * US_PER_S)
+/* What the registry writes, and when, is bounded in cluster_registry.h. */
 
 /* A store operation without an answer. */
 struct lead_asked {
     uint64_t ref;
-    int64_t until_us; /* 0: free */
-    uint8_t kind;     /* enum store_kind */
+    int64_t until_us;
+    uint8_t kind; /* enum store_kind */
 };
 
 struct member {
@@ -135,8 +123,22 @@ struct lead_op {
     uint32_t expected_us[MEMBERS_MAX];
     uint16_t queue[MEMBERS_MAX];
     uint64_t cancel_send; /* MSG_CANCEL still to be sent to these */
+    /* Hedging: due next, done, in the place of one that refused, could take such a place. */
+    bool hedge;
+    uint64_t hedge_due, hedged, replica, spare;
+    uint32_t hedge_us[MEMBERS_MAX]; /* after opened_us: the first send, then the hedge */
     struct schedule schedule;
     struct aggregate aggregate;
+    struct aggregate late_answers; /* of those in `late` that were final before; mostly not open */
+    /* For the trace: when targets ended that answered, the first and the last, and which it was. */
+    int64_t first_sent_us, first_answer_us, last_answer_us;
+    uint8_t slowest;
+};
+
+/* What hedging has learnt and may spend (cluster_hedge.c). */
+struct lead_hedge {
+    float z_received, z_done; /* deviations until an acknowledgement is overdue */
+    uint32_t tokens;          /* thousandths of a hedge */
 };
 
 struct lead_relay {
@@ -166,6 +168,7 @@ struct cluster {
     /* How much later than predicted answers come back: mean and mean deviation (RFC 6298). Load,
      * not the agents, makes them late together: reminders wait that much longer. */
     uint32_t excess_us, excess_dev_us; /* from 0 and EXCESS_DEV_START_US on */
+    struct lead_hedge hedge;
     struct meshtime time;
     struct breaker breaker;
     struct children children;
@@ -186,7 +189,10 @@ struct cluster {
     int64_t write_since_us, write_hold_us; /* the first that waits; not before, for an operation */
     bool write_wanted;                     /* something waits for write_at() */
     uint64_t minute_done, minute_failed;
+    uint64_t waits; /* members of which something is to be written, and nothing is out */
     uint32_t store_seq, write_cursor;
+    char shard[UNIT_TEXT_MAX]; /* of its records: its own name */
+    uint16_t asked_out;        /* bits of `asked` in use */
     struct lead_asked asked[LEAD_ASKED_MAX];
     int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
     struct lead_conflicts reports;
@@ -197,6 +203,7 @@ struct cluster {
     uint32_t priors_written[CLASS_COUNT]; /* observations in the registry's record .. */
     int64_t priors_put_us[CLASS_COUNT];   /* .. and when it was put there */
     uint16_t priors_read, priors_asked;   /* bits of classes: answered, without an answer */
+    bool priors_all;                      /* those of all members' classes are answered */
 
     /* operations, relays */
     int64_t route_next_us; /* as registry_next_us */
