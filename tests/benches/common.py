@@ -17,6 +17,9 @@ BUILD = ROOT / "build"
 UPPER = ("nats", "redis", "redis-durable", "orchestrator", "sector", "cluster")  # all but the simulator
 
 
+MARKS = []  # of the benchmark that runs, found while it ran
+
+
 class BenchError(Exception):
     """What went wrong; `measured` is what was measured before it did."""
 
@@ -124,7 +127,8 @@ class Mesh:
             if status["agents_active"] >= share * status["agents"]:
                 return
             time.sleep(0.3)
-        progress(f"only {status['agents_active']} of {status['agents']} agents are active")
+        MARKS.append(f"only {status['agents_active']} of {status['agents']} agents were active")
+        progress(f"marked: {MARKS[-1]}")
 
     def counters(self):
         """{(process, name): value} of all /metrics pages; pages are a second old at most."""
@@ -209,9 +213,10 @@ def effects(mesh, before, after):
 
 
 def frames(mesh):
-    """Frames signed and verified by all processes so far, and operations sealed and verified."""
+    """Frames signed and verified by all processes so far, and operations sealed and verified; bytes of
+    the frames."""
     time.sleep(1.3)  # pages are made once a second
     c = mesh.counters()
     signed = mesh.total(c, "mesh_frames_sent_total") + mesh.total(c, "mesh_operations_sealed_total")
     verified = mesh.total(c, "mesh_signatures_verified_total") + mesh.total(c, 'mesh_operations_received_total{verdict="ok"}')
-    return signed, verified
+    return signed, verified, mesh.total(c, "mesh_bus_published_bytes_total")
