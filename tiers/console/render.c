@@ -117,6 +117,10 @@ void render_status(const struct render *r, const struct mesh_status *status)
     else
         snprintf(line, sizeof line, "Last cascade: never");
     box_line(r, line);
+    if (r->operator_key) {
+        snprintf(line, sizeof line, "Operator's key: %s", r->operator_key);
+        box_line(r, line);
+    }
     if (status->simulation)
         box_line(r, "Simulated agents are accepted");
     if (!status->store_up)
@@ -275,7 +279,7 @@ static void print_skipped(const struct render *r, const struct report *report)
             (double)render_earliest_us(r, report) / US_PER_S + 0.05);
 }
 
-static void print_group(const struct render *r, const struct answer_group *g)
+void render_group(const struct render *r, const struct answer_group *g)
 {
     char count[32];
     static char runs[16384];
@@ -299,7 +303,7 @@ static void print_groups(const struct render *r, const struct report *report,
     char n[32];
     fprintf(r->out, "answers, equal ones folded:\n");
     for (size_t i = 0; i < shown; i++)
-        print_group(r, &groups[i]);
+        render_group(r, &groups[i]);
     if (count > shown)
         fprintf(r->out, "  and %zu smaller groups (--json shows them)\n", count - shown);
     if (!paged && report->aggregate.other)
@@ -370,7 +374,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     if (r->late_count > 0)
         fputs("late answers, after their targets had been given up:\n", r->out);
     for (size_t i = 0; i < r->late_count; i++)
-        print_group(r, &r->late[i]);
+        render_group(r, &r->late[i]);
 }
 
 /* --- rows ------------------------------------------------------------------------------------ */
