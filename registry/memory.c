@@ -104,14 +104,14 @@ struct object *object_find(struct memory_store *store, enum object_type type, co
     return store->object_room ? slot_of(store, key, bytes, hash_of(key, bytes))->object : NULL;
 }
 
-static bool table_grow(struct memory_store *store)
+/* Moves the table to one of so many slots, a power of two or none; false: no memory for it. */
+static bool table_resize(struct memory_store *store, uint32_t room)
 {
-    if (store->object_count + 1 <= store->object_room / 4 * 3)
-        return true;
-    uint32_t before = store->object_room, room = before ? before * 2 : OBJECTS_LEAST;
+    assert(room == 0 ? store->object_count == 0 : store->object_count < room);
+    uint32_t before = store->object_room;
     struct object_slot *former = store->objects;
-    struct object_slot *slots = memory_take(store, room * sizeof *slots);
-    if (!slots)
+    struct object_slot *slots = room > 0 ? memory_take(store, room * sizeof *slots) : NULL;
+    if (room > 0 && !slots)
         return false;
     store->objects = slots;
     store->object_room = room;
@@ -122,6 +122,25 @@ static bool table_grow(struct memory_store *store)
     }
     memory_give(store, former, before * sizeof *slots);
     return true;
+}
+
+/* Room for one more. */
+static bool table_grow(struct memory_store *store)
+{
+    uint32_t room = store->object_room;
+    if (store->object_count + 1 <= room / 4 * 3)
+        return true;
+    return table_resize(store, room > 0 ? room * 2 : OBJECTS_LEAST);
+}
+
+/* What an eighth would do for is halved, where there is memory to move to. */
+static void table_shrink(struct memory_store *store)
+{
+    uint32_t room = store->object_room;
+    if (store->object_count == 0)
+        table_resize(store, 0);
+    else if (room > OBJECTS_LEAST && store->object_count < room / 8)
+        table_resize(store, room / 2);
 }
 
 /* Frees a slot: those behind it move up to where their search finds them. */
@@ -208,6 +227,7 @@ void object_drop(struct memory_store *store, struct object *object)
     enum object_type type = (enum object_type)object->key[0];
     slot_free(store, slot_of(store, object->key, object->key_bytes, object->hash));
     store->object_count--;
+    table_shrink(store);
     switch (type) {
     case OBJECT_RECORD:
         record_clear(store, &object->as.record);
@@ -244,11 +264,11 @@ void memory_store_free(struct memory_store *store)
 {
     if (!store)
         return;
-    for (uint32_t i = 0; i < store->object_room; i++)
-        while (store->objects[i].object) /* another one may move up */
-            object_drop(store, store->objects[i].object);
-    assert(store->object_count == 0);
-    memory_give(store, store->objects, store->object_room * sizeof *store->objects);
+    for (uint32_t i = 0; store->object_count > 0; i++) { /* the table shrinks and moves meanwhile */
+        struct object *object = store->objects[i & (store->object_room - 1)].object;
+        if (object)
+            object_drop(store, object);
+    }
     memory_log_clear(store);
     names_clear(store);
     assert(store->used == 0);

@@ -123,7 +123,7 @@ struct interned {
     char name[STORE_FIELD_NAME_MAX];
 };
 
-#define MEMORY_LOGS 3u
+#define MEMORY_LOGS 4u
 
 struct logged {
     UT_hash_handle hh;  /* by row.id */

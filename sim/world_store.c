@@ -174,6 +174,11 @@ static bool connected(const struct world *w, enum store_bank b)
     return s != WORLD_STORE_AWAY && s != WORLD_STORE_SILENT;
 }
 
+bool world_bank_up(const struct world *w, enum store_bank b)
+{
+    return connected(w, b);
+}
+
 bool world_store_up(const struct world *w)
 {
     return connected(w, STORE_BANK_REGISTRY);
@@ -182,7 +187,7 @@ bool world_store_up(const struct world *w)
 static void tell(struct world *w, enum store_bank b, bool up, int64_t at_us)
 {
     for (uint32_t i = 0; i < w->node_count && b == STORE_BANK_REGISTRY; i++) {
-        if (w->nodes[i].self != NULL) {
+        if (w->nodes[i].self != NULL && w->nodes[i].ops != NULL) {
             world_push(w, at_us, W_LINK, i, LINK_STORE * 2u + (up ? 1u : 0u), NULL);
         }
     }

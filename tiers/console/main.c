@@ -5,6 +5,7 @@
 #include "tiers/console/contexts.h"
 #include "tiers/runner/client.h"
 #include "tiers/runner/config.h"
+#include "tiers/runner/enroll_command.h"
 #include "tiers/runner/harden.h"
 #include "tiers/runner/keys_command.h"
 #include "tiers/work/action.h"
@@ -20,7 +21,8 @@ struct options {
     const char *config;
     const char *context;
     const char *via;
-    bool json, read_only;
+    enum render_form form;
+    bool read_only;
     double wait_s;
     int first; /* of the command's words */
 };
@@ -60,8 +62,12 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             *ret_code = IS("help") ? usage(stdout, 0) : (puts("mesh 0.1.0"), 0);
             return false;
         }
-        if ((IS("json") || IS("read-only")) && !value) {
-            *(IS("json") ? &ret->json : &ret->read_only) = true;
+        if (IS("json") && !value) {
+            ret->form = FORM_JSON;
+            continue;
+        }
+        if (IS("read-only") && !value) {
+            ret->read_only = true;
             continue;
         }
         if (IS("config") || IS("context") || IS("via") || IS("wait")) {
@@ -171,8 +177,10 @@ static int run(const struct options *options, const struct config *config,
         fprintf(stderr, "mesh: %s\n", why);
         return EXIT_FAILED;
     }
-    const struct render render = {
-        .out = stdout, .topology = &config->topology, .json = options->json};
+    const struct render render = {.out = stdout,
+                                  .topology = &config->topology,
+                                  .json = options->form == FORM_JSON,
+                                  .form = options->form};
     const struct task_conf conf = {.loop = loop,
                                    .client = client,
                                    .via = via,
@@ -180,7 +188,7 @@ static int run(const struct options *options, const struct config *config,
                                    .interactive = isatty(STDERR_FILENO),
                                    .read_only = options->read_only,
                                    .actions = actions};
-    console_init(&console, loop, &conf, &render, options->json);
+    console_init(&console, loop, &conf, &render, options->form);
     int code = options->first < argc
                    ? console_once(&console, (const char *const *)&argv[options->first],
                                   (size_t)(argc - options->first))
@@ -200,8 +208,13 @@ static int context_words(const struct options *options, int argc, char **argv)
     size_t count = 0;
     for (int i = options->first + 1; i < argc && count < COMMAND_WORDS_MAX; i++)
         words[count++] = argv[i];
-    bool json = console_take_json(words, &count) || options->json;
-    return context_command(words, count, json);
+    char error[COMMAND_ERROR_MAX];
+    enum render_form form = options->form;
+    if (!console_take_form(words, &count, &form, error)) {
+        fprintf(stderr, "mesh: %s\n", error);
+        return EXIT_USAGE;
+    }
+    return context_command(words, count, form == FORM_JSON);
 }
 
 /* The descriptions of what agents offer; their programs need not be on this machine. */
@@ -231,13 +244,15 @@ int main(int argc, char **argv)
     (void)harden(HARDEN_TOOL);
     if (argc > 1 && strcmp(argv[1], "keys") == 0) /* works without a mesh */
         return keys_command(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "enroll") == 0)
+        return enroll_command(argc - 1, argv + 1);
     if (!parse_options(argc, argv, &options, &code))
         return code;
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)
         return context_words(&options, argc, argv);
     if (options.first < argc && strcmp(argv[options.first], "manual") == 0)
         return console_manual((const char *const *)&argv[options.first],
-                              (size_t)(argc - options.first), options.json);
+                              (size_t)(argc - options.first), options.form == FORM_JSON);
     if (!find_config(&options, room))
         return EXIT_USAGE;
     const struct config_options file = {.file = options.config};
