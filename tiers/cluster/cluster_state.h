@@ -15,6 +15,7 @@
 #include "core/rng.h"
 #include "core/schedule.h"
 #include "core/slab.h"
+#include "tiers/cluster/cluster_arrival.h"
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
 #include "tiers/cluster/cluster_incident.h"
@@ -81,6 +82,7 @@ struct member {
     struct impedance_history history;
     uint32_t lead_us;             /* of a standard payload, from the last beat */
     uint32_t seq[PRIORITY_COUNT]; /* the last given */
+    uint32_t conflicts;           /* its answers that were one, since this lead started */
     uint32_t indexed_score;
     uint64_t indexed;     /* capabilities under which the registry lists it */
     uint64_t index_dirty; /* capabilities whose entry is to be set or removed */
@@ -92,8 +94,10 @@ struct member {
     bool joined;         /* said hello to this lead */
     bool quarantined;
     bool unstable;
-    bool frozen;      /* it said so */
-    bool frozen_late; /* more than FREEZE_LATE_US after the order */
+    uint8_t where;      /* enum where */
+    struct unit former; /* WHERE_READ: the cluster where it was */
+    bool frozen;        /* it said so */
+    bool frozen_late;   /* more than FREEZE_LATE_US after the order */
 };
 
 enum lead_op_state { LEAD_OP_FREE, LEAD_OP_OPEN, LEAD_OP_ENDED, LEAD_OP_KEPT };
@@ -136,15 +140,8 @@ struct lead_op {
     struct schedule schedule;
     struct aggregate aggregate;
     struct aggregate late_answers; /* of those in `late` that were final before; mostly not open */
-    /* For the trace: when targets ended that answered, the first and the last, and which it was. */
-    int64_t first_sent_us, first_answer_us, last_answer_us;
-    uint8_t slowest;
-};
-
-/* What hedging has learnt and may spend (cluster_hedge.c). */
-struct lead_hedge {
-    float z_received, z_done; /* deviations until an acknowledgement is overdue */
-    uint32_t tokens;          /* thousandths of a hedge */
+    int64_t first_sent_us, first_answer_us, last_answer_us; /* for the trace; 0: not yet */
+    uint8_t slowest;                                        /* member that answered last */
 };
 
 struct lead_relay {
