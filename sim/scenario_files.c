@@ -33,6 +33,8 @@ static const char *kind_text(const struct expectation *e, char *ret, size_t size
     } else if (e->kind == EXPECT_OUTCOME) {
         snprintf(ret, size, "operation %s %s %s %g%s", e->label, outcome_name(e->outcome),
                  signs[e->compare], e->value, percent);
+    } else if (e->kind == EXPECT_AVAILABILITY) {
+        snprintf(ret, size, "availability %s %g%%", signs[e->compare], e->value);
     } else if (e->kind == EXPECT_STATUS) {
         snprintf(ret, size, "operation %s status %s", e->label, e->word);
     } else if (e->kind == EXPECT_MODE) {
