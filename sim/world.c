@@ -35,11 +35,11 @@ void world_push(struct world *w, int64_t at_us, enum world_event kind, uint32_t 
                 struct block *block)
 {
     struct entry e = {.at_us = at_us < w->now_us ? w->now_us : at_us,
-                      .seq = ++w->seq,
+                      .seq = ++w->seq & SEQ_MASK,
                       .block = block,
                       .node = node,
-                      .sub = (uint8_t)sub,
-                      .kind = (uint8_t)kind};
+                      .sub = sub & 0xffu,
+                      .kind = kind & 0xffu};
     if (node != WORLD_NOBODY) {
         e.generation = kind == W_WAKE ? w->nodes[node].wake_generation : w->nodes[node].generation;
     }
@@ -126,6 +126,9 @@ void world_rewake(struct world *w, uint32_t index)
 
 static void carry_out(struct world *w, uint32_t index)
 {
+    if (w->out.effect_count > 1) {
+        world_store_fetch(w);
+    }
     for (uint32_t i = 0; i < w->out.effect_count; i++) {
         struct effect *fx = &w->out.effects[i];
         world_digest(w, (uint64_t)fx->kind);
@@ -167,7 +170,7 @@ static void spinning(const struct world *w, const struct world_node *n)
 
 static bool is_packed(const struct world *w, const struct world_node *n)
 {
-    return w->pack_bytes > 0 && n->unit.tier == TIER_AGENT;
+    return w->packer.lines > 0 && n->unit.tier == TIER_AGENT;
 }
 
 static struct unit sender_of(const struct world *w)
@@ -257,8 +260,7 @@ static void start_now(struct world *w, uint32_t index)
                                                                  : each;
     }
     if (is_packed(w, n)) {
-        memset(w->pack_room, 0, w->pack_bytes);
-        n->ops->init(w->pack_room, &conf);
+        n->ops->init(world_unpack(w, NULL), &conf);
         n->self = world_pack(w, NULL);
     } else { /* 16-byte aligned; pools cost nothing untouched */
         n->self = world_alloc(n->ops->size(&conf));
@@ -275,6 +277,22 @@ static void start_now(struct world *w, uint32_t index)
         world_push(w, n->bus_up_us, W_LINK, index, LINK_BUS * 2u + 1u, NULL);
     }
     world_push(w, w->now_us, W_LINK, index, LINK_STORE * 2u + (world_store_up(w) ? 1u : 0u), NULL);
+    if (n->host_says != 0) {
+        world_push(w, w->now_us, W_CLOCK, index, 0, NULL);
+    }
+}
+
+/* once: beside the regular ones. */
+static void clock_event(struct world *w, uint32_t index, bool once)
+{
+    struct host_clock clock;
+    struct event event = {.kind = EV_CLOCK};
+    world_clock_event(w, index, &clock);
+    event.u.clock = &clock;
+    step(w, index, &event);
+    if (!once) {
+        world_push(w, w->now_us + WORLD_CLOCK_US, W_CLOCK, index, 0, NULL);
+    }
 }
 
 static void node_free(struct world_node *n)
@@ -338,6 +356,9 @@ static void dispatch(struct world *w, const struct entry *e)
         event.u.link.which = (enum link)(e->sub / 2u);
         event.u.link.up = e->sub % 2u == 1u;
         break;
+    case W_CLOCK:
+        clock_event(w, e->node, e->sub != 0);
+        return;
     }
     step(w, e->node, &event);
 }
@@ -412,20 +433,21 @@ static bool happen(struct world *w, const struct entry *e)
     return true;
 }
 
-/* With 30,000 nodes each event meets cold memory: ask for the next one's while this one runs. */
-static void fetch_next(const struct world *w)
+/* With 30,000 nodes each event meets cold memory: ask for what a later one needs while this one
+ * runs. Its node is here already (world_queue.c). */
+static void fetch_ahead(const struct world *w)
 {
-    const struct entry *next = queue_next(w->queue);
+    const struct entry *next = queue_next(w->queue, 1);
     if (next == NULL || next->node == WORLD_NOBODY) {
         return;
     }
     const char *self = w->nodes[next->node].self;
     const char *block = (const char *)next->block;
     for (unsigned i = 0; self != NULL && i < 1024; i += 64) {
-        __builtin_prefetch(self + i);
+        __builtin_prefetch(self + i, 0, 2);
     }
     for (unsigned i = 0; block != NULL && i < 256; i += 64) {
-        __builtin_prefetch(block + i);
+        __builtin_prefetch(block + i, 0, 2);
     }
 }
 
@@ -436,7 +458,7 @@ void world_run(struct world *w, int64_t us)
     struct entry e;
     while (queue_pop(w->queue, end, &e)) {
         w->now_us = e.at_us;
-        fetch_next(w);
+        fetch_ahead(w);
         if (e.node == WORLD_NOBODY) {
             dispatch(w, &e);
             world_block_drop(w, e.block);
@@ -579,8 +601,7 @@ void world_free(struct world *w)
     for (uint32_t i = 0; i < w->node_count; i++) {
         node_free(&w->nodes[i]);
     }
-    free(w->pack_room);
-    free(w->pack_words);
+    world_pack_free(w);
     struct entry e;
     while (queue_take(w->queue, &e)) {
         world_block_drop(w, e.block);

@@ -38,7 +38,8 @@ struct world_conf {
     /* What agents say is signed and judged by the product's own acceptance. NULL: by the model of
      * it in world_lie.c, which is faster. */
     const struct world_wire *wire;
-    bool pack; /* agents between steps are packed; large worlds always do */
+    bool pack;       /* agents between steps are packed; large worlds always do */
+    bool pack_plain; /* as a processor without wide instructions packs them */
     /* What a store that ends forgets, and what its replica lacks (world_fault.h). With either the
      * world keeps a journal of all writes: for small meshes. 0: neither is modelled. */
     int64_t store_sync_us, store_lag_us;

@@ -21,6 +21,10 @@ void world_clock_drift(struct world *w, struct unit u, bool below, int64_t ppb);
 /* The Unix clock is stepped, in either direction: beyond 2 s ahead or 30 s behind, others and it
  * refuse each other's frames until it is put right. */
 void world_wall_step(struct world *w, struct unit u, bool below, int64_t us);
+/* What the hosts of these say of their Unix clocks from now on (EV_CLOCK), true or not: that NTP or
+ * PTP holds them within error_us, or that nothing does. */
+void world_host_clock(struct world *w, struct unit u, bool below, bool synchronised,
+                      int64_t error_us);
 void world_wall_heal(struct world *w); /* all of them are right again */
 
 /* --- network -----------------------------------------------------------------------------------

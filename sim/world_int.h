@@ -1,38 +1,11 @@
-/* Inside of the virtual runner; only sim/world*.c include it. */
+/* Inside of the virtual runner; only sim/world*.c and the test of its queue include it. */
 #ifndef SIM_WORLD_INT_H
 #define SIM_WORLD_INT_H
 
 #include "core/rng.h"
 #include "registry/memory.h"
 #include "sim/world_fault.h"
-
-enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK, W_TICK };
-
-/* Variable data of an event; freed with the last reference. */
-struct block {
-    uint32_t references;
-    uint32_t steps; /* its size class; 0: from malloc */
-    _Alignas(16) uint8_t bytes[];
-};
-
-#define BLOCK_SIZES 128u /* 64 bytes apart */
-struct slab_head;
-struct blocks {
-    struct block *free[BLOCK_SIZES];
-    struct slab_head *slabs;
-    uint8_t *at;
-    size_t slab_left;
-};
-
-struct entry {
-    int64_t at_us;
-    uint64_t seq;
-    struct block *block;
-    uint32_t node;
-    uint32_t generation; /* of the node, or of the wake */
-    uint8_t sub;         /* W_MSG: which bit of the mask. W_LINK: link * 2 + up */
-    uint8_t kind;        /* enum world_event */
-};
+#include "sim/world_queue.h"
 
 struct world_msg {
     struct msg msg;
@@ -83,6 +56,8 @@ struct world_node {
     int64_t wake_local_us;           /* as it asked for it */
     int64_t bus_since_us, bus_up_us; /* last down from .. to; 0: never */
     int64_t swallow_until_us, wall_off_us;
+    int64_t host_error_us; /* what its host says of its Unix clock (world_host_clock) .. */
+    uint8_t host_says;     /* 0: nothing; 1: not synchronised; 2: synchronised */
     uint64_t epoch;
     uint16_t process; /* that it runs in, or that it is; NO_PROCESS */
     /* agents */
@@ -129,7 +104,18 @@ struct world_call {
 
 #define WORLD_PENDING_MAX 65536u /* BUS_PENDING_MSGS */
 
-struct queue;
+/* Of world_pack.c: where an agent is laid out for its step, and what was found in it. */
+#define PACK_BITMAP 2u /* an agent has 128 lines of 64 bytes at most */
+struct packer {
+    uint8_t *room;
+    uint32_t *words;
+    uint32_t lines; /* 0: agents are not packed */
+    uint32_t mask_count;
+    uint64_t bitmap[PACK_BITMAP];
+    uint16_t masks[PACK_BITMAP * 64u];
+    bool wide;
+};
+
 struct processes;
 struct world {
     struct world_conf conf;
@@ -163,9 +149,7 @@ struct world {
     uint64_t met[WORLD_MET_COUNT];
     world_watch *watch;
     void *watch_context;
-    size_t pack_bytes; /* 0: agents are not packed */
-    uint8_t *pack_room;
-    uint64_t *pack_words;
+    struct packer packer;
     struct outbox out;
 };
 
@@ -183,17 +167,12 @@ int64_t world_local(const struct world_node *n, int64_t true_us);
 void world_digest(struct world *w, uint64_t value);
 void world_step_msg(struct world *w, uint32_t index, const struct msg *msg);
 
-/* world_block.c */
-void *world_alloc(size_t bytes);                          /* zeroed */
-struct block *world_block(struct world *w, size_t bytes); /* one reference; not zeroed */
-void world_block_drop(struct world *w, struct block *b);
-void world_blocks_free(struct world *w);
-
 /* world_pack.c */
 void world_pack_init(struct world *w, size_t node_bytes);
 struct packed;
-void *world_unpack(struct world *w, const struct packed *from);
+void *world_unpack(struct world *w, const struct packed *from);    /* NULL: all zero */
 struct packed *world_pack(struct world *w, struct packed *former); /* NULL: none so far */
+void world_pack_free(struct world *w);
 
 /* world_net.c */
 void world_send_to(struct world *w, uint32_t from, uint32_t index, uint32_t bit, struct block *b);
@@ -212,6 +191,8 @@ bool world_arrives(struct world *w, uint32_t to, int64_t sent_us);
 void world_clogs_free(struct world *w);
 
 /* world_fault.c */
+#define WORLD_CLOCK_US (16 * US_PER_S) /* the host says it again, as the real runner */
+void world_clock_event(struct world *w, uint32_t index, struct host_clock *ret);
 uint32_t world_points(struct world *w, uint32_t index); /* bits of those that trip in this step */
 
 /* world_lie.c */
@@ -240,6 +221,7 @@ void world_work_end(struct world *w, const struct entry *e, struct event *ret_ev
 /* world_store.c */
 void world_stores_init(struct world *w);
 void world_stores_free(struct world *w);
+void world_store_fetch(const struct world *w);
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op);
 bool world_store_up(const struct world *w); /* what nodes are told of their link */
 bool world_bank_up(const struct world *w, enum store_bank b);

@@ -29,6 +29,8 @@ struct job {
 struct ingress {
     struct ingress_conf conf;
     struct ingress_stats stats;
+    struct alarms alarms;
+    int64_t repeats_until_us;
     struct job *pool;
     uint32_t job_count;
     struct sealer_job *batch[BATCH];
@@ -78,6 +80,18 @@ void ingress_free(struct ingress *in)
     free(in);
 }
 
+void ingress_expect_repeats(struct ingress *in, int64_t until_us)
+{
+    assert(in != NULL);
+    in->repeats_until_us = until_us;
+}
+
+struct alarms *ingress_alarms(struct ingress *in)
+{
+    assert(in != NULL);
+    return &in->alarms;
+}
+
 const struct ingress_stats *ingress_stats(const struct ingress *in)
 {
     assert(in != NULL);
@@ -89,11 +103,29 @@ static void refuse(struct ingress *in, enum ingress_refusal why)
     in->stats.refusals[why]++;
 }
 
+static void alarm_record(struct ingress *in, enum ingress_refusal why, const struct peer *peer)
+{
+    alarm_count(&in->alarms, peer->endpoint.token, ALARM_RECORD, why, clock_unix_us() / US_PER_MS);
+}
+
 /* A record that no honest process puts into a frame. */
 static void refuse_hostile(struct ingress *in, enum ingress_refusal why, const struct peer *peer)
 {
     refuse(in, why);
+    alarm_record(in, why, peer);
     peers_blame(in->conf.peers, &peer->endpoint, clock_unix_us() / US_PER_MS);
+}
+
+/* A frame, by what the bus says of its sender. Too many of a sender were told as what they were. */
+static void alarm_frame(struct ingress *in, enum frame_verdict v, const struct endpoint *source)
+{
+    if (v == FRAME_OK || v == FRAME_RATE ||
+        (v == FRAME_REPLAY && clock_boot_us() < in->repeats_until_us))
+        return;
+    bool chain = v == FRAME_CHAIN_INVALID;
+    unsigned code = chain ? (unsigned)peers_stats(in->conf.peers)->last_chain : (unsigned)v;
+    alarm_count(&in->alarms, source->token, chain ? ALARM_CHAIN : ALARM_FRAME, code,
+                clock_unix_us() / US_PER_MS);
 }
 
 uint64_t command_capability(enum command_kind kind)
@@ -107,6 +139,7 @@ uint64_t command_capability(enum command_kind kind)
     case COMMAND_THAW:
     case COMMAND_BREAKER:
     case COMMAND_HEAL:
+    case COMMAND_ISOLATE:
         return CONSOLE_ADMIN;
     case COMMAND_STATUS:
     case COMMAND_QUERY:
@@ -181,6 +214,7 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
     }
     if (!directory_learn(in->conf.directory, msg.from, endpoint, msg.epoch)) {
         refuse(in, INGRESS_EPOCH);
+        alarm_record(in, INGRESS_EPOCH, peer);
         return;
     }
     if (msg.type == MSG_OPERATE) {
@@ -206,6 +240,7 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
             opcache_accept(in->conf.opcache, bytes + 1, length - 1, clock_unix_us(), &in->arena);
         if (v != OPCACHE_OK && v != OPCACHE_KNOWN) {
             refuse(in, INGRESS_OPERATION);
+            alarm_record(in, INGRESS_OPERATION, peer);
         }
     } else if (bytes[0] == RECORD_ANNOUNCE) {
         uint64_t stale = in->conf.directory->stale;
@@ -222,6 +257,14 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
     } else if (bytes[0] == RECORD_BUNDLE) {
         if (in->conf.on_bundle != NULL) {
             in->conf.on_bundle(in->conf.ctx, bytes + 1, length - 1);
+        }
+    } else if (bytes[0] == RECORD_ALARM) {
+        struct alarm_row rows[ALARM_ROWS_MAX];
+        int count = alarm_decode(bytes, length, rows);
+        if (count < 0) {
+            refuse_hostile(in, INGRESS_KIND, peer);
+        } else if (in->conf.on_alarm != NULL) {
+            in->conf.on_alarm(in->conf.ctx, peer->endpoint.token, rows, count);
         }
     } else if (bytes[0] == RECORD_ALIVE) {
         if (in->conf.on_alive != NULL) {
@@ -289,9 +332,14 @@ static void on_verified(struct sealer_job *sealer)
     struct job *j = sealer->owner;
     struct ingress *in = j->in;
     const struct peer *peer = NULL;
-    if (!sealer->cancelled && frame_accept(in->conf.peers, &sealer->frame,
-                                           clock_unix_us() / US_PER_MS, &peer) == FRAME_OK) {
-        records(in, &sealer->frame.view, peer, j->recv_us);
+    if (!sealer->cancelled) {
+        enum frame_verdict v =
+            frame_accept(in->conf.peers, &sealer->frame, clock_unix_us() / US_PER_MS, &peer);
+        if (v == FRAME_OK) {
+            records(in, &sealer->frame.view, peer, j->recv_us);
+        } else {
+            alarm_frame(in, v, &sealer->frame.view.route.source);
+        }
     }
     job_release(in, j);
 }
@@ -325,6 +373,7 @@ static void frame_threaded(struct ingress *in, struct bus_frame *frame, int64_t 
                                        now_ms, &j->sealer.frame);
     if (v != FRAME_OK) {
         job_release(in, j);
+        alarm_frame(in, v, &frame->route.source);
         if (v == FRAME_UNKNOWN_KEY) {
             unknown_key(in, &frame->route);
         }
@@ -373,7 +422,10 @@ void ingress_frame(struct ingress *in, struct bus_frame *frame)
                                       now_ms, &view, &peer);
     if (v == FRAME_OK) {
         records(in, &view, peer, frame->recv_us);
-    } else if (v == FRAME_UNKNOWN_KEY) {
+        return;
+    }
+    alarm_frame(in, v, &frame->route.source);
+    if (v == FRAME_UNKNOWN_KEY) {
         unknown_key(in, &frame->route);
     }
 }

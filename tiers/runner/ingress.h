@@ -9,6 +9,7 @@
 #define TIERS_RUNNER_INGRESS_H
 
 #include "proto/codec.h"
+#include "tiers/runner/alarm.h"
 #include "tiers/runner/bus.h"
 #include "tiers/runner/directory.h"
 #include "tiers/runner/egress.h"
@@ -65,6 +66,8 @@ struct ingress_conf {
     void (*on_ask)(void *ctx); /* somebody wants to know what we own; may be NULL */
     /* A RECORD_ALIVE of the process at that endpoint; may be NULL. */
     void (*on_alive)(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
+    /* What the process of that name has refused; may be NULL. */
+    void (*on_alarm)(void *ctx, const char *reporter, const struct alarm_row *rows, int count);
     void (*on_frame_done)(void *ctx); /* after each accepted frame; may be NULL */
     void *ctx;
 };
@@ -85,6 +88,11 @@ void ingress_free(struct ingress *in);
  * collected and submitted together: call ingress_flush at the end of the turn. */
 void ingress_frame(struct ingress *in, struct bus_frame *frame);
 void ingress_flush(struct ingress *in);
+
+/* Until then frames may come twice, by the old and by the new link: repeats are no event. */
+void ingress_expect_repeats(struct ingress *in, int64_t until_us);
+/* What was refused, by sender and reason (alarm.h). */
+struct alarms *ingress_alarms(struct ingress *in);
 
 const struct ingress_stats *ingress_stats(const struct ingress *in);
 

@@ -275,6 +275,7 @@ static enum frame_verdict refuse(struct peers *peers, enum frame_verdict v)
 static enum frame_verdict refuse_chain(struct peers *peers, enum cert_verdict v)
 {
     peers->stats.chains[v]++;
+    peers->stats.last_chain = v;
     return refuse(peers, FRAME_CHAIN_INVALID);
 }
 

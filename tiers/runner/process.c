@@ -198,7 +198,9 @@ static void on_store_link(void *ctx, enum store_bank bank, bool up, const char *
 static void on_store_reply(void *ctx, void *tag, const struct store_reply *reply)
 {
     struct process *p = ctx;
-    if (tag == PROCESS_LEASE_TAG) {
+    if (tag == process_alarm_tag()) {
+        p->alarm_rows_dropped += reply->verdict == STORE_OK ? 0 : 1;
+    } else if (tag == PROCESS_LEASE_TAG) {
         lease_reply(&p->lease, clock_boot_us(), reply);
     } else if (!process_ward_reply(p, tag, reply) && may_serve(p)) {
         runner_store_reply(p->runner, tag, reply);
@@ -418,12 +420,17 @@ static void on_tick(uv_timer_t *handle)
         stop(p, EXIT_FAULT);
         return;
     }
+    process_keys_tick(p);
     tick_lease(p, now_us);
     if (p->phase <= PHASE_SERVING && !is_mute(p)) {
         process_wards_tick(p, now_us);
     }
     tick_announce(p, now_us);
+    if (p->runner != NULL && p->phase == PHASE_SERVING) {
+        runner_clock(p->runner);
+    }
     process_contradict(p);
+    process_alarm_tick(p);
     opcache_expire(p->opcache, clock_unix_us());
     process_metrics(p);
 }
@@ -521,6 +528,7 @@ static bool start_frames(struct process *p)
                               .on_bundle = process_bundle,
                               .on_alive = process_alive,
                               .on_stale = process_stale,
+                              .on_alarm = process_alarmed,
                               .on_frame_done = on_frame_done,
                               .ctx = p};
     p->ingress = p->egress != NULL ? ingress_new(&in) : NULL;

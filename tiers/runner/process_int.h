@@ -31,6 +31,11 @@ struct ward_of {
 /* Of store requests that no node made; wards' are below it. */
 #define PROCESS_LEASE_TAG ((void *)UINTPTR_MAX)
 
+#define ALARM_REPORTERS 256u
+struct alarm_reporter {
+    int64_t full_ms; /* of its bucket of rows (GCRA) */
+};
+
 enum process_phase { PHASE_LEASE, PHASE_SERVING, PHASE_STOPPING, PHASE_CLOSING };
 
 struct process {
@@ -40,8 +45,11 @@ struct process {
     struct log log;
     struct identity identity;
     struct trust_state trust;
+    int64_t cert_ns;    /* when the certificate in keys_dir was written, as last looked at */
     bool trust_changed; /* peers are still to be held to it */
     bool trust_tell;    /* the others are still to be told */
+    struct alarm_reporter alarm_reporters[ALARM_REPORTERS];
+    uint64_t alarm_rows_dropped;
     uint64_t trust_verdicts[TRUST_VERDICT_COUNT];
     struct codec codec;
     struct directory directory;
@@ -137,11 +145,18 @@ bool process_start_keys(struct process *p);
 /* Reads the keys directory anew: certificate, key, TLS files. What is wrong with them is logged,
  * and the process goes on with those that it has. */
 void process_reload(struct process *p);
+/* The same when the certificate there is another one than last time: rotation by itself. */
+void process_keys_tick(struct process *p);
 
 /* The trust bundle: looked for in the keys directory, told to all, taken from anyone. False: this
  * process's own certificate is revoked. */
 bool process_trust_tick(struct process *p);
 void process_bundle(void *ctx, const uint8_t *bytes, size_t length);
+
+/* process_alarm.c: security events, told to all and written into the audit log. */
+void process_alarm_tick(struct process *p);
+void process_alarmed(void *ctx, const char *reporter, const struct alarm_row *rows, int count);
+void *process_alarm_tag(void); /* of rows that nobody waits for */
 
 /* process_metrics.c */
 void process_metrics(struct process *p);
