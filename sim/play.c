@@ -576,6 +576,9 @@ bool play(struct scenario *s, const struct play_options *o, struct play_result *
         ret->unmet += s->expects[i].met ? 0 : 1;
     }
     collect(&p);
+    if (o->coverage != NULL) {
+        coverage_world(o->coverage, p.w);
+    }
     ret->violation = p.judge.violation;
     ret->events = world_stats(p.w)->steps;
     ret->digest = world_stats(p.w)->digest;
