@@ -82,6 +82,7 @@ struct member {
     struct impedance_history history;
     uint32_t lead_us;             /* of a standard payload, from the last beat */
     uint32_t seq[PRIORITY_COUNT]; /* the last given */
+    uint32_t conflicts;           /* its answers that were one, since this lead started */
     uint32_t indexed_score;
     uint64_t indexed;     /* capabilities under which the registry lists it */
     uint64_t index_dirty; /* capabilities whose entry is to be set or removed */
@@ -139,9 +140,8 @@ struct lead_op {
     struct schedule schedule;
     struct aggregate aggregate;
     struct aggregate late_answers; /* of those in `late` that were final before; mostly not open */
-    /* For the trace: when targets ended that answered, the first and the last, and which it was. */
-    int64_t first_sent_us, first_answer_us, last_answer_us;
-    uint8_t slowest;
+    int64_t first_sent_us, first_answer_us, last_answer_us; /* for the trace; 0: not yet */
+    uint8_t slowest;                                        /* member that answered last */
 };
 
 struct lead_relay {

@@ -184,7 +184,7 @@ static bool make_room(struct peers *peers, int64_t now_ms)
 {
     if (peers->stats.peer_count < peers->config.peers_max)
         return true;
-    if (now_ms - peers->swept_ms < SWEEP_EVERY_MS)
+    if (now_ms >= peers->swept_ms && now_ms - peers->swept_ms < SWEEP_EVERY_MS)
         return false;
     peers->swept_ms = now_ms;
     for (uint32_t i = 0; i <= peers->bucket_mask; i++) {
