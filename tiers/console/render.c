@@ -116,6 +116,10 @@ void render_status(const struct render *r, const struct mesh_status *status)
     else
         snprintf(line, sizeof line, "Last cascade: never");
     box_line(r, line);
+    if (r->operator_key) {
+        snprintf(line, sizeof line, "Operator's key: %s", r->operator_key);
+        box_line(r, line);
+    }
     if (status->simulation)
         box_line(r, "Simulated agents are accepted");
     if (!status->store_up)

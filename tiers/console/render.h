@@ -20,6 +20,7 @@ struct render {
     bool json; /* FORM_JSON or FORM_JSONL */
     enum render_form form;
     bool diff;                       /* answers against the majority's */
+    const char *operator_key;        /* how it is kept; NULL: not said */
     bool no_ack;                     /* the operation asked for no acknowledgements */
     const struct answer_group *late; /* answers that came after the report, for it */
     size_t late_count;

@@ -112,6 +112,8 @@ void render_json_status(const struct render *r, const struct mesh_status *status
     json_object_set_new(o, "simulation", json_boolean(status->simulation));
     json_object_set_new(o, "store_up", json_boolean(status->store_up));
     json_object_set_new(o, "frozen", json_boolean(status->frozen));
+    if (r->operator_key)
+        json_object_set_new(o, "operator_key", json_string(r->operator_key));
     set_unit(o, "answered_by", status->self);
     set_time(o, "started", status->started_mesh_us);
     set_time(o, "last_cascade", status->last_cascade_mesh_us);
