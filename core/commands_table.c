@@ -46,6 +46,55 @@
         .name = "sample", .kind = PARAMETER_NUMBER, .flag = true, .least = 1, .most = 4194304,     \
         .value_name = "N", .help = text                                                            \
     }
+#define LIMIT                                                                                      \
+    {.name = "limit",                                                                              \
+     .kind = PARAMETER_TEXT,                                                                       \
+     .flag = true,                                                                                 \
+     .value_name = "N",                                                                            \
+     .help = "only so many of the selection, or a share as 10%: the same for the same seed"},      \
+    {                                                                                              \
+        .name = "seed", .kind = PARAMETER_NUMBER, .flag = true, .least = 0, .most = UINT32_MAX,    \
+        .value_name = "N", .help = "of --limit, canary, waves and batches; default 1"              \
+    }
+#define SCORES                                                                                     \
+    {.name = "slower",                                                                             \
+     .kind = PARAMETER_NUMBER,                                                                     \
+     .flag = true,                                                                                 \
+     .least = 0,                                                                                   \
+     .most = 1000,                                                                                 \
+     .value_name = "SCORE",                                                                        \
+     .help = "impedance score at least"},                                                          \
+    {                                                                                              \
+        .name = "faster", .kind = PARAMETER_NUMBER, .flag = true, .least = 0, .most = 1000,        \
+        .value_name = "SCORE", .help = "impedance score at most"                                   \
+    }
+#define ROLLOUT                                                                                    \
+    {.name = "canary",                                                                             \
+     .kind = PARAMETER_TEXT,                                                                       \
+     .flag = true,                                                                                 \
+     .value_name = "N",                                                                            \
+     .help = "so many first (or a share, as 1%), the others when those are done"},                 \
+        {.name = "waves",                                                                          \
+         .kind = PARAMETER_TEXT,                                                                   \
+         .flag = true,                                                                             \
+         .value_name = "LIST",                                                                     \
+         .help = "how many have it when each wave ends, as 1,10%,100%"},                           \
+        {.name = "batch",                                                                          \
+         .kind = PARAMETER_TEXT,                                                                   \
+         .flag = true,                                                                             \
+         .value_name = "N",                                                                        \
+         .help = "so many at work at once, others as those end"},                                  \
+        {.name = "pause",                                                                          \
+         .kind = PARAMETER_DURATION,                                                               \
+         .flag = true,                                                                             \
+         .least = 1,                                                                               \
+         .most = MS_MAX_DAY,                                                                       \
+         .value_name = "DURATION",                                                                 \
+         .help = "between waves"},                                                                 \
+    {                                                                                              \
+        .name = "stop-on-fail", .kind = PARAMETER_TEXT, .flag = true, .value_name = "N",           \
+        .help = "nothing more is sent when so many (or a share) are not as wanted; default 1"      \
+    }
 #define PRIORITY                                                                                   \
     {                                                                                              \
         .name = "priority", .kind = PARAMETER_NUMBER, .flag = true, .least = 0, .most = 3,         \
@@ -102,10 +151,19 @@
     {                                                                                              \
         .name = "scope", .kind = PARAMETER_TEXT, .required = needed, .help = text                  \
     }
+#define AGENT_SCOPE                                                                                \
+    {                                                                                              \
+        .name = "agent", .kind = PARAMETER_UNIT, .required = true, .help = "s07.c3.a12"            \
+    }
 #define YES                                                                                        \
     {                                                                                              \
         .name = "yes", .kind = PARAMETER_SWITCH, .flag = true,                                     \
         .help = "do it: without it nothing is done"                                                \
+    }
+#define DIFF                                                                                       \
+    {                                                                                              \
+        .name = "diff", .kind = PARAMETER_SWITCH, .flag = true,                                    \
+        .help = "what each other answer has that the majority has not, line by line"               \
     }
 #define LOG_ON                                                                                     \
     {                                                                                              \
@@ -167,20 +225,7 @@ static const struct command_spec table[] = {
                     CLASS,
                     CAPABILITY,
                     STATE,
-                    {.name = "slower",
-                     .kind = PARAMETER_NUMBER,
-                     .flag = true,
-                     .least = 0,
-                     .most = 1000,
-                     .value_name = "SCORE",
-                     .help = "impedance score at least"},
-                    {.name = "faster",
-                     .kind = PARAMETER_NUMBER,
-                     .flag = true,
-                     .least = 0,
-                     .most = 1000,
-                     .value_name = "SCORE",
-                     .help = "impedance score at most"},
+                    SCORES,
                     {.name = "limit",
                      .kind = PARAMETER_NUMBER,
                      .flag = true,
@@ -202,6 +247,10 @@ static const struct command_spec table[] = {
                     ON,
                     CLASS,
                     CAPABILITY,
+                    STATE,
+                    SCORES,
+                    LIMIT,
+                    ROLLOUT,
                     PRIORITY,
                     TIMEOUT,
                     DRY_RUN,
@@ -226,6 +275,8 @@ static const struct command_spec table[] = {
                     CAPABILITY,
                     REQUIRE,
                     STATE,
+                    SCORES,
+                    LIMIT,
                     PRIORITY,
                     WEIGHT,
                     TIMEOUT,
@@ -233,6 +284,7 @@ static const struct command_spec table[] = {
                     ACTION("what is run there ('actions' lists them); default by question"),
                     UNCHECKED,
                     DRY_RUN,
+                    DIFF,
                     HEDGE,
                     {.name = "quorum",
                      .kind = PARAMETER_NUMBER,
@@ -282,6 +334,9 @@ static const struct command_spec table[] = {
                     CLASS,
                     CAPABILITY,
                     REQUIRE,
+                    STATE,
+                    SCORES,
+                    LIMIT,
                     PRIORITY,
                     WINDOW,
                     TIMEOUT,
@@ -439,6 +494,9 @@ static const struct command_spec table[] = {
                     CAPABILITY,
                     REQUIRE,
                     STATE,
+                    SCORES,
+                    LIMIT,
+                    ROLLOUT,
                     SAMPLE("so many of the selection, at random; default all"),
                     PRIORITY,
                     WEIGHT,
@@ -446,13 +504,15 @@ static const struct command_spec table[] = {
                     EXPECT,
                     UNCHECKED,
                     DRY_RUN,
+                    DIFF,
                     HEDGE,
                     {.name = "pages",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
                      .help = "fetch every group of answers, not only the largest 64"}},
      .examples = {"run facts --on s07.c3", "run facts --on s07,!s07.c4 --dry-run",
-                  "run work --class D --sample 20 --timeout 30s"}},
+                  "run work --class D --waves 1,10%,100% --stop-on-fail 3",
+                  "run work --limit 10% --seed 7 --batch 500"}},
     {.verb = CMD_DELEGATE,
      .name = "delegate",
      .summary = "give a task to the best agent for it, or to several, and wait for the result",
@@ -598,6 +658,66 @@ static const struct command_spec table[] = {
                     LOG_SINCE,
                     LOG_LIMIT},
      .examples = {"audit", "audit --type submit --since 1h", "audit verify"}},
+    {.verb = CMD_INCIDENT,
+     .name = "incident",
+     .summary = "failures and what was done about them, each with its timeline",
+     .parameters = {{.name = "action",
+                     .kind = PARAMETER_CHOICE,
+                     .choices = "list|show|export|verify",
+                     .help = "default list; show takes an id"},
+                    {.name = "id",
+                     .kind = PARAMETER_TEXT,
+                     .help = "an incident's name, or its first letters"},
+                    LOG_ON,
+                    {.name = "type",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .value_name = "CLASS",
+                     .help = "AGENT_CRASH, IMPEDANCE_SPIKE, COORDINATOR_DOWN, .."},
+                    {.name = "priority",
+                     .kind = PARAMETER_NUMBER,
+                     .flag = true,
+                     .least = 0,
+                     .most = 4,
+                     .value_name = "N",
+                     .help = "that or more: 4 is critical"},
+                    LOG_SINCE,
+                    {.name = "all",
+                     .kind = PARAMETER_SWITCH,
+                     .flag = true,
+                     .help = "list: also those that are over"},
+                    LOG_LIMIT},
+     .examples = {"incident list", "incident list --all --since 24h", "incident show 3f9a"}},
+    {.verb = CMD_QUARANTINE,
+     .name = "quarantine",
+     .summary =
+         "keep an agent out of all work, with the reason; it is an open conflict until lifted",
+     .changes = true,
+     .dangerous = true,
+     .parameters = {AGENT_SCOPE,
+                    {.name = "reason",
+                     .kind = PARAMETER_TEXT,
+                     .required = true,
+                     .rest = true,
+                     .help = "why, for those who read it later"},
+                    {.name = "evidence",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .value_name = "TEXT",
+                     .help = "what shows it: an operation's id, an answer"},
+                    YES},
+     .examples = {"quarantine s07.c3.a12 answers nonsense --yes",
+                  "quarantine s07.c3.a12 \"wrong sums\" --evidence 0192f4d1 --yes"}},
+    {.verb = CMD_LIFT,
+     .name = "lift",
+     .summary = "let a quarantined agent back; its conflict is resolved",
+     .changes = true,
+     .dangerous = true,
+     .parameters =
+         {AGENT_SCOPE,
+          {.name = "reason", .kind = PARAMETER_TEXT, .rest = true, .help = "what was found"},
+          YES},
+     .examples = {"lift s07.c3.a12 sensor replaced --yes"}},
     {.verb = CMD_HELP,
      .name = "help",
      .summary = "all commands, or one with its flags and examples",

@@ -88,6 +88,7 @@ void hub_init(struct hub *h, void *memory, const struct node_conf *conf)
                   conf->tuning.tier_failed_us);
     gather_table_init(&h->gathers, m + l.gathers, l.operations, l.children, sizeof(struct flight),
                       l.chunks, HUB_RETENTION_US);
+    hosttime_init(&h->host);
     if (h->self.tier == TIER_ORCHESTRATOR) {
         meshtime_init_root(&h->time, conf->init_now_us, conf->unix_us);
         breaker_init(&h->breaker, BREAKER_MESH_THRESHOLD);
@@ -240,6 +241,7 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->score_sum += s->score_sum;
     into->conflicts_hour += s->conflicts_hour;
     into->circuits_open += s->circuits_open + (s->circuit == CIRCUIT_OPEN ? 1u : 0u);
+    into->leads_lost += s->leads_lost;
     for (unsigned i = 0; i < CAPABILITIES_MAX; i++) {
         into->capability_active[i] += s->capability_active[i];
     }
@@ -287,6 +289,7 @@ void hub_summary(const struct hub *h, struct summary *ret)
         merge_child(h, ret, i);
     }
     ret->circuit = breaker_state(&h->breaker);
+    ret->leads_lost += h->leads_lost;
     ret->store_up = h->store_up;
     ret->operations = h->gathers.waiting;
     ret->updated_mesh_us = hub_mesh_now(h);
@@ -490,6 +493,7 @@ static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
     r->time.t2_us = msg->recv_us;
     r->time.mesh_offset_us = meshtime_ready(&h->time) ? meshtime_offset_us(&h->time, h->now_us) : 0;
     r->time.error_us = meshtime_ready(&h->time) ? meshtime_error_us(&h->time, h->now_us) : NEVER;
+    hosttime_ahead(&h->host, &h->time, h->now_us, &r->time.unix_ahead_us, &r->time.unix_error_us);
     if (hub_fits(h, &reply)) {
         out_send(h->out, &reply);
     }
@@ -538,6 +542,7 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_HEAL:
     case COMMAND_LOG:
     case COMMAND_RESOLVE:
+    case COMMAND_ISOLATE:
     case COMMAND_KIND_COUNT:
         break;
     }
@@ -620,6 +625,7 @@ static void watch_children(struct hub *h)
             hub_child_down(h, e.child);
             hub_query_child_down(h, e.child);
             if (h->self.tier == TIER_SECTOR) {
+                h->leads_lost++;
                 hub_circuit(h, breaker_failure(&h->breaker, h->now_us, 1, &h->rng));
             }
         }

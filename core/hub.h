@@ -2,7 +2,6 @@
  * their summaries, operations fanned out and gathered, operations of consoles originated, queries
  * and preparations passed down and added up. The tiers add what is theirs: a parent and relays
  * (sector); the root of time, modes and the mesh's figures (orchestrator).
- *
  * Work is O(children), never O(agents). Everything is bounded (the numbers below) and lives in one
  * block that the caller gives. What does not fit one outbox continues from a cursor (hub_pump).
  *
@@ -126,6 +125,7 @@ struct hub {
     struct tuning tuning;
     struct rng rng;
     struct meshtime time;
+    struct hosttime host;
     int64_t now_us, started_us; /* of this step; of EV_START */
     struct outbox *out;         /* of this step */
     bool short_of_room;
@@ -137,7 +137,7 @@ struct hub {
     struct freezer freezer;
     enum mode mode;
     struct breaker breaker;
-    uint32_t origins_max, children_count;
+    uint32_t origins_max, children_count, leads_lost; /* declared down since the sector's start */
     struct children children;
     struct child *child_rows;
     struct hub_child *child;
@@ -192,7 +192,7 @@ void hub_heal(struct hub *h, struct unit target);
 enum freezer_verdict hub_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze,
                                 const struct freeze **ret);
 
-/* --- hub_operate.c: one operation through this node --- */
+/* --- hub_operate.c: an operation through this node --- */
 /* quota: of a sample, UINT32_MAX: all. Opens the gather and starts the fan-out. */
 enum gather_verdict hub_operate(struct hub *h, const struct operation *op, uint32_t quota,
                                 int64_t deadline_mesh_us, uint16_t origin_slot);

@@ -15,6 +15,11 @@ static bool command_has_operation(enum command_kind kind)
     return kind == COMMAND_SUBMIT || kind == COMMAND_WHEN;
 }
 
+static bool command_has_decision(enum command_kind kind)
+{
+    return kind == COMMAND_RESOLVE || kind == COMMAND_ISOLATE;
+}
+
 bool command_put(struct put *put, const struct msg *msg)
 {
     const struct command *c = msg->u.command;
@@ -48,7 +53,8 @@ bool command_put(struct put *put, const struct msg *msg)
     } else if (c->kind == COMMAND_LOG) {
         log_request_put(&c->log, &log);
         w.log = &log;
-    } else if (c->kind == COMMAND_RESOLVE) {
+    }
+    if (command_has_decision(c->kind)) {
         decision_put(&c->decision, &resolve);
         w.resolve = &resolve;
     }
@@ -69,7 +75,7 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
         (w->scope != 0 && !command_has_scope(kind)) ||
         (w->scope == 0 && command_has_scope(kind) && kind != COMMAND_HEAL) ||
         (w->log != NULL) != (kind == COMMAND_LOG) ||
-        (w->resolve != NULL) != (kind == COMMAND_RESOLVE)) {
+        (w->resolve != NULL) != command_has_decision(kind)) {
         return CODEC_MISSING;
     }
     struct command *c = arena_alloc(get->arena, sizeof(*c));

@@ -25,6 +25,10 @@ void memory_store_free(struct memory_store *store); /* accepts NULL */
 void memory_store_apply(struct memory_store *store, int64_t now_us, const struct store_op *op,
                         struct store_reply *ret_reply);
 
+/* The same for an operation that has passed store_op_check(): those in an outbox have. */
+void memory_store_run(struct memory_store *store, int64_t now_us, const struct store_op *op,
+                      struct store_reply *ret_reply);
+
 /* Bytes of the budget in use. */
 uint64_t memory_store_used(const struct memory_store *store);
 

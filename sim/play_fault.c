@@ -152,8 +152,6 @@ void play_fault_heal(struct play *p)
         if (a->kind > ACT_SUBMIT) {
             play_fault_undo(p, i);
         }
-        if (a->kind == ACT_WALL_STEP && a->at_us < world_now(p->w)) {
-            world_wall_step(p->w, a->unit, a->below, -a->by_us);
-        }
     }
+    world_wall_heal(p->w);
 }

@@ -55,7 +55,8 @@ enum act_kind {
     X(ACT_STORE_CRASH, "store-crash", ACT_MUST_LAST)                                               \
     X(ACT_STORE_FAILOVER, "store-failover", ACT_MUST_LAST)                                         \
     X(ACT_STORE_WIPE, "store-wipe", 0)                                                             \
-    X(ACT_FAULT_POINTS, "fault-points", ACT_PERMILLE | ACT_MAY_LAST)
+    X(ACT_FAULT_POINTS, "fault-points", ACT_PERMILLE | ACT_MAY_LAST)                               \
+    X(ACT_TWIN, "twin", ACT_UNIT | ACT_MAY_LAST)
     ACT_LIST(ACT_ENUM)
 #undef ACT_ENUM
         ACT_KIND_COUNT

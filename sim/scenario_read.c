@@ -257,6 +257,12 @@ static bool read_loss(struct reader *r)
     return any || refuse(r, "loss of what?");
 }
 
+/* Every end of the mesh keeps what it knows of every unit: not for large meshes. */
+static bool read_processes(struct reader *r)
+{
+    return count(r, "how many processes a tier has", 1, WORLD_PROCESSES_MAX, &r->s->conf.processes);
+}
+
 static bool read_heal(struct reader *r)
 {
     struct scenario *s = r->s;
@@ -631,6 +637,9 @@ static bool read_statement(struct reader *r)
     }
     if (accept(r, "loss")) {
         return read_loss(r);
+    }
+    if (accept(r, "processes")) {
+        return read_processes(r);
     }
     if (accept(r, "run")) {
         return duration(r, "how long", &s->run_us);

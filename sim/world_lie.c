@@ -7,7 +7,7 @@
  * one question, too many messages. Those are signed and true to their sender; the leads have to
  * live with them. */
 #include "core/num.h"
-#include "sim/world_int.h"
+#include "sim/world_process.h"
 #include <assert.h>
 #include <string.h>
 
@@ -109,15 +109,17 @@ bool world_accepts(struct world *w, const struct world_node *to, struct world_ms
 {
     int64_t from_off_us = wm->from == WORLD_NOBODY ? 0 : w->nodes[wm->from].wall_off_us;
     int64_t age_us = w->now_us - wm->sent_us + to->wall_off_us - from_off_us;
-    enum world_met wrong = age_us < -FRAME_SKEW_US        ? WORLD_MET_REFUSED_FUTURE
-                           : age_us >= FRAME_TTL_US       ? WORLD_MET_REFUSED_EXPIRED
-                           : (wm->taken >> bit & 1u) != 0 ? WORLD_MET_REFUSED_REPLAY
-                                                          : WORLD_MET_COUNT;
+    bool twin = to->process != NO_PROCESS && world_process_is_twin(w, to->process);
+    uint64_t *taken = &wm->taken[twin ? 1 : 0];
+    enum world_met wrong = age_us < -FRAME_SKEW_US     ? WORLD_MET_REFUSED_FUTURE
+                           : age_us >= FRAME_TTL_US    ? WORLD_MET_REFUSED_EXPIRED
+                           : (*taken >> bit & 1u) != 0 ? WORLD_MET_REFUSED_REPLAY
+                                                       : WORLD_MET_COUNT;
     if (wrong != WORLD_MET_COUNT) {
         met(w, wrong);
         w->stats.lost++;
         return false;
     }
-    wm->taken |= 1ull << bit;
+    *taken |= 1ull << bit;
     return true;
 }

@@ -6,7 +6,7 @@
  * 200 ms or more (arrival.md section 2; its bursts, regime changes and diurnal swings are left
  * out). Upper tiers: 0.2 to 1 ms. Consoles: 0.5 ms, no loss. Nothing keeps messages in order. */
 #include "core/num.h"
-#include "sim/world_int.h"
+#include "sim/world_process.h"
 #include <assert.h>
 #include <string.h>
 
@@ -54,18 +54,8 @@ static struct unit unit_plus(struct unit u, unsigned n)
     return u;
 }
 
-static void send_one(struct world *w, uint32_t from, struct unit to, uint32_t bit, struct block *b)
+void world_send_to(struct world *w, uint32_t from, uint32_t index, uint32_t bit, struct block *b)
 {
-    if (to.tier == TIER_CONSOLE) {
-        b->references++;
-        world_push(w, w->now_us + 500, W_MSG, WORLD_NOBODY, bit, b);
-        return;
-    }
-    uint32_t index = world_index(w, to);
-    if (index == WORLD_NOBODY) {
-        w->stats.refused++;
-        return;
-    }
     if (from != WORLD_NOBODY && lost(w, from, index)) {
         w->stats.lost++;
         return;
@@ -82,6 +72,28 @@ static void send_one(struct world *w, uint32_t from, struct unit to, uint32_t bi
     }
     b->references++;
     world_push(w, w->now_us + latency, W_MSG, index, bit, b);
+}
+
+static void send_one(struct world *w, uint32_t from, struct unit to, uint32_t bit, struct block *b)
+{
+    if (to.tier == TIER_CONSOLE) {
+        b->references++;
+        world_push(w, w->now_us + 500, W_MSG, WORLD_NOBODY, bit, b);
+        return;
+    }
+    uint32_t index = world_index(w, to);
+    if (index == WORLD_NOBODY) {
+        w->stats.refused++;
+        return;
+    }
+    if (w->processes == NULL || index >= w->first_agent) {
+        world_send_to(w, from, index, bit, b);
+        return;
+    }
+    uint32_t at[2], count = world_process_targets(w, from, index, at);
+    for (uint32_t i = 0; i < count; i++) { /* a name that runs twice hears everything twice */
+        world_send_to(w, from, at[i], bit, b);
+    }
 }
 
 /* A relay sent again names the cached operation instead of carrying it. */
@@ -121,9 +133,11 @@ void world_transmit(struct world *w, uint32_t from, const struct msg *msg)
     size_t at = (sizeof(*wm) + 15u) / 16u * 16u;
     (void)msg_copy(msg, &wm->msg, b->bytes + at, room);
     wm->sent_us = w->now_us;
-    wm->taken = 0;
+    wm->taken[0] = wm->taken[1] = 0;
     wm->from = from;
     wm->partition = from == WORLD_NOBODY ? 0 : w->nodes[from].partition;
+    wm->record = 0;
+    wm->session = w->processes != NULL ? world_process_session(w, from) : 0;
     if (msg->mask == 0) {
         w->stats.messages++;
         send_one(w, from, msg->to, 0, b);
@@ -147,7 +161,9 @@ void world_deliver(struct world *w, const struct entry *e)
     struct world_msg *wm = (struct world_msg *)(void *)e->block->bytes;
     struct msg msg = wm->msg;
     if (e->node == WORLD_NOBODY) {
-        world_console_reply(w, &msg);
+        if (w->processes == NULL || world_process_takes(w, WORLD_NOBODY, wm)) {
+            world_console_reply(w, &msg);
+        }
         return;
     }
     struct world_node *n = &w->nodes[e->node];
@@ -162,6 +178,13 @@ void world_deliver(struct world *w, const struct entry *e)
     }
     if (!world_accepts(w, n, wm, e->sub)) {
         return;
+    }
+    if (w->processes != NULL && !world_process_takes(w, e->node, wm)) {
+        w->stats.lost++;
+        return;
+    }
+    if (n->self == NULL) {
+        return; /* its process runs, and not this unit */
     }
     msg.to = n->unit;
     msg.mask = 0;

@@ -124,6 +124,7 @@ struct agent {
     const struct topology *topology;
     struct rng rng;
     struct meshtime time;
+    struct hosttime host;
     struct profiler profiler;
     int64_t beat_us, beat_phase_us;
     int64_t beat_next_us, hello_next_us; /* local; NEVER when not due at all */
@@ -132,9 +133,9 @@ struct agent {
     uint32_t relays_done, relays_failed; /* in relay_hour */
     uint32_t relay_hour;
     uint32_t answer_free; /* bit i: chunk i is free */
+    int64_t wake_us;      /* what the last step asked for */
     uint8_t agent_class;
     uint8_t seen_next;
-    int64_t wake_us;               /* what the last step asked for */
     bool frozen;                   /* no handler starts, no effect is released */
     bool joined, bus_up, starved;  /* starved: the outbox was short of room in this step */
     uint64_t seen[AGENT_SEEN_MAX]; /* low id bits, outcome and reason in the last 16; 0: none */

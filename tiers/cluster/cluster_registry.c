@@ -209,6 +209,7 @@ static void roster_row(struct cluster *c, const struct store_row *row)
         return; /* another place, or another agent by now */
     }
     if (m->uid == uid) { /* the agent itself was faster */
+        m->quarantined |= state == AGENT_QUARANTINED;
         learnt_read(c, place.agent - 1u, row);
         return;
     }
@@ -286,7 +287,7 @@ void registry_score(struct cluster *c, int64_t now_us, uint32_t i)
     assert(c != NULL);
     assert(i < c->count);
     struct member *m = &c->members[i];
-    uint64_t wanted = members_in_service(c, i) ? m->capabilities : 0;
+    uint64_t wanted = members_preferred(c, i) ? m->capabilities : 0;
     uint32_t score = m->impedance.score;
     uint32_t apart = score > m->indexed_score ? score - m->indexed_score : m->indexed_score - score;
     /* One point is rounding: without this the quickest agents would be written at every beat. */
@@ -309,7 +310,7 @@ static void write_again(struct cluster *c, int64_t now_us)
         if (m->uid != 0) {
             registry_dirty(c, now_us, i, DIRTY_ALL);
             m->indexed = 0;
-            m->index_dirty |= members_in_service(c, i) ? m->capabilities : 0;
+            m->index_dirty |= members_preferred(c, i) ? m->capabilities : 0;
             waits(c, i);
         }
     }

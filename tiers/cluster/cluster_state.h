@@ -1,7 +1,6 @@
 /* The lead's memory. Members are named by their index: agent number - 1, which is also their bit in
  * masks. What its files offer each other is in cluster_parts.h. */
 #ifndef TIERS_CLUSTER_CLUSTER_STATE_H
-#define EXCESS_DEV_START_US (100u * 1000u)
 #define TIERS_CLUSTER_CLUSTER_STATE_H
 
 #include "core/aggregate.h"
@@ -18,6 +17,7 @@
 #include "core/slab.h"
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
+#include "tiers/cluster/cluster_incident.h"
 #include "tiers/cluster/cluster_written.h"
 
 #define MEMBERS_MAX AGENTS_PER_CLUSTER_MAX
@@ -108,7 +108,7 @@ struct lead_op {
     uint8_t timing, priority;
     int8_t expectation;
     bool want_ack, cancelled, passed; /* passed: the breaker counts it */
-    bool counts_sent;
+    uint32_t quorum; /* identical answers that are a consensus; 0: nobody is judged, or was */
     char action[ACTION_MAX];
     double weight;
     int64_t created_mesh_us, target_mesh_us, deadline_mesh_us, window_us;
@@ -173,9 +173,10 @@ struct cluster {
     struct rng rng;
     /* How much later than predicted answers come back: mean and mean deviation (RFC 6298). Load,
      * not the agents, makes them late together: reminders wait that much longer. */
-    uint32_t excess_us, excess_dev_us; /* from 0 and EXCESS_DEV_START_US on */
+    uint32_t excess_us, excess_dev_us; /* from 0 and 100 ms on */
     struct lead_hedge hedge;
     struct meshtime time;
+    struct hosttime host;
     struct breaker breaker;
     struct children children;
     struct slab slab;
@@ -201,6 +202,7 @@ struct cluster {
     struct lead_asked asked[LEAD_ASKED_MAX];
     int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
     struct lead_conflicts reports;
+    struct lead_incidents incidents;
     uint32_t conflicts[12]; /* by 5 minutes: the last hour */
     int64_t conflict_bucket;
 

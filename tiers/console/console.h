@@ -10,13 +10,13 @@
 struct console {
     uv_loop_t *loop;
     struct task task;
-    bool json; /* for every command, by the global flag */
+    enum render_form form; /* of every command, by the global flags */
     uv_signal_t interrupt;
     int exit_code;
 };
 
 void console_init(struct console *c, uv_loop_t *loop, const struct task_conf *conf,
-                  const struct render *render, bool json);
+                  const struct render *render, enum render_form form);
 void console_done(struct console *c);
 
 /* Runs the loop until the command has ended; its exit code. */
@@ -30,13 +30,14 @@ int console_repl(struct console *c);
 
 /* help, quit, actions, group and manual, which need no task. True when the words were one of them;
  * *ret_quit on quit. */
-bool console_local(const struct console *c, const char *const words[], size_t count, bool json,
-                   bool *ret_quit, int *ret_code);
+bool console_local(const struct console *c, const char *const words[], size_t count,
+                   enum render_form form, bool *ret_quit, int *ret_code);
 
 /* `manual ..`, which needs no mesh and no configuration: the exit code. */
 int console_manual(const char *const words[], size_t count, bool json);
 
-/* Takes a trailing or leading --json out of the words. */
-bool console_take_json(const char *words[], size_t *count);
+/* Takes --json, --output FORM and -o FORM out of the words. False: error says what is wrong. */
+bool console_take_form(const char *words[], size_t *count, enum render_form *form,
+                       char error[COMMAND_ERROR_MAX]);
 
 #endif

@@ -22,7 +22,8 @@ struct options {
     const char *config;
     const char *context;
     const char *via;
-    bool json, read_only;
+    enum render_form form;
+    bool read_only;
     int passphrase_fd; /* -1: the terminal */
     double wait_s;
     int first; /* of the command's words */
@@ -64,8 +65,12 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             *ret_code = IS("help") ? usage(stdout, 0) : (puts("mesh 0.1.0"), 0);
             return false;
         }
-        if ((IS("json") || IS("read-only")) && !value) {
-            *(IS("json") ? &ret->json : &ret->read_only) = true;
+        if (IS("json") && !value) {
+            ret->form = FORM_JSON;
+            continue;
+        }
+        if (IS("read-only") && !value) {
+            ret->read_only = true;
             continue;
         }
         if (IS("config") || IS("context") || IS("via") || IS("wait") || IS("passphrase-fd")) {
@@ -201,7 +206,8 @@ static int run(const struct options *options, const struct config *config,
     }
     const struct render render = {.out = stdout,
                                   .topology = &config->topology,
-                                  .json = options->json,
+                                  .json = options->form == FORM_JSON,
+                                  .form = options->form,
                                   .operator_key = client_key_text(client)};
     const struct task_conf conf = {.loop = loop,
                                    .client = client,
@@ -210,7 +216,7 @@ static int run(const struct options *options, const struct config *config,
                                    .interactive = isatty(STDERR_FILENO),
                                    .read_only = options->read_only,
                                    .actions = actions};
-    console_init(&console, loop, &conf, &render, options->json);
+    console_init(&console, loop, &conf, &render, options->form);
     int code = options->first < argc
                    ? console_once(&console, (const char *const *)&argv[options->first],
                                   (size_t)(argc - options->first))
@@ -230,8 +236,13 @@ static int context_words(const struct options *options, int argc, char **argv)
     size_t count = 0;
     for (int i = options->first + 1; i < argc && count < COMMAND_WORDS_MAX; i++)
         words[count++] = argv[i];
-    bool json = console_take_json(words, &count) || options->json;
-    return context_command(words, count, json);
+    char error[COMMAND_ERROR_MAX];
+    enum render_form form = options->form;
+    if (!console_take_form(words, &count, &form, error)) {
+        fprintf(stderr, "mesh: %s\n", error);
+        return EXIT_USAGE;
+    }
+    return context_command(words, count, form == FORM_JSON);
 }
 
 /* The descriptions of what agents offer; their programs need not be on this machine. */
@@ -269,7 +280,7 @@ int main(int argc, char **argv)
         return context_words(&options, argc, argv);
     if (options.first < argc && strcmp(argv[options.first], "manual") == 0)
         return console_manual((const char *const *)&argv[options.first],
-                              (size_t)(argc - options.first), options.json);
+                              (size_t)(argc - options.first), options.form == FORM_JSON);
     if (!find_config(&options, room))
         return EXIT_USAGE;
     const struct config_options file = {.file = options.config};

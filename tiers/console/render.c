@@ -254,23 +254,25 @@ static void print_arrivals(const struct render *r, const struct report *report)
 
 static void print_group(const struct render *r, const struct answer_group *g)
 {
-    char count[32], runs[160];
+    char count[32];
+    static char runs[16384];
+    size_t room = r->form == FORM_WIDE ? sizeof runs : 160;
     fprintf(r->out, "  %10s  %-8s ", render_count(g->count, count), outcome_name(g->outcome));
     if (g->reason != REASON_NONE)
         fprintf(r->out, "(%s) ", reason_name(g->reason));
     if (g->answer_bytes) {
         fputc('"', r->out);
-        print_safe(r, g->answer, g->answer_bytes, 60);
+        print_safe(r, g->answer, g->answer_bytes, r->form == FORM_WIDE ? 1000 : 60);
         fputc('"', r->out);
     }
-    runs_format(r->topology, g->runs, g->run_count, runs, sizeof runs);
+    runs_format(r->topology, g->runs, g->run_count, runs, room);
     fprintf(r->out, "  %s\n", runs);
 }
 
 static void print_groups(const struct render *r, const struct report *report,
                          const struct answer_group *groups, size_t count, bool paged)
 {
-    const size_t shown = paged ? count : (count < 20 ? count : 20);
+    const size_t shown = paged || r->form == FORM_WIDE ? count : (count < 20 ? count : 20);
     char n[32];
     fprintf(r->out, "answers, equal ones folded:\n");
     for (size_t i = 0; i < shown; i++)
@@ -288,6 +290,16 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     char a[32], b[32], id[ID128_TEXT_MAX];
     const struct aggregate_view *v = &report->aggregate;
     assert(r && report);
+    const struct answer_group *groups = pages ? pages : v->groups;
+    size_t group_count = pages ? page_count : v->group_count;
+    if (r->form == FORM_JSONL) {
+        render_jsonl_report(r, report, groups, group_count);
+        return;
+    }
+    if (r->form == FORM_CSV) {
+        render_csv_groups(r, groups, group_count, pages ? 0 : v->other);
+        return;
+    }
     if (r->json) {
         render_json_report(r, report, pages, page_count);
         return;
@@ -328,8 +340,9 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
                 report->decision_reason[0] ? ": " : "", report->decision_reason, report->confidence,
                 report->decision_recommendation[0] ? ". " : "", report->decision_recommendation);
     if (verb == CMD_ASK || verb == CMD_RUN || verb == CMD_JOBS)
-        print_groups(r, report, pages ? pages : v->groups, pages ? page_count : v->group_count,
-                     pages != NULL);
+        print_groups(r, report, groups, group_count, pages != NULL);
+    if (r->diff)
+        render_diff(r, groups, group_count);
     if (r->late_count > 0)
         fputs("late answers, after their targets had been given up:\n", r->out);
     for (size_t i = 0; i < r->late_count; i++)
@@ -349,6 +362,20 @@ static void print_agent_row(const struct render *r, const struct page_row *row)
             a->impedance.queue_depth, a->impedance.reliability_permille / 1000.0,
             a->impedance.drift_permille / 1000.0,
             time_of_day(a->impedance.heartbeat_mesh_us, beat));
+}
+
+/* What the usual row leaves out. */
+static void print_wide(const struct render *r, const struct agent_row *a)
+{
+    char id[ID128_TEXT_MAX];
+    num_id128_format(a->impedance.context_hash, id);
+    fprintf(r->out, "  uid=%016llx predicted=%.1fms confidence=%.3f clock=%.1fms context=%s",
+            (unsigned long long)a->uid, a->impedance.predicted_us / 1e3,
+            a->impedance.confidence_permille / 1e3, a->impedance.clock_error_us / 1e3, id);
+    for (uint32_t i = 0; i < r->topology->capability_count; i++)
+        if (a->capabilities >> i & 1)
+            fprintf(r->out, " %s", r->topology->capabilities[i]);
+    fputc('\n', r->out);
 }
 
 static void print_summary_row(const struct render *r, const struct page_row *row)
@@ -412,7 +439,9 @@ void render_rows(const struct render *r, enum command_verb verb, enum row_kind k
         render_json_rows(r, kind, rows, count, total, missing);
         return;
     }
-    if (verb == CMD_AGENT && count == 1) {
+    if (r->form == FORM_CSV) {
+        render_csv_rows(r, kind, rows, count);
+    } else if (verb == CMD_AGENT && count == 1) {
         print_agent(r, rows);
     } else if (kind == ROW_RECORD) {
         for (size_t i = 0; i < count; i++)
@@ -422,14 +451,17 @@ void render_rows(const struct render *r, enum command_verb verb, enum row_kind k
         for (size_t i = 0; i < count; i++) {
             if (kind == ROW_AGENT)
                 print_agent_row(r, &rows[i]);
-            else
+            if (kind == ROW_AGENT && r->form == FORM_WIDE)
+                print_wide(r, &rows[i].u.agent);
+            if (kind != ROW_AGENT)
                 print_summary_row(r, &rows[i]);
         }
-        if (limited)
+        if (limited && r->form != FORM_CSV)
             fprintf(r->out, "%s match, %zu shown\n", render_count(total, a), count);
     }
     if (missing)
-        fprintf(r->out, "no answer from %u units below: the list is incomplete\n", missing);
+        fprintf(r->form == FORM_CSV ? stderr : r->out,
+                "no answer from %u units below: the list is incomplete\n", missing);
 }
 
 void render_error(const struct render *r, const char *reason, const char *text)

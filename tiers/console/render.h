@@ -11,10 +11,15 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+/* --output. JSON: one object; JSONL: a line for each event, as it comes. */
+enum render_form { FORM_TABLE, FORM_JSON, FORM_JSONL, FORM_WIDE, FORM_CSV, FORM_COUNT };
+
 struct render {
     FILE *out;
     const struct topology *topology;
-    bool json;
+    bool json; /* FORM_JSON or FORM_JSONL */
+    enum render_form form;
+    bool diff;                       /* answers against the majority's */
     const char *operator_key;        /* how it is kept; NULL: not said */
     bool no_ack;                     /* the operation asked for no acknowledgements */
     const struct answer_group *late; /* answers that came after the report, for it */
@@ -55,6 +60,25 @@ void render_json_report(const struct render *r, const struct report *report,
 void render_json_rows(const struct render *r, enum row_kind kind, const struct page_row *rows,
                       size_t count, uint32_t total, uint32_t missing);
 void render_json_error(const struct render *r, const char *reason, const char *text);
+
+/* FORM_JSONL: a row, or one event of an operation. */
+void render_jsonl_rows(const struct render *r, enum row_kind kind, const struct page_row *rows,
+                       size_t count);
+void render_jsonl_accepted(const struct render *r, struct id128 id);
+void render_jsonl_progress(const struct render *r, struct id128 id,
+                           const struct aggregate_view *progress);
+void render_jsonl_report(const struct render *r, const struct report *report,
+                         const struct answer_group *groups, size_t count);
+
+/* FORM_CSV (render_csv.c). Rows are agents or summaries. */
+void render_csv_field(const struct render *r, const char *text, bool last);
+void render_csv_rows(const struct render *r, enum row_kind kind, const struct page_row *rows,
+                     size_t count);
+void render_csv_groups(const struct render *r, const struct answer_group *groups, size_t count,
+                       uint32_t other);
+
+/* render_diff.c */
+void render_diff(const struct render *r, const struct answer_group *groups, size_t count);
 
 /* The KPIs of spec part 11, computed once for both forms. Without a target ("") it informs. */
 struct kpi {

@@ -121,7 +121,7 @@ static void on_command_done(void *ctx, int exit_code)
     prompt();
 }
 
-static void run_words(const char *const words[], size_t count, bool json)
+static void run_words(const char *const words[], size_t count, enum render_form form)
 {
     struct task *t = &repl.console->task;
     repl.at_prompt = false;
@@ -130,13 +130,14 @@ static void run_words(const char *const words[], size_t count, bool json)
     /* What draws by itself, again and again, is not for the pager. */
     FILE *page = strcmp(words[0], "watch") == 0 ? NULL : pager_open(&repl.pager);
     t->render.out = page ? page : stdout;
-    task_start(t, words, count, json, on_command_done, NULL);
+    task_start(t, words, count, form, on_command_done, NULL);
 }
 
 static void on_line(char *line)
 {
     static char room[COMMAND_LINE_BYTES_MAX];
     const char *words[COMMAND_WORDS_MAX], *why = NULL;
+    char error[COMMAND_ERROR_MAX];
     size_t count = 0;
     bool quit = false;
     int code;
@@ -152,16 +153,20 @@ static void on_line(char *line)
         render_error(&repl.console->task.render, "usage", why);
         return;
     }
-    bool json = console_take_json(words, &count) || repl.console->json;
+    enum render_form form = repl.console->form;
+    if (!console_take_form(words, &count, &form, error)) {
+        render_error(&repl.console->task.render, "usage", error);
+        return;
+    }
     if (count == 0)
         return;
-    if (console_local(repl.console, words, count, json, &quit, &code)) {
+    if (console_local(repl.console, words, count, form, &quit, &code)) {
         fflush(stdout);
         if (quit)
             leave(EXIT_OK);
         return;
     }
-    run_words(words, count, json);
+    run_words(words, count, form);
 }
 
 /* --- typing ---------------------------------------------------------------------------------- */
@@ -239,7 +244,7 @@ static void cancel_interrupted(void)
     num_id128_format(repl.console->task.operation_id, id);
     repl.interrupted_ms = 0;
     putchar('\n');
-    run_words(words, 2, repl.console->json);
+    run_words(words, 2, repl.console->form);
 }
 
 static void on_interrupt(uv_signal_t *handle, int number)

@@ -9,6 +9,7 @@
 #include "tiers/console/jobs.h"
 #include "tiers/console/logs.h"
 #include "tiers/console/review.h"
+#include "tiers/console/rollout.h"
 #include "tiers/console/targets.h"
 #include <assert.h>
 #include <stdio.h>
@@ -91,6 +92,19 @@ static bool take_capability(const char *word, size_t bytes, const struct topolog
     return true;
 }
 
+static bool build_scores(const struct invocation *in, struct selector *ret,
+                         char error[COMMAND_ERROR_MAX])
+{
+    if (!has(in, "faster") && !has(in, "slower"))
+        return true;
+    if (has(in, "slower"))
+        ret->score_min = (uint32_t)command_value(in, "slower")->number;
+    ret->score_max = has(in, "faster") ? (uint32_t)command_value(in, "faster")->number : 1000;
+    if (ret->score_min > ret->score_max)
+        snprintf(error, COMMAND_ERROR_MAX, "--slower: is above --faster: nothing can match");
+    return ret->score_min <= ret->score_max;
+}
+
 static bool build_selector(const struct invocation *in, const struct topology *t,
                            struct selector *ret, char error[COMMAND_ERROR_MAX])
 {
@@ -108,6 +122,8 @@ static bool build_selector(const struct invocation *in, const struct topology *t
             "--state", command_value(in, "state")->text,
             "state: write unknown, active, degraded, suspect, offline, quarantined or frozen",
             take_state, t, ret, error))
+        return false;
+    if (!build_scores(in, ret, error))
         return false;
     const char *flag = has(in, "capability") ? "capability" : "require";
     if (!has(in, flag))
@@ -179,6 +195,13 @@ static bool build_operation(const struct invocation *in, const struct topology *
     return build_selector(in, t, &op->selector, error);
 }
 
+/* --limit when all else of the selection is known. */
+static bool limited(const struct invocation *in, const struct topology *t, struct operation *op,
+                    char error[COMMAND_ERROR_MAX])
+{
+    return rollout_limit(in, t, &op->selector, error);
+}
+
 static bool build_broadcast(const struct invocation *in, struct operation *op,
                             char error[COMMAND_ERROR_MAX])
 {
@@ -201,8 +224,8 @@ static bool build_ask(const struct invocation *in, struct operation *op,
     op->require_answer = true;
     op->allow_partial = true;
     op->selector.sample = has(in, "sample") ? (uint32_t)command_value(in, "sample")->number
-                          : has(in, "all")  ? 0
-                                            : ASK_SAMPLE;
+                          : has(in, "all") || has(in, "limit") ? 0
+                                                               : ASK_SAMPLE;
     if (has(in, "quorum") && has(in, "sample") &&
         command_value(in, "quorum")->number > command_value(in, "sample")->number) {
         snprintf(error, COMMAND_ERROR_MAX, "--quorum: is above --sample: it can never be");
@@ -351,16 +374,6 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
         return build_unit_query(in, "agent", TIER_AGENT, t, ret, error);
     case CMD_FIND:
         ret->kind = QUERY_AGENTS;
-        if (has(in, "slower"))
-            ret->selector.score_min = (uint32_t)command_value(in, "slower")->number;
-        ret->selector.score_max =
-            has(in, "faster") ? (uint32_t)command_value(in, "faster")->number : 1000;
-        if (!has(in, "faster") && !has(in, "slower"))
-            ret->selector.score_max = 0;
-        if (ret->selector.score_max && ret->selector.score_min > ret->selector.score_max) {
-            snprintf(error, COMMAND_ERROR_MAX, "--slower: is above --faster: nothing can match");
-            return false;
-        }
         return build_selector(in, t, &ret->selector, error);
     default:
         break;
@@ -398,15 +411,16 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_BROADCAST:
         ret->kind = COMMAND_SUBMIT;
         return build_operation(in, t, &ret->operation, error) &&
-               build_broadcast(in, &ret->operation, error);
+               build_broadcast(in, &ret->operation, error) &&
+               limited(in, t, &ret->operation, error);
     case CMD_ASK:
         ret->kind = COMMAND_SUBMIT;
         return build_operation(in, t, &ret->operation, error) &&
-               build_ask(in, &ret->operation, error);
+               build_ask(in, &ret->operation, error) && limited(in, t, &ret->operation, error);
     case CMD_RUN:
         ret->kind = COMMAND_SUBMIT;
         return build_operation(in, t, &ret->operation, error) &&
-               build_run(in, &ret->operation, error);
+               build_run(in, &ret->operation, error) && limited(in, t, &ret->operation, error);
     case CMD_DELEGATE:
         ret->kind = COMMAND_SUBMIT;
         return build_operation(in, t, &ret->operation, error) &&
@@ -418,7 +432,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_CASCADE:
         ret->kind = COMMAND_SUBMIT;
         return build_operation(in, t, &ret->operation, error) &&
-               build_cascade(in, &ret->operation, error);
+               build_cascade(in, &ret->operation, error) && limited(in, t, &ret->operation, error);
     case CMD_WHEN:
         ret->kind = COMMAND_WHEN;
         return build_operation(in, t, &ret->operation, error);
@@ -427,6 +441,8 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_HEAL:
     case CMD_BREAKER:
     case CMD_PING:
+    case CMD_QUARANTINE:
+    case CMD_LIFT:
         return request_recovery(in, t, ret, error);
     case CMD_CANCEL:
     case CMD_JOBS:
@@ -434,6 +450,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
         return jobs_build(in, ret, error);
     case CMD_CONFLICTS:
     case CMD_AUDIT:
+    case CMD_INCIDENT:
         return logs_build(in, t, ret, error);
     case CMD_SECTORS:
     case CMD_SECTOR:

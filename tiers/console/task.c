@@ -90,6 +90,10 @@ static void show_progress(struct task *t)
 static void finish(struct task *t, int code)
 {
     clear_progress(t);
+    if (t->rollout.active) {
+        client_any_ref(t->conf.client, false);
+        rollout_done(&t->rollout);
+    }
     fflush(t->render.out);
     if (t->watching && code != EXIT_INTERRUPTED && (t->watch_left < 0 || --t->watch_left > 0)) {
         t->sent = t->accepted = t->have_progress = false;
@@ -117,12 +121,37 @@ static void print_operation_hint(struct task *t, const char *what)
             t->conf.again ? t->conf.again : "");
 }
 
+/* Nothing more is sent; what is in flight goes on in the mesh unless it is cancelled. */
+static void interrupt_rollout(struct task *t)
+{
+    char a[32], b[32];
+    rollout_progress(&t->rollout, &t->progress);
+    fprintf(stderr, "interrupted: %s of %s have ended; no further part is sent\n",
+            render_count(answered(&t->progress), a), render_count(t->rollout.agents, b));
+    for (uint32_t i = 0; i < t->rollout.lanes_max; i++) {
+        char id[ID128_TEXT_MAX];
+        const struct rollout_lane *lane = &t->rollout.lanes[i];
+        num_id128_format(lane->id, id);
+        if (lane->busy && !num_id128_zero(lane->id)) {
+            fprintf(stderr, "interrupted: operation %s is in flight; 'cancel %s' stops it\n", id,
+                    id);
+            t->operation_id = lane->id;
+            t->accepted = true;
+        }
+    }
+    finish(t, EXIT_INTERRUPTED);
+}
+
 void task_interrupt(struct task *t)
 {
     assert(t);
     if (!t->running)
         return;
     clear_progress(t);
+    if (t->rollout.active && !t->dry_run && t->sent) {
+        interrupt_rollout(t);
+        return;
+    }
     if (t->accepted)
         print_operation_hint(t, "interrupted");
     else if (!t->watching)
@@ -147,11 +176,17 @@ static int report_exit(const struct report *r)
     return answers == a->targets ? EXIT_OK : EXIT_PARTIAL;
 }
 
-static void send_request(struct task *t)
+static uint64_t next_ref(void)
+{
+    static uint64_t ref; /* a late reply to an earlier request is then no reply to this one */
+    return ++ref;
+}
+
+static void send_command(struct task *t, struct command *command)
 {
     struct unit to = request_to(&t->invocation, t->conf.via);
     t->sent_ns = uv_hrtime();
-    int error = client_command(t->conf.client, to, &t->command, on_reply, t);
+    int error = client_command(t->conf.client, to, command, on_reply, t);
     if (error == -EPERM) {
         render_error(&t->render, "",
                      "your certificate does not allow this (mesh keys show KEYS/operator.cert)");
@@ -163,6 +198,52 @@ static void send_request(struct task *t)
         render_error(&t->render, "", "the request could not be sent (too large, or out of memory)");
         finish(t, EXIT_FAILED);
     }
+}
+
+static void send_request(struct task *t)
+{
+    t->command.ref = next_ref();
+    send_command(t, &t->command);
+}
+
+/* --- Parts ----------------------------------------------------------------------------------- */
+
+static int show_report(struct task *t, const struct report *report,
+                       const struct answer_group *pages, size_t page_count);
+
+static void rollout_finish(struct task *t)
+{
+    static struct aggregate_scratch scratch;
+    struct report report;
+    rollout_report(&t->rollout, &scratch, &report);
+    clear_progress(t);
+    if (t->rollout.refused)
+        render_error(&t->render, reason_name(t->rollout.reason), t->rollout.why);
+    bool refused = t->rollout.refused, stopped = t->rollout.stopped;
+    t->operation_id = report.operation_id;
+    if (refused && report.operation_id.bytes[0] == 0 && report.aggregate.sent == 0) {
+        finish(t, EXIT_REFUSED);
+        return;
+    }
+    int code = show_report(t, &report, NULL, 0);
+    finish(t, refused ? EXIT_REFUSED : stopped ? EXIT_FAILED : code);
+}
+
+static void rollout_step(struct task *t)
+{
+    struct rollout_lane *lane;
+    uint64_t now_ms = uv_now(t->conf.loop);
+    while (t->running && (lane = rollout_next(&t->rollout, now_ms, next_ref())) != NULL)
+        send_command(t, &lane->command);
+    if (!t->running)
+        return;
+    if (t->rollout.resume_ms > now_ms)
+        t->deadline_ms = t->rollout.resume_ms + SILENCE_MS;
+    rollout_progress(&t->rollout, &t->progress);
+    t->have_progress = true;
+    show_progress(t);
+    if (rollout_over(&t->rollout))
+        rollout_finish(t);
 }
 
 static void ask_page(struct task *t)
@@ -196,6 +277,8 @@ static int show_report(struct task *t, const struct report *report,
         return review_render(&t->render, &t->invocation, report, pages, page_count);
     if (verb == CMD_DELEGATE)
         return delegate_render(t, report);
+    t->render.diff = (verb == CMD_ASK || verb == CMD_RUN) && !t->render.json &&
+                     t->render.form != FORM_CSV && command_value(&t->invocation, "diff")->given;
     render_report(&t->render, verb, report, pages, page_count);
     if (verb != CMD_BROADCAST || !t->render.no_ack)
         targets_lists(&t->render, &report->aggregate, pages ? pages : report->aggregate.groups,
@@ -272,9 +355,23 @@ static void take_jobs(struct task *t)
     send_request(t);
 }
 
+/* Rows as their pages come; what is only a step to something else is not shown. */
+static void stream_rows(struct task *t)
+{
+    enum command_verb verb = t->invocation.spec->verb;
+    bool plain = verb == CMD_FIND || verb == CMD_SECTORS || verb == CMD_SECTOR ||
+                 verb == CMD_CLUSTER || verb == CMD_AGENT;
+    if (t->render.form != FORM_JSONL || !plain)
+        return;
+    render_jsonl_rows(&t->render, t->pages.kind, t->pages.rows + t->streamed,
+                      t->pages.count - t->streamed);
+    t->streamed = t->pages.count;
+}
+
 static void take_rows(struct task *t, const struct rows *rows)
 {
     pages_add(&t->pages, t->render.topology, rows, t->rows_wanted);
+    stream_rows(t);
     if (t->pages.more && rows->row_count > 0 && t->pages.count < t->rows_wanted) {
         ask_next_page(t);
         return;
@@ -319,6 +416,8 @@ static void take_rows(struct task *t, const struct rows *rows)
     }
     if (t->dry_run) {
         dry_run_render(&t->render, &t->invocation, &t->pages);
+        if (t->rollout.active)
+            rollout_describe(&t->rollout, &t->render);
         finish(t, t->pages.count ? EXIT_OK : EXIT_NOT_FOUND);
         return;
     }
@@ -354,7 +453,7 @@ static void take_log(struct task *t, const struct log_page *page)
         return;
     }
     if (next == LOG_NOT_FOUND)
-        render_error(&t->render, "not-found", "no conflict is called so");
+        render_error(&t->render, "not-found", "the log has nothing of that name");
     logs_done(&t->logs);
     finish(t, next == LOG_DONE ? EXIT_OK : next == LOG_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_FAILED);
 }
@@ -369,7 +468,22 @@ static void take_progress(struct task *t, const struct reply *reply)
         finish(t, EXIT_OK);
         return;
     }
+    if (t->render.form == FORM_JSONL)
+        render_jsonl_progress(&t->render, reply->operation_id, &reply->progress);
     show_progress(t);
+}
+
+static void take_status(struct task *t, const struct mesh_status *status)
+{
+    if (t->invocation.spec->verb == CMD_PING) {
+        take_pong(t, true);
+        return;
+    }
+    if (t->invocation.spec->verb == CMD_KPI)
+        render_kpi(&t->render, status);
+    else
+        render_status(&t->render, status);
+    finish(t, EXIT_OK);
 }
 
 static void on_reply(void *ctx, const struct reply *reply)
@@ -377,6 +491,12 @@ static void on_reply(void *ctx, const struct reply *reply)
     struct task *t = ctx;
     assert(t->running);
     t->deadline_ms = uv_now(t->conf.loop) + SILENCE_MS;
+    if (t->rollout.active && !t->dry_run) {
+        clear_progress(t);
+        rollout_reply(&t->rollout, &t->render, uv_now(t->conf.loop), reply);
+        rollout_step(t);
+        return;
+    }
     switch (reply->kind) {
     case REPLY_ERROR:
         clear_progress(t);
@@ -401,6 +521,8 @@ static void on_reply(void *ctx, const struct reply *reply)
         if (t->invocation.spec->verb == CMD_DELEGATE)
             delegate_announce(t);
         t->operation_id = reply->operation_id;
+        if (t->render.form == FORM_JSONL)
+            render_jsonl_accepted(&t->render, reply->operation_id);
         break;
     case REPLY_PROGRESS:
         take_progress(t, reply);
@@ -420,15 +542,7 @@ static void on_reply(void *ctx, const struct reply *reply)
         take_rows(t, reply->rows);
         break;
     case REPLY_STATUS:
-        if (t->invocation.spec->verb == CMD_PING) {
-            take_pong(t, true);
-            break;
-        }
-        if (t->invocation.spec->verb == CMD_KPI)
-            render_kpi(&t->render, reply->status);
-        else
-            render_status(&t->render, reply->status);
-        finish(t, EXIT_OK);
+        take_status(t, reply->status);
         break;
     case REPLY_LOG:
         take_log(t, reply->log);
@@ -460,10 +574,14 @@ static void begin_round(struct task *t)
     t->passes = 0;
     if (t->command.kind == COMMAND_LOG)
         logs_begin(&t->logs, &t->invocation, &t->command);
-    if (t->command.kind == COMMAND_QUERY)
+    if (t->rollout.active && !t->dry_run) {
+        client_any_ref(t->conf.client, true);
+        rollout_step(t);
+    } else if (t->command.kind == COMMAND_QUERY) {
         ask_first_page(t);
-    else
+    } else {
         send_request(t);
+    }
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -476,7 +594,10 @@ static void on_tick(uv_timer_t *timer)
         return;
     }
     if (now_ms < t->deadline_ms || (t->watching && !t->sent)) {
-        show_progress(t);
+        if (t->rollout.active && !t->dry_run && t->sent)
+            rollout_step(t);
+        else
+            show_progress(t);
         return;
     }
     if (t->accepted) {
@@ -535,6 +656,7 @@ static bool start_watch(struct task *t, char error[COMMAND_ERROR_MAX])
     }
     if (count > 1 && strcmp(words[count - 1], "--json") == 0) {
         t->render.json = true;
+        t->render.form = FORM_JSON;
         count--;
     }
     if (!command_parse(words, count, &inner, error))
@@ -550,13 +672,30 @@ static bool start_watch(struct task *t, char error[COMMAND_ERROR_MAX])
     return command_parse(words, count, &t->invocation, error);
 }
 
-void task_start(struct task *t, const char *const words[], size_t count, bool json,
+/* Rows and answers have every form; all else is text or JSON. */
+static bool form_offered(const struct command_spec *spec, enum render_form form,
+                         char error[COMMAND_ERROR_MAX])
+{
+    static const enum command_verb rows[] = {CMD_FIND,  CMD_SECTORS, CMD_SECTOR,   CMD_CLUSTER,
+                                             CMD_AGENT, CMD_ASK,     CMD_RUN,      CMD_CASCADE,
+                                             CMD_JOBS,  CMD_WATCH,   CMD_BROADCAST};
+    bool any = form == FORM_TABLE || form == FORM_JSON;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        any = any || spec->verb == rows[i];
+    if (!any)
+        snprintf(error, COMMAND_ERROR_MAX, "--output: '%s' has table and json only", spec->name);
+    return any;
+}
+
+void task_start(struct task *t, const char *const words[], size_t count, enum render_form form,
                 void (*on_done)(void *ctx, int exit_code), void *ctx)
 {
     char error[COMMAND_ERROR_MAX] = "";
     assert(t && !t->running && count > 0);
     assert(on_done);
-    t->render.json = json;
+    t->render.form = form;
+    t->render.json = form == FORM_JSON || form == FORM_JSONL;
+    t->streamed = 0;
     t->on_done = on_done;
     t->ctx = ctx;
     t->running = true;
@@ -565,7 +704,8 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
     uv_update_time(t->conf.loop);
     t->started_ms = uv_now(t->conf.loop);
     t->deadline_ms = t->started_ms + (uint64_t)(t->conf.wait_us / US_PER_MS);
-    bool good = command_parse(words, count, &t->invocation, error);
+    bool good = command_parse(words, count, &t->invocation, error) &&
+                form_offered(t->invocation.spec, form, error);
     if (good && t->invocation.spec->verb == CMD_WATCH)
         good = start_watch(t, error);
     bool acts = good && t->invocation.spec->changes && !reads_only(&t->invocation);
@@ -578,6 +718,8 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
         refuse_read_only(t);
         return;
     }
+    if (good && t->command.kind == COMMAND_SUBMIT && rollout_wanted(&t->invocation))
+        good = rollout_plan(&t->rollout, &t->invocation, t->render.topology, &t->command, error);
     t->dry_run = good && dry_run_query(&t->invocation, &t->command);
     if (good && t->invocation.spec->verb == CMD_DELEGATE)
         delegate_query(t);

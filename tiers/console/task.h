@@ -9,6 +9,7 @@
 #include "tiers/console/logs.h"
 #include "tiers/console/pages.h"
 #include "tiers/console/render.h"
+#include "tiers/console/rollout.h"
 #include "tiers/work/action.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -56,6 +57,7 @@ struct task {
     bool have_progress, progress_shown;
     struct pages pages;
     size_t rows_wanted;
+    size_t streamed;            /* rows that FORM_JSONL has shown already */
     struct operation delegated; /* delegate: waits for its agents; no payload_bytes: none waits */
     struct unit delegates[32];
     uint32_t delegate_count;
@@ -64,8 +66,9 @@ struct task {
     uint32_t lines;   /* of REPLY_LINE so far */
     uint64_t sent_ns; /* uv_hrtime() of the last request */
     struct log_view logs;
-    uint32_t passes;  /* over all pages; more than one when rows moved meanwhile */
-    struct msg *kept; /* a reply with its report, while answer pages are fetched */
+    uint32_t passes;        /* over all pages; more than one when rows moved meanwhile */
+    struct rollout rollout; /* active: the operation goes in parts */
+    struct msg *kept;       /* a reply with its report, while answer pages are fetched */
     /* watch */
     bool watching;
     uint64_t watch_every_ms;
@@ -77,8 +80,8 @@ void task_init(struct task *t, const struct task_conf *conf, const struct render
 void task_done(struct task *t);
 
 /* Starts the command of these words. on_done is called exactly once, never from inside. Errors are
- * printed. json: for this command only. */
-void task_start(struct task *t, const char *const words[], size_t count, bool json,
+ * printed. form: of this command only. */
+void task_start(struct task *t, const char *const words[], size_t count, enum render_form form,
                 void (*on_done)(void *ctx, int exit_code), void *ctx);
 
 /* Ctrl-C: stops waiting, shows what has arrived and how to cancel the operation. */

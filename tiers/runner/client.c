@@ -366,10 +366,10 @@ int client_command(struct client *client, struct unit to, const struct command *
     return 0;
 }
 
-void client_any_ref(struct client *client)
+void client_any_ref(struct client *client, bool wanted)
 {
     assert(client != NULL);
-    client->any_ref = true;
+    client->any_ref = wanted;
 }
 
 void client_forget(struct client *client)

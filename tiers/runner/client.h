@@ -50,9 +50,9 @@ const char *client_why(const struct client *client); /* of the last change, for 
 int client_command(struct client *client, struct unit to, const struct command *command,
                    client_reply_fn *on_reply, void *ctx);
 
-/* From now on replies to all commands are wanted, not only to the last one: the callback of the
- * last command gets them and looks at their ref. For programs with many operations in flight. */
-void client_any_ref(struct client *client);
+/* From now on replies to all commands are wanted (false: again only to the last one): the callback
+ * of the last command gets them and looks at their ref. For many operations in flight. */
+void client_any_ref(struct client *client, bool wanted);
 
 /* No reply is wanted any more. */
 void client_forget(struct client *client);

@@ -138,6 +138,7 @@ uint64_t command_capability(enum command_kind kind)
     case COMMAND_THAW:
     case COMMAND_BREAKER:
     case COMMAND_HEAL:
+    case COMMAND_ISOLATE:
         return CONSOLE_ADMIN;
     case COMMAND_STATUS:
     case COMMAND_QUERY:
@@ -232,9 +233,12 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
             alarm_record(in, INGRESS_OPERATION, peer);
         }
     } else if (bytes[0] == RECORD_ANNOUNCE) {
+        uint64_t stale = in->conf.directory->stale;
         if (announce_apply(bytes, length, in->conf.codec->topology, peer, endpoint,
                            in->conf.directory) < 0) {
             refuse(in, INGRESS_KIND);
+        } else if (in->conf.directory->stale != stale && in->conf.on_stale != NULL) {
+            in->conf.on_stale(in->conf.ctx, endpoint);
         }
     } else if (bytes[0] == RECORD_ASK && length == 1) {
         if (in->conf.on_ask != NULL) {
@@ -377,12 +381,23 @@ static void frame_threaded(struct ingress *in, struct bus_frame *frame, int64_t 
     }
 }
 
+/* Our own broadcast, as the bus gives it back. One under our name from a session that is not ours
+ * is heard like any other: another process runs under this name. */
+static bool is_own(const struct ingress *in, const struct bus_frame *frame)
+{
+    struct frame_view view;
+    return strcmp(frame->route.source.token, in->conf.token) == 0 &&
+           endpoint_is_broadcast(&frame->route.destination) &&
+           (in->conf.egress == NULL ||
+            frame_parse(frame->bytes, frame->length, &view) != FRAME_OK ||
+            egress_has_session(in->conf.egress, view.session));
+}
+
 void ingress_frame(struct ingress *in, struct bus_frame *frame)
 {
     assert(in != NULL);
     assert(frame != NULL);
-    if (strcmp(frame->route.source.token, in->conf.token) == 0 &&
-        endpoint_is_broadcast(&frame->route.destination)) {
+    if (is_own(in, frame)) {
         in->stats.own++;
         return;
     }

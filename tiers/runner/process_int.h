@@ -25,6 +25,7 @@ struct ward_of {
     const struct process_conf *conf;
     uint32_t endpoint;
     struct unit first; /* of its units */
+    bool contradict;   /* soon: it announced them under an epoch that is too low */
 };
 
 /* Of store requests that no node made; wards' are below it. */
@@ -78,9 +79,12 @@ struct process {
     int exit_code;
     bool banks_up[STORE_BANK_COUNT];
     bool bus_up;
-    bool bus_quiet; /* up, but stalled: nodes are told that it is down */
-    bool announce;  /* soon */
-    bool ask;       /* soon: who owns what? */
+    bool bus_quiet;                 /* up, but stalled: nodes are told that it is down */
+    bool link_late[LINK_STORE + 1]; /* the units are to be told of it when they may serve again */
+    bool announce;                  /* soon */
+    bool ask;                       /* soon: who owns what? */
+    bool contradict;         /* soon: a process of this very name announced its units too low */
+    int64_t contradicted_us; /* it was said last; 0: never */
     uint32_t own_endpoint;
     uint64_t taking_epoch; /* for the callbacks of process_each_unit, */
     struct unit found;     /* and from them */
@@ -115,12 +119,22 @@ bool process_scope_covers(struct process *p);
 /* process_wards.c: standing by for others. */
 bool process_wards_start(struct process *p, const char *owner); /* false: no memory */
 void process_wards_tick(struct process *p, int64_t now_us);
+/* The own lease, while its units do not run here: above everything that was heard of them. */
+void process_wards_epoch(struct process *p);
 void process_wards_release(struct process *p);
 /* Runs, or stops, the units of a section here. */
 bool process_take(struct process *p, const struct process_conf *c, uint64_t epoch);
 void process_drop(struct process *p, const struct process_conf *c);
 void *process_ward_tag(uint32_t i);
 bool process_ward_reply(struct process *p, const void *tag, const struct store_reply *reply);
+/* process.c */
+void process_announce(struct process *p, const struct process_conf *c, uint64_t epoch,
+                      uint32_t endpoint);
+
+/* A process announced units under an epoch lower than one that is known here. */
+void process_stale(void *ctx, uint32_t endpoint);
+/* Says the epochs that are known to those whose announcements were too low. */
+void process_contradict(struct process *p);
 void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
 
 /* process_keys.c: what of this process is secret. 0 or a negative errno; the fault is logged. */
