@@ -128,6 +128,12 @@
         .name = "expect", .kind = PARAMETER_CHOICE, .flag = true, .choices = "ready|conflict|any", \
         .value_name = "WHAT", .help = "an answer of the other kind is counted as unexpected"       \
     }
+#define CONSENSUS                                                                                  \
+    {                                                                                              \
+        .name = "consensus", .kind = PARAMETER_NUMBER, .flag = true, .least = 1, .most = 64,       \
+        .value_name = "K",                                                                         \
+        .help = "K identical answers of one cluster: who contradicts them is quarantined"          \
+    }
 #define RATE                                                                                       \
     {                                                                                              \
         .name = "rate", .kind = PARAMETER_SHARE, .flag = true, .least = 0, .most = 1,              \

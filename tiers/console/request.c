@@ -193,6 +193,8 @@ static bool build_operation(const struct invocation *in, const struct topology *
     if (has(in, "expect"))
         op->trinary_expectation = (int8_t[]){TRINARY_READY, TRINARY_CONFLICT,
                                              TRINARY_TRANSIT}[command_value(in, "expect")->number];
+    if (has(in, "consensus"))
+        op->quorum = (uint32_t)command_value(in, "consensus")->number;
     op->ttl_us = op->timeout_us + TTL_GRACE_US;
     return build_selector(in, t, &op->selector, error);
 }

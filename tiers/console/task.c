@@ -129,6 +129,9 @@ void task_send_command(struct task *t, struct command *command)
         render_error(&t->render, "",
                      "your certificate does not allow this (mesh keys show KEYS/operator.cert)");
         task_finish(t, EXIT_FAILED);
+    } else if (error == -EKEYEXPIRED) {
+        render_error(&t->render, "", "the session of 8 hours is over: start the console again");
+        task_finish(t, EXIT_FAILED);
     } else if (error) {
         render_error(&t->render, "", "the request could not be sent (too large, or out of memory)");
         task_finish(t, EXIT_FAILED);
