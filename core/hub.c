@@ -502,12 +502,15 @@ static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
 /* False: a speaker that no longer owns the unit. */
 static bool heard_child(struct hub *h, uint32_t child, const struct msg *msg)
 {
+    uint64_t known = children_epoch(&h->children, child);
+    bool was_down = children_state(&h->children, child) == CHILD_DOWN;
     enum children_verdict v = children_heard(&h->children, child, h->now_us, msg->epoch);
     if (v == CHILDREN_STALE) {
         hub_note(h, NOTE_STALE_EPOCH, unit_pack(msg->from), msg->epoch);
         return false;
     }
-    if (v == CHILDREN_NEW) {
+    if (v == CHILDREN_NEW) { /* taken over before it was missed: it was lost all the same */
+        h->leads_lost += h->self.tier == TIER_SECTOR && known != 0 && !was_down ? 1u : 0u;
         memset(&h->child[child], 0, sizeof(h->child[child]));
         h->child[child].circuit = CIRCUIT_CLOSED;
         hub_child_new(h, child);

@@ -184,8 +184,7 @@ struct msg hub_msg(const struct hub *h, enum msg_type type, struct unit to, uint
 /* All children added up, the dead ones by the topology. */
 void hub_summary(const struct hub *h, struct summary *ret);
 void hub_circuit(struct hub *h, enum breaker_event event);
-/* By hand: the own breaker, or that of a unit below. */
-void hub_breaker(struct hub *h, struct unit target, bool open);
+void hub_breaker(struct hub *h, struct unit target, bool open); /* by hand: own, or one below */
 /* MSG_HEAL to the children that the target holds or touches. */
 void hub_heal(struct hub *h, struct unit target);
 /* Takes FREEZE or THAW into the freezer and passes it on; *ret as freezer_add and _remove. */

@@ -1,6 +1,7 @@
 /* See lease.h for the states. All moves are in lease_reply and lease_tick, so a reader can check
  * the table of the header against two functions. */
 #include "core/lease.h"
+#include "core/plant.h"
 #include "core/text.h"
 #include <assert.h>
 #include <string.h>
@@ -57,7 +58,7 @@ static void fill(struct lease *l, enum store_kind kind, struct store_op *ret)
 void lease_paused(struct lease *l, int64_t now_us)
 {
     assert(l != NULL);
-    if (l->state != LEASE_HELD) {
+    if (l->state != LEASE_HELD || PLANTED(PLANT_NO_DOUBT)) {
         return; /* unheld: there is nobody to ask; the others do not serve */
     }
     l->doubt = true;

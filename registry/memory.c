@@ -580,6 +580,57 @@ static void dispatch(struct memory_store *store, const struct store_op *op,
     assert(op->kind < STORE_KIND_COUNT); /* store_op_check lets no other pass */
 }
 
+/* --- what is about to be touched ---------------------------------------------------------------
+ */
+
+/* The object in the first slot of its search with its hash; most likely the one that is meant. */
+static const struct object *likely(const struct memory_store *store, uint32_t hash)
+{
+    uint32_t mask = store->object_room - 1, at = hash & mask;
+    while (store->objects[at].object && store->objects[at].hash != hash)
+        at = (at + 1) & mask;
+    return store->objects[at].object;
+}
+
+static void fetch_bytes(const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)from + i);
+}
+
+static void fetch_record(const struct record *r)
+{
+    fetch_bytes(r->fields, r->room * sizeof *r->fields + r->value_used);
+}
+
+void memory_store_fetch(const struct memory_store *store, const struct store_op *const *ops,
+                        uint32_t count)
+{
+    assert(store && (ops || count == 0) && count <= MEMORY_FETCH_MAX);
+    uint32_t hashes[MEMORY_FETCH_MAX];
+    const struct object *objects[MEMORY_FETCH_MAX];
+    if (store->object_room == 0)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        char key[OBJECT_KEY_MAX];
+        enum object_type type = ops[i]->kind == STORE_INDEX_SET ? OBJECT_INDEX : OBJECT_RECORD;
+        size_t bytes = object_key(key, type, ops[i]->shard, ops[i]->key, NULL);
+        hashes[i] = hash_of(key, bytes);
+        __builtin_prefetch(&store->objects[hashes[i] & (store->object_room - 1)]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        objects[i] = likely(store, hashes[i]);
+        if (objects[i])
+            fetch_bytes(objects[i], 128);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (objects[i] && ops[i]->kind == STORE_INDEX_SET)
+            ranking_fetch(objects[i]->as.ranking, ops[i]->id);
+        else if (objects[i])
+            fetch_record(&objects[i]->as.record);
+    }
+}
+
 void memory_store_run(struct memory_store *store, int64_t now_us, const struct store_op *op,
                       struct store_reply *ret_reply)
 {

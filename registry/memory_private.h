@@ -195,6 +195,7 @@ void ranking_remove(struct memory_store *store, struct ranking *ranking, const c
 void ranking_clear(struct memory_store *store, struct ranking *ranking);
 /* How many members have a score of at most `score`. */
 uint32_t ranking_below(struct ranking *ranking, double score);
+void ranking_fetch(const struct ranking *ranking, const char *name); /* into the cache */
 const struct member *ranking_at(struct ranking *ranking, uint32_t place);
 
 /* The kinds of memory_jobs.c. */

@@ -38,6 +38,16 @@ struct member *ranking_find(const struct ranking *ranking, const char *name)
     return ranking->room ? *slot_of(ranking, name, hash_of(name, strlen(name))) : NULL;
 }
 
+void ranking_fetch(const struct ranking *ranking, const char *name)
+{
+    if (ranking->room == 0)
+        return;
+    uint32_t at = hash_of(name, strlen(name)) & (SLOTS_OF(ranking->room) - 1);
+    const struct member *likely = ranking->slots[at];
+    if (likely)
+        __builtin_prefetch(likely);
+}
+
 static bool before(const struct member *a, const struct member *b)
 {
     return a->score != b->score ? a->score < b->score : strcmp(a->name, b->name) < 0;

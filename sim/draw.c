@@ -331,6 +331,17 @@ static void draw_processes(struct drawer *d)
     }
 }
 
+static void draw_liars(struct drawer *d)
+{
+    uint32_t n = chance(d, 25) ? 1 + pick(d, 3) : 0;
+    for (uint32_t i = 0; i < n && d->s->act_count < SCENARIO_ACTS_MAX; i++) {
+        struct act *a = next_act(d, ACT_LIE);
+        a->unit = any_agent(d);
+        a->lie = (enum world_lie)pick(d, WORLD_LIE_COUNT);
+        lasts(d, a, 5000, 60000);
+    }
+}
+
 static void draw_broken(struct drawer *d)
 {
     struct scenario *s = d->s;
@@ -381,6 +392,7 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     }
     draw_cancels(&d);
     draw_processes(&d);
+    draw_liars(&d);
 }
 
 void draw_print(const struct scenario *s, FILE *to)

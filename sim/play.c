@@ -496,6 +496,23 @@ static void world_counts(struct play *p)
     }
 }
 
+static const struct world_wire *play_wire;
+
+void play_wire_set(const struct world_wire *wire)
+{
+    play_wire = wire;
+}
+
+static bool has_liars(const struct scenario *s)
+{
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        if (s->acts[i].kind == ACT_LIE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool play(struct scenario *s, const struct play_options *o, struct play_result *ret)
 {
     assert(s != NULL && o != NULL && ret != NULL);
@@ -504,6 +521,7 @@ bool play(struct scenario *s, const struct play_options *o, struct play_result *
     for (uint32_t i = 0; i < s->expect_count; i++) {
         s->expects[i].met = s->expects[i].judged = false;
     }
+    s->conf.wire = has_liars(s) ? play_wire : NULL;
     p.w = world_new(&s->conf);
     judge_init(&p.judge, s, p.w, o->coverage);
     world_watch_set(p.w, watch, &p);

@@ -32,6 +32,16 @@ void scenario_init(struct scenario *s)
     s->run_us = 60 * US_PER_S;
 }
 
+const char *lie_name(enum world_lie lie)
+{
+    static const char *const names[WORLD_LIE_COUNT] = {
+        [WORLD_LIE_FORGE] = "forge",           [WORLD_LIE_REPLAY] = "replay",
+        [WORLD_LIE_EQUIVOCATE] = "equivocate", [WORLD_LIE_CAPABILITY] = "capability",
+        [WORLD_LIE_FLOOD] = "flood",           [WORLD_LIE_IMPEDANCE] = "impedance"};
+    assert(lie < WORLD_LIE_COUNT);
+    return names[lie];
+}
+
 static bool inside(const struct scenario *s, struct unit u)
 {
     return u.tier != TIER_CONSOLE && u.tier != TIER_HOST && topology_contains(&s->conf.topology, u);
@@ -69,6 +79,9 @@ static const char *check_act(const struct scenario *s, uint32_t i)
     if (a->kind == ACT_TWIN && (s->conf.processes == 0 || a->unit.tier == TIER_AGENT)) {
         return s->conf.processes == 0 ? "twin: first say how many `processes N` a tier has"
                                       : "twin: agents have no process of their own here";
+    }
+    if (a->kind == ACT_LIE && a->unit.tier != TIER_AGENT) {
+        return "lie: only agents lie";
     }
     if (a->kind == ACT_CANCEL && !labelled(s, a->label)) {
         return "cancel: no operation has this label";
@@ -197,6 +210,9 @@ static void put_act(FILE *to, const struct act *a)
     }
     if (a->unit.tier != TIER_NONE) {
         put_unit(to, a->unit);
+    }
+    if (a->kind == ACT_LIE) {
+        fprintf(to, " %s", lie_name(a->lie));
     }
     if (a->factor > 0) {
         fprintf(to, " %g", a->factor);

@@ -8,7 +8,9 @@
  * The world holds nodes to their contract (node.h): the wake lies after now, unless effects show
  * that the outbox was short; clocks never go back; no node spins at one instant for ever. */
 #include "core/num.h"
+#include "sim/wire.h"
 #include "sim/world_process.h"
+#include "sim/world_queue.h"
 #include "tiers/agent/agent.h"
 #include "tiers/cluster/cluster.h"
 #include "tiers/host/host.h"
@@ -124,6 +126,9 @@ void world_rewake(struct world *w, uint32_t index)
 
 static void carry_out(struct world *w, uint32_t index)
 {
+    if (w->out.effect_count > 1) {
+        world_store_fetch(w);
+    }
     for (uint32_t i = 0; i < w->out.effect_count; i++) {
         struct effect *fx = &w->out.effects[i];
         world_digest(w, (uint64_t)fx->kind);
@@ -168,6 +173,13 @@ static bool is_packed(const struct world *w, const struct world_node *n)
     return w->packer.lines > 0 && n->unit.tier == TIER_AGENT;
 }
 
+static struct unit sender_of(const struct world *w)
+{
+    return w->delivering == NULL || w->delivering->from == WORLD_NOBODY
+               ? (struct unit){0}
+               : w->nodes[w->delivering->from].unit;
+}
+
 static void step(struct world *w, uint32_t index, struct event *event)
 {
     struct world_node *n = &w->nodes[index];
@@ -196,6 +208,10 @@ static void step(struct world *w, uint32_t index, struct event *event)
         struct world_step s = {.true_us = w->now_us,
                                .unit = n->unit,
                                .instance = index,
+                               .sender = sender_of(w),
+                               .sent_us = w->delivering != NULL ? w->delivering->sent_us : 0,
+                               .forged = w->delivering != NULL && w->delivering->forgery != 0,
+                               .again = w->delivering != NULL && w->again,
                                .event = event,
                                .out = &w->out,
                                .wake_us = wake};
@@ -289,6 +305,9 @@ void world_stop(struct world *w, uint32_t index)
 {
     struct world_node *n = &w->nodes[index];
     node_free(n);
+    if (w->wire != NULL) {
+        w->conf.wire->forget(w->wire, index);
+    }
     n->works = NULL; /* the blocks are in the heap and go with their entries */
     n->generation++;
     n->wake_generation++;
@@ -568,6 +587,9 @@ struct world *world_new(const struct world_conf *conf)
     if (conf->processes > 0) {
         world_processes_init(w, w->first_host);
     }
+    if (conf->wire != NULL) {
+        world_wire_open(w);
+    }
     return w;
 }
 
@@ -590,6 +612,7 @@ void world_free(struct world *w)
     world_cache_free(w);
     world_stores_free(w);
     world_processes_free(w);
+    world_wire_close(w);
     world_blocks_free(w);
     free(w->nodes);
     free(w);

@@ -21,6 +21,7 @@
 #define WORLD_UNIX_US 1767225600000000ll
 
 struct world;
+struct world_wire; /* wire.h */
 
 struct world_conf {
     struct topology topology;
@@ -34,7 +35,11 @@ struct world_conf {
     /* The upper tiers run in so many processes each, with leases and standbys (world_process.h);
      * for small meshes. 0: every unit runs by itself. */
     uint32_t processes;
-    bool pack; /* agents between steps are packed; large worlds always do */
+    /* What agents say is signed and judged by the product's own acceptance. NULL: by the model of
+     * it in world_lie.c, which is faster. */
+    const struct world_wire *wire;
+    bool pack;       /* agents between steps are packed; large worlds always do */
+    bool pack_plain; /* as a processor without wide instructions packs them */
     /* What a store that ends forgets, and what its replica lacks (world_fault.h). With either the
      * world keeps a journal of all writes: for small meshes. 0: neither is modelled. */
     int64_t store_sync_us, store_lag_us;
@@ -46,6 +51,10 @@ struct world_step {
     struct unit unit;
     uint32_t instance; /* of the unit: a number of its own in each process that may run it */
     const struct event *event;
+    struct unit sender; /* EV_MSG: who said it really; TIER_NONE: a console */
+    int64_t sent_us;    /* EV_MSG */
+    bool forged;        /* EV_MSG: its bytes are not what he signed */
+    bool again;         /* EV_MSG: this very message was taken before */
     const struct outbox *out;
     int64_t wake_us;
 };

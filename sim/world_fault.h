@@ -138,6 +138,9 @@ void world_lie(struct world *w, struct unit u, bool below, enum world_lie lie, b
     X(WORLD_MET_REFUSED_REPLAY, "refused-replay")                                                  \
     X(WORLD_MET_REFUSED_EXPIRED, "refused-expired")                                                \
     X(WORLD_MET_REFUSED_FUTURE, "refused-future")                                                  \
+    X(WORLD_MET_REFUSED_SIGNATURE, "refused-signature")                                            \
+    X(WORLD_MET_REFUSED_CAPABILITY, "refused-capability")                                          \
+    X(WORLD_MET_REFUSED_FRAME, "refused-frame")                                                    \
     X(WORLD_MET_POINT, "fault-point")                                                              \
     X(WORLD_MET_DOUBT, "lease-doubted")                                                            \
     X(WORLD_MET_TAKEOVER, "takeover")                                                              \

@@ -1,4 +1,4 @@
-/* Inside of the virtual runner; only sim/world*.c include it. */
+/* Inside of the virtual runner; only sim/world*.c and the test of its queue include it. */
 #ifndef SIM_WORLD_INT_H
 #define SIM_WORLD_INT_H
 
@@ -19,6 +19,9 @@ struct world_msg {
     uint16_t name;    /* whose units it announces */
     uint8_t record;   /* not 0: there is no message */
     uint8_t flags;
+    /* on the wire (wire.h) */
+    uint8_t forgery;      /* enum wire_forgery */
+    uint32_t frame_bytes; /* of the frame that follows; 0: the message itself follows */
 };
 
 struct world_store {
@@ -129,7 +132,12 @@ struct world {
     int64_t cache_sweep_us;
     struct world_bank banks[WORLD_BANKS];
     struct world_call *calls;
-    struct processes *processes; /* NULL: units run by themselves */
+    struct processes *processes;        /* NULL: units run by themselves */
+    void *wire;                         /* NULL: nothing is signed */
+    uint8_t *frame;                     /* room for one */
+    uint8_t forging;                    /* enum wire_forgery, of what is being said */
+    const struct world_msg *delivering; /* the message of this step; NULL: none */
+    bool again;
     /* faults */
     struct world_rule rules[WORLD_RULES_MAX];
     uint64_t rules_used;
@@ -213,6 +221,7 @@ void world_work_end(struct world *w, const struct entry *e, struct event *ret_ev
 /* world_store.c */
 void world_stores_init(struct world *w);
 void world_stores_free(struct world *w);
+void world_store_fetch(const struct world *w);
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op);
 bool world_store_up(const struct world *w); /* what nodes are told of their link */
 bool world_bank_up(const struct world *w, enum store_bank b);

@@ -112,6 +112,18 @@ static const struct msg *resolve_relay(struct world *w, const struct msg *msg, s
     return room;
 }
 
+static struct block *message_block(struct world *w, const struct msg *msg)
+{
+    uint32_t room = msg_extra_bytes(msg);
+    struct block *b = world_block(w, sizeof(struct world_msg) + 16u + room);
+    struct world_msg *wm = (struct world_msg *)(void *)b->bytes;
+    size_t at = (sizeof(*wm) + 15u) / 16u * 16u;
+    (void)msg_copy(msg, &wm->msg, b->bytes + at, room);
+    wm->frame_bytes = 0;
+    wm->forgery = 0;
+    return b;
+}
+
 void world_transmit(struct world *w, uint32_t from, const struct msg *msg)
 {
     struct msg resolved;
@@ -127,11 +139,12 @@ void world_transmit(struct world *w, uint32_t from, const struct msg *msg)
         w->stats.lost++;
         return;
     }
-    uint32_t room = msg_extra_bytes(msg);
-    struct block *b = world_block(w, sizeof(struct world_msg) + 16u + room);
+    bool sealed = w->wire != NULL && from != WORLD_NOBODY && msg->from.tier == TIER_AGENT;
+    struct block *b = sealed ? world_wire_seal(w, from, msg) : message_block(w, msg);
+    if (b == NULL) {
+        return;
+    }
     struct world_msg *wm = (struct world_msg *)(void *)b->bytes;
-    size_t at = (sizeof(*wm) + 15u) / 16u * 16u;
-    (void)msg_copy(msg, &wm->msg, b->bytes + at, room);
     wm->sent_us = w->now_us;
     wm->taken[0] = wm->taken[1] = 0;
     wm->from = from;
@@ -183,8 +196,8 @@ void world_deliver(struct world *w, const struct entry *e)
         w->stats.lost++;
         return;
     }
-    if (n->self == NULL) {
-        return; /* its process runs, and not this unit */
+    if (n->self == NULL || (wm->frame_bytes > 0 && !world_wire_take(w, e->node, wm, &msg))) {
+        return; /* its process runs, and not this unit; or refuses the frame */
     }
     msg.to = n->unit;
     msg.mask = 0;
@@ -205,5 +218,7 @@ void world_deliver(struct world *w, const struct entry *e)
             world_seal(w, msg.u.relay.operation);
         }
     }
+    w->delivering = wm;
     world_step_msg(w, e->node, &msg);
+    w->delivering = NULL;
 }

@@ -41,7 +41,7 @@ void world_pack_init(struct world *w, size_t node_bytes)
     assert(p->room != NULL);
     memset(p->room, 0, (size_t)p->lines * LINE);
 #if defined(__x86_64__)
-    p->wide = __builtin_cpu_supports("avx512f");
+    p->wide = __builtin_cpu_supports("avx512f") && !w->conf.pack_plain;
 #endif
 }
 

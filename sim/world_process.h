@@ -12,6 +12,12 @@
 #include "core/wards.h"
 #include "sim/world_int.h"
 
+/* world_wire.c */
+void world_wire_open(struct world *w);
+void world_wire_close(struct world *w);
+struct block *world_wire_seal(struct world *w, uint32_t from, const struct msg *msg);
+bool world_wire_take(struct world *w, uint32_t node, struct world_msg *wm, struct msg *ret);
+
 /* For the rest of the world; but for the first only when it has processes. */
 uint32_t world_processes_nodes(const struct world_conf *conf);
 void world_processes_init(struct world *w, uint32_t first_instance);
@@ -46,6 +52,7 @@ struct process {
     bool up;        /* it runs */
     bool serving;   /* it has served once: the runner's PHASE_SERVING */
     bool owns;      /* its own units run here */
+    bool held;      /* its lease, at the last tick */
     bool announce, ask;
     bool contradict;                       /* a process of this name announced its units too low */
     bool contradicts[WORLD_PROCESSES_MAX]; /* likewise, by ward */

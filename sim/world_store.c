@@ -303,6 +303,23 @@ static void carry_out(struct world *w, struct world_bank *bank, const struct sto
     }
 }
 
+/* A lead writes several records in one step: their memory comes at once, not one after another. */
+void world_store_fetch(const struct world *w)
+{
+    const struct store_op *ops[MEMORY_FETCH_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->out.effect_count && count < MEMORY_FETCH_MAX; i++) {
+        const struct effect *fx = &w->out.effects[i];
+        if (fx->kind == FX_STORE &&
+            (fx->u.store.kind == STORE_EPOCH_PUT || fx->u.store.kind == STORE_INDEX_SET)) {
+            ops[count++] = &fx->u.store;
+        }
+    }
+    if (count > 1) {
+        memory_store_fetch(w->banks[STORE_BANK_REGISTRY].store, ops, count);
+    }
+}
+
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op)
 {
     struct store_reply reply = {.ref = op->ref, .kind = op->kind};
@@ -313,12 +330,19 @@ void world_store_begin(struct world *w, uint32_t node, const struct store_op *op
     if (reply.verdict == 0) {
         carry_out(w, &w->banks[b], op, &reply);
     }
+    bool plain = reply.row_count == 0 && reply.body_bytes == 0 && reply.detail == NULL;
     struct copier count = {0};
-    copy_reply(&count, &reply, NULL);
+    if (!plain) {
+        copy_reply(&count, &reply, NULL);
+    }
     struct block *block = world_block(w, sizeof(struct world_store) + 16u + count.used);
     struct world_store *ws = (struct world_store *)(void *)block->bytes;
     struct copier into = {.at = block->bytes + (sizeof(*ws) + 15u) / 16u * 16u};
-    copy_reply(&into, &reply, &ws->reply);
+    if (plain) {
+        ws->reply = reply;
+    } else {
+        copy_reply(&into, &reply, &ws->reply);
+    }
     ws->reply.ref = op->ref;
     ws->reply.kind = op->kind;
     world_push(w, w->now_us + longer_us + rng_range(&w->net, 300, 1000), W_STORE, node, 0, block);

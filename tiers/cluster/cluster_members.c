@@ -197,6 +197,9 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     if (fresh) {
         member_renew(c, i, h);
     }
+    if (m->uid != h->uid) {
+        where_newcomer(m);
+    }
     uint32_t known = c->topology->capability_count;
     uint64_t names = known >= 64 ? UINT64_MAX : bit_of(known) - 1u;
     m->uid = h->uid;

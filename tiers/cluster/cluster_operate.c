@@ -103,11 +103,16 @@ static bool kept_drop(struct cluster *c)
 void operate_forget_kept(struct cluster *c, int64_t now_us)
 {
     assert(c != NULL);
+    if (c->kept_due_us > now_us && c->kept_count <= LEAD_KEPT_MAX) {
+        return;
+    }
     while (c->kept_count > 0 && (c->kept_count > LEAD_KEPT_MAX ||
                                  slot_at(c, c->kept_first)->closed_us + LEAD_KEPT_US <= now_us)) {
         bool dropped = kept_drop(c);
         assert(dropped);
     }
+    c->kept_due_us =
+        c->kept_count > 0 ? slot_at(c, c->kept_first)->closed_us + LEAD_KEPT_US : NEVER;
 }
 
 void operate_close(struct cluster *c, int64_t now_us, struct lead_op *op)
@@ -124,6 +129,7 @@ void operate_close(struct cluster *c, int64_t now_us, struct lead_op *op)
     op->closed_us = now_us;
     op->next = LEAD_OP_NONE;
     if (c->kept_count++ == 0) {
+        c->kept_due_us = 0; /* look */
         c->kept_first = slot_of(c, op);
     } else {
         slot_at(c, c->kept_last)->next = slot_of(c, op);

@@ -68,6 +68,17 @@ int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 bool registry_get(struct cluster *c, int64_t now_us, uint32_t i, uint32_t slot, uint32_t seq,
                   struct outbox *out);
 
+/* A request of cluster_where.c for member i. */
+bool registry_where(struct cluster *c, int64_t now_us, uint32_t i, struct store_op *op,
+                    struct outbox *out);
+
+/* cluster_where.c: what was learnt about an agent in another cluster. */
+void where_newcomer(struct member *m);
+bool where_waits(const struct member *m); /* there is something to ask or to put */
+bool where_send(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
+void where_reply(struct cluster *c, uint32_t i, const struct store_reply *reply);
+void where_failed(struct cluster *c, uint32_t i); /* no answer came */
+
 /* cluster_operate.c: admission and the table of operations. */
 struct lead_op *operate_find(struct cluster *c, struct id128 id);
 void operate_open(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out);

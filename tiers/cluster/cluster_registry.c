@@ -32,7 +32,12 @@
 #define HISTORY_ENTRIES 1440u
 #define INDEX_PERCENT   5u
 #define INDEX_POINTS    10u
-#define WRITE_ROOM      16384u /* bytes of one write, generously */
+#define WRITE_ROOM      4096u  /* bytes of one write, generously */
+#define PUTS_ROOM       16384u /* of one of ten members: what they mostly need, measured before */
+static_assert(STORE_FIELDS_MAX * (sizeof(struct store_field) + STORE_FIELD_VALUE_MAX) +
+                      5u * STORE_KEY_MAX + 32u <=
+                  WRITE_ROOM,
+              "a write may need more");
 
 static void puts_ended(struct cluster *c, int64_t now_us, uint32_t seq, bool kept);
 
@@ -46,7 +51,8 @@ enum registry_ref {
     REF_CHECK,
     REF_FROZEN,
     REF_PRIOR_GET,
-    REF_PRIOR_PUT
+    REF_PRIOR_PUT,
+    REF_WHERE
 };
 
 static uint64_t ref_of(enum registry_ref kind, uint32_t i, uint32_t seq)
@@ -64,11 +70,12 @@ static uint32_t ref_member(uint64_t ref)
     return (uint32_t)(ref >> 40) & 0xffu;
 }
 
-/* To be called whenever `dirty`, `put`, `index_dirty` or `uid` has changed. */
+/* To be called whenever `dirty`, `put`, `index_dirty`, `where` or `uid` has changed. */
 static void waits(struct cluster *c, uint32_t i)
 {
     const struct member *m = &c->members[i];
-    bool some = m->uid != 0 && ((m->dirty != 0 && m->put == 0) || m->index_dirty != 0);
+    bool some = m->uid != 0 && ((m->dirty != 0 && m->put == 0) || m->index_dirty != 0 ||
+                                (c->scan_done && where_waits(m)));
     c->waits = some ? c->waits | bit_of(i) : c->waits & ~bit_of(i);
 }
 
@@ -104,7 +111,9 @@ static bool store_send(struct cluster *c, int64_t now_us, struct outbox *out,
     if (asked_room(c, reserve) == 0) {
         return false;
     }
-    if (!outbox_room(out, 1, store_op_extra_bytes(op))) {
+    /* Where there is plenty nothing needs to be measured. */
+    bool plenty = op->row_count == 0 && outbox_room(out, 1, WRITE_ROOM);
+    if (!plenty && !outbox_room(out, 1, store_op_extra_bytes(op))) {
         c->starved = true;
         return false;
     }
@@ -128,6 +137,10 @@ static void asked_failed(struct cluster *c, int64_t now_us, uint64_t ref)
         break;
     case REF_INDEX:
         c->members[i].index_dirty |= bit_of((uint32_t)(ref >> 48) & 0xffu);
+        waits(c, i);
+        break;
+    case REF_WHERE:
+        where_failed(c, i);
         waits(c, i);
         break;
     case REF_SCAN:
@@ -210,7 +223,8 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     if (!here || uid == 0 || (m->uid != 0 && m->uid != uid)) {
         return; /* another place, or another agent by now */
     }
-    if (m->uid == uid) { /* the agent itself was faster */
+    m->where = WHERE_KNOWN; /* the former lead has put it */
+    if (m->uid == uid) {    /* the agent itself was faster */
         m->quarantined |= state == AGENT_QUARANTINED;
         learnt_read(c, place.agent - 1u, row);
         return;
@@ -235,6 +249,9 @@ static void roster_page(struct cluster *c, int64_t now_us, const struct store_re
     c->scan_out = false;
     if (reply->verdict != STORE_OK) {
         c->scan_done = reply->verdict == STORE_MISSING;
+        for (uint32_t i = 0; c->scan_done && i < c->count; i++) {
+            waits(c, i);
+        }
         c->store_pause_us = now_us + STORE_RETRY_US;
         return;
     }
@@ -244,6 +261,9 @@ static void roster_page(struct cluster *c, int64_t now_us, const struct store_re
     c->scan_cursor = reply->cursor;
     c->scan_done = reply->cursor == 0;
     c->call = c->scan_done;
+    for (uint32_t i = 0; c->scan_done && i < c->count; i++) {
+        waits(c, i);
+    }
 }
 
 static void roster_ask(struct cluster *c, int64_t now_us, struct outbox *out)
@@ -351,64 +371,18 @@ void registry_link(struct cluster *c, int64_t now_us, bool up, struct outbox *ou
 
 /* --- writes --- */
 
-static void member_key(const struct member *m, char *ret, size_t size)
-{
-    struct text t;
-    text_init(&t, ret, size);
-    text_add(&t, "agent:");
-    text_hex64(&t, m->uid);
-}
-
-/* Members whose records are in one write. */
-struct batch {
-    uint32_t count;
-    uint8_t member[STORE_PUTS_MAX];
-    uint16_t what[STORE_PUTS_MAX];
-    struct store_row rows[STORE_PUTS_MAX];
-    char keys[STORE_PUTS_MAX][STORE_KEY_MAX];
-    struct record records[STORE_PUTS_MAX];
-};
-
-/* Adds what is new of member i, if there is anything. */
-static void batch_add(struct cluster *c, uint32_t i, struct batch *b)
-{
-    struct member *m = &c->members[i];
-    uint32_t what = (m->dirty | record_diff(c, i)) & DIRTY_ALL;
-    if (what == 0) {
-        m->dirty = 0;
-        waits(c, i);
-        return;
-    }
-    struct record *r = &b->records[b->count];
-    record_init(r);
-    record_member(c, i, what, r);
-    member_key(m, b->keys[b->count], sizeof b->keys[0]);
-    b->rows[b->count] =
-        (struct store_row){.key = b->keys[b->count], .fields = r->fields, .field_count = r->count};
-    b->member[b->count] = (uint8_t)i;
-    b->what[b->count++] = (uint16_t)what;
-}
-
 /* False: nothing is new, or no room. */
 static bool put_members(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     struct batch b;
-    uint32_t what = 0;
-    b.count = 0;
-    for (uint64_t rest = c->waits; rest != 0 && b.count < STORE_PUTS_MAX; rest &= rest - 1u) {
-        uint32_t i = bits_lowest(rest);
-        if (c->members[i].dirty != 0 && c->members[i].put == 0) {
-            batch_add(c, i, &b);
-        }
-    }
-    for (uint32_t k = 0; k < b.count; k++) {
-        what |= b.what[k];
+    for (uint64_t idle = batch_fill(c, &b); idle != 0; idle &= idle - 1u) {
+        waits(c, bits_lowest(idle));
     }
     struct store_op op = {.ref = ref_of(REF_PUT, 0, ++c->store_seq),
                           .kind = STORE_EPOCH_PUTS,
                           .epoch = c->epoch > 0 ? c->epoch : 1,
                           .shard = c->shard,
-                          .collection = (what & DIRTY_IDENTITY) != 0 ? "roster" : NULL,
+                          .collection = (b.what_any & DIRTY_IDENTITY) != 0 ? "roster" : NULL,
                           .rows = b.rows,
                           .row_count = b.count};
     if (b.count == 0 || !store_send(c, now_us, out, &op)) {
@@ -624,10 +598,19 @@ bool registry_get(struct cluster *c, int64_t now_us, uint32_t i, uint32_t slot, 
     if (!c->store_up || c->members[i].uid == 0) {
         return false;
     }
-    member_key(&c->members[i], key, sizeof key);
+    batch_key(&c->members[i], key, sizeof key);
     struct store_op op = {
         .ref = ref_of(REF_GET, slot, seq), .kind = STORE_GET, .shard = c->shard, .key = key};
     return store_send(c, now_us, out, &op);
+}
+
+bool registry_where(struct cluster *c, int64_t now_us, uint32_t i, struct store_op *op,
+                    struct outbox *out)
+{
+    assert(c != NULL && op != NULL);
+    assert(i < c->count);
+    op->ref = ref_of(REF_WHERE, i, ++c->store_seq);
+    return store_send(c, now_us, out, op);
 }
 
 static bool verdict_good(enum store_verdict v)
@@ -659,6 +642,13 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
         query_record(c, now_us, i, (uint32_t)reply->ref, reply, out);
         return;
     }
+    if (kind == REF_WHERE) {
+        where_reply(c, i, reply);
+        waits(c, i);
+        if (reply->verdict == STORE_FENCED) {
+            return; /* it has gone on to another place already */
+        }
+    }
     if (kind == REF_PRIOR_GET) {
         c->priors_asked &= (uint16_t)~bit_of(i);
         learnt_prior_read(c, i, reply);
@@ -668,7 +658,9 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
         int64_t pause_us = reply->verdict == STORE_FENCED ? STORE_FENCED_US : STORE_RETRY_US;
         cluster_note(out, NOTE_STORE_REFUSED, reply->kind, reply->verdict);
         c->store_pause_us = now_us + rng_jitter_us(&c->rng, pause_us, 300);
-        asked_failed(c, now_us, reply->ref);
+        if (kind != REF_WHERE) {
+            asked_failed(c, now_us, reply->ref);
+        }
     } else if (kind == REF_CHECK) {
         check_reply(c, now_us, reply);
     } else if (kind == REF_SUMMARY) {
@@ -678,12 +670,16 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     }
 }
 
-/* One member's entries; returns the writes made, more than `left` never. */
+/* One member's place and entries; returns the writes made, more than `left` never. */
 static uint32_t index_writes(struct cluster *c, int64_t now_us, uint32_t i, uint32_t left,
                              struct outbox *out)
 {
     const struct member *m = &c->members[i];
     uint32_t made = 0;
+    assert(m->uid != 0);
+    if (c->scan_done && where_waits(m) && made < left && where_send(c, now_us, i, out)) {
+        made++;
+    }
     while (m->index_dirty != 0 && made < left && put_index(c, now_us, i, out)) {
         made++;
     }
@@ -747,7 +743,7 @@ static void write_due(struct cluster *c, int64_t now_us, struct outbox *out)
     uint32_t made = 0, start = c->write_cursor;
     uint64_t before = c->waits & (bit_of(start) - 1u), rest = c->waits & ~before;
     /* The rest of the room is for messages: what does not fit goes on after the pause. */
-    while (made < left && outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM) &&
+    while (made < left && outbox_room(out, OUTBOX_EFFECTS_MAX / 2, PUTS_ROOM) &&
            put_members(c, now_us, out)) {
         made++;
     }

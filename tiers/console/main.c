@@ -1,6 +1,7 @@
 /* mesh: the operator's console. `mesh` is a prompt, `mesh status` one command, `mesh < script` a
  * script. */
 #include "core/num.h"
+#include "tiers/console/condition.h"
 #include "tiers/console/console.h"
 #include "tiers/console/contexts.h"
 #include "tiers/runner/client.h"
@@ -8,6 +9,7 @@
 #include "tiers/runner/enroll_command.h"
 #include "tiers/runner/harden.h"
 #include "tiers/runner/keys_command.h"
+#include "tiers/runner/passphrase.h"
 #include "tiers/work/action.h"
 #include <errno.h>
 #include <limits.h>
@@ -23,6 +25,7 @@ struct options {
     const char *via;
     enum render_form form;
     bool read_only;
+    int passphrase_fd; /* -1: the terminal */
     double wait_s;
     int first; /* of the command's words */
 };
@@ -40,6 +43,7 @@ static int usage(FILE *out, int code)
           "  --json          JSON instead of text\n"
           "  --read-only     refuse commands that act (exit 6)\n"
           "  --via SECTOR    ask this sector instead of the orchestrator, for its own agents\n"
+          "  --passphrase-fd N  where the operator's passphrase comes from; default the terminal\n"
           "  --wait SECONDS  how long to wait for a connection and an answer (default 5)\n"
           "`mesh help` lists the commands.\n"
           "exit: 0 ok, 1 failed, 2 usage, 3 partial, 4 no answer, 5 not found, 6 refused, 130 "
@@ -52,7 +56,7 @@ static int usage(FILE *out, int code)
 static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
 {
     int i = 1;
-    *ret = (struct options){.wait_s = 5};
+    *ret = (struct options){.wait_s = 5, .passphrase_fd = -1};
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         char *name = argv[i] + 2, *value = strchr(name, '=');
         size_t bytes = value ? (size_t)(value - name) : strlen(name);
@@ -70,7 +74,7 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             ret->read_only = true;
             continue;
         }
-        if (IS("config") || IS("context") || IS("via") || IS("wait")) {
+        if (IS("config") || IS("context") || IS("via") || IS("wait") || IS("passphrase-fd")) {
             has_value = value || i + 1 < argc;
             value = value ? value + 1 : has_value ? argv[++i] : NULL;
         }
@@ -85,6 +89,8 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             ret->context = value;
         else if (IS("via"))
             ret->via = value;
+        else if (IS("passphrase-fd"))
+            ret->passphrase_fd = atoi(value);
         else {
             char *end;
             ret->wait_s = strtod(value, &end);
@@ -166,6 +172,22 @@ static bool parse_via(const struct options *options, const struct topology *t, s
     return true;
 }
 
+/* Opens the operator's encrypted key. */
+static bool unlock(const struct options *options, const struct config *config, struct key_pair *ret)
+{
+    char passphrase[PASSPHRASE_MAX];
+    struct keys_error why;
+    keys_lock(passphrase, sizeof passphrase);
+    bool ok = keys_start() == 0 &&
+              passphrase_ask("passphrase of the operator's key", options->passphrase_fd, false,
+                             passphrase, &why) == 0 &&
+              passphrase_open(config->keys_dir, CLIENT_TOKEN, passphrase, ret, &why) == 0;
+    keys_wipe(passphrase, sizeof passphrase);
+    if (!ok)
+        fprintf(stderr, "mesh: %s\n", why.text);
+    return ok;
+}
+
 static int run(const struct options *options, const struct config *config,
                const struct action_table *actions, struct unit via, int argc, char **argv)
 {
@@ -173,14 +195,21 @@ static int run(const struct options *options, const struct config *config,
     uv_loop_t *loop = uv_default_loop();
     struct client *client;
     char why[256];
-    if (!client_new(loop, config, &client, why, sizeof why)) {
+    struct key_pair key = {0};
+    bool locked = passphrase_is_needed(config->keys_dir, CLIENT_TOKEN);
+    if (locked && !unlock(options, config, &key))
+        return EXIT_FAILED;
+    bool made = client_new_unlocked(loop, config, locked ? &key : NULL, &client, why, sizeof why);
+    keys_wipe(&key, sizeof key);
+    if (!made) {
         fprintf(stderr, "mesh: %s\n", why);
         return EXIT_FAILED;
     }
     const struct render render = {.out = stdout,
                                   .topology = &config->topology,
                                   .json = options->form == FORM_JSON,
-                                  .form = options->form};
+                                  .form = options->form,
+                                  .operator_key = client_key_text(client)};
     const struct task_conf conf = {.loop = loop,
                                    .client = client,
                                    .via = via,
@@ -253,14 +282,16 @@ int main(int argc, char **argv)
     if (options.first < argc && strcmp(argv[options.first], "manual") == 0)
         return console_manual((const char *const *)&argv[options.first],
                               (size_t)(argc - options.first), options.form == FORM_JSON);
+    /* Monitoring takes 2 for critical: what cannot be told is 3. */
+    bool check = options.first < argc && strcmp(argv[options.first], "check") == 0;
     if (!find_config(&options, room))
-        return EXIT_USAGE;
+        return check ? CHECK_UNKNOWN : EXIT_USAGE;
     const struct config_options file = {.file = options.config};
     if (!config_load(&file, 0, NULL, &config, &error)) {
         fprintf(stderr, "mesh: %s\n", error.text);
-        return EXIT_USAGE;
+        return check ? CHECK_UNKNOWN : EXIT_USAGE;
     }
-    code = EXIT_USAGE;
+    code = check ? CHECK_UNKNOWN : EXIT_USAGE;
     if (load_actions(&config, &actions) && parse_via(&options, &config.topology, &via))
         code = run(&options, &config, &actions, via, argc, argv);
     action_table_done(&actions);

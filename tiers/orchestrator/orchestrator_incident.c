@@ -165,11 +165,13 @@ static void down_text(const struct hub *h, uint32_t i, bool up, uint32_t lost, c
     text_init(&t, ret, FOUND_MAX);
     if (!children_reachable(&h->children, i)) {
         text_add(&t, "its coordinator is silent; a standby takes over by itself");
+    } else if (!up && lost == 0 && s->clusters_up >= s->clusters) {
+        text_add(&t, "its coordinator was replaced by a standby");
     } else if (!up) {
         text_u64(&t, lost > 0 ? lost : s->clusters - s->clusters_up);
         text_add(&t, " of ");
         text_u64(&t, s->clusters);
-        text_add(&t, " leads fell silent; standbys take over by themselves");
+        text_add(&t, " leads are lost; standbys take over by themselves");
     } else {
         text_add(&t, "served again under epoch ");
         text_u64(&t, children_epoch(&h->children, i));
@@ -198,13 +200,16 @@ static void incidents_watch(struct orchestrator *o)
                   (!c->has_summary || c->summary.clusters_up >= c->summary.clusters);
         /* A standby may be there before anybody saw that a lead was missing. */
         uint32_t lost = c->summary.leads_lost;
-        bool first = o->incidents.lost[i] == UINT32_MAX;
-        bool more = c->has_summary && !first && lost > o->incidents.lost[i];
+        uint64_t epoch = children_epoch(&h->children, i);
+        bool first = o->incidents.epoch[i] == 0;
+        bool same = epoch == o->incidents.epoch[i];
+        bool more = !first && (!same || (c->has_summary && lost > o->incidents.lost[i]));
         up = up && !more;
-        down_text(h, i, up, more ? lost - o->incidents.lost[i] : 0, what);
+        down_text(h, i, up, more && same ? lost - o->incidents.lost[i] : 0, what);
         own(o, &o->incidents.down[i], FAILURE_COORDINATOR_DOWN, sector, !up, what);
-        if (!more || o->incidents.down[i].id != 0) { /* also when another coordinator counts anew */
+        if (!more || o->incidents.down[i].id != 0) { /* else the log took no row: said again */
             o->incidents.lost[i] = lost;
+            o->incidents.epoch[i] = epoch;
         }
         own(o, &o->incidents.tripped[i], FAILURE_CASCADE_FAILURE, sector,
             c->circuit == CIRCUIT_OPEN,
@@ -218,7 +223,6 @@ static void incidents_watch(struct orchestrator *o)
 
 void incidents_start(struct orchestrator *o)
 {
-    memset(o->incidents.lost, 0xff, sizeof(o->incidents.lost)); /* no look yet */
     o->incidents.load_due_us = o->hub.tuning.no_log ? NEVER : o->hub.now_us;
 }
 

@@ -82,7 +82,9 @@ struct incident_own {
 struct incident_book {
     struct incident_open open[INCIDENTS_OPEN_MAX];
     struct incident_own mesh, down[SECTORS_MAX], tripped[SECTORS_MAX];
-    uint32_t lost[SECTORS_MAX]; /* leads_lost of each, as far as it is an incident */
+    /* leads_lost and epoch of each sector, as far as they are incidents; epoch 0: no look yet */
+    uint32_t lost[SECTORS_MAX];
+    uint64_t epoch[SECTORS_MAX];
     uint64_t load_ref, load_cursor;
     int64_t load_due_us; /* NEVER: all that was open is known */
     int64_t watch_us;

@@ -7,6 +7,7 @@
  * beat repairs it); the arena (a message that needs more is refused by the codec). */
 #include "tiers/runner/ingress.h"
 
+#include "core/plant.h"
 #include "tiers/runner/announce.h"
 #include "tiers/runner/clock.h"
 #include <assert.h>
@@ -122,7 +123,7 @@ static void alarm_frame(struct ingress *in, enum frame_verdict v, const struct e
         (v == FRAME_REPLAY && clock_boot_us() < in->repeats_until_us))
         return;
     bool chain = v == FRAME_CHAIN_INVALID;
-    unsigned code = chain ? peers_stats(in->conf.peers)->last_chain : v;
+    unsigned code = chain ? (unsigned)peers_stats(in->conf.peers)->last_chain : (unsigned)v;
     alarm_count(&in->alarms, source->token, chain ? ALARM_CHAIN : ALARM_FRAME, code,
                 clock_unix_us() / US_PER_MS);
 }
@@ -166,40 +167,49 @@ static bool allows(const struct peer *peer, const struct msg *msg)
 
 /* ---- records ---- */
 
+enum ingress_refusal ingress_record(const struct codec *codec, const struct peer *peer,
+                                    const uint8_t *bytes, size_t length, struct arena *arena,
+                                    struct msg *ret, enum codec_verdict *ret_codec)
+{
+    assert(codec != NULL && peer != NULL);
+    assert(arena != NULL && ret != NULL && ret_codec != NULL);
+    struct record_header header;
+    *ret_codec = codec_record_decode(bytes, length, &header);
+    if (*ret_codec == CODEC_OK && header.body_bytes != length - RECORD_HEADER_BYTES) {
+        *ret_codec = CODEC_TRUNCATED;
+    }
+    if (*ret_codec != CODEC_OK) {
+        return INGRESS_HEADER;
+    }
+    codec_record_to_msg(&header, ret);
+    if (!msg_route_valid(codec->topology, ret)) {
+        return INGRESS_ROUTE;
+    }
+    if (!peer_may_speak_for(peer, ret->from) && !PLANTED(PLANT_NO_SCOPE)) {
+        return INGRESS_SCOPE;
+    }
+    *ret_codec = codec_decode(codec, header.type, bytes + RECORD_HEADER_BYTES, header.body_bytes,
+                              arena, ret);
+    if (*ret_codec != CODEC_OK) {
+        return INGRESS_BODY;
+    }
+    return allows(peer, ret) || PLANTED(PLANT_ANY_OFFER) ? INGRESS_OK : INGRESS_CAPABILITY;
+}
+
 static void message(struct ingress *in, const uint8_t *bytes, size_t length,
                     const struct peer *peer, uint32_t endpoint, int64_t recv_us)
 {
-    struct record_header header;
     struct msg msg;
+    enum codec_verdict v;
     memset(&msg, 0, sizeof(msg));
-    enum codec_verdict v = codec_record_decode(bytes, length, &header);
-    if (v == CODEC_OK && header.body_bytes != length - RECORD_HEADER_BYTES) {
-        v = CODEC_TRUNCATED;
-    }
-    if (v != CODEC_OK) {
-        in->stats.codec[v]++;
-        refuse_hostile(in, INGRESS_HEADER, peer);
-        return;
-    }
-    codec_record_to_msg(&header, &msg);
-    if (!msg_route_valid(in->conf.codec->topology, &msg)) {
-        refuse_hostile(in, INGRESS_ROUTE, peer);
-        return;
-    }
-    if (!peer_may_speak_for(peer, msg.from)) {
-        refuse_hostile(in, INGRESS_SCOPE, peer);
-        return;
-    }
     arena_reset(&in->arena);
-    v = codec_decode(in->conf.codec, header.type, bytes + RECORD_HEADER_BYTES, header.body_bytes,
-                     &in->arena, &msg);
-    in->stats.codec[v]++;
-    if (v != CODEC_OK) {
-        refuse_hostile(in, INGRESS_BODY, peer);
-        return;
+    enum ingress_refusal why =
+        ingress_record(in->conf.codec, peer, bytes, length, &in->arena, &msg, &v);
+    if (why != INGRESS_ROUTE && why != INGRESS_SCOPE) {
+        in->stats.codec[v]++;
     }
-    if (!allows(peer, &msg)) {
-        refuse_hostile(in, INGRESS_CAPABILITY, peer);
+    if (why != INGRESS_OK) {
+        refuse_hostile(in, why, peer);
         return;
     }
     if (!directory_learn(in->conf.directory, msg.from, endpoint, msg.epoch)) {

@@ -72,6 +72,13 @@ struct ingress_conf {
     void *ctx;
 };
 
+/* One record of an accepted frame of `peer`: its header, route, scope, body and capabilities, in
+ * this order. INGRESS_OK: *ret holds it, and borrows the arena. *ret_codec: what the codec said
+ * last. */
+enum ingress_refusal ingress_record(const struct codec *codec, const struct peer *peer,
+                                    const uint8_t *bytes, size_t length, struct arena *arena,
+                                    struct msg *ret, enum codec_verdict *ret_codec);
+
 struct ingress;
 struct ingress *ingress_new(const struct ingress_conf *conf); /* NULL: no memory */
 /* The sealer, if any, must be closed before. */

@@ -5,6 +5,7 @@
  * checked on the open descriptor, so that nobody can swap the file in between. */
 #include "tiers/runner/keyfiles.h"
 
+#include "tiers/runner/passphrase.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -275,6 +276,12 @@ int keys_issue(const char *dir, const struct keys_request *request, int64_t now_
     bool there = rc == 0 && exists(key_path);
     if (request->public_key) {
         memcpy(pair.public_key, request->public_key, PUBLIC_BYTES);
+    } else if (rc == 0 && passphrase_is_needed(dir, request->name)) {
+        rc = request->new_key
+                 ? fail(why, -EACCES,
+                        "%s is encrypted: `mesh keys unprotect %s %s` first, then a new key",
+                        key_path, dir, request->name)
+                 : passphrase_public(dir, request->name, pair.public_key, why);
     } else if (there && !request->new_key) {
         rc = pair_get(key_path, what_key, &pair, why);
     } else if (rc == 0) {
@@ -385,6 +392,12 @@ static int identity_check(const char *cert_path, const char *name, const struct 
 
 int identity_load(const char *dir, const char *name, struct identity *ret, struct keys_error *why)
 {
+    return identity_load_with(dir, name, NULL, ret, why);
+}
+
+int identity_load_with(const char *dir, const char *name, const struct key_pair *pair,
+                       struct identity *ret, struct keys_error *why)
+{
     assert(dir && name);
     assert(ret && why);
     if (!token_valid(name, strlen(name)))
@@ -399,7 +412,11 @@ int identity_load(const char *dir, const char *name, struct identity *ret, struc
     struct identity id = {0};
     if (rc == 0)
         rc = keys_load_public(pub_path, id.issuer_public, why);
-    if (rc == 0)
+    if (rc == 0 && pair)
+        id.key = *pair;
+    else if (rc == 0 && passphrase_is_needed(dir, name))
+        rc = fail(why, -EACCES, "%s: is encrypted: its passphrase is needed", key_path);
+    else if (rc == 0)
         rc = pair_get(key_path, what_key, &id.key, why);
     if (rc == 0)
         rc = keys_load_certificate(cert_path, id.cert_bytes, why);

@@ -4,6 +4,7 @@
 
 #include "tiers/runner/enroll.h"
 #include "tiers/runner/keyfiles.h"
+#include "tiers/runner/passphrase.h"
 #include "tiers/runner/permissions.h"
 #include "tiers/runner/rotation.h"
 #include "tiers/runner/tls.h"
@@ -28,6 +29,7 @@ static const char usage[] =
     "       mesh keys rotate DIR NAME | --all | --due new keys, the same rights; --due: whose time "
     "has "
     "come\n"
+    "       mesh keys protect|unprotect DIR NAME [--passphrase-fd N]   the key under a passphrase\n"
     "       mesh keys revoke DIR NAME [--root FILE].. all certificates of NAME up to now\n"
     "       mesh keys bundle DIR [--root FILE]..      the next trust bundle, for 90 days\n"
     "       mesh keys permissions nats|redis DIR      what the servers are to be told\n"
@@ -366,6 +368,22 @@ static int command_rotate_all(const char *dir)
     return 0;
 }
 
+static int command_protect(const char *dir, const char *name, bool seal, int fd)
+{
+    char passphrase[PASSPHRASE_MAX];
+    struct keys_error why;
+    keys_lock(passphrase, sizeof(passphrase));
+    int rc = passphrase_ask("passphrase", fd, seal, passphrase, &why);
+    if (rc == 0)
+        rc = seal ? passphrase_seal(dir, name, passphrase, &why)
+                  : passphrase_unseal(dir, name, passphrase, &why);
+    keys_wipe(passphrase, sizeof(passphrase));
+    if (rc < 0)
+        return failed(&why);
+    (void)printf("%s/%s.key%s\n", dir, name, seal ? ".sealed: encrypted" : ": in the clear");
+    return 0;
+}
+
 static int command_rotate_due(const char *dir)
 {
     struct keys_error why = {""};
@@ -434,6 +452,11 @@ int keys_command(int argc, char **argv)
                : strcmp(argv[3], "--all") == 0 ? command_rotate_all(argv[2])
                : strcmp(argv[3], "--due") == 0 ? command_rotate_due(argv[2])
                                                : command_rotate(argv[2], argv[3]);
+    if (strcmp(verb, "protect") == 0 || strcmp(verb, "unprotect") == 0)
+        return argc == 4 || (argc == 6 && strcmp(argv[4], "--passphrase-fd") == 0)
+                   ? command_protect(argv[2], argv[3], verb[0] == 'p',
+                                     argc == 6 ? atoi(argv[5]) : -1)
+                   : wrong_usage("this takes DIR and NAME: ", verb);
     if (strcmp(verb, "list") == 0 || strcmp(verb, "verify") == 0)
         return argc == 3 ? command_list(argv[2], verb[0] == 'l')
                          : wrong_usage("this takes one DIR: ", verb);

@@ -291,8 +291,13 @@ static void put_user(FILE *out, const struct holder *one)
         (void)fprintf(out, " ~mesh.lease:{mesh}:process:%s", cert->subject.token);
     if (cert->roles & ROLE_ORCHESTRATOR)
         (void)fputs(" ~mesh*:{mesh}:*", out);
-    for (uint8_t i = 0; i < cert->scope_count; i++)
+    bool leads = false;
+    for (uint8_t i = 0; i < cert->scope_count; i++) {
         put_places(out, &cert->scope[i]);
+        leads = leads || cert->scope[i].first.tier == TIER_CLUSTER;
+    }
+    if (leads) /* where an agent was before, and what was learnt about it there */
+        (void)fputs(" ~mesh:{u[0-9a-f][0-9a-f]}:place:* %R~mesh:{s*.c*}:agent:*", out);
     (void)fprintf(out, " ~mesh.blob:{* %s\n", commands);
 }
 
