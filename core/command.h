@@ -116,6 +116,9 @@ struct when_reply {
     int64_t lead_us_p50, lead_us_p95, lead_us_p99; /* T - now needed, hops included */
     double wanted;
     int64_t lead_us_wanted;
+    /* At T = now + lead_us_wanted: the calibrated probability with which each agent that can make
+     * it does, and the share that is READY by T, those that cannot make it counted as not. */
+    double confidence, ready_expected;
 };
 
 struct reply {

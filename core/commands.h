@@ -51,6 +51,9 @@ enum command_verb {
     CMD_LIFT,
     CMD_JOBS,
     CMD_TRACE,
+    CMD_TOP,
+    CMD_WAIT,
+    CMD_CHECK,
     CMD_HELP,
     CMD_QUIT
 };

@@ -77,6 +77,8 @@ void world_process_start(struct world *w, uint32_t index)
     }
     n->self = world_alloc(16);
     p->up = true;
+    p->held = p->contradict = false;
+    memset(p->contradicts, 0, sizeof(p->contradicts));
     p->serving = p->owns = p->announce = p->ask = false;
     p->started_us = p->alive_us = local(w, p);
     p->started_true_us = w->now_us;
@@ -204,6 +206,11 @@ static void tick_lease(struct world *w, struct process *p, int64_t now_us)
     if (lease_tick(&p->lease, now_us, store_up(w), &op)) {
         submit(w, p, &op, WARDS_MAX - 1);
     }
+    bool holds = p->lease.state == LEASE_HELD;
+    if (holds && !p->held) {
+        world_process_renew(w, p);
+    }
+    p->held = holds;
     if (p->lease.state == LEASE_LOST) {
         w->met[WORLD_MET_STEPPED_DOWN]++;
         drop(w, p, p->first, p->units);

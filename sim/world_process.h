@@ -52,6 +52,7 @@ struct process {
     bool up;        /* it runs */
     bool serving;   /* it has served once: the runner's PHASE_SERVING */
     bool owns;      /* its own units run here */
+    bool held;      /* its lease, at the last tick */
     bool announce, ask;
     bool contradict;                       /* a process of this name announced its units too low */
     bool contradicts[WORLD_PROCESSES_MAX]; /* likewise, by ward */

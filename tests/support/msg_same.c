@@ -466,6 +466,8 @@ static const char *same_reply(const struct reply *a, const struct reply *b)
     SAME(when.lead_us_p99)
     SAME(when.wanted)
     SAME(when.lead_us_wanted)
+    SAME(when.confidence)
+    SAME(when.ready_expected)
     return same_aggregate(&a->progress, &b->progress);
 }
 

@@ -594,7 +594,9 @@ static struct reply *reply(struct sample *s, unsigned variant)
                                       .lead_us_p95 = mesh_time(s),
                                       .lead_us_p99 = mesh_time(s),
                                       .wanted = rate(s),
-                                      .lead_us_wanted = mesh_time(s)};
+                                      .lead_us_wanted = mesh_time(s),
+                                      .confidence = rate(s),
+                                      .ready_expected = rate(s)};
     }
     return r;
 }

@@ -56,6 +56,7 @@ void flight_end(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t 
     schedule_cancel(&op->schedule, &c->slab, bit_of(i));
     if (t.outcome == OUTCOME_CONFLICT) {
         members_conflict(c, now_us);
+        c->members[i].conflicts++;
     }
     c->minute_done += t.outcome == OUTCOME_READY;
     c->minute_failed += t.outcome == OUTCOME_FAILED || t.outcome == OUTCOME_TIMEOUT_DELIVERY ||

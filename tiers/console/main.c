@@ -1,6 +1,7 @@
 /* mesh: the operator's console. `mesh` is a prompt, `mesh status` one command, `mesh < script` a
  * script. */
 #include "core/num.h"
+#include "tiers/console/condition.h"
 #include "tiers/console/console.h"
 #include "tiers/console/contexts.h"
 #include "tiers/runner/client.h"
@@ -281,14 +282,16 @@ int main(int argc, char **argv)
     if (options.first < argc && strcmp(argv[options.first], "manual") == 0)
         return console_manual((const char *const *)&argv[options.first],
                               (size_t)(argc - options.first), options.form == FORM_JSON);
+    /* Monitoring takes 2 for critical: what cannot be told is 3. */
+    bool check = options.first < argc && strcmp(argv[options.first], "check") == 0;
     if (!find_config(&options, room))
-        return EXIT_USAGE;
+        return check ? CHECK_UNKNOWN : EXIT_USAGE;
     const struct config_options file = {.file = options.config};
     if (!config_load(&file, 0, NULL, &config, &error)) {
         fprintf(stderr, "mesh: %s\n", error.text);
-        return EXIT_USAGE;
+        return check ? CHECK_UNKNOWN : EXIT_USAGE;
     }
-    code = EXIT_USAGE;
+    code = check ? CHECK_UNKNOWN : EXIT_USAGE;
     if (load_actions(&config, &actions) && parse_via(&options, &config.topology, &via))
         code = run(&options, &config, &actions, via, argc, argv);
     action_table_done(&actions);

@@ -4,6 +4,7 @@
 #include "tiers/console/render.h"
 #include "core/histogram.h"
 #include "core/num.h"
+#include "core/schedule.h"
 #include "core/text.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -202,8 +203,10 @@ void render_when(const struct render *r, const struct when_reply *when)
     fprintf(r->out, "  50 %%  %8.0f ms\n", (double)when->lead_us_p50 / US_PER_MS);
     fprintf(r->out, "  95 %%  %8.0f ms\n", (double)when->lead_us_p95 / US_PER_MS);
     fprintf(r->out, "  99 %%  %8.0f ms\n", (double)when->lead_us_p99 / US_PER_MS);
-    fprintf(r->out, "wanted %g %%: T = now + %.0f ms\n", when->wanted * 100,
-            (double)when->lead_us_wanted / US_PER_MS);
+    fprintf(r->out,
+            "wanted %g %%: T in %.2f s: %.1f %% READY by then expected, confidence %.2f for each\n",
+            when->wanted * 100, (double)when->lead_us_wanted / US_PER_S, when->ready_expected * 100,
+            when->confidence);
 }
 
 /* --- reports --------------------------------------------------------------------------------- */
@@ -252,7 +255,31 @@ static void print_arrivals(const struct render *r, const struct report *report)
                 percent(a->window_hits, a->window_eligible));
 }
 
-static void print_group(const struct render *r, const struct answer_group *g)
+int64_t render_earliest_us(const struct render *r, const struct report *report)
+{
+    uint32_t clusters = r->topology != NULL ? topology_clusters(r->topology) : 0;
+    return schedule_hops_us(2, clusters) + lead_quantile(report->aggregate.lead_needed, 1);
+}
+
+/* Spec 3.1 insufficient_lead_time, and the earliest T that would have reached all of them. */
+static void print_skipped(const struct render *r, const struct report *report)
+{
+    const struct aggregate_view *a = &report->aggregate;
+    char count[32];
+    if (histogram_total(a->lead_needed, LEAD_BUCKETS) == 0 || report->target_mesh_us == 0)
+        return;
+    fprintf(r->out,
+            "skipped: %s, needing %.0f ms (p50), %.0f ms (p95), %.0f ms at most; T was %.0f ms "
+            "ahead. The earliest T for all of them: --in %.1fs\n",
+            render_count(a->outcomes[OUTCOME_SKIPPED], count),
+            (double)lead_quantile(a->lead_needed, 0.5) / US_PER_MS,
+            (double)lead_quantile(a->lead_needed, 0.95) / US_PER_MS,
+            (double)lead_quantile(a->lead_needed, 1) / US_PER_MS,
+            (double)(report->target_mesh_us - report->created_mesh_us) / US_PER_MS,
+            (double)render_earliest_us(r, report) / US_PER_S + 0.05);
+}
+
+void render_group(const struct render *r, const struct answer_group *g)
 {
     char count[32];
     static char runs[16384];
@@ -276,7 +303,7 @@ static void print_groups(const struct render *r, const struct report *report,
     char n[32];
     fprintf(r->out, "answers, equal ones folded:\n");
     for (size_t i = 0; i < shown; i++)
-        print_group(r, &groups[i]);
+        render_group(r, &groups[i]);
     if (count > shown)
         fprintf(r->out, "  and %zu smaller groups (--json shows them)\n", count - shown);
     if (!paged && report->aggregate.other)
@@ -334,6 +361,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
         fprintf(r->out, "reached: %u sectors, %u clusters, %s agents\n", v->sectors_reached,
                 v->clusters_reached, render_count(v->agents_reached, a));
         print_arrivals(r, report);
+        print_skipped(r, report);
     }
     if (verb != CMD_BROADCAST)
         fprintf(r->out, "quorum: %s%s%s (confidence %.3f)%s%s\n", decision_name(report->decision),
@@ -346,7 +374,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     if (r->late_count > 0)
         fputs("late answers, after their targets had been given up:\n", r->out);
     for (size_t i = 0; i < r->late_count; i++)
-        print_group(r, &r->late[i]);
+        render_group(r, &r->late[i]);
 }
 
 /* --- rows ------------------------------------------------------------------------------------ */

@@ -29,10 +29,15 @@ struct render {
 void render_status(const struct render *r, const struct mesh_status *status);
 void render_kpi(const struct render *r, const struct mesh_status *status);
 void render_when(const struct render *r, const struct when_reply *when);
+/* How far ahead T has to be for all that this report says were skipped. */
+int64_t render_earliest_us(const struct render *r, const struct report *report);
 
 /* `pages`: answer groups that were fetched by page, ordered by count; NULL: those of the report. */
 void render_report(const struct render *r, enum command_verb verb, const struct report *report,
                    const struct answer_group *pages, size_t page_count);
+
+/* One line of folded answers. */
+void render_group(const struct render *r, const struct answer_group *g);
 
 /* The rows of a query in all its pages. `limited`: more exist than were asked for. */
 void render_rows(const struct render *r, enum command_verb verb, enum row_kind kind,

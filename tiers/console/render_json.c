@@ -147,6 +147,8 @@ void render_json_when(const struct render *r, const struct when_reply *when)
     set_real(o, "p99_ms", (double)when->lead_us_p99 / 1e3);
     set_real(o, "wanted", when->wanted);
     set_real(o, "wanted_ms", (double)when->lead_us_wanted / 1e3);
+    set_real(o, "confidence", when->confidence);
+    set_real(o, "ready_expected", when->ready_expected);
     print(r, o);
 }
 
@@ -192,7 +194,7 @@ static void set_counts(json_t *o, const struct aggregate_view *a)
     set_integer(o, "agents_reached", a->agents_reached);
 }
 
-static void set_arrivals(json_t *o, const struct report *report)
+static void set_arrivals(const struct render *r, json_t *o, const struct report *report)
 {
     const struct aggregate_view *a = &report->aggregate;
     set_integer(o, "window_hits", a->window_hits);
@@ -214,6 +216,10 @@ static void set_arrivals(json_t *o, const struct report *report)
     if (histogram_total(a->lead_needed, LEAD_BUCKETS)) {
         set_real(o, "skipped_would_need_p50_ms", (double)lead_quantile(a->lead_needed, 0.5) / 1e3);
         set_real(o, "skipped_would_need_p95_ms", (double)lead_quantile(a->lead_needed, 0.95) / 1e3);
+        set_real(o, "skipped_would_need_most_ms", (double)lead_quantile(a->lead_needed, 1) / 1e3);
+        set_real(o, "skipped_available_ms",
+                 (double)(report->target_mesh_us - report->created_mesh_us) / 1e3);
+        set_real(o, "earliest_in_ms", (double)render_earliest_us(r, report) / 1e3);
     }
 }
 
@@ -269,7 +275,7 @@ static json_t *report_object(const struct render *r, const struct report *report
     set_integer(o, "stragglers", report->stragglers);
     json_object_set_new(o, "recommendation", json_string(report->recommendation));
     set_quorum(o, report);
-    set_arrivals(o, report);
+    set_arrivals(r, o, report);
     set_phases(o, report);
     set_time(o, "created_at", report->created_mesh_us);
     set_time(o, "target_arrival_time", report->target_mesh_us);

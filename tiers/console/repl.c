@@ -128,7 +128,8 @@ static void run_words(const char *const words[], size_t count, enum render_form 
     rl_callback_handler_remove();
     uv_poll_stop(&repl.input);
     /* What draws by itself, again and again, is not for the pager. */
-    FILE *page = strcmp(words[0], "watch") == 0 ? NULL : pager_open(&repl.pager);
+    bool draws = strcmp(words[0], "watch") == 0 || strcmp(words[0], "top") == 0;
+    FILE *page = draws ? NULL : pager_open(&repl.pager);
     t->render.out = page ? page : stdout;
     task_start(t, words, count, form, on_command_done, NULL);
 }
@@ -253,7 +254,7 @@ static void on_interrupt(uv_signal_t *handle, int number)
     (void)handle, (void)number;
     uv_update_time(t->conf.loop);
     if (t->running) {
-        bool accepted = t->accepted;
+        bool accepted = t->accepted && !t->interrupted;
         task_interrupt(t);
         repl.interrupted_ms = accepted ? uv_now(t->conf.loop) : 0;
         return;

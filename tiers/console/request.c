@@ -6,6 +6,7 @@
  * given stay 0 and are filled by the tier that admits the operation. */
 #include "tiers/console/request.h"
 #include "core/types.h"
+#include "tiers/console/condition.h"
 #include "tiers/console/jobs.h"
 #include "tiers/console/logs.h"
 #include "tiers/console/review.h"
@@ -17,6 +18,7 @@
 
 #define ASK_SAMPLE          100u
 #define ROWS_SHOWN          50u
+#define TOP_SHOWN           20u
 #define TIMEOUT_ASK_US      (5 * (int64_t)US_PER_S)
 #define TIMEOUT_DELEGATE_US (300 * (int64_t)US_PER_S) /* spec 7.1 */
 #define TTL_GRACE_US        (2 * (int64_t)US_PER_S)
@@ -197,13 +199,6 @@ static bool build_operation(const struct invocation *in, const struct topology *
     return build_selector(in, t, &op->selector, error);
 }
 
-/* --limit when all else of the selection is known. */
-static bool limited(const struct invocation *in, const struct topology *t, struct operation *op,
-                    char error[COMMAND_ERROR_MAX])
-{
-    return rollout_limit(in, t, &op->selector, error);
-}
-
 static bool build_broadcast(const struct invocation *in, struct operation *op,
                             char error[COMMAND_ERROR_MAX])
 {
@@ -371,6 +366,9 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
     case CMD_AGENT:
         ret->kind = QUERY_AGENTS;
         return build_unit_query(in, "agent", TIER_AGENT, t, ret, error);
+    case CMD_TOP:
+        ret->kind = (enum query_kind)(QUERY_TOP_SLOW + (int)command_value(in, "by")->number);
+        return build_selector(in, t, &ret->selector, error);
     case CMD_INSPECT:
         ret->kind = QUERY_INSPECT;
         return build_unit_query(in, "agent", TIER_AGENT, t, ret, error);
@@ -384,11 +382,23 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
     return false;
 }
 
+static bool build_wait(const struct invocation *in, char error[COMMAND_ERROR_MAX])
+{
+    struct condition c;
+    char why[COMMAND_ERROR_MAX];
+    if (condition_parse(command_value(in, "for")->text, &c, why))
+        return true;
+    snprintf(error, COMMAND_ERROR_MAX, "--for: %.240s", why);
+    return false;
+}
+
 size_t request_row_limit(const struct invocation *in)
 {
     switch ((int)in->spec->verb) {
     case CMD_FIND:
         return has(in, "limit") ? (size_t)command_value(in, "limit")->number : ROWS_SHOWN;
+    case CMD_TOP:
+        return has(in, "limit") ? (size_t)command_value(in, "limit")->number : TOP_SHOWN;
     case CMD_DELEGATE:
         return has(in, "several") ? (size_t)command_value(in, "several")->number : 1;
     case CMD_SECTORS:
@@ -397,6 +407,30 @@ size_t request_row_limit(const struct invocation *in)
         break;
     }
     return SIZE_MAX;
+}
+
+static bool build_submission(const struct invocation *in, const struct topology *t,
+                             struct command *ret, char error[COMMAND_ERROR_MAX])
+{
+    struct operation *op = &ret->operation;
+    ret->kind = COMMAND_SUBMIT;
+    if (!build_operation(in, t, op, error))
+        return false;
+    switch ((int)in->spec->verb) {
+    case CMD_BROADCAST:
+        return build_broadcast(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_ASK:
+        return build_ask(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_RUN:
+        return build_run(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_CASCADE:
+        return build_cascade(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_DELEGATE:
+        return build_delegate(in, t, op, error);
+    default:
+        break;
+    }
+    return review_build(in, t, op, error);
 }
 
 bool request_build(const struct invocation *in, const struct topology *t, struct command *ret,
@@ -408,33 +442,18 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     switch ((int)in->spec->verb) {
     case CMD_STATUS:
     case CMD_KPI:
+    case CMD_CHECK:
+    case CMD_WAIT:
         ret->kind = COMMAND_STATUS;
-        return true;
+        return (in->spec->verb != CMD_CHECK || check_valid(in, error)) &&
+               (in->spec->verb != CMD_WAIT || build_wait(in, error));
     case CMD_BROADCAST:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_broadcast(in, &ret->operation, error) &&
-               limited(in, t, &ret->operation, error);
     case CMD_ASK:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_ask(in, &ret->operation, error) && limited(in, t, &ret->operation, error);
     case CMD_RUN:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_run(in, &ret->operation, error) && limited(in, t, &ret->operation, error);
     case CMD_DELEGATE:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_delegate(in, t, &ret->operation, error);
     case CMD_REVIEW:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               review_build(in, t, &ret->operation, error);
     case CMD_CASCADE:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_cascade(in, &ret->operation, error) && limited(in, t, &ret->operation, error);
+        return build_submission(in, t, ret, error);
     case CMD_WHEN:
         ret->kind = COMMAND_WHEN;
         return build_operation(in, t, &ret->operation, error);
@@ -460,6 +479,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_AGENT:
     case CMD_FIND:
     case CMD_INSPECT:
+    case CMD_TOP:
         ret->kind = COMMAND_QUERY;
         return build_query(in, t, &ret->query, error);
     case CMD_WATCH:

@@ -10,6 +10,7 @@
 #include "tiers/console/pages.h"
 #include "tiers/console/render.h"
 #include "tiers/console/rollout.h"
+#include "tiers/console/top.h"
 #include "tiers/work/action.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,6 +53,7 @@ struct task {
     uint64_t started_ms; /* uv_now() */
     uint64_t deadline_ms;
     bool sent, accepted;
+    bool interrupted; /* what has arrived is being fetched, or the operation cancelled */
     struct id128 operation_id;
     struct aggregate_view progress; /* counts only */
     bool have_progress, progress_shown;
@@ -66,9 +68,13 @@ struct task {
     uint32_t lines;   /* of REPLY_LINE so far */
     uint64_t sent_ns; /* uv_hrtime() of the last request */
     struct log_view logs;
-    uint32_t passes;        /* over all pages; more than one when rows moved meanwhile */
+    uint32_t passes; /* over all pages; more than one when rows moved meanwhile */
+    struct top top;
+    uint64_t round_ms;      /* top: uv_now() of its next look */
     struct rollout rollout; /* active: the operation goes in parts */
     struct msg *kept;       /* a reply with its report, while answer pages are fetched */
+    bool checked;           /* check: its verdict is the exit code */
+    uint64_t give_up_ms;    /* wait: uv_now() */
     /* watch */
     bool watching;
     uint64_t watch_every_ms;

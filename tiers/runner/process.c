@@ -339,6 +339,11 @@ static void tick_lease(struct process *p, int64_t now_us)
     if (lease_tick(&p->lease, now_us, up, &op)) {
         (void)redis_store_submit(p->store, &op, PROCESS_LEASE_TAG);
     }
+    bool holds = p->lease.state == LEASE_HELD;
+    if (holds && !p->held) {
+        egress_renew(p->egress); /* whoever spoke under this name before: now its session is ours */
+    }
+    p->held = holds;
     if (p->lease.state == LEASE_LOST) {
         lost(p, now_us);
     } else if (p->lease.state == LEASE_WAITING && now_us - p->waited_us > WAIT_LOG_US) {

@@ -66,6 +66,7 @@ struct process {
     struct executor *executor; /* NULL: none */
     struct lease lease;        /* on the own name */
     bool owns;                 /* the units of the own section run here */
+    bool held;                 /* the lease on the own name was HELD at the last tick */
     struct unit first_unit;    /* of the own section */
     struct wards wards;
     struct ward *ward_list;  /* rows of wards, */
