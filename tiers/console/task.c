@@ -437,6 +437,14 @@ static void take_status(struct task *t, const struct mesh_status *status)
     task_finish(t, EXIT_OK);
 }
 
+/* An id that names no job here is not found rather than refused. */
+static int error_exit(const struct task *t, enum reason reason)
+{
+    enum command_verb verb = t->invocation.spec->verb;
+    bool named = verb == CMD_JOBS || verb == CMD_CANCEL || verb == CMD_TRACE;
+    return named && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;
+}
+
 /* Of an earlier request, of a look at the progress, of a rollout, or after Ctrl-C. */
 static bool taken_aside(struct task *t, const struct reply *reply)
 {
@@ -464,7 +472,7 @@ static void on_reply(void *ctx, const struct reply *reply)
     case REPLY_ERROR:
         task_clear_progress(t);
         render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
-        task_finish(t, EXIT_REFUSED);
+        task_finish(t, error_exit(t, reply->reason));
         break;
     case REPLY_LINE:
         task_clear_progress(t);
