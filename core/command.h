@@ -21,8 +21,12 @@ enum command_kind {
     COMMAND_HEAL,    /* recovery of a scope, REPLY_LINE by REPLY_LINE */
     COMMAND_LOG,     /* `log`: rows or verification of a log -> REPLY_LOG */
     COMMAND_RESOLVE, /* `decision`: of a person, about a conflict -> REPLY_OK or REPLY_ERROR */
+    COMMAND_ROUTE,   /* `query.selector`, `on`: see below -> REPLY_LINE*, REPLY_OK or REPLY_ERROR */
     COMMAND_KIND_COUNT
 };
+
+/* ROUTE: with capabilities, agents of the classes are excluded from them (`on`) or no more; else
+ * with places, new work avoids those agents or no more; with neither it tells the table. */
 
 #define COMMAND_NAME_MAX 47u /* with NUL, as FREEZE_NAME_MAX */
 
@@ -36,12 +40,12 @@ static inline bool command_has_scope(enum command_kind kind)
 struct command {
     uint64_t ref; /* the console's own */
     enum command_kind kind;
-    struct operation operation;        /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
-    struct query query;                /* QUERY */
-    struct id128 operation_id;         /* CANCEL */
-    struct unit scope;                 /* FREEZE, THAW, BREAKER, HEAL (NONE: whatever needs it) */
-    char name[COMMAND_NAME_MAX];       /* FREEZE: of the snapshot; empty: by the time */
-    bool on;                           /* BREAKER: open, else close; HEAL: a dry run */
+    struct operation operation;  /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
+    struct query query;          /* QUERY */
+    struct id128 operation_id;   /* CANCEL */
+    struct unit scope;           /* FREEZE, THAW, BREAKER, HEAL (NONE: whatever needs it) */
+    char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot; empty: by the time */
+    bool on; /* BREAKER: open, else close; HEAL: a dry run; ROUTE: avoid or exclude */
     struct log_request log;            /* LOG */
     struct conflict_decision decision; /* RESOLVE */
 };

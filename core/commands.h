@@ -46,6 +46,12 @@ enum command_verb {
     CMD_MANUAL,
     CMD_CONFLICTS,
     CMD_AUDIT,
+    CMD_ROUTE_AROUND,
+    CMD_MAPPING,
+    CMD_DIAGNOSE,
+    CMD_STUCK,
+    CMD_REASSIGN,
+    CMD_SAY,
     CMD_HELP,
     CMD_QUIT
 };

@@ -24,6 +24,8 @@ static enum row_kind row_kind_of(enum query_kind kind)
     case QUERY_ANSWERS:
         return ROW_ANSWER;
     case QUERY_INSPECT:
+    case QUERY_WORK:
+    case QUERY_KIND_COUNT:
         break;
     }
     return ROW_RECORD;
@@ -31,7 +33,7 @@ static enum row_kind row_kind_of(enum query_kind kind)
 
 static bool kind_known(enum query_kind kind)
 {
-    return kind >= QUERY_AGENTS && kind <= QUERY_INSPECT;
+    return kind >= QUERY_AGENTS && kind < QUERY_KIND_COUNT;
 }
 
 static struct hub_ask *ask_open(struct hub *h, const struct query *q)

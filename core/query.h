@@ -12,7 +12,9 @@ enum query_kind {
     QUERY_CLUSTERS,   /* key: unit_pack(); ROW_SUMMARY */
     QUERY_SECTORS,    /* key: unit_pack(); ROW_SUMMARY */
     QUERY_ANSWERS,    /* key: group hash; ROW_ANSWER; needs operation_id */
-    QUERY_INSPECT     /* one agent: the lead's own view, then the registry's record */
+    QUERY_INSPECT,    /* one agent: the lead's own view, then the registry's record */
+    QUERY_WORK,       /* key: query_work_key(); ROW_RECORD: what agents have not answered yet */
+    QUERY_KIND_COUNT
 };
 
 enum row_kind { ROW_AGENT = 1, ROW_SUMMARY, ROW_ANSWER, ROW_RECORD };
@@ -22,6 +24,7 @@ struct agent_row {
     enum impedance_class agent_class;
     uint64_t capabilities;
     uint64_t epoch;
+    bool routed_around;
     struct impedance impedance;
 };
 
@@ -35,6 +38,12 @@ struct query {
     uint32_t limit; /* rows wanted, PAGE_ROWS_MAX at most */
     int64_t deadline_mesh_us;
 };
+
+/* Oldest first: mesh milliseconds since when, then the agent (topology_index() < 2^22). */
+static inline uint64_t query_work_key(int64_t since_mesh_us, uint32_t agent)
+{
+    return (uint64_t)(since_mesh_us / US_PER_MS) << 22 | agent;
+}
 
 struct rows {
     uint64_t ref;

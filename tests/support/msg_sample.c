@@ -351,7 +351,7 @@ static void aggregate(struct sample *s, struct aggregate_view *a, bool final, bo
 static void query(struct sample *s, struct query *q)
 {
     q->ref = number(s, UINT64_MAX);
-    q->kind = (enum query_kind)(1 + upto(s, QUERY_INSPECT - 1));
+    q->kind = (enum query_kind)(1 + upto(s, QUERY_KIND_COUNT - 2));
     selector(s, &q->selector);
     q->operation_id = id(s, false);
     q->after_key = number(s, UINT64_MAX);
@@ -369,6 +369,7 @@ static void row(struct sample *s, enum row_kind kind, struct page_row *r)
         r->u.agent.agent_class = (enum impedance_class)upto(s, CLASS_COUNT - 1);
         r->u.agent.capabilities = number(s, UINT64_MAX);
         r->u.agent.epoch = number(s, 1000);
+        r->u.agent.routed_around = flag(s);
         impedance(s, &r->u.agent.impedance);
     } else if (kind == ROW_SUMMARY) {
         struct summary *y = take(s, sizeof(*y));
@@ -533,8 +534,9 @@ static struct command *command(struct sample *s, unsigned variant)
         c->operation.id = (struct id128){{0}};
         c->operation.created_mesh_us = 0;
         memset(c->operation.payload_hash, 0, sizeof(c->operation.payload_hash));
-    } else if (c->kind == COMMAND_QUERY) {
+    } else if (c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE) {
         query(s, &c->query);
+        c->on = c->kind == COMMAND_ROUTE && flag(s);
     } else if (c->kind == COMMAND_CANCEL) {
         c->operation_id = id(s, true);
     } else if (c->kind == COMMAND_FREEZE || c->kind == COMMAND_THAW || c->kind == COMMAND_BREAKER ||
@@ -650,6 +652,9 @@ static void sample_agent(struct sample *s, struct msg *m)
                                               .mode = (enum mode)upto(s, MODE_COUNT - 1),
                                               .circuit_open_mask = number(s, UINT64_MAX),
                                               .known = flag(s)};
+        for (unsigned c = CLASS_A_EDGE; c < CLASS_COUNT; c++) {
+            m->u.beat_reply.excluded[c] = number(s, UINT64_MAX);
+        }
     } else if (m->type == MSG_HEAL) {
         m->u.heal.target = place(s, TIER_AGENT);
     } else if (m->type == MSG_HOST_REPORT) {
@@ -741,7 +746,8 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
     } else if (type == MSG_ISOLATE) {
         ret->u.isolate = (struct isolate){.agent = place(s, TIER_AGENT),
                                           .what = (enum isolation)(1 + upto(s, ISOLATE_COUNT - 2)),
-                                          .capabilities = number(s, UINT64_MAX)};
+                                          .capabilities = number(s, UINT64_MAX),
+                                          .agents = number(s, UINT64_MAX)};
     } else if (type == MSG_COMMAND) {
         ret->u.command = command(s, variant);
     } else if (type == MSG_REPLY) {

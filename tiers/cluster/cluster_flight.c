@@ -422,6 +422,16 @@ static void conflict_heard(struct cluster *c, int64_t now_us, const struct lead_
     conflict_add(c, now_us, &seen);
 }
 
+static void keep_word(struct cluster *c, uint32_t i, const struct ack *ack)
+{
+    if (ack->answer_bytes > 0) {
+        struct lead_word *w = &c->words[i];
+        w->operation = ack->operation_id;
+        w->bytes = ack->answer_bytes < WORD_BYTES_MAX ? ack->answer_bytes : WORD_BYTES_MAX;
+        memcpy(w->text, ack->answer, w->bytes);
+    }
+}
+
 void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t i,
                 struct outbox *out)
 {
@@ -456,6 +466,7 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
     learn_excess(c, now_us, op, ack, i);
     if (ack->outcome == OUTCOME_PENDING) {
         op->pending |= bit_of(i);
+        keep_word(c, i, ack);
         return;
     }
     ack_final(c, now_us, op, msg, i, t, out);

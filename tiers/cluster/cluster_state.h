@@ -75,7 +75,8 @@ struct member {
     uint64_t uid; /* 0: never seen, not in the roster */
     uint64_t epoch;
     uint64_t capabilities;
-    uint64_t barred; /* not counted on, though declared (MSG_ISOLATE) */
+    uint64_t declared; /* by the agent itself */
+    uint64_t barred;   /* not counted on, though declared (MSG_ISOLATE) */
     struct impedance impedance;
     struct predictor predictor;
     struct impedance_history history;
@@ -96,6 +97,13 @@ struct member {
     bool frozen_late; /* more than FREEZE_LATE_US after the order */
 };
 
+/* A handler's last word about where it stands (a PENDING acknowledgement with an answer). */
+struct lead_word {
+    struct id128 operation;
+    uint32_t bytes;
+    uint8_t text[WORD_BYTES_MAX];
+};
+
 enum lead_op_state { LEAD_OP_FREE, LEAD_OP_OPEN, LEAD_OP_ENDED, LEAD_OP_KEPT };
 
 struct lead_op {
@@ -111,6 +119,9 @@ struct lead_op {
     bool counts_sent;
     char action[ACTION_MAX];
     double weight;
+    uint64_t requires;   /* capabilities */
+    uint32_t task_bytes; /* the payload's first ones, for people */
+    uint8_t task[WORD_BYTES_MAX];
     int64_t created_mesh_us, target_mesh_us, deadline_mesh_us, window_us;
     int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
     int64_t opened_us, closed_us, progress_us;
@@ -205,9 +216,11 @@ struct cluster {
     int64_t freeze_tell_us; /* those that have not heard are told again then; NEVER */
     bool bus_up, store_up, parent_up, scan_done, scan_out;
     bool check, check_out; /* the store came back: has it kept our summary? the answer is awaited */
-    uint64_t replace;      /* members whose host is to be asked */
-    int64_t replace_us;    /* when; NEVER */
-    int64_t replace_from_us; /* the minute that replace_count counts */
+    uint64_t avoided;      /* members that new work goes around (ISOLATE_AVOID) */
+    uint64_t excluded[CLASS_COUNT]; /* capabilities that a class is not counted on for */
+    uint64_t replace;               /* members whose host is to be asked */
+    int64_t replace_us;             /* when; NEVER */
+    int64_t replace_from_us;        /* the minute that replace_count counts */
     uint32_t replace_count;
     bool call;    /* ask the roster's agents to say hello */
     bool starved; /* the outbox was short of room in this step */
@@ -221,6 +234,7 @@ struct cluster {
     int64_t op_next_us[LEAD_OPS_MAX]; /* when live[i] wants to be looked at */
     struct member members[MEMBERS_MAX];
     struct lead_relay relays[LEAD_RELAYS_MAX];
+    struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */
     struct lead_op ops[LEAD_OPS_MAX];
     _Alignas(16) uint8_t chunks[LEAD_CHUNKS * SLAB_CHUNK_BYTES];

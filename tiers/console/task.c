@@ -43,6 +43,7 @@ void task_done(struct task *t)
 {
     assert(t && !t->running);
     logs_done(&t->logs);
+    inquiry_done(&t->inquiry);
     pages_done(&t->pages);
     free(t->kept);
     t->kept = NULL;
@@ -84,7 +85,7 @@ static void show_progress(struct task *t)
 
 /* --- End ------------------------------------------------------------------------------------- */
 
-static void finish(struct task *t, int code)
+void task_finish(struct task *t, int code)
 {
     clear_progress(t);
     fflush(t->render.out);
@@ -124,7 +125,7 @@ void task_interrupt(struct task *t)
         print_operation_hint(t, "interrupted");
     else if (!t->watching)
         fputs("interrupted\n", stderr);
-    finish(t, EXIT_INTERRUPTED);
+    task_finish(t, EXIT_INTERRUPTED);
 }
 
 /* --- Replies --------------------------------------------------------------------------------- */
@@ -144,7 +145,7 @@ static int report_exit(const struct report *r)
     return answers == a->targets ? EXIT_OK : EXIT_PARTIAL;
 }
 
-static void send_request(struct task *t)
+void task_send(struct task *t)
 {
     struct unit to = request_to(&t->invocation, t->conf.via);
     t->sent_ns = uv_hrtime();
@@ -152,10 +153,10 @@ static void send_request(struct task *t)
     if (error == -EPERM) {
         render_error(&t->render, "",
                      "your certificate does not allow this (mesh keys show KEYS/operator.cert)");
-        finish(t, EXIT_FAILED);
+        task_finish(t, EXIT_FAILED);
     } else if (error) {
         render_error(&t->render, "", "the request could not be sent (too large, or out of memory)");
-        finish(t, EXIT_FAILED);
+        task_finish(t, EXIT_FAILED);
     }
 }
 
@@ -163,7 +164,7 @@ static void ask_page(struct task *t)
 {
     if (t->passes == 1 && t->rows_wanted - t->pages.count < t->command.query.limit)
         t->command.query.limit = (uint32_t)(t->rows_wanted - t->pages.count);
-    send_request(t);
+    task_send(t);
 }
 
 static void ask_first_page(struct task *t)
@@ -212,7 +213,7 @@ static void take_report(struct task *t, const struct reply *reply)
                        report->aggregate.other > 0;
     if (!wants_pages) {
         clear_progress(t);
-        finish(t, show_report(t, report, NULL, 0));
+        task_finish(t, show_report(t, report, NULL, 0));
         return;
     }
     struct msg msg = {.type = MSG_REPLY, .u.reply = reply};
@@ -222,7 +223,7 @@ static void take_report(struct task *t, const struct reply *reply)
     t->kept = aligned_alloc(16, (head + bytes + 15) / 16 * 16);
     if (!t->kept) {
         render_error(&t->render, "", "out of memory");
-        finish(t, EXIT_FAILED);
+        task_finish(t, EXIT_FAILED);
         return;
     }
     msg_copy(&msg, t->kept, (uint8_t *)t->kept + head, bytes);
@@ -254,33 +255,33 @@ static void take_rows(struct task *t, const struct rows *rows)
         const struct report *report = t->kept->u.reply->report;
         int code = show_report(t, report, groups, t->pages.count);
         free(groups);
-        finish(t, code);
+        task_finish(t, code);
         return;
     }
     enum command_verb verb = t->invocation.spec->verb;
     if (verb == CMD_DELEGATE) {
         if (!delegate_send(t)) {
             render_error(&t->render, "not-found", "no active agent there offers that");
-            finish(t, EXIT_NOT_FOUND);
+            task_finish(t, EXIT_NOT_FOUND);
         } else {
-            send_request(t);
+            task_send(t);
         }
         return;
     }
     if (t->dry_run) {
         dry_run_render(&t->render, &t->invocation, &t->pages);
-        finish(t, t->pages.count ? EXIT_OK : EXIT_NOT_FOUND);
+        task_finish(t, t->pages.count ? EXIT_OK : EXIT_NOT_FOUND);
         return;
     }
     bool one = verb == CMD_AGENT || verb == CMD_INSPECT;
     if (one && t->pages.count == 0) {
         render_error(&t->render, "not-found", "nothing is known of that agent");
-        finish(t, EXIT_NOT_FOUND);
+        task_finish(t, EXIT_NOT_FOUND);
         return;
     }
     render_rows(&t->render, verb, t->pages.kind, t->pages.rows, t->pages.count, t->pages.total,
                 t->pages.missing, t->pages.more || t->pages.total > t->pages.count);
-    finish(t, t->pages.missing ? EXIT_PARTIAL : EXIT_OK);
+    task_finish(t, t->pages.missing ? EXIT_PARTIAL : EXIT_OK);
 }
 
 static void take_pong(struct task *t, bool answered)
@@ -289,36 +290,35 @@ static void take_pong(struct task *t, bool answered)
     clear_progress(t);
     if (!answered) {
         render_error(&t->render, "unreachable", "its parent answers, it does not");
-        finish(t, EXIT_TIMEOUT);
+        task_finish(t, EXIT_TIMEOUT);
         return;
     }
     render_pong(&t->render, command_value(&t->invocation, "scope")->text, ms);
-    finish(t, EXIT_OK);
+    task_finish(t, EXIT_OK);
 }
 
 static void take_log(struct task *t, const struct log_page *page)
 {
     enum log_next next = logs_take(&t->logs, &t->render, page, &t->command);
     if (next == LOG_MORE) {
-        send_request(t);
+        task_send(t);
         return;
     }
     if (next == LOG_NOT_FOUND)
         render_error(&t->render, "not-found", "no conflict is called so");
     logs_done(&t->logs);
-    finish(t, next == LOG_DONE ? EXIT_OK : next == LOG_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_FAILED);
+    task_finish(t, next == LOG_DONE        ? EXIT_OK
+                   : next == LOG_NOT_FOUND ? EXIT_NOT_FOUND
+                                           : EXIT_FAILED);
 }
 
-static void on_reply(void *ctx, const struct reply *reply)
+static void take_reply(struct task *t, const struct reply *reply)
 {
-    struct task *t = ctx;
-    assert(t->running);
-    t->deadline_ms = uv_now(t->conf.loop) + SILENCE_MS;
     switch (reply->kind) {
     case REPLY_ERROR:
         clear_progress(t);
         render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
-        finish(t, EXIT_REFUSED);
+        task_finish(t, EXIT_REFUSED);
         break;
     case REPLY_LINE:
         clear_progress(t);
@@ -331,7 +331,7 @@ static void on_reply(void *ctx, const struct reply *reply)
             fprintf(t->render.out, "%s: done\n", t->invocation.spec->name);
         else
             fprintf(t->render.out, "{\"ok\":true}\n");
-        finish(t, EXIT_OK);
+        task_finish(t, EXIT_OK);
         break;
     case REPLY_ACCEPTED:
         t->accepted = true;
@@ -368,7 +368,7 @@ static void on_reply(void *ctx, const struct reply *reply)
             render_kpi(&t->render, reply->status);
         else
             render_status(&t->render, reply->status);
-        finish(t, EXIT_OK);
+        task_finish(t, EXIT_OK);
         break;
     case REPLY_LOG:
         take_log(t, reply->log);
@@ -377,9 +377,20 @@ static void on_reply(void *ctx, const struct reply *reply)
         break;
     case REPLY_WHEN:
         render_when(&t->render, &reply->when);
-        finish(t, reply->when.targets ? EXIT_OK : EXIT_NOT_FOUND);
+        task_finish(t, reply->when.targets ? EXIT_OK : EXIT_NOT_FOUND);
         break;
     }
+}
+
+static void on_reply(void *ctx, const struct reply *reply)
+{
+    struct task *t = ctx;
+    assert(t->running);
+    t->deadline_ms = uv_now(t->conf.loop) + SILENCE_MS;
+    if (inquiry_is(&t->invocation) && reply->kind != REPLY_PROGRESS)
+        inquiry_reply(t, reply);
+    else
+        take_reply(t, reply);
 }
 
 /* --- Start ----------------------------------------------------------------------------------- */
@@ -400,10 +411,12 @@ static void begin_round(struct task *t)
     t->passes = 0;
     if (t->command.kind == COMMAND_LOG)
         logs_begin(&t->logs, &t->invocation, &t->command);
-    if (t->command.kind == COMMAND_QUERY)
+    if (inquiry_is(&t->invocation))
+        inquiry_begin(t);
+    else if (t->command.kind == COMMAND_QUERY)
         ask_first_page(t);
     else
-        send_request(t);
+        task_send(t);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -428,19 +441,19 @@ static void on_tick(uv_timer_t *timer)
     } else {
         render_error(&t->render, "timeout", "no answer in time: is that tier running?");
     }
-    finish(t, EXIT_TIMEOUT);
+    task_finish(t, EXIT_TIMEOUT);
 }
 
 /* What is wrong before anything was sent ends at the next turn of the loop, so that on_done is
  * never called from inside. */
 static void on_usage_error(uv_timer_t *timer)
 {
-    finish(timer->data, EXIT_USAGE);
+    task_finish(timer->data, EXIT_USAGE);
 }
 
 static void on_refused(uv_timer_t *timer)
 {
-    finish(timer->data, EXIT_REFUSED);
+    task_finish(timer->data, EXIT_REFUSED);
 }
 
 static void refuse_read_only(struct task *t)
@@ -452,10 +465,11 @@ static void refuse_read_only(struct task *t)
     uv_timer_start(&t->timer, on_refused, 0, 0);
 }
 
-/* `review list` is the only word of a command that acts which only reads. */
+/* `review list`, and `mapping` and `route-around` without a change, only read. */
 static bool reads_only(const struct invocation *in)
 {
-    return in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0;
+    return (in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0) ||
+           request_routing_shows(in);
 }
 
 /* Takes `watch` apart: its own flags, then the words of the command that it repeats. */

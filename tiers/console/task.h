@@ -6,6 +6,7 @@
 #include "core/commands.h"
 #include "core/msg.h"
 #include "core/unit.h"
+#include "tiers/console/inquiry.h"
 #include "tiers/console/logs.h"
 #include "tiers/console/pages.h"
 #include "tiers/console/render.h"
@@ -64,6 +65,7 @@ struct task {
     uint32_t lines;   /* of REPLY_LINE so far */
     uint64_t sent_ns; /* uv_hrtime() of the last request */
     struct log_view logs;
+    struct inquiry inquiry;
     uint32_t passes;  /* over all pages; more than one when rows moved meanwhile */
     struct msg *kept; /* a reply with its report, while answer pages are fetched */
     /* watch */
@@ -80,6 +82,10 @@ void task_done(struct task *t);
  * printed. json: for this command only. */
 void task_start(struct task *t, const char *const words[], size_t count, bool json,
                 void (*on_done)(void *ctx, int exit_code), void *ctx);
+
+/* For chains of requests (inquiry.h): sends t->command; ends the task with an exit code. */
+void task_send(struct task *t);
+void task_finish(struct task *t, int code);
 
 /* Ctrl-C: stops waiting, shows what has arrived and how to cancel the operation. */
 void task_interrupt(struct task *t);

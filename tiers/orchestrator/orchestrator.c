@@ -133,8 +133,8 @@ static void write_store(struct orchestrator *o)
 
 static void stored(struct orchestrator *o, const struct store_reply *reply)
 {
-    if (freeze_stored(o, reply) || log_stored(o, reply) || conflicts_stored(o, reply) ||
-        reply->ref != o->store_ref) {
+    if (freeze_stored(o, reply) || routing_stored(o, reply) || log_stored(o, reply) ||
+        conflicts_stored(o, reply) || reply->ref != o->store_ref) {
         return;
     }
     if (reply->verdict != STORE_OK) {
@@ -200,6 +200,9 @@ static void command(struct orchestrator *o, const struct msg *msg)
         case COMMAND_RESOLVE:
             conflicts_resolve(o, msg);
             break;
+        case COMMAND_ROUTE:
+            routing_command(o, msg);
+            break;
         default:
             hub_reply_error(&o->hub, msg, REASON_INVALID, "command: unknown kind");
             break;
@@ -246,10 +249,12 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     }
     tick(o);
     freeze_store_tick(o);
+    int64_t routing_us = routing_tick(o);
     watch_tick(o);
     hub_pump(&o->hub);
     write_store(o);
     int64_t wake = next_wake(o);
+    wake = routing_us < wake ? routing_us : wake;
     int64_t conflicts_us = conflicts_tick(o);
     int64_t log_us = log_tick(o);
     wake = conflicts_us < wake ? conflicts_us : wake;
