@@ -185,6 +185,18 @@ bool routing_line(const struct route_table *r, const struct topology *t, uint32_
     return false;
 }
 
+void routing_mapping_line(const struct route_table *r, const struct topology *t, unsigned bit,
+                          struct text *ret)
+{
+    assert(r != NULL && t != NULL && ret != NULL);
+    assert(bit < t->capability_count);
+    bool any = (mapped(r) >> bit & 1u) != 0;
+    classes_text(r, bit, ", ", true, ret);
+    text_add(ret, any ? " agents now excluded from '" : "no class is excluded from '");
+    text_add(ret, t->capabilities[bit]);
+    text_add(ret, "' routing");
+}
+
 /* --- the record --- */
 
 static struct store_field field_of(struct routing_record *ret, uint32_t n, struct text *name,

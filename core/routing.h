@@ -45,6 +45,10 @@ uint64_t routing_avoided(const struct route_table *r, struct unit cluster);
 bool routing_line(const struct route_table *r, const struct topology *t, uint32_t index,
                   struct text *ret);
 
+/* What the mapping of one capability (its bit) is now, as one line. */
+void routing_mapping_line(const struct route_table *r, const struct topology *t, unsigned bit,
+                          struct text *ret);
+
 /* The table as fields of a record: "s07_c4" = "264192" (the agents' bits),
  * "inference" = "E" (the classes), and back. */
 #define ROUTING_FIELD_ROOM 64u /* name and value */

@@ -339,7 +339,10 @@ static void show_reassigned(struct task *t, const struct report *report)
         if (g && g->answer_bytes) {
             fprintf(t->render.out, "- %s%s", ready ? "Answer: " : outcome_name(g->outcome),
                     ready ? "" : ": ");
-            fwrite(g->answer, 1, g->answer_bytes, t->render.out);
+            uint32_t bytes = g->answer_bytes;
+            while (bytes > 0 && g->answer[bytes - 1] == '\n')
+                bytes--;
+            fwrite(g->answer, 1, bytes, t->render.out);
             fputc('\n', t->render.out);
         }
     }

@@ -109,6 +109,25 @@ static void tell(struct orchestrator *o, const struct msg *msg)
     hub_reply(&o->hub, msg->from, &r);
 }
 
+/* What one capability's mapping is now. */
+static void tell_mapping(struct orchestrator *o, const struct msg *msg, uint64_t capabilities)
+{
+    char memory[TEXT_BYTES_MAX];
+    struct reply r = {.ref = msg->u.command->ref, .kind = REPLY_LINE, .text = memory};
+    for (unsigned bit = 0; bit < o->hub.topology->capability_count; bit++) {
+        struct text t;
+        if ((capabilities >> bit & 1u) == 0) {
+            continue;
+        }
+        text_init(&t, memory, sizeof(memory));
+        text_add(&t, "Capability mapping updated: ");
+        routing_mapping_line(&o->routing.table, o->hub.topology, bit, &t);
+        hub_reply(&o->hub, msg->from, &r);
+    }
+    r = (struct reply){.ref = r.ref, .kind = REPLY_OK, .final = true};
+    hub_reply(&o->hub, msg->from, &r);
+}
+
 void routing_command(struct orchestrator *o, const struct msg *msg)
 {
     const struct command *c = msg->u.command;
@@ -138,6 +157,10 @@ void routing_command(struct orchestrator *o, const struct msg *msg)
         o->routing.dirty = true;
         o->routing.loaded = true;
         hear_again(o, &before);
+    }
+    if (sel->capabilities != 0) {
+        tell_mapping(o, msg, sel->capabilities);
+        return;
     }
     tell(o, msg);
 }
