@@ -364,12 +364,15 @@ void aggregate_add_target(struct aggregate *a, struct slab *slab, const struct a
     assert(t->reason < REASON_COUNT);
     assert(t->answer_bytes <= ANSWER_BYTES_MAX && (t->answer != NULL || t->answer_bytes == 0));
     assert(!t->hit || t->eligible);
+    assert(!t->hedge_won || t->hedged);
     a->targets++;
     a->outcomes[t->outcome]++;
     a->reasons[t->reason] += t->reason != REASON_NONE;
     a->sent += t->sent;
     a->late += t->late;
     a->resent += t->resent;
+    a->hedged += t->hedged;
+    a->hedge_wins += t->hedge_won;
     a->unexpected += t->unexpected;
     a->agents_reached += t->reached;
     a->window_eligible += t->eligible;
@@ -457,6 +460,8 @@ void aggregate_merge(struct aggregate *a, struct slab *slab, const struct aggreg
     a->sent += view->sent;
     a->late += view->late;
     a->resent += view->resent;
+    a->hedged += view->hedged;
+    a->hedge_wins += view->hedge_wins;
     a->unexpected += view->unexpected;
     a->window_hits += view->window_hits;
     a->window_eligible += view->window_eligible;
@@ -514,6 +519,8 @@ void aggregate_counts(const struct aggregate *a, uint32_t pending, struct aggreg
                                    .sent = a->sent,
                                    .late = a->late,
                                    .resent = a->resent,
+                                   .hedged = a->hedged,
+                                   .hedge_wins = a->hedge_wins,
                                    .unexpected = a->unexpected,
                                    .window_hits = a->window_hits,
                                    .window_eligible = a->window_eligible,

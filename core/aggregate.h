@@ -26,7 +26,7 @@ struct aggregate {
     uint32_t targets;
     uint32_t outcomes[OUTCOME_COUNT];
     uint32_t reasons[REASON_COUNT]; /* REASON_NONE is not counted */
-    uint32_t sent, late, resent, unexpected;
+    uint32_t sent, late, resent, unexpected, hedged, hedge_wins;
     uint32_t window_hits, window_eligible;
     uint32_t predicted, predicted_50ms;
     /* Set by the owner before the view (a lead: clusters_reached = 1); children's are added. */
@@ -52,6 +52,8 @@ struct aggregate_target {
     bool reached;     /* it answered in any form */
     bool late;        /* its deadline had passed when it was done */
     bool resent;      /* more than once */
+    bool hedged;      /* ahead of the reminders */
+    bool hedge_won;   /* and that is what was done */
     bool unexpected;  /* another trinary than expected */
     bool eligible;    /* sent ahead of T: counts for the window */
     bool hit;         /* arrived in the window */

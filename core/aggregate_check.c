@@ -62,6 +62,9 @@ static const char *check_counts(const struct aggregate_view *v, const struct bou
         v->unexpected > v->targets || v->agents_reached > v->targets) {
         return "a count exceeds the targets";
     }
+    if (v->hedge_wins > v->hedged || v->hedged > v->targets) {
+        return "hedges that counted exceed all hedges";
+    }
     if (v->window_hits > v->window_eligible || v->window_eligible > v->targets) {
         return "window hits exceed those eligible";
     }

@@ -52,6 +52,8 @@ enum command_verb {
     CMD_STUCK,
     CMD_REASSIGN,
     CMD_SAY,
+    CMD_JOBS,
+    CMD_TRACE,
     CMD_HELP,
     CMD_QUIT
 };

@@ -63,6 +63,11 @@
         .most = MS_MAX_DAY, .value_name = "DURATION",                                              \
         .help = "when to stop gathering; default 5s, or T and 2s"                                  \
     }
+#define HEDGE                                                                                      \
+    {                                                                                              \
+        .name = "hedge", .kind = PARAMETER_SWITCH, .flag = true,                                   \
+        .help = "send once more to who is silent past its quantile (5 % of the targets at most)"   \
+    }
 #define WEIGHT                                                                                     \
     {                                                                                              \
         .name = "weight", .kind = PARAMETER_SHARE, .flag = true, .least = 0, .most = 1000,         \
@@ -87,6 +92,11 @@
     {                                                                                              \
         .name = "unchecked", .kind = PARAMETER_SWITCH, .flag = true,                               \
         .help = "send it although no description of the action is here, or against it"             \
+    }
+#define JOB_ID                                                                                     \
+    {                                                                                              \
+        .name = "id", .kind = PARAMETER_TEXT,                                                      \
+        .help = "or 4 and more of its first or last digits; default the newest job"                \
     }
 #define SCOPE(text, needed)                                                                        \
     {                                                                                              \
@@ -195,6 +205,7 @@ static const struct command_spec table[] = {
                     PRIORITY,
                     TIMEOUT,
                     DRY_RUN,
+                    HEDGE,
                     {.name = "no-ack",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
@@ -222,6 +233,7 @@ static const struct command_spec table[] = {
                     ACTION("what is run there ('actions' lists them); default by question"),
                     UNCHECKED,
                     DRY_RUN,
+                    HEDGE,
                     {.name = "quorum",
                      .kind = PARAMETER_NUMBER,
                      .flag = true,
@@ -279,6 +291,7 @@ static const struct command_spec table[] = {
                     ACTION("what is run there; default work"),
                     UNCHECKED,
                     DRY_RUN,
+                    HEDGE,
                     {.name = "allow-partial",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
@@ -380,8 +393,29 @@ static const struct command_spec table[] = {
      .parameters = {{.name = "id",
                      .kind = PARAMETER_TEXT,
                      .required = true,
-                     .help = "32 hex digits, as printed when it was accepted"}},
-     .examples = {"cancel 0192f4d1c2a97f3a5b1c2d3e4f506172"}},
+                     .help = "as 'jobs' shows it, or 4 and more of its first or last digits"}},
+     .examples = {"cancel 0192f4d1c2a97f3a5b1c2d3e4f506172", "cancel 6172"}},
+    {.verb = CMD_JOBS,
+     .name = "jobs",
+     .summary = "operations of all consoles by their id: list, show, wait, attach, cancel",
+     .parameters = {{.name = "action",
+                     .kind = PARAMETER_CHOICE,
+                     .choices = "list|show|wait|attach|cancel",
+                     .help = "default list; attach shows progress, wait is silent"},
+                    JOB_ID,
+                    {.name = "limit",
+                     .kind = PARAMETER_NUMBER,
+                     .flag = true,
+                     .least = 1,
+                     .most = 256,
+                     .value_name = "N",
+                     .help = "list: rows; default 20 (the last 256 jobs are kept)"}},
+     .examples = {"jobs", "jobs show 5e6f", "jobs attach", "jobs cancel 0192f4d1"}},
+    {.verb = CMD_TRACE,
+     .name = "trace",
+     .summary = "where an operation's time went, tier by tier, and where it broke",
+     .parameters = {JOB_ID},
+     .examples = {"trace", "trace 5e6f", "trace 5e6f --json"}},
     {.verb = CMD_ACTIONS,
      .name = "actions",
      .summary = "what agents offer: inputs, outputs, timeout, who runs it",
@@ -412,6 +446,7 @@ static const struct command_spec table[] = {
                     EXPECT,
                     UNCHECKED,
                     DRY_RUN,
+                    HEDGE,
                     {.name = "pages",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,

@@ -20,7 +20,7 @@ struct progress {
     uint32_t outcomes[OUTCOME_COUNT];
     uint32_t reasons[REASON_COUNT];
     uint32_t targets, sent, late, resent, unexpected, window_hits, window_eligible;
-    uint32_t predicted, predicted_50ms;
+    uint32_t predicted, predicted_50ms, hedged, hedge_wins;
     uint32_t sectors_reached, clusters_reached, agents_reached;
 };
 _Static_assert(sizeof(struct progress) <= SLAB_CHUNK_BYTES, "progress is one chunk");
@@ -320,6 +320,8 @@ static void note_progress(struct gather_table *t, struct gather *g, uint32_t chi
                            .sent = v->sent,
                            .late = v->late,
                            .resent = v->resent,
+                           .hedged = v->hedged,
+                           .hedge_wins = v->hedge_wins,
                            .unexpected = v->unexpected,
                            .window_hits = v->window_hits,
                            .window_eligible = v->window_eligible,
@@ -412,6 +414,8 @@ static void add_progress(const struct progress *p, struct aggregate_view *ret)
     ret->sent += p->sent;
     ret->late += p->late;
     ret->resent += p->resent;
+    ret->hedged += p->hedged;
+    ret->hedge_wins += p->hedge_wins;
     ret->unexpected += p->unexpected;
     ret->window_hits += p->window_hits;
     ret->window_eligible += p->window_eligible;

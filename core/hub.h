@@ -57,7 +57,9 @@ struct flight {
     bool sampled;
     struct id128 id;
     int64_t opened_us;
-    int64_t resend_us; /* NEVER: no more */
+    int64_t first_us, last_us; /* final results of children that answered; 0: none yet */
+    uint16_t slowest;          /* the child of the last of them */
+    int64_t resend_us;         /* NEVER: no more */
     int64_t child_deadline_mesh_us;
     struct selector selector;
 };
@@ -126,9 +128,8 @@ struct hub {
     struct meshtime time;
     int64_t now_us, started_us; /* of this step; of EV_START */
     struct outbox *out;         /* of this step */
-    bool short_of_room;
+    bool short_of_room, store_up;
     bool healthy_only; /* in this step: children that are not healthy get no operations */
-    bool store_up;
     bool frozen;    /* this unit, by some scope of the freezer */
     bool settling;  /* it is not known yet whether it was frozen: nothing is admitted */
     bool mesh_open; /* the mesh breaker, as the parent says */
@@ -235,6 +236,11 @@ void hub_rows_message(struct hub *h, uint32_t child, const struct msg *msg);
 void hub_query_child_down(struct hub *h, uint32_t child);
 void hub_query_pump(struct hub *h);
 int64_t hub_query_next(const struct hub *h);
+
+/* --- hub_trace.c --- */
+/* This node's own row of QUERY_TRACE into the page; an operation of a console is named by the id
+ * that it was told, and *q then by that of its last phase. */
+void hub_trace(struct hub *h, struct query *q, struct pager *pager);
 
 /* --- hub_status.c: what is told and kept of the whole --- */
 void hub_status(const struct hub *h, struct mesh_status *ret);

@@ -329,6 +329,11 @@ void hub_result_message(struct hub *h, uint32_t child, const struct msg *msg)
         hub_note(h, NOTE_OP_LATE, num_id128_low(r->operation_id), unit_pack(msg->from));
     } else {
         set_bit(f->heard, child);
+        if (r->final && r->aggregate.agents_reached > 0) {
+            f->first_us = f->first_us == 0 ? h->now_us : f->first_us;
+            f->last_us = h->now_us;
+            f->slowest = (uint16_t)child;
+        }
         failures = r->final ? r->aggregate.outcomes[OUTCOME_TIMEOUT_EXECUTION] : 0;
     }
     if (failures > 0 && h->self.tier == TIER_SECTOR) {

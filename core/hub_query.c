@@ -22,8 +22,13 @@ static enum row_kind row_kind_of(enum query_kind kind)
     case QUERY_SECTORS:
         return ROW_SUMMARY;
     case QUERY_ANSWERS:
+    case QUERY_LATE:
         return ROW_ANSWER;
     case QUERY_INSPECT:
+    case QUERY_TRACE:
+    case QUERY_JOBS:
+    case QUERY_JOB:
+    case QUERY_ATTACH:
     case QUERY_WORK:
     case QUERY_KIND_COUNT:
         break;
@@ -33,7 +38,8 @@ static enum row_kind row_kind_of(enum query_kind kind)
 
 static bool kind_known(enum query_kind kind)
 {
-    return kind >= QUERY_AGENTS && kind < QUERY_KIND_COUNT;
+    bool job = kind == QUERY_JOBS || kind == QUERY_JOB || kind == QUERY_ATTACH;
+    return kind >= QUERY_AGENTS && kind < QUERY_KIND_COUNT && !job;
 }
 
 static struct hub_ask *ask_open(struct hub *h, const struct query *q)
@@ -116,6 +122,9 @@ static void ask_start(struct hub *h, struct hub_ask *a)
     } else if (kind == QUERY_SECTORS) {
         own_row(h, a);
     } else {
+        if (kind == QUERY_TRACE) {
+            hub_trace(h, &a->query, &a->pager);
+        }
         pass_down(h, a);
     }
     a->ready = a->waiting_count == 0;
@@ -124,13 +133,14 @@ static void ask_start(struct hub *h, struct hub_ask *a)
 static const char *query_fault(const struct hub *h, const struct query *q)
 {
     if (!kind_known(q->kind)) {
-        return "query: unknown kind";
+        return "query: jobs are kept by the orchestrator alone";
     }
-    if (q->kind == QUERY_ANSWERS && num_id128_zero(q->operation_id)) {
+    bool of_operation = q->kind == QUERY_ANSWERS || q->kind == QUERY_LATE || q->kind == QUERY_TRACE;
+    if (of_operation && num_id128_zero(q->operation_id)) {
         return "query: the operation's id is missing";
     }
     const struct place_set *places = &q->selector.places;
-    bool mine = h->self.tier == TIER_ORCHESTRATOR || q->kind == QUERY_ANSWERS || places->count > 0;
+    bool mine = h->self.tier == TIER_ORCHESTRATOR || of_operation || places->count > 0;
     for (uint32_t i = 0; i < places->count && h->self.tier == TIER_SECTOR; i++) {
         const struct range *r = &places->patterns[i].sector;
         mine = mine && r->first == h->self.sector && r->last == h->self.sector;

@@ -41,6 +41,11 @@
  * deadline. A power of two; not below the operations that a lead has in flight. */
 #define OPERATE_WINDOW 1024u
 
+/* Hedges of a lead: so many of a thousand targets that it sends to, and so many beside it before
+ * any. Without budget there is no hedge, only the reminders. */
+#define HEDGE_PERMILLE 50u
+#define HEDGE_BURST    4u
+
 /* Operations in flight; one more is refused with `overload` and the name of the pool. */
 #define OPERATIONS_MAX 2048u
 

@@ -25,6 +25,7 @@
     X(NOTE_OP_LATE, "op-late", "op", "agent", 'D')                                                 \
     X(NOTE_SENT, "sent", "op", "agents", 'D')                                                      \
     X(NOTE_RESENT, "resent", "op", "agents", 'D')                                                  \
+    X(NOTE_HEDGED, "hedged", "op", "agents", 'D')                                                  \
     X(NOTE_SKIPPED, "skipped", "op", "agents", 'D')                                                \
     X(NOTE_EXECUTED, "executed", "op", "outcome", 'D')                                             \
     X(NOTE_RELEASED, "released", "op", "late_us", 'D')                                             \

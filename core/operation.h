@@ -39,6 +39,7 @@ struct operation {
     bool require_answer; /* false: acknowledgements carry no answer (broadcast) */
     bool require_ack;    /* false: fire and forget; targets count as ready when sent */
     bool allow_partial;  /* PROCEED also when more than 5 % were skipped, refused or cancelled */
+    bool hedge;          /* what is silent past its quantile is sent once more (docs/ARRIVAL.md) */
     int64_t created_mesh_us;
     int64_t target_mesh_us; /* T; 0 with TIMING_SOON. In a console's template: 0 choose T, negative
                              * that long after admission */

@@ -13,6 +13,11 @@ enum query_kind {
     QUERY_SECTORS,    /* key: unit_pack(); ROW_SUMMARY */
     QUERY_ANSWERS,    /* key: group hash; ROW_ANSWER; needs operation_id */
     QUERY_INSPECT,    /* one agent: the lead's own view, then the registry's record */
+    QUERY_JOBS,       /* the orchestrator's jobs, newest first; ROW_RECORD */
+    QUERY_JOB,        /* one job as it is now: answered by REPLY_PROGRESS or REPLY_OPERATION */
+    QUERY_ATTACH,     /* the same, and its progress until it ends */
+    QUERY_LATE,       /* as QUERY_ANSWERS: what came after its targets were final */
+    QUERY_TRACE,      /* where an operation's time went; key: unit_pack(); ROW_RECORD */
     QUERY_WORK,       /* key: query_work_key(); ROW_RECORD: what agents have not answered yet */
     QUERY_KIND_COUNT
 };

@@ -26,6 +26,8 @@ struct aggregate_view {
     uint32_t outcomes[OUTCOME_COUNT];
     uint32_t reasons[REASON_COUNT];
     uint32_t sent, late, resent, unexpected;
+    uint32_t hedged;          /* sent to once more, or replaced, ahead of the reminders */
+    uint32_t hedge_wins;      /* of these, done by what the hedge brought */
     uint32_t window_hits;     /* arrived within the window */
     uint32_t window_eligible; /* sent ahead of T */
     uint32_t predicted;       /* done, with times of a clock worth the name .. */

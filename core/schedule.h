@@ -64,6 +64,9 @@ int64_t schedule_due_us(const struct schedule *s, const struct slab *slab, uint3
 int64_t schedule_choose_t(const uint32_t lead_counts[LEAD_BUCKETS], double share, int64_t now_us,
                           int64_t margin_us, int64_t window_us);
 
+/* A hedged operation is acknowledged as received when its answer will take longer than this. */
+#define HEDGE_SAY_US (20ll * US_PER_MS)
+
 /* Acknowledgements of effects released together at T would collide: every lead's agents say theirs
  * this long after the release, each lead at its own time, over SCHEDULE_ACK_US for each agent that
  * the operation can reach and a quarter of the time until its deadline at most. Agents and lead

@@ -279,6 +279,7 @@ bool operation_put(struct put *put, const struct operation *o, Mesh__MeshMessage
     ret->require_answer = o->require_answer;
     ret->require_ack = o->require_ack;
     ret->allow_partial = o->allow_partial;
+    ret->hedge = o->hedge;
     ret->class_mask = s->class_mask;
     ret->state_mask = s->state_mask;
     ret->sample = s->sample;
@@ -359,6 +360,7 @@ enum codec_verdict operation_get(const struct get *get, const Mesh__MeshMessage 
     ret->require_answer = w->require_answer;
     ret->require_ack = w->require_ack;
     ret->allow_partial = w->allow_partial;
+    ret->hedge = w->hedge;
     ret->created_mesh_us = w->created_at;
     ret->target_mesh_us = w->target_arrival_time;
     ret->payload_weight = w->payload_weight;

@@ -119,6 +119,8 @@ bool aggregate_put(struct put *put, const struct aggregate_view *a, Mesh__Aggreg
     ret->sent = a->sent;
     ret->late = a->late;
     ret->resent = a->resent;
+    ret->hedged = a->hedged;
+    ret->hedge_wins = a->hedge_wins;
     ret->unexpected = a->unexpected;
     ret->window_hits = a->window_hits;
     ret->window_eligible = a->window_eligible;
@@ -195,6 +197,8 @@ enum codec_verdict aggregate_get(const struct get *get, const Mesh__Aggregate *w
     ret->sent = w->sent;
     ret->late = w->late;
     ret->resent = w->resent;
+    ret->hedged = w->hedged;
+    ret->hedge_wins = w->hedge_wins;
     ret->unexpected = w->unexpected;
     ret->window_hits = w->window_hits;
     ret->window_eligible = w->window_eligible;

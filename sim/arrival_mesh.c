@@ -1,8 +1,8 @@
 /* Part 2: the real agents, leads, sectors and orchestrator, in the world's virtual time and
  * network. Operations of real work with hold are given to classes A to E; each is to be READY
  * together at one T. After a warm-up the effects' releases are watched where they happen: what is
- * counted is the true time of the agent's own step, on the root's clock, against T. The agents' own
- * reports are used only for the error of their clocks. A repeated acknowledgement is no release. */
+ * counted is the true time of the agent's own step, on the root's clock, against T, and the agent's
+ * own time of it as the error of its clock. */
 #include "core/num.h"
 #include "sim/arrival.h"
 #include "sim/world.h"
@@ -20,7 +20,7 @@
 #define OPERATIONS  (WARM_UP + MEASURED)
 
 struct watched {
-    struct id128 ids[OPERATIONS];
+    uint64_t ids[OPERATIONS]; /* low halves, as notes have them */
     int64_t targets_us[OPERATIONS];
     uint32_t count;
     bool measuring;
@@ -44,14 +44,26 @@ static void keep_release(struct watched *k, double error_ms, double clock_ms)
 }
 
 /* T of an operation, entered when an agent first hears of it. 0: not known. */
-static int64_t target_of(const struct watched *k, struct id128 id)
+static int64_t target_of(const struct watched *k, uint64_t id)
 {
     for (uint32_t i = k->count; i-- > 0;) {
-        if (num_id128_equal(k->ids[i], id)) {
+        if (k->ids[i] == id) {
             return k->targets_us[i];
         }
     }
     return 0;
+}
+
+/* The effect itself, which the agent notes; what it says of it comes later (schedule.h). */
+static void released(struct watched *k, const struct note_record *note, int64_t true_mesh_us)
+{
+    int64_t target_us = target_of(k, note->a);
+    int64_t now_us = true_mesh_us + k->root_us;
+    if (k->measuring && target_us != 0) {
+        int64_t by_agent_us = target_us + (int64_t)note->b;
+        keep_release(k, (double)(now_us - target_us) / US_PER_MS,
+                     (double)(by_agent_us - now_us) / US_PER_MS);
+    }
 }
 
 static void watch(void *context, const struct world_step *s)
@@ -60,30 +72,21 @@ static void watch(void *context, const struct world_step *s)
     if (s->unit.tier == TIER_AGENT && s->event->kind == EV_MSG &&
         s->event->u.msg->type == MSG_OPERATE) {
         const struct operation *o = s->event->u.msg->u.operate.operation;
-        if (o->timing == TIMING_AT && target_of(k, o->id) == 0 && k->count < OPERATIONS) {
-            k->ids[k->count] = o->id;
+        uint64_t id = num_id128_low(o->id);
+        if (o->timing == TIMING_AT && target_of(k, id) == 0 && k->count < OPERATIONS) {
+            k->ids[k->count] = id;
             k->targets_us[k->count++] = o->target_mesh_us;
         }
-        return;
     }
+    int64_t true_mesh_us = WORLD_UNIX_US + s->true_us;
     for (uint32_t i = 0; i < s->out->effect_count; i++) {
         const struct effect *e = &s->out->effects[i];
-        if (e->kind != FX_SEND) {
-            continue;
-        }
-        int64_t true_mesh_us = WORLD_UNIX_US + s->true_us;
-        if (s->unit.tier == TIER_ORCHESTRATOR && e->u.msg.type == MSG_BEAT_REPLY) {
+        if (e->kind == FX_NOTE && e->u.note.note == NOTE_RELEASED) {
+            released(k, &e->u.note, true_mesh_us);
+        } else if (e->kind == FX_SEND && s->unit.tier == TIER_ORCHESTRATOR &&
+                   e->u.msg.type == MSG_BEAT_REPLY) {
             k->root_us =
                 s->event->now_us + e->u.msg.u.beat_reply.time.mesh_offset_us - true_mesh_us;
-        } else if (s->unit.tier == TIER_AGENT && e->u.msg.type == MSG_ACK &&
-                   s->event->kind != EV_MSG && e->u.msg.u.ack.release_mesh_us > 0) {
-            const struct ack *ack = &e->u.msg.u.ack;
-            int64_t target_us = target_of(k, ack->operation_id);
-            int64_t now_us = true_mesh_us + k->root_us;
-            if (k->measuring && target_us != 0) {
-                keep_release(k, (double)(now_us - target_us) / US_PER_MS,
-                             (double)(ack->release_mesh_us - now_us) / US_PER_MS);
-            }
         }
     }
 }

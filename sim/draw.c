@@ -236,6 +236,7 @@ static void draw_operation(struct drawer *d)
     a->class_mask = chance(d, 20) ? 1u << (CLASS_A_EDGE + pick(d, CLASS_COUNT - 1)) : 0;
     a->ttl_us = chance(d, 30) ? ms_between(d, 200, 30000) : 0;
     a->timeout_us = chance(d, 30) ? ms_between(d, 300, 10000) : 0;
+    a->hedge = chance(d, 25);
     if (chance(d, 30)) {
         draw_places(d, a);
     }

@@ -105,6 +105,7 @@ static void submit(struct play *p, uint32_t index)
     op->strategy = a->strategy;
     op->priority = a->priority;
     op->require_ack = !a->no_ack;
+    op->hedge = a->hedge;
     op->selector.class_mask = a->class_mask;
     op->selector.sample = a->sample;
     op->ttl_us = a->ttl_us > 0 ? a->ttl_us : op->ttl_us;

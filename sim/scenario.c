@@ -175,6 +175,7 @@ static void put_operation(FILE *to, const struct act *a)
     put_option(to, "timeout", a->timeout_us);
     put_option(to, "window", a->window_us);
     fputs(a->no_ack ? " no-ack" : "", to);
+    fputs(a->hedge ? " hedge" : "", to);
 }
 
 static void put_act(FILE *to, const struct act *a)

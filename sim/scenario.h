@@ -92,7 +92,7 @@ struct act {
     enum timing timing;
     enum cascade_strategy strategy;
     uint8_t priority;
-    bool no_ack;
+    bool no_ack, hedge;
     int64_t ttl_us, timeout_us, window_us; /* 0: the console's defaults */
 };
 

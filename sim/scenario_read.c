@@ -351,6 +351,8 @@ static bool read_option(struct reader *r, struct act *a)
         good = duration(r, "window", &a->window_us);
     } else if (strcmp(word, "no-ack") == 0) {
         a->no_ack = true;
+    } else if (strcmp(word, "hedge") == 0) {
+        a->hedge = true;
     } else if (strcmp(word, "timing") == 0) {
         const char *name = next(r, "timing");
         good = name != NULL && (timing_parse(name, strlen(name), &a->timing) ||

@@ -597,6 +597,22 @@ static void test_capabilities(void **state)
     assert_null(rig_sent(&rig, MSG_ACK));
 }
 
+/* Another agent takes its place when it refuses: so it stays with that, with room or without. */
+static void test_refusal_of_a_hedged_sample_is_for_good(void **state)
+{
+    (void)state;
+    struct operation lacks = operation_of(1);
+    lacks.selector.capabilities = UINT64_MAX;
+    lacks.selector.sample = 3;
+    lacks.hedge = true;
+    operate(&lacks);
+    assert_int_equal(acked()->outcome, OUTCOME_REFUSED);
+    lacks.selector.capabilities = 0; /* as if it had it now */
+    operate(&lacks);
+    assert_null(rig_effect(&rig, FX_WORK, 0, 0));
+    assert_int_equal(acked()->outcome, OUTCOME_PENDING);
+}
+
 static void test_overload_and_priorities(void **state)
 {
     (void)state;
@@ -1030,6 +1046,7 @@ int main(void)
         JOINED(test_ttl),
         JOINED(test_hold_beyond_ttl_has_no_effect),
         JOINED(test_capabilities),
+        JOINED(test_refusal_of_a_hedged_sample_is_for_good),
         JOINED(test_overload_and_priorities),
         JOINED(test_ageing_lifts_the_old),
         JOINED(test_cancel),

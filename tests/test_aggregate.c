@@ -143,6 +143,8 @@ static void random_target(struct rng *r, uint32_t agent, uint32_t kinds, char te
     ret->sent = ret->reached = true;
     ret->late = rng_below(r, 10) == 0;
     ret->resent = rng_below(r, 10) == 0;
+    ret->hedged = ret->resent && rng_below(r, 2) == 0;
+    ret->hedge_won = ret->hedged && rng_below(r, 2) == 0;
     ret->eligible = true;
     ret->hit = rng_below(r, 2) == 0;
     ret->has_arrival = ret->has_release = ret->has_lead = true;
@@ -537,6 +539,8 @@ static void test_hostile_views_are_refused(void **state)
     REFUSES(good.sent = 21);
     REFUSES(good.late = 21);
     REFUSES(good.resent = 21);
+    REFUSES(good.hedge_wins = 1);
+    REFUSES(good.hedged = 21);
     REFUSES(good.unexpected = 21);
     REFUSES(good.agents_reached = 21);
     REFUSES(good.window_hits = 1);

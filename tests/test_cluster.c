@@ -644,6 +644,8 @@ static void test_arrivals_count_against_their_prediction(void **state)
     assert_int_equal(v->predicted_50ms, 1);
 }
 
+static const struct rows *ask(const struct query *q);
+
 static void test_resend_then_timeouts(void **state)
 {
     (void)state;
@@ -681,6 +683,15 @@ static void test_resend_then_timeouts(void **state)
     assert_int_equal(v->outcomes[OUTCOME_TIMEOUT_DELIVERY], 1);
     assert_int_equal(v->late, 1);
     assert_int_equal(addressed(), 0);
+    struct query q = {.kind = QUERY_LATE, .operation_id = op.id, .from_start = true, .limit = 9};
+    const struct rows *late = ask(&q); /* what it said is kept beside the result */
+    assert_int_equal(late->row_count, 1);
+    assert_int_equal(late->rows[0].u.answer.outcome, OUTCOME_READY);
+    assert_int_equal(late->rows[0].u.answer.count, 1);
+    q.kind = QUERY_TRACE;
+    const struct rows *trace = ask(&q);
+    assert_int_equal(trace->row_count, 1);
+    assert_non_null(strstr(trace->rows[0].u.record.text, "\nresent=2\nlate=1\n"));
 }
 
 /* A targets only agent 1. */

@@ -3,7 +3,11 @@
  * in turn. Prints one JSON object: operations, what became of their targets, whether the states of
  * every one of them added up, and the latencies of operations from the command to its final report.
  *
- *   bench-load CONFIG IN_FLIGHT SECONDS PAYLOAD_BYTES ACTION TIMEOUT_MS PLACES... */
+ *   bench-load [--priority N] [--every-ms N] CONFIG IN_FLIGHT SECONDS PAYLOAD_BYTES ACTION
+ * TIMEOUT_MS PLACES...
+ *
+ * With --every-ms the loop is open: one operation begins at each such moment, as long as fewer than
+ * IN_FLIGHT are under way; moments that found none free are counted as held. */
 #include "core/num.h"
 #include "tiers/runner/client.h"
 #include "tiers/runner/clock.h"
@@ -19,7 +23,7 @@
 static struct config config;
 static struct client *client;
 static uv_loop_t *loop;
-static uv_timer_t timer;
+static uv_timer_t timer, pace;
 static struct place_set places[64];
 static int place_count, in_flight_wanted;
 static int64_t end_us, begun_us[IN_FLIGHT_MAX];
@@ -29,7 +33,8 @@ static const char *action;
 static int64_t timeout_us;
 static bool started, closing;
 static uint32_t next_place, open_count;
-static uint64_t operations, refused, errors, targets, ready, wrong_sums, resent;
+static int priority = 2, every_ms;
+static uint64_t held, operations, refused, errors, targets, ready, wrong_sums, resent;
 
 static void fail(const char *what)
 {
@@ -45,6 +50,7 @@ static void finish(void)
         closing = true;
         client_close(client);
         uv_close((uv_handle_t *)&timer, NULL);
+        uv_close((uv_handle_t *)&pace, NULL);
     }
 }
 
@@ -60,7 +66,9 @@ static void ended(uint64_t ref, bool counted)
     begun_us[ref - 1] = 0;
     open_count--;
     if (now_us < end_us) {
-        begin(ref);
+        if (every_ms == 0) {
+            begin(ref);
+        }
     } else if (open_count == 0) {
         finish();
     }
@@ -95,7 +103,7 @@ static void begin(uint64_t ref)
     *op = (struct operation){.routing = ROUTING_SCATTER_GATHER,
                              .timing = TIMING_SOON,
                              .verb = VERB_OBSERVE,
-                             .priority = 2,
+                             .priority = (uint8_t)priority,
                              .trinary_expectation = TRINARY_READY,
                              .require_answer = true,
                              .require_ack = true,
@@ -114,6 +122,24 @@ static void begin(uint64_t ref)
     }
 }
 
+static void on_pace(uv_timer_t *handle)
+{
+    if (clock_boot_us() >= end_us) {
+        uv_timer_stop(handle);
+        if (open_count == 0) {
+            finish();
+        }
+        return;
+    }
+    for (int i = 1; i <= in_flight_wanted; i++) {
+        if (begun_us[i - 1] == 0) {
+            begin((uint64_t)i);
+            return;
+        }
+    }
+    held++;
+}
+
 static void on_link(void *ctx, bool up, const char *why)
 {
     (void)ctx;
@@ -125,6 +151,10 @@ static void on_link(void *ctx, bool up, const char *why)
         started = true;
         end_us += clock_boot_us();
         client_any_ref(client);
+        if (every_ms > 0) {
+            uv_timer_start(&pace, on_pace, 0, (uint64_t)every_ms);
+            return;
+        }
         for (int i = 1; i <= in_flight_wanted; i++) {
             begin((uint64_t)i);
         }
@@ -154,20 +184,31 @@ static void report(int64_t spent_us)
     qsort(latencies_us, samples, sizeof(latencies_us[0]), ascending);
     printf("{\"operations\": %llu, \"refused\": %llu, \"errors\": %llu, \"unfinished\": %u, "
            "\"targets\": %llu, \"ready\": %llu, \"resent\": %llu, \"wrong_sums\": %llu, "
-           "\"seconds\": %.3f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f}\n",
+           "\"held\": %llu, \"seconds\": %.3f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": "
+           "%.2f}\n",
            (unsigned long long)operations, (unsigned long long)refused, (unsigned long long)errors,
            open_count, (unsigned long long)targets, (unsigned long long)ready,
-           (unsigned long long)resent, (unsigned long long)wrong_sums, (double)spent_us / 1e6,
-           quantile_ms(0.5), quantile_ms(0.99), quantile_ms(1.0));
+           (unsigned long long)resent, (unsigned long long)wrong_sums, (unsigned long long)held,
+           (double)spent_us / 1e6, quantile_ms(0.5), quantile_ms(0.99), quantile_ms(1.0));
 }
 
 int main(int argc, char **argv)
 {
     struct config_error error;
     char why[256];
+    for (; argc > 2 && strncmp(argv[1], "--", 2) == 0; argc -= 2, argv += 2) {
+        int *ret = strcmp(argv[1], "--priority") == 0   ? &priority
+                   : strcmp(argv[1], "--every-ms") == 0 ? &every_ms
+                                                        : NULL;
+        if (ret == NULL) {
+            fail("an unknown option");
+        }
+        *ret = atoi(argv[2]);
+    }
     if (argc < 8 || argc - 7 > 64) {
-        fail(
-            "usage: bench-load CONFIG IN_FLIGHT SECONDS PAYLOAD_BYTES ACTION TIMEOUT_MS PLACES...");
+        fail("usage: bench-load [--priority N] [--every-ms N] CONFIG IN_FLIGHT SECONDS "
+             "PAYLOAD_BYTES ACTION TIMEOUT_MS "
+             "PLACES...");
     }
     signal(SIGPIPE, SIG_IGN);
     const struct config_options file = {.file = argv[1]};
@@ -179,8 +220,9 @@ int main(int argc, char **argv)
     payload_bytes = (uint32_t)atoi(argv[4]);
     action = argv[5];
     timeout_us = atoi(argv[6]) * US_PER_MS;
-    if (in_flight_wanted < 1 || in_flight_wanted > IN_FLIGHT_MAX ||
-        payload_bytes > PAYLOAD_BYTES_MAX || timeout_us <= 0 || strlen(action) >= ACTION_MAX) {
+    if (in_flight_wanted < 1 || in_flight_wanted > IN_FLIGHT_MAX || priority < 0 ||
+        priority >= (int)PRIORITY_COUNT || every_ms < 0 || payload_bytes > PAYLOAD_BYTES_MAX ||
+        timeout_us <= 0 || strlen(action) >= ACTION_MAX) {
         fail("a number is out of range");
     }
     memset(payload, 'x', payload_bytes);
@@ -199,6 +241,7 @@ int main(int argc, char **argv)
         fail(why);
     }
     client_on_link(client, on_link, NULL);
+    uv_timer_init(loop, &pace);
     uv_timer_init(loop, &timer);
     uv_timer_start(&timer, on_timeout, most_ms, 0);
     uv_run(loop, UV_RUN_DEFAULT);

@@ -227,6 +227,7 @@ void sample_operation(struct sample *s, struct operation *ret)
     o->require_answer = flag(s);
     o->require_ack = flag(s);
     o->allow_partial = flag(s);
+    o->hedge = flag(s);
     o->created_mesh_us = 1 + (int64_t)number(s, TIME_TOP - 1);
     o->target_mesh_us = mesh_time(s);
     o->window_us = (int64_t)number(s, (uint64_t)TTL_US_MAX);
@@ -318,17 +319,11 @@ static void aggregate(struct sample *s, struct aggregate_view *a, bool final, bo
     }
     a->outcomes[OUTCOME_PENDING] = final ? 0 : upto(s, 1000);
     a->targets = sum + a->outcomes[OUTCOME_PENDING];
-    uint32_t *const plain[] = {&a->sent,
-                               &a->late,
-                               &a->resent,
-                               &a->unexpected,
-                               &a->window_hits,
-                               &a->window_eligible,
-                               &a->predicted,
-                               &a->predicted_50ms,
-                               &a->sectors_reached,
-                               &a->clusters_reached,
-                               &a->agents_reached};
+    uint32_t *const plain[] = {
+        &a->sent,          &a->late,           &a->resent,          &a->hedged,
+        &a->hedge_wins,    &a->unexpected,     &a->window_hits,     &a->window_eligible,
+        &a->predicted,     &a->predicted_50ms, &a->sectors_reached, &a->clusters_reached,
+        &a->agents_reached};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
         *plain[i] = u32(s);
     }

@@ -244,6 +244,10 @@ static struct task *admit(struct agent *a, int64_t now_us, const struct msg *msg
     if (reason != REASON_NONE) {
         /* Not taken in: a resend may find room. */
         ack_refuse(a, now_us, msg, op, reason, out);
+        if (op->hedge && op->selector.sample > 0 && seq != 0) {
+            /* Another agent may take its place now: this refusal is for good. */
+            window_take(&a->windows[task_priority(op)], seq);
+        }
         return NULL;
     }
     if (seq != 0) {
@@ -295,7 +299,7 @@ void work_operate(struct agent *a, int64_t now_us, const struct msg *msg, struct
     }
     int64_t wait_us = t->hold ? t->target_mesh_us - agent_mesh(a, now_us) : 0;
     wait_us = wait_us > t->took_us ? wait_us : (int64_t)t->took_us;
-    if (wait_us > AGENT_PENDING_US) {
+    if (wait_us > (op->hedge ? HEDGE_SAY_US : AGENT_PENDING_US)) {
         ack_pending(a, now_us, t, out);
     }
 }

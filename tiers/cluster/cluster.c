@@ -92,6 +92,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
     c->ops_next_us = NEVER;
     rng_seed(&c->rng, conf->seed, conf->uid);
     c->excess_dev_us = EXCESS_DEV_START_US;
+    hedge_init(c);
     meshtime_init(&c->time);
     breaker_init(&c->breaker, BREAKER_CLUSTER_THRESHOLD);
     breaker_probe_wait(&c->breaker, PROBE_BEATS * c->tuning.agent_beat_us);

@@ -42,9 +42,15 @@ void flight_end(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t 
     t.agent = c->first + i;
     t.sent = (op->sent >> i & 1u) != 0;
     t.resent = (op->resent >> i & 1u) != 0;
+    t.hedged = (op->hedged >> i & 1u) != 0;
     t.eligible = (op->ahead >> i & 1u) != 0;
     t.hit = t.hit && t.eligible; /* sent too late, it may come within half a window still */
     t.reached = t.reached || (op->pending >> i & 1u) != 0;
+    if (t.reached) {
+        op->first_answer_us = op->first_answer_us == 0 ? now_us : op->first_answer_us;
+        op->last_answer_us = now_us;
+        op->slowest = (uint8_t)i;
+    }
     aggregate_add_target(&op->aggregate, &c->slab, &t);
     op->open &= ~bit_of(i);
     schedule_cancel(&op->schedule, &c->slab, bit_of(i));
@@ -110,6 +116,7 @@ static int64_t resend_at(struct cluster *c, int64_t now_us, const struct lead_op
         int64_t held_us = op->target_us + op->ack_delay_us + p->network_us;
         answer_us = held_us > answer_us ? held_us : answer_us;
     }
+    attempt -= attempt > 0 && (op->hedged & ~op->replica & bit_of(i)) != 0 ? 1u : 0;
     int64_t pause_us = (c->tuning.resend_us << attempt) * mode_retry_factor((enum mode)c->mode);
     int64_t late_us = (int64_t)c->excess_us + 4 * (int64_t)c->excess_dev_us;
     int64_t at_us = on_grid(op, answer_us + pause_us + late_us, pause_us / 2 + 1);
@@ -121,13 +128,15 @@ static void sent_one(struct cluster *c, int64_t now_us, struct lead_op *op, uint
                      const struct prediction *p)
 {
     uint64_t bit = bit_of(i);
-    if ((op->sent & bit) != 0) {
+    bool first = (op->sent & bit) == 0;
+    if (!first) {
         uint32_t attempt = attempt_of(op, i) + 1u;
         op->again[0] = (op->again[0] & ~bit) | ((attempt & 1u) != 0 ? bit : 0);
         op->again[1] = (op->again[1] & ~bit) | ((attempt & 2u) != 0 ? bit : 0);
         op->resent |= bit;
     } else {
         op->sent |= bit;
+        op->first_sent_us = op->first_sent_us == 0 ? now_us : op->first_sent_us;
         op->ahead |= op->target_us > 0 && now_us < op->target_us ? bit : 0;
     }
     if (!op->want_ack) {
@@ -136,9 +145,39 @@ static void sent_one(struct cluster *c, int64_t now_us, struct lead_op *op, uint
         return;
     }
     int64_t at_us = resend_at(c, now_us, op, i, p);
+    if (first && op->hedge) {
+        int64_t hedge_us = hedge_at(c, now_us, op, i, p);
+        op->hedge_due |= hedge_us < at_us ? bit : 0;
+        at_us = time_least(at_us, hedge_us);
+    }
     if (at_us != NEVER) {
         schedule_at(&op->schedule, &c->slab, i, at_us); /* without room it is not reminded */
     }
+}
+
+/* No hedge, or no more of it: the reminder of its first send. */
+static void remind(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t i)
+{
+    struct prediction p = members_predict(c, i, op->weight);
+    int64_t at_us = resend_at(c, op->opened_us + (int64_t)op->hedge_us[i], op, i, &p);
+    if (at_us != NEVER) {
+        schedule_at(&op->schedule, &c->slab, i, at_us > now_us ? at_us : now_us);
+    }
+}
+
+/* Of those due, what really goes: a hedge needs its budget. */
+static uint64_t hedges(struct cluster *c, int64_t now_us, struct lead_op *op, uint64_t due,
+                       struct outbox *out)
+{
+    uint64_t refused = 0;
+    uint64_t go = hedge_take(c, now_us, op, due, &refused);
+    for (uint64_t rest = refused; rest != 0; rest &= rest - 1u) {
+        remind(c, now_us, op, bits_lowest(rest));
+    }
+    if (go != 0) {
+        cluster_note(out, NOTE_HEDGED, num_id128_low(op->id), bits_count(go));
+    }
+    return due & ~refused;
 }
 
 /* The number that agent i's target has, or would get now: serial, 0 is none. */
@@ -230,6 +269,9 @@ static void send_due(struct cluster *c, int64_t now_us, struct lead_op *op, stru
         return;
     }
     due &= ~left_behind(c, op, due);
+    if (c->bus_up && (due & op->hedge_due) != 0) {
+        due = hedges(c, now_us, op, due, out);
+    }
     uint64_t later = 0;
     if (!c->bus_up) {
         later = due;
@@ -269,6 +311,9 @@ static void learn_excess(struct cluster *c, int64_t now_us, const struct lead_op
     struct prediction p = members_predict(c, i, op->weight);
     int64_t from_us = held ? meshtime_to_local(&c->time, ack->release_mesh_us) + op->ack_delay_us
                            : ack->echo_sent_us + p.network_us + p.processing_us;
+    if (held && from_us < ack->echo_sent_us + p.network_us) {
+        from_us = ack->echo_sent_us + p.network_us; /* it answers a reminder: the first was lost */
+    }
     int64_t excess_us = now_us - from_us - p.network_us;
     excess_us = num_clamp_i64(excess_us, 0, EXCESS_US_MAX);
     int64_t apart_us = excess_us - (int64_t)c->excess_us;
@@ -279,12 +324,15 @@ static void learn_excess(struct cluster *c, int64_t now_us, const struct lead_op
 
 /* Done, and its times are those of a clock worth the name. */
 static bool ack_timed(const struct cluster *c, int64_t now_us, const struct lead_op *op,
-                      const struct ack *ack)
+                      const struct ack *ack, uint32_t i)
 {
     bool done = ack->outcome == OUTCOME_READY || ack->outcome == OUTCOME_CONFLICT;
     return done && ack->received_mesh_us != 0 && ack->arrival_mesh_us != 0 &&
            ack->clock_error_us != UINT32_MAX && meshtime_ready(&c->time) &&
-           ack->echo_sent_us >= op->opened_us && ack->echo_sent_us <= now_us;
+           ack->echo_sent_us >= op->opened_us && ack->echo_sent_us <= now_us &&
+           /* Said again: it was there before the send that its answer names. */
+           ((op->resent >> i & 1u) == 0 ||
+            ack->received_mesh_us >= cluster_mesh(c, ack->echo_sent_us));
 }
 
 /* Arrival against the predicted arrival (spec 11): after the send that the answer echoes, at the
@@ -293,7 +341,7 @@ static bool ack_timed(const struct cluster *c, int64_t now_us, const struct lead
 static void compare(const struct cluster *c, int64_t now_us, const struct lead_op *op,
                     const struct ack *ack, uint32_t i, struct aggregate_target *t)
 {
-    t->predicted = ack_timed(c, now_us, op, ack);
+    t->predicted = ack_timed(c, now_us, op, ack, i);
     if (t->predicted) {
         int64_t arrival_us = meshtime_to_local(&c->time, ack->arrival_mesh_us);
         t->apart_us = arrival_us - (ack->echo_sent_us + (int64_t)op->expected_us[i]);
@@ -307,7 +355,7 @@ static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
     struct member *m = &c->members[i];
     m->impedance.queue_depth = ack->queue_depth;
     m->impedance.clock_error_us = ack->clock_error_us;
-    if (!ack_timed(c, now_us, op, ack)) {
+    if (!ack_timed(c, now_us, op, ack, i)) {
         return;
     }
     int64_t one_way_us = ack->received_mesh_us - cluster_mesh(c, ack->echo_sent_us);
@@ -365,12 +413,25 @@ static void times_of(const struct cluster *c, const struct lead_op *op, const st
     }
 }
 
-static void ack_late(struct cluster *c, struct lead_op *op, uint32_t i, struct outbox *out)
+/* What it said is kept beside the result, which does not change any more; without room in the slab
+ * the count alone tells of it. */
+static void ack_late(struct cluster *c, struct lead_op *op, const struct ack *ack, uint32_t i,
+                     struct outbox *out)
 {
     uint64_t bit = bit_of(i);
     if ((op->late & bit) == 0) {
         op->late |= bit;
         aggregate_add_late(&op->aggregate);
+        if (op->late_answers.open || aggregate_init_wide(&op->late_answers, &c->slab)) {
+            struct aggregate_target t = {.agent = c->first + i,
+                                         .outcome = ack->outcome,
+                                         .reason = ack->reason,
+                                         .answer = ack->answer_bytes > 0 ? ack->answer : NULL,
+                                         .answer_bytes = ack->answer_bytes,
+                                         .sent = true,
+                                         .reached = true};
+            aggregate_add_target(&op->late_answers, &c->slab, &t);
+        }
         cluster_note(out, NOTE_OP_LATE, num_id128_low(op->id), unit_pack(cluster_agent(c, i)));
     }
 }
@@ -386,6 +447,7 @@ static void ack_final(struct cluster *c, int64_t now_us, struct lead_op *op, con
     t.answer_bytes = ack->answer_bytes;
     t.reached = true;
     t.late = ack->late;
+    t.hedge_won = hedge_won(c, op, ack, i);
     char memory[CONFLICT_TEXT_SIZE];
     struct text text;
     text_init(&text, memory, sizeof memory);
@@ -453,7 +515,7 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
     }
     if ((op->open >> i & 1u) == 0) {
         if (ack->outcome != OUTCOME_PENDING && op->want_ack) {
-            ack_late(c, op, i, out);
+            ack_late(c, op, ack, i, out);
         }
         return;
     }
@@ -464,9 +526,18 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
     compare(c, now_us, op, ack, i, &t);
     learn(c, now_us, op, ack, i);
     learn_excess(c, now_us, op, ack, i);
+    hedge_heard(c, now_us, op, ack, i);
     if (ack->outcome == OUTCOME_PENDING) {
         op->pending |= bit_of(i);
         keep_word(c, i, ack);
+        if ((op->hedge_due >> i & 1u) != 0) {
+            op->hedge_due &= ~bit_of(i);
+            schedule_cancel(&op->schedule, &c->slab, bit_of(i));
+            remind(c, now_us, op, i);
+        }
+        return;
+    }
+    if (hedge_replace(c, now_us, op, ack, i, out)) {
         return;
     }
     ack_final(c, now_us, op, msg, i, t, out);

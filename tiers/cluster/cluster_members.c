@@ -197,6 +197,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     uint64_t names = known >= 64 ? UINT64_MAX : bit_of(known) - 1u;
     m->uid = h->uid;
     m->epoch = h->incarnation;
+    c->priors_all &= m->agent_class == (uint8_t)h->agent_class;
     m->agent_class = (uint8_t)h->agent_class;
     (void)member_capabilities(c, i, h->capabilities & names);
     m->impedance.context_hash = h->context_hash;

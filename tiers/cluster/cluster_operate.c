@@ -76,6 +76,9 @@ static void slot_release(struct cluster *c, struct lead_op *op)
     *link = op->hash_next;
     schedule_done(&op->schedule, &c->slab);
     aggregate_done(&op->aggregate, &c->slab);
+    if (op->late_answers.open) {
+        aggregate_done(&op->late_answers, &c->slab);
+    }
     op->state = LEAD_OP_FREE;
     op->next = c->free;
     c->free = slot;
@@ -149,7 +152,8 @@ static struct lead_op *slot_take(struct cluster *c)
 }
 
 /* Which members are meant: by selector, then the sample, drawn from those that can do it first. */
-static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t quota)
+static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t quota,
+                        uint64_t *ret_able)
 {
     uint64_t mask = 0;
     uint64_t able = 0;
@@ -167,6 +171,7 @@ static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t q
             able |= capable && members_in_service(c, i) ? bit_of(i) & ~c->avoided : 0;
         }
     }
+    *ret_able = able;
     if (quota >= bits_count(mask)) {
         return mask;
     }
@@ -314,7 +319,12 @@ static void plan(struct cluster *c, int64_t now_us, struct lead_op *op, const st
         end.outcome = OUTCOME_REFUSED;
         end.reason = REASON_OVERLOAD;
     } else {
-        int64_t lead_us = members_predict(c, i, op->weight).lead_us;
+        struct prediction p = members_predict(c, i, op->weight);
+        int64_t lead_us = p.lead_us;
+        if (op->hedge && op->want_ack) { /* and time for a second send, where there is some */
+            int64_t more_us = op->target_us - now_us - lead_us;
+            lead_us += num_clamp_i64(hedge_room_us(c, i, &p), 0, more_us > 0 ? more_us : 0);
+        }
         enum schedule_verdict v =
             schedule_plan(&op->schedule, &c->slab, i, now_us, op->target_us, lead_us,
                           c->tuning.bucket_us > 0 ? c->tuning.bucket_us : 1, &need_us, NULL);
@@ -338,6 +348,7 @@ static void fill(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     op->priority = o->priority < PRIORITY_COUNT ? o->priority : PRIORITY_COUNT - 1;
     op->expectation = o->trinary_expectation;
     op->want_ack = o->require_ack;
+    op->hedge = o->hedge && o->require_ack;
     memcpy(op->action, o->action, sizeof op->action);
     op->weight = o->payload_weight;
     op->requires = o->selector.capabilities;
@@ -392,7 +403,8 @@ void operate_open(struct cluster *c, int64_t now_us, const struct msg *msg, stru
             operate->target_count > 1 && bit < 64 ? bits_count(msg->mask & (bit_of(bit) - 1u)) : 0;
         quota = rank < operate->target_count ? operate->targets[rank].quota : 0;
     }
-    uint64_t mask = resolve(c, o, quota);
+    uint64_t able = 0;
+    uint64_t mask = resolve(c, o, quota, &able);
     int64_t expires_us =
         local_time(c, now_us, o, o->created_mesh_us + num_clamp_i64(o->ttl_us, 0, TTL_US_MAX));
     enum reason reason = mask == 0 ? REASON_NONE : admission(c, now_us, expires_us);
@@ -410,6 +422,7 @@ void operate_open(struct cluster *c, int64_t now_us, const struct msg *msg, stru
     fill(c, now_us, op, msg);
     op->targets = bits_count(mask);
     op->open = mask;
+    op->spare = op->hedge ? able & ~mask : 0;
     slot_enter(c, now_us, op);
     cluster_note(out, NOTE_OP_OPENED, num_id128_low(op->id), op->targets);
     for (uint32_t i = 0; i < c->count; i++) {

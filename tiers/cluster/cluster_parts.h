@@ -89,6 +89,25 @@ void flight_member_down(struct cluster *c, int64_t now_us, uint32_t i);
 int64_t flight_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 bool flight_result(struct cluster *c, struct lead_op *op, struct outbox *out);
 
+/* cluster_hedge.c */
+void hedge_init(struct cluster *c);
+/* How much earlier than T - lead a target is sent to, so that there is time for a second send. */
+int64_t hedge_room_us(struct cluster *c, uint32_t i, const struct prediction *p);
+/* After the first send to i: when to hedge it; NEVER: not before the end. Earns its share. */
+int64_t hedge_at(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t i,
+                 const struct prediction *p);
+/* Of those due: which are hedged now; ret_refused: for which there is no budget. */
+uint64_t hedge_take(struct cluster *c, int64_t now_us, struct lead_op *op, uint64_t due,
+                    uint64_t *ret_refused);
+/* An acknowledgement of i, before anything is changed by it. */
+void hedge_heard(struct cluster *c, int64_t now_us, const struct lead_op *op, const struct ack *ack,
+                 uint32_t i);
+bool hedge_won(const struct cluster *c, const struct lead_op *op, const struct ack *ack,
+               uint32_t i);
+/* It was refused by i: does another agent take its place? Then i is no target any more. */
+bool hedge_replace(struct cluster *c, int64_t now_us, struct lead_op *op, const struct ack *ack,
+                   uint32_t i, struct outbox *out);
+
 /* cluster_query.c */
 void query_handle(struct cluster *c, int64_t now_us, const struct query *query, struct outbox *out);
 void query_record(struct cluster *c, int64_t now_us, uint32_t slot, uint32_t seq,

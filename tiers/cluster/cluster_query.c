@@ -87,13 +87,13 @@ static void query_summary(struct cluster *c, int64_t now_us, const struct query 
     page_send(c, &p, q->ref, out);
 }
 
-static void answer_rows(struct cluster *c, const struct lead_op *op, struct pager *p)
+static void answer_rows(struct cluster *c, const struct aggregate *from, struct pager *p)
 {
     struct aggregate_scratch scratch;
     struct answer_group group;
     bool from_start = true;
     uint64_t after = 0;
-    while (aggregate_group_after(&op->aggregate, &c->slab, from_start, after, &scratch, &group)) {
+    while (aggregate_group_after(from, &c->slab, from_start, after, &scratch, &group)) {
         struct page_row row = {.key = group.hash, .unit = c->self};
         row.u.answer = group;
         pager_row(p, &row);
@@ -112,7 +112,11 @@ static void query_answers(struct cluster *c, const struct query *q, struct outbo
         const struct lead_op *op = &c->ops[i];
         if (op->state != LEAD_OP_FREE && (num_id128_equal(op->id, q->operation_id) ||
                                           num_id128_equal(op->correlation, q->operation_id))) {
-            answer_rows(c, op, &p);
+            if (q->kind == QUERY_ANSWERS) {
+                answer_rows(c, &op->aggregate, &p);
+            } else if (op->late_answers.open) {
+                answer_rows(c, &op->late_answers, &p);
+            }
         }
     }
     page_send(c, &p, q->ref, out);
@@ -190,6 +194,54 @@ static void query_work(struct cluster *c, int64_t now_us, const struct query *q,
             row.u.record.text = room;
             pager_row(&p, &row);
         }
+    }
+    page_send(c, &p, q->ref, out);
+}
+
+/* --- traces --- */
+
+static void figure(struct text *t, const char *name, int64_t value)
+{
+    text_add(t, name);
+    text_char(t, '=');
+    text_i64(t, value);
+    text_char(t, '\n');
+}
+
+static int64_t mesh_or_zero(const struct cluster *c, int64_t at_us)
+{
+    return at_us > 0 ? cluster_mesh(c, at_us) : 0;
+}
+
+/* Times are mesh time, 0: not yet. An operation of several phases has one row: of the last. */
+static void query_trace(struct cluster *c, const struct query *q, struct outbox *out)
+{
+    struct page_memory memory;
+    struct pager p;
+    char room[512];
+    struct text t;
+    page_open(&p, &memory, q, ROW_RECORD);
+    const struct lead_op *op = operate_find(c, q->operation_id);
+    if (op != NULL) {
+        const struct aggregate *a = &op->aggregate;
+        text_init(&t, room, sizeof room);
+        figure(&t, "opened", mesh_or_zero(c, op->opened_us));
+        figure(&t, "sent", mesh_or_zero(c, op->first_sent_us));
+        figure(&t, "first", mesh_or_zero(c, op->first_answer_us));
+        figure(&t, "last", mesh_or_zero(c, op->last_answer_us));
+        figure(&t, "targets", op->targets);
+        figure(&t, "waiting", bits_count(op->open));
+        figure(&t, "answered", a->outcomes[OUTCOME_READY] + a->outcomes[OUTCOME_CONFLICT]);
+        figure(&t, "resent", a->resent);
+        figure(&t, "late", a->late);
+        if (op->last_answer_us > 0) {
+            text_add(&t, "slowest=");
+            text_unit(&t, cluster_agent(c, op->slowest));
+        }
+        struct page_row row = {.key = unit_pack(c->self), .unit = c->self};
+        row.u.record.bytes = (uint32_t)t.used;
+        row.u.record.text = room;
+        pager_row(&p, &row);
     }
     page_send(c, &p, q->ref, out);
 }
@@ -357,6 +409,7 @@ void query_handle(struct cluster *c, int64_t now_us, const struct query *query, 
         query_agents(c, query, out);
         break;
     case QUERY_ANSWERS:
+    case QUERY_LATE:
         query_answers(c, query, out);
         break;
     case QUERY_INSPECT:
@@ -369,7 +422,13 @@ void query_handle(struct cluster *c, int64_t now_us, const struct query *query, 
     case QUERY_SECTORS:
         query_summary(c, now_us, query, out);
         break;
-    case QUERY_KIND_COUNT:
+    case QUERY_TRACE:
+        query_trace(c, query, out);
         break;
+    case QUERY_JOBS:
+    case QUERY_JOB:
+    case QUERY_ATTACH:
+    case QUERY_KIND_COUNT:
+        break; /* the orchestrator's alone */
     }
 }

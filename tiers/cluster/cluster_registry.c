@@ -50,11 +50,6 @@ static uint64_t ref_of(enum registry_ref kind, uint32_t i, uint32_t seq)
     return (uint64_t)kind << 56 | (uint64_t)i << 40 | seq;
 }
 
-static void shard_name(const struct cluster *c, char ret[UNIT_TEXT_MAX])
-{
-    unit_format(c->self, ret);
-}
-
 static enum registry_ref ref_kind(uint64_t ref)
 {
     return (enum registry_ref)(ref >> 56);
@@ -65,24 +60,35 @@ static uint32_t ref_member(uint64_t ref)
     return (uint32_t)(ref >> 40) & 0xffu;
 }
 
+/* To be called whenever `dirty`, `put`, `index_dirty` or `uid` has changed. */
+static void waits(struct cluster *c, uint32_t i)
+{
+    const struct member *m = &c->members[i];
+    bool some = m->uid != 0 && ((m->dirty != 0 && m->put == 0) || m->index_dirty != 0);
+    c->waits = some ? c->waits | bit_of(i) : c->waits & ~bit_of(i);
+}
+
 /* --- what is without an answer --- */
 
 static struct lead_asked *asked_find(struct cluster *c, uint64_t ref)
 {
-    for (uint32_t k = 0; k < LEAD_ASKED_MAX; k++) {
-        if (c->asked[k].until_us != 0 && c->asked[k].ref == ref) {
+    for (uint64_t rest = c->asked_out; rest != 0; rest &= rest - 1u) {
+        uint32_t k = bits_lowest(rest);
+        if (c->asked[k].ref == ref) {
             return &c->asked[k];
         }
     }
     return NULL;
 }
 
+static void asked_done(struct cluster *c, const struct lead_asked *a)
+{
+    c->asked_out &= (uint16_t)~bit_of((uint32_t)(a - c->asked));
+}
+
 static uint32_t asked_room(const struct cluster *c, uint32_t reserve)
 {
-    uint32_t room = 0;
-    for (uint32_t k = 0; k < LEAD_ASKED_MAX; k++) {
-        room += c->asked[k].until_us == 0;
-    }
+    uint32_t room = LEAD_ASKED_MAX - bits_count(c->asked_out);
     return room > reserve ? room - reserve : 0;
 }
 
@@ -98,11 +104,10 @@ static bool store_send(struct cluster *c, int64_t now_us, struct outbox *out,
         c->starved = true;
         return false;
     }
-    struct lead_asked *free = c->asked;
-    while (free->until_us != 0) {
-        free++;
-    }
-    *free = (struct lead_asked){
+    uint32_t free = bits_lowest(~(uint64_t)c->asked_out);
+    assert(free < LEAD_ASKED_MAX);
+    c->asked_out |= (uint16_t)bit_of(free);
+    c->asked[free] = (struct lead_asked){
         .ref = op->ref, .until_us = now_us + LEAD_STORE_US, .kind = (uint8_t)op->kind};
     out_store(out, op);
     return true;
@@ -117,9 +122,11 @@ static void asked_failed(struct cluster *c, int64_t now_us, uint64_t ref)
     case REF_PUT:
         registry_dirty(c, now_us, i, c->members[i].put);
         c->members[i].put = 0;
+        waits(c, i);
         break;
     case REF_INDEX:
         c->members[i].index_dirty |= bit_of((uint32_t)(ref >> 48) & 0xffu);
+        waits(c, i);
         break;
     case REF_SCAN:
         c->scan_out = false;
@@ -144,12 +151,12 @@ static void asked_failed(struct cluster *c, int64_t now_us, uint64_t ref)
 /* Answers that are awaited no more. */
 static void asked_lapse(struct cluster *c, int64_t now_us, bool all, struct outbox *out)
 {
-    for (uint32_t k = 0; k < LEAD_ASKED_MAX; k++) {
-        struct lead_asked a = c->asked[k];
-        if (a.until_us == 0 || (a.until_us > now_us && !all)) {
+    for (uint64_t rest = c->asked_out; rest != 0; rest &= rest - 1u) {
+        struct lead_asked a = c->asked[bits_lowest(rest)];
+        if (a.until_us > now_us && !all) {
             continue;
         }
-        c->asked[k] = (struct lead_asked){0};
+        asked_done(c, &c->asked[bits_lowest(rest)]);
         asked_failed(c, now_us, a.ref);
         if (!all) {
             cluster_note(out, NOTE_STORE_LATE, a.ref, a.kind);
@@ -165,6 +172,7 @@ void registry_start(struct cluster *c, int64_t now_us)
 {
     assert(c != NULL);
     assert(now_us >= 0);
+    unit_format(c->self, c->shard);
     c->write_next_us = now_us;
     c->minute_next_us = now_us + MINUTE_US;
     c->summary_next_us = now_us + SUMMARY_US;
@@ -209,10 +217,12 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     m->capabilities = caps;
     m->declared = caps; /* the agent will say more, if it has more */
     m->indexed = caps;  /* as far as anyone knows */
+    waits(c, place.agent - 1u);
     m->written.state = (uint8_t)state;
     m->quarantined = state == AGENT_QUARANTINED;
     if (agent_class > CLASS_NONE && agent_class != (enum impedance_class)m->agent_class) {
         m->agent_class = (uint8_t)agent_class;
+        c->priors_all = false;
         predictor_init(&m->predictor, c->tuning.predictor, agent_class);
     }
     learnt_read(c, place.agent - 1u, row);
@@ -236,11 +246,9 @@ static void roster_page(struct cluster *c, int64_t now_us, const struct store_re
 
 static void roster_ask(struct cluster *c, int64_t now_us, struct outbox *out)
 {
-    char shard[UNIT_TEXT_MAX];
-    shard_name(c, shard);
     struct store_op op = {.ref = ref_of(REF_SCAN, 0, ++c->store_seq),
                           .kind = STORE_SCAN,
-                          .shard = shard,
+                          .shard = c->shard,
                           .collection = "roster",
                           .cursor = c->scan_cursor,
                           .limit = SCAN_ROWS};
@@ -268,6 +276,7 @@ void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what
     assert(i < c->count);
     struct member *m = &c->members[i];
     m->dirty |= (uint16_t)what;
+    waits(c, i);
     if (m->dirty != 0 && m->put == 0) {
         write_wanted(c, now_us);
     }
@@ -287,6 +296,7 @@ void registry_score(struct cluster *c, int64_t now_us, uint32_t i)
         m->indexed_score = score;
     }
     m->index_dirty |= wanted ^ m->indexed;
+    waits(c, i);
     if (m->index_dirty != 0) {
         write_wanted(c, now_us);
     }
@@ -301,6 +311,7 @@ static void write_again(struct cluster *c, int64_t now_us)
             registry_dirty(c, now_us, i, DIRTY_ALL);
             m->indexed = 0;
             m->index_dirty |= members_in_service(c, i) ? m->capabilities : 0;
+            waits(c, i);
         }
     }
     c->registry_next_us = 0;
@@ -336,7 +347,6 @@ static bool put_member(struct cluster *c, int64_t now_us, uint32_t i, struct out
 {
     struct member *m = &c->members[i];
     struct record r;
-    char shard[UNIT_TEXT_MAX];
     char key[STORE_KEY_MAX];
     uint32_t what = (m->dirty | record_diff(c, i)) & DIRTY_ALL;
     if (what == 0) {
@@ -345,12 +355,11 @@ static bool put_member(struct cluster *c, int64_t now_us, uint32_t i, struct out
     }
     record_init(&r);
     record_member(c, i, what, &r);
-    shard_name(c, shard);
     member_key(m, key, sizeof key);
     struct store_op op = {.ref = ref_of(REF_PUT, i, ++c->store_seq),
                           .kind = STORE_EPOCH_PUT,
                           .epoch = c->epoch > 0 ? c->epoch : 1,
-                          .shard = shard,
+                          .shard = c->shard,
                           .key = key,
                           .collection = (what & DIRTY_IDENTITY) != 0 ? "roster" : NULL,
                           .fields = r.fields,
@@ -381,7 +390,7 @@ static bool put_index(struct cluster *c, int64_t now_us, uint32_t i, struct outb
     unit_format(cluster_agent(c, i), member);
     struct store_op op = {.ref = ref_of(REF_INDEX, i, ++c->store_seq) | (uint64_t)cap << 48,
                           .kind = set ? STORE_INDEX_SET : STORE_INDEX_REMOVE,
-                          .shard = shard,
+                          .shard = c->shard,
                           .key = key,
                           .id = member,
                           .score = set ? (double)m->impedance.score : 0.0};
@@ -397,7 +406,6 @@ static bool put_summary(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     struct summary s;
     struct record r;
-    char shard[UNIT_TEXT_MAX];
     summary_build(c, now_us, &s);
     record_init(&r);
     record_unit(&r, "cluster_id", c->self);
@@ -407,11 +415,10 @@ static bool put_summary(struct cluster *c, int64_t now_us, struct outbox *out)
         record_unit(&r, "fastest_agent", s.fastest);
     }
     record_u64(&r, "unit_epoch", c->epoch);
-    shard_name(c, shard);
     struct store_op op = {.ref = ref_of(REF_SUMMARY, 0, ++c->store_seq),
                           .kind = STORE_EPOCH_PUT,
                           .epoch = c->epoch > 0 ? c->epoch : 1,
-                          .shard = shard,
+                          .shard = c->shard,
                           .key = "summary",
                           .fields = r.fields,
                           .field_count = r.count};
@@ -425,17 +432,15 @@ static bool put_summary(struct cluster *c, int64_t now_us, struct outbox *out)
 static void put_snapshot(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     struct record r;
-    char shard[UNIT_TEXT_MAX];
     c->freeze_put = false;
     record_init(&r);
     if (!record_snapshot(c, &r)) {
         return;
     }
-    shard_name(c, shard);
     struct store_op op = {.ref = ref_of(REF_FROZEN, 0, ++c->store_seq),
                           .kind = STORE_EPOCH_PUT,
                           .epoch = c->epoch > 0 ? c->epoch : 1,
-                          .shard = shard,
+                          .shard = c->shard,
                           .key = "frozen",
                           .fields = r.fields,
                           .field_count = r.count};
@@ -445,11 +450,9 @@ static void put_snapshot(struct cluster *c, int64_t now_us, struct outbox *out)
 /* Has the store kept what it acknowledged? The summary is the witness. */
 static void check_ask(struct cluster *c, int64_t now_us, struct outbox *out)
 {
-    char shard[UNIT_TEXT_MAX];
-    shard_name(c, shard);
     struct store_op op = {.ref = ref_of(REF_CHECK, 0, ++c->store_seq),
                           .kind = STORE_GET,
-                          .shard = shard,
+                          .shard = c->shard,
                           .key = "summary"};
     c->check_out = store_send(c, now_us, out, &op);
 }
@@ -479,14 +482,12 @@ static void check_reply(struct cluster *c, int64_t now_us, const struct store_re
 static bool put_prior(struct cluster *c, int64_t now_us, uint32_t k, struct outbox *out)
 {
     struct record r;
-    char shard[UNIT_TEXT_MAX];
     char key[STORE_KEY_MAX];
     learnt_prior_record(c, k, key, &r);
-    shard_name(c, shard);
     struct store_op op = {.ref = ref_of(REF_PRIOR_PUT, k, ++c->store_seq),
                           .kind = STORE_EPOCH_PUT,
                           .epoch = c->epoch > 0 ? c->epoch : 1,
-                          .shard = shard,
+                          .shard = c->shard,
                           .key = key,
                           .fields = r.fields,
                           .field_count = r.count};
@@ -500,16 +501,18 @@ static bool put_prior(struct cluster *c, int64_t now_us, uint32_t k, struct outb
 /* After the roster, which says what classes there are. */
 static void ask_priors(struct cluster *c, int64_t now_us, struct outbox *out)
 {
-    char shard[UNIT_TEXT_MAX];
     char key[STORE_KEY_MAX];
     uint32_t k = CLASS_NONE;
-    if (c->priors_asked != 0 || !learnt_prior_wanted(c, key, &k)) {
+    if (c->priors_asked != 0 || c->priors_all) {
         return;
     }
-    shard_name(c, shard);
+    c->priors_all = !learnt_prior_wanted(c, key, &k);
+    if (c->priors_all) {
+        return;
+    }
     struct store_op op = {.ref = ref_of(REF_PRIOR_GET, k, ++c->store_seq),
                           .kind = STORE_GET,
-                          .shard = shard,
+                          .shard = c->shard,
                           .key = key};
     if (store_send(c, now_us, out, &op)) {
         c->priors_asked |= (uint16_t)bit_of(k);
@@ -520,17 +523,15 @@ static bool append_minute(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     struct summary s;
     struct record r;
-    char shard[UNIT_TEXT_MAX];
     summary_build(c, now_us, &s);
     record_init(&r);
     record_summary(&s, &r);
     record_u64(&r, "done", c->minute_done);
     record_u64(&r, "failed", c->minute_failed);
     record_u64(&r, "conflicts_hour", s.conflicts_hour);
-    shard_name(c, shard);
     struct store_op op = {.ref = ref_of(REF_APPEND, 0, ++c->store_seq),
                           .kind = STORE_APPEND,
-                          .shard = shard,
+                          .shard = c->shard,
                           .key = "history",
                           .fields = r.fields,
                           .field_count = r.count,
@@ -548,15 +549,13 @@ bool registry_get(struct cluster *c, int64_t now_us, uint32_t i, uint32_t slot, 
 {
     assert(c != NULL);
     assert(i < c->count);
-    char shard[UNIT_TEXT_MAX];
     char key[STORE_KEY_MAX];
     if (!c->store_up || c->members[i].uid == 0) {
         return false;
     }
-    shard_name(c, shard);
     member_key(&c->members[i], key, sizeof key);
     struct store_op op = {
-        .ref = ref_of(REF_GET, slot, seq), .kind = STORE_GET, .shard = shard, .key = key};
+        .ref = ref_of(REF_GET, slot, seq), .kind = STORE_GET, .shard = c->shard, .key = key};
     return store_send(c, now_us, out, &op);
 }
 
@@ -573,12 +572,13 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     if (asked == NULL) {
         return; /* too late: it was given up */
     }
-    *asked = (struct lead_asked){0};
+    asked_done(c, asked);
     enum registry_ref kind = ref_kind(reply->ref);
     uint32_t i = ref_member(reply->ref);
     if (kind == REF_PUT && reply->verdict == STORE_OK) {
         assert(i < c->count);
         c->members[i].put = 0;
+        waits(c, i);
         if (c->members[i].dirty != 0 || c->write_wanted) {
             write_wanted(c, now_us);
         }
@@ -610,6 +610,7 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     } else if (kind == REF_PUT) {
         assert(i < c->count);
         c->members[i].put = 0;
+        waits(c, i);
     }
 }
 
@@ -619,15 +620,14 @@ static uint32_t member_writes(struct cluster *c, int64_t now_us, uint32_t i, uin
 {
     struct member *m = &c->members[i];
     uint32_t made = 0;
-    if (m->uid == 0) {
-        return 0;
-    }
+    assert(m->uid != 0);
     if (m->dirty != 0 && m->put == 0 && put_member(c, now_us, i, out)) {
         made++;
     }
     while (m->index_dirty != 0 && made < left && put_index(c, now_us, i, out)) {
         made++;
     }
+    waits(c, i);
     return made;
 }
 
@@ -639,6 +639,7 @@ static void sweep_absent(struct cluster *c, int64_t now_us)
         if (m->uid != 0 && members_state(c, i) == AGENT_UNKNOWN) {
             registry_dirty(c, now_us, i, DIRTY_LOOK);
             m->index_dirty |= m->indexed;
+            waits(c, i);
         }
     }
 }
@@ -683,13 +684,20 @@ static void write_due(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     uint32_t left = asked_room(c, LEAD_ASKED_RESERVE);
     left = left < LEAD_WRITES_STEP ? left : LEAD_WRITES_STEP;
-    uint32_t made = 0;
-    for (uint32_t n = 0; n < c->count && made < left; n++) {
+    uint32_t made = 0, start = c->write_cursor;
+    uint64_t before = c->waits & (bit_of(start) - 1u), rest = c->waits & ~before;
+    while (made < left && (rest | before) != 0) {
         if (!outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM)) {
             break; /* the rest of the room is for messages: go on after the pause */
         }
-        made += member_writes(c, now_us, c->write_cursor, left - made, out);
-        c->write_cursor = made < left ? (c->write_cursor + 1u) % c->count : c->write_cursor;
+        uint64_t *turn = rest != 0 ? &rest : &before;
+        uint32_t i = bits_lowest(*turn);
+        *turn &= *turn - 1u;
+        made += member_writes(c, now_us, i, left - made, out);
+        c->write_cursor = made < left ? (i + 1u) % c->count : i;
+    }
+    if (made < left && (rest | before) == 0) {
+        c->write_cursor = start; /* once around */
     }
     if (made > 0) {
         c->write_next_us = now_us + LEAD_WRITE_GAP_US;
@@ -710,14 +718,10 @@ int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     if (c->write_next_us <= now_us && c->store_pause_us <= now_us) {
         write_due(c, now_us, out);
     }
-    for (uint32_t k = 0; k < LEAD_ASKED_MAX; k++) {
-        next_us = c->asked[k].until_us != 0 ? time_least(next_us, c->asked[k].until_us) : next_us;
+    for (uint64_t rest = c->asked_out; rest != 0; rest &= rest - 1u) {
+        next_us = time_least(next_us, c->asked[bits_lowest(rest)].until_us);
     }
-    bool waiting = false;
-    for (uint32_t i = 0; i < c->count; i++) {
-        const struct member *m = &c->members[i];
-        waiting |= m->uid != 0 && ((m->dirty != 0 && m->put == 0) || m->index_dirty != 0);
-    }
+    bool waiting = c->waits != 0;
     if (waiting && asked_room(c, LEAD_ASKED_RESERVE) > 0) {
         int64_t at_us = c->write_next_us > c->store_pause_us ? c->write_next_us : c->store_pause_us;
         next_us = time_least(next_us, at_us > now_us ? at_us : now_us + LEAD_WRITE_GAP_US);

@@ -18,6 +18,7 @@
 #include "core/slab.h"
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
+#include "tiers/cluster/cluster_waits.h"
 #include "tiers/cluster/cluster_written.h"
 
 #define MEMBERS_MAX AGENTS_PER_CLUSTER_MAX
@@ -64,13 +65,6 @@
 /* After an outage of the store the leads come back within this time, each at its own. */
 #define LEAD_BACK_US (10ll * US_PER_S)
 
-/* A store operation without an answer. */
-struct lead_asked {
-    uint64_t ref;
-    int64_t until_us; /* 0: free */
-    uint8_t kind;     /* enum store_kind */
-};
-
 struct member {
     uint64_t uid; /* 0: never seen, not in the roster */
     uint64_t epoch;
@@ -95,13 +89,6 @@ struct member {
     bool unstable;
     bool frozen;      /* it said so */
     bool frozen_late; /* more than FREEZE_LATE_US after the order */
-};
-
-/* A handler's last word about where it stands (a PENDING acknowledgement with an answer). */
-struct lead_word {
-    struct id128 operation;
-    uint32_t bytes;
-    uint8_t text[WORD_BYTES_MAX];
 };
 
 enum lead_op_state { LEAD_OP_FREE, LEAD_OP_OPEN, LEAD_OP_ENDED, LEAD_OP_KEPT };
@@ -140,26 +127,22 @@ struct lead_op {
     uint32_t expected_us[MEMBERS_MAX];
     uint16_t queue[MEMBERS_MAX];
     uint64_t cancel_send; /* MSG_CANCEL still to be sent to these */
+    /* Hedging: due next, done, in the place of one that refused, could take such a place. */
+    bool hedge;
+    uint64_t hedge_due, hedged, replica, spare;
+    uint32_t hedge_us[MEMBERS_MAX]; /* after opened_us: the first send, then the hedge */
     struct schedule schedule;
     struct aggregate aggregate;
+    struct aggregate late_answers; /* of those in `late` that were final before; mostly not open */
+    /* For the trace: when targets ended that answered, the first and the last, and which it was. */
+    int64_t first_sent_us, first_answer_us, last_answer_us;
+    uint8_t slowest;
 };
 
-struct lead_relay {
-    struct id128 id;
-    int64_t until_us;   /* the TTL's end */
-    int64_t collect_us; /* broadcast: answered by then with what is there; NEVER: was */
-    uint64_t waiting;   /* members that have not answered */
-    uint32_t reached, failed;
-    uint8_t author; /* member index + 1; 0: from the sector */
-    bool used, broadcast, answered;
-    uint8_t outcome, reason;
-};
-
-struct lead_inspect {
-    uint64_t query_ref; /* 0 with until_us 0: free */
-    int64_t until_us;
-    uint8_t member;
-    uint32_t seq;
+/* What hedging has learnt and may spend (cluster_hedge.c). */
+struct lead_hedge {
+    float z_received, z_done; /* deviations until an acknowledgement is overdue */
+    uint32_t tokens;          /* thousandths of a hedge */
 };
 
 struct cluster {
@@ -171,6 +154,7 @@ struct cluster {
     /* How much later than predicted answers come back: mean and mean deviation (RFC 6298). Load,
      * not the agents, makes them late together: reminders wait that much longer. */
     uint32_t excess_us, excess_dev_us; /* from 0 and EXCESS_DEV_START_US on */
+    struct lead_hedge hedge;
     struct meshtime time;
     struct breaker breaker;
     struct children children;
@@ -190,7 +174,10 @@ struct cluster {
     int64_t write_next_us, minute_next_us, summary_next_us, store_pause_us;
     bool write_wanted; /* something waits for write_next_us */
     uint64_t minute_done, minute_failed;
+    uint64_t waits; /* members of which something is to be written, and nothing is out */
     uint32_t store_seq, write_cursor;
+    char shard[UNIT_TEXT_MAX]; /* of its records: its own name */
+    uint16_t asked_out;        /* bits of `asked` in use */
     struct lead_asked asked[LEAD_ASKED_MAX];
     int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
     struct lead_conflicts reports;
@@ -201,6 +188,7 @@ struct cluster {
     uint32_t priors_written[CLASS_COUNT]; /* observations in the registry's record .. */
     int64_t priors_put_us[CLASS_COUNT];   /* .. and when it was put there */
     uint16_t priors_read, priors_asked;   /* bits of classes: answered, without an answer */
+    bool priors_all;                      /* those of all members' classes are answered */
 
     /* operations, relays */
     int64_t route_next_us; /* as registry_next_us */

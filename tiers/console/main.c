@@ -5,6 +5,7 @@
 #include "tiers/console/contexts.h"
 #include "tiers/runner/client.h"
 #include "tiers/runner/config.h"
+#include "tiers/runner/harden.h"
 #include "tiers/runner/keys_command.h"
 #include "tiers/work/action.h"
 #include <errno.h>
@@ -228,6 +229,7 @@ int main(int argc, char **argv)
     char room[PATH_MAX];
     int code = 0;
     signal(SIGPIPE, SIG_IGN);
+    (void)harden(HARDEN_TOOL);
     if (argc > 1 && strcmp(argv[1], "keys") == 0) /* works without a mesh */
         return keys_command(argc - 1, argv + 1);
     if (!parse_options(argc, argv, &options, &code))

@@ -299,12 +299,16 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
         fprintf(r->out, "%s responses:\n",
                 render_count(v->outcomes[OUTCOME_READY] + v->outcomes[OUTCOME_CONFLICT], a));
     else
-        fprintf(r->out, "cascade %s: %s in %.2f s\n", strategy_name(report->strategy),
-                report->status,
-                (double)(report->finished_mesh_us - report->created_mesh_us) / US_PER_S);
+        fprintf(
+            r->out, "%s%s: %s in %.2f s\n", report->strategy == CASCADE_NONE ? "job" : "cascade ",
+            report->strategy == CASCADE_NONE ? "" : strategy_name(report->strategy), report->status,
+            (double)(report->finished_mesh_us - report->created_mesh_us) / US_PER_S);
     fprintf(r->out, "operation %s: %s targets, %s sent%s\n", id, render_count(v->targets, a),
             render_count(v->sent, b), v->late ? ", some late" : "");
     print_outcomes(r, v);
+    if (v->hedged > 0)
+        fprintf(r->out, "hedged: %s, and what came of %s of them counted\n",
+                render_count(v->hedged, a), render_count(v->hedge_wins, b));
     for (uint32_t i = 0; i < report->phase_count && report->phase_count > 1; i++) {
         const struct phase_report *p = &report->phases[i];
         fprintf(r->out, "  phase %u: %u of %u ready, rate %.3f, wanted %.2f: %s\n", i + 1, p->ready,
@@ -319,9 +323,13 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
         fprintf(r->out, "quorum: %s%s%s (confidence %.3f)%s%s\n", decision_name(report->decision),
                 report->decision_reason[0] ? ": " : "", report->decision_reason, report->confidence,
                 report->decision_recommendation[0] ? ". " : "", report->decision_recommendation);
-    if (verb == CMD_ASK || verb == CMD_RUN)
+    if (verb == CMD_ASK || verb == CMD_RUN || verb == CMD_JOBS)
         print_groups(r, report, pages ? pages : v->groups, pages ? page_count : v->group_count,
                      pages != NULL);
+    if (r->late_count > 0)
+        fputs("late answers, after their targets had been given up:\n", r->out);
+    for (size_t i = 0; i < r->late_count; i++)
+        print_group(r, &r->late[i]);
 }
 
 /* --- rows ------------------------------------------------------------------------------------ */

@@ -15,7 +15,9 @@ struct render {
     FILE *out;
     const struct topology *topology;
     bool json;
-    bool no_ack; /* the operation asked for no acknowledgements */
+    bool no_ack;                     /* the operation asked for no acknowledgements */
+    const struct answer_group *late; /* answers that came after the report, for it */
+    size_t late_count;
 };
 
 void render_status(const struct render *r, const struct mesh_status *status);

@@ -182,6 +182,8 @@ static void set_counts(json_t *o, const struct aggregate_view *a)
     set_integer(o, "skipped", a->outcomes[OUTCOME_SKIPPED]);
     set_integer(o, "late", a->late);
     set_integer(o, "resent", a->resent);
+    set_integer(o, "hedged", a->hedged);
+    set_integer(o, "hedge_wins", a->hedge_wins);
     set_integer(o, "unexpected", a->unexpected);
     set_integer(o, "sectors_reached", a->sectors_reached);
     set_integer(o, "clusters_reached", a->clusters_reached);
@@ -283,6 +285,12 @@ void render_json_report(const struct render *r, const struct report *report,
     for (size_t i = 0; i < count; i++)
         json_array_append_new(groups, group_object(r, &shown[i]));
     json_object_set_new(o, "answers", groups);
+    if (r->late_count > 0) {
+        json_t *late = json_array();
+        for (size_t i = 0; i < r->late_count; i++)
+            json_array_append_new(late, group_object(r, &r->late[i]));
+        json_object_set_new(o, "late_answers", late);
+    }
     set_integer(o, "answers_not_shown", pages ? 0 : report->aggregate.other);
     print(r, o);
 }

@@ -5,9 +5,9 @@
  * CLASS_F, need minutes: name them with --class to include them) with hold at T. Times that are not
  * given stay 0 and are filled by the tier that admits the operation. */
 #include "tiers/console/request.h"
-#include "core/num.h"
 #include "core/types.h"
 #include "tiers/console/inquiry.h"
+#include "tiers/console/jobs.h"
 #include "tiers/console/logs.h"
 #include "tiers/console/review.h"
 #include "tiers/console/targets.h"
@@ -173,6 +173,7 @@ static bool build_operation(const struct invocation *in, const struct topology *
         op->payload_weight = command_value(in, "weight")->share;
     if (has(in, "rate"))
         op->minimum_response_rate = command_value(in, "rate")->share;
+    op->hedge = has(in, "hedge");
     if (has(in, "expect"))
         op->trinary_expectation = (int8_t[]){TRINARY_READY, TRINARY_CONFLICT,
                                              TRINARY_TRANSIT}[command_value(in, "expect")->number];
@@ -431,14 +432,10 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_BREAKER:
     case CMD_PING:
         return request_recovery(in, t, ret, error);
-    case CMD_CANCEL: {
-        const char *id = command_value(in, "id")->text;
-        ret->kind = COMMAND_CANCEL;
-        if (num_id128_parse(id, strlen(id), &ret->operation_id))
-            return true;
-        snprintf(error, COMMAND_ERROR_MAX, "id: '%.60s' is not 32 hex digits", id);
-        return false;
-    }
+    case CMD_CANCEL:
+    case CMD_JOBS:
+    case CMD_TRACE:
+        return jobs_build(in, ret, error);
     case CMD_CONFLICTS:
     case CMD_AUDIT:
         return logs_build(in, t, ret, error);

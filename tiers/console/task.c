@@ -10,10 +10,12 @@
 #include "core/num.h"
 #include "tiers/console/delegate.h"
 #include "tiers/console/dry_run.h"
+#include "tiers/console/jobs.h"
 #include "tiers/console/offer.h"
 #include "tiers/console/request.h"
 #include "tiers/console/review.h"
 #include "tiers/console/targets.h"
+#include "tiers/console/trace.h"
 #include "tiers/runner/client.h"
 #include <assert.h>
 #include <errno.h>
@@ -73,7 +75,8 @@ static void show_progress(struct task *t)
     uint64_t elapsed_ms = uv_now(t->conf.loop) - t->started_ms;
     uint32_t done = answered(&t->progress), all = t->progress.targets;
     char a[32], b[32], eta[32] = "";
-    if (!t->conf.interactive || elapsed_ms < PROGRESS_MS || !t->have_progress || all == 0)
+    bool silent = t->invocation.spec->verb == CMD_JOBS && jobs_action(&t->invocation) == JOBS_WAIT;
+    if (!t->conf.interactive || silent || elapsed_ms < PROGRESS_MS || !t->have_progress || all == 0)
         return;
     if (done > 0 && done < all)
         snprintf(eta, sizeof eta, "  ETA %.0f s",
@@ -192,7 +195,7 @@ static int show_report(struct task *t, const struct report *report,
     if (verb == CMD_DELEGATE)
         return delegate_render(t, report);
     render_report(&t->render, verb, report, pages, page_count);
-    if (verb == CMD_ASK || verb == CMD_RUN)
+    if (verb != CMD_BROADCAST || !t->render.no_ack)
         targets_lists(&t->render, &report->aggregate, pages ? pages : report->aggregate.groups,
                       pages ? page_count : report->aggregate.group_count);
     int code = report_exit(report);
@@ -203,15 +206,27 @@ static int show_report(struct task *t, const struct report *report,
     return code;
 }
 
-/* The report is rendered now, or kept until all groups of answers have been fetched. */
+/* What else is asked for before a report is shown; QUERY_KIND_COUNT: nothing. */
+static enum query_kind rest_of_report(const struct task *t, const struct report *report)
+{
+    enum command_verb verb = t->invocation.spec->verb;
+    const uint32_t *outcomes = report->aggregate.outcomes;
+    bool pages = verb == CMD_REVIEW || ((verb == CMD_ASK || verb == CMD_RUN) &&
+                                        command_value(&t->invocation, "pages")->given);
+    if (pages && report->aggregate.other > 0)
+        return QUERY_ANSWERS;
+    bool silent = outcomes[OUTCOME_TIMEOUT_DELIVERY] + outcomes[OUTCOME_TIMEOUT_EXECUTION] +
+                      outcomes[OUTCOME_UNREACHABLE] + outcomes[OUTCOME_CANCELLED] >
+                  0;
+    return verb == CMD_JOBS && silent ? QUERY_LATE : QUERY_KIND_COUNT;
+}
+
+/* The report is rendered now, or kept until all groups of answers, or the late ones, are here. */
 static void take_report(struct task *t, const struct reply *reply)
 {
     const struct report *report = reply->report;
-    enum command_verb verb = t->invocation.spec->verb;
-    bool wants_pages = (verb == CMD_REVIEW || ((verb == CMD_ASK || verb == CMD_RUN) &&
-                                               command_value(&t->invocation, "pages")->given)) &&
-                       report->aggregate.other > 0;
-    if (!wants_pages) {
+    enum query_kind rest = rest_of_report(t, report);
+    if (rest == QUERY_KIND_COUNT) {
         clear_progress(t);
         task_finish(t, show_report(t, report, NULL, 0));
         return;
@@ -228,11 +243,31 @@ static void take_report(struct task *t, const struct reply *reply)
     }
     msg_copy(&msg, t->kept, (uint8_t *)t->kept + head, bytes);
     t->command = (struct command){.kind = COMMAND_QUERY};
-    t->command.query.kind = QUERY_ANSWERS;
+    t->command.query.kind = rest;
     t->command.query.operation_id = report->operation_id;
     t->command.query.limit = PAGE_ROWS_MAX;
     t->rows_wanted = SIZE_MAX;
     ask_first_page(t);
+}
+
+/* The list of jobs: what was asked for, or where the one is whose id was shortened. */
+static void take_jobs(struct task *t)
+{
+    char error[COMMAND_ERROR_MAX];
+    if (t->invocation.spec->verb == CMD_JOBS && jobs_action(&t->invocation) == JOBS_LIST) {
+        const struct value *limit = command_value(&t->invocation, "limit");
+        jobs_render_list(&t->render, &t->pages, limit->given ? (size_t)limit->number : 0);
+        task_finish(t, EXIT_OK);
+        return;
+    }
+    if (!jobs_pick(&t->invocation, &t->pages, &t->command, error)) {
+        render_error(&t->render, "not-found", error);
+        task_finish(t, EXIT_NOT_FOUND);
+        return;
+    }
+    pages_done(&t->pages);
+    t->passes = 1;
+    task_send(t);
 }
 
 static void take_rows(struct task *t, const struct rows *rows)
@@ -253,12 +288,24 @@ static void take_rows(struct task *t, const struct rows *rows)
     if (t->kept) {
         struct answer_group *groups = pages_groups(&t->pages);
         const struct report *report = t->kept->u.reply->report;
-        int code = show_report(t, report, groups, t->pages.count);
+        bool late = t->command.query.kind == QUERY_LATE;
+        t->render.late = groups;
+        t->render.late_count = late ? t->pages.count : 0;
+        int code = show_report(t, report, late ? NULL : groups, late ? 0 : t->pages.count);
+        t->render.late_count = 0;
         free(groups);
         task_finish(t, code);
         return;
     }
     enum command_verb verb = t->invocation.spec->verb;
+    if (t->command.query.kind == QUERY_JOBS) {
+        take_jobs(t);
+        return;
+    }
+    if (verb == CMD_TRACE) {
+        task_finish(t, trace_render(&t->render, &t->pages));
+        return;
+    }
     if (verb == CMD_DELEGATE) {
         if (!delegate_send(t)) {
             render_error(&t->render, "not-found", "no active agent there offers that");
@@ -312,6 +359,19 @@ static void take_log(struct task *t, const struct log_page *page)
                                            : EXIT_FAILED);
 }
 
+static void take_progress(struct task *t, const struct reply *reply)
+{
+    t->progress = reply->progress;
+    t->progress.groups = NULL;
+    t->have_progress = true;
+    if (reply->final) { /* a job as it is now */
+        jobs_render_running(&t->render, reply);
+        task_finish(t, EXIT_OK);
+        return;
+    }
+    show_progress(t);
+}
+
 static void take_reply(struct task *t, const struct reply *reply)
 {
     switch (reply->kind) {
@@ -340,10 +400,7 @@ static void take_reply(struct task *t, const struct reply *reply)
         t->operation_id = reply->operation_id;
         break;
     case REPLY_PROGRESS:
-        t->progress = reply->progress;
-        t->progress.groups = NULL;
-        t->have_progress = true;
-        show_progress(t);
+        take_progress(t, reply);
         break;
     case REPLY_OPERATION:
         if (t->invocation.spec->verb == CMD_PING) {
@@ -545,7 +602,9 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
         uv_timer_start(&t->timer, on_usage_error, 0, 0);
         return;
     }
-    if (t->conf.read_only && t->command.kind == COMMAND_RESOLVE) {
+    bool cancels =
+        t->invocation.spec->verb == CMD_JOBS && jobs_action(&t->invocation) == JOBS_CANCEL;
+    if (t->conf.read_only && (t->command.kind == COMMAND_RESOLVE || cancels)) {
         refuse_read_only(t);
         return;
     }

@@ -36,6 +36,7 @@ static bool on_reply(struct hub *h, struct unit to, const struct reply *reply)
         return true;
     }
     audit_reply(o, reply);
+    jobs_reply(&o->jobs, h, to, reply);
     return false;
 }
 
@@ -179,7 +180,8 @@ static void command(struct orchestrator *o, const struct msg *msg)
     if (!audit_begin(o, msg)) {
         return;
     }
-    if (!hub_message(&o->hub, msg)) {
+    jobs_command(&o->jobs, msg->u.command);
+    if (!jobs_query(&o->jobs, &o->hub, msg) && !hub_message(&o->hub, msg)) {
         switch ((int)msg->u.command->kind) {
         case COMMAND_STATUS:
             status(o, msg);
@@ -208,6 +210,7 @@ static void command(struct orchestrator *o, const struct msg *msg)
             break;
         }
     }
+    jobs_command(&o->jobs, NULL);
     audit_end(o);
 }
 
@@ -257,6 +260,8 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     wake = routing_us < wake ? routing_us : wake;
     int64_t conflicts_us = conflicts_tick(o);
     int64_t log_us = log_tick(o);
+    int64_t jobs_us = jobs_tick(&o->jobs, &o->hub);
+    wake = jobs_us < wake ? jobs_us : wake;
     wake = conflicts_us < wake ? conflicts_us : wake;
     return hub_end(&o->hub, log_us < wake ? log_us : wake);
 }

@@ -5,6 +5,7 @@
 #include "core/hub.h"
 #include "core/logbook.h"
 #include "core/routing.h"
+#include "tiers/orchestrator/orchestrator_jobs.h"
 
 /* Consoles that wait for the end of a freeze, thaw or heal; one more is refused (OVERLOAD). */
 #define ORCHESTRATOR_WATCHES_MAX 16u
@@ -106,6 +107,7 @@ struct orchestrator {
     struct conflict_book conflicts;
     struct log_page page;   /* of one reply: too large for a stack frame */
     struct command command; /* that this node asks of itself */
+    struct jobs jobs;
 };
 
 /* orchestrator_freeze.c */

@@ -163,6 +163,7 @@ struct frame_signer *egress_signer(struct egress *e, uint16_t port)
         if (s == NULL) {
             return NULL;
         }
+        keys_lock(s, sizeof(*s));
     }
     struct unit_range scope[SCOPES_MAX];
     uint32_t count = 0;

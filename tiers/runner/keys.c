@@ -90,6 +90,12 @@ void keys_wipe(void *secret, size_t bytes)
     sodium_memzero(secret, bytes);
 }
 
+void keys_lock(void *secret, size_t bytes)
+{
+    assert(secret);
+    (void)sodium_mlock(secret, bytes); /* best effort: the process key is in a file anyway */
+}
+
 /* Order of units within a tier. */
 static uint64_t unit_rank(struct unit u)
 {

@@ -9,6 +9,7 @@
 #include "tiers/runner/process.h"
 
 #include "tiers/runner/clock.h"
+#include "tiers/runner/harden.h"
 #include "tiers/runner/process_int.h"
 #include <assert.h>
 #include <errno.h>
@@ -621,6 +622,11 @@ static int run(struct process *p)
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    bool starts_programs = p->conf->role == PROCESS_AGENT || p->conf->role == PROCESS_SIM;
+    const char *kept = harden(starts_programs ? HARDEN_HOST : HARDEN_SERVER);
+    if (kept != NULL) {
+        log_line(&p->log, LOG_WARNING, "not-hardened", "why=\"%s\"", kept);
+    }
     if (uv_loop_init(&p->loop) < 0) {
         return EXIT_FAULT;
     }

@@ -1,0 +1,305 @@
+"""What the security of the mesh costs, and what an attack costs the others: refusals, a flood of bad
+frames, a flood of valid ones, a rotation of all keys, and the mesh with its links in the clear beside
+itself as it is."""
+import copy
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+from benches.common import BUILD, ROOT, BenchError, Mesh, busy_cores, header, median, progress
+from benches.load import bench_steady
+
+sys.path.insert(0, str(ROOT / "tests/support"))
+from natsraw import Nats  # noqa: E402
+
+SERVERS = ("nats", "redis", "redis-durable")
+
+
+def refusals(runs):
+    """CPU time of refusing, in the acceptance function alone."""
+    rows = []
+    for _ in range(runs):
+        out = subprocess.run([BUILD / "mesh-hostile", "--flood"], capture_output=True, text=True, check=True, timeout=300).stdout
+        rows.append(json.loads(out))
+        progress(f"security: refused in {rows[-1]['refused_us']} us, {rows[-1]['verify_cores']} cores under a flood")
+    keys = ["refused_us", "refused_per_cpu_s", "verify_cores", "verify_cores_unlimited", "flood_per_s", "signatures_per_s"]
+    return {k: statistics.median(r[k] for r in rows) for k in keys} | {"by_stage_us": rows[0]["by_stage_us"]}
+
+
+# ---- a flood of bad frames over real NATS ----
+
+def capture(mesh, source, destination):
+    """A real frame of one process to another: what a thief of its link would have."""
+    port = int(re.search(r":(\d+)", mesh.info["nats_url"]).group(1))
+    with Nats(port, mesh.run / "keys", destination) as nats:
+        nats.subscribe(f"mesh.p.{destination}.>")
+        nats.flush()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            one = nats.next()
+            if one and one[1] and one[0].split(".")[4] == source and one[1][20] & 1 == 0:
+                return one
+    raise BenchError(f"no frame without a chain from {source} to {destination}")
+
+
+def load(mesh, seconds, places, *more):
+    done = subprocess.Popen([BUILD / "bench-load", *more, mesh.config, "2", str(seconds), "64", "echo", "10000", *places],
+                            stdout=subprocess.PIPE, text=True)
+    return done
+
+
+def finished(process, what, timeout=120):
+    out = process.communicate(timeout=timeout)[0]
+    if not out.strip():
+        raise BenchError(f"{what} ended without a result")
+    return json.loads(out.splitlines()[-1])
+
+
+def flood_round(mesh, frame_file, subject, seconds, others, sink):
+    """p99 of the others' operations while the flood runs, and what the flood was."""
+    url, keys = mesh.info["nats_url"], mesh.run / "keys"
+    flood = [BUILD / "bench-flood", url, keys, "sim-1", "send", subject, frame_file, "200000", str(seconds)]
+    taker = None
+    if sink:
+        taker = subprocess.Popen([BUILD / "bench-flood", url, keys, "flood-sink", "sink", "mesh.p.flood-sink.>", str(seconds + 2)],
+                                 stdout=subprocess.PIPE, text=True)
+        if taker.stdout.readline().strip() != "ready":
+            raise BenchError("the sink does not start")
+    before = mesh.cpu_s()
+    sender = subprocess.Popen(flood, stdout=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    row = finished(load(mesh, seconds - 1, others), "the load")
+    sent = finished(sender, "the flood")
+    after = mesh.cpu_s()
+    if taker:
+        finished(taker, "the sink")
+    spent = sent["seconds"]
+    return row["p99_ms"], sent["frames"] / spent, (after["cluster-1"] - before["cluster-1"]) / spent, row
+
+
+def flood_of_bad(mesh, options):
+    """The same frames to a lead process that verifies and to one that only takes them."""
+    sectors, seconds = mesh.info["sectors"], options.seconds or 8
+    others = [f"s{sectors - i}" for i in range(min(4, max(1, sectors // 2)))]
+    subject, frame = capture(mesh, "sim-1", "cluster-1")
+    frame = bytearray(frame)
+    frame[-1] ^= 1
+    path = mesh.run / "flood.frame"
+    path.write_bytes(frame)
+    sink_subject = subject.replace("mesh.p.cluster-1.", "mesh.p.flood-sink.")
+    quiet = finished(load(mesh, seconds - 1, others), "the load")
+    ours, alone, rates, cpu = [], [], [], []
+    before = mesh.counters()
+    for _ in range(3):
+        p99, rate, _, _ = flood_round(mesh, path, sink_subject, seconds, others, True)
+        alone.append(p99)
+        p99, rate, used, _ = flood_round(mesh, path, subject, seconds, others, False)
+        ours.append(p99)
+        rates.append(rate)
+        cpu.append(used)
+        progress(f"security: p99 of others {ours[-1]} ms under the flood, {alone[-1]} ms with NATS alone, {rate:.0f} frames/s")
+    time.sleep(1.5)
+    after = mesh.counters()
+    delta = lambda key: mesh.total(after, key) - mesh.total(before, key)
+    return {"flood_p99_ratio": round(median(ours) / max(0.01, median(alone)), 3), "flood_p99_ms": median(ours),
+            "flood_alone_p99_ms": median(alone), "quiet_p99_ms": quiet["p99_ms"], "flood_sent_per_s": round(median(rates)),
+            "flood_victim_cores": round(median(cpu), 3), "flood_refused": int(delta("mesh_frames_refused_total"))}
+
+
+# ---- a flood of valid, low-priority operations ----
+
+
+
+def control(mesh, stop, result):
+    """Control commands as an operator gives them, one after the other; those without an answer are lost."""
+    while not stop.is_set():
+        done = subprocess.run([BUILD / "mesh", "--config", mesh.config, "status", "--json"], capture_output=True, text=True, timeout=60)
+        result["asked"] += 1
+        result["lost"] += done.returncode != 0
+        stop.wait(0.2)
+
+
+def silences(mesh, counters):
+    return sum(mesh.total(counters, f'mesh_notes_total{{note="{n}"') for n in ("child-suspect", "child-down", "parent-down", "self-blame"))
+
+
+def valid_flood(mesh, options):
+    """Normal load of priority 2, open loop; then the same beside ten times as much of priority 0."""
+    sectors, seconds = mesh.info["sectors"], options.seconds or 10
+    places = [f"s{1 + i}.c1" for i in range(min(8, sectors))]
+    every_ms = 50
+    normal = lambda: load(mesh, seconds, places, "--every-ms", str(every_ms))
+    calm = finished(normal(), "the normal load")
+    result, stop = {"asked": 0, "lost": 0}, threading.Event()
+    watcher = threading.Thread(target=control, args=(mesh, stop, result))
+    before = mesh.counters()
+    watcher.start()
+    flood = [subprocess.Popen([BUILD / "bench-load", "--priority", "0", "--every-ms", str(every_ms // 5), mesh.config, "64",
+                               str(seconds + 2), "64", "echo", "10000", *places], stdout=subprocess.PIPE, text=True)
+             for _ in range(2)]  # 5 times the rate each
+    time.sleep(1)
+    busy = finished(normal(), "the load under the flood")
+    low = [finished(f, "the flood") for f in flood]
+    stop.set()
+    watcher.join()
+    time.sleep(1.5)
+    silent = silences(mesh, mesh.counters()) - silences(mesh, before)
+    status = mesh.console("status")
+    away = status["agents"] - status["agents_active"]
+    return {"control_lost": int(result["lost"] + silent + away), "control_asked": result["asked"], "heartbeats_missed": int(silent),
+            "goodput": round(busy["ready"] / max(1, calm["ready"]), 4), "normal_ready": calm["ready"], "normal_p99_ms": calm["p99_ms"],
+            "flooded_ready": busy["ready"], "flooded_p99_ms": busy["p99_ms"],
+            "flood_ops": sum(r["operations"] for r in low), "flood_factor": round(sum(r["operations"] for r in low) *
+            seconds / (seconds + 2) / max(1, busy["operations"]), 2)}
+
+
+# ---- all keys of the running mesh ----
+
+def rotation(mesh):
+    """New keys, certificates and TLS files for every process, taken under load; nothing may be lost."""
+    names = [(n, int(pid)) for n, pid in mesh.processes() if n not in SERVERS]
+    before = mesh.counters()
+    moved = mesh.total(before, "mesh_bus_rotations_total")
+    lost = mesh.total(before, "mesh_bus_lost_total") + mesh.total(before, "mesh_bus_rotations_failed_total")
+    stop, rows = threading.Event(), []
+
+    def asks():
+        while not stop.is_set():
+            rows.append(mesh.console("ask", "x", "--all", "--timeout", "20s"))
+
+    asker = threading.Thread(target=asks)
+    asker.start()
+    time.sleep(1.1)  # a certificate's epoch is in seconds
+    begin = time.monotonic()
+    done = subprocess.run([BUILD / "mesh-keys", "rotate", mesh.run / "keys", "--all"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BenchError(f"rotate --all: {done.stderr}")
+    issued = time.monotonic() - begin
+    for _, pid in names:
+        os.kill(pid, signal.SIGHUP)
+    deadline, taken = time.monotonic() + 300, False
+    while time.monotonic() < deadline and not taken:
+        time.sleep(0.2)
+        taken = mesh.total(mesh.counters(), "mesh_bus_rotations_total") - moved >= len(names)
+    took = time.monotonic() - begin
+    time.sleep(2)
+    stop.set()
+    asker.join()
+    after = mesh.counters()
+    failed = mesh.total(after, "mesh_bus_lost_total") + mesh.total(after, "mesh_bus_rotations_failed_total") - lost
+    unanswered = sum(r["targets"] - r["states"]["ready"] for r in rows)
+    if not taken:
+        raise BenchError("not every process has taken its new keys", rotation_s=round(took, 2))
+    return {"rotation_s": round(took, 2), "rotation_issue_s": round(issued, 2), "rotation_processes": len(names),
+            "rotation_operations": len(rows), "rotation_lost": int(failed + unanswered)}
+
+
+# ---- the same mesh with its links in the clear ----
+
+class ClearMesh(Mesh):
+    """As deploy/up makes it, then started again without TLS, subject permissions and the bucket of bad
+    frames. Frames are signed and verified in both: that is the mesh's own protocol and has no switch."""
+
+    def __init__(self, options, delay, *more):
+        super().__init__(options, delay, *more)
+        rows = [(n, int(pid)) for n, pid in self.processes()]
+        for name, pid in rows:
+            if not name.startswith("redis"):
+                os.kill(pid, signal.SIGKILL)
+        nats = self.run / "nats.conf"
+        text = re.sub(r"(?s)\ntls \{.*?\n\}\n", "\n", nats.read_text())
+        nats.write_text(text.replace('include "nats-users.conf"\n', ""))
+        conf = self.config.read_text().replace("nats_url = tls://", "nats_url = nats://", 1)
+        self.config.write_text(conf.replace("[mesh]\n", "[mesh]\ninsecure = true\n", 1))
+        self.info["nats_url"] = self.info["nats_url"].replace("tls://", "nats://")
+        lines = []
+        for name, pid in rows:
+            if not name.startswith("redis"):
+                pid = self.start_again(name)
+            stat = open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1].split()
+            lines.append(f"{name} {pid} {stat[19]}\n")
+            if name == "nats":
+                time.sleep(1)
+        (self.run / "processes").write_text("".join(lines))
+        self.wait_active(0.999, 240)
+
+    def start_again(self, name):
+        role = re.search(rf"\[process {name}\]\nrole = (\w+)", self.config.read_text())
+        program = (["nats-server", "-c", self.run / "nats.conf"] if name == "nats" else
+                   [BUILD / "mesh-sim", "live"] if role.group(1) == "sim" else [BUILD / f"mesh-{role.group(1)}"])
+        if name != "nats":
+            program += ["--config", self.config, "--name", name]
+        with open(self.run / "log" / f"{name}.log", "a") as log:
+            return subprocess.Popen(program, stdout=log, stderr=log, start_new_session=True).pid
+
+
+def scatter_both(options, runs):
+    """Interleaved rounds on both meshes; CPU of the one measured, for what the machine's other load
+    does to the clock it does not do to that."""
+    rounds = {"secure": ([], []), "clear": ([], [])}
+    with Mesh(options, "none") as secure, ClearMesh(options, "none") as clear:
+        pair = {"secure": secure, "clear": clear}
+        for mesh in pair.values():
+            mesh.wait_active(0.999)
+            for _ in range(2):
+                mesh.console("ask", "x" * 64, "--all", "--timeout", "30s")
+        for _ in range(runs):
+            for name, mesh in pair.items():
+                before = mesh.cpu_s()
+                answer = mesh.console("ask", "x" * 64, "--all", "--timeout", "30s")
+                after = mesh.cpu_s()
+                rounds[name][0].append(answer["total_time_ms"])
+                rounds[name][1].append(1000 * sum(after[k] - before.get(k, 0) for k in after))
+            progress(f"security: scatter {rounds['secure'][0][-1]:.0f} ms, in the clear {rounds['clear'][0][-1]:.0f} ms")
+    ms = {k: median(v[0]) for k, v in rounds.items()}
+    cpu = {k: median(v[1]) for k, v in rounds.items()}
+    return {"scatter_slowdown": round(ms["secure"] / ms["clear"] - 1, 4), "scatter_ms": ms["secure"], "scatter_clear_ms": ms["clear"],
+            "scatter_cpu_slowdown": round(cpu["secure"] / cpu["clear"] - 1, 4)}
+
+
+def steady_both(options):
+    """The steady state of spec 8.2 in each; how long messages are under way, and the processors it takes."""
+    own = copy.copy(options)
+    own.seconds, own.delay = options.seconds or 30, "none"
+    secure = bench_steady(own)
+    clear = bench_steady(own, ClearMesh)
+    for row in (secure, clear):
+        progress(f"security: steady p50 {row['p50_ms']} ms, p99 {row['p99_ms']} ms, {row['cpu_cores']} cores, {row['messages_per_second']}/s")
+    return {"steady_slowdown": round(secure["mean_ms"] / clear["mean_ms"] - 1, 4), "steady_mean_ms": secure["mean_ms"],
+            "steady_clear_mean_ms": clear["mean_ms"], "steady_p99_ms": secure["p99_ms"], "steady_clear_p99_ms": clear["p99_ms"],
+            "steady_cpu_cores": secure["cpu_cores"], "steady_clear_cpu_cores": clear["cpu_cores"],
+            "steady_messages_per_second": secure["messages_per_second"], "steady_clear_messages_per_second": clear["messages_per_second"]}
+
+
+def bench_security(options):
+    """All of it. What cannot be measured is an error that names it; what was measured before stays."""
+    done = subprocess.run(["cmake", "--build", BUILD, "--target", "mesh-hostile", "bench-load", "bench-flood"], cwd=ROOT,
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BenchError("the build failed:\n" + done.stdout[-1500:])
+    result = header(options)
+    try:
+        result |= refusals(options.runs)
+        with Mesh(options, "none") as mesh:
+            mesh.wait_active(0.999)
+            subprocess.run([BUILD / "mesh-keys", "issue", mesh.run / "keys", "flood-sink", "cluster", "mesh"], check=True, capture_output=True)
+            subprocess.run([ROOT / "deploy/permissions", "--run", mesh.run], check=True, capture_output=True)
+            for _ in range(2):
+                mesh.console("ask", "x" * 64, "--all", "--timeout", "30s")
+            result |= valid_flood(mesh, options)
+            progress(f"security: control lost {result['control_lost']}, goodput {result['goodput']}")
+            result |= rotation(mesh)
+            progress(f"security: all keys in {result['rotation_s']} s, {result['rotation_lost']} lost")
+            result |= flood_of_bad(mesh, options)
+        result |= scatter_both(options, max(5, options.runs))
+        result |= steady_both(options)
+    except BenchError as problem:
+        raise BenchError(str(problem), **(result | problem.measured)) from problem
+    result["others_busy_cores_after"] = round(busy_cores(), 2)
+    return result

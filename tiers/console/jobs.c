@@ -1,0 +1,233 @@
+#include "tiers/console/jobs.h"
+
+#include "core/num.h"
+#include <assert.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JOBS_SHOWN 20u
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+const char *record_value(const struct page_row *row, const char *name, char *ret, size_t size)
+{
+    const char *at = row->u.record.text, *end = at + row->u.record.bytes;
+    size_t length = strlen(name);
+    assert(size > 0);
+    ret[0] = '\0';
+    while (at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        stop = stop ? stop : end;
+        if ((size_t)(stop - at) > length && memcmp(at, name, length) == 0 && at[length] == '=') {
+            size_t bytes = (size_t)(stop - at) - length - 1;
+            bytes = bytes < size - 1 ? bytes : size - 1;
+            memcpy(ret, at + length + 1, bytes);
+            ret[bytes] = '\0';
+            return ret;
+        }
+        at = stop + 1;
+    }
+    return ret;
+}
+
+int64_t record_number(const struct page_row *row, const char *name)
+{
+    char text[32];
+    return strtoll(record_value(row, name, text, sizeof text), NULL, 10);
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static const char *wanted_id(const struct invocation *in)
+{
+    const struct value *id = command_value(in, "id");
+    return id->given ? id->text : "";
+}
+
+enum jobs_action jobs_action(const struct invocation *in)
+{
+    if (in->spec->verb == CMD_CANCEL)
+        return JOBS_CANCEL;
+    if (in->spec->verb != CMD_JOBS)
+        return JOBS_SHOW;
+    const struct value *action = command_value(in, "action");
+    return action->given ? (enum jobs_action)action->number : JOBS_LIST;
+}
+
+static void request(const struct invocation *in, struct id128 id, struct command *ret)
+{
+    *ret = (struct command){.kind = COMMAND_QUERY, .operation_id = id};
+    ret->query = (struct query){.operation_id = id, .from_start = true, .limit = PAGE_ROWS_MAX};
+    if (jobs_action(in) == JOBS_CANCEL)
+        ret->kind = COMMAND_CANCEL;
+    else if (in->spec->verb == CMD_TRACE)
+        ret->query.kind = QUERY_TRACE;
+    else
+        ret->query.kind = jobs_action(in) == JOBS_SHOW ? QUERY_JOB : QUERY_ATTACH;
+}
+
+bool jobs_build(const struct invocation *in, struct command *ret, char error[COMMAND_ERROR_MAX])
+{
+    const char *id = wanted_id(in);
+    struct id128 whole;
+    bool list = in->spec->verb == CMD_JOBS && jobs_action(in) == JOBS_LIST;
+    *ret = (struct command){.kind = COMMAND_QUERY};
+    ret->query = (struct query){.kind = QUERY_JOBS, .from_start = true, .limit = PAGE_ROWS_MAX};
+    if (list && id[0]) {
+        snprintf(error, COMMAND_ERROR_MAX, "id: 'jobs list' takes none: write 'jobs show %.40s'",
+                 id);
+        return false;
+    }
+    if (in->spec->verb == CMD_JOBS && !list && command_value(in, "limit")->given) {
+        snprintf(error, COMMAND_ERROR_MAX, "--limit: goes with 'jobs list' only");
+        return false;
+    }
+    if (list || !id[0])
+        return true;
+    if (strspn(id, "0123456789abcdef") != strlen(id) || strlen(id) > 32 || strlen(id) < 4) {
+        snprintf(error, COMMAND_ERROR_MAX,
+                 "id: '%.60s' is not 32 hex digits, nor 4 or more of an id's first or last ones "
+                 "('jobs' lists them)",
+                 id);
+        return false;
+    }
+    if (num_id128_parse(id, strlen(id), &whole))
+        request(in, whole, ret);
+    return true;
+}
+
+/* Ids begin with the time, so that people shorten them to their end. */
+static bool matches(const char *id, const char *wanted)
+{
+    size_t all = strlen(id), n = strlen(wanted);
+    return n <= all && (memcmp(id, wanted, n) == 0 || memcmp(id + all - n, wanted, n) == 0);
+}
+
+bool jobs_pick(const struct invocation *in, const struct pages *pages, struct command *ret,
+               char error[COMMAND_ERROR_MAX])
+{
+    const char *wanted = wanted_id(in);
+    char id[ID128_TEXT_MAX], found[ID128_TEXT_MAX] = "";
+    struct id128 whole;
+    size_t count = 0;
+    for (size_t i = 0; i < pages->count; i++) {
+        record_value(&pages->rows[i], "id", id, sizeof id);
+        if (!matches(id, wanted))
+            continue;
+        if (count++ == 0)
+            memcpy(found, id, sizeof found);
+        if (!wanted[0])
+            break; /* the newest */
+    }
+    if (count == 0)
+        snprintf(error, COMMAND_ERROR_MAX,
+                 wanted[0] ? "id: no job is called '%.32s' ('jobs' lists them)"
+                           : "%.0sthere are no jobs yet",
+                 wanted);
+    else if (count > 1)
+        snprintf(error, COMMAND_ERROR_MAX, "id: %zu jobs are called '%.32s': write more digits",
+                 count, wanted);
+    if (count != 1 || !num_id128_parse(found, strlen(found), &whole))
+        return false;
+    request(in, whole, ret);
+    return true;
+}
+
+/* --- what is shown -----------------------------------------------------------------------------
+ */
+
+static int64_t answers_of(const struct page_row *row)
+{
+    return record_number(row, "ready") + record_number(row, "conflict");
+}
+
+static json_t *job_object(const struct page_row *row)
+{
+    static const char *const words[] = {"id", "state", "action", "input", "console"};
+    static const char *const times[] = {"created", "finished"};
+    json_t *o = json_object();
+    char text[128], when[40];
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        json_object_set_new(o, words[i],
+                            json_string(record_value(row, words[i], text, sizeof text)));
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        int64_t at = record_number(row, times[i]);
+        json_object_set_new(o, times[i], at ? json_string(render_time(at, when)) : json_null());
+    }
+    json_object_set_new(o, "took_ms", json_real((double)record_number(row, "took_us") / 1e3));
+    json_object_set_new(o, "targets", json_integer(record_number(row, "targets")));
+    json_object_set_new(o, "answered", json_integer(answers_of(row)));
+    json_object_set_new(o, "late", json_integer(record_number(row, "late")));
+    return o;
+}
+
+void jobs_render_list(const struct render *r, const struct pages *pages, size_t most)
+{
+    most = most ? most : JOBS_SHOWN;
+    size_t shown = pages->count < most ? pages->count : most;
+    if (r->json) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < shown; i++)
+            json_array_append_new(list, job_object(&pages->rows[i]));
+        json_t *o = json_pack("{s:o,s:I}", "jobs", list, "total", (json_int_t)pages->count);
+        json_dumpf(o, r->out, JSON_COMPACT);
+        fputc('\n', r->out);
+        json_decref(o);
+        return;
+    }
+    fprintf(r->out, "%-32s  %-9s %-12s %-12s %8s %17s  %s\n", "JOB", "STATE", "BY", "STARTED",
+            "TOOK", "ANSWERED", "WHAT");
+    for (size_t i = 0; i < shown; i++) {
+        const struct page_row *row = &pages->rows[i];
+        char id[40], state[24], by[24], action[40], input[80], when[40], a[32], b[32], took[32];
+        char answered[72];
+        const char *time = strchr(render_time(record_number(row, "created"), when), 'T');
+        record_value(row, "id", id, sizeof id);
+        record_value(row, "state", state, sizeof state);
+        record_value(row, "console", by, sizeof by);
+        record_value(row, "action", action, sizeof action);
+        record_value(row, "input", input, sizeof input);
+        snprintf(answered, sizeof answered, "%s/%s", render_count((uint64_t)answers_of(row), a),
+                 render_count((uint64_t)record_number(row, "targets"), b));
+        fprintf(r->out, "%-32s  %-9s %-12s %-12.12s %8s %17s  %s%s%.24s%s\n", id, state, by,
+                time ? time + 1 : "", render_span(record_number(row, "took_us"), took), answered,
+                action, input[0] ? " \"" : "", input,
+                !input[0]            ? ""
+                : strlen(input) > 24 ? "..\""
+                                     : "\"");
+    }
+    if (shown < pages->count)
+        fprintf(r->out, "%zu more (--limit)\n", pages->count - shown);
+    if (pages->count == 0)
+        fputs("no jobs yet\n", r->out);
+}
+
+void jobs_render_running(const struct render *r, const struct reply *progress)
+{
+    const struct aggregate_view *a = &progress->progress;
+    char id[ID128_TEXT_MAX], n[32], m[32];
+    uint32_t done = 0;
+    num_id128_format(progress->operation_id, id);
+    for (enum outcome o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
+        done += a->outcomes[o];
+    if (r->json) {
+        json_t *states = json_object();
+        for (enum outcome o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
+            json_object_set_new(states, outcome_name(o), json_integer(a->outcomes[o]));
+        json_t *o =
+            json_pack("{s:s,s:s,s:I,s:I,s:o}", "operation_id", id, "status", "RUNNING", "targets",
+                      (json_int_t)a->targets, "final", (json_int_t)done, "states", states);
+        json_dumpf(o, r->out, JSON_COMPACT);
+        fputc('\n', r->out);
+        json_decref(o);
+        return;
+    }
+    fprintf(r->out, "operation %s: running, %s of %s have ended\n", id, render_count(done, n),
+            render_count(a->targets, m));
+    for (enum outcome o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
+        if (a->outcomes[o])
+            fprintf(r->out, "  %-18s %10s\n", outcome_name(o), render_count(a->outcomes[o], n));
+    fprintf(r->out, "'jobs attach %s' follows it\n", id);
+}

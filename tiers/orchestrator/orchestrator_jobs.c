@@ -1,0 +1,312 @@
+/* The table of jobs. Filled from the replies that consoles get, so that a job is what its console
+ * was told, and read by queries of any console. What is to be sent to followers goes out one by one
+ * in jobs_tick, from what is kept here: a report is as large as an outbox allows once. */
+#include "tiers/orchestrator/orchestrator_jobs.h"
+#include "core/num.h"
+#include "core/text.h"
+#include <assert.h>
+#include <string.h>
+
+#define ROWS_MAX      128u
+#define ROWS_BYTES    32768u
+#define ROW_TEXT_MAX  768u
+#define REPLY_BYTES   30000u
+#define REPLY_EFFECTS 2u
+
+static struct job *job_find(struct jobs *j, const struct id128 *id)
+{
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        if (j->jobs[i].used && num_id128_equal(j->jobs[i].id, *id)) {
+            return &j->jobs[i];
+        }
+    }
+    return NULL;
+}
+
+static struct job *job_numbered(struct jobs *j, uint32_t number)
+{
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        if (j->jobs[i].used && j->jobs[i].number == number) {
+            return &j->jobs[i];
+        }
+    }
+    return NULL;
+}
+
+/* A free place, that of the job that ended first, or of the one that began first. */
+static struct job *job_take(struct jobs *j)
+{
+    struct job *best = NULL;
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        struct job *at = &j->jobs[i];
+        if (!at->used) {
+            return at;
+        }
+        bool better = best == NULL || (best->running && !at->running) ||
+                      (best->running == at->running && at->number < best->number);
+        best = better ? at : best;
+    }
+    return best;
+}
+
+static void count(struct job *job, const struct aggregate_view *a)
+{
+    job->targets = a->targets;
+    job->late = a->late;
+    memcpy(job->outcomes, a->outcomes, sizeof(job->outcomes));
+}
+
+void jobs_command(struct jobs *j, const struct command *command)
+{
+    assert(j != NULL);
+    j->command = command != NULL && command->kind == COMMAND_SUBMIT ? command : NULL;
+}
+
+static void job_open(struct jobs *j, struct hub *h, struct unit console, const struct reply *reply)
+{
+    const struct operation *op = &j->command->operation;
+    struct job *job = job_take(j);
+    struct text t;
+    *job = (struct job){.used = true,
+                        .running = true,
+                        .number = ++j->last_number,
+                        .id = reply->operation_id,
+                        .console = console,
+                        .created_mesh_us = hub_mesh_now(h)};
+    const struct origin *o = hub_origin_find(h, &job->id);
+    job->targets = o != NULL ? o->targets : 0;
+    job->outcomes[OUTCOME_PENDING] = job->targets;
+    memcpy(job->action, op->action, sizeof(job->action));
+    text_init(&t, job->input, sizeof(job->input));
+    text_add_safe(&t, op->payload,
+                  op->payload_bytes < JOB_INPUT_MAX ? op->payload_bytes : JOB_INPUT_MAX - 1u);
+}
+
+static void followers_due(struct jobs *j, const struct job *job)
+{
+    for (uint32_t i = 0; i < JOBS_FOLLOWERS_ALL; i++) {
+        struct job_follower *f = &j->followers[i];
+        if (f->used && f->number == job->number && !f->due) {
+            f->due = true;
+            j->due++;
+        }
+    }
+}
+
+static void job_end(struct jobs *j, struct hub *h, struct job *job, const struct reply *reply)
+{
+    struct report whole = *reply->report;
+    struct reply copy = *reply;
+    struct msg from = {.type = MSG_REPLY}, to;
+    copy.report = &whole;
+    from.u.reply = &copy;
+    if (msg_extra_bytes(&from) > JOB_REPORT_BYTES) {
+        whole.aggregate.group_count = 0;
+        whole.aggregate.groups = NULL;
+        whole.aggregate.other = whole.aggregate.targets;
+    }
+    (void)msg_copy(&from, &to, job->parts, JOB_REPORT_BYTES);
+    job->reply = *to.u.reply;
+    job->report = *to.u.reply->report;
+    job->reply.report = &job->report;
+    job->running = false;
+    job->finished_mesh_us = hub_mesh_now(h);
+    count(job, &job->report.aggregate);
+    followers_due(j, job);
+}
+
+void jobs_reply(struct jobs *j, struct hub *h, struct unit console, const struct reply *reply)
+{
+    assert(j != NULL && h != NULL && reply != NULL);
+    if (reply->kind == REPLY_ACCEPTED) {
+        if (j->command != NULL) {
+            job_open(j, h, console, reply);
+        }
+        return;
+    }
+    if (reply->kind != REPLY_PROGRESS && reply->kind != REPLY_OPERATION) {
+        return;
+    }
+    struct job *job = job_find(j, &reply->operation_id);
+    if (job == NULL || !job->running) {
+        return;
+    }
+    if (reply->kind == REPLY_OPERATION) {
+        job_end(j, h, job, reply);
+    } else {
+        count(job, &reply->progress);
+        followers_due(j, job);
+    }
+}
+
+/* --- queries ---------------------------------------------------------------------------------- */
+
+static void figure(struct text *t, const char *name, int64_t value)
+{
+    text_add(t, name);
+    text_char(t, '=');
+    text_i64(t, value);
+    text_char(t, '\n');
+}
+
+static void word(struct text *t, const char *name, const char *value)
+{
+    text_add(t, name);
+    text_char(t, '=');
+    text_add(t, value);
+    text_char(t, '\n');
+}
+
+static void row_text(const struct job *job, int64_t now_mesh_us, struct text *t)
+{
+    char id[ID128_TEXT_MAX], console[UNIT_TEXT_MAX];
+    num_id128_format(job->id, id);
+    unit_format(job->console, console);
+    word(t, "id", id);
+    word(t, "state", job->running ? "running" : job->report.status);
+    word(t, "action", job->action);
+    word(t, "input", job->input);
+    word(t, "console", console);
+    figure(t, "created", job->created_mesh_us);
+    figure(t, "finished", job->finished_mesh_us);
+    figure(t, "took_us",
+           (job->running ? now_mesh_us : job->finished_mesh_us) - job->created_mesh_us);
+    figure(t, "targets", job->targets);
+    figure(t, "late", job->late);
+    for (enum outcome o = OUTCOME_READY; o < OUTCOME_COUNT; o++) {
+        if (job->outcomes[o] > 0) {
+            figure(t, outcome_name(o), job->outcomes[o]);
+        }
+    }
+}
+
+/* Newest first: the key falls as the number rises. */
+static void list(struct jobs *j, struct hub *h, const struct msg *msg)
+{
+    const struct query *q = &msg->u.command->query;
+    struct rows rows;
+    char room[ROW_TEXT_MAX];
+    assert(pager_bytes(ROWS_MAX, ROWS_BYTES) <= sizeof(j->memory));
+    pager_init(&j->pager, j->memory, ROWS_MAX, ROWS_BYTES, ROW_RECORD, q->from_start, q->after_key,
+               q->limit < ROWS_MAX ? q->limit : ROWS_MAX);
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        const struct job *job = &j->jobs[i];
+        struct text t;
+        if (!job->used) {
+            continue;
+        }
+        text_init(&t, room, sizeof(room));
+        row_text(job, hub_mesh_now(h), &t);
+        struct page_row row = {.key = UINT32_MAX - job->number, .unit = job->console};
+        row.u.record.bytes = (uint32_t)t.used;
+        row.u.record.text = room;
+        pager_row(&j->pager, &row);
+    }
+    pager_rows(&j->pager, msg->u.command->ref, &rows);
+    struct reply reply = {
+        .ref = msg->u.command->ref, .kind = REPLY_ROWS, .final = true, .rows = &rows};
+    hub_reply(h, msg->from, &reply);
+}
+
+static struct job_follower *follower_take(struct jobs *j, uint32_t number)
+{
+    struct job_follower *free = NULL;
+    uint32_t same = 0;
+    for (uint32_t i = 0; i < JOBS_FOLLOWERS_ALL; i++) {
+        struct job_follower *f = &j->followers[i];
+        same += f->used && f->number == number ? 1u : 0u;
+        free = !f->used && free == NULL ? f : free;
+    }
+    return same < JOB_FOLLOWERS_MAX ? free : NULL;
+}
+
+static void attach(struct jobs *j, struct hub *h, const struct msg *msg)
+{
+    const struct query *q = &msg->u.command->query;
+    const struct job *job = job_find(j, &q->operation_id);
+    if (job == NULL) {
+        hub_reply_error(h, msg, REASON_INVALID,
+                        "no job of this id is known here: the last 256 are kept, until the "
+                        "orchestrator ends");
+        return;
+    }
+    struct job_follower *f = follower_take(j, job->number);
+    if (f == NULL) {
+        hub_reply_error(h, msg, REASON_OVERLOAD, "pool \"followers\": 4 consoles follow this job");
+        return;
+    }
+    *f = (struct job_follower){.used = true,
+                               .due = true,
+                               .follow = q->kind == QUERY_ATTACH,
+                               .number = job->number,
+                               .console = msg->from,
+                               .ref = msg->u.command->ref};
+    j->due++;
+}
+
+bool jobs_query(struct jobs *j, struct hub *h, const struct msg *msg)
+{
+    assert(j != NULL && h != NULL && msg != NULL);
+    const struct command *c = msg->u.command;
+    if (c->kind != COMMAND_QUERY || (c->query.kind != QUERY_JOBS && c->query.kind != QUERY_JOB &&
+                                     c->query.kind != QUERY_ATTACH)) {
+        return false;
+    }
+    if (c->query.kind == QUERY_JOBS) {
+        list(j, h, msg);
+    } else {
+        attach(j, h, msg);
+    }
+    return true;
+}
+
+/* --- followers ---------------------------------------------------------------------------------
+ */
+
+static void serve(struct jobs *j, struct hub *h, struct job_follower *f)
+{
+    const struct job *job = job_numbered(j, f->number);
+    struct reply r = {.ref = f->ref};
+    struct msg m = hub_msg(h, MSG_REPLY, f->console, 3);
+    m.u.reply = &r;
+    f->due = false;
+    if (job == NULL) {
+        r.kind = REPLY_ERROR;
+        r.final = true;
+        r.reason = REASON_OVERLOAD;
+        r.text = "newer jobs have taken its place in the table: its own console is told";
+    } else if (f->follow && !f->told) {
+        f->told = f->due = true; /* and then how it stands */
+        r.kind = REPLY_ACCEPTED;
+        r.operation_id = job->id;
+    } else if (job->running) {
+        r.kind = REPLY_PROGRESS;
+        r.final = !f->follow;
+        r.operation_id = job->id;
+        r.progress.targets = job->targets;
+        memcpy(r.progress.outcomes, job->outcomes, sizeof(r.progress.outcomes));
+        r.progress.late = job->late;
+    } else {
+        r = job->reply;
+        r.ref = f->ref;
+        r.final = true;
+    }
+    f->used = !r.final;
+    j->due -= f->due ? 0 : 1;
+    out_send(h->out, &m);
+}
+
+int64_t jobs_tick(struct jobs *j, struct hub *h)
+{
+    assert(j != NULL && h != NULL);
+    for (uint32_t i = 0; i < JOBS_FOLLOWERS_ALL && j->due > 0; i++) {
+        while (j->followers[i].used && j->followers[i].due) {
+            if (!outbox_room(h->out, REPLY_EFFECTS, REPLY_BYTES)) {
+                h->short_of_room = true;
+                return h->now_us;
+            }
+            serve(j, h, &j->followers[i]);
+        }
+    }
+    return NEVER;
+}
