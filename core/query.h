@@ -27,9 +27,9 @@ enum row_kind { ROW_AGENT = 1, ROW_SUMMARY, ROW_ANSWER, ROW_RECORD };
 struct agent_row {
     uint64_t uid;
     enum impedance_class agent_class;
+    bool routed_around; /* new work goes around it */
     uint64_t capabilities;
     uint64_t epoch;
-    bool routed_around;
     struct impedance impedance;
 };
 

@@ -4,6 +4,7 @@
  * Bounds: GRAMMAR_TEXT_MAX bytes, WORDS_MAX words and GRAMMAR_CLAUSES_MAX clauses; more is an
  * error that says so. */
 #include "tiers/console/grammar.h"
+#include "core/num.h"
 #include "core/types.h"
 #include <assert.h>
 #include <ctype.h>
@@ -350,14 +351,17 @@ static bool intent(const struct reading *r, char *ret)
 
 /* --- clauses --- */
 
-#define YES    "yes yeah yep yup sure ok okay y please affirmative confirm confirmed proceed agreed"
+#define YES    "yes yeah yep yup sure ok okay y affirmative confirm confirmed proceed agreed"
 #define NO     "no nope nah n never dont cancel abort"
+#define OPENER "and then also now please just so well hey"
 #define FILLER "and then also now please just the a for to us me so well hey mesh cecilia ok okay"
 
 /* Takes "yes", "do it", "go ahead" off the front. */
 static void take_yes(struct words *w)
 {
     size_t from = 0;
+    while (from < w->count && is_one_of(w->word[from], OPENER))
+        from++;
     for (;;) {
         if (from < w->count && is_one_of(w->word[from], YES)) {
             w->agreed = true;
@@ -386,8 +390,37 @@ static bool only_filler(const struct words *w)
     return true;
 }
 
-/* A clause that is a command line of the table as it stands. */
-static bool is_command(const char *text)
+static bool is_place(const char *text, const struct topology *t)
+{
+    struct place_set set;
+    size_t at = 0;
+    const char *why = NULL;
+    return strchr("@!*", text[0]) || is_one_of(text, "all mesh global auto") ||
+           place_parse(text, strlen(text), t, &set, &at, &why);
+}
+
+/* "heal it" and "reassign the task" have the form of a command line, and are none. */
+static bool means_itself(const struct invocation *in, const struct topology *t)
+{
+    struct id128 id;
+    const struct value *first = &in->values[0];
+    switch ((int)in->spec->verb) {
+    case CMD_REASSIGN:
+        return num_id128_parse(first->text, strlen(first->text), &id);
+    case CMD_FREEZE:
+    case CMD_THAW:
+    case CMD_HEAL:
+    case CMD_ROUTE_AROUND:
+    case CMD_STUCK:
+    case CMD_DIAGNOSE:
+        return !first->given || is_place(first->text, t);
+    default:
+        return in->spec->verb != CMD_SAY;
+    }
+}
+
+/* A text that is a command line of the table as it stands. */
+static bool is_command(const char *text, const struct topology *t)
 {
     static struct invocation in;
     static char room[GRAMMAR_TEXT_MAX];
@@ -396,7 +429,7 @@ static bool is_command(const char *text)
     size_t count = 0;
     if (!command_split(text, room, sizeof room, words, &count, &why) || count == 0)
         return false;
-    return command_parse(words, count, &in, error) && in.spec->verb != CMD_SAY;
+    return command_parse(words, count, &in, error) && means_itself(&in, t);
 }
 
 static bool add_clause(struct utterance *u, enum act act, const char *line,
@@ -444,6 +477,20 @@ static bool read_clause(const char *text, size_t bytes, const struct topology *t
     return add_clause(ret, ACT_COMMAND, line, error);
 }
 
+/* Whether a place comes next: then "and" and a comma join places, and no clause ends. */
+static bool place_begins(const char *text)
+{
+    char word[WORD_MAX];
+    text += strspn(text, " ");
+    size_t bytes = strcspn(text, " ,;?!");
+    if (bytes == 0 || bytes >= sizeof word)
+        return false;
+    for (size_t i = 0; i < bytes; i++)
+        word[i] = (char)tolower((unsigned char)text[i]);
+    word[bytes] = '\0';
+    return place_word(word) || is_one_of(word, "sector sectors cluster clusters");
+}
+
 /* The end of the clause that begins at `text`: *ret_next is where the next one begins. */
 static size_t clause_end(const char *text, const char **ret_next)
 {
@@ -454,12 +501,12 @@ static size_t clause_end(const char *text, const char **ret_next)
             strchr(",;?!\n", text[i]) != NULL ||
             (text[i] == '.' && (text[i + 1] == '\0' || isspace((unsigned char)text[i + 1])));
         /* s07.c4.a12,s07.c4.a19 is one word */
-        bool list = text[i] == ',' && text[i + 1] && !isspace((unsigned char)text[i + 1]);
+        bool list = text[i] == ',' && place_begins(text + i + 1);
         if (stop && !list) {
             *ret_next = text + i + 1;
             return i;
         }
-        if (blank && strncmp(text + i, "and ", 4) == 0) {
+        if (blank && strncmp(text + i, "and ", 4) == 0 && !place_begins(text + i + 4)) {
             *ret_next = text + i + 4;
             return i;
         }
@@ -483,7 +530,7 @@ bool grammar_read(const char *text, const struct topology *t, const struct subje
                  GRAMMAR_TEXT_MAX - 1);
         return false;
     }
-    if (strlen(text) < GRAMMAR_LINE_MAX && is_command(text))
+    if (strlen(text) < GRAMMAR_LINE_MAX && is_command(text, t))
         return add_clause(ret, ACT_COMMAND, text, error);
     for (const char *at = text; *at;) {
         const char *next = NULL;
