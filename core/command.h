@@ -21,6 +21,7 @@ enum command_kind {
     COMMAND_HEAL,    /* recovery of a scope, REPLY_LINE by REPLY_LINE */
     COMMAND_LOG,     /* `log`: rows or verification of a log -> REPLY_LOG */
     COMMAND_RESOLVE, /* `decision`: of a person, about a conflict -> REPLY_OK or REPLY_ERROR */
+    COMMAND_ISOLATE, /* keeps an agent out of all work, or lets it back; `decision`.note: why */
     COMMAND_ROUTE,   /* `query.selector`, `on`: see below -> REPLY_LINE*, REPLY_OK or REPLY_ERROR */
     COMMAND_KIND_COUNT
 };
@@ -34,20 +35,21 @@ enum command_kind {
 static inline bool command_has_scope(enum command_kind kind)
 {
     return kind == COMMAND_FREEZE || kind == COMMAND_THAW || kind == COMMAND_BREAKER ||
-           kind == COMMAND_HEAL;
+           kind == COMMAND_HEAL || kind == COMMAND_ISOLATE;
 }
 
 struct command {
     uint64_t ref; /* the console's own */
     enum command_kind kind;
-    struct operation operation;  /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
-    struct query query;          /* QUERY */
-    struct id128 operation_id;   /* CANCEL */
-    struct unit scope;           /* FREEZE, THAW, BREAKER, HEAL (NONE: whatever needs it) */
+    struct operation operation; /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
+    struct query query;         /* QUERY */
+    struct id128 operation_id;  /* CANCEL */
+    struct unit scope;          /* FREEZE, THAW, BREAKER, ISOLATE, HEAL (NONE: whatever needs it) */
     char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot; empty: by the time */
-    bool on; /* BREAKER: open, else close; HEAL: a dry run; ROUTE: avoid or exclude */
+    bool on; /* BREAKER: open, else close; HEAL: a dry run; ISOLATE: quarantine, else lift; ROUTE:
+                avoid */
     struct log_request log;            /* LOG */
-    struct conflict_decision decision; /* RESOLVE */
+    struct conflict_decision decision; /* RESOLVE; ISOLATE */
 };
 
 enum reply_kind {
@@ -119,6 +121,9 @@ struct when_reply {
     int64_t lead_us_p50, lead_us_p95, lead_us_p99; /* T - now needed, hops included */
     double wanted;
     int64_t lead_us_wanted;
+    /* At T = now + lead_us_wanted: the calibrated probability with which each agent that can make
+     * it does, and the share that is READY by T, those that cannot make it counted as not. */
+    double confidence, ready_expected;
 };
 
 struct reply {

@@ -14,7 +14,7 @@
 
 #define COMMAND_WORDS_MAX      64u
 #define COMMAND_LINE_BYTES_MAX 65536u /* longer input is refused */
-#define COMMAND_PARAMETERS_MAX 24u
+#define COMMAND_PARAMETERS_MAX 36u
 #define COMMAND_EXAMPLES_MAX   4u
 #define COMMAND_ERROR_MAX      256u
 
@@ -52,8 +52,14 @@ enum command_verb {
     CMD_STUCK,
     CMD_REASSIGN,
     CMD_SAY,
+    CMD_INCIDENT,
+    CMD_QUARANTINE,
+    CMD_LIFT,
     CMD_JOBS,
     CMD_TRACE,
+    CMD_TOP,
+    CMD_WAIT,
+    CMD_CHECK,
     CMD_HELP,
     CMD_QUIT
 };

@@ -1,128 +1,6 @@
-/* The table itself. A command is added here and in the console's dispatch, nowhere else.
- *
- * Shared groups of flags (selection, operation) are macros, so that every command that selects
- * agents does it with the same words. */
-#include "core/commands.h"
-
-#define MS_MAX_DAY 86400000
-
-#define ON                                                                                         \
-    {.name = "on",                                                                                 \
-     .kind = PARAMETER_PLACES,                                                                     \
-     .flag = true,                                                                                 \
-     .value_name = "PLACES",                                                                       \
-     .help = "places, as s[01-10].c3, s*.c1, !s07.c4 (not), @last.failed, @group"},                \
-    {                                                                                              \
-        .name = "except", .kind = PARAMETER_PLACES, .flag = true, .value_name = "PLACES",          \
-        .help = "without these, whatever else says"                                                \
-    }
-#define DRY_RUN                                                                                    \
-    {                                                                                              \
-        .name = "dry-run", .kind = PARAMETER_SWITCH, .flag = true,                                 \
-        .help = "sends nothing: shows who is meant, as the mesh resolves it"                       \
-    }
-#define CLASS                                                                                      \
-    {                                                                                              \
-        .name = "class", .kind = PARAMETER_TEXT, .flag = true, .value_name = "CLASSES",            \
-        .help = "impedance classes, as A,B or CLASS_D_GPU"                                         \
-    }
-#define CAPABILITY                                                                                 \
-    {                                                                                              \
-        .name = "capability", .kind = PARAMETER_TEXT, .flag = true, .value_name = "NAMES",         \
-        .help = "capabilities that an agent must all have, as vision,embedding"                    \
-    }
-#define REQUIRE                                                                                    \
-    {                                                                                              \
-        .name = "require", .kind = PARAMETER_TEXT, .flag = true, .value_name = "NAMES",            \
-        .help = "capabilities checked at each target: one that lacks them is refused"              \
-    }
-#define STATE                                                                                      \
-    {                                                                                              \
-        .name = "state", .kind = PARAMETER_TEXT, .flag = true, .value_name = "STATES",             \
-        .help = "agent states, as active,degraded"                                                 \
-    }
-#define SAMPLE(text)                                                                               \
-    {                                                                                              \
-        .name = "sample", .kind = PARAMETER_NUMBER, .flag = true, .least = 1, .most = 4194304,     \
-        .value_name = "N", .help = text                                                            \
-    }
-#define PRIORITY                                                                                   \
-    {                                                                                              \
-        .name = "priority", .kind = PARAMETER_NUMBER, .flag = true, .least = 0, .most = 3,         \
-        .value_name = "N", .help = "0 background to 3 critical; default 2"                         \
-    }
-#define WINDOW                                                                                     \
-    {                                                                                              \
-        .name = "window", .kind = PARAMETER_DURATION, .flag = true, .least = 1,                    \
-        .most = MS_MAX_DAY, .value_name = "DURATION",                                              \
-        .help = "arrival window around T; default 500ms"                                           \
-    }
-#define TIMEOUT                                                                                    \
-    {                                                                                              \
-        .name = "timeout", .kind = PARAMETER_DURATION, .flag = true, .least = 10,                  \
-        .most = MS_MAX_DAY, .value_name = "DURATION",                                              \
-        .help = "when to stop gathering; default 5s, or T and 2s"                                  \
-    }
-#define HEDGE                                                                                      \
-    {                                                                                              \
-        .name = "hedge", .kind = PARAMETER_SWITCH, .flag = true,                                   \
-        .help = "send once more to who is silent past its quantile (5 % of the targets at most)"   \
-    }
-#define WEIGHT                                                                                     \
-    {                                                                                              \
-        .name = "weight", .kind = PARAMETER_SHARE, .flag = true, .least = 0, .most = 1000,         \
-        .value_name = "X", .help = "payload weight (spec 2.4): 0 light, 1 standard; default 0"     \
-    }
-#define EXPECT                                                                                     \
-    {                                                                                              \
-        .name = "expect", .kind = PARAMETER_CHOICE, .flag = true, .choices = "ready|conflict|any", \
-        .value_name = "WHAT", .help = "an answer of the other kind is counted as unexpected"       \
-    }
-#define RATE                                                                                       \
-    {                                                                                              \
-        .name = "rate", .kind = PARAMETER_SHARE, .flag = true, .least = 0, .most = 1,              \
-        .value_name = "SHARE", .help = "share of READY that is a success; default 0.95"            \
-    }
-
-#define ACTION(text)                                                                               \
-    {                                                                                              \
-        .name = "action", .kind = PARAMETER_TEXT, .flag = true, .value_name = "NAME", .help = text \
-    }
-#define UNCHECKED                                                                                  \
-    {                                                                                              \
-        .name = "unchecked", .kind = PARAMETER_SWITCH, .flag = true,                               \
-        .help = "send it although no description of the action is here, or against it"             \
-    }
-#define JOB_ID                                                                                     \
-    {                                                                                              \
-        .name = "id", .kind = PARAMETER_TEXT,                                                      \
-        .help = "or 4 and more of its first or last digits; default the newest job"                \
-    }
-#define SCOPE(text, needed)                                                                        \
-    {                                                                                              \
-        .name = "scope", .kind = PARAMETER_TEXT, .required = needed, .help = text                  \
-    }
-#define YES                                                                                        \
-    {                                                                                              \
-        .name = "yes", .kind = PARAMETER_SWITCH, .flag = true,                                     \
-        .help = "do it: without it nothing is done"                                                \
-    }
-#define LOG_ON                                                                                     \
-    {                                                                                              \
-        .name = "on", .kind = PARAMETER_UNIT, .flag = true, .value_name = "PLACE",                 \
-        .help = "a sector, cluster or agent"                                                       \
-    }
-#define LOG_SINCE                                                                                  \
-    {                                                                                              \
-        .name = "since", .kind = PARAMETER_DURATION, .flag = true, .least = 1,                     \
-        .most = 366ll * 24 * 3600 * 1000, .value_name = "DURATION",                                \
-        .help = "not older than that: 1h, 24h"                                                     \
-    }
-#define LOG_LIMIT                                                                                  \
-    {                                                                                              \
-        .name = "limit", .kind = PARAMETER_NUMBER, .flag = true, .least = 1, .most = 1000000,      \
-        .value_name = "N", .help = "rows of a list; default 50"                                    \
-    }
+/* The table itself. A command is added here and in the console's dispatch, nowhere else. Shared
+ * groups of flags are in commands_flags.h. */
+#include "core/commands_flags.h"
 
 static const struct command_spec table[] = {
     {.verb = CMD_STATUS,
@@ -167,20 +45,7 @@ static const struct command_spec table[] = {
                     CLASS,
                     CAPABILITY,
                     STATE,
-                    {.name = "slower",
-                     .kind = PARAMETER_NUMBER,
-                     .flag = true,
-                     .least = 0,
-                     .most = 1000,
-                     .value_name = "SCORE",
-                     .help = "impedance score at least"},
-                    {.name = "faster",
-                     .kind = PARAMETER_NUMBER,
-                     .flag = true,
-                     .least = 0,
-                     .most = 1000,
-                     .value_name = "SCORE",
-                     .help = "impedance score at most"},
+                    SCORES,
                     {.name = "limit",
                      .kind = PARAMETER_NUMBER,
                      .flag = true,
@@ -202,6 +67,10 @@ static const struct command_spec table[] = {
                     ON,
                     CLASS,
                     CAPABILITY,
+                    STATE,
+                    SCORES,
+                    LIMIT,
+                    ROLLOUT,
                     PRIORITY,
                     TIMEOUT,
                     DRY_RUN,
@@ -226,13 +95,17 @@ static const struct command_spec table[] = {
                     CAPABILITY,
                     REQUIRE,
                     STATE,
+                    SCORES,
+                    LIMIT,
                     PRIORITY,
                     WEIGHT,
                     TIMEOUT,
                     EXPECT,
+                    CONSENSUS,
                     ACTION("what is run there ('actions' lists them); default by question"),
                     UNCHECKED,
                     DRY_RUN,
+                    DIFF,
                     HEDGE,
                     {.name = "quorum",
                      .kind = PARAMETER_NUMBER,
@@ -282,6 +155,9 @@ static const struct command_spec table[] = {
                     CLASS,
                     CAPABILITY,
                     REQUIRE,
+                    STATE,
+                    SCORES,
+                    LIMIT,
                     PRIORITY,
                     WINDOW,
                     TIMEOUT,
@@ -416,6 +292,79 @@ static const struct command_spec table[] = {
      .summary = "where an operation's time went, tier by tier, and where it broke",
      .parameters = {JOB_ID},
      .examples = {"trace", "trace 5e6f", "trace 5e6f --json"}},
+    {.verb = CMD_TOP,
+     .name = "top",
+     .summary = "the agents with the most of something, live on a terminal, once elsewhere",
+     .parameters = {{.name = "by",
+                     .kind = PARAMETER_CHOICE,
+                     .flag = true,
+                     .choices = "slow|drift|conflicts|queue|failed",
+                     .value_name = "WHAT",
+                     .help = "default slow; on a terminal the keys s d c l f change it"},
+                    ON,
+                    CLASS,
+                    CAPABILITY,
+                    STATE,
+                    {.name = "limit",
+                     .kind = PARAMETER_NUMBER,
+                     .flag = true,
+                     .least = 1,
+                     .most = 160,
+                     .value_name = "N",
+                     .help = "rows when shown once; default 20"},
+                    {.name = "every",
+                     .kind = PARAMETER_DURATION,
+                     .flag = true,
+                     .least = 500,
+                     .most = 3600000,
+                     .value_name = "DURATION",
+                     .help = "between looks on a terminal; default 2s"},
+                    {.name = "once",
+                     .kind = PARAMETER_SWITCH,
+                     .flag = true,
+                     .help = "print and end, on a terminal too"}},
+     .examples = {"top", "top --by drift --class D", "top --by conflicts --once --limit 5"}},
+    {.verb = CMD_WAIT,
+     .name = "wait",
+     .summary = "waits until the mesh is as wanted: exit 0 then, 4 when the time is over",
+     .parameters = {{.name = "for",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .required = true,
+                     .value_name = "CONDITION",
+                     .help = "active>=95%, offline==0, mode==FULL, frozen==no, in_flight==0, .."},
+                    {.name = "timeout",
+                     .kind = PARAMETER_DURATION,
+                     .flag = true,
+                     .least = 100,
+                     .most = MS_MAX_DAY,
+                     .value_name = "DURATION",
+                     .help = "default 5m"}},
+     .examples = {"wait --for \"active>=95%\" --timeout 2m", "wait --for frozen==no"}},
+    {.verb = CMD_CHECK,
+     .name = "check",
+     .summary = "one line and exit code for monitoring: 0 ok, 1 warning, 2 critical, 3 unknown",
+     .parameters = {{.name = "what",
+                     .kind = PARAMETER_CHOICE,
+                     .required = true,
+                     .choices = "agents|sectors|conflicts|impedance|mode",
+                     .help = "agents not active (%), sectors not healthy, conflicts of the last "
+                             "hour, mean impedance (ms), mode"},
+                    {.name = "warn",
+                     .kind = PARAMETER_SHARE,
+                     .flag = true,
+                     .least = 0,
+                     .most = 1000000,
+                     .value_name = "X",
+                     .help = "from there on; default 2, 1, 10, 500, DEGRADED_LIGHT"},
+                    {.name = "critical",
+                     .kind = PARAMETER_SHARE,
+                     .flag = true,
+                     .least = 0,
+                     .most = 1000000,
+                     .value_name = "X",
+                     .help = "from there on; default 10, 5, 100, 1000, DEGRADED_SEVERE"}},
+     .examples = {"check agents --warn 1 --critical 5", "check sectors", "check mode --json"}},
     {.verb = CMD_ACTIONS,
      .name = "actions",
      .summary = "what agents offer: inputs, outputs, timeout, who runs it",
@@ -439,20 +388,26 @@ static const struct command_spec table[] = {
                     CAPABILITY,
                     REQUIRE,
                     STATE,
+                    SCORES,
+                    LIMIT,
+                    ROLLOUT,
                     SAMPLE("so many of the selection, at random; default all"),
                     PRIORITY,
                     WEIGHT,
                     TIMEOUT,
                     EXPECT,
+                    CONSENSUS,
                     UNCHECKED,
                     DRY_RUN,
+                    DIFF,
                     HEDGE,
                     {.name = "pages",
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
                      .help = "fetch every group of answers, not only the largest 64"}},
      .examples = {"run facts --on s07.c3", "run facts --on s07,!s07.c4 --dry-run",
-                  "run work --class D --sample 20 --timeout 30s"}},
+                  "run work --class D --waves 1,10%,100% --stop-on-fail 3",
+                  "run work --limit 10% --seed 7 --batch 500"}},
     {.verb = CMD_DELEGATE,
      .name = "delegate",
      .summary = "give a task to the best agent for it, or to several, and wait for the result",
@@ -670,6 +625,66 @@ static const struct command_spec table[] = {
                      .help = "as \"what's happening in sector 7?\""}},
      .examples = {"say \"What's happening in sector 7?\"",
                   "say \"Yeah route around, and show me what they're stuck on\"", "say yes"}},
+    {.verb = CMD_INCIDENT,
+     .name = "incident",
+     .summary = "failures and what was done about them, each with its timeline",
+     .parameters = {{.name = "action",
+                     .kind = PARAMETER_CHOICE,
+                     .choices = "list|show|export|verify",
+                     .help = "default list; show takes an id"},
+                    {.name = "id",
+                     .kind = PARAMETER_TEXT,
+                     .help = "an incident's name, or its first letters"},
+                    LOG_ON,
+                    {.name = "type",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .value_name = "CLASS",
+                     .help = "AGENT_CRASH, IMPEDANCE_SPIKE, COORDINATOR_DOWN, .."},
+                    {.name = "priority",
+                     .kind = PARAMETER_NUMBER,
+                     .flag = true,
+                     .least = 0,
+                     .most = 4,
+                     .value_name = "N",
+                     .help = "that or more: 4 is critical"},
+                    LOG_SINCE,
+                    {.name = "all",
+                     .kind = PARAMETER_SWITCH,
+                     .flag = true,
+                     .help = "list: also those that are over"},
+                    LOG_LIMIT},
+     .examples = {"incident list", "incident list --all --since 24h", "incident show 3f9a"}},
+    {.verb = CMD_QUARANTINE,
+     .name = "quarantine",
+     .summary =
+         "keep an agent out of all work, with the reason; it is an open conflict until lifted",
+     .changes = true,
+     .dangerous = true,
+     .parameters = {AGENT_SCOPE,
+                    {.name = "reason",
+                     .kind = PARAMETER_TEXT,
+                     .required = true,
+                     .rest = true,
+                     .help = "why, for those who read it later"},
+                    {.name = "evidence",
+                     .kind = PARAMETER_TEXT,
+                     .flag = true,
+                     .value_name = "TEXT",
+                     .help = "what shows it: an operation's id, an answer"},
+                    YES},
+     .examples = {"quarantine s07.c3.a12 answers nonsense --yes",
+                  "quarantine s07.c3.a12 \"wrong sums\" --evidence 0192f4d1 --yes"}},
+    {.verb = CMD_LIFT,
+     .name = "lift",
+     .summary = "let a quarantined agent back; its conflict is resolved",
+     .changes = true,
+     .dangerous = true,
+     .parameters =
+         {AGENT_SCOPE,
+          {.name = "reason", .kind = PARAMETER_TEXT, .rest = true, .help = "what was found"},
+          YES},
+     .examples = {"lift s07.c3.a12 sensor replaced --yes"}},
     {.verb = CMD_HELP,
      .name = "help",
      .summary = "all commands, or one with its flags and examples",

@@ -74,6 +74,13 @@ const char *conflict_strategy_name(enum strategy s)
     return (unsigned)s < STRATEGY_COUNT ? names[s] : names[0];
 }
 
+bool conflict_isolates(const struct conflict_report *r)
+{
+    assert(r != NULL);
+    return r->type == CONFLICT_HASH_MISMATCH || strcmp(r->action, CONFLICT_BY_HAND) == 0 ||
+           strcmp(r->action, CONFLICT_BYZANTINE) == 0;
+}
+
 const char *conflict_step(enum strategy s, unsigned step)
 {
     static const char *const steps[STRATEGY_COUNT][4] = {
@@ -150,7 +157,8 @@ void conflict_body(const struct conflict_report *r, struct text *t)
     text_u64(t, r->lamport);
     member(t, "strategy");
     text_char(t, '"');
-    text_add(t, conflict_strategy_name(conflict_strategy(r->type)));
+    bool isolated = r->type != CONFLICT_HASH_MISMATCH && conflict_isolates(r);
+    text_add(t, isolated ? "QUARANTINE" : conflict_strategy_name(conflict_strategy(r->type)));
     text_add(t, "\"}");
 }
 

@@ -7,6 +7,7 @@
 #ifndef CORE_CONFLICT_H
 #define CORE_CONFLICT_H
 
+#include "core/incident.h"
 #include "core/operation.h"
 #include "core/text.h"
 
@@ -24,6 +25,9 @@ struct conflict_report {
     struct id128 context_hash;
     uint32_t divergence_depth, agents_affected;
     uint16_t expected_bytes, received_bytes;
+    uint8_t incident; /* enum failure_class: an event of an incident (incident.h), no conflict: id
+                       * is the event's, uid the incident's, `received` what happened */
+    uint8_t event;    /* enum incident_event */
     char action[ACTION_MAX];
     uint8_t expected[CONFLICT_VALUE_MAX], received[CONFLICT_VALUE_MAX];
 };
@@ -54,6 +58,11 @@ struct isolate {
     uint64_t agents;       /* AVOID: bits of the cluster's agents; `agent` is any of them */
 };
 
+/* The action of a conflict that is a quarantine: by an operator; by a lead, because the answer
+ * contradicted a quorum of others. No handler can be called so. */
+#define CONFLICT_BY_HAND   "(quarantine)"
+#define CONFLICT_BYZANTINE "(byzantine)"
+
 enum strategy {
     STRATEGY_NONE,
     STRATEGY_BRANCH_AND_RECONCILE, /* CONTEXT_DIVERGENCE */
@@ -70,6 +79,8 @@ unsigned conflict_priority(enum conflict_type type, uint32_t depth, uint32_t aff
 int64_t conflict_deadline_us(unsigned priority); /* from when it arose; spec 5.1 */
 enum strategy conflict_strategy(enum conflict_type type);
 const char *conflict_strategy_name(enum strategy s); /* "BRANCH_AND_RECONCILE" */
+/* Whether the agent is in quarantine while the conflict is open. */
+bool conflict_isolates(const struct conflict_report *r);
 /* What the step does, for people; NULL past the last. */
 const char *conflict_step(enum strategy s, unsigned step);
 

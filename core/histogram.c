@@ -139,6 +139,18 @@ int64_t lead_quantile(const uint32_t counts[LEAD_BUCKETS], double q)
     return i == LEAD_BUCKETS ? 0 : LEAD_END_US[i];
 }
 
+double lead_share(const uint32_t counts[LEAD_BUCKETS], int64_t lead_us)
+{
+    assert(counts != NULL);
+    uint64_t total = 0, within = 0;
+    for (unsigned i = 0; i < LEAD_BUCKETS; i++) {
+        total += counts[i];
+        within += lead_bucket_end_us(i) <= lead_us ? counts[i] : 0;
+    }
+    assert(within <= total);
+    return total > 0 ? (double)within / (double)total : 0;
+}
+
 int64_t arrival_quantile(const uint32_t counts[ARRIVAL_BUCKETS], double q)
 {
     assert(counts != NULL);

@@ -26,6 +26,8 @@ uint64_t histogram_total(const uint32_t *counts, unsigned buckets);
 /* The q-quantile (0 to 1), rounded up to its bucket's end, so that a share of at least q lies at or
  * below it; 0 when empty. Beyond the last bucket's nominal end it is that end. */
 int64_t lead_quantile(const uint32_t counts[LEAD_BUCKETS], double q);
+/* The share of those whose bucket ends at lead_us or before; 0 when empty. */
+double lead_share(const uint32_t counts[LEAD_BUCKETS], int64_t lead_us);
 /* The same over signed errors: the end of the bucket that is greater in value. */
 int64_t arrival_quantile(const uint32_t counts[ARRIVAL_BUCKETS], double q);
 

@@ -88,6 +88,7 @@ void hub_init(struct hub *h, void *memory, const struct node_conf *conf)
                   conf->tuning.tier_failed_us);
     gather_table_init(&h->gathers, m + l.gathers, l.operations, l.children, sizeof(struct flight),
                       l.chunks, HUB_RETENTION_US);
+    hosttime_init(&h->host);
     if (h->self.tier == TIER_ORCHESTRATOR) {
         meshtime_init_root(&h->time, conf->init_now_us, conf->unix_us);
         breaker_init(&h->breaker, BREAKER_MESH_THRESHOLD);
@@ -240,6 +241,7 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->score_sum += s->score_sum;
     into->conflicts_hour += s->conflicts_hour;
     into->circuits_open += s->circuits_open + (s->circuit == CIRCUIT_OPEN ? 1u : 0u);
+    into->leads_lost += s->leads_lost;
     for (unsigned i = 0; i < CAPABILITIES_MAX; i++) {
         into->capability_active[i] += s->capability_active[i];
     }
@@ -287,6 +289,7 @@ void hub_summary(const struct hub *h, struct summary *ret)
         merge_child(h, ret, i);
     }
     ret->circuit = breaker_state(&h->breaker);
+    ret->leads_lost += h->leads_lost;
     ret->store_up = h->store_up;
     ret->operations = h->gathers.waiting;
     ret->updated_mesh_us = hub_mesh_now(h);
@@ -491,6 +494,7 @@ static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
     r->time.t2_us = msg->recv_us;
     r->time.mesh_offset_us = meshtime_ready(&h->time) ? meshtime_offset_us(&h->time, h->now_us) : 0;
     r->time.error_us = meshtime_ready(&h->time) ? meshtime_error_us(&h->time, h->now_us) : NEVER;
+    hosttime_ahead(&h->host, &h->time, h->now_us, &r->time.unix_ahead_us, &r->time.unix_error_us);
     if (hub_fits(h, &reply)) {
         out_send(h->out, &reply);
     }
@@ -499,12 +503,15 @@ static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
 /* False: a speaker that no longer owns the unit. */
 static bool heard_child(struct hub *h, uint32_t child, const struct msg *msg)
 {
+    uint64_t known = children_epoch(&h->children, child);
+    bool was_down = children_state(&h->children, child) == CHILD_DOWN;
     enum children_verdict v = children_heard(&h->children, child, h->now_us, msg->epoch);
     if (v == CHILDREN_STALE) {
         hub_note(h, NOTE_STALE_EPOCH, unit_pack(msg->from), msg->epoch);
         return false;
     }
-    if (v == CHILDREN_NEW) {
+    if (v == CHILDREN_NEW) { /* taken over before it was missed: it was lost all the same */
+        h->leads_lost += h->self.tier == TIER_SECTOR && known != 0 && !was_down ? 1u : 0u;
         memset(&h->child[child], 0, sizeof(h->child[child]));
         h->child[child].circuit = CIRCUIT_CLOSED;
         hub_child_new(h, child);
@@ -540,6 +547,7 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_LOG:
     case COMMAND_RESOLVE:
     case COMMAND_ROUTE:
+    case COMMAND_ISOLATE:
     case COMMAND_KIND_COUNT:
         break;
     }
@@ -622,6 +630,7 @@ static void watch_children(struct hub *h)
             hub_child_down(h, e.child);
             hub_query_child_down(h, e.child);
             if (h->self.tier == TIER_SECTOR) {
+                h->leads_lost++;
                 hub_circuit(h, breaker_failure(&h->breaker, h->now_us, 1, &h->rng));
             }
         }

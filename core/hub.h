@@ -2,7 +2,6 @@
  * their summaries, operations fanned out and gathered, operations of consoles originated, queries
  * and preparations passed down and added up. The tiers add what is theirs: a parent and relays
  * (sector); the root of time, modes and the mesh's figures (orchestrator).
- *
  * Work is O(children), never O(agents). Everything is bounded (the numbers below) and lives in one
  * block that the caller gives. What does not fit one outbox continues from a cursor (hub_pump).
  *
@@ -126,18 +125,19 @@ struct hub {
     struct tuning tuning;
     struct rng rng;
     struct meshtime time;
+    struct hosttime host;
     int64_t now_us, started_us; /* of this step; of EV_START */
     struct outbox *out;         /* of this step */
     bool short_of_room, store_up;
     bool healthy_only; /* in this step: children that are not healthy get no operations */
-    bool frozen;    /* this unit, by some scope of the freezer */
-    bool settling;  /* it is not known yet whether it was frozen: nothing is admitted */
-    bool mesh_open; /* the mesh breaker, as the parent says */
+    bool frozen;       /* this unit, by some scope of the freezer */
+    bool settling;     /* it is not known yet whether it was frozen: nothing is admitted */
+    bool mesh_open;    /* the mesh breaker, as the parent says */
     uint64_t excluded[CLASS_COUNT]; /* routing.h; told down in beat replies */
     struct freezer freezer;
     enum mode mode;
     struct breaker breaker;
-    uint32_t origins_max, children_count;
+    uint32_t origins_max, children_count, leads_lost; /* declared down since the sector's start */
     struct children children;
     struct child *child_rows;
     struct hub_child *child;
@@ -184,15 +184,14 @@ struct msg hub_msg(const struct hub *h, enum msg_type type, struct unit to, uint
 /* All children added up, the dead ones by the topology. */
 void hub_summary(const struct hub *h, struct summary *ret);
 void hub_circuit(struct hub *h, enum breaker_event event);
-/* By hand: the own breaker, or that of a unit below. */
-void hub_breaker(struct hub *h, struct unit target, bool open);
+void hub_breaker(struct hub *h, struct unit target, bool open); /* by hand: own, or one below */
 /* MSG_HEAL to the children that the target holds or touches. */
 void hub_heal(struct hub *h, struct unit target);
 /* Takes FREEZE or THAW into the freezer and passes it on; *ret as freezer_add and _remove. */
 enum freezer_verdict hub_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze,
                                 const struct freeze **ret);
 
-/* --- hub_operate.c: one operation through this node --- */
+/* --- hub_operate.c: an operation through this node --- */
 /* quota: of a sample, UINT32_MAX: all. Opens the gather and starts the fan-out. */
 enum gather_verdict hub_operate(struct hub *h, const struct operation *op, uint32_t quota,
                                 int64_t deadline_mesh_us, uint16_t origin_slot);

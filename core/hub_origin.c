@@ -621,5 +621,8 @@ void hub_when(struct hub *h, const struct msg *msg)
     r.when.lead_us_p99 = margin + lead_quantile(leads, 0.99);
     r.when.wanted = wanted;
     r.when.lead_us_wanted = margin + lead_quantile(leads, wanted);
+    r.when.confidence = h->tuning.predictor_tau;
+    r.when.ready_expected =
+        h->tuning.predictor_tau * lead_share(leads, r.when.lead_us_wanted - margin);
     hub_reply(h, msg->from, &r);
 }

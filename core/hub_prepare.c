@@ -9,19 +9,18 @@
 #include "core/hub.h"
 #include "core/num.h"
 #include "core/resolve.h"
+#include "core/schedule.h"
 #include <assert.h>
 #include <string.h>
 
-#define HOP_MARGIN_US     (50ll * US_PER_MS) /* one hop with signing and queueing, generously */
-#define CLUSTER_MARGIN_US 100ll              /* for each lead that has to be reached */
-#define DONE_EFFECTS      12u
-#define DONE_BYTES        28000u
+#define DONE_EFFECTS 12u
+#define DONE_BYTES   28000u
 
 int64_t hub_hop_margin_us(const struct hub *h)
 {
     bool root = h->self.tier == TIER_ORCHESTRATOR;
     uint32_t clusters = root ? topology_clusters(h->topology) : h->children_count;
-    return (root ? 2 : 1) * HOP_MARGIN_US + clusters * CLUSTER_MARGIN_US;
+    return schedule_hops_us(root ? 2 : 1, clusters);
 }
 
 uint32_t hub_leads(const struct hub *h, const struct selector *sel, uint32_t ret[LEAD_BUCKETS])

@@ -17,6 +17,11 @@ static enum row_kind row_kind_of(enum query_kind kind)
 {
     switch (kind) {
     case QUERY_AGENTS:
+    case QUERY_TOP_SLOW:
+    case QUERY_TOP_DRIFT:
+    case QUERY_TOP_CONFLICTS:
+    case QUERY_TOP_QUEUE:
+    case QUERY_TOP_FAILED:
         return ROW_AGENT;
     case QUERY_CLUSTERS:
     case QUERY_SECTORS:

@@ -1,6 +1,7 @@
 /* See lease.h for the states. All moves are in lease_reply and lease_tick, so a reader can check
  * the table of the header against two functions. */
 #include "core/lease.h"
+#include "core/plant.h"
 #include "core/text.h"
 #include <assert.h>
 #include <string.h>
@@ -35,6 +36,12 @@ bool lease_serves(const struct lease *l)
     return (l->state == LEASE_HELD || l->state == LEASE_UNHELD) && !l->doubt;
 }
 
+bool lease_doubted(const struct lease *l)
+{
+    assert(l != NULL);
+    return l->doubt || l->state == LEASE_LOST;
+}
+
 static void fill(struct lease *l, enum store_kind kind, struct store_op *ret)
 {
     *ret = (struct store_op){.ref = ++l->ref,
@@ -51,7 +58,7 @@ static void fill(struct lease *l, enum store_kind kind, struct store_op *ret)
 void lease_paused(struct lease *l, int64_t now_us)
 {
     assert(l != NULL);
-    if (l->state != LEASE_HELD) {
+    if (l->state != LEASE_HELD || PLANTED(PLANT_NO_DOUBT)) {
         return; /* unheld: there is nobody to ask; the others do not serve */
     }
     l->doubt = true;
@@ -128,8 +135,13 @@ static void acquired(struct lease *l, uint64_t granted)
     l->doubt = false;
 }
 
-static void busy(struct lease *l, int64_t now_us)
+/* epoch: the holder's. */
+static void busy(struct lease *l, int64_t now_us, uint64_t epoch)
 {
+    bool serves = l->state == LEASE_HELD || l->state == LEASE_UNHELD;
+    if (!serves && epoch >= l->epoch) {
+        l->epoch = epoch + 1; /* whatever the store forgets until then */
+    }
     if (l->state == LEASE_ASKING) {
         l->state = LEASE_WAITING;
     }
@@ -159,7 +171,7 @@ void lease_reply(struct lease *l, int64_t now_us, const struct store_reply *repl
     if (reply->kind == STORE_LEASE_ACQUIRE && reply->verdict == STORE_OK) {
         acquired(l, reply->epoch);
     } else if (reply->kind == STORE_LEASE_ACQUIRE && reply->verdict == STORE_BUSY) {
-        busy(l, now_us);
+        busy(l, now_us, reply->epoch);
     } else if (reply->kind == STORE_LEASE_RENEW && reply->verdict == STORE_OK) {
         l->doubt = false;
     } else if (reply->kind == STORE_LEASE_RENEW && reply->verdict == STORE_FENCED) {

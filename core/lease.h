@@ -72,4 +72,7 @@ bool lease_release(struct lease *l, struct store_op *ret);
 /* HELD or UNHELD, without a doubt: the epoch is settled. */
 bool lease_serves(const struct lease *l);
 
+/* In doubt, or lost and not stood by for yet: what runs under it must do nothing. */
+bool lease_doubted(const struct lease *l);
+
 #endif

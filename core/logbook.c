@@ -12,7 +12,8 @@
 
 const char *log_kind_name(enum log_kind log)
 {
-    static const char *const names[LOG_KIND_COUNT] = {"", "conflicts", "audit", "grants"};
+    static const char *const names[LOG_KIND_COUNT] = {"", "conflicts", "audit", "grants",
+                                                      "incidents"};
     assert(log > 0 && log < LOG_KIND_COUNT);
     return names[log];
 }

@@ -12,7 +12,7 @@
 #define LOG_ID_MAX    96u   /* with NUL */
 #define LOG_BODY_MAX  4097u /* with NUL */
 
-enum log_kind { LOG_CONFLICTS = 1, LOG_AUDIT, LOG_GRANTS, LOG_KIND_COUNT };
+enum log_kind { LOG_CONFLICTS = 1, LOG_AUDIT, LOG_GRANTS, LOG_INCIDENTS, LOG_KIND_COUNT };
 enum log_ask { LOG_ASK_ROWS = 1, LOG_ASK_VERIFY, LOG_ASK_COUNT };
 
 const char *log_kind_name(enum log_kind log); /* "conflicts": the key in the store */

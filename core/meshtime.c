@@ -194,16 +194,21 @@ static void advance(struct meshtime *mt, int64_t now_us)
     mt->p11 = (float)num_clamp(p11, 0, 1e4);
 }
 
-/* One Kalman step, and the intersection of the intervals. */
-static void update(struct meshtime *mt, const struct sample *s)
+/* Variance of an exchange. */
+static double noise_of(struct meshtime *mt, const struct sample *s)
 {
     uint32_t rtt = (uint32_t)s->rtt_us;
     mt->rtt_min_us = rtt < mt->rtt_min_us ? rtt : mt->rtt_min_us + mt->rtt_min_us / 256u + 1u;
     double excess = rtt > mt->rtt_min_us ? (double)(rtt - mt->rtt_min_us) / 2 : 0;
     double asymmetry = ASYMMETRY * (double)mt->rtt_min_us;
     double parent = (double)s->parent_error_us / 4;
-    double noise = MEASURE_NOISE_US * MEASURE_NOISE_US + asymmetry * asymmetry + excess * excess +
-                   parent * parent;
+    return MEASURE_NOISE_US * MEASURE_NOISE_US + asymmetry * asymmetry + excess * excess +
+           parent * parent;
+}
+
+/* One Kalman step, and the intersection of the intervals. */
+static void update(struct meshtime *mt, const struct sample *s, double noise)
+{
     double z = (double)(s->middle_us - mt->estimate_us) - (double)mt->fraction_us;
     double sum = (double)mt->p00 + noise;
     assert(sum > 0);
@@ -307,13 +312,40 @@ enum meshtime_verdict meshtime_exchange(struct meshtime *mt, int64_t now_us, int
             restart_estimate(mt, &s);
         } else {
             *mt = next;
-            update(mt, &s);
+            update(mt, &s, noise_of(mt, &s));
         }
     }
     mt->outliers = 0;
     mt->raw_us = raw_us;
     mt->rtt_us = (uint32_t)s.rtt_us;
     mt->samples = mt->samples == UINT8_MAX ? UINT8_MAX : (uint8_t)(mt->samples + 1u);
+    serve(mt, now_us);
+    return MESHTIME_ACCEPTED;
+}
+
+enum meshtime_verdict meshtime_witness(struct meshtime *mt, int64_t now_us, int64_t offset_us,
+                                       int64_t error_us, int64_t likely_us)
+{
+    assert(mt != NULL);
+    assert(now_us >= 0 && now_us < TIME_MAX);
+    if (mt->root) {
+        return MESHTIME_ROOT;
+    }
+    if (!small_enough(offset_us) || error_us < 0 || error_us > ERROR_US_MAX || likely_us < 0 ||
+        likely_us > error_us || (!mt->locked && mt->samples == 0)) {
+        return MESHTIME_INVALID; /* the first word is the path's: it says what cannot be */
+    }
+    struct sample s = {.middle_us = offset_us,
+                       .low_us = offset_us - error_us - 1,
+                       .high_us = offset_us + error_us + 1};
+    struct meshtime next = *mt;
+    advance(&next, now_us);
+    if (s.low_us > next.high_us || s.high_us < next.low_us) {
+        return MESHTIME_OUTLIER;
+    }
+    *mt = next;
+    double likely = (double)likely_us + MEASURE_NOISE_US;
+    update(mt, &s, likely * likely);
     serve(mt, now_us);
     return MESHTIME_ACCEPTED;
 }

@@ -61,6 +61,12 @@ enum meshtime_verdict meshtime_exchange(struct meshtime *mt, int64_t now_us, int
                                         int64_t t2_us, int64_t t3_us, int64_t t4_us,
                                         int64_t parent_mesh_offset_us, int64_t parent_error_us);
 
+/* Another witness than the path (hosttime.h): the offset now, its bound, and what it is likely off
+ * by. Where it lies apart from everything that the exchanges leave possible it is an outlier, which
+ * changes nothing and is never believed. INVALID: no witness (bounds out of range). */
+enum meshtime_verdict meshtime_witness(struct meshtime *mt, int64_t now_us, int64_t offset_us,
+                                       int64_t error_us, int64_t likely_us);
+
 bool meshtime_ready(const struct meshtime *mt); /* locked */
 /* Locked, or the samples so far leave the guess of meshtime_now() within MESHTIME_KNOWN_US: enough
  * to tell what has expired, long before the lock. */

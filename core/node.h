@@ -20,6 +20,7 @@
 #ifndef CORE_NODE_H
 #define CORE_NODE_H
 
+#include "core/hosttime.h"
 #include "core/limits.h"
 #include "core/msg.h"
 #include "core/note.h"
@@ -39,6 +40,7 @@ enum event_kind {
     EV_STORE,
     EV_WORK,
     EV_LINK,
+    EV_CLOCK, /* what the host says of its clock: soon after the start, and when that changes */
     EV_STOP /* the runner ends this node cleanly: last words; no wake follows, nor anything else */
 };
 
@@ -87,6 +89,7 @@ struct event {
             enum link which;
             bool up;
         } link; /* EV_LINK: once after EV_START for each link, then at each change */
+        const struct host_clock *clock; /* EV_CLOCK */
     } u;
 };
 

@@ -18,6 +18,9 @@ struct selector {
     bool capable_only;             /* .. is no target at all: a filter (docs/adr/0004) */
     uint32_t sample;               /* that many at random; 0: all */
     uint32_t score_min, score_max; /* impedance score; 0, 0: any */
+    /* Agents whose number (resolve.h: selector_number) lies in first..last; last 0: all. A part of
+     * a selection that every tier finds alike: limits with a seed, canaries, waves, batches. */
+    uint32_t part_seed, part_first, part_last;
 };
 
 #define ACTION_MAX 32u /* with NUL */
@@ -38,8 +41,11 @@ struct operation {
     int8_t trinary_expectation;
     bool require_answer; /* false: acknowledgements carry no answer (broadcast) */
     bool require_ack;    /* false: fire and forget; targets count as ready when sent */
-    bool allow_partial;  /* PROCEED also when more than 5 % were skipped, refused or cancelled */
-    bool hedge;          /* what is silent past its quantile is sent once more (docs/ARRIVAL.md) */
+    /* So many identical answers of one cluster's agents are a local consensus (design 10), decided
+     * at the lead: who contradicts a majority of that size is quarantined. 0: nobody is judged. */
+    uint32_t quorum;
+    bool allow_partial; /* PROCEED also when more than 5 % were skipped, refused or cancelled */
+    bool hedge;         /* what is silent past its quantile is sent once more (docs/ARRIVAL.md) */
     int64_t created_mesh_us;
     int64_t target_mesh_us; /* T; 0 with TIMING_SOON. In a console's template: 0 choose T, negative
                              * that long after admission */

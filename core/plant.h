@@ -29,6 +29,13 @@
     X(PLANT_UNBOUNDED, "unbounded", "agent", "runs as many handlers as it gets")                   \
     X(PLANT_FORMER_LIFE, "former-life", "lead", "listens to a former life of an agent")            \
     X(PLANT_FORGET_DEAD, "forget-dead", "lead", "leaves a dead agent's target open for ever")      \
+    X(PLANT_NO_SCOPE, "no-scope", "acceptance", "lets a process speak for any unit")               \
+    X(PLANT_ANY_OFFER, "any-offer", "acceptance", "lets an agent offer what it may not")           \
+    X(PLANT_NO_SIGNATURE, "no-signature", "acceptance", "does not look at signatures")             \
+    X(PLANT_WINDOW_FIRST, "window-first", "acceptance",                                            \
+      "moves the replay window before verifying")                                                  \
+    X(PLANT_NO_REPLAY, "no-replay", "acceptance", "takes a frame again")                           \
+    X(PLANT_NO_DOUBT, "no-doubt", "lease", "goes on after a pause without asking")                 \
     X(PLANT_DEAD_READY, "dead-ready", "sector", "counts what is behind a dead hop as READY")
 
 enum plant {

@@ -18,11 +18,23 @@ enum query_kind {
     QUERY_ATTACH,     /* the same, and its progress until it ends */
     QUERY_LATE,       /* as QUERY_ANSWERS: what came after its targets were final */
     QUERY_TRACE,      /* where an operation's time went; key: unit_pack(); ROW_RECORD */
-    QUERY_WORK,       /* key: query_work_key(); ROW_RECORD: what agents have not answered yet */
+    /* Agents with the most of something first; key: (UINT32_MAX - value) << 32 | index; ROW_AGENT
+     */
+    QUERY_TOP_SLOW,      /* predicted_us */
+    QUERY_TOP_DRIFT,     /* drift_permille */
+    QUERY_TOP_CONFLICTS, /* since their lead started */
+    QUERY_TOP_QUEUE,     /* queue_depth */
+    QUERY_TOP_FAILED,    /* failed, in the last hour */
+    QUERY_WORK,          /* key: query_work_key(); ROW_RECORD: what agents have not answered yet */
     QUERY_KIND_COUNT
 };
 
 enum row_kind { ROW_AGENT = 1, ROW_SUMMARY, ROW_ANSWER, ROW_RECORD };
+
+static inline bool query_is_top(enum query_kind kind)
+{
+    return kind >= QUERY_TOP_SLOW && kind <= QUERY_TOP_FAILED;
+}
 
 struct agent_row {
     uint64_t uid;

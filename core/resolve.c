@@ -17,6 +17,22 @@ static bool class_expected(const struct selector *sel, const struct topology *to
            (sel->capabilities & ~topology_class_capabilities(topo, agent_class)) == 0;
 }
 
+uint32_t selector_number(uint32_t seed, uint32_t index)
+{
+    uint64_t state = (uint64_t)seed << 32 | index;
+    uint32_t number = (uint32_t)(rng_splitmix(&state) >> 32);
+    return number != 0 ? number : 1u;
+}
+
+static bool in_part(const struct selector *sel, uint32_t index)
+{
+    if (sel->part_last == 0) {
+        return true;
+    }
+    uint32_t n = selector_number(sel->part_seed, index);
+    return n >= sel->part_first && n <= sel->part_last;
+}
+
 static bool by_place_and_class(const struct selector *sel, struct unit agent,
                                enum impedance_class agent_class)
 {
@@ -43,7 +59,7 @@ bool selector_targets(const struct selector *sel, const struct topology *topo, s
     if (!any_score && (score < sel->score_min || score > sel->score_max)) {
         return false;
     }
-    return by_place_and_class(sel, agent, agent_class);
+    return by_place_and_class(sel, agent, agent_class) && in_part(sel, topology_index(topo, agent));
 }
 
 bool selector_takes(const struct selector *sel, const struct topology *topo, struct unit agent,
@@ -64,7 +80,7 @@ static uint32_t expected_in_cluster(const struct selector *sel, const struct top
     }
     uint32_t agents = topology_cluster_agents(topo, cluster);
     bool all_classes = sel->class_mask == 0 || (sel->class_mask & CLASS_MASK_ALL) == CLASS_MASK_ALL;
-    if (sel->places.count == 0 && all_classes && !sel->capable_only) {
+    if (sel->places.count == 0 && all_classes && !sel->capable_only && sel->part_last == 0) {
         return agents;
     }
     uint32_t first = topology_index(topo, unit_agent(cluster.sector, cluster.cluster, 1));
@@ -72,7 +88,8 @@ static uint32_t expected_in_cluster(const struct selector *sel, const struct top
     for (uint32_t i = 0; i < agents; i++) {
         struct unit agent = unit_agent(cluster.sector, cluster.cluster, i + 1u);
         enum impedance_class agent_class = topology_class(topo, first + i);
-        bool taken = class_expected(sel, topo, agent_class) && place_has_agent(&sel->places, agent);
+        bool taken = class_expected(sel, topo, agent_class) &&
+                     place_has_agent(&sel->places, agent) && in_part(sel, first + i);
         sum += taken ? 1u : 0u;
     }
     return sum;
@@ -96,7 +113,7 @@ static uint32_t expected_in_sector(const struct selector *sel, const struct topo
 static uint32_t expected_in_mesh(const struct selector *sel, const struct topology *topo)
 {
     uint32_t sum = 0;
-    if (sel->places.count == 0) {
+    if (sel->places.count == 0 && sel->part_last == 0) {
         for (unsigned c = 1; c < CLASS_COUNT; c++) {
             sum += class_expected(sel, topo, (enum impedance_class)c) ? topo->class_agents[c] : 0;
         }
@@ -126,7 +143,9 @@ uint32_t selector_expected(const struct selector *sel, const struct topology *to
         return expected_in_cluster(sel, topo, unit);
     }
     enum impedance_class agent_class = topology_class(topo, topology_index(topo, unit));
-    return class_expected(sel, topo, agent_class) && place_has_agent(&sel->places, unit) ? 1u : 0u;
+    bool taken = class_expected(sel, topo, agent_class) && place_has_agent(&sel->places, unit) &&
+                 in_part(sel, topology_index(topo, unit));
+    return taken ? 1u : 0u;
 }
 
 uint64_t resolve_sample(uint64_t mask, uint32_t want, struct rng *rng)

@@ -15,6 +15,10 @@ bool selector_targets(const struct selector *sel, const struct topology *topo, s
                       enum impedance_class agent_class, uint64_t capabilities,
                       enum agent_state state, uint32_t score);
 
+/* The number of an agent (by its linear index) under a seed: the same at every tier and in every
+ * version, spread evenly over 1 to UINT32_MAX. */
+uint32_t selector_number(uint32_t seed, uint32_t index);
+
 /* The same with capabilities: all of sel->capabilities are in `capabilities`. For queries and for
  * choosing among agents. */
 bool selector_takes(const struct selector *sel, const struct topology *topo, struct unit agent,
@@ -22,9 +26,9 @@ bool selector_takes(const struct selector *sel, const struct topology *topo, str
                     uint32_t score);
 
 /* Targets expected below `unit` (orchestrator, sector, cluster or agent) by place and class alone,
- * as the topology assigns them (with capable_only: by the classes' default capabilities); 0 for a
- * place that it leaves empty. States, scores and the sample are not looked at. Used to count the
- * targets behind a dead child. O(agents below) at worst, O(clusters) mostly. */
+ * as the topology assigns them (with capable_only: by the classes' default capabilities), and by
+ * its part; 0 for a place that it leaves empty. States, scores and the sample are not looked at.
+ * Used to count the targets behind a dead child. O(agents below) at worst, O(clusters) mostly. */
 uint32_t selector_expected(const struct selector *sel, const struct topology *topo,
                            struct unit unit);
 

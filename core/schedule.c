@@ -180,6 +180,16 @@ int64_t schedule_choose_t(const uint32_t lead_counts[LEAD_BUCKETS], double share
     return now_us + margin_us + lead_quantile(lead_counts, share);
 }
 
+#define HOP_US     (50ll * US_PER_MS) /* generously */
+#define CLUSTER_US 100ll              /* for each lead that has to be reached */
+
+int64_t schedule_hops_us(uint32_t hops, uint32_t clusters)
+{
+    assert(hops <= TIER_COUNT);
+    assert(clusters <= SECTORS_MAX * CLUSTERS_PER_SECTOR_MAX);
+    return hops * HOP_US + clusters * CLUSTER_US;
+}
+
 static uint64_t range_size(struct range r, uint64_t most)
 {
     bool all = r.last == 0 || (r.first <= 1 && r.last >= most);

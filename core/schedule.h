@@ -64,6 +64,10 @@ int64_t schedule_due_us(const struct schedule *s, const struct slab *slab, uint3
 int64_t schedule_choose_t(const uint32_t lead_counts[LEAD_BUCKETS], double share, int64_t now_us,
                           int64_t margin_us, int64_t window_us);
 
+/* From one tier to the leads, with signing and queueing: so much is left for them, beside what
+ * agents need. hops: from the orchestrator 2, from a sector 1. */
+int64_t schedule_hops_us(uint32_t hops, uint32_t clusters);
+
 /* A hedged operation is acknowledged as received when its answer will take longer than this. */
 #define HEDGE_SAY_US (20ll * US_PER_MS)
 

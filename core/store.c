@@ -240,8 +240,8 @@ static const char *check_blob(const struct store_op *op)
 static const char *check_log(const struct store_op *op)
 {
     if (strcmp(op->key, "conflicts") != 0 && strcmp(op->key, "audit") != 0 &&
-        strcmp(op->key, "grants") != 0)
-        return "key: one of the logs conflicts, audit and grants";
+        strcmp(op->key, "grants") != 0 && strcmp(op->key, "incidents") != 0)
+        return "key: one of the logs conflicts, audit, grants and incidents";
     if (op->kind == STORE_LOG_QUERY && (op->limit == 0 || op->limit > STORE_LOG_PAGE_MAX))
         return "limit: 1 to 16 rows";
     if (op->kind == STORE_LOG_VERIFY && (op->limit == 0 || op->limit > STORE_LOG_VERIFY_MAX))

@@ -32,6 +32,8 @@ struct time_reply {
     int64_t t2_us;          /* the parent's clock: when it arrived */
     int64_t mesh_offset_us; /* mesh time - the parent's clock; 0 and error INT64_MAX: unknown */
     int64_t error_us;       /* bound on the parent's own offset error */
+    int64_t unix_ahead_us;  /* mesh time - Unix time, as the root's host knows it (hosttime.h) .. */
+    int64_t unix_error_us;  /* .. and its bound; INT64_MAX: unknown */
 };
 
 /* Spec 4.2 / 4.3: of one cluster, or merged over a sector, or over the mesh. Merging adds counts
@@ -57,6 +59,7 @@ struct summary {
     uint32_t conflicts_hour;
     enum circuit circuit;
     uint32_t circuits_open; /* below */
+    uint32_t leads_lost;    /* declared down since their coordinator started: only rises */
     bool store_up;
     uint32_t operations; /* in flight here */
     int64_t updated_mesh_us;

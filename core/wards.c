@@ -43,7 +43,7 @@ bool wards_doubt(const struct wards *w)
 {
     assert(w != NULL);
     for (uint32_t i = 0; i < w->count; i++) {
-        if (w->list[i].lease.doubt) {
+        if (lease_doubted(&w->list[i].lease)) {
             return true;
         }
     }

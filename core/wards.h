@@ -70,7 +70,7 @@ void wards_paused(struct wards *w, int64_t now_us);
 enum ward_action wards_tick(struct wards *w, int64_t now_us, bool bus_up, bool store_up,
                             uint32_t *ret_i, struct store_op *op);
 
-/* Whether some lease that is held is in doubt: nothing may be served. */
+/* Whether some lease that is held is in doubt, or lost: nothing may be served. */
 bool wards_doubt(const struct wards *w);
 
 #endif

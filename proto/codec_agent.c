@@ -184,6 +184,9 @@ bool beat_reply_put(struct put *put, const struct msg *msg)
     w.excluded_d = b->excluded[CLASS_D_GPU];
     w.excluded_e = b->excluded[CLASS_E_LOCAL];
     w.excluded_f = b->excluded[CLASS_F_HUMAN];
+    w.unix_known = b->time.unix_error_us != INT64_MAX;
+    w.unix_ahead_us = w.unix_known ? b->time.unix_ahead_us : 0;
+    w.unix_error_us = w.unix_known ? (uint64_t)b->time.unix_error_us : 0;
     return put_pack(put, &w.base);
 }
 
@@ -199,11 +202,17 @@ enum codec_verdict beat_reply_get(const struct get *get, const ProtobufCMessage 
         !(value_time(w->error_us) || w->error_us == INT64_MAX)) {
         return CODEC_BAD_RANGE;
     }
+    if (!value_clock(w->unix_ahead_us) || w->unix_error_us > (uint64_t)TTL_US_MAX ||
+        (!w->unix_known && (w->unix_ahead_us != 0 || w->unix_error_us != 0))) {
+        return CODEC_BAD_RANGE;
+    }
     ret->u.beat_reply = (struct beat_reply){
         .time = {.t1_us = w->t1_us,
                  .t2_us = w->t2_us,
                  .mesh_offset_us = w->mesh_offset_us,
-                 .error_us = w->error_us},
+                 .error_us = w->error_us,
+                 .unix_ahead_us = w->unix_ahead_us,
+                 .unix_error_us = w->unix_known ? (int64_t)w->unix_error_us : INT64_MAX},
         .mode = (enum mode)w->mode,
         .circuit_open_mask = w->circuit_open_mask,
         .known = w->known,

@@ -20,6 +20,11 @@ static bool command_has_query(enum command_kind kind)
     return kind == COMMAND_QUERY || kind == COMMAND_ROUTE;
 }
 
+static bool command_has_decision(enum command_kind kind)
+{
+    return kind == COMMAND_RESOLVE || kind == COMMAND_ISOLATE;
+}
+
 bool command_put(struct put *put, const struct msg *msg)
 {
     const struct command *c = msg->u.command;
@@ -54,7 +59,8 @@ bool command_put(struct put *put, const struct msg *msg)
     } else if (c->kind == COMMAND_LOG) {
         log_request_put(&c->log, &log);
         w.log = &log;
-    } else if (c->kind == COMMAND_RESOLVE) {
+    }
+    if (command_has_decision(c->kind)) {
         decision_put(&c->decision, &resolve);
         w.resolve = &resolve;
     }
@@ -75,7 +81,7 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
         (w->scope != 0 && !command_has_scope(kind)) ||
         (w->scope == 0 && command_has_scope(kind) && kind != COMMAND_HEAL) ||
         (w->log != NULL) != (kind == COMMAND_LOG) ||
-        (w->resolve != NULL) != (kind == COMMAND_RESOLVE)) {
+        (w->resolve != NULL) != command_has_decision(kind)) {
         return CODEC_MISSING;
     }
     struct command *c = arena_alloc(get->arena, sizeof(*c));
@@ -180,7 +186,8 @@ static enum codec_verdict status_get(const Mesh__MeshStatus *w, struct mesh_stat
 static enum codec_verdict when_get(const Mesh__When *w, struct when_reply *ret)
 {
     if (!value_time(w->lead_us_p50) || !value_time(w->lead_us_p95) || !value_time(w->lead_us_p99) ||
-        !value_time(w->lead_us_wanted) || !value_rate(w->wanted, 0, 1)) {
+        !value_time(w->lead_us_wanted) || !value_rate(w->wanted, 0, 1) ||
+        !value_rate(w->confidence, 0, 1) || !value_rate(w->ready_expected, 0, 1)) {
         return CODEC_BAD_RANGE;
     }
     *ret = (struct when_reply){.targets = w->targets,
@@ -188,7 +195,9 @@ static enum codec_verdict when_get(const Mesh__When *w, struct when_reply *ret)
                                .lead_us_p95 = w->lead_us_p95,
                                .lead_us_p99 = w->lead_us_p99,
                                .wanted = w->wanted,
-                               .lead_us_wanted = w->lead_us_wanted};
+                               .lead_us_wanted = w->lead_us_wanted,
+                               .confidence = w->confidence,
+                               .ready_expected = w->ready_expected};
     return CODEC_OK;
 }
 
@@ -237,6 +246,8 @@ static bool reply_part_put(struct put *put, const struct reply *r, struct reply_
         parts->when.lead_us_p99 = r->when.lead_us_p99;
         parts->when.wanted = r->when.wanted;
         parts->when.lead_us_wanted = r->when.lead_us_wanted;
+        parts->when.confidence = r->when.confidence;
+        parts->when.ready_expected = r->when.ready_expected;
         ret->when = &parts->when;
         return true;
     case REPLY_LOG:

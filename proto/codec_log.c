@@ -35,6 +35,8 @@ bool conflict_report_put(struct put *put, const struct msg *msg)
     w.lamport = r->lamport;
     w.action = (char *)(uintptr_t)r->action;
     w.detail = &d;
+    w.incident = r->incident;
+    w.event = r->event;
     return put_pack(put, &w.base);
 }
 
@@ -50,6 +52,10 @@ enum codec_verdict conflict_report_get(const struct get *get, const ProtobufCMes
     if (verdict != CODEC_OK) {
         return verdict;
     }
+    if (w->incident >= FAILURE_CLASS_COUNT || w->event >= INCIDENT_EVENT_COUNT ||
+        (w->incident == 0) != (w->event == 0)) {
+        return CODEC_BAD_ENUM;
+    }
     struct conflict_report *r = arena_alloc(get->arena, sizeof(*r));
     if (!r) {
         return CODEC_NO_ROOM;
@@ -61,7 +67,9 @@ enum codec_verdict conflict_report_get(const struct get *get, const ProtobufCMes
                                   .type = d.type,
                                   .context_hash = d.context_hash,
                                   .divergence_depth = d.divergence_depth,
-                                  .agents_affected = d.agents_affected};
+                                  .agents_affected = d.agents_affected,
+                                  .incident = (uint8_t)w->incident,
+                                  .event = (uint8_t)w->event};
     if (d.expected_bytes > CONFLICT_VALUE_MAX || d.received_bytes > CONFLICT_VALUE_MAX ||
         !value_id_get(w->message_id, &r->operation_id) || !value_unit_get(w->agent, &r->agent) ||
         (r->agent.tier != TIER_AGENT && r->agent.tier != TIER_CLUSTER) || !value_time(w->at)) {

@@ -182,6 +182,9 @@ bool selector_put(struct put *put, const struct selector *s, Mesh__Selector *ret
     ret->score_min = s->score_min;
     ret->score_max = s->score_max;
     ret->capable_only = s->capable_only;
+    ret->part_seed = s->part_seed;
+    ret->part_first = s->part_first;
+    ret->part_last = s->part_last;
     return masks_valid(s->class_mask, s->state_mask, s->score_min, s->score_max) &&
            places_put(put, &s->places, &ret->n_target_agent_ids, &ret->target_agent_ids) &&
            capabilities_put(put, s->capabilities, &ret->n_requires_capabilities,
@@ -213,6 +216,9 @@ enum codec_verdict selector_get(const struct get *get, const Mesh__Selector *w,
     ret->score_min = w->score_min;
     ret->score_max = w->score_max;
     ret->capable_only = w->capable_only;
+    ret->part_seed = w->part_seed;
+    ret->part_first = w->part_first;
+    ret->part_last = w->part_last;
     return CODEC_OK;
 }
 
@@ -279,6 +285,7 @@ bool operation_put(struct put *put, const struct operation *o, Mesh__MeshMessage
     ret->require_answer = o->require_answer;
     ret->require_ack = o->require_ack;
     ret->allow_partial = o->allow_partial;
+    ret->quorum = o->quorum;
     ret->hedge = o->hedge;
     ret->class_mask = s->class_mask;
     ret->state_mask = s->state_mask;
@@ -286,6 +293,9 @@ bool operation_put(struct put *put, const struct operation *o, Mesh__MeshMessage
     ret->score_min = s->score_min;
     ret->score_max = s->score_max;
     ret->capable_only = s->capable_only;
+    ret->part_seed = s->part_seed;
+    ret->part_first = s->part_first;
+    ret->part_last = s->part_last;
     return places_put(put, &s->places, &ret->n_target_agent_ids, &ret->target_agent_ids) &&
            capabilities_put(put, s->capabilities, &ret->n_requires_capabilities,
                             &ret->requires_capabilities);
@@ -360,6 +370,7 @@ enum codec_verdict operation_get(const struct get *get, const Mesh__MeshMessage 
     ret->require_answer = w->require_answer;
     ret->require_ack = w->require_ack;
     ret->allow_partial = w->allow_partial;
+    ret->quorum = w->quorum;
     ret->hedge = w->hedge;
     ret->created_mesh_us = w->created_at;
     ret->target_mesh_us = w->target_arrival_time;
@@ -371,6 +382,9 @@ enum codec_verdict operation_get(const struct get *get, const Mesh__MeshMessage 
     ret->selector.score_min = w->score_min;
     ret->selector.score_max = w->score_max;
     ret->selector.capable_only = w->capable_only;
+    ret->selector.part_seed = w->part_seed;
+    ret->selector.part_first = w->part_first;
+    ret->selector.part_last = w->part_last;
     return operation_valid(ret) ? CODEC_OK : CODEC_BAD_RANGE;
 }
 

@@ -69,6 +69,7 @@ bool summary_put(struct put *put, const struct summary *s, Mesh__Summary *ret)
     }
     ret->circuit = (Mesh__CircuitState)s->circuit;
     ret->circuits_open = s->circuits_open;
+    ret->leads_lost = s->leads_lost;
     ret->store_up = s->store_up;
     ret->operations = s->operations;
     return sparse_alloc(put, s->class_active, CLASS_COUNT, &ret->n_class_active,
@@ -139,6 +140,7 @@ enum codec_verdict summary_get(const Mesh__Summary *w, struct summary *ret)
     }
     ret->circuit = (enum circuit)w->circuit;
     ret->circuits_open = w->circuits_open;
+    ret->leads_lost = w->leads_lost;
     ret->store_up = w->store_up;
     ret->operations = w->operations;
     return CODEC_OK;

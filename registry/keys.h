@@ -6,6 +6,7 @@
  *
  * Registry bank (registry_url, can be rebuilt from the leads' memory)
  *   mesh:{s07.c3}:agent:00f3a1       hash     a record: field -> value, `epoch` is the record's own
+ *   mesh:{u00}:place:00f3a1          hash     a record: where the uid is; shard: its first digits
  *   mesh.set:{s07.c3}:agents         zset     a collection: record key -> order of joining
  *   mesh.index:{s07}:capability:ocr  zset     an index: member -> score
  *   mesh.history:{s07.c3}:minutes    stream   newest entries, MAXLEN exact

@@ -1,6 +1,6 @@
-/* The logs: conflicts, audit, grants. Append only, hash-chained, kept for ever (design 6, issue
- * "parts die, nothing is lost"). What is common to the log in SQL (sql_log.h) and the one in
- * memory: the shape of a row, its hash, the filters of a query.
+/* The logs: conflicts, audit, grants, incidents. Append only, hash-chained, kept for ever (design
+ * 6, issue "parts die, nothing is lost"). What is common to the log in SQL (sql_log.h) and the one
+ * in memory: the shape of a row, its hash, the filters of a query.
  *
  * A row, all of it text except seq, at_us and priority:
  *   seq       1, 2, 3 .. without gaps

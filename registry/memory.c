@@ -50,7 +50,10 @@ void memory_give(struct memory_store *store, void *at, size_t bytes)
     free(at);
 }
 
-/* Objects. */
+/* Objects: a table of pointers, open addressing; who is looked for is known by its hash before its
+ * memory is touched. */
+
+#define OBJECTS_LEAST 64u
 
 static size_t object_key(char *room, enum object_type type, const char *shard, const char *name,
                          const char *id)
@@ -74,24 +77,107 @@ static size_t object_key(char *room, enum object_type type, const char *shard, c
     return (size_t)(at - room);
 }
 
+/* The slot of this key, or the free one where it belongs. */
+static struct object_slot *slot_of(const struct memory_store *store, const char *key, size_t bytes,
+                                   uint32_t hash)
+{
+    uint32_t mask = store->object_room - 1, at = hash & mask;
+    for (;; at = (at + 1) & mask) {
+        struct object_slot *slot = &store->objects[at];
+        if (!slot->object || (slot->hash == hash && slot->object->key_bytes == bytes &&
+                              memcmp(slot->object->key, key, bytes) == 0))
+            return slot;
+    }
+}
+
+static uint32_t hash_of(const char *key, size_t bytes)
+{
+    return (uint32_t)num_hash64(key, bytes, 0);
+}
+
 struct object *object_find(struct memory_store *store, enum object_type type, const char *shard,
                            const char *name, const char *id)
 {
     assert(store && shard && name);
     char key[OBJECT_KEY_MAX];
     size_t bytes = object_key(key, type, shard, name, id);
-    struct object *object;
-    HASH_FIND(hh, store->objects, key, bytes, object);
-    return object;
+    return store->object_room ? slot_of(store, key, bytes, hash_of(key, bytes))->object : NULL;
+}
+
+/* Moves the table to one of so many slots, a power of two or none; false: no memory for it. */
+static bool table_resize(struct memory_store *store, uint32_t room)
+{
+    assert(room == 0 ? store->object_count == 0 : store->object_count < room);
+    uint32_t before = store->object_room;
+    struct object_slot *former = store->objects;
+    struct object_slot *slots = room > 0 ? memory_take(store, room * sizeof *slots) : NULL;
+    if (room > 0 && !slots)
+        return false;
+    store->objects = slots;
+    store->object_room = room;
+    for (uint32_t i = 0; i < before; i++) {
+        const struct object *object = former[i].object;
+        if (object)
+            *slot_of(store, object->key, object->key_bytes, object->hash) = former[i];
+    }
+    memory_give(store, former, before * sizeof *slots);
+    return true;
+}
+
+/* Room for one more. */
+static bool table_grow(struct memory_store *store)
+{
+    uint32_t room = store->object_room;
+    if (store->object_count + 1 <= room / 4 * 3)
+        return true;
+    return table_resize(store, room > 0 ? room * 2 : OBJECTS_LEAST);
+}
+
+/* What an eighth would do for is halved, where there is memory to move to. */
+static void table_shrink(struct memory_store *store)
+{
+    uint32_t room = store->object_room;
+    if (store->object_count == 0)
+        table_resize(store, 0);
+    else if (room > OBJECTS_LEAST && store->object_count < room / 8)
+        table_resize(store, room / 2);
+}
+
+/* Frees a slot: those behind it move up to where their search finds them. */
+static void slot_free(struct memory_store *store, struct object_slot *slot)
+{
+    uint32_t mask = store->object_room - 1;
+    uint32_t hole = (uint32_t)(slot - store->objects), at = hole;
+    while (store->objects[at = (at + 1) & mask].object) {
+        uint32_t home = store->objects[at].hash & mask;
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            store->objects[hole] = store->objects[at];
+            hole = at;
+        }
+    }
+    store->objects[hole] = (struct object_slot){0};
 }
 
 static size_t payload_bytes_of(enum object_type type)
 {
-    return type == OBJECT_LEASE   ? sizeof(struct lease)
-           : type == OBJECT_QUEUE ? sizeof(struct queue)
-           : type == OBJECT_JOB   ? sizeof(struct job)
-           : type == OBJECT_BLOB  ? sizeof(struct blob)
-                                  : 0;
+    switch (type) {
+    case OBJECT_COLLECTION:
+    case OBJECT_INDEX:
+        return sizeof(struct ranking);
+    case OBJECT_HISTORY:
+        return sizeof(struct history);
+    case OBJECT_LEASE:
+        return sizeof(struct lease);
+    case OBJECT_QUEUE:
+        return sizeof(struct queue);
+    case OBJECT_JOB:
+        return sizeof(struct job);
+    case OBJECT_BLOB:
+        return sizeof(struct blob);
+    case OBJECT_RECORD:
+        break;
+    }
+    return 0;
 }
 
 struct object *object_make(struct memory_store *store, enum object_type type, const char *shard,
@@ -100,10 +186,13 @@ struct object *object_make(struct memory_store *store, enum object_type type, co
     assert(store && shard && name);
     char key[OBJECT_KEY_MAX];
     size_t key_bytes = object_key(key, type, shard, name, id);
-    struct object *object;
-    HASH_FIND(hh, store->objects, key, key_bytes, object);
+    uint32_t hash = hash_of(key, key_bytes);
+    struct object *object =
+        store->object_room ? slot_of(store, key, key_bytes, hash)->object : NULL;
     if (object)
         return object;
+    if (!table_grow(store))
+        return NULL;
     size_t bytes = sizeof *object + key_bytes + 1, payload_bytes = payload_bytes_of(type);
     object = memory_take(store, bytes);
     if (!object)
@@ -116,24 +205,19 @@ struct object *object_make(struct memory_store *store, enum object_type type, co
         }
         object->as.any = payload;
     }
-    object->bytes = (uint32_t)bytes;
+    object->hash = hash;
+    object->bytes = (uint16_t)bytes;
+    object->key_bytes = (uint16_t)key_bytes;
     memcpy(object->key, key, key_bytes + 1);
-    HASH_ADD(hh, store->objects, key[0], key_bytes, object);
+    *slot_of(store, key, key_bytes, hash) = (struct object_slot){object, hash};
+    store->object_count++;
     return object;
-}
-
-static void entry_free(struct memory_store *store, struct entry *entry)
-{
-    record_clear(store, &entry->record);
-    memory_give(store, entry, sizeof *entry);
 }
 
 static void history_clear(struct memory_store *store, struct history *history)
 {
-    for (uint32_t i = 0; i < history->count; i++) {
-        struct entry *entry = history->entries[(history->first + i) % history->room];
-        entry_free(store, entry);
-    }
+    for (uint32_t i = 0; i < history->count; i++)
+        record_clear(store, &history->entries[(history->first + i) % history->room].record);
     memory_give(store, history->entries, history->room * sizeof *history->entries);
 }
 
@@ -141,26 +225,29 @@ void object_drop(struct memory_store *store, struct object *object)
 {
     assert(store && object);
     enum object_type type = (enum object_type)object->key[0];
-    HASH_DEL(store->objects, object);
+    slot_free(store, slot_of(store, object->key, object->key_bytes, object->hash));
+    store->object_count--;
+    table_shrink(store);
     switch (type) {
     case OBJECT_RECORD:
         record_clear(store, &object->as.record);
         break;
     case OBJECT_COLLECTION:
     case OBJECT_INDEX:
-        ranking_clear(store, &object->as.ranking);
+        ranking_clear(store, object->as.ranking);
         break;
     case OBJECT_HISTORY:
-        history_clear(store, &object->as.history);
+        history_clear(store, object->as.history);
         break;
     case OBJECT_LEASE:
     case OBJECT_QUEUE:
     case OBJECT_JOB:
     case OBJECT_BLOB:
         memory_jobs_drop(store, object, type);
-        memory_give(store, object->as.any, payload_bytes_of(type));
         break;
     }
+    if (type != OBJECT_RECORD)
+        memory_give(store, object->as.any, payload_bytes_of(type));
     memory_give(store, object, object->bytes);
 }
 
@@ -177,8 +264,11 @@ void memory_store_free(struct memory_store *store)
 {
     if (!store)
         return;
-    while (store->objects)
-        object_drop(store, store->objects);
+    for (uint32_t i = 0; store->object_count > 0; i++) { /* the table shrinks and moves meanwhile */
+        struct object *object = store->objects[i & (store->object_room - 1)].object;
+        if (object)
+            object_drop(store, object);
+    }
     memory_log_clear(store);
     names_clear(store);
     assert(store->used == 0);
@@ -200,10 +290,10 @@ static bool join(struct memory_store *store, const struct store_op *op)
         object_make(store, OBJECT_COLLECTION, op->shard, op->collection, NULL);
     if (!collection)
         return false;
-    struct ranking *members = &collection->as.ranking;
+    struct ranking *members = collection->as.ranking;
     if (ranking_find(members, op->key))
         return true;
-    double last = members->count ? members->sorted[members->count - 1]->score : 0.0;
+    double last = members->count ? ranking_at(members, members->count - 1)->score : 0.0;
     bool joined = ranking_set(store, members, op->key, last + 1.0);
     if (members->count == 0)
         object_drop(store, collection);
@@ -280,8 +370,8 @@ static void take_out(struct memory_store *store, const struct store_op *op,
         op->collection ? object_find(store, OBJECT_COLLECTION, op->shard, op->collection, NULL)
                        : NULL;
     if (collection) {
-        ranking_remove(store, &collection->as.ranking, op->key);
-        if (collection->as.ranking.count == 0)
+        ranking_remove(store, collection->as.ranking, op->key);
+        if (collection->as.ranking->count == 0)
             object_drop(store, collection);
     }
     if (record)
@@ -296,10 +386,10 @@ static void scan(struct memory_store *store, const struct store_op *op, struct s
     reply->rows = store->rows;
     if (!object)
         return;
-    const struct ranking *members = &object->as.ranking;
+    struct ranking *members = object->as.ranking;
     uint32_t used = 0, at = ranking_below(members, (double)op->cursor), seen = 0;
     for (; at < members->count && seen < op->limit; at++, seen++) {
-        const struct member *member = members->sorted[at];
+        const struct member *member = ranking_at(members, at);
         struct object *record = object_find(store, OBJECT_RECORD, op->shard, member->name, NULL);
         if (seen + 1 == op->limit)
             reply->cursor = (uint64_t)member->score;
@@ -321,11 +411,11 @@ static void index_change(struct memory_store *store, const struct store_op *op,
                                 ? object_make(store, OBJECT_INDEX, op->shard, op->key, NULL)
                                 : object_find(store, OBJECT_INDEX, op->shard, op->key, NULL);
     if (op->kind == STORE_INDEX_REMOVE && object)
-        ranking_remove(store, &object->as.ranking, op->id);
+        ranking_remove(store, object->as.ranking, op->id);
     if (op->kind == STORE_INDEX_SET &&
-        (!object || !ranking_set(store, &object->as.ranking, op->id, op->score)))
+        (!object || !ranking_set(store, object->as.ranking, op->id, op->score)))
         refuse_full(reply, "memory: the budget is used up");
-    if (object && object->as.ranking.count == 0)
+    if (object && object->as.ranking->count == 0)
         object_drop(store, object);
 }
 
@@ -333,11 +423,11 @@ static void index_range(struct memory_store *store, const struct store_op *op,
                         struct store_reply *reply)
 {
     struct object *object = object_find(store, OBJECT_INDEX, op->shard, op->key, NULL);
-    uint32_t count = object ? ranking_below(&object->as.ranking, op->score) : 0;
+    uint32_t count = object ? ranking_below(object->as.ranking, op->score) : 0;
     if (count > op->limit)
         count = op->limit;
     for (uint32_t i = 0; i < count; i++) {
-        const struct member *member = object->as.ranking.sorted[i];
+        const struct member *member = ranking_at(object->as.ranking, i);
         store->rows[i] = (struct store_row){.key = member->name, .score = member->score};
     }
     reply->rows = store->rows;
@@ -347,25 +437,12 @@ static void index_range(struct memory_store *store, const struct store_op *op,
 
 /* History. */
 
-static struct entry *entry_new(struct memory_store *store, const struct store_op *op)
-{
-    struct entry *entry = memory_take(store, sizeof *entry);
-    if (!entry)
-        return NULL;
-    entry->stamp_us = store->now_us;
-    if (record_put(store, &entry->record, op->fields, op->field_count, false)) {
-        entry_free(store, entry);
-        return NULL;
-    }
-    return entry;
-}
-
 static bool history_grow(struct memory_store *store, struct history *history)
 {
     if (history->count < history->room)
         return true;
     uint32_t room = history->room ? history->room * 2 : 16;
-    struct entry **entries = memory_take(store, room * sizeof(struct entry *));
+    struct entry *entries = memory_take(store, room * sizeof *entries);
     if (!entries)
         return false;
     for (uint32_t i = 0; i < history->count; i++)
@@ -380,21 +457,20 @@ static bool history_grow(struct memory_store *store, struct history *history)
 static void append(struct memory_store *store, const struct store_op *op, struct store_reply *reply)
 {
     struct object *object = object_make(store, OBJECT_HISTORY, op->shard, op->key, NULL);
-    struct entry *entry = object ? entry_new(store, op) : NULL;
-    if (!entry || !history_grow(store, &object->as.history)) {
-        if (entry)
-            entry_free(store, entry);
-        if (object && object->as.history.count == 0)
+    struct history *history = object ? object->as.history : NULL;
+    struct entry entry = {.stamp_us = store->now_us};
+    if (!history || !history_grow(store, history) ||
+        record_put(store, &entry.record, op->fields, op->field_count, false)) {
+        record_clear(store, &entry.record);
+        if (history && history->count == 0)
             object_drop(store, object);
         refuse_full(reply, "memory: the budget is used up");
         return;
     }
-    struct history *history = &object->as.history;
     history->entries[(history->first + history->count) % history->room] = entry;
     history->count++;
     while (history->count > op->limit) {
-        struct entry *oldest = history->entries[history->first];
-        entry_free(store, oldest);
+        record_clear(store, &history->entries[history->first].record);
         history->first = (history->first + 1) % history->room;
         history->count--;
     }
@@ -408,12 +484,12 @@ static void history_read(struct memory_store *store, const struct store_op *op,
     reply->verdict = object ? STORE_OK : STORE_MISSING;
     if (!object)
         return;
-    const struct history *history = &object->as.history;
+    const struct history *history = object->as.history;
     uint32_t used = 0;
     uint32_t count = history->count < op->limit ? history->count : op->limit;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = (history->first + history->count - 1 - i) % history->room;
-        const struct entry *entry = history->entries[at];
+        const struct entry *entry = &history->entries[at];
         store->rows[i] = (struct store_row){.stamp_us = entry->stamp_us};
         record_row(store, &entry->record, &used, &store->rows[i]);
     }
@@ -479,18 +555,76 @@ static void dispatch(struct memory_store *store, const struct store_op *op,
     assert(op->kind < STORE_KIND_COUNT); /* store_op_check lets no other pass */
 }
 
-void memory_store_apply(struct memory_store *store, int64_t now_us, const struct store_op *op,
-                        struct store_reply *ret_reply)
+/* --- what is about to be touched ---------------------------------------------------------------
+ */
+
+/* The object in the first slot of its search with its hash; most likely the one that is meant. */
+static const struct object *likely(const struct memory_store *store, uint32_t hash)
+{
+    uint32_t mask = store->object_room - 1, at = hash & mask;
+    while (store->objects[at].object && store->objects[at].hash != hash)
+        at = (at + 1) & mask;
+    return store->objects[at].object;
+}
+
+static void fetch_bytes(const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)from + i);
+}
+
+static void fetch_record(const struct record *r)
+{
+    fetch_bytes(r->fields, r->room * sizeof *r->fields + r->value_used);
+}
+
+void memory_store_fetch(const struct memory_store *store, const struct store_op *const *ops,
+                        uint32_t count)
+{
+    assert(store && (ops || count == 0) && count <= MEMORY_FETCH_MAX);
+    uint32_t hashes[MEMORY_FETCH_MAX];
+    const struct object *objects[MEMORY_FETCH_MAX];
+    if (store->object_room == 0)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        char key[OBJECT_KEY_MAX];
+        enum object_type type = ops[i]->kind == STORE_INDEX_SET ? OBJECT_INDEX : OBJECT_RECORD;
+        size_t bytes = object_key(key, type, ops[i]->shard, ops[i]->key, NULL);
+        hashes[i] = hash_of(key, bytes);
+        __builtin_prefetch(&store->objects[hashes[i] & (store->object_room - 1)]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        objects[i] = likely(store, hashes[i]);
+        if (objects[i])
+            fetch_bytes(objects[i], 128);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (objects[i] && ops[i]->kind == STORE_INDEX_SET)
+            ranking_fetch(objects[i]->as.ranking, ops[i]->id);
+        else if (objects[i])
+            fetch_record(&objects[i]->as.record);
+    }
+}
+
+void memory_store_run(struct memory_store *store, int64_t now_us, const struct store_op *op,
+                      struct store_reply *ret_reply)
 {
     assert(store && op && ret_reply);
     assert(now_us >= store->now_us);
     store->now_us = now_us;
-    struct store_reply reply = {.ref = op->ref, .kind = op->kind};
-    reply.detail = store_op_check(op);
-    if (reply.detail)
-        reply.verdict = STORE_INVALID;
+    *ret_reply = (struct store_reply){.ref = op->ref, .kind = op->kind};
+    dispatch(store, op, ret_reply);
+    assert(ret_reply->verdict > 0 && ret_reply->verdict < STORE_VERDICT_COUNT);
+}
+
+void memory_store_apply(struct memory_store *store, int64_t now_us, const struct store_op *op,
+                        struct store_reply *ret_reply)
+{
+    assert(store && op && ret_reply);
+    const char *wrong = store_op_check(op);
+    if (wrong)
+        *ret_reply = (struct store_reply){
+            .ref = op->ref, .kind = op->kind, .verdict = STORE_INVALID, .detail = wrong};
     else
-        dispatch(store, op, &reply);
-    assert(reply.verdict > 0 && reply.verdict < STORE_VERDICT_COUNT);
-    *ret_reply = reply;
+        memory_store_run(store, now_us, op, ret_reply);
 }

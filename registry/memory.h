@@ -25,6 +25,16 @@ void memory_store_free(struct memory_store *store); /* accepts NULL */
 void memory_store_apply(struct memory_store *store, int64_t now_us, const struct store_op *op,
                         struct store_reply *ret_reply);
 
+/* The same for an operation that has passed store_op_check(): those in an outbox have. */
+void memory_store_run(struct memory_store *store, int64_t now_us, const struct store_op *op,
+                      struct store_reply *ret_reply);
+
+/* Asks the processor for the memory that these puts and index-sets will touch, all at once: a hint,
+ * for who carries out several. */
+#define MEMORY_FETCH_MAX 16u
+void memory_store_fetch(const struct memory_store *store, const struct store_op *const *ops,
+                        uint32_t count);
+
 /* Bytes of the budget in use. */
 uint64_t memory_store_used(const struct memory_store *store);
 

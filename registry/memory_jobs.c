@@ -159,7 +159,7 @@ static void sweep_expired(struct memory_store *store, const struct store_op *op,
     uint32_t expired = ranking_below(&queue->claimed, (double)store->now_us);
     for (uint32_t i = 0; i < expired && i < QUEUE_SWEEP_MAX; i++) {
         char id[STORE_KEY_MAX];
-        copy_name(id, queue->claimed.sorted[0]->name);
+        copy_name(id, ranking_at(&queue->claimed, 0)->name);
         struct object *object = object_find(store, OBJECT_JOB, op->shard, op->key, id);
         assert(object);
         ranking_remove(store, &queue->claimed, id);
@@ -176,7 +176,7 @@ static void claim(struct memory_store *store, const struct store_op *op, struct 
     sweep_expired(store, op, queue);
     while (reply->row_count < op->limit && queue->ready.count > 0) {
         char name[READY_NAME_MAX];
-        strcpy(name, queue->ready.sorted[0]->name);
+        strcpy(name, ranking_at(&queue->ready, 0)->name);
         const char *id = name + 17;
         struct object *object = object_find(store, OBJECT_JOB, op->shard, op->key, id);
         assert(object);
@@ -207,7 +207,7 @@ static void retire(struct memory_store *store, const struct store_op *op, struct
     (void)ok;
     while (ended->count > kept) {
         char id[STORE_KEY_MAX];
-        copy_name(id, ended->sorted[0]->name);
+        copy_name(id, ranking_at(ended, 0)->name);
         struct object *object = object_find(store, OBJECT_JOB, op->shard, op->key, id);
         assert(object);
         ranking_remove(store, ended, id);

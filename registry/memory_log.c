@@ -8,7 +8,7 @@
 
 #define COPY_MAX 9u
 
-static const char *const names[MEMORY_LOGS] = {"conflicts", "audit", "grants"};
+static const char *const names[MEMORY_LOGS] = {"conflicts", "audit", "grants", "incidents"};
 
 static struct memory_log *log_of(struct memory_store *store, const char *name)
 {

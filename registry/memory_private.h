@@ -26,28 +26,29 @@ enum object_type {
 /* A sorted set: members by name, and in order of (score, name). The same thing as in Redis, so that
  * both stores order everything alike. */
 struct member {
-    UT_hash_handle hh;
     double score;
-    char name[]; /* NUL-terminated */
+    uint32_t hash, place; /* place: in sorted[] */
+    char name[];          /* NUL-terminated */
 };
 
 struct ranking {
-    struct member *by_name;
-    struct member **sorted;
+    struct member **slots;
+    struct member **sorted; /* in order when `changes` is 0 */
     uint32_t count, room;
+    uint32_t changes;
 };
 
-/* A value is `bytes` long and NUL-terminated at values + at, where it may take `room`. */
+/* A value is `bytes` long and NUL-terminated at record_values() + at, where it may take `room`. */
 struct record_field {
     uint16_t at;
     uint16_t name; /* number of an interned name */
     uint8_t bytes, room;
 };
 
-/* 30,000 and more of them: what a record takes is its values and six bytes a field. */
+/* 30,000 and more of them: what a record takes is its values and six bytes a field, in one piece:
+ * room for fields, then room for values. */
 struct record {
     struct record_field *fields;
-    char *values;
     uint16_t value_used, value_room;
     uint8_t count, room;
 };
@@ -58,7 +59,7 @@ struct entry {
 };
 
 struct history {
-    struct entry **entries; /* a ring */
+    struct entry *entries; /* a ring */
     uint32_t first, count, room;
 };
 
@@ -94,19 +95,26 @@ struct blob {
 };
 
 struct object {
-    UT_hash_handle hh;
-    uint32_t bytes; /* of this allocation */
+    uint32_t hash;
+    uint16_t bytes; /* of this allocation */
+    uint16_t key_bytes;
     union {
         struct record record;
-        struct ranking ranking; /* collections and indexes */
-        struct history history;
+        struct ranking *ranking; /* collections and indexes */
+        struct history *history;
         struct lease *lease;
         struct queue *queue;
         struct job *job;
         struct blob *blob;
-        void *any; /* of the last four */
+        void *any; /* of all but the first */
     } as;
     char key[];
+};
+
+/* Open addressing, three quarters full at most. */
+struct object_slot {
+    struct object *object; /* NULL: free */
+    uint32_t hash;
 };
 
 struct interned {
@@ -115,7 +123,7 @@ struct interned {
     char name[STORE_FIELD_NAME_MAX];
 };
 
-#define MEMORY_LOGS 3u
+#define MEMORY_LOGS 4u
 
 struct logged {
     UT_hash_handle hh;  /* by row.id */
@@ -140,7 +148,8 @@ struct memory_store {
     uint64_t budget, used;
     bool overdraft; /* the running operation may exceed the budget: see memory_jobs.c */
     int64_t now_us;
-    struct object *objects;
+    struct object_slot *objects;
+    uint32_t object_count, object_room; /* room: a power of two, or 0 */
     struct interned *names, **by_number;
     uint32_t name_room;
     struct recent_name recent[RECENT_NAMES];
@@ -185,7 +194,9 @@ bool ranking_set(struct memory_store *store, struct ranking *ranking, const char
 void ranking_remove(struct memory_store *store, struct ranking *ranking, const char *name);
 void ranking_clear(struct memory_store *store, struct ranking *ranking);
 /* How many members have a score of at most `score`. */
-uint32_t ranking_below(const struct ranking *ranking, double score);
+uint32_t ranking_below(struct ranking *ranking, double score);
+void ranking_fetch(const struct ranking *ranking, const char *name); /* into the cache */
+const struct member *ranking_at(struct ranking *ranking, uint32_t place);
 
 /* The kinds of memory_jobs.c. */
 void memory_lease(struct memory_store *store, const struct store_op *op, struct store_reply *reply);

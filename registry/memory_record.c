@@ -84,53 +84,63 @@ static uint32_t value_room(uint32_t bytes)
     return (bytes + 1u + VALUE_STEP - 1u) / VALUE_STEP * VALUE_STEP;
 }
 
-/* Packs the values into a piece with `more` bytes free at its end. */
-static bool values_grow(struct memory_store *store, struct record *record, uint32_t more)
+static char *values_of(const struct record *record)
 {
-    uint32_t live = 0;
+    return (char *)(record->fields + record->room);
+}
+
+static size_t piece_bytes(uint32_t room, uint32_t value_room)
+{
+    return room * sizeof(struct record_field) + value_room;
+}
+
+/* A larger piece, for `wanted` fields, with the values packed and `more` bytes free behind them. */
+static bool record_grow(struct memory_store *store, struct record *record, uint32_t wanted,
+                        uint32_t more)
+{
+    uint32_t live = 0, used = 0;
     for (uint32_t i = 0; i < record->count; i++)
         live += record->fields[i].room;
-    assert(live + more <= UINT16_MAX);
-    char *values = memory_take(store, live + more);
-    if (!values)
+    assert(wanted >= record->count && live + more <= UINT16_MAX);
+    struct record grown = {.fields = memory_take(store, piece_bytes(wanted, live + more)),
+                           .value_used = (uint16_t)live,
+                           .value_room = (uint16_t)(live + more),
+                           .count = record->count,
+                           .room = (uint8_t)wanted};
+    if (!grown.fields)
         return false;
-    uint32_t used = 0;
     for (uint32_t i = 0; i < record->count; i++) {
-        struct record_field *f = &record->fields[i];
-        memcpy(values + used, record->values + f->at, f->bytes + 1u);
-        f->at = (uint16_t)used;
-        used += f->room;
+        struct record_field f = record->fields[i];
+        memcpy(values_of(&grown) + used, values_of(record) + f.at, f.bytes + 1u);
+        f.at = (uint16_t)used;
+        used += f.room;
+        grown.fields[i] = f;
     }
-    memory_give(store, record->values, record->value_room);
-    record->values = values;
-    record->value_used = (uint16_t)used;
-    record->value_room = (uint16_t)(live + more);
+    memory_give(store, record->fields, piece_bytes(record->room, record->value_room));
+    *record = grown;
     return true;
 }
 
-static bool fields_grow(struct memory_store *store, struct record *record, uint32_t wanted)
-{
-    size_t size = sizeof *record->fields;
-    void *moved = memory_resize(store, record->fields, record->room * size, wanted * size);
-    if (!moved)
-        return false;
-    record->fields = moved;
-    record->room = (uint8_t)wanted;
-    return true;
-}
+/* What a put will do: the numbers of its fields, and their places unless it adds any. */
+struct plan {
+    uint16_t numbers[STORE_FIELDS_MAX];
+    uint8_t places[STORE_FIELDS_MAX];
+    bool in_place; /* every field is there and has room */
+};
 
 /* Numbers and room for everything, before anything changes. */
 static const char *reserve(struct memory_store *store, struct record *record,
                            const struct store_field *fields, uint32_t count, bool merge,
-                           uint16_t *numbers)
+                           struct plan *plan)
 {
     uint32_t fresh = 0, more = 0, last = 0;
     for (uint32_t i = 0; i < count; i++) {
-        numbers[i] = name_number(store, fields[i].name);
-        if (numbers[i] == NAME_NONE)
+        uint16_t number = plan->numbers[i] = name_number(store, fields[i].name);
+        if (number == NAME_NONE)
             return no_budget;
-        uint32_t place = merge ? field_place(record, numbers[i], last) : record->count;
+        uint32_t place = merge ? field_place(record, number, last) : record->count;
         bool known = place < record->count;
+        plan->places[i] = (uint8_t)place;
         if (known && fields[i].value_bytes < record->fields[place].room) {
             last = place + 1;
             continue;
@@ -138,44 +148,55 @@ static const char *reserve(struct memory_store *store, struct record *record,
         more += value_room(fields[i].value_bytes);
         bool twice = known;
         for (uint32_t j = 0; j < i && merge && !twice; j++)
-            twice = numbers[j] == numbers[i];
+            twice = plan->numbers[j] == number;
         fresh += twice ? 0 : 1;
     }
+    plan->in_place = more == 0;
+    if (plan->in_place)
+        return NULL;
     if (record->count + fresh > STORE_FIELDS_MAX)
         return "record: 40 fields at most";
-    if (record->count + fresh > record->room && !fields_grow(store, record, record->count + fresh))
-        return no_budget;
-    if ((uint32_t)record->value_used + more > record->value_room &&
-        !values_grow(store, record, more))
-        return no_budget;
-    return NULL;
+    uint32_t wanted = record->count + fresh > record->room ? record->count + fresh : record->room;
+    bool fits = wanted == record->room && record->value_used + more <= record->value_room;
+    return fits || record_grow(store, record, wanted, more) ? NULL : no_budget;
 }
 
 const char *record_reserve(struct memory_store *store, struct record *record,
                            const struct store_field *fields, uint32_t count)
 {
     assert(store && record && count <= STORE_FIELDS_MAX);
-    uint16_t numbers[STORE_FIELDS_MAX];
-    return reserve(store, record, fields, count, true, numbers);
+    struct plan plan;
+    return reserve(store, record, fields, count, true, &plan);
+}
+
+static void value_set(struct record *record, struct record_field *f, const struct store_field *from)
+{
+    char *value = values_of(record) + f->at;
+    if (from->value_bytes > 0)
+        memcpy(value, from->value, from->value_bytes);
+    value[from->value_bytes] = '\0';
+    f->bytes = (uint8_t)from->value_bytes;
 }
 
 const char *record_put(struct memory_store *store, struct record *record,
                        const struct store_field *fields, uint32_t count, bool merge)
 {
     assert(store && record && count <= STORE_FIELDS_MAX);
-    uint16_t numbers[STORE_FIELDS_MAX];
-    const char *wrong = reserve(store, record, fields, count, merge, numbers);
+    struct plan plan;
+    const char *wrong = reserve(store, record, fields, count, merge, &plan);
     if (wrong)
         return wrong;
+    for (uint32_t i = 0; i < count && plan.in_place; i++)
+        value_set(record, &record->fields[plan.places[i]], &fields[i]);
     uint32_t last = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && !plan.in_place; i++) {
         uint32_t bytes = fields[i].value_bytes;
-        uint32_t place = merge ? field_place(record, numbers[i], last) : record->count;
+        uint32_t place = merge ? field_place(record, plan.numbers[i], last) : record->count;
         struct record_field *f = &record->fields[place];
         assert(bytes <= STORE_FIELD_VALUE_MAX);
         if (place == record->count) {
             assert(record->count < record->room);
-            *f = (struct record_field){.name = numbers[i]};
+            *f = (struct record_field){.name = plan.numbers[i]};
             record->count++;
         }
         if (bytes >= f->room) {
@@ -184,10 +205,7 @@ const char *record_put(struct memory_store *store, struct record *record,
             record->value_used = (uint16_t)(record->value_used + f->room);
             assert(record->value_used <= record->value_room);
         }
-        if (bytes > 0)
-            memcpy(record->values + f->at, fields[i].value, bytes);
-        record->values[f->at + bytes] = '\0';
-        f->bytes = (uint8_t)bytes;
+        value_set(record, f, &fields[i]);
         last = place + 1;
     }
     return NULL;
@@ -196,8 +214,7 @@ const char *record_put(struct memory_store *store, struct record *record,
 void record_clear(struct memory_store *store, struct record *record)
 {
     assert(store && record);
-    memory_give(store, record->fields, record->room * sizeof *record->fields);
-    memory_give(store, record->values, record->value_room);
+    memory_give(store, record->fields, piece_bytes(record->room, record->value_room));
     *record = (struct record){0};
 }
 
@@ -209,7 +226,7 @@ uint64_t record_epoch(struct memory_store *store, const struct record *record)
     uint64_t epoch = 0;
     if (place < record->count) {
         const struct record_field *f = &record->fields[place];
-        (void)num_parse_u64(record->values + f->at, f->bytes, &epoch);
+        (void)num_parse_u64(values_of(record) + f->at, f->bytes, &epoch);
     }
     return epoch;
 }
@@ -221,8 +238,8 @@ void record_row(struct memory_store *store, const struct record *record, uint32_
     struct store_field *fields = &store->fields[*used];
     for (uint32_t i = 0; i < record->count; i++) {
         const struct record_field *f = &record->fields[i];
-        fields[i] =
-            (struct store_field){store->by_number[f->name]->name, record->values + f->at, f->bytes};
+        fields[i] = (struct store_field){store->by_number[f->name]->name, values_of(record) + f->at,
+                                         f->bytes};
     }
     *used += record->count;
     row->fields = fields;

@@ -30,7 +30,7 @@ enum {
     C_HASH
 };
 
-static const char *const logs[] = {"conflicts", "audit", "grants"};
+static const char *const logs[] = {"conflicts", "audit", "grants", "incidents"};
 
 const char *sql_url(const char *url, const struct sql_kind **ret_kind, const char **ret_where)
 {

@@ -17,5 +17,6 @@ extern const struct check check_deadline; /* nothing stays open past its deadlin
 extern const struct check check_service;  /* healthy agents stay in service */
 extern const struct check check_modes;    /* modes follow the spec's thresholds */
 extern const struct check check_breakers; /* breakers, too */
+extern const struct check check_signed;   /* nothing unsigned is believed */
 
 #endif

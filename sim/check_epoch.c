@@ -20,7 +20,7 @@ static void from_above(struct judge *j, const struct world_step *s, const struct
 static void from_below(struct judge *j, struct told *t, const struct world_step *s,
                        const struct msg *m)
 {
-    uint32_t i = judge_index(j, m->from);
+    uint32_t i = judge_place(j, m->from);
     uint64_t life = judge_node(j, s->unit)->epoch + 1;
     if (i == UINT32_MAX || i >= 8192) {
         return;

@@ -220,7 +220,8 @@ void live_answered(struct play *p)
         bool over =
             world_now(p->w) > deadline_us + GRACE_US &&
             world_now(p->w) > phases_us + (a->strategy != CASCADE_NONE ? PHASES_US : GRACE_US);
-        if (memcmp(&id, &none, sizeof(id)) != 0 && over && p->lives[i] == p->judge.nodes[0].epoch) {
+        if (memcmp(&id, &none, sizeof(id)) != 0 && over &&
+            p->lives[i] == judge_node(&p->judge, unit_orchestrator())->epoch) {
             judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL,
                        "operation %s was accepted and never answered", a->label);
         }

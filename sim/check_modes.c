@@ -3,8 +3,10 @@
  * STARTING lasts until 95 % were active. */
 #include "sim/check.h"
 
+#define INSTANCES_MAX 1024u
+
 struct modes {
-    uint32_t last;
+    uint32_t last[INSTANCES_MAX]; /* by instance: two may be there for a while */
 };
 
 static uint32_t share_of(enum mode m)
@@ -25,13 +27,14 @@ static void step(struct judge *j, void *state, const struct world_step *s)
     if (s->unit.tier != TIER_ORCHESTRATOR) {
         return;
     }
+    uint32_t *before = &v->last[j->at % INSTANCES_MAX];
     if (s->event->kind == EV_START) {
-        v->last = MODE_STARTING;
+        *before = MODE_STARTING;
     }
     if (!judge_noted(s, NOTE_MODE, &mode, &permille) || mode >= MODE_COUNT) {
         return;
     }
-    enum mode now = (enum mode)mode, last = (enum mode)v->last;
+    enum mode now = (enum mode)mode, last = (enum mode) * before;
     if (j->coverage != NULL) {
         j->coverage->modes[last][now]++;
     }
@@ -44,7 +47,7 @@ static void step(struct judge *j, void *state, const struct world_step *s)
         judge_fail(j, &check_modes, VERDICT_SAFETY, s, "%s after %s at %llu permille",
                    mode_name(now), mode_name(last), (unsigned long long)permille);
     }
-    v->last = now;
+    *before = now;
 }
 
 const struct check check_modes = {.name = "modes", .bytes = sizeof(struct modes), .step = step};

@@ -1,27 +1,62 @@
-/* One owner a unit and epoch: no two lives of a unit run under the same epoch, and a later life
- * never under a lower one. */
+/* One effective owner a unit and epoch: no two lives of a unit run under the same epoch, and where
+ * a unit runs by itself a later life never under a lower one.
+ *
+ * With processes (world_process.h) two may believe at once that a unit is theirs: one of them stood
+ * still. As long as the store answers, the former owner must have asked before it does anything
+ * (core/lease.h): after a unit was started under a higher epoch, no older instance takes a step.
+ * And nothing is taken over that no fault has touched. */
 #include "sim/check.h"
 
 #define NODES_MAX 65536u
 
 struct owners {
-    uint64_t last[NODES_MAX]; /* epoch + 1 of the last life */
+    uint64_t last[NODES_MAX]; /* by place: epoch + 1 of the last life */
 };
+
+/* From the first fault of the store on, the epochs alone decide. */
+static bool store_failed(const struct scenario *s, int64_t now_us)
+{
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        enum act_kind k = s->acts[i].kind;
+        if (s->acts[i].at_us <= now_us &&
+            (k == ACT_STORE_DOWN || (k >= ACT_STORE_SILENT && k <= ACT_STORE_WIPE))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void started(struct judge *j, struct owners *o, const struct world_step *s, uint32_t place,
+                    uint64_t epoch)
+{
+    bool alone = j->scenario->conf.processes == 0;
+    if (epoch + 1 == o->last[place] || (alone && epoch + 1 < o->last[place])) {
+        judge_fail(j, &check_owner, VERDICT_SAFETY, s, "starts under epoch %llu after %llu",
+                   (unsigned long long)epoch, (unsigned long long)(o->last[place] - 1));
+    }
+    if (j->at >= j->places && s->unit.tier != TIER_ORCHESTRATOR &&
+        !judge_touched(j, topology_parent(s->unit), s->unit, s->true_us)) {
+        judge_fail(j, &check_owner, VERDICT_SAFETY, s, "is taken over, and nothing has touched it");
+    }
+    o->last[place] = epoch + 1 > o->last[place] ? epoch + 1 : o->last[place];
+}
 
 static void step(struct judge *j, void *state, const struct world_step *s)
 {
     struct owners *o = state;
-    uint32_t i = judge_index(j, s->unit);
+    uint32_t place = judge_place(j, s->unit);
     uint64_t epoch = 0;
-    if (s->event->kind != EV_START || i >= NODES_MAX ||
-        !judge_noted(s, NOTE_STARTED, &epoch, NULL)) {
+    if (place >= NODES_MAX) {
         return;
     }
-    if (epoch + 1 <= o->last[i]) {
-        judge_fail(j, &check_owner, VERDICT_SAFETY, s, "starts under epoch %llu after %llu",
-                   (unsigned long long)epoch, (unsigned long long)(o->last[i] - 1));
+    if (s->event->kind == EV_START && judge_noted(s, NOTE_STARTED, &epoch, NULL)) {
+        started(j, o, s, place, epoch);
+    } else if (j->scenario->conf.processes > 0 && j->nodes[j->at].epoch + 1 < o->last[place] &&
+               !store_failed(j->scenario, s->true_us)) {
+        judge_fail(j, &check_owner, VERDICT_SAFETY, s, "acts under epoch %llu; %llu has begun",
+                   (unsigned long long)j->nodes[j->at].epoch,
+                   (unsigned long long)(o->last[place] - 1));
     }
-    o->last[i] = epoch + 1;
 }
 
 const struct check check_owner = {.name = "owner", .bytes = sizeof(struct owners), .step = step};

@@ -307,6 +307,41 @@ static void draw_cancels(struct drawer *d)
     }
 }
 
+/* The upper tiers in processes with standbys: pauses of a holder, crashes, twins. */
+static void draw_processes(struct drawer *d)
+{
+    struct scenario *s = d->s;
+    s->conf.processes = chance(d, 50) ? 1 + pick(d, 3) : 0;
+    uint32_t n = s->conf.processes > 0 ? pick(d, 5) : 0;
+    for (uint32_t i = 0; i < s->broken_count && s->conf.processes > 0; i++) {
+        if (s->broken[i].tier == TIER_CLUSTER) { /* its lead is taken over: only agents stay dead */
+            s->broken[i] = unit_agent(s->broken[i].sector, s->broken[i].cluster, 1);
+        }
+    }
+    for (uint32_t i = 0; i < n && s->act_count < SCENARIO_ACTS_MAX; i++) {
+        static const enum act_kind kinds[] = {ACT_TWIN, ACT_PAUSE, ACT_KILL};
+        struct act *a = next_act(d, kinds[pick(d, 3)]);
+        do {
+            a->unit = any_unit(d);
+        } while (a->unit.tier == TIER_AGENT);
+        a->for_us = ms_between(d, 1000, chance(d, 30) ? 120000 : 15000);
+        if (a->at_us + a->for_us > s->heal_us) {
+            a->for_us = s->heal_us - a->at_us;
+        }
+    }
+}
+
+static void draw_liars(struct drawer *d)
+{
+    uint32_t n = chance(d, 25) ? 1 + pick(d, 3) : 0;
+    for (uint32_t i = 0; i < n && d->s->act_count < SCENARIO_ACTS_MAX; i++) {
+        struct act *a = next_act(d, ACT_LIE);
+        a->unit = any_agent(d);
+        a->lie = (enum world_lie)pick(d, WORLD_LIE_COUNT);
+        lasts(d, a, 5000, 60000);
+    }
+}
+
 static void draw_broken(struct drawer *d)
 {
     struct scenario *s = d->s;
@@ -356,6 +391,8 @@ void draw_deep(uint64_t seed, struct scenario *ret)
         draw_overtaking(&d);
     }
     draw_cancels(&d);
+    draw_processes(&d);
+    draw_liars(&d);
 }
 
 void draw_print(const struct scenario *s, FILE *to)
@@ -367,6 +404,9 @@ void draw_print(const struct scenario *s, FILE *to)
         if (s->conf.topology.class_agents[c] > 0) {
             fprintf(to, " %c%u", letters[c], s->conf.topology.class_agents[c]);
         }
+    }
+    if (s->conf.processes > 0) {
+        fprintf(to, ", processes %u", s->conf.processes);
     }
     fprintf(to, ", loss %u/%u permille, heal %lld s, broken %u,", s->conf.agent_loss_permille,
             s->conf.tier_loss_permille, (long long)(s->heal_us / US_PER_S), s->broken_count);

@@ -23,7 +23,7 @@ static void *room(size_t bytes)
     return p;
 }
 
-uint32_t judge_index(const struct judge *j, struct unit u)
+uint32_t judge_place(const struct judge *j, struct unit u)
 {
     const struct topology *t = &j->topology;
     if (u.tier == TIER_NONE || u.tier >= TIER_HOST || !topology_contains(t, u)) {
@@ -39,6 +39,12 @@ uint32_t judge_index(const struct judge *j, struct unit u)
     default:
         return j->first_agent + topology_index(t, u);
     }
+}
+
+uint32_t judge_index(const struct judge *j, struct unit u)
+{
+    uint32_t place = judge_place(j, u);
+    return place == UINT32_MAX ? place : place == j->at_place ? j->at : j->effective[place];
 }
 
 struct judged_node *judge_node(struct judge *j, struct unit u)
@@ -112,6 +118,14 @@ static bool harmless(enum act_kind kind)
     }
 }
 
+/* With processes, what is done to one unit is done to others of its tier, and who takes over has
+ * them all: whoever is above or below one of them may feel it. */
+static bool shares(const struct scenario *s, struct unit u, struct unit parent, struct unit child)
+{
+    return s->conf.processes > 0 && u.tier != TIER_NONE && u.tier != TIER_AGENT &&
+           (u.tier == parent.tier || u.tier == child.tier);
+}
+
 bool judge_touched(const struct judge *j, struct unit parent, struct unit child, int64_t now_us)
 {
     const struct scenario *s = j->scenario;
@@ -137,7 +151,7 @@ bool judge_touched(const struct judge *j, struct unit parent, struct unit child,
             continue;
         }
         if (unit_equal(a->unit, child) || unit_equal(a->unit, parent) ||
-            (a->below && above(a->unit, child))) {
+            (a->below && above(a->unit, child)) || shares(s, a->unit, parent, child)) {
             return true;
         }
     }
@@ -217,7 +231,10 @@ static void follow_started(struct judge *j, struct judged_node *n, const struct 
 {
     uint64_t epoch = n->epoch + 1;
     (void)judge_noted(s, NOTE_STARTED, &epoch, NULL);
-    uint32_t index = (uint32_t)(n - j->nodes);
+    uint32_t index = (uint32_t)(n - j->nodes), *effective = &j->effective[j->at_place];
+    if (epoch >= j->nodes[*effective].epoch) {
+        *effective = index;
+    }
     for (uint32_t k = 0; k < JUDGE_SLOTS; k++) { /* a new life knows nothing */
         for (struct judged_op *o = j->ops[k]; o != NULL; o = o->next) {
             struct judged_part *p = &o->parts[index];
@@ -258,7 +275,9 @@ static void follow_frozen(struct judged_node *n, const struct world_step *s)
 void judge_step(void *judge, const struct world_step *s)
 {
     struct judge *j = judge;
-    struct judged_node *n = judge_node(j, s->unit);
+    j->at_place = judge_place(j, s->unit);
+    j->at = j->at_place < j->places && s->instance >= j->places ? s->instance : j->at_place;
+    struct judged_node *n = j->at < j->node_count ? &j->nodes[j->at] : NULL;
     j->steps++;
     if (n == NULL || j->violation.verdict != VERDICT_GOOD) {
         return; /* hosts have no checkers */
@@ -276,6 +295,7 @@ void judge_step(void *judge, const struct world_step *s)
     if (j->coverage != NULL) {
         coverage_step(j->coverage, s);
     }
+    j->at_place = UINT32_MAX;
 }
 
 void judge_init(struct judge *j, const struct scenario *s, struct world *w, struct coverage *c)
@@ -289,7 +309,13 @@ void judge_init(struct judge *j, const struct scenario *s, struct world *w, stru
     const struct topology *t = &j->topology;
     j->first_cluster = 1u + t->sectors;
     j->first_agent = j->first_cluster + (uint32_t)t->sectors * t->clusters_per_sector;
-    j->node_count = j->first_agent + topology_index(t, topology_agent(t, t->agents - 1)) + 1;
+    j->places = j->first_agent + topology_index(t, topology_agent(t, t->agents - 1)) + 1;
+    j->node_count = w != NULL && s->conf.processes > 0 ? world_instances(w) : j->places;
+    j->at_place = UINT32_MAX;
+    j->effective = room(j->places * sizeof(*j->effective));
+    for (uint32_t i = 0; i < j->places; i++) {
+        j->effective[i] = i;
+    }
     j->nodes = room(j->node_count * sizeof(*j->nodes));
     j->states = room(check_count * sizeof(*j->states));
     for (uint32_t i = 0; i < check_count; i++) {
@@ -320,5 +346,6 @@ void judge_done(struct judge *j)
         }
     }
     free(j->states);
+    free(j->effective);
     free(j->nodes);
 }

@@ -72,6 +72,9 @@ struct judge {
     struct topology topology;
     struct coverage *coverage;
     uint32_t node_count, first_cluster, first_agent, order;
+    uint32_t places;       /* units; behind them the other instances of units (world_step) */
+    uint32_t *effective;   /* by place: the instance that was started under the highest epoch */
+    uint32_t at_place, at; /* of the step that is judged */
     struct judged_node *nodes;
     struct judged_op *ops[JUDGE_SLOTS];
     uint64_t steps;
@@ -98,7 +101,11 @@ void judge_end(struct judge *j);
 void judge_fail(struct judge *j, const struct check *check, enum verdict verdict,
                 const struct world_step *s, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-uint32_t judge_index(const struct judge *j, struct unit u); /* UINT32_MAX: none of ours */
+/* Of the instance that is judged, when it is its unit; else of the effective one. UINT32_MAX: none
+ * of ours. */
+uint32_t judge_index(const struct judge *j, struct unit u);
+/* The same for all instances of a unit. */
+uint32_t judge_place(const struct judge *j, struct unit u);
 struct judged_node *judge_node(struct judge *j, struct unit u);
 struct judged_op *judge_op(struct judge *j, const struct id128 *id); /* NULL: never seen */
 struct judged_part *judge_part(struct judge *j, const struct id128 *id, struct unit u);

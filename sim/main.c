@@ -1,10 +1,12 @@
 /* mesh-sim: only the choice of what it does. Each has its own file and its own --help. */
 #include "sim/arrival.h"
 #include "sim/live.h"
+#include "sim/play.h"
 #include "sim/replay.h"
 #include "sim/run.h"
 #include "sim/scenario_files.h"
 #include "sim/swarm.h"
+#include "sim/wire.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +43,7 @@ static int scenario(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    play_wire_set(&wire_real);
     static const struct {
         const char *name;
         int (*main)(int argc, char **argv);

@@ -75,14 +75,17 @@ static void restart_dead(void *context, struct unit u)
 static void heal_unit(void *context, struct unit u)
 {
     struct play *p = context;
-    if (play_broken(p->s, u)) {
+    bool in_process = p->s->conf.processes > 0 && u.tier != TIER_AGENT;
+    if (play_broken(p->s, u) && !in_process) { /* else another process takes it over */
         world_kill(p->w, u, false);
         return;
     }
     if (u.tier == TIER_AGENT) {
         world_slow(p->w, u, 1.0);
     }
-    restart_dead(p, u);
+    if (!in_process) {
+        restart_dead(p, u);
+    }
 }
 
 /* --- acts --- */
@@ -122,7 +125,7 @@ static void submit(struct play *p, uint32_t index)
         assert(good);
         (void)good;
     }
-    p->lives[index] = p->judge.nodes[0].epoch;
+    p->lives[index] = judge_node(&p->judge, unit_orchestrator())->epoch;
     p->refs[index] = world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
     p->result->submitted++;
 }
@@ -173,6 +176,9 @@ static void act(struct play *p, uint32_t index)
     case ACT_SUBMIT:
         submit(p, index);
         break;
+    case ACT_TWIN:
+        world_twin(p->w, a->unit, true);
+        break;
     case ACT_NONE:
         assert(false && "no act");
         break;
@@ -195,6 +201,8 @@ static void undo(struct play *p, uint32_t index)
         world_slow(p->w, a->unit, 1.0);
     } else if (a->kind == ACT_FREEZE) {
         scoped(p, COMMAND_THAW, a->unit);
+    } else if (a->kind == ACT_TWIN) {
+        world_twin(p->w, a->unit, false);
     } else {
         play_fault_undo(p, index);
     }
@@ -206,6 +214,7 @@ static void heal(struct play *p)
     play_fault_heal(p);
     world_partition(p->w, unit_orchestrator(), false);
     world_loss(p->w, 0, 0);
+    world_processes_heal(p->w);
     each_unit(&p->s->conf.topology, unit_orchestrator(), true, heal_unit, p);
 }
 
@@ -487,6 +496,23 @@ static void world_counts(struct play *p)
     }
 }
 
+static const struct world_wire *play_wire;
+
+void play_wire_set(const struct world_wire *wire)
+{
+    play_wire = wire;
+}
+
+static bool has_liars(const struct scenario *s)
+{
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        if (s->acts[i].kind == ACT_LIE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool play(struct scenario *s, const struct play_options *o, struct play_result *ret)
 {
     assert(s != NULL && o != NULL && ret != NULL);
@@ -495,6 +521,7 @@ bool play(struct scenario *s, const struct play_options *o, struct play_result *
     for (uint32_t i = 0; i < s->expect_count; i++) {
         s->expects[i].met = s->expects[i].judged = false;
     }
+    s->conf.wire = has_liars(s) ? play_wire : NULL;
     p.w = world_new(&s->conf);
     judge_init(&p.judge, s, p.w, o->coverage);
     world_watch_set(p.w, watch, &p);

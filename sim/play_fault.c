@@ -118,6 +118,9 @@ void play_fault(struct play *p, uint32_t index)
     case ACT_FAULT_POINTS:
         points(p, a->permille);
         break;
+    case ACT_LIE:
+        world_lie(p->w, a->unit, false, a->lie, true);
+        break;
     default:
         if (a->kind >= ACT_STORE_SILENT && a->kind <= ACT_STORE_WIPE) {
             store(p, a);
@@ -142,6 +145,8 @@ void play_fault_undo(struct play *p, uint32_t index)
         }
     } else if (a->kind == ACT_FAULT_POINTS) {
         points(p, 0);
+    } else if (a->kind == ACT_LIE) {
+        world_lie(p->w, a->unit, false, a->lie, false);
     }
 }
 
@@ -152,8 +157,6 @@ void play_fault_heal(struct play *p)
         if (a->kind > ACT_SUBMIT) {
             play_fault_undo(p, i);
         }
-        if (a->kind == ACT_WALL_STEP && a->at_us < world_now(p->w)) {
-            world_wall_step(p->w, a->unit, a->below, -a->by_us);
-        }
     }
+    world_wall_heal(p->w);
 }

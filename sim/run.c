@@ -3,6 +3,7 @@
  * nothing may run twice. It ends with 1 when one of them fails. */
 #include "sim/run.h"
 
+#include "sim/options.h"
 #include "sim/size.h"
 #include "sim/trace.h"
 #include "sim/world.h"
@@ -13,9 +14,7 @@
 #include <time.h>
 
 struct options {
-    uint64_t seed;
-    uint32_t agents, loss_permille, hosts;
-    int64_t seconds, op_every;
+    int64_t seed, agents, loss_permille, hosts, seconds, op_every;
     bool trace, json;
 };
 
@@ -26,59 +25,25 @@ struct totals {
 
 #define N(x) ((unsigned long long)(x)) /* for %llu */
 
-static int usage(void)
+static void usage(FILE *to)
 {
     fputs("usage: mesh-sim run [--seed N] [--agents N] [--seconds S] [--op-every S]\n"
           "                    [--loss PERMILLE] [--hosts N] [--trace] [--json]\n"
-          "       mesh-sim run --size full | large ...   (mesh-sim run --size full --help)\n",
-          stderr);
-    return 2;
-}
-
-static bool number(const char *text, int64_t least, int64_t most, int64_t *ret)
-{
-    char *end = NULL;
-    long long v = text == NULL ? 0 : strtoll(text, &end, 10);
-    if (text == NULL || end == text || *end != '\0' || v < least || v > most) {
-        return false;
-    }
-    *ret = v;
-    return true;
+          "         a mesh of 1,000 agents (1 to 4,194,304) for 60 s, an operation every 10 s\n"
+          "       mesh-sim run --size deep | full | large ...   (mesh-sim run --size full --help)\n"
+          "exit: 0 good, 1 something went wrong in the run, 2 usage\n",
+          to);
 }
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    for (int i = 0; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        int64_t v = 0;
-        if (strcmp(argv[i], "--trace") == 0) {
-            o->trace = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--json") == 0) {
-            o->json = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--seed") == 0 && number(value, 0, INT64_MAX, &v)) {
-            o->seed = (uint64_t)v;
-        } else if (strcmp(argv[i], "--agents") == 0 && number(value, 1, 4194304, &v)) {
-            o->agents = (uint32_t)v;
-        } else if (strcmp(argv[i], "--seconds") == 0 && number(value, 1, 1000000, &v)) {
-            o->seconds = v;
-        } else if (strcmp(argv[i], "--op-every") == 0 && number(value, 1, 100000, &v)) {
-            o->op_every = v;
-        } else if (strcmp(argv[i], "--loss") == 0 && number(value, 0, 900, &v)) {
-            o->loss_permille = (uint32_t)v;
-        } else if (strcmp(argv[i], "--hosts") == 0 && number(value, 0, 64, &v)) {
-            o->hosts = (uint32_t)v;
-        } else {
-            fprintf(stderr, "mesh-sim: %s: not an option, or %s is no value for it\n", argv[i],
-                    value == NULL ? "nothing" : value);
-            return false;
-        }
-        i++;
-    }
-    return true;
+    const struct sim_option table[] = {
+        {"--seed", NULL, 0, INT64_MAX, &o->seed},     {"--agents", NULL, 1, 4194304, &o->agents},
+        {"--seconds", NULL, 1, 1000000, &o->seconds}, {"--op-every", NULL, 1, 100000, &o->op_every},
+        {"--loss", NULL, 0, 900, &o->loss_permille},  {"--hosts", NULL, 0, 64, &o->hosts},
+        {"--trace", &o->trace, 0, 0, NULL},           {"--json", &o->json, 0, 0, NULL},
+    };
+    return sim_options("mesh-sim run", argc, argv, table, sizeof(table) / sizeof(table[0]));
 }
 
 /* The k-th operation of the run: asks, broadcasts and the three cascades in turn. */
@@ -162,7 +127,7 @@ static void print_summary(const struct options *o, const struct world *w, const 
                "\"targets\":%llu,\"ready\":%llu,\"window_hits\":%llu,"
                "\"window_eligible\":%llu,\"executed\":%llu,\"executed_twice\":%llu,"
                "\"uneven\":%llu,\"rss_mib\":%ld}\n",
-               o->agents, N(o->seed), (double)world_now(w) / 1e6, N(s->steps),
+               (uint32_t)o->agents, N(o->seed), (double)world_now(w) / 1e6, N(s->steps),
                (double)s->steps / took, N(s->messages), N(s->lost), N(s->digest), t->asked,
                t->answered, t->achieved, N(t->targets), N(t->ready), N(t->hits), N(t->eligible),
                N(s->executed), N(s->executed_twice), N(s->uneven), usage_now.ru_maxrss / 1024);
@@ -173,18 +138,18 @@ static void print_summary(const struct options *o, const struct world *w, const 
            "operations %u, answered %u, quorum %u; targets %llu, ready %llu, "
            "in the window %llu of %llu\n"
            "executed %llu, twice %llu, uneven reports %llu, RSS %ld MiB\n",
-           o->agents, N(o->seed), (double)world_now(w) / 1e6, N(s->steps), (double)s->steps / took,
-           N(s->messages), N(s->lost), N(s->digest), t->asked, t->answered, t->achieved,
-           N(t->targets), N(t->ready), N(t->hits), N(t->eligible), N(s->executed),
+           (uint32_t)o->agents, N(o->seed), (double)world_now(w) / 1e6, N(s->steps),
+           (double)s->steps / took, N(s->messages), N(s->lost), N(s->digest), t->asked, t->answered,
+           t->achieved, N(t->targets), N(t->ready), N(t->hits), N(t->eligible), N(s->executed),
            N(s->executed_twice), N(s->uneven), usage_now.ru_maxrss / 1024);
 }
 
 static int run(const struct options *o)
 {
     struct world_conf conf;
-    world_defaults(&conf, o->agents, o->seed);
-    conf.agent_loss_permille = o->loss_permille;
-    conf.hosts = o->hosts;
+    world_defaults(&conf, (uint32_t)(uint32_t)o->agents, (uint64_t)o->seed);
+    conf.agent_loss_permille = (uint32_t)o->loss_permille;
+    conf.hosts = (uint32_t)o->hosts;
     struct world *w = world_new(&conf);
     struct trace trace = {.to = stdout, .notes_debug = true, .times = true};
     if (o->trace) {
@@ -199,7 +164,7 @@ static int run(const struct options *o)
     world_run(w, 15 * US_PER_S); /* everyone joins */
     for (int64_t s = 0; s < o->seconds; s += o->op_every) {
         struct command c;
-        nth_command(sent, o->agents, &c);
+        nth_command(sent, (uint32_t)o->agents, &c);
         if (sent < count) {
             refs[sent++] = world_send(w, 1, unit_orchestrator(), &c);
         }
@@ -224,5 +189,9 @@ int sim_run_main(int argc, char **argv)
         }
     }
     struct options o = {.seed = 1, .agents = 1000, .seconds = 60, .op_every = 10};
-    return parse(argc - 1, argv + 1, &o) ? run(&o) : usage();
+    if (sim_options_help(argc, argv)) {
+        usage(stdout);
+        return 0;
+    }
+    return parse(argc - 1, argv + 1, &o) ? run(&o) : 2;
 }

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define PROCESSES_AGENTS_MAX 1000u
+
 bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uint32_t agents)
 {
     uint32_t all = sectors * clusters * agents;
@@ -28,6 +30,16 @@ void scenario_init(struct scenario *s)
     s->conf.store_sync_us = US_PER_S; /* Redis as the registry runs it: fsync every second */
     s->conf.store_lag_us = US_PER_S;
     s->run_us = 60 * US_PER_S;
+}
+
+const char *lie_name(enum world_lie lie)
+{
+    static const char *const names[WORLD_LIE_COUNT] = {
+        [WORLD_LIE_FORGE] = "forge",           [WORLD_LIE_REPLAY] = "replay",
+        [WORLD_LIE_EQUIVOCATE] = "equivocate", [WORLD_LIE_CAPABILITY] = "capability",
+        [WORLD_LIE_FLOOD] = "flood",           [WORLD_LIE_IMPEDANCE] = "impedance"};
+    assert(lie < WORLD_LIE_COUNT);
+    return names[lie];
 }
 
 static bool inside(const struct scenario *s, struct unit u)
@@ -64,6 +76,13 @@ static const char *check_act(const struct scenario *s, uint32_t i)
     if (a->kind == ACT_FREEZE && a->unit.tier == TIER_AGENT) {
         return "freeze: a cluster, a sector or the mesh";
     }
+    if (a->kind == ACT_TWIN && (s->conf.processes == 0 || a->unit.tier == TIER_AGENT)) {
+        return s->conf.processes == 0 ? "twin: first say how many `processes N` a tier has"
+                                      : "twin: agents have no process of their own here";
+    }
+    if (a->kind == ACT_LIE && a->unit.tier != TIER_AGENT) {
+        return "lie: only agents lie";
+    }
     if (a->kind == ACT_CANCEL && !labelled(s, a->label)) {
         return "cancel: no operation has this label";
     }
@@ -79,6 +98,9 @@ const char *scenario_check(const struct scenario *s, uint32_t *ret_line)
 {
     if (s->run_us <= 0) {
         return "run: it lasts no time";
+    }
+    if (s->conf.processes > 0 && s->conf.topology.agents > PROCESSES_AGENTS_MAX) {
+        return "processes: 1,000 agents at most";
     }
     if (s->heal_us > 0 && s->heal_us > s->run_us) {
         return "heal: after the end of the run";
@@ -189,6 +211,9 @@ static void put_act(FILE *to, const struct act *a)
     if (a->unit.tier != TIER_NONE) {
         put_unit(to, a->unit);
     }
+    if (a->kind == ACT_LIE) {
+        fprintf(to, " %s", lie_name(a->lie));
+    }
     if (a->factor > 0) {
         fprintf(to, " %g", a->factor);
     }
@@ -270,6 +295,9 @@ void scenario_write(const struct scenario *s, FILE *to)
     if (s->conf.agent_loss_permille + s->conf.tier_loss_permille > 0) {
         fprintf(to, "loss agents %u tiers %u\n", s->conf.agent_loss_permille,
                 s->conf.tier_loss_permille);
+    }
+    if (s->conf.processes > 0) {
+        fprintf(to, "processes %u\n", s->conf.processes);
     }
     fputs("run ", to);
     put_time(to, s->run_us);

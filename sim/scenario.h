@@ -9,7 +9,7 @@
 
 #include "core/note.h"
 #include "core/operation.h"
-#include "sim/world.h"
+#include "sim/world_fault.h"
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -55,7 +55,9 @@ enum act_kind {
     X(ACT_STORE_CRASH, "store-crash", ACT_MUST_LAST)                                               \
     X(ACT_STORE_FAILOVER, "store-failover", ACT_MUST_LAST)                                         \
     X(ACT_STORE_WIPE, "store-wipe", 0)                                                             \
-    X(ACT_FAULT_POINTS, "fault-points", ACT_PERMILLE | ACT_MAY_LAST)
+    X(ACT_FAULT_POINTS, "fault-points", ACT_PERMILLE | ACT_MAY_LAST)                               \
+    X(ACT_TWIN, "twin", ACT_UNIT | ACT_MAY_LAST)                                                   \
+    X(ACT_LIE, "lie", ACT_UNIT | ACT_LIES | ACT_MAY_LAST)
     ACT_LIST(ACT_ENUM)
 #undef ACT_ENUM
         ACT_KIND_COUNT
@@ -71,6 +73,7 @@ enum act_kind {
 #define ACT_LABEL     0x40u
 #define ACT_OPERATION 0x80u
 #define ACT_BY        0x100u /* `by DURATION` */
+#define ACT_LIES      0x200u /* a word of lie_name() */
 
 struct act {
     int64_t at_us;
@@ -80,6 +83,7 @@ struct act {
     enum act_kind kind;
     struct unit unit;
     bool below;
+    enum world_lie lie;
     uint32_t permille;
     uint32_t line; /* of the file; 0: drawn */
     char label[LABEL_MAX];
@@ -140,6 +144,7 @@ struct scenario {
 };
 
 const char *act_name(enum act_kind kind);
+const char *lie_name(enum world_lie lie);
 
 /* The shape given by three numbers; classes by the spec's shares. False: out of range. */
 bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uint32_t agents);

@@ -257,6 +257,12 @@ static bool read_loss(struct reader *r)
     return any || refuse(r, "loss of what?");
 }
 
+/* Every end of the mesh keeps what it knows of every unit: not for large meshes. */
+static bool read_processes(struct reader *r)
+{
+    return count(r, "how many processes a tier has", 1, WORLD_PROCESSES_MAX, &r->s->conf.processes);
+}
+
 static bool read_heal(struct reader *r)
 {
     struct scenario *s = r->s;
@@ -397,6 +403,21 @@ static bool read_last(struct reader *r, struct act *a, uint32_t fields)
            refuse(r, "%s: 'for DURATION' is missing", act_name(a->kind));
 }
 
+static bool read_lie(struct reader *r, enum world_lie *ret)
+{
+    const char *word = next(r, "the lie");
+    for (unsigned l = 0; word != NULL && l < WORLD_LIE_COUNT; l++) {
+        if (strcmp(word, lie_name((enum world_lie)l)) == 0) {
+            *ret = (enum world_lie)l;
+            return true;
+        }
+    }
+    return word != NULL && refuse(r,
+                                  "'%s' is no lie: forge, replay, equivocate, capability, flood "
+                                  "or impedance",
+                                  word);
+}
+
 static bool read_act_words(struct reader *r, struct act *a)
 {
     uint32_t fields = kinds[a->kind].fields;
@@ -404,6 +425,9 @@ static bool read_act_words(struct reader *r, struct act *a)
         return false;
     }
     if ((fields & ACT_UNIT) != 0 && !unit(r, &a->unit)) {
+        return false;
+    }
+    if ((fields & ACT_LIES) != 0 && !read_lie(r, &a->lie)) {
         return false;
     }
     if ((fields & ACT_FACTOR) != 0 && !number(r, "factor", 0.001, 1000000, &a->factor)) {
@@ -631,6 +655,9 @@ static bool read_statement(struct reader *r)
     }
     if (accept(r, "loss")) {
         return read_loss(r);
+    }
+    if (accept(r, "processes")) {
+        return read_processes(r);
     }
     if (accept(r, "run")) {
         return duration(r, "how long", &s->run_us);

@@ -7,6 +7,7 @@
  * the machine does; the time on the wall is given beside it. Joining is part of the run. */
 #include "sim/size.h"
 
+#include "sim/options.h"
 #include "sim/world.h"
 #include <assert.h>
 #include <stdio.h>
@@ -23,8 +24,7 @@
 
 struct sizing {
     const char *name;
-    uint64_t seed;
-    uint32_t agents;
+    int64_t seed, agents;
     int64_t run_us, op_every_us;
     bool json;
 };
@@ -43,7 +43,7 @@ struct course {
     double cpu_start, wall_start, told;
 };
 
-static int usage(void)
+static void usage(FILE *to)
 {
     fputs("usage: mesh-sim run --size full  [--hours N | --minutes N] [--seed N] [--json]\n"
           "                    [--op-every SECONDS]           100 sectors, 1,000 leads, 30,000 "
@@ -51,26 +51,18 @@ static int usage(void)
           "       mesh-sim run --size large [--agents N] [--hours N | --minutes N] [--seed N]\n"
           "                    [--op-every SECONDS] [--json]  1,000,000 agents unless told "
           "otherwise\n"
+          "       mesh-sim run --size deep ...                the swarm (mesh-sim run --size deep "
+          "--help)\n"
           "exit: 0 good, 1 something went wrong in the run, 2 usage\n",
-          stderr);
-    return 2;
-}
-
-static bool number(const char *text, int64_t least, int64_t most, int64_t *ret)
-{
-    char *end = NULL;
-    long long v = text == NULL ? 0 : strtoll(text, &end, 10);
-    if (text == NULL || end == text || *end != '\0' || v < least || v > most) {
-        return false;
-    }
-    *ret = v;
-    return true;
+          to);
 }
 
 static bool take_size(const char *value, struct sizing *s)
 {
     bool full = value != NULL && strcmp(value, "full") == 0;
     if (!full && (value == NULL || strcmp(value, "large") != 0)) {
+        fprintf(stderr, "mesh-sim run: --size %s: there are deep, full and large\n",
+                value == NULL ? "(nothing)" : value);
         return false;
     }
     s->name = full ? "full" : "large";
@@ -80,49 +72,39 @@ static bool take_size(const char *value, struct sizing *s)
     return true;
 }
 
-static bool take(const char *name, const char *value, struct sizing *s)
-{
-    int64_t v = 0;
-    if (strcmp(name, "--size") == 0) {
-        return true; /* taken first */
-    } else if (strcmp(name, "--seed") == 0 && number(value, 0, INT64_MAX, &v)) {
-        s->seed = (uint64_t)v;
-    } else if (strcmp(name, "--agents") == 0 && strcmp(s->name, "large") == 0 &&
-               number(value, 1000, 4194304, &v)) {
-        s->agents = (uint32_t)v;
-    } else if (strcmp(name, "--hours") == 0 && number(value, 1, 100, &v)) {
-        s->run_us = v * 3600 * US_PER_S;
-    } else if (strcmp(name, "--minutes") == 0 && number(value, 1, 6000, &v)) {
-        s->run_us = v * 60 * US_PER_S;
-    } else if (strcmp(name, "--op-every") == 0 && number(value, 1, 3600, &v)) {
-        s->op_every_us = v * US_PER_S;
-    } else {
-        return false;
-    }
-    return true;
-}
-
 static bool parse(int argc, char **argv, struct sizing *s)
 {
-    for (int i = 0; i + 1 < argc; i++) {
-        if (strcmp(argv[i], "--size") == 0 && !take_size(argv[i + 1], s)) {
-            fprintf(stderr, "mesh-sim: --size %s: there are deep, full and large\n", argv[i + 1]);
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--size") == 0 && !take_size(i + 1 < argc ? argv[i + 1] : NULL, s)) {
             return false;
         }
     }
-    for (int i = 1; s->name != NULL && i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(argv[i], "--json") == 0) {
-            s->json = true;
-        } else if (take(argv[i], value, s)) {
-            i++;
-        } else {
-            fprintf(stderr, "mesh-sim: %s: not an option of --size %s, or %s is no value for it\n",
-                    argv[i], s->name, value == NULL ? "nothing" : value);
-            return false;
-        }
+    assert(s->name != NULL);
+    int64_t hours = 0, minutes = 0, op_every = s->op_every_us / US_PER_S;
+    const struct sim_option table[] = {
+        {"--size", NULL, 0, 0, NULL},
+        {"--seed", NULL, 0, INT64_MAX, &s->seed},
+        {"--hours", NULL, 1, 100, &hours},
+        {"--minutes", NULL, 1, 6000, &minutes},
+        {"--op-every", NULL, 1, 3600, &op_every},
+        {"--json", &s->json, 0, 0, NULL},
+        {"--agents", NULL, 1000, 4194304, &s->agents}, /* not with full: the last one */
+    };
+    unsigned count = sizeof(table) / sizeof(table[0]) - (strcmp(s->name, "full") == 0 ? 1u : 0u);
+    char command[40];
+    snprintf(command, sizeof(command), "mesh-sim run --size %s", s->name);
+    if (!sim_options(command, argc, argv, table, count)) {
+        return false;
     }
-    return s->name != NULL;
+    if (hours > 0 && minutes > 0) {
+        fprintf(stderr, "%s: --hours and --minutes: one of them\n", command);
+        return false;
+    }
+    s->run_us = hours > 0     ? hours * 3600 * US_PER_S
+                : minutes > 0 ? minutes * 60 * US_PER_S
+                              : s->run_us;
+    s->op_every_us = op_every * US_PER_S;
+    return true;
 }
 
 static double seconds_of(clockid_t clock)
@@ -166,7 +148,8 @@ static void judge(struct course *c, const struct sizing *s, bool end)
     }
     struct command ask = {.kind = COMMAND_STATUS};
     const struct reply *r = world_ask(c->w, unit_orchestrator(), &ask, 2 * US_PER_S);
-    bool good = r != NULL && r->kind == REPLY_STATUS && r->status->summary.active == s->agents;
+    bool good =
+        r != NULL && r->kind == REPLY_STATUS && r->status->summary.active == (uint64_t)s->agents;
     c->short_of_agents += good ? 0 : 1;
 }
 
@@ -246,8 +229,12 @@ static uint32_t print_result(const struct course *c, const struct sizing *s,
 int sim_size_main(int argc, char **argv)
 {
     struct sizing s = {.seed = 1};
-    if (!parse(argc, argv, &s)) {
-        return usage();
+    if (sim_options_help(argc, argv)) {
+        usage(stdout);
+        return 0;
+    }
+    if (!parse(argc - 1, argv + 1, &s)) {
+        return 2;
     }
     struct course c = {.cpu_start = seconds_of(CLOCK_PROCESS_CPUTIME_ID),
                        .wall_start = seconds_of(CLOCK_MONOTONIC),
@@ -257,7 +244,7 @@ int sim_size_main(int argc, char **argv)
     }
     c.told = c.wall_start;
     struct world_conf conf;
-    world_defaults(&conf, s.agents, s.seed);
+    world_defaults(&conf, (uint32_t)s.agents, (uint64_t)s.seed);
     c.w = world_new(&conf);
     play(&c, &s);
     uint32_t failures = print_result(&c, &s, &conf.topology);

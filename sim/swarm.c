@@ -1,8 +1,10 @@
 /* The swarm. Workers are processes: each takes the next seed, and a crash ends only its worker; the
  * parent notes it and starts another. All that is counted lies in one shared block. */
 #include "sim/swarm.h"
+
 #include "core/plant.h"
 #include "sim/draw.h"
+#include "sim/options.h"
 #include <assert.h>
 #include <commit.h>
 #include <errno.h>
@@ -55,13 +57,13 @@ static double seconds(void)
 
 /* --- options --- */
 
-static int usage(void)
+static int usage(FILE *to)
 {
     fputs("usage: mesh-sim run --size deep [--seed N | --seed FIRST..LAST] [--json] [--quiet]\n"
           "                    [--out DIR] [--no-shrink] [--coverage FILE] [--trace] [--first]\n"
           "  --first: stop at the first failure; --plant NAME|list: with -DMESH_PLANT=ON\n"
           "exit: 0 good, 127 crash, 129 safety, 128 liveness, 2 usage\n",
-          stderr);
+          to);
     return 2;
 }
 
@@ -84,7 +86,15 @@ static bool seeds(struct swarm *w, const char *text)
                              : seed_number(text, (size_t)(dots - text), &w->first) &&
                                    seed_number(dots + 2, strlen(dots + 2), &w->last);
     w->last = dots == NULL ? w->first : w->last;
-    return good && w->first <= w->last;
+    good = good && w->first <= w->last;
+    if (!good) {
+        fprintf(
+            stderr,
+            "mesh-sim run --size deep: --seed %s: a number, or FIRST..LAST with FIRST not above "
+            "LAST, is wanted\n",
+            text);
+    }
+    return good;
 }
 
 /* Switches a planted bug on; `list` prints them and ends. */
@@ -128,7 +138,9 @@ static bool options(int argc, char **argv, struct swarm *w)
         }
         bool good = value != NULL;
         if (good && strcmp(argv[i], "--seed") == 0) {
-            good = seeds(w, value);
+            if (!seeds(w, value)) {
+                return false;
+            }
         } else if (good && strcmp(argv[i], "--size") == 0) {
             good = strcmp(value, "deep") == 0;
         } else if (good && strcmp(argv[i], "--out") == 0) {
@@ -335,8 +347,12 @@ static void print_totals(const struct swarm *w, double took)
 int sim_swarm_main(int argc, char **argv)
 {
     struct swarm w = {.first = 1, .last = 1, .out = "."};
+    if (sim_options_help(argc, argv)) {
+        usage(stdout);
+        return 0;
+    }
     if (!options(argc, argv, &w)) {
-        return usage();
+        return usage(stderr);
     }
     w.board =
         mmap(NULL, sizeof(*w.board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -8,7 +8,9 @@
  * The world holds nodes to their contract (node.h): the wake lies after now, unless effects show
  * that the outbox was short; clocks never go back; no node spins at one instant for ever. */
 #include "core/num.h"
-#include "sim/world_int.h"
+#include "sim/wire.h"
+#include "sim/world_process.h"
+#include "sim/world_queue.h"
 #include "tiers/agent/agent.h"
 #include "tiers/cluster/cluster.h"
 #include "tiers/host/host.h"
@@ -21,6 +23,7 @@
 
 #define PACK_AGENTS         4096u  /* worlds of so many agents pack them */
 #define SAME_TIME_WAKES_MAX 20000u /* one node at one instant: it spins */
+#define DOUBT_RETRY_US      (50 * US_PER_MS)
 
 void world_digest(struct world *w, uint64_t value)
 {
@@ -32,11 +35,11 @@ void world_push(struct world *w, int64_t at_us, enum world_event kind, uint32_t 
                 struct block *block)
 {
     struct entry e = {.at_us = at_us < w->now_us ? w->now_us : at_us,
-                      .seq = ++w->seq,
+                      .seq = ++w->seq & SEQ_MASK,
                       .block = block,
                       .node = node,
-                      .sub = (uint8_t)sub,
-                      .kind = (uint8_t)kind};
+                      .sub = sub & 0xffu,
+                      .kind = kind & 0xffu};
     if (node != WORLD_NOBODY) {
         e.generation = kind == W_WAKE ? w->nodes[node].wake_generation : w->nodes[node].generation;
     }
@@ -123,6 +126,9 @@ void world_rewake(struct world *w, uint32_t index)
 
 static void carry_out(struct world *w, uint32_t index)
 {
+    if (w->out.effect_count > 1) {
+        world_store_fetch(w);
+    }
     for (uint32_t i = 0; i < w->out.effect_count; i++) {
         struct effect *fx = &w->out.effects[i];
         world_digest(w, (uint64_t)fx->kind);
@@ -164,7 +170,14 @@ static void spinning(const struct world *w, const struct world_node *n)
 
 static bool is_packed(const struct world *w, const struct world_node *n)
 {
-    return w->pack_bytes > 0 && n->unit.tier == TIER_AGENT;
+    return w->packer.lines > 0 && n->unit.tier == TIER_AGENT;
+}
+
+static struct unit sender_of(const struct world *w)
+{
+    return w->delivering == NULL || w->delivering->from == WORLD_NOBODY
+               ? (struct unit){0}
+               : w->nodes[w->delivering->from].unit;
 }
 
 static void step(struct world *w, uint32_t index, struct event *event)
@@ -192,8 +205,16 @@ static void step(struct world *w, uint32_t index, struct event *event)
     world_digest(w, (uint64_t)w->now_us * 1000003u ^ index);
     world_digest(w, (uint64_t)event->kind << 56 ^ (uint64_t)wake);
     if (w->watch != NULL) {
-        struct world_step s = {
-            .true_us = w->now_us, .unit = n->unit, .event = event, .out = &w->out, .wake_us = wake};
+        struct world_step s = {.true_us = w->now_us,
+                               .unit = n->unit,
+                               .instance = index,
+                               .sender = sender_of(w),
+                               .sent_us = w->delivering != NULL ? w->delivering->sent_us : 0,
+                               .forged = w->delivering != NULL && w->delivering->forgery != 0,
+                               .again = w->delivering != NULL && w->again,
+                               .event = event,
+                               .out = &w->out,
+                               .wake_us = wake};
         w->watch(w->watch_context, &s);
     }
     carry_out(w, index);
@@ -239,8 +260,7 @@ static void start_now(struct world *w, uint32_t index)
                                                                  : each;
     }
     if (is_packed(w, n)) {
-        memset(w->pack_room, 0, w->pack_bytes);
-        n->ops->init(w->pack_room, &conf);
+        n->ops->init(world_unpack(w, NULL), &conf);
         n->self = world_pack(w, NULL);
     } else { /* 16-byte aligned; pools cost nothing untouched */
         n->self = world_alloc(n->ops->size(&conf));
@@ -257,6 +277,22 @@ static void start_now(struct world *w, uint32_t index)
         world_push(w, n->bus_up_us, W_LINK, index, LINK_BUS * 2u + 1u, NULL);
     }
     world_push(w, w->now_us, W_LINK, index, LINK_STORE * 2u + (world_store_up(w) ? 1u : 0u), NULL);
+    if (n->host_says != 0) {
+        world_push(w, w->now_us, W_CLOCK, index, 0, NULL);
+    }
+}
+
+/* once: beside the regular ones. */
+static void clock_event(struct world *w, uint32_t index, bool once)
+{
+    struct host_clock clock;
+    struct event event = {.kind = EV_CLOCK};
+    world_clock_event(w, index, &clock);
+    event.u.clock = &clock;
+    step(w, index, &event);
+    if (!once) {
+        world_push(w, w->now_us + WORLD_CLOCK_US, W_CLOCK, index, 0, NULL);
+    }
 }
 
 static void node_free(struct world_node *n)
@@ -269,6 +305,9 @@ void world_stop(struct world *w, uint32_t index)
 {
     struct world_node *n = &w->nodes[index];
     node_free(n);
+    if (w->wire != NULL) {
+        w->conf.wire->forget(w->wire, index);
+    }
     n->works = NULL; /* the blocks are in the heap and go with their entries */
     n->generation++;
     n->wake_generation++;
@@ -291,7 +330,15 @@ static void dispatch(struct world *w, const struct entry *e)
     case W_MSG:
         world_deliver(w, e); /* calls world_step_msg */
         return;
+    case W_TICK:
+        world_process_tick(w, e->node);
+        return;
     case W_STORE:
+        if (n->ops == NULL) {
+            world_process_reply(w, e->node,
+                                &((struct world_store *)(void *)e->block->bytes)->reply);
+            return;
+        }
         event.kind = EV_STORE;
         event.u.store = &((struct world_store *)(void *)e->block->bytes)->reply;
         break;
@@ -302,10 +349,16 @@ static void dispatch(struct world *w, const struct entry *e)
         }
         break;
     case W_LINK:
+        if (n->ops == NULL) {
+            return; /* a process looks itself (world_process.c) */
+        }
         event.kind = EV_LINK;
         event.u.link.which = (enum link)(e->sub / 2u);
         event.u.link.up = e->sub % 2u == 1u;
         break;
+    case W_CLOCK:
+        clock_event(w, e->node, e->sub != 0);
+        return;
     }
     step(w, e->node, &event);
 }
@@ -333,6 +386,24 @@ static bool put_back(struct world *w, struct world_node *n, const struct entry *
     return true;
 }
 
+/* A process that may not serve steps no unit: its wakes and links come later, what its units asked
+ * the store is not heard (process.c). Messages are judged when they are taken in. */
+static bool in_doubt(struct world *w, struct world_node *n, const struct entry *e)
+{
+    bool waits = e->kind == W_WAKE || e->kind == W_LINK;
+    if (n->ops == NULL || (!waits && e->kind != W_STORE) || n->self == NULL ||
+        world_process_serves(w, n->process)) {
+        return false;
+    }
+    if (e->kind == W_WAKE) {
+        n->wake_us = n->queued_us = w->now_us + DOUBT_RETRY_US;
+    }
+    if (waits) {
+        world_push(w, w->now_us + DOUBT_RETRY_US, (enum world_event)e->kind, e->node, e->sub, NULL);
+    }
+    return true;
+}
+
 /* One event of a node. False: its block is still needed. */
 static bool happen(struct world *w, const struct entry *e)
 {
@@ -353,26 +424,30 @@ static bool happen(struct world *w, const struct entry *e)
             return true;
         }
     }
-    if (n->self != NULL || e->kind == W_START) {
+    if (w->processes != NULL && n->process != NO_PROCESS && in_doubt(w, n, e)) {
+        return true;
+    }
+    if (n->self != NULL || e->kind == W_START || (e->kind == W_MSG && n->process != NO_PROCESS)) {
         dispatch(w, e);
     }
     return true;
 }
 
-/* With 30,000 nodes each event meets cold memory: ask for the next one's while this one runs. */
-static void fetch_next(const struct world *w)
+/* With 30,000 nodes each event meets cold memory: ask for what a later one needs while this one
+ * runs. Its node is here already (world_queue.c). */
+static void fetch_ahead(const struct world *w)
 {
-    const struct entry *next = queue_next(w->queue);
+    const struct entry *next = queue_next(w->queue, 1);
     if (next == NULL || next->node == WORLD_NOBODY) {
         return;
     }
     const char *self = w->nodes[next->node].self;
     const char *block = (const char *)next->block;
     for (unsigned i = 0; self != NULL && i < 1024; i += 64) {
-        __builtin_prefetch(self + i);
+        __builtin_prefetch(self + i, 0, 2);
     }
     for (unsigned i = 0; block != NULL && i < 256; i += 64) {
-        __builtin_prefetch(block + i);
+        __builtin_prefetch(block + i, 0, 2);
     }
 }
 
@@ -383,7 +458,7 @@ void world_run(struct world *w, int64_t us)
     struct entry e;
     while (queue_pop(w->queue, end, &e)) {
         w->now_us = e.at_us;
-        fetch_next(w);
+        fetch_ahead(w);
         if (e.node == WORLD_NOBODY) {
             dispatch(w, &e);
             world_block_drop(w, e.block);
@@ -454,6 +529,13 @@ static void build_node(struct world *w, uint32_t index, const struct node_ops *o
     }
 }
 
+static void start_alone(struct world *w, uint32_t index, int64_t delay_us)
+{
+    if (w->conf.processes == 0) { /* else its process starts it */
+        world_start(w, index, delay_us);
+    }
+}
+
 struct world *world_new(const struct world_conf *conf)
 {
     assert(conf != NULL && topology_check(&conf->topology) == NULL);
@@ -465,7 +547,7 @@ struct world *world_new(const struct world_conf *conf)
     w->first_agent = w->first_cluster + (uint32_t)t->sectors * t->clusters_per_sector;
     uint32_t agents = topology_index(t, topology_agent(t, t->agents - 1)) + 1;
     w->first_host = w->first_agent + agents;
-    w->node_count = w->first_host + conf->hosts;
+    w->node_count = w->first_host + conf->hosts + world_processes_nodes(conf);
     w->nodes = world_alloc(w->node_count * sizeof(*w->nodes));
     w->queue = queue_new(w->nodes, sizeof(*w->nodes));
     rng_seed(&w->chaos, conf->seed, 78);
@@ -476,16 +558,19 @@ struct world *world_new(const struct world_conf *conf)
         struct node_conf any = {.self = topology_agent(t, 0), .topology = t};
         world_pack_init(w, agent_ops.size(&any));
     }
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        w->nodes[i].process = NO_PROCESS;
+    }
     build_node(w, 0, &orchestrator_ops, unit_orchestrator());
-    world_start(w, 0, 0);
+    start_alone(w, 0, 0);
     for (unsigned s = 1; s <= t->sectors; s++) {
         build_node(w, s, &sector_ops, unit_sector(s));
-        world_start(w, s, rng_range(&w->net, 0, 200000));
+        start_alone(w, s, rng_range(&w->net, 0, 200000));
         for (unsigned c = 1; c <= t->clusters_per_sector; c++) {
             uint32_t i = world_index(w, unit_cluster(s, c));
             if (i != WORLD_NOBODY) {
                 build_node(w, i, &cluster_ops, unit_cluster(s, c));
-                world_start(w, i, rng_range(&w->net, 100000, 500000));
+                start_alone(w, i, rng_range(&w->net, 100000, 500000));
             }
         }
     }
@@ -499,6 +584,12 @@ struct world *world_new(const struct world_conf *conf)
         build_node(w, w->first_host + h, &host_ops, unit_numbered(TIER_HOST, h + 1));
         world_start(w, w->first_host + h, 500000);
     }
+    if (conf->processes > 0) {
+        world_processes_init(w, w->first_host);
+    }
+    if (conf->wire != NULL) {
+        world_wire_open(w);
+    }
     return w;
 }
 
@@ -510,8 +601,7 @@ void world_free(struct world *w)
     for (uint32_t i = 0; i < w->node_count; i++) {
         node_free(&w->nodes[i]);
     }
-    free(w->pack_room);
-    free(w->pack_words);
+    world_pack_free(w);
     struct entry e;
     while (queue_take(w->queue, &e)) {
         world_block_drop(w, e.block);
@@ -521,6 +611,8 @@ void world_free(struct world *w)
     world_calls_free(w);
     world_cache_free(w);
     world_stores_free(w);
+    world_processes_free(w);
+    world_wire_close(w);
     world_blocks_free(w);
     free(w->nodes);
     free(w);
@@ -534,6 +626,11 @@ int64_t world_now(const struct world *w)
 int64_t world_mesh_now(const struct world *w)
 {
     return WORLD_UNIX_US + w->now_us;
+}
+
+uint32_t world_instances(const struct world *w)
+{
+    return w->node_count;
 }
 
 const struct world_stats *world_stats(const struct world *w)

@@ -21,6 +21,7 @@
 #define WORLD_UNIX_US 1767225600000000ll
 
 struct world;
+struct world_wire; /* wire.h */
 
 struct world_conf {
     struct topology topology;
@@ -31,7 +32,14 @@ struct world_conf {
     uint32_t hosts;               /* host nodes; 0: the world itself starts the agents */
     int64_t clock_origin_us;      /* clocks start anywhere in 0 .. this; 0: 10 days */
     uint32_t drift_ppm_max;       /* 0: 50 */
-    bool pack;                    /* agents between steps are packed; large worlds always do */
+    /* The upper tiers run in so many processes each, with leases and standbys (world_process.h);
+     * for small meshes. 0: every unit runs by itself. */
+    uint32_t processes;
+    /* What agents say is signed and judged by the product's own acceptance. NULL: by the model of
+     * it in world_lie.c, which is faster. */
+    const struct world_wire *wire;
+    bool pack;       /* agents between steps are packed; large worlds always do */
+    bool pack_plain; /* as a processor without wide instructions packs them */
     /* What a store that ends forgets, and what its replica lacks (world_fault.h). With either the
      * world keeps a journal of all writes: for small meshes. 0: neither is modelled. */
     int64_t store_sync_us, store_lag_us;
@@ -41,7 +49,12 @@ struct world_conf {
 struct world_step {
     int64_t true_us;
     struct unit unit;
+    uint32_t instance; /* of the unit: a number of its own in each process that may run it */
     const struct event *event;
+    struct unit sender; /* EV_MSG: who said it really; TIER_NONE: a console */
+    int64_t sent_us;    /* EV_MSG */
+    bool forged;        /* EV_MSG: its bytes are not what he signed */
+    bool again;         /* EV_MSG: this very message was taken before */
     const struct outbox *out;
     int64_t wake_us;
 };
@@ -78,6 +91,12 @@ void world_pause(struct world *w, struct unit u, bool below, int64_t us);
 void world_partition(struct world *w, struct unit u, bool on);
 void world_link(struct world *w, struct unit u, enum link which, bool up);
 void world_store_down(struct world *w, bool down); /* for everyone, links told */
+/* With processes an act on a unit of an upper tier is one on the process that runs it, or that
+ * would. twin: a second process under the name of the one whose own unit it is. */
+#define WORLD_PROCESSES_MAX 8u
+void world_twin(struct world *w, struct unit u, bool on);
+void world_processes_heal(struct world *w); /* those that do not run are started */
+uint32_t world_instances(const struct world *w);
 bool world_alive(const struct world *w, struct unit u);
 /* Factor on the processing time of one agent; 1.0 is its own. */
 void world_slow(struct world *w, struct unit agent, double factor);

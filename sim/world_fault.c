@@ -27,7 +27,7 @@ static void clock_set(struct world *w, uint32_t index, int64_t jump_us, double d
     n->base_local_us = world_local(n, w->now_us) + jump_us;
     n->base_true_us = w->now_us;
     n->drift = drift;
-    if (n->self != NULL) {
+    if (n->self != NULL && n->ops != NULL) {
         world_rewake(w, index);
     }
 }
@@ -57,7 +57,44 @@ void world_wall_step(struct world *w, struct unit u, bool below, int64_t us)
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (world_meant(w, i, u, below)) {
             w->nodes[i].wall_off_us += us;
+            if (w->nodes[i].host_says != 0 && w->nodes[i].self != NULL) {
+                world_push(w, w->now_us + US_PER_S, W_CLOCK, i, 1, NULL);
+            }
         }
+    }
+}
+
+void world_host_clock(struct world *w, struct unit u, bool below, bool synchronised,
+                      int64_t error_us)
+{
+    assert(error_us >= 0);
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        struct world_node *n = &w->nodes[i];
+        if (!world_meant(w, i, u, below)) {
+            continue;
+        }
+        bool first = n->host_says == 0;
+        n->host_says = synchronised ? 2 : 1;
+        n->host_error_us = error_us;
+        if (n->self != NULL && first) {
+            world_push(w, w->now_us, W_CLOCK, i, 0, NULL);
+        }
+    }
+}
+
+void world_clock_event(struct world *w, uint32_t index, struct host_clock *ret)
+{
+    const struct world_node *n = &w->nodes[index];
+    *ret = (struct host_clock){.unix_us = WORLD_UNIX_US + w->now_us + n->wall_off_us,
+                               .error_us = n->host_error_us,
+                               .estimated_us = n->host_error_us / 4,
+                               .synchronised = n->host_says == 2};
+}
+
+void world_wall_heal(struct world *w)
+{
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        w->nodes[i].wall_off_us = 0;
     }
 }
 

@@ -21,6 +21,11 @@ void world_clock_drift(struct world *w, struct unit u, bool below, int64_t ppb);
 /* The Unix clock is stepped, in either direction: beyond 2 s ahead or 30 s behind, others and it
  * refuse each other's frames until it is put right. */
 void world_wall_step(struct world *w, struct unit u, bool below, int64_t us);
+/* What the hosts of these say of their Unix clocks from now on (EV_CLOCK), true or not: that NTP or
+ * PTP holds them within error_us, or that nothing does. */
+void world_host_clock(struct world *w, struct unit u, bool below, bool synchronised,
+                      int64_t error_us);
+void world_wall_heal(struct world *w); /* all of them are right again */
 
 /* --- network -----------------------------------------------------------------------------------
  * Rules hold between two sides, in one direction; a message under several suffers all of them.
@@ -133,7 +138,17 @@ void world_lie(struct world *w, struct unit u, bool below, enum world_lie lie, b
     X(WORLD_MET_REFUSED_REPLAY, "refused-replay")                                                  \
     X(WORLD_MET_REFUSED_EXPIRED, "refused-expired")                                                \
     X(WORLD_MET_REFUSED_FUTURE, "refused-future")                                                  \
-    X(WORLD_MET_POINT, "fault-point")
+    X(WORLD_MET_REFUSED_SIGNATURE, "refused-signature")                                            \
+    X(WORLD_MET_REFUSED_CAPABILITY, "refused-capability")                                          \
+    X(WORLD_MET_REFUSED_FRAME, "refused-frame")                                                    \
+    X(WORLD_MET_POINT, "fault-point")                                                              \
+    X(WORLD_MET_DOUBT, "lease-doubted")                                                            \
+    X(WORLD_MET_TAKEOVER, "takeover")                                                              \
+    X(WORLD_MET_STEPPED_DOWN, "stepped-down")                                                      \
+    X(WORLD_MET_GIVEN_BACK, "given-back")                                                          \
+    X(WORLD_MET_UNKNOWN_KEY, "unknown-key")                                                        \
+    X(WORLD_MET_OLD_SESSION, "old-session")                                                        \
+    X(WORLD_MET_STALE_OWNER, "stale-owner")
 enum world_met {
 #define WORLD_MET_ENUM(id, name) id,
     WORLD_FAULT_LIST(WORLD_MET_ENUM)

@@ -1,45 +1,27 @@
-/* Inside of the virtual runner; only sim/world*.c include it. */
+/* Inside of the virtual runner; only sim/world*.c and the test of its queue include it. */
 #ifndef SIM_WORLD_INT_H
 #define SIM_WORLD_INT_H
 
 #include "core/rng.h"
 #include "registry/memory.h"
 #include "sim/world_fault.h"
-
-enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK };
-
-/* Variable data of an event; freed with the last reference. */
-struct block {
-    uint32_t references;
-    uint32_t steps; /* its size class; 0: from malloc */
-    _Alignas(16) uint8_t bytes[];
-};
-
-#define BLOCK_SIZES 128u /* 64 bytes apart */
-struct slab_head;
-struct blocks {
-    struct block *free[BLOCK_SIZES];
-    struct slab_head *slabs;
-    uint8_t *at;
-    size_t slab_left;
-};
-
-struct entry {
-    int64_t at_us;
-    uint64_t seq;
-    struct block *block;
-    uint32_t node;
-    uint32_t generation; /* of the node, or of the wake */
-    uint8_t sub;         /* W_MSG: which bit of the mask. W_LINK: link * 2 + up */
-    uint8_t kind;        /* enum world_event */
-};
+#include "sim/world_queue.h"
 
 struct world_msg {
     struct msg msg;
     int64_t sent_us;    /* true time */
-    uint64_t taken;     /* bits of the mask whose unit has accepted it */
+    uint64_t taken[2];  /* bits of the mask whose unit has accepted it; [1]: a twin's */
     uint32_t from;      /* node index, or WORLD_NOBODY */
     uint32_t partition; /* of the sender when it was sent */
+    /* between processes (world_process_net.c) */
+    uint64_t session; /* of the sender's process */
+    uint64_t epoch;   /* an announcement's */
+    uint16_t name;    /* whose units it announces */
+    uint8_t record;   /* not 0: there is no message */
+    uint8_t flags;
+    /* on the wire (wire.h) */
+    uint8_t forgery;      /* enum wire_forgery */
+    uint32_t frame_bytes; /* of the frame that follows; 0: the message itself follows */
 };
 
 struct world_store {
@@ -74,7 +56,10 @@ struct world_node {
     int64_t wake_local_us;           /* as it asked for it */
     int64_t bus_since_us, bus_up_us; /* last down from .. to; 0: never */
     int64_t swallow_until_us, wall_off_us;
+    int64_t host_error_us; /* what its host says of its Unix clock (world_host_clock) .. */
+    uint8_t host_says;     /* 0: nothing; 1: not synchronised; 2: synchronised */
     uint64_t epoch;
+    uint16_t process; /* that it runs in, or that it is; NO_PROCESS */
     /* agents */
     uint64_t host_ref;
     float one_way_us, speed, slow; /* factors on the class's processing time */
@@ -82,14 +67,7 @@ struct world_node {
     enum impedance_class agent_class;
 };
 
-/* A message that a rule holds back. */
-struct clogged {
-    struct block *block;
-    struct clogged *next;
-    uint64_t rules;
-    int64_t delay_us;
-    uint32_t node, bit, generation;
-};
+struct clogged; /* a message that a rule holds back (world_rules.c) */
 
 /* One server of the store: see world_store.c. */
 struct journal_entry;
@@ -126,7 +104,19 @@ struct world_call {
 
 #define WORLD_PENDING_MAX 65536u /* BUS_PENDING_MSGS */
 
-struct queue;
+/* Of world_pack.c: where an agent is laid out for its step, and what was found in it. */
+#define PACK_BITMAP 2u /* an agent has 128 lines of 64 bytes at most */
+struct packer {
+    uint8_t *room;
+    uint32_t *words;
+    uint32_t lines; /* 0: agents are not packed */
+    uint32_t mask_count;
+    uint64_t bitmap[PACK_BITMAP];
+    uint16_t masks[PACK_BITMAP * 64u];
+    bool wide;
+};
+
+struct processes;
 struct world {
     struct world_conf conf;
     struct world_stats stats;
@@ -142,6 +132,12 @@ struct world {
     int64_t cache_sweep_us;
     struct world_bank banks[WORLD_BANKS];
     struct world_call *calls;
+    struct processes *processes;        /* NULL: units run by themselves */
+    void *wire;                         /* NULL: nothing is signed */
+    uint8_t *frame;                     /* room for one */
+    uint8_t forging;                    /* enum wire_forgery, of what is being said */
+    const struct world_msg *delivering; /* the message of this step; NULL: none */
+    bool again;
     /* faults */
     struct world_rule rules[WORLD_RULES_MAX];
     uint64_t rules_used;
@@ -153,13 +149,12 @@ struct world {
     uint64_t met[WORLD_MET_COUNT];
     world_watch *watch;
     void *watch_context;
-    size_t pack_bytes; /* 0: agents are not packed */
-    uint8_t *pack_room;
-    uint64_t *pack_words;
+    struct packer packer;
     struct outbox out;
 };
 
 #define WORLD_NOBODY UINT32_MAX
+#define NO_PROCESS   UINT16_MAX
 
 /* world.c */
 uint32_t world_index(const struct world *w, struct unit u); /* WORLD_NOBODY: no such node */
@@ -172,33 +167,21 @@ int64_t world_local(const struct world_node *n, int64_t true_us);
 void world_digest(struct world *w, uint64_t value);
 void world_step_msg(struct world *w, uint32_t index, const struct msg *msg);
 
-/* world_queue.c */
-/* nodes: an array of node_bytes each, by entry.node. */
-struct queue *queue_new(const void *nodes, size_t node_bytes);
-void queue_free(struct queue *q); /* not the blocks of its entries: take them first */
-void queue_push(struct queue *q, const struct entry *e);
-bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret);
-bool queue_take(struct queue *q, struct entry *ret);
-/* What comes next, if it is known already; for prefetching. */
-const struct entry *queue_next(const struct queue *q);
-
-/* world_block.c */
-void *world_alloc(size_t bytes);                          /* zeroed */
-struct block *world_block(struct world *w, size_t bytes); /* one reference; not zeroed */
-void world_block_drop(struct world *w, struct block *b);
-void world_blocks_free(struct world *w);
-
 /* world_pack.c */
 void world_pack_init(struct world *w, size_t node_bytes);
 struct packed;
-void *world_unpack(struct world *w, const struct packed *from);
+void *world_unpack(struct world *w, const struct packed *from);    /* NULL: all zero */
 struct packed *world_pack(struct world *w, struct packed *former); /* NULL: none so far */
+void world_pack_free(struct world *w);
 
 /* world_net.c */
+void world_send_to(struct world *w, uint32_t from, uint32_t index, uint32_t bit, struct block *b);
 void world_transmit(struct world *w, uint32_t from, const struct msg *msg);
 void world_deliver(struct world *w, const struct entry *e);
 
 /* world_rules.c */
+bool world_within(struct unit u, struct unit top);
+bool world_in_place(const struct world *w, uint32_t index, struct unit u, bool below);
 bool world_meant(const struct world *w, uint32_t index, struct unit u, bool below);
 void world_rules_send(struct world *w, uint64_t rules, uint32_t to, uint32_t bit, int64_t delay_us,
                       struct block *b);
@@ -208,6 +191,8 @@ bool world_arrives(struct world *w, uint32_t to, int64_t sent_us);
 void world_clogs_free(struct world *w);
 
 /* world_fault.c */
+#define WORLD_CLOCK_US (16 * US_PER_S) /* the host says it again, as the real runner */
+void world_clock_event(struct world *w, uint32_t index, struct host_clock *ret);
 uint32_t world_points(struct world *w, uint32_t index); /* bits of those that trip in this step */
 
 /* world_lie.c */
@@ -236,7 +221,9 @@ void world_work_end(struct world *w, const struct entry *e, struct event *ret_ev
 /* world_store.c */
 void world_stores_init(struct world *w);
 void world_stores_free(struct world *w);
+void world_store_fetch(const struct world *w);
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op);
 bool world_store_up(const struct world *w); /* what nodes are told of their link */
+bool world_bank_up(const struct world *w, enum store_bank b);
 
 #endif

@@ -7,7 +7,8 @@
  * one question, too many messages. Those are signed and true to their sender; the leads have to
  * live with them. */
 #include "core/num.h"
-#include "sim/world_int.h"
+#include "sim/wire.h"
+#include "sim/world_process.h"
 #include <assert.h>
 #include <string.h>
 
@@ -79,6 +80,11 @@ void world_lie_send(struct world *w, uint32_t from, const struct msg *msg)
         struct msg forged = said;
         forged.from.agent = (uint16_t)(said.from.agent > 1 ? said.from.agent - 1u : 2u);
         world_transmit(w, from, &forged);
+        for (unsigned f = WIRE_ALTERED; w->wire != NULL && f < WIRE_FORGERIES; f++) {
+            w->forging = (uint8_t)f; /* its own, altered on the way; and as if from the neighbour */
+            world_transmit(w, from, f == WIRE_STOLEN ? &forged : &said);
+            w->forging = WIRE_HONEST;
+        }
     }
     if (lies(n, WORLD_LIE_FLOOD)) {
         say_again(w, from, &said, FLOOD_COPIES);
@@ -96,7 +102,7 @@ void world_lie_replay(struct world *w, uint32_t from, uint32_t to, uint32_t bit,
 
 bool world_may_speak(struct world *w, uint32_t from, struct unit as)
 {
-    if (unit_equal(w->nodes[from].unit, as)) {
+    if (unit_equal(w->nodes[from].unit, as) || w->wire != NULL) { /* else its scope says so */
         return true;
     }
     met(w, WORLD_MET_REFUSED_SCOPE);
@@ -107,17 +113,23 @@ bool world_may_speak(struct world *w, uint32_t from, struct unit as)
  * The window belongs to the message: which of its receivers have had it. */
 bool world_accepts(struct world *w, const struct world_node *to, struct world_msg *wm, uint32_t bit)
 {
+    bool twin = to->process != NO_PROCESS && world_process_is_twin(w, to->process);
+    uint64_t *taken = &wm->taken[twin ? 1 : 0];
+    w->again = (*taken >> bit & 1u) != 0;
+    if (wm->frame_bytes > 0) {
+        return true; /* world_wire.c judges */
+    }
     int64_t from_off_us = wm->from == WORLD_NOBODY ? 0 : w->nodes[wm->from].wall_off_us;
     int64_t age_us = w->now_us - wm->sent_us + to->wall_off_us - from_off_us;
-    enum world_met wrong = age_us < -FRAME_SKEW_US        ? WORLD_MET_REFUSED_FUTURE
-                           : age_us >= FRAME_TTL_US       ? WORLD_MET_REFUSED_EXPIRED
-                           : (wm->taken >> bit & 1u) != 0 ? WORLD_MET_REFUSED_REPLAY
-                                                          : WORLD_MET_COUNT;
+    enum world_met wrong = age_us < -FRAME_SKEW_US     ? WORLD_MET_REFUSED_FUTURE
+                           : age_us >= FRAME_TTL_US    ? WORLD_MET_REFUSED_EXPIRED
+                           : (*taken >> bit & 1u) != 0 ? WORLD_MET_REFUSED_REPLAY
+                                                       : WORLD_MET_COUNT;
     if (wrong != WORLD_MET_COUNT) {
         met(w, wrong);
         w->stats.lost++;
         return false;
     }
-    wm->taken |= 1ull << bit;
+    *taken |= 1ull << bit;
     return true;
 }

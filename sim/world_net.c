@@ -6,7 +6,7 @@
  * 200 ms or more (arrival.md section 2; its bursts, regime changes and diurnal swings are left
  * out). Upper tiers: 0.2 to 1 ms. Consoles: 0.5 ms, no loss. Nothing keeps messages in order. */
 #include "core/num.h"
-#include "sim/world_int.h"
+#include "sim/world_process.h"
 #include <assert.h>
 #include <string.h>
 
@@ -54,18 +54,8 @@ static struct unit unit_plus(struct unit u, unsigned n)
     return u;
 }
 
-static void send_one(struct world *w, uint32_t from, struct unit to, uint32_t bit, struct block *b)
+void world_send_to(struct world *w, uint32_t from, uint32_t index, uint32_t bit, struct block *b)
 {
-    if (to.tier == TIER_CONSOLE) {
-        b->references++;
-        world_push(w, w->now_us + 500, W_MSG, WORLD_NOBODY, bit, b);
-        return;
-    }
-    uint32_t index = world_index(w, to);
-    if (index == WORLD_NOBODY) {
-        w->stats.refused++;
-        return;
-    }
     if (from != WORLD_NOBODY && lost(w, from, index)) {
         w->stats.lost++;
         return;
@@ -84,6 +74,28 @@ static void send_one(struct world *w, uint32_t from, struct unit to, uint32_t bi
     world_push(w, w->now_us + latency, W_MSG, index, bit, b);
 }
 
+static void send_one(struct world *w, uint32_t from, struct unit to, uint32_t bit, struct block *b)
+{
+    if (to.tier == TIER_CONSOLE) {
+        b->references++;
+        world_push(w, w->now_us + 500, W_MSG, WORLD_NOBODY, bit, b);
+        return;
+    }
+    uint32_t index = world_index(w, to);
+    if (index == WORLD_NOBODY) {
+        w->stats.refused++;
+        return;
+    }
+    if (w->processes == NULL || index >= w->first_agent) {
+        world_send_to(w, from, index, bit, b);
+        return;
+    }
+    uint32_t at[2], count = world_process_targets(w, from, index, at);
+    for (uint32_t i = 0; i < count; i++) { /* a name that runs twice hears everything twice */
+        world_send_to(w, from, at[i], bit, b);
+    }
+}
+
 /* A relay sent again names the cached operation instead of carrying it. */
 static const struct msg *resolve_relay(struct world *w, const struct msg *msg, struct msg *room)
 {
@@ -98,6 +110,18 @@ static const struct msg *resolve_relay(struct world *w, const struct msg *msg, s
     *room = *msg;
     room->u.relay.operation = &c->operation;
     return room;
+}
+
+static struct block *message_block(struct world *w, const struct msg *msg)
+{
+    uint32_t room = msg_extra_bytes(msg);
+    struct block *b = world_block(w, sizeof(struct world_msg) + 16u + room);
+    struct world_msg *wm = (struct world_msg *)(void *)b->bytes;
+    size_t at = (sizeof(*wm) + 15u) / 16u * 16u;
+    (void)msg_copy(msg, &wm->msg, b->bytes + at, room);
+    wm->frame_bytes = 0;
+    wm->forgery = 0;
+    return b;
 }
 
 void world_transmit(struct world *w, uint32_t from, const struct msg *msg)
@@ -115,15 +139,18 @@ void world_transmit(struct world *w, uint32_t from, const struct msg *msg)
         w->stats.lost++;
         return;
     }
-    uint32_t room = msg_extra_bytes(msg);
-    struct block *b = world_block(w, sizeof(struct world_msg) + 16u + room);
+    bool sealed = w->wire != NULL && from != WORLD_NOBODY && msg->from.tier == TIER_AGENT;
+    struct block *b = sealed ? world_wire_seal(w, from, msg) : message_block(w, msg);
+    if (b == NULL) {
+        return;
+    }
     struct world_msg *wm = (struct world_msg *)(void *)b->bytes;
-    size_t at = (sizeof(*wm) + 15u) / 16u * 16u;
-    (void)msg_copy(msg, &wm->msg, b->bytes + at, room);
     wm->sent_us = w->now_us;
-    wm->taken = 0;
+    wm->taken[0] = wm->taken[1] = 0;
     wm->from = from;
     wm->partition = from == WORLD_NOBODY ? 0 : w->nodes[from].partition;
+    wm->record = 0;
+    wm->session = w->processes != NULL ? world_process_session(w, from) : 0;
     if (msg->mask == 0) {
         w->stats.messages++;
         send_one(w, from, msg->to, 0, b);
@@ -147,7 +174,9 @@ void world_deliver(struct world *w, const struct entry *e)
     struct world_msg *wm = (struct world_msg *)(void *)e->block->bytes;
     struct msg msg = wm->msg;
     if (e->node == WORLD_NOBODY) {
-        world_console_reply(w, &msg);
+        if (w->processes == NULL || world_process_takes(w, WORLD_NOBODY, wm)) {
+            world_console_reply(w, &msg);
+        }
         return;
     }
     struct world_node *n = &w->nodes[e->node];
@@ -162,6 +191,13 @@ void world_deliver(struct world *w, const struct entry *e)
     }
     if (!world_accepts(w, n, wm, e->sub)) {
         return;
+    }
+    if (w->processes != NULL && !world_process_takes(w, e->node, wm)) {
+        w->stats.lost++;
+        return;
+    }
+    if (n->self == NULL || (wm->frame_bytes > 0 && !world_wire_take(w, e->node, wm, &msg))) {
+        return; /* its process runs, and not this unit; or refuses the frame */
     }
     msg.to = n->unit;
     msg.mask = 0;
@@ -182,5 +218,7 @@ void world_deliver(struct world *w, const struct entry *e)
             world_seal(w, msg.u.relay.operation);
         }
     }
+    w->delivering = wm;
     world_step_msg(w, e->node, &msg);
+    w->delivering = NULL;
 }

@@ -1,43 +1,45 @@
 /* The events to come, ordered by (time, sequence): ties keep the order in which they were made, so
  * that a run depends on its seed alone.
  *
- * Three wheels of 1,024 slots (1 ms, 1 s and 18 min each) hold what is far in lists without
- * order; only the slot of the present millisecond is a heap, small enough for the first cache.
- * An event costs a few moves, however many wait: a million idle agents do not make one slower.
- * What lies beyond the third wheel (12 days) waits in its last slot and is looked at again there.
- */
+ * Three wheels of 1,024 slots (256 us, 262 ms and 268 s each) hold what is far, a list of chunks a
+ * slot; only the present slot is in order, as an array: a dozen events with 30,000 agents. An event
+ * costs a few moves, however many wait: a million idle agents do not make one slower. What lies
+ * beyond the third wheel (three days) waits in its last slot and is looked at again there.
+ *
+ * With so many nodes each event meets cold memory. So lists are chunks of events side by side, not
+ * links, and what an event will touch is asked for when its slot begins. */
 #include "sim/world_int.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define SLOT_BITS  10
-#define SLOTS      (1u << SLOT_BITS)
-#define NO_CELL    UINT32_MAX
-#define CELLS_MORE 16384u
+#define SLOT_BITS    8 /* of a microsecond: the present slot */
+#define WHEEL_BITS   10
+#define SLOTS        (1u << WHEEL_BITS)
+#define LEVELS       3u
+#define NO_CHUNK     0u /* chunks are named from 1 on */
+#define CHUNK_EVENTS 7u
+#define CHUNKS_MORE  1024u
+#define FEW          24u /* so many are put in order by insertion */
 
-struct cell {
-    struct entry entry;
-    uint32_t next;
-};
-
-/* In the heap of the present slot. */
-struct due {
-    int64_t at_us;
-    uint64_t seq;
-    uint32_t cell;
+struct chunk {
+    uint32_t next, count;
+    struct entry entries[CHUNK_EVENTS];
 };
 
 struct queue {
-    struct cell *cells;
-    uint32_t cell_room, free, count;
-    struct due *heap;
-    uint32_t heap_count, heap_room;
-    int64_t slot;      /* the present one: at_us >> SLOT_BITS */
-    const char *nodes; /* brought into the cache for what is due in this slot */
+    struct chunk *chunks;
+    uint32_t chunk_room, free;
+    uint64_t count;
+    struct entry *due; /* of the present slot, in order, from due_at on */
+    uint32_t due_at, due_count, due_room;
+    struct entry *sorting; /* as much room again */
+    int64_t slot;          /* the present one: at_us >> SLOT_BITS */
+    const char *nodes;     /* brought into the cache for what is due in this slot */
     size_t node_bytes;
-    uint32_t heads[3][SLOTS];
-    uint64_t some[3][SLOTS / 64]; /* slots with anything in them */
+    uint32_t first[LEVELS][SLOTS], last[LEVELS][SLOTS];
+    uint64_t some[LEVELS][SLOTS / 64]; /* slots with anything in them */
 };
 
 struct queue *queue_new(const void *nodes, size_t node_bytes)
@@ -45,127 +47,170 @@ struct queue *queue_new(const void *nodes, size_t node_bytes)
     struct queue *q = world_alloc(sizeof(*q));
     q->nodes = nodes;
     q->node_bytes = node_bytes;
-    q->free = NO_CELL;
-    for (unsigned level = 0; level < 3; level++) {
-        for (unsigned i = 0; i < SLOTS; i++) {
-            q->heads[level][i] = NO_CELL;
-        }
-    }
     return q;
 }
 
 void queue_free(struct queue *q)
 {
     if (q != NULL) {
-        free(q->cells);
-        free(q->heap);
+        free(q->chunks);
+        free(q->due);
+        free(q->sorting);
         free(q);
     }
 }
 
-static void grow_cells(struct queue *q)
+static void *more(void *at, size_t bytes)
 {
-    uint32_t room = q->cell_room + (q->cell_room / 4 > CELLS_MORE ? q->cell_room / 4 : CELLS_MORE);
-    q->cells = realloc(q->cells, room * sizeof(*q->cells));
-    if (q->cells == NULL) {
+    at = realloc(at, bytes);
+    if (at == NULL) {
         fprintf(stderr, "world: out of memory for events\n");
         abort();
     }
-    for (uint32_t i = room; i-- > q->cell_room;) {
-        q->cells[i].next = q->free;
-        q->free = i;
-    }
-    q->cell_room = room;
+    return at;
 }
 
-static bool due_before(const struct due *a, const struct due *b)
+static void grow_chunks(struct queue *q)
+{
+    uint32_t extra = q->chunk_room / 4 > CHUNKS_MORE ? q->chunk_room / 4 : CHUNKS_MORE;
+    uint32_t room = q->chunk_room + extra;
+    q->chunks = more(q->chunks, (room + 1u) * sizeof(*q->chunks));
+    for (uint32_t i = room; i > q->chunk_room; i--) {
+        q->chunks[i].next = q->free;
+        q->free = i;
+    }
+    q->chunk_room = room;
+}
+
+static bool entry_before(const struct entry *a, const struct entry *b)
 {
     return a->at_us != b->at_us ? a->at_us < b->at_us : a->seq < b->seq;
 }
 
-static void heap_add(struct queue *q, uint32_t cell)
+/* --- the present slot --------------------------------------------------------------------------
+ */
+
+static void due_reserve(struct queue *q, uint32_t extra)
 {
-    const struct entry *e = &q->cells[cell].entry;
-    struct due d = {.at_us = e->at_us, .seq = e->seq, .cell = cell};
-    if (q->heap_count == q->heap_room) {
-        q->heap_room = q->heap_room ? q->heap_room * 2 : 256;
-        q->heap = realloc(q->heap, q->heap_room * sizeof(*q->heap));
-        if (q->heap == NULL) {
-            fprintf(stderr, "world: out of memory for events\n");
-            abort();
-        }
+    if (q->due_count + extra > q->due_room) {
+        q->due_room = (q->due_count + extra) * 2;
+        q->due = more(q->due, q->due_room * sizeof(*q->due));
+        q->sorting = more(q->sorting, q->due_room * sizeof(*q->sorting));
     }
-    if (e->node != WORLD_NOBODY) {
-        const char *node = q->nodes + (size_t)e->node * q->node_bytes;
-        __builtin_prefetch(node);
-        __builtin_prefetch(node + 64);
-    }
-    uint32_t i = q->heap_count++;
-    while (i > 0 && due_before(&d, &q->heap[(i - 1) / 4])) {
-        q->heap[i] = q->heap[(i - 1) / 4];
-        i = (i - 1) / 4;
-    }
-    q->heap[i] = d;
 }
 
-static uint32_t heap_take(struct queue *q)
+static void due_insert(struct queue *q, const struct entry *e)
 {
-    uint32_t cell = q->heap[0].cell;
-    struct due last = q->heap[--q->heap_count];
-    uint32_t i = 0;
-    for (;;) {
-        uint32_t least = 0;
-        for (uint32_t c = i * 4 + 1; c <= i * 4 + 4 && c < q->heap_count; c++) {
-            if (least == 0 || due_before(&q->heap[c], &q->heap[least])) {
-                least = c;
-            }
-        }
-        if (least == 0 || !due_before(&q->heap[least], &last)) {
-            break;
-        }
-        q->heap[i] = q->heap[least];
-        i = least;
+    if (q->due_at == q->due_count) {
+        q->due_at = q->due_count = 0;
     }
-    if (q->heap_count > 0) {
-        q->heap[i] = last;
+    due_reserve(q, 1);
+    uint32_t i = q->due_count++;
+    for (; i > q->due_at && entry_before(e, &q->due[i - 1]); i--) {
+        q->due[i] = q->due[i - 1];
     }
-    return cell;
+    q->due[i] = *e;
 }
 
-/* Into the wheel whose present turn has its slot, or the heap. */
-static void place(struct queue *q, uint32_t cell)
+/* By the microsecond within the slot; ties stay in the order of their lists. */
+static void due_sort(struct queue *q)
 {
-    int64_t slot = q->cells[cell].entry.at_us >> SLOT_BITS;
+    uint32_t starts[(1u << SLOT_BITS) + 1u] = {0};
+    uint32_t mask = (1u << SLOT_BITS) - 1u;
+    for (uint32_t i = 0; i < q->due_count; i++) {
+        starts[((uint32_t)q->due[i].at_us & mask) + 1u]++;
+    }
+    for (uint32_t i = 1; i <= mask; i++) {
+        starts[i] += starts[i - 1];
+    }
+    for (uint32_t i = 0; i < q->due_count; i++) {
+        q->sorting[starts[(uint32_t)q->due[i].at_us & mask]++] = q->due[i];
+    }
+    struct entry *sorted = q->sorting;
+    q->sorting = q->due;
+    q->due = sorted;
+}
+
+/* Insertion: what lists bring is in the order of its sequence, mostly. */
+static void due_order(struct queue *q)
+{
+    if (q->due_count > FEW) {
+        due_sort(q);
+    }
+    for (uint32_t i = 1; i < q->due_count; i++) {
+        struct entry e = q->due[i];
+        uint32_t at = i;
+        for (; at > 0 && entry_before(&e, &q->due[at - 1]); at--) {
+            q->due[at] = q->due[at - 1];
+        }
+        q->due[at] = e;
+    }
+}
+
+static void fetch_node(const struct queue *q, uint32_t node)
+{
+    if (node != WORLD_NOBODY) {
+        const char *at = q->nodes + (size_t)node * q->node_bytes;
+        for (size_t i = 0; i < q->node_bytes; i += 64) {
+            __builtin_prefetch(at + i);
+        }
+    }
+}
+
+/* --- the wheels --------------------------------------------------------------------------------
+ */
+
+static void slot_add(struct queue *q, unsigned level, uint32_t at, const struct entry *e)
+{
+    uint32_t last = q->last[level][at];
+    bool none = (q->some[level][at / 64] >> at % 64 & 1u) == 0;
+    if (none || q->chunks[last].count == CHUNK_EVENTS) {
+        if (q->free == NO_CHUNK) {
+            grow_chunks(q);
+        }
+        uint32_t fresh = q->free;
+        q->free = q->chunks[fresh].next;
+        q->chunks[fresh].next = NO_CHUNK;
+        q->chunks[fresh].count = 0;
+        if (none) {
+            q->first[level][at] = fresh;
+            q->some[level][at / 64] |= 1ull << at % 64;
+        } else {
+            q->chunks[last].next = fresh;
+        }
+        q->last[level][at] = last = fresh;
+    }
+    struct chunk *c = &q->chunks[last];
+    c->entries[c->count++] = *e;
+}
+
+/* Into the wheel whose present turn has its slot, or among what is due. */
+static void place(struct queue *q, const struct entry *e)
+{
+    int64_t slot = e->at_us >> SLOT_BITS;
     if (slot <= q->slot) {
-        heap_add(q, cell);
+        fetch_node(q, e->node);
+        due_insert(q, e);
         return;
     }
     unsigned level = 0;
     int64_t present = q->slot;
-    while (level < 2 && slot >> SLOT_BITS != present >> SLOT_BITS) {
-        slot >>= SLOT_BITS;
-        present >>= SLOT_BITS;
+    while (level < LEVELS - 1 && slot >> WHEEL_BITS != present >> WHEEL_BITS) {
+        slot >>= WHEEL_BITS;
+        present >>= WHEEL_BITS;
         level++;
     }
     uint32_t at = (uint32_t)slot % SLOTS;
-    if (level == 2 && slot - present >= (int64_t)SLOTS) {
+    if (level == LEVELS - 1 && slot - present >= (int64_t)SLOTS) {
         at = (uint32_t)(present + SLOTS - 1) % SLOTS; /* looked at again there */
     }
-    q->cells[cell].next = q->heads[level][at];
-    q->heads[level][at] = cell;
-    q->some[level][at / 64] |= 1ull << at % 64;
+    slot_add(q, level, at, e);
 }
 
 void queue_push(struct queue *q, const struct entry *e)
 {
-    if (q->free == NO_CELL) {
-        grow_cells(q);
-    }
-    uint32_t cell = q->free;
-    q->free = q->cells[cell].next;
-    q->cells[cell].entry = *e;
     q->count++;
-    place(q, cell);
+    place(q, e);
 }
 
 /* The first slot from `from` on with anything in it; SLOTS: none. */
@@ -183,38 +228,73 @@ static uint32_t next_some(const struct queue *q, unsigned level, uint32_t from)
     return SLOTS;
 }
 
+/* Takes a slot's first chunk off; NO_CHUNK: there was none. It is still to be freed. */
+static uint32_t slot_first(struct queue *q, unsigned level, uint32_t at)
+{
+    if ((q->some[level][at / 64] >> at % 64 & 1u) == 0) {
+        return NO_CHUNK;
+    }
+    q->some[level][at / 64] &= ~(1ull << at % 64);
+    return q->first[level][at];
+}
+
+static uint32_t chunk_free(struct queue *q, uint32_t chunk)
+{
+    uint32_t next = q->chunks[chunk].next;
+    q->chunks[chunk].next = q->free;
+    q->free = chunk;
+    return next;
+}
+
 static void spread(struct queue *q, unsigned level, uint32_t at)
 {
-    uint32_t cell = q->heads[level][at];
-    q->heads[level][at] = NO_CELL;
-    q->some[level][at / 64] &= ~(1ull << at % 64);
-    while (cell != NO_CELL) {
-        uint32_t next = q->cells[cell].next;
-        place(q, cell);
-        cell = next;
+    uint32_t chunk = slot_first(q, level, at);
+    while (chunk != NO_CHUNK) {
+        struct chunk c = q->chunks[chunk]; /* a copy: placing may move the chunks */
+        (void)chunk_free(q, chunk);
+        for (uint32_t i = 0; i < c.count; i++) {
+            place(q, &c.entries[i]);
+        }
+        chunk = c.next;
     }
+}
+
+/* What the present slot's list has is due. */
+static void begin_slot(struct queue *q, uint32_t at)
+{
+    assert(q->due_at == q->due_count);
+    q->due_at = q->due_count = 0;
+    for (uint32_t chunk = slot_first(q, 0, at); chunk != NO_CHUNK; chunk = chunk_free(q, chunk)) {
+        const struct chunk *c = &q->chunks[chunk];
+        due_reserve(q, c->count);
+        for (uint32_t i = 0; i < c->count; i++) {
+            fetch_node(q, c->entries[i].node);
+            q->due[q->due_count++] = c->entries[i];
+        }
+    }
+    due_order(q);
 }
 
 /* On to the next slot that has something. False: nothing waits anywhere. */
 static bool advance(struct queue *q)
 {
-    uint32_t at = next_some(
-        q, 0, ((uint32_t)q->slot + 1) % SLOTS == 0 ? SLOTS : (uint32_t)(q->slot + 1) % SLOTS);
+    uint32_t from = ((uint32_t)q->slot + 1u) % SLOTS;
+    uint32_t at = from == 0 ? SLOTS : next_some(q, 0, from);
     if (at < SLOTS) {
         q->slot = (q->slot & ~(int64_t)(SLOTS - 1)) + at;
-        spread(q, 0, at);
+        begin_slot(q, at);
         return true;
     }
-    int64_t second = q->slot >> SLOT_BITS;
-    uint32_t from = (uint32_t)second % SLOTS + 1;
+    int64_t second = q->slot >> WHEEL_BITS;
+    from = (uint32_t)second % SLOTS + 1;
     at = from < SLOTS ? next_some(q, 1, from) : SLOTS;
     if (at < SLOTS) {
         second = (second & ~(int64_t)(SLOTS - 1)) + at;
-        q->slot = second << SLOT_BITS;
+        q->slot = second << WHEEL_BITS;
         spread(q, 1, at);
         return true;
     }
-    int64_t third = second >> SLOT_BITS;
+    int64_t third = second >> WHEEL_BITS;
     uint32_t here = (uint32_t)third % SLOTS;
     from = here + 1;
     at = from < SLOTS ? next_some(q, 2, from) : SLOTS;
@@ -227,14 +307,14 @@ static bool advance(struct queue *q)
         }
         third += SLOTS - here + at;
     }
-    q->slot = third << SLOT_BITS << SLOT_BITS;
+    q->slot = third << WHEEL_BITS << WHEEL_BITS;
     spread(q, 2, at);
     return true;
 }
 
 static bool ready(struct queue *q, int64_t until_us)
 {
-    while (q->heap_count == 0) {
+    while (q->due_at == q->due_count) {
         if (q->count == 0 || q->slot >= until_us >> SLOT_BITS) {
             return false;
         }
@@ -244,7 +324,7 @@ static bool ready(struct queue *q, int64_t until_us)
         }
         assert(q->slot > before);
     }
-    return q->heap[0].at_us <= until_us;
+    return q->due[q->due_at].at_us <= until_us;
 }
 
 bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret)
@@ -252,17 +332,15 @@ bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret)
     if (!ready(q, until_us)) {
         return false;
     }
-    uint32_t cell = heap_take(q);
-    *ret = q->cells[cell].entry;
-    q->cells[cell].next = q->free;
-    q->free = cell;
+    *ret = q->due[q->due_at++];
     q->count--;
     return true;
 }
 
-const struct entry *queue_next(const struct queue *q)
+const struct entry *queue_next(const struct queue *q, uint32_t ahead)
 {
-    return q->heap_count > 0 ? &q->cells[q->heap[0].cell].entry : NULL;
+    uint32_t at = q->due_at + ahead;
+    return at < q->due_count ? &q->due[at] : NULL;
 }
 
 bool queue_take(struct queue *q, struct entry *ret)

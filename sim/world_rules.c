@@ -8,12 +8,21 @@
  * A broker that ends loses what is under way (core NATS keeps nothing), and so does a connection
  * that it closes. */
 #include "core/num.h"
-#include "sim/world_int.h"
+#include "sim/world_process.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_within(struct unit u, struct unit top)
+/* A message that a rule holds back. */
+struct clogged {
+    struct block *block;
+    struct clogged *next;
+    uint64_t rules;
+    int64_t delay_us;
+    uint32_t node, bit, generation;
+};
+
+bool world_within(struct unit u, struct unit top)
 {
     switch (top.tier) {
     case TIER_ORCHESTRATOR:
@@ -29,17 +38,27 @@ static bool is_within(struct unit u, struct unit top)
     }
 }
 
+/* Whether the node is a unit at that place, or a process whose first unit is. */
+bool world_in_place(const struct world *w, uint32_t index, struct unit u, bool below)
+{
+    const struct world_node *n = &w->nodes[index];
+    return (n->ops != NULL || n->process != NO_PROCESS) &&
+           (unit_equal(n->unit, u) || (below && world_within(n->unit, u)));
+}
+
+/* Whether what is done to u is done to the node: with processes, all of a process. */
 bool world_meant(const struct world *w, uint32_t index, struct unit u, bool below)
 {
     const struct world_node *n = &w->nodes[index];
-    return n->ops != NULL && (unit_equal(n->unit, u) || (below && is_within(n->unit, u)));
+    return n->process != NO_PROCESS ? world_process_meant(w, n->process, u, below)
+                                    : world_in_place(w, index, u, below);
 }
 
 static bool on_side(const struct world_side *side, struct unit u)
 {
     bool within = false;
     for (uint32_t i = 0; i < side->count && !within; i++) {
-        within = is_within(u, side->units[i]);
+        within = world_within(u, side->units[i]);
     }
     return within != side->others;
 }
@@ -61,7 +80,7 @@ uint32_t world_rule_add(struct world *w, const struct world_rule *rule)
     w->rules_used |= 1ull << i;
     for (uint32_t k = 0; k < w->node_count; k++) {
         struct world_node *n = &w->nodes[k];
-        if (n->ops != NULL) {
+        if (n->ops != NULL || n->process != NO_PROCESS) {
             n->rules_from |= on_side(&rule->from, n->unit) ? 1ull << i : 0;
             n->rules_to |= on_side(&rule->to, n->unit) ? 1ull << i : 0;
         }
@@ -224,7 +243,7 @@ void world_broker_restart(struct world *w, int64_t down_us)
     w->broker_since_us = w->now_us;
     w->broker_up_us = w->now_us + down_us;
     for (uint32_t i = 0; i < w->node_count; i++) {
-        if (w->nodes[i].ops != NULL) {
+        if (w->nodes[i].ops != NULL || w->nodes[i].process != NO_PROCESS) {
             link_down(w, i, down_us);
         }
     }

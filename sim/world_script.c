@@ -1,15 +1,24 @@
 /* What a test or a scenario does to the world: kill, restart, pause, partition, links, and scripted
  * consoles that send commands and keep the final replies. */
 #include "core/num.h"
-#include "sim/world_int.h"
+#include "sim/world_process.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Nodes that are not run by a process. */
+static bool alone(const struct world *w, uint32_t i, struct unit u, bool below)
+{
+    return w->nodes[i].process == NO_PROCESS && world_meant(w, i, u, below);
+}
+
 void world_kill(struct world *w, struct unit u, bool below)
 {
+    if (w->processes != NULL) {
+        world_processes_kill(w, u, below);
+    }
     for (uint32_t i = 0; i < w->node_count; i++) {
-        if (world_meant(w, i, u, below)) {
+        if (alone(w, i, u, below)) {
             world_stop(w, i);
         }
     }
@@ -17,8 +26,11 @@ void world_kill(struct world *w, struct unit u, bool below)
 
 void world_restart(struct world *w, struct unit u, bool below)
 {
+    if (w->processes != NULL) {
+        world_processes_restart(w, u, below);
+    }
     for (uint32_t i = 0; i < w->node_count; i++) {
-        if (world_meant(w, i, u, below)) {
+        if (alone(w, i, u, below)) {
             if (w->nodes[i].self != NULL) {
                 world_stop(w, i);
             }
@@ -41,7 +53,7 @@ void world_partition(struct world *w, struct unit u, bool on)
 {
     uint32_t island = world_index(w, u) + 1;
     for (uint32_t i = 0; i < w->node_count; i++) {
-        if (world_meant(w, i, u, true)) {
+        if (world_in_place(w, i, u, true)) {
             w->nodes[i].partition = on ? island : 0;
         }
     }
@@ -56,8 +68,18 @@ void world_link(struct world *w, struct unit u, enum link which, bool up)
 
 bool world_alive(const struct world *w, struct unit u)
 {
-    uint32_t i = world_index(w, u);
-    return i != WORLD_NOBODY && w->nodes[i].self != NULL;
+    uint32_t home = world_index(w, u);
+    for (uint32_t i = 0; i < w->node_count && home != WORLD_NOBODY; i++) {
+        i = w->processes == NULL ? home : i; /* else it may run elsewhere */
+        if (w->nodes[i].self != NULL && w->nodes[i].ops != NULL &&
+            unit_equal(w->nodes[i].unit, u)) {
+            return true;
+        }
+        if (w->processes == NULL) {
+            break;
+        }
+    }
+    return false;
 }
 
 void world_slow(struct world *w, struct unit agent, double factor)

@@ -174,6 +174,11 @@ static bool connected(const struct world *w, enum store_bank b)
     return s != WORLD_STORE_AWAY && s != WORLD_STORE_SILENT;
 }
 
+bool world_bank_up(const struct world *w, enum store_bank b)
+{
+    return connected(w, b);
+}
+
 bool world_store_up(const struct world *w)
 {
     return connected(w, STORE_BANK_REGISTRY);
@@ -182,7 +187,7 @@ bool world_store_up(const struct world *w)
 static void tell(struct world *w, enum store_bank b, bool up, int64_t at_us)
 {
     for (uint32_t i = 0; i < w->node_count && b == STORE_BANK_REGISTRY; i++) {
-        if (w->nodes[i].self != NULL) {
+        if (w->nodes[i].self != NULL && w->nodes[i].ops != NULL) {
             world_push(w, at_us, W_LINK, i, LINK_STORE * 2u + (up ? 1u : 0u), NULL);
         }
     }
@@ -290,11 +295,28 @@ static void carry_out(struct world *w, struct world_bank *bank, const struct sto
     bool unsure = bank->unsure_permille > 0 && rng_below(&w->chaos, 1000) < bank->unsure_permille;
     w->met[WORLD_MET_STORE_UNSURE] += unsure ? 1 : 0;
     if (!unsure || rng_below(&w->chaos, 2) == 0) {
-        memory_store_apply(bank->store, world_mesh_now(w), op, reply);
+        memory_store_run(bank->store, world_mesh_now(w), op, reply);
         journal(w, bank, op);
     }
     if (unsure) {
         *reply = (struct store_reply){.verdict = STORE_UNKNOWN, .detail = "connection lost"};
+    }
+}
+
+/* A lead writes several records in one step: their memory comes at once, not one after another. */
+void world_store_fetch(const struct world *w)
+{
+    const struct store_op *ops[MEMORY_FETCH_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->out.effect_count && count < MEMORY_FETCH_MAX; i++) {
+        const struct effect *fx = &w->out.effects[i];
+        if (fx->kind == FX_STORE &&
+            (fx->u.store.kind == STORE_EPOCH_PUT || fx->u.store.kind == STORE_INDEX_SET)) {
+            ops[count++] = &fx->u.store;
+        }
+    }
+    if (count > 1) {
+        memory_store_fetch(w->banks[STORE_BANK_REGISTRY].store, ops, count);
     }
 }
 
@@ -307,20 +329,20 @@ void world_store_begin(struct world *w, uint32_t node, const struct store_op *op
     reply.verdict = obstacle(w, b, op, &longer_us);
     if (reply.verdict == 0) {
         carry_out(w, &w->banks[b], op, &reply);
-        if (reply.verdict == STORE_INVALID) {
-            fprintf(
-                stderr,
-                "world: node %u broke the store contract: kind %d, shard \"%s\", key \"%s\": %s\n",
-                node, (int)op->kind, op->shard, op->key, reply.detail ? reply.detail : "");
-        }
-        assert(reply.verdict != STORE_INVALID && "a node broke the store contract");
     }
+    bool plain = reply.row_count == 0 && reply.body_bytes == 0 && reply.detail == NULL;
     struct copier count = {0};
-    copy_reply(&count, &reply, NULL);
+    if (!plain) {
+        copy_reply(&count, &reply, NULL);
+    }
     struct block *block = world_block(w, sizeof(struct world_store) + 16u + count.used);
     struct world_store *ws = (struct world_store *)(void *)block->bytes;
     struct copier into = {.at = block->bytes + (sizeof(*ws) + 15u) / 16u * 16u};
-    copy_reply(&into, &reply, &ws->reply);
+    if (plain) {
+        ws->reply = reply;
+    } else {
+        copy_reply(&into, &reply, &ws->reply);
+    }
     ws->reply.ref = op->ref;
     ws->reply.kind = op->kind;
     world_push(w, w->now_us + longer_us + rng_range(&w->net, 300, 1000), W_STORE, node, 0, block);

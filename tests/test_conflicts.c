@@ -319,6 +319,144 @@ static void a_wrong_hash_isolates_first(void **state)
     bench_close(b);
 }
 
+/* Who gave which answer: `expected` and `received` agents. */
+static void answer_values(struct bench *b, uint32_t expected, uint32_t received)
+{
+    const struct msg *q = bench_sent(b, MSG_QUERY, 0);
+    assert_non_null(q);
+    assert_int_equal(q->u.query->kind, QUERY_ANSWERS);
+    struct run run = {0, 0};
+    struct page_row rows[2];
+    memset(rows, 0, sizeof(rows));
+    struct msg m = {.type = MSG_ROWS, .from = unit_sector(1), .epoch = 1};
+    m.u.rows = (struct rows){.ref = q->u.query->ref, .kind = ROW_ANSWER, .rows = rows};
+    const char *const values[] = {"42", "43"};
+    const uint32_t counts[] = {expected, received};
+    uint64_t hashes[2];
+    for (int i = 0; i < 2; i++) {
+        hashes[i] = aggregate_hash(OUTCOME_READY, REASON_NONE, (const uint8_t *)values[i], 2);
+    }
+    for (int k = 0; k < 2; k++) { /* rows rise by their hash */
+        int i = hashes[0] < hashes[1] ? k : 1 - k;
+        if (counts[i] == 0) {
+            continue;
+        }
+        struct page_row *row = &rows[m.u.rows.row_count++];
+        row->key = hashes[i];
+        row->unit = unit_sector(1);
+        row->u.answer = (struct answer_group){.outcome = OUTCOME_READY,
+                                              .hash = hashes[i],
+                                              .count = counts[i],
+                                              .run_count = 1,
+                                              .runs = &run,
+                                              .answer = (const uint8_t *)values[i],
+                                              .answer_bytes = 2};
+    }
+    m.u.rows.total = m.u.rows.row_count;
+    bench_msg(b, &m);
+}
+
+static struct bench *contradiction(uint32_t expected, uint32_t received)
+{
+    struct bench *b = root(STORE_OK);
+    struct conflict_report r = report_of(CONFLICT_DATA_CONTRADICTION, 2);
+    memcpy(r.expected, "42", 2);
+    memcpy(r.received, "43", 2);
+    r.expected_bytes = r.received_bytes = 2;
+    tell(b, &r);
+    bench_pass(b, 10000);
+    answer_values(b, expected, received);
+    bench_pass(b, 10000);
+    return b;
+}
+
+static void the_stronger_provenance_stands(void **state)
+{
+    (void)state;
+    struct bench *b = contradiction(3, 1);
+    assert_int_equal(of(b)->conflicts.count, 0);
+    assert_int_equal(b->seals, 1); /* the weaker source is told */
+    assert_string_equal(b->sealed.action, "echo");
+    assert_int_equal(b->sealed.selector.places.patterns[0].agent.first, 2);
+    bench_close(b);
+    b = contradiction(1, 3);
+    assert_int_equal(of(b)->conflicts.count, 0);
+    assert_int_equal(b->seals, 0); /* it was right: nobody is told anything */
+    bench_close(b);
+    b = contradiction(2, 1); /* with the agent itself it is two against two */
+    assert_int_equal(of(b)->conflicts.open[0].stage, STAGE_REVIEW);
+    bench_close(b);
+    b = contradiction(0, 0); /* no answers are kept any more */
+    assert_int_equal(of(b)->conflicts.open[0].stage, STAGE_REVIEW);
+    bench_close(b);
+}
+
+static void answer_cluster(struct bench *b, uint32_t clock_error_us, uint64_t capabilities)
+{
+    const struct msg *q = bench_sent(b, MSG_QUERY, 0);
+    assert_non_null(q);
+    struct page_row rows[4];
+    memset(rows, 0, sizeof(rows));
+    struct msg m = {.type = MSG_ROWS, .from = unit_sector(1), .epoch = 1};
+    m.u.rows = (struct rows){
+        .ref = q->u.query->ref, .kind = ROW_AGENT, .rows = rows, .row_count = 4, .total = 4};
+    for (unsigned i = 0; i < 4; i++) {
+        rows[i].key = i + 1;
+        rows[i].unit = unit_agent(1, 1, i + 1);
+        rows[i].u.agent.uid = i + 1;
+        rows[i].u.agent.agent_class = CLASS_A_EDGE;
+        rows[i].u.agent.capabilities = capabilities;
+        rows[i].u.agent.impedance.clock_error_us = i == 1 ? clock_error_us : 2000;
+    }
+    bench_msg(b, &m);
+    bench_pass(b, 10000);
+}
+
+static void a_clock_that_is_off_explains_a_paradox(void **state)
+{
+    (void)state;
+    const uint32_t errors[] = {60000, UINT32_MAX, 40000};
+    for (int i = 0; i < 3; i++) {
+        struct bench *b = root(STORE_OK);
+        struct conflict_report r = report_of(CONFLICT_TEMPORAL_PARADOX, 2);
+        tell(b, &r);
+        bench_pass(b, 10000);
+        answer_cluster(b, errors[i], 0);
+        if (i < 2) { /* 50 ms worse than its neighbours', or unknown: the source */
+            assert_int_equal(of(b)->conflicts.count, 0);
+        } else {
+            assert_int_equal(of(b)->conflicts.open[0].stage, STAGE_REVIEW);
+        }
+        bench_close(b);
+    }
+}
+
+static void work_is_routed_around_what_an_agent_cannot_do(void **state)
+{
+    (void)state;
+    struct bench *b = root(STORE_OK);
+    struct conflict_report r = report_of(CONFLICT_CAPABILITY_MISMATCH, 2);
+    const char *name = b->topology.capabilities[0];
+    r.expected_bytes = (uint16_t)strlen(name);
+    memcpy(r.expected, name, r.expected_bytes);
+    tell(b, &r);
+    bench_pass(b, 10000);
+    answer_cluster(b, 0, 1);
+    const struct msg *m = bench_sent(b, MSG_ISOLATE, 0);
+    assert_non_null(m);
+    assert_int_equal(m->u.isolate.what, ISOLATE_BAR);
+    assert_int_equal(m->u.isolate.capabilities, 1);
+    assert_int_equal(of(b)->conflicts.count, 0);
+    bench_close(b);
+    b = root(STORE_OK);
+    r = report_of(CONFLICT_CAPABILITY_MISMATCH, 2); /* no capability of this mesh is named */
+    tell(b, &r);
+    bench_pass(b, 10000);
+    answer_cluster(b, 0, 1);
+    assert_int_equal(of(b)->conflicts.open[0].stage, STAGE_REVIEW);
+    bench_close(b);
+}
+
 static void a_deadline_escalates_once(void **state)
 {
     (void)state;
@@ -388,6 +526,9 @@ int main(void)
         cmocka_unit_test(a_person_decides_what_the_mesh_cannot),
         cmocka_unit_test(names_may_be_ambiguous),
         cmocka_unit_test(a_wrong_hash_isolates_first),
+        cmocka_unit_test(the_stronger_provenance_stands),
+        cmocka_unit_test(a_clock_that_is_off_explains_a_paradox),
+        cmocka_unit_test(work_is_routed_around_what_an_agent_cannot_do),
         cmocka_unit_test(a_deadline_escalates_once),
         cmocka_unit_test(nothing_is_changed_unrecorded),
         cmocka_unit_test(without_a_log_nothing_waits_for_one),

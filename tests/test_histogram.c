@@ -61,6 +61,9 @@ static void test_quantiles(void **state)
         assert_in_range(got, q * 10000, q * 12600 + 2000);
     }
     assert_int_equal(lead_quantile(lead, 0), lead_bucket_end_us(0));
+    assert_true(lead_share(lead, lead_quantile(lead, 1)) > 0.999);
+    assert_true(lead_share(lead, lead_quantile(lead, 0.5)) >= 0.5);
+    assert_true(lead_share(lead, 0) < 0.001);
 
     uint32_t arrival[ARRIVAL_BUCKETS] = {0};
     arrival_add(arrival, -300000, 10);

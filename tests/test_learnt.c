@@ -156,38 +156,21 @@ static struct rig rig;
 static struct memory_store *store;
 static int64_t beat_us, store_us;
 static uint8_t operations;
+static struct unit lead;
+static uint64_t incarnation = 9; /* of its agents */
 
 static struct msg from(struct unit who, enum msg_type type, uint64_t epoch)
 {
     return (struct msg){
-        .type = type, .from = who, .to = unit_cluster(1, 2), .epoch = epoch, .sent_us = rig.now_us};
+        .type = type, .from = who, .to = lead, .epoch = epoch, .sent_us = rig.now_us};
 }
 
 static void hello(unsigned n)
 {
-    struct msg m = from(unit_agent(1, 2, n), MSG_HELLO, 9);
-    m.u.hello = (struct hello){.uid = 1000 + n, .incarnation = 9, .agent_class = CLASS_A_EDGE};
+    struct msg m = from(unit_agent(lead.sector, lead.cluster, n), MSG_HELLO, incarnation);
+    m.u.hello =
+        (struct hello){.uid = 1000 + n, .incarnation = incarnation, .agent_class = CLASS_A_EDGE};
     rig_msg(&rig, &m);
-}
-
-static void beats(void)
-{
-    struct msg m = from(unit_sector(1), MSG_BEAT_REPLY, 1);
-    m.sent_us = rig.now_us - 200;
-    m.u.beat_reply = (struct beat_reply){.time = {.t1_us = rig.now_us - 500,
-                                                  .t2_us = rig.now_us - 300,
-                                                  .mesh_offset_us = MESH,
-                                                  .error_us = 10},
-                                         .mode = MODE_FULL,
-                                         .known = true};
-    rig_msg(&rig, &m);
-    for (unsigned n = 1; n <= 2; n++) {
-        m = from(unit_agent(1, 2, n), MSG_HEARTBEAT, 9);
-        m.u.heartbeat = (struct heartbeat){.uid = 1000 + n, .incarnation = 9};
-        m.u.heartbeat.impedance.latency_us = 4000;
-        m.u.heartbeat.impedance.state = AGENT_ACTIVE;
-        rig_msg(&rig, &m);
-    }
 }
 
 /* Store effects of the last step, answered. */
@@ -211,6 +194,28 @@ static void serve_store(void)
     }
 }
 
+static void beats(void)
+{
+    struct msg m = from(unit_sector(lead.sector), MSG_BEAT_REPLY, 1);
+    m.sent_us = rig.now_us - 200;
+    m.u.beat_reply = (struct beat_reply){.time = {.t1_us = rig.now_us - 500,
+                                                  .t2_us = rig.now_us - 300,
+                                                  .mesh_offset_us = MESH,
+                                                  .error_us = 10},
+                                         .mode = MODE_FULL,
+                                         .known = true};
+    rig_msg(&rig, &m);
+    serve_store();
+    for (unsigned n = 1; n <= 2; n++) {
+        m = from(unit_agent(lead.sector, lead.cluster, n), MSG_HEARTBEAT, incarnation);
+        m.u.heartbeat = (struct heartbeat){.uid = 1000 + n, .incarnation = incarnation};
+        m.u.heartbeat.impedance.latency_us = 4000;
+        m.u.heartbeat.impedance.state = AGENT_ACTIVE;
+        rig_msg(&rig, &m);
+        serve_store();
+    }
+}
+
 static void pass(int64_t for_us)
 {
     int64_t until_us = rig.now_us + for_us;
@@ -228,8 +233,7 @@ static void pass(int64_t for_us)
 
 static void lead_begins(uint64_t epoch, int64_t now_us)
 {
-    struct node_conf conf = {
-        .self = unit_cluster(1, 2), .uid = 12, .epoch = epoch, .seed = 3, .topology = &topo};
+    struct node_conf conf = {.self = lead, .uid = 12, .epoch = epoch, .seed = 3, .topology = &topo};
     conf.tuning = (struct tuning){.agent_beat_us = 5 * S,
                                   .agent_suspect_us = 15 * S,
                                   .agent_failed_us = 30 * S,
@@ -246,6 +250,7 @@ static void lead_begins(uint64_t epoch, int64_t now_us)
     serve_store();
     pass(S); /* the roster */
     hello(1);
+    serve_store();
     beat_us = rig.now_us;
     pass(S);
 }
@@ -266,7 +271,7 @@ static int64_t operate(unsigned n)
                            .action = "echo"};
     memset(op.id.bytes, ++operations, sizeof op.id.bytes);
     struct target target = {.quota = UINT32_MAX};
-    struct msg m = from(unit_sector(1), MSG_OPERATE, 1);
+    struct msg m = from(unit_sector(lead.sector), MSG_OPERATE, 1);
     m.u.operate = (struct operate){.operation_id = op.id,
                                    .deadline_mesh_us = rig.now_us + 4 * S + MESH,
                                    .operation = &op,
@@ -281,7 +286,7 @@ static int64_t operate(unsigned n)
     int64_t sent_us = rig.now_us;
     serve_store();
     pass(WORK_US + 4000);
-    struct msg answer = from(unit_agent(1, 2, n), MSG_ACK, 9);
+    struct msg answer = from(unit_agent(lead.sector, lead.cluster, n), MSG_ACK, incarnation);
     answer.u.ack = (struct ack){.operation_id = op.id,
                                 .outcome = OUTCOME_READY,
                                 .echo_sent_us = sent_us,
@@ -300,6 +305,8 @@ static void learn_at_first_lead(void)
     store = memory_store_new(1 << 22);
     assert_non_null(store);
     operations = 0;
+    lead = unit_cluster(1, 2);
+    incarnation = 9;
     lead_begins(4, 100 * S);
     assert_in_range(operate(1), 10000, 20000); /* the table */
     for (int k = 0; k < 59; k++) {
@@ -343,6 +350,81 @@ static void test_a_spoilt_record_costs_only_itself(void **state)
     memory_store_free(store);
 }
 
+/* The same uid, another place in another sector: what was learnt comes along; where it is now is
+ * written, so that the next lead finds it, too. */
+static void test_it_moves_with_its_agent(void **state)
+{
+    (void)state;
+    learn_at_first_lead();
+    lead = unit_cluster(3, 4);
+    incarnation = 10;
+    lead_begins(1, 7 * S);
+    pass(2 * S); /* it reads */
+    assert_in_range(operate(1), WORK_US * 90 / 100, WORK_US * 105 / 100);
+    hello(2);
+    serve_store();
+    pass(2 * S);
+    assert_true(operate(2) > 0); /* it was nowhere: the class's prior of here */
+    pass(95 * S);
+    rig_done(&rig);
+    lead = unit_cluster(5, 1); /* and on, twice in a few minutes */
+    incarnation = 11;
+    lead_begins(1, 7 * S);
+    pass(2 * S);
+    assert_in_range(operate(1), WORK_US * 80 / 100, WORK_US * 110 / 100);
+    rig_done(&rig);
+    memory_store_free(store);
+}
+
+static struct store_reply line(enum store_kind kind, uint64_t epoch, const char *place)
+{
+    struct store_field field = {"place", place, (uint16_t)(place != NULL ? strlen(place) : 0)};
+    struct store_op op = {.ref = 1,
+                          .kind = kind,
+                          .epoch = epoch,
+                          .shard = "u00",
+                          .key = "place:00000000000003e9",
+                          .fields = &field,
+                          .field_count = place != NULL ? 1 : 0};
+    struct store_reply reply;
+    memory_store_apply(store, ++store_us, &op, &reply);
+    return reply;
+}
+
+/* A former place does not come back over a later one, and nonsense there costs nothing. */
+static void test_a_place_is_fenced_and_checked(void **state)
+{
+    (void)state;
+    static const char *const nonsense[] = {"", "s99999.c1.a1", "nowhere", "s01", "{}", "s01.c2.a0"};
+    for (unsigned k = 0; k < sizeof nonsense / sizeof nonsense[0]; k++) {
+        learn_at_first_lead();
+        assert_int_equal(line(STORE_EPOCH_PUT, 9, nonsense[k]).verdict, STORE_OK);
+        lead = unit_cluster(3, 4);
+        incarnation = 10;
+        lead_begins(1, 7 * S);
+        pass(2 * S);
+        assert_in_range(operate(1), 10000, 20000); /* the table */
+        rig_done(&rig);
+        if (k == 0) { /* at the place where it was, the former life says hello once more */
+            lead = unit_cluster(7, 7);
+            incarnation = 4;
+            lead_begins(1, 9 * S);
+            pass(2 * S);
+            rig_done(&rig);
+        }
+        struct store_reply now = line(STORE_GET, 0, NULL);
+        assert_int_equal(now.verdict, STORE_OK);
+        bool found = false;
+        for (uint32_t n = 0; n < now.rows[0].field_count; n++) {
+            const struct store_field *f = &now.rows[0].fields[n];
+            found |= strcmp(f->name, "place") == 0 && f->value_bytes == 9 &&
+                     memcmp(f->value, "s03.c4.a1", 9) == 0;
+        }
+        assert_true(found);
+        memory_store_free(store);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +434,8 @@ int main(void)
         cmocka_unit_test(test_history_trend_and_spikes),
         cmocka_unit_test(test_a_successor_knows_what_was_learnt),
         cmocka_unit_test(test_a_spoilt_record_costs_only_itself),
+        cmocka_unit_test(test_it_moves_with_its_agent),
+        cmocka_unit_test(test_a_place_is_fenced_and_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

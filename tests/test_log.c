@@ -154,7 +154,8 @@ static int fresh(void **state)
         snprintf(s->url, sizeof s->url, "sqlite:%s/log.db", s->dir);
     } else if (s->kind == &sql_postgres) {
         snprintf(s->url, sizeof s->url, "%s", s->server.url);
-        assert_int_equal(raw(s, "DROP TABLE IF EXISTS conflicts, audit, grants"), SQL_OK);
+        assert_int_equal(raw(s, "DROP TABLE IF EXISTS conflicts, audit, grants, incidents"),
+                         SQL_OK);
     }
     open_log(s);
     return 0;
@@ -427,8 +428,8 @@ static void a_role_that_may_only_insert(void **state)
     struct subject *s = *state;
     assert_int_equal(put(s, "conflicts", "a", "opened", "c", "s01", "1")->verdict, STORE_OK);
     (void)raw(s, "CREATE ROLE mesh_log LOGIN");
-    assert_int_equal(raw(s, "GRANT SELECT, INSERT ON conflicts, audit, grants TO mesh_log"),
-                     SQL_OK);
+    assert_int_equal(
+        raw(s, "GRANT SELECT, INSERT ON conflicts, audit, grants, incidents TO mesh_log"), SQL_OK);
     close_log(s);
     snprintf(s->url, sizeof s->url, "postgresql:///mesh?host=%s&user=mesh_log", s->server.dir);
     open_log(s);

@@ -91,6 +91,7 @@ static void what_the_servers_are_told(void **state)
     char *redis = text_of(permissions_redis, 0, &why);
     assert_int_equal(strncmp(redis, "user default off resetpass ~* &* +@all\n", 39), 0);
     assert_non_null(strstr(redis, " ~mesh*:{s01.c2}:*"));
+    assert_non_null(strstr(redis, " ~mesh:{u[0-9a-f][0-9a-f]}:place:* %R~mesh:{s*.c*}:agent:*"));
     assert_null(strstr(redis, "user operator")); /* consoles have no business there */
     const char *host = strstr(redis, "user host-1 on #");
     assert_non_null(host);

@@ -64,6 +64,22 @@ static void bad_frames_silence_their_sender(void **state)
     assert_true(rate_take(&rates, sender("a", 0), NOW_MS));
 }
 
+/* The receiver's own clock was an hour ahead for a while. */
+static void a_clock_that_is_set_back_silences_nobody(void **state)
+{
+    (void)state;
+    rates_init(&rates, 1000, 10);
+    struct rate_sender *a = sender("a", 0);
+    const int64_t ahead_ms = NOW_MS + 3600000;
+    for (int i = 0; i < 1000; i++)
+        rate_blame(&rates, a, ahead_ms);
+    (void)taken(a, 5000, ahead_ms);
+    assert_false(rate_take(&rates, a, ahead_ms));
+    assert_int_equal(taken(a, 5000, NOW_MS), 1001);
+    rate_blame(&rates, a, NOW_MS);
+    assert_int_equal(taken(a, 10, NOW_MS + 1000), 10);
+}
+
 static void strangers_share_when_it_is_full(void **state)
 {
     char token[17];
@@ -84,6 +100,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_have_a_rate),
         cmocka_unit_test(bad_frames_silence_their_sender),
+        cmocka_unit_test(a_clock_that_is_set_back_silences_nobody),
         cmocka_unit_test(strangers_share_when_it_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

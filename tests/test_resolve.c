@@ -99,6 +99,38 @@ static void test_expected(void **state)
     }
 }
 
+/* Parts that touch each other split a selection: every agent is in exactly one, and every tier
+ * counts alike. */
+static void test_parts(void **state)
+{
+    (void)state;
+    struct selector sel = at("s[1-50].c3");
+    uint32_t whole = selector_expected(&sel, &topo, unit_orchestrator()), sum = 0, sectors = 0;
+    sel.part_seed = 7;
+    for (uint32_t i = 0; i < 8; i++) {
+        sel.part_first = i << 29;
+        sel.part_last = sel.part_first + ((1u << 29) - 1u);
+        uint32_t n = selector_expected(&sel, &topo, unit_orchestrator());
+        assert_int_equal(n, count_one_by_one(&sel, unit_orchestrator()));
+        assert_in_range(n, whole / 16, whole / 4); /* an eighth, more or less */
+        for (unsigned s = 1; s <= topo.sectors; s++) {
+            sectors += selector_expected(&sel, &topo, unit_sector(s));
+        }
+        sum += n;
+    }
+    assert_int_equal(sum, whole);
+    assert_int_equal(sectors, whole);
+    sel.part_first = sel.part_last = selector_number(7, 0);
+    sel.places.count = 0;
+    assert_true(selector_expected(&sel, &topo, unit_agent(1, 1, 1)) == 1);
+    uint32_t same = 0;
+    for (uint32_t i = 0; i < 1000; i++) {
+        same += selector_number(1, i) % 10 == selector_number(2, i) % 10 ? 1u : 0u;
+        assert_true(selector_number(1, i) != 0);
+    }
+    assert_in_range(same, 50, 150); /* another seed is another order */
+}
+
 static unsigned bits(uint64_t mask)
 {
     unsigned count = 0;
@@ -192,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_takes),  cmocka_unit_test(test_expected),
+        cmocka_unit_test(test_parts),  cmocka_unit_test(test_parts),
         cmocka_unit_test(test_sample), cmocka_unit_test(test_quota),
         cmocka_unit_test(test_lowest),
     };

@@ -667,6 +667,9 @@ static void when_tells_the_lead_time(void **state)
     assert_true(r->when.lead_us_p50 > 0);
     assert_true(r->when.lead_us_p95 >= r->when.lead_us_p50);
     assert_true(r->when.lead_us_wanted >= r->when.lead_us_p50);
+    assert_true(r->when.confidence > 0.949 && r->when.confidence < 0.951); /* predictor_tau */
+    assert_true(r->when.ready_expected >= 0.95 * r->when.confidence);
+    assert_true(r->when.ready_expected <= r->when.confidence);
     done(w);
 }
 

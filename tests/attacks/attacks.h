@@ -97,7 +97,7 @@ struct attack_list {
     size_t count;
 };
 struct attack_list attacks_frames(void), attacks_chains(void), attacks_records(void),
-    attacks_trust(void), attacks_inputs(void);
+    attacks_trust(void), attacks_inputs(void), attacks_floods(void);
 
 struct mutation_result {
     uint64_t mutated, accepted, resigned;

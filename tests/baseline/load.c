@@ -150,7 +150,7 @@ static void on_link(void *ctx, bool up, const char *why)
     if (!started) {
         started = true;
         end_us += clock_boot_us();
-        client_any_ref(client);
+        client_any_ref(client, true);
         if (every_ms > 0) {
             uv_timer_start(&pace, on_pace, 0, (uint64_t)every_ms);
             return;

@@ -49,7 +49,7 @@ def bench_steady(options, mesh_type=Mesh):
         beats = cores(before, mesh.cpu_s(), time.monotonic() - begin)
         progress(f"steady: heartbeats alone {beats}")
         console = subprocess.Popen(
-            [BUILD / "mesh", "--config", mesh.config, "ask", f"{mean_ms} {seconds + 10} 200 10", "--action", "chat", "--all",
+            [BUILD / "mesh", "--config", mesh.config, "ask", f"{mean_ms} {seconds + 10} 200 10", "--action", "chat", "--unchecked", "--all",
              "--timeout", f"{seconds + 60}s", "--json"], stdout=subprocess.PIPE, text=True)
         time.sleep(5)
         before, first, begin = mesh.cpu_s(), mesh.counters(), time.monotonic()

@@ -81,6 +81,7 @@ static const char *same_summary(const struct summary *a, const struct summary *b
     SAME(conflicts_hour)
     SAME(circuit)
     SAME(circuits_open)
+    SAME(leads_lost)
     SAME(store_up)
     SAME(operations)
     SAME(updated_mesh_us)
@@ -103,6 +104,9 @@ static const char *same_selector(const struct selector *a, const struct selector
     SAME(capabilities)
     SAME(sample)
     SAME(score_min)
+    SAME(part_seed)
+    SAME(part_first)
+    SAME(part_last)
     SAME(score_max)
     SAME(capable_only)
     return NULL;
@@ -124,6 +128,7 @@ const char *sample_operation_difference(const struct operation *a, const struct 
     SAME(require_answer)
     SAME(require_ack)
     SAME(allow_partial)
+    SAME(quorum)
     SAME(hedge)
     SAME(created_mesh_us)
     SAME(target_mesh_us)
@@ -396,6 +401,8 @@ static const char *same_log_page(const struct log_page *a, const struct log_page
 static const char *same_conflict_report(const struct conflict_report *a,
                                         const struct conflict_report *b)
 {
+    SAME(incident)
+    SAME(event)
     SAME(id)
     SAME_ARRAY(operation_id.bytes)
     SAME_UNIT(agent)
@@ -461,6 +468,8 @@ static const char *same_reply(const struct reply *a, const struct reply *b)
     SAME(when.lead_us_p99)
     SAME(when.wanted)
     SAME(when.lead_us_wanted)
+    SAME(when.confidence)
+    SAME(when.ready_expected)
     return same_aggregate(&a->progress, &b->progress);
 }
 
@@ -502,6 +511,8 @@ static const char *same_beat_reply(const struct beat_reply *a, const struct beat
     SAME(time.t2_us)
     SAME(time.mesh_offset_us)
     SAME(time.error_us)
+    SAME(time.unix_ahead_us)
+    SAME(time.unix_error_us)
     SAME(mode)
     SAME(circuit_open_mask)
     for (unsigned c = 0; c < CLASS_COUNT; c++) {

@@ -166,7 +166,8 @@ static void summary(struct sample *s, struct summary *y)
         &y->quarantined,      &y->frozen,         &y->frozen_late,   &y->degraded,
         &y->unstable,         &y->clusters,       &y->clusters_up,   &y->sectors_healthy,
         &y->sectors_degraded, &y->slowest_score,  &y->fastest_score, &y->healthiest_mean_us,
-        &y->sickest_mean_us,  &y->conflicts_hour, &y->circuits_open, &y->operations};
+        &y->sickest_mean_us,  &y->conflicts_hour, &y->circuits_open, &y->operations,
+        &y->leads_lost};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
         *plain[i] = u32(s);
     }
@@ -207,6 +208,9 @@ static void selector(struct sample *s, struct selector *e)
     e->score_min = upto(s, 1000);
     e->score_max = upto(s, 1000);
     e->capable_only = upto(s, 1) == 1;
+    e->part_seed = u32(s);
+    e->part_first = u32(s);
+    e->part_last = u32(s);
 }
 
 void sample_operation(struct sample *s, struct operation *ret)
@@ -227,6 +231,7 @@ void sample_operation(struct sample *s, struct operation *ret)
     o->require_answer = flag(s);
     o->require_ack = flag(s);
     o->allow_partial = flag(s);
+    o->quorum = (uint32_t)upto(s, AGENTS_PER_CLUSTER_MAX);
     o->hedge = flag(s);
     o->created_mesh_us = 1 + (int64_t)number(s, TIME_TOP - 1);
     o->target_mesh_us = mesh_time(s);
@@ -512,6 +517,8 @@ static void sample_conflict(struct sample *s, struct conflict_report *r)
     r->context_hash = id(s, false);
     r->divergence_depth = u32(s);
     r->agents_affected = u32(s);
+    r->incident = (uint8_t)upto(s, FAILURE_CLASS_COUNT - 1);
+    r->event = r->incident != 0 ? (uint8_t)(1 + upto(s, INCIDENT_EVENT_COUNT - 2)) : 0;
     r->expected_bytes = (uint16_t)upto(s, CONFLICT_VALUE_MAX);
     r->received_bytes = (uint16_t)upto(s, CONFLICT_VALUE_MAX);
     memset(r->expected, 0xe5, r->expected_bytes);
@@ -535,13 +542,14 @@ static struct command *command(struct sample *s, unsigned variant)
     } else if (c->kind == COMMAND_CANCEL) {
         c->operation_id = id(s, true);
     } else if (c->kind == COMMAND_FREEZE || c->kind == COMMAND_THAW || c->kind == COMMAND_BREAKER ||
-               c->kind == COMMAND_HEAL) {
+               c->kind == COMMAND_HEAL || c->kind == COMMAND_ISOLATE) {
         c->scope = place(s, TIER_CLUSTER);
         text_fill(s, c->name, sizeof(c->name) - 1);
         c->on = flag(s);
     } else if (c->kind == COMMAND_LOG) {
         sample_log_request(s, &c->log);
-    } else if (c->kind == COMMAND_RESOLVE) {
+    }
+    if (c->kind == COMMAND_RESOLVE || c->kind == COMMAND_ISOLATE) {
         text_fill(s, c->decision.conflict, sizeof(c->decision.conflict) - 1);
         text_fill(s, c->decision.note, sizeof(c->decision.note) - 1);
         c->decision.keep = (enum conflict_keep)upto(s, KEEP_COUNT - 1);
@@ -588,7 +596,9 @@ static struct reply *reply(struct sample *s, unsigned variant)
                                       .lead_us_p95 = mesh_time(s),
                                       .lead_us_p99 = mesh_time(s),
                                       .wanted = rate(s),
-                                      .lead_us_wanted = mesh_time(s)};
+                                      .lead_us_wanted = mesh_time(s),
+                                      .confidence = rate(s),
+                                      .ready_expected = rate(s)};
     }
     return r;
 }
@@ -647,6 +657,10 @@ static void sample_agent(struct sample *s, struct msg *m)
                                               .mode = (enum mode)upto(s, MODE_COUNT - 1),
                                               .circuit_open_mask = number(s, UINT64_MAX),
                                               .known = flag(s)};
+        bool known = flag(s);
+        m->u.beat_reply.time.unix_ahead_us = known ? clock_time(s) : 0;
+        m->u.beat_reply.time.unix_error_us =
+            known ? (int64_t)number(s, (uint64_t)TTL_US_MAX) : INT64_MAX;
         for (unsigned c = CLASS_A_EDGE; c < CLASS_COUNT; c++) {
             m->u.beat_reply.excluded[c] = number(s, UINT64_MAX);
         }

@@ -19,6 +19,7 @@
 #define HELLO_MOST_US    (5ll * US_PER_S)
 #define HELLO_REFUSED_US (15ll * US_PER_S)
 #define REJOIN_SPREAD_US (US_PER_S / 2ll)
+#define NO_CLOCK_US      (US_PER_S / 2ll) /* between beats until the clock is known: three do */
 
 int64_t agent_mesh(const struct agent *a, int64_t now_us)
 {
@@ -83,6 +84,7 @@ static void agent_init(void *self, const struct node_conf *conf)
     a->bus_up = true;
     rng_seed(&a->rng, conf->seed, conf->uid);
     meshtime_init(&a->time);
+    hosttime_init(&a->host);
     profiler_init(&a->profiler);
     ack_init(a);
 }
@@ -109,11 +111,8 @@ static void hello_send(struct agent *a, int64_t now_us, struct outbox *out)
 static int64_t beat_after(struct agent *a, int64_t now_us)
 {
     if (!meshtime_ready(&a->time)) {
-        /* Nothing runs without any idea of the time: ask again soon. */
-        int64_t wait_us = a->beat_us;
-        if (!meshtime_known(&a->time) && wait_us > US_PER_S) {
-            wait_us = US_PER_S;
-        }
+        /* Without a clock, effects at T are only about at T: ask again soon. */
+        int64_t wait_us = a->beat_us < NO_CLOCK_US ? a->beat_us : NO_CLOCK_US;
         return now_us + rng_jitter_us(&a->rng, wait_us, 200);
     }
     int64_t mesh_us = agent_mesh(a, now_us) - a->beat_phase_us;
@@ -185,6 +184,8 @@ static void on_beat_reply(struct agent *a, int64_t now_us, const struct msg *msg
     enum meshtime_verdict verdict =
         meshtime_exchange(&a->time, now_us, r->time.t1_us, r->time.t2_us, msg->sent_us,
                           msg->recv_us, r->time.mesh_offset_us, r->time.error_us);
+    hosttime_told(&a->host, now_us, r->time.unix_ahead_us, r->time.unix_error_us);
+    hosttime_apply(&a->host, &a->time, now_us);
     int64_t rtt_us = (msg->recv_us - r->time.t1_us) - (msg->sent_us - r->time.t2_us);
     if (verdict != MESHTIME_INVALID && rtt_us >= 0 && rtt_us <= UINT32_MAX) {
         profiler_latency(&a->profiler, (uint32_t)rtt_us);
@@ -314,6 +315,10 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         if (event->u.link.which == LINK_BUS) {
             on_link(a, now_us, event->u.link.up);
         }
+        break;
+    case EV_CLOCK:
+        hosttime_clock(&a->host, now_us, event->u.clock);
+        hosttime_apply(&a->host, &a->time, now_us);
         break;
     case EV_STOP:
         goodbye(a, out);

@@ -125,6 +125,7 @@ struct agent {
     const struct topology *topology;
     struct rng rng;
     struct meshtime time;
+    struct hosttime host;
     struct profiler profiler;
     int64_t beat_us, beat_phase_us;
     int64_t beat_next_us, hello_next_us; /* local; NEVER when not due at all */
@@ -133,9 +134,9 @@ struct agent {
     uint32_t relays_done, relays_failed; /* in relay_hour */
     uint32_t relay_hour;
     uint32_t answer_free; /* bit i: chunk i is free */
+    int64_t wake_us;      /* what the last step asked for */
     uint8_t agent_class;
     uint8_t seen_next;
-    int64_t wake_us;               /* what the last step asked for */
     int64_t said_us;               /* local: when a handler's word was passed on .. */
     uint32_t said_work;            /* .. and of which work */
     bool frozen;                   /* no handler starts, no effect is released */

@@ -11,7 +11,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define SUMMARY_EVERY 5u /* beats */
+#define SUMMARY_EVERY       5u /* beats */
+#define EXCESS_DEV_START_US (100u * 1000u)
 /* The next beat of any agent is the breaker's probe. All beat at one instant, so one beat may be
  * just missed. */
 #define PROBE_BEATS 2
@@ -90,9 +91,11 @@ static void cluster_init(void *self, const struct node_conf *conf)
     c->bus_up = true;
     c->beat_next_us = NEVER;
     c->ops_next_us = NEVER;
+    c->incidents.next_us = NEVER;
     rng_seed(&c->rng, conf->seed, conf->uid);
     c->excess_dev_us = EXCESS_DEV_START_US;
     hedge_init(c);
+    hosttime_init(&c->host);
     meshtime_init(&c->time);
     breaker_init(&c->breaker, BREAKER_CLUSTER_THRESHOLD);
     breaker_probe_wait(&c->breaker, PROBE_BEATS * c->tuning.agent_beat_us);
@@ -156,6 +159,8 @@ static void on_beat_reply(struct cluster *c, int64_t now_us, const struct msg *m
     const struct beat_reply *r = &msg->u.beat_reply;
     meshtime_exchange(&c->time, now_us, r->time.t1_us, r->time.t2_us, msg->sent_us, msg->recv_us,
                       r->time.mesh_offset_us, r->time.error_us);
+    hosttime_told(&c->host, now_us, r->time.unix_ahead_us, r->time.unix_error_us);
+    hosttime_apply(&c->host, &c->time, now_us);
     if ((unsigned)r->mode < MODE_COUNT) {
         c->mode = (uint8_t)r->mode;
     }
@@ -309,6 +314,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, heal_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));
+    next_us = time_least(next_us, incident_tick(c, now_us));
     next_us = time_least(next_us, conflict_tick(c, now_us, out));
     next_us = time_least(next_us, query_tick(c, now_us, out));
     next_us = time_least(next_us, registry_tick(c, now_us, out));
@@ -344,6 +350,10 @@ static int64_t cluster_step(void *self, const struct event *event, struct outbox
         break;
     case EV_LINK:
         on_link(c, now_us, event->u.link.which, event->u.link.up, out);
+        break;
+    case EV_CLOCK:
+        hosttime_clock(&c->host, now_us, event->u.clock);
+        hosttime_apply(&c->host, &c->time, now_us);
         break;
     case EV_WAKE:
     case EV_WORK: /* a lead gives no work to its runner */

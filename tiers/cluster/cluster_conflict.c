@@ -40,6 +40,17 @@ static struct lead_conflict *slot_of(struct cluster *c, uint64_t id)
     return NULL;
 }
 
+struct conflict_report *conflict_slot(struct cluster *c, int64_t now_us, uint32_t spare)
+{
+    assert(c != NULL && spare < LEAD_CONFLICTS_MAX);
+    struct lead_conflict *at = NULL;
+    if (c->reports.count + spare < LEAD_CONFLICTS_MAX) {
+        at = slot_take(c, now_us);
+        at->report.lamport = ++c->reports.lamport;
+    }
+    return at != NULL ? &at->report : NULL;
+}
+
 static uint16_t value_take(uint8_t ret[CONFLICT_VALUE_MAX], const void *bytes, uint32_t n)
 {
     n = n < CONFLICT_VALUE_MAX ? n : CONFLICT_VALUE_MAX;

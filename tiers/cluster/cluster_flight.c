@@ -56,6 +56,7 @@ void flight_end(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t 
     schedule_cancel(&op->schedule, &c->slab, bit_of(i));
     if (t.outcome == OUTCOME_CONFLICT) {
         members_conflict(c, now_us);
+        c->members[i].conflicts++;
     }
     c->minute_done += t.outcome == OUTCOME_READY;
     c->minute_failed += t.outcome == OUTCOME_FAILED || t.outcome == OUTCOME_TIMEOUT_DELIVERY ||
@@ -562,7 +563,8 @@ void flight_cancel(struct cluster *c, int64_t now_us, const struct cancel *cance
     flight_settle(c, op);
 }
 
-void flight_member_down(struct cluster *c, int64_t now_us, uint32_t i)
+void flight_member_gone(struct cluster *c, int64_t now_us, uint32_t i, enum outcome outcome,
+                        enum reason reason)
 {
     assert(c != NULL);
     assert(i < c->count);
@@ -573,7 +575,7 @@ void flight_member_down(struct cluster *c, int64_t now_us, uint32_t i)
                 op->deadline_us = NEVER;
                 continue;
             }
-            flight_end_mask(c, now_us, op, bit_of(i), OUTCOME_UNREACHABLE, REASON_AGENT_OFFLINE);
+            flight_end_mask(c, now_us, op, bit_of(i), outcome, reason);
             flight_settle(c, op);
         }
     }
@@ -651,6 +653,9 @@ static int64_t op_tick(struct cluster *c, int64_t now_us, struct lead_op *op, st
         flight_settle(c, op);
     }
     if (op->state == LEAD_OP_ENDED) {
+        if (op->quorum > 0) {
+            consensus_decide(c, now_us, op, out);
+        }
         if (!c->bus_up) {
             return now_us + BUS_RETRY_US;
         }

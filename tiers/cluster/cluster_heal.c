@@ -1,5 +1,5 @@
 /* Recovery of agents (spec 6.1 agent crash, 7.1 heal). An agent that is given up is started anew by
- * its host, whom the sector knows; what was routed to it is answered already (flight_member_down),
+ * its host, whom the sector knows; what was routed to it is answered already (flight_member_gone),
  * and new work goes to others. Heal does the same for all that are away, asks those that may only
  * have missed a word to say hello, and closes the breaker. */
 #include "core/freezer.h"

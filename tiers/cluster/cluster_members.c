@@ -43,17 +43,17 @@ enum agent_state members_state(const struct cluster *c, uint32_t i)
     assert(c != NULL);
     assert(i < c->count);
     const struct member *m = &c->members[i];
+    if (m->quarantined) { /* whether it lives or not: its record says so, for the next lead */
+        return AGENT_QUARANTINED;
+    }
     switch (children_state(&c->children, i)) {
     case CHILD_UP:
-        if (m->quarantined) {
-            return AGENT_QUARANTINED;
-        }
         if (m->frozen) {
             return AGENT_FROZEN;
         }
         return m->impedance.state == AGENT_DEGRADED ? AGENT_DEGRADED : AGENT_ACTIVE;
     case CHILD_SUSPECT:
-        return m->quarantined ? AGENT_QUARANTINED : AGENT_SUSPECT;
+        return AGENT_SUSPECT;
     case CHILD_DOWN:
         return AGENT_OFFLINE;
     case CHILD_UNKNOWN:
@@ -68,12 +68,36 @@ bool members_in_service(const struct cluster *c, uint32_t i)
     return s == AGENT_ACTIVE || s == AGENT_DEGRADED || s == AGENT_FROZEN;
 }
 
+bool members_preferred(const struct cluster *c, uint32_t i)
+{
+    return members_in_service(c, i) && !c->members[i].history.spiking;
+}
+
 struct prediction members_predict(const struct cluster *c, uint32_t i, double weight)
 {
     assert(i < c->count);
     const struct member *m = &c->members[i];
     return predictor_predict(&m->predictor, &c->priors[m->agent_class], weight,
                              m->impedance.queue_depth, c->tuning.predictor_tau);
+}
+
+/* What a change of state is to the incidents: silence begins and ends, the dead are back. */
+static void state_incident(struct cluster *c, int64_t now_us, uint32_t i, enum agent_state before,
+                           enum agent_state s)
+{
+    bool there = members_in_service(c, i);
+    if (s == AGENT_SUSPECT) {
+        incident_begin(c, now_us, FAILURE_TRANSIENT_NETWORK, bit_of(i));
+    } else if (before == AGENT_SUSPECT) {
+        incident_over(c, now_us, FAILURE_TRANSIENT_NETWORK, bit_of(i), there);
+    }
+    if (there || s == AGENT_QUARANTINED) {
+        incident_over(c, now_us, FAILURE_AGENT_CRASH, bit_of(i), true);
+    }
+    if (before == AGENT_QUARANTINED && s != AGENT_QUARANTINED) { /* let back */
+        incident_over(c, now_us, FAILURE_BYZANTINE_BEHAVIOR, bit_of(i), true);
+        incident_over(c, now_us, FAILURE_CONTEXT_CORRUPTION, bit_of(i), true);
+    }
 }
 
 /* Notes a change of state, and has it written. */
@@ -84,6 +108,7 @@ static void state_check(struct cluster *c, int64_t now_us, uint32_t i, struct ou
     if (s == (enum agent_state)m->state) {
         return;
     }
+    state_incident(c, now_us, i, (enum agent_state)m->state, s);
     m->state = (uint8_t)s;
     cluster_note(out, NOTE_AGENT_STATE, unit_pack(cluster_agent(c, i)), s);
     registry_dirty(c, now_us, i, DIRTY_LOOK);
@@ -164,6 +189,9 @@ void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *is
         m->quarantined = isolate->what == ISOLATE_QUARANTINE;
         m->barred = m->quarantined ? m->barred : 0;
         (void)member_capabilities(c, i, m->declared);
+        if (m->quarantined) { /* what it was given is over, and its answers count no more */
+            flight_member_gone(c, now_us, i, OUTCOME_REFUSED, REASON_QUARANTINED);
+        }
         state_check(c, now_us, i, out);
     }
     registry_dirty(c, now_us, i, DIRTY_IDENTITY | DIRTY_STATE);
@@ -192,6 +220,9 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     bool fresh = !m->joined || verdict == CHILDREN_NEW || m->uid != h->uid;
     if (fresh) {
         member_renew(c, i, h);
+    }
+    if (m->uid != h->uid) {
+        where_newcomer(m);
     }
     uint32_t known = c->topology->capability_count;
     uint64_t names = known >= 64 ? UINT64_MAX : bit_of(known) - 1u;
@@ -248,7 +279,7 @@ void members_goodbye(struct cluster *c, int64_t now_us, const struct msg *msg, s
     children_left(&c->children, i);
     c->members[i].joined = false;
     state_check(c, now_us, i, out);
-    flight_member_down(c, now_us, i);
+    flight_member_gone(c, now_us, i, OUTCOME_UNREACHABLE, REASON_AGENT_OFFLINE);
 }
 
 /* Score, flags and lead time from what the agent measured and the predictor says. */
@@ -273,6 +304,11 @@ static void measure(struct cluster *c, int64_t now_us, uint32_t i, struct outbox
     }
     if (impedance_history_add(&m->history, now_us, m->lead_us)) {
         cluster_note(out, NOTE_FLAG_SPIKE, unit_pack(self), imp->score);
+    }
+    if (m->history.spiking) {
+        incident_begin(c, now_us, FAILURE_IMPEDANCE_SPIKE, bit_of(i));
+    } else {
+        incident_over(c, now_us, FAILURE_IMPEDANCE_SPIKE, bit_of(i), true);
     }
     imp->state = degraded || m->history.spiking ? AGENT_DEGRADED : AGENT_ACTIVE;
     m->unstable = unstable;
@@ -302,6 +338,8 @@ static void beat_reply(struct cluster *c, int64_t now_us, const struct msg *beat
                  .error_us = ready ? meshtime_error_us(&c->time, now_us) : MESHTIME_UNKNOWN},
         .mode = (enum mode)c->mode,
         .known = known};
+    struct time_reply *t = &m.u.beat_reply.time;
+    hosttime_ahead(&c->host, &c->time, now_us, &t->unix_ahead_us, &t->unix_error_us);
     cluster_send(c, out, &m);
 }
 
@@ -366,7 +404,9 @@ void members_call(struct cluster *c, struct outbox *out)
                     .to = cluster_agent(c, low),
                     .mask = mask >> low == 1 ? 0 : mask >> low};
     m.u.beat_reply = (struct beat_reply){
-        .time = {.error_us = MESHTIME_UNKNOWN}, .mode = (enum mode)c->mode, .known = false};
+        .time = {.error_us = MESHTIME_UNKNOWN, .unix_error_us = MESHTIME_UNKNOWN},
+        .mode = (enum mode)c->mode,
+        .known = false};
     c->call = !cluster_send(c, out, &m);
 }
 
@@ -416,7 +456,8 @@ int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out)
             uint64_t silent_ms = (uint64_t)e.silent_us / US_PER_MS;
             cluster_note(out, NOTE_CHILD_DOWN, unit_pack(cluster_agent(c, e.child)), silent_ms);
             c->members[e.child].joined = false;
-            flight_member_down(c, now_us, e.child);
+            incident_begin(c, now_us, FAILURE_AGENT_CRASH, bit_of(e.child));
+            flight_member_gone(c, now_us, e.child, OUTCOME_UNREACHABLE, REASON_AGENT_OFFLINE);
             heal_member_down(c, now_us, e.child);
             cluster_failures(c, now_us, 1, out);
         }

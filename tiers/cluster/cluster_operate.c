@@ -103,11 +103,16 @@ static bool kept_drop(struct cluster *c)
 void operate_forget_kept(struct cluster *c, int64_t now_us)
 {
     assert(c != NULL);
+    if (c->kept_due_us > now_us && c->kept_count <= LEAD_KEPT_MAX) {
+        return;
+    }
     while (c->kept_count > 0 && (c->kept_count > LEAD_KEPT_MAX ||
                                  slot_at(c, c->kept_first)->closed_us + LEAD_KEPT_US <= now_us)) {
         bool dropped = kept_drop(c);
         assert(dropped);
     }
+    c->kept_due_us =
+        c->kept_count > 0 ? slot_at(c, c->kept_first)->closed_us + LEAD_KEPT_US : NEVER;
 }
 
 void operate_close(struct cluster *c, int64_t now_us, struct lead_op *op)
@@ -124,6 +129,7 @@ void operate_close(struct cluster *c, int64_t now_us, struct lead_op *op)
     op->closed_us = now_us;
     op->next = LEAD_OP_NONE;
     if (c->kept_count++ == 0) {
+        c->kept_due_us = 0; /* look */
         c->kept_first = slot_of(c, op);
     } else {
         slot_at(c, c->kept_last)->next = slot_of(c, op);
@@ -151,12 +157,13 @@ static struct lead_op *slot_take(struct cluster *c)
     return op;
 }
 
-/* Which members are meant: by selector, then the sample, drawn from those that can do it first. */
+/* Which members are meant: by selector, then the sample, drawn from those first that can do it and
+ * are as quick as they use to be (spec 6.1: route around an impedance spike). */
 static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t quota,
                         uint64_t *ret_able)
 {
     uint64_t mask = 0;
-    uint64_t able = 0;
+    uint64_t able = 0, slow = 0;
     uint32_t scores[MEMBERS_MAX] = {0};
     for (uint32_t i = 0; i < c->count; i++) {
         const struct member *m = &c->members[i];
@@ -168,7 +175,8 @@ static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t q
             mask |= bit_of(i);
             bool capable =
                 !o->unknown_capability && (o->selector.capabilities & ~m->capabilities) == 0;
-            able |= capable && members_in_service(c, i) ? bit_of(i) & ~c->avoided : 0;
+            able |= capable && members_preferred(c, i) ? bit_of(i) & ~c->avoided : 0;
+            slow |= capable && members_in_service(c, i) ? bit_of(i) & ~c->avoided : 0;
         }
     }
     *ret_able = able;
@@ -182,7 +190,12 @@ static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t q
     if (quota <= fit) {
         return resolve_sample(able, quota, &c->rng);
     }
-    return able | resolve_sample(mask & ~able, quota - fit, &c->rng);
+    slow &= ~able;
+    if (quota - fit <= bits_count(slow)) {
+        return able | resolve_sample(slow, quota - fit, &c->rng);
+    }
+    able |= slow;
+    return able | resolve_sample(mask & ~able, quota - bits_count(able), &c->rng);
 }
 
 /* The answer for all targets at once, without a slot: one group, at most 64 runs. */
@@ -300,11 +313,11 @@ static void plan(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     enum agent_state state = members_state(c, i);
     int64_t need_us = 0;
     bool warm = state == AGENT_UNKNOWN && m->uid != 0 && now_us - c->started_us < LEAD_WARM_US;
-    if (!warm && (state == AGENT_UNKNOWN || state == AGENT_OFFLINE)) {
-        end.reason = m->uid == 0 ? REASON_NOT_JOINED : REASON_AGENT_OFFLINE;
-    } else if (m->quarantined) {
+    if (m->quarantined) {
         end.outcome = OUTCOME_REFUSED;
         end.reason = REASON_QUARANTINED;
+    } else if (!warm && (state == AGENT_UNKNOWN || state == AGENT_OFFLINE)) {
+        end.reason = m->uid == 0 ? REASON_NOT_JOINED : REASON_AGENT_OFFLINE;
     } else if ((o->unknown_capability || (o->selector.capabilities & ~m->capabilities) != 0) &&
                !PLANTED(PLANT_NO_CAPABILITY)) {
         end.outcome = OUTCOME_REFUSED;
@@ -348,6 +361,7 @@ static void fill(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     op->priority = o->priority < PRIORITY_COUNT ? o->priority : PRIORITY_COUNT - 1;
     op->expectation = o->trinary_expectation;
     op->want_ack = o->require_ack;
+    op->quorum = o->quorum;
     op->hedge = o->hedge && o->require_ack;
     memcpy(op->action, o->action, sizeof op->action);
     op->weight = o->payload_weight;

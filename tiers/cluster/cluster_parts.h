@@ -27,6 +27,7 @@ void members_call(struct cluster *c, struct outbox *out);
 int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 enum agent_state members_state(const struct cluster *c, uint32_t i);
 bool members_in_service(const struct cluster *c, uint32_t i); /* active or degraded */
+bool members_preferred(const struct cluster *c, uint32_t i);  /* .. and no impedance spike */
 struct prediction members_predict(const struct cluster *c, uint32_t i, double weight);
 /* Keeps an agent out of operations, lets it back, or bars capabilities of it. */
 /* Capabilities that members of each class are not counted on for, as the sector says. */
@@ -67,6 +68,17 @@ int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 bool registry_get(struct cluster *c, int64_t now_us, uint32_t i, uint32_t slot, uint32_t seq,
                   struct outbox *out);
 
+/* A request of cluster_where.c for member i. */
+bool registry_where(struct cluster *c, int64_t now_us, uint32_t i, struct store_op *op,
+                    struct outbox *out);
+
+/* cluster_where.c: what was learnt about an agent in another cluster. */
+void where_newcomer(struct member *m);
+bool where_waits(const struct member *m); /* there is something to ask or to put */
+bool where_send(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
+void where_reply(struct cluster *c, uint32_t i, const struct store_reply *reply);
+void where_failed(struct cluster *c, uint32_t i); /* no answer came */
+
 /* cluster_operate.c: admission and the table of operations. */
 struct lead_op *operate_find(struct cluster *c, struct id128 id);
 void operate_open(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out);
@@ -85,7 +97,9 @@ void flight_settle(struct cluster *c, struct lead_op *op); /* ENDED when nothing
 void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t i,
                 struct outbox *out);
 void flight_cancel(struct cluster *c, int64_t now_us, const struct cancel *cancel);
-void flight_member_down(struct cluster *c, int64_t now_us, uint32_t i);
+/* What waits for member i ends so, in every operation. */
+void flight_member_gone(struct cluster *c, int64_t now_us, uint32_t i, enum outcome outcome,
+                        enum reason reason);
 int64_t flight_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 bool flight_result(struct cluster *c, struct lead_op *op, struct outbox *out);
 
@@ -124,6 +138,21 @@ struct conflict_seen {
 void conflict_add(struct cluster *c, int64_t now_us, const struct conflict_seen *seen);
 void conflict_acked(struct cluster *c, const struct conflict_ack *ack);
 int64_t conflict_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
+/* A report to fill in, sent until it is in the log; NULL: fewer than `spare` would stay free. */
+struct conflict_report *conflict_slot(struct cluster *c, int64_t now_us, uint32_t spare);
+
+/* cluster_consensus.c: whose answer contradicts a quorum of the others; the operation has ended. */
+void consensus_decide(struct cluster *c, int64_t now_us, struct lead_op *op, struct outbox *out);
+
+/* cluster_incident.c: failures as incidents; masks are of members. */
+void incident_begin(struct cluster *c, int64_t now_us, enum failure_class k, uint64_t mask);
+void incident_worse(struct cluster *c, int64_t now_us, enum failure_class k, uint64_t mask);
+/* well: they are as they should be; else another class has them now. */
+void incident_over(struct cluster *c, int64_t now_us, enum failure_class k, uint64_t mask,
+                   bool well);
+bool incident_concerns(const struct cluster *c, enum failure_class k, uint32_t i);
+int64_t incident_tick(struct cluster *c, int64_t now_us);
 
 /* cluster_relay.c */
 void route_relay(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t author,

@@ -56,6 +56,16 @@ static void agent_row(const struct cluster *c, uint32_t i, struct page_row *ret)
     ret->u.agent.impedance.state = members_state(c, i);
 }
 
+static uint32_t top_value(const struct member *m, enum query_kind kind)
+{
+    const struct impedance *z = &m->impedance;
+    return kind == QUERY_TOP_SLOW        ? z->predicted_us
+           : kind == QUERY_TOP_DRIFT     ? z->drift_permille
+           : kind == QUERY_TOP_CONFLICTS ? m->conflicts
+           : kind == QUERY_TOP_QUEUE     ? z->queue_depth
+                                         : z->failed;
+}
+
 static void query_agents(struct cluster *c, const struct query *q, struct outbox *out)
 {
     struct page_memory memory;
@@ -65,6 +75,10 @@ static void query_agents(struct cluster *c, const struct query *q, struct outbox
         if (query_takes(c, q, i)) {
             struct page_row row;
             agent_row(c, i, &row);
+            row.key = query_is_top(q->kind)
+                          ? (uint64_t)(UINT32_MAX - top_value(&c->members[i], q->kind)) << 32 |
+                                (c->first + i)
+                          : row.key;
             pager_row(&p, &row);
         }
     }
@@ -406,6 +420,11 @@ void query_handle(struct cluster *c, int64_t now_us, const struct query *query, 
     assert(now_us >= 0);
     switch (query->kind) {
     case QUERY_AGENTS:
+    case QUERY_TOP_SLOW:
+    case QUERY_TOP_DRIFT:
+    case QUERY_TOP_CONFLICTS:
+    case QUERY_TOP_QUEUE:
+    case QUERY_TOP_FAILED:
         query_agents(c, query, out);
         break;
     case QUERY_ANSWERS:

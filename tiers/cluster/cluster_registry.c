@@ -31,6 +31,10 @@
 #define INDEX_PERCENT   5u
 #define INDEX_POINTS    10u
 #define WRITE_ROOM      4096u /* bytes of one write, generously */
+static_assert(STORE_FIELDS_MAX * (sizeof(struct store_field) + STORE_FIELD_VALUE_MAX) +
+                      5u * STORE_KEY_MAX + 32u <=
+                  WRITE_ROOM,
+              "a write may need more");
 
 enum registry_ref {
     REF_SCAN = 1,
@@ -42,7 +46,8 @@ enum registry_ref {
     REF_CHECK,
     REF_FROZEN,
     REF_PRIOR_GET,
-    REF_PRIOR_PUT
+    REF_PRIOR_PUT,
+    REF_WHERE
 };
 
 static uint64_t ref_of(enum registry_ref kind, uint32_t i, uint32_t seq)
@@ -60,11 +65,12 @@ static uint32_t ref_member(uint64_t ref)
     return (uint32_t)(ref >> 40) & 0xffu;
 }
 
-/* To be called whenever `dirty`, `put`, `index_dirty` or `uid` has changed. */
+/* To be called whenever `dirty`, `put`, `index_dirty`, `where` or `uid` has changed. */
 static void waits(struct cluster *c, uint32_t i)
 {
     const struct member *m = &c->members[i];
-    bool some = m->uid != 0 && ((m->dirty != 0 && m->put == 0) || m->index_dirty != 0);
+    bool some = m->uid != 0 && ((m->dirty != 0 && m->put == 0) || m->index_dirty != 0 ||
+                                (c->scan_done && where_waits(m)));
     c->waits = some ? c->waits | bit_of(i) : c->waits & ~bit_of(i);
 }
 
@@ -100,7 +106,8 @@ static bool store_send(struct cluster *c, int64_t now_us, struct outbox *out,
     if (asked_room(c, reserve) == 0) {
         return false;
     }
-    if (!outbox_room(out, 1, store_op_extra_bytes(op))) {
+    /* Where there is plenty nothing needs to be measured. */
+    if (!outbox_room(out, 1, WRITE_ROOM) && !outbox_room(out, 1, store_op_extra_bytes(op))) {
         c->starved = true;
         return false;
     }
@@ -126,6 +133,10 @@ static void asked_failed(struct cluster *c, int64_t now_us, uint64_t ref)
         break;
     case REF_INDEX:
         c->members[i].index_dirty |= bit_of((uint32_t)(ref >> 48) & 0xffu);
+        waits(c, i);
+        break;
+    case REF_WHERE:
+        where_failed(c, i);
         waits(c, i);
         break;
     case REF_SCAN:
@@ -208,7 +219,9 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     if (!here || uid == 0 || (m->uid != 0 && m->uid != uid)) {
         return; /* another place, or another agent by now */
     }
-    if (m->uid == uid) { /* the agent itself was faster */
+    m->where = WHERE_KNOWN; /* the former lead has put it */
+    if (m->uid == uid) {    /* the agent itself was faster */
+        m->quarantined |= state == AGENT_QUARANTINED;
         learnt_read(c, place.agent - 1u, row);
         return;
     }
@@ -233,6 +246,9 @@ static void roster_page(struct cluster *c, int64_t now_us, const struct store_re
     c->scan_out = false;
     if (reply->verdict != STORE_OK) {
         c->scan_done = reply->verdict == STORE_MISSING;
+        for (uint32_t i = 0; c->scan_done && i < c->count; i++) {
+            waits(c, i);
+        }
         c->store_pause_us = now_us + STORE_RETRY_US;
         return;
     }
@@ -242,6 +258,9 @@ static void roster_page(struct cluster *c, int64_t now_us, const struct store_re
     c->scan_cursor = reply->cursor;
     c->scan_done = reply->cursor == 0;
     c->call = c->scan_done;
+    for (uint32_t i = 0; c->scan_done && i < c->count; i++) {
+        waits(c, i);
+    }
 }
 
 static void roster_ask(struct cluster *c, int64_t now_us, struct outbox *out)
@@ -287,7 +306,7 @@ void registry_score(struct cluster *c, int64_t now_us, uint32_t i)
     assert(c != NULL);
     assert(i < c->count);
     struct member *m = &c->members[i];
-    uint64_t wanted = members_in_service(c, i) ? m->capabilities : 0;
+    uint64_t wanted = members_preferred(c, i) ? m->capabilities : 0;
     uint32_t score = m->impedance.score;
     uint32_t apart = score > m->indexed_score ? score - m->indexed_score : m->indexed_score - score;
     /* One point is rounding: without this the quickest agents would be written at every beat. */
@@ -310,7 +329,7 @@ static void write_again(struct cluster *c, int64_t now_us)
         if (m->uid != 0) {
             registry_dirty(c, now_us, i, DIRTY_ALL);
             m->indexed = 0;
-            m->index_dirty |= members_in_service(c, i) ? m->capabilities : 0;
+            m->index_dirty |= members_preferred(c, i) ? m->capabilities : 0;
             waits(c, i);
         }
     }
@@ -559,6 +578,15 @@ bool registry_get(struct cluster *c, int64_t now_us, uint32_t i, uint32_t slot, 
     return store_send(c, now_us, out, &op);
 }
 
+bool registry_where(struct cluster *c, int64_t now_us, uint32_t i, struct store_op *op,
+                    struct outbox *out)
+{
+    assert(c != NULL && op != NULL);
+    assert(i < c->count);
+    op->ref = ref_of(REF_WHERE, i, ++c->store_seq);
+    return store_send(c, now_us, out, op);
+}
+
 static bool verdict_good(enum store_verdict v)
 {
     return v == STORE_OK || v == STORE_EXISTS || v == STORE_MISSING;
@@ -593,6 +621,13 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
         query_record(c, now_us, i, (uint32_t)reply->ref, reply, out);
         return;
     }
+    if (kind == REF_WHERE) {
+        where_reply(c, i, reply);
+        waits(c, i);
+        if (reply->verdict == STORE_FENCED) {
+            return; /* it has gone on to another place already */
+        }
+    }
     if (kind == REF_PRIOR_GET) {
         c->priors_asked &= (uint16_t)~bit_of(i);
         learnt_prior_read(c, i, reply);
@@ -602,7 +637,9 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
         int64_t pause_us = reply->verdict == STORE_FENCED ? STORE_FENCED_US : STORE_RETRY_US;
         cluster_note(out, NOTE_STORE_REFUSED, reply->kind, reply->verdict);
         c->store_pause_us = now_us + rng_jitter_us(&c->rng, pause_us, 300);
-        asked_failed(c, now_us, reply->ref);
+        if (kind != REF_WHERE) {
+            asked_failed(c, now_us, reply->ref);
+        }
     } else if (kind == REF_CHECK) {
         check_reply(c, now_us, reply);
     } else if (kind == REF_SUMMARY) {
@@ -622,6 +659,9 @@ static uint32_t member_writes(struct cluster *c, int64_t now_us, uint32_t i, uin
     uint32_t made = 0;
     assert(m->uid != 0);
     if (m->dirty != 0 && m->put == 0 && put_member(c, now_us, i, out)) {
+        made++;
+    }
+    if (c->scan_done && where_waits(m) && made < left && where_send(c, now_us, i, out)) {
         made++;
     }
     while (m->index_dirty != 0 && made < left && put_index(c, now_us, i, out)) {

@@ -1,7 +1,6 @@
 /* The lead's memory. Members are named by their index: agent number - 1, which is also their bit in
  * masks. What its files offer each other is in cluster_parts.h. */
 #ifndef TIERS_CLUSTER_CLUSTER_STATE_H
-#define EXCESS_DEV_START_US (100u * 1000u)
 #define TIERS_CLUSTER_CLUSTER_STATE_H
 
 #include "core/aggregate.h"
@@ -16,8 +15,10 @@
 #include "core/rng.h"
 #include "core/schedule.h"
 #include "core/slab.h"
+#include "tiers/cluster/cluster_arrival.h"
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
+#include "tiers/cluster/cluster_incident.h"
 #include "tiers/cluster/cluster_waits.h"
 #include "tiers/cluster/cluster_written.h"
 
@@ -76,6 +77,7 @@ struct member {
     struct impedance_history history;
     uint32_t lead_us;             /* of a standard payload, from the last beat */
     uint32_t seq[PRIORITY_COUNT]; /* the last given */
+    uint32_t conflicts;           /* its answers that were one, since this lead started */
     uint32_t indexed_score;
     uint64_t indexed;     /* capabilities under which the registry lists it */
     uint64_t index_dirty; /* capabilities whose entry is to be set or removed */
@@ -87,8 +89,10 @@ struct member {
     bool joined;         /* said hello to this lead */
     bool quarantined;
     bool unstable;
-    bool frozen;      /* it said so */
-    bool frozen_late; /* more than FREEZE_LATE_US after the order */
+    uint8_t where;      /* enum where */
+    struct unit former; /* WHERE_READ: the cluster where it was */
+    bool frozen;        /* it said so */
+    bool frozen_late;   /* more than FREEZE_LATE_US after the order */
 };
 
 enum lead_op_state { LEAD_OP_FREE, LEAD_OP_OPEN, LEAD_OP_ENDED, LEAD_OP_KEPT };
@@ -103,7 +107,7 @@ struct lead_op {
     uint8_t timing, priority;
     int8_t expectation;
     bool want_ack, cancelled, passed; /* passed: the breaker counts it */
-    bool counts_sent;
+    uint32_t quorum; /* identical answers that are a consensus; 0: nobody is judged, or was */
     char action[ACTION_MAX];
     double weight;
     uint64_t requires;   /* capabilities */
@@ -134,15 +138,8 @@ struct lead_op {
     struct schedule schedule;
     struct aggregate aggregate;
     struct aggregate late_answers; /* of those in `late` that were final before; mostly not open */
-    /* For the trace: when targets ended that answered, the first and the last, and which it was. */
-    int64_t first_sent_us, first_answer_us, last_answer_us;
-    uint8_t slowest;
-};
-
-/* What hedging has learnt and may spend (cluster_hedge.c). */
-struct lead_hedge {
-    float z_received, z_done; /* deviations until an acknowledgement is overdue */
-    uint32_t tokens;          /* thousandths of a hedge */
+    int64_t first_sent_us, first_answer_us, last_answer_us; /* for the trace; 0: not yet */
+    uint8_t slowest;                                        /* member that answered last */
 };
 
 struct cluster {
@@ -153,9 +150,10 @@ struct cluster {
     struct rng rng;
     /* How much later than predicted answers come back: mean and mean deviation (RFC 6298). Load,
      * not the agents, makes them late together: reminders wait that much longer. */
-    uint32_t excess_us, excess_dev_us; /* from 0 and EXCESS_DEV_START_US on */
+    uint32_t excess_us, excess_dev_us; /* from 0 and 100 ms on */
     struct lead_hedge hedge;
     struct meshtime time;
+    struct hosttime host;
     struct breaker breaker;
     struct children children;
     struct slab slab;
@@ -180,7 +178,7 @@ struct cluster {
     uint16_t asked_out;        /* bits of `asked` in use */
     struct lead_asked asked[LEAD_ASKED_MAX];
     int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
-    struct lead_conflicts reports;
+    struct lead_incidents incidents;
     uint32_t conflicts[12]; /* by 5 minutes: the last hour */
     int64_t conflict_bucket;
 
@@ -195,6 +193,7 @@ struct cluster {
     int64_t ops_next_us;
     uint32_t live_count, kept_count, fresh; /* fresh: slots ever used */
     uint16_t free, kept_first, kept_last;   /* slots */
+    int64_t kept_due_us;                    /* the oldest kept one is not forgotten before */
     uint8_t mode;                           /* enum mode */
     /* Orders to stand still, by the tier of their scope: mesh, sector, this cluster. */
     struct freeze freezes[3];
@@ -213,14 +212,15 @@ struct cluster {
     bool call;    /* ask the roster's agents to say hello */
     bool starved; /* the outbox was short of room in this step */
 
-    /* Tables of which only the beginning is in use lie so that what is in use shares pages: an idle
-     * lead of 30 agents touches 8 of them. */
+    /* Tables of which only the beginning is in use lie so that what is in use shares pages, and the
+     * large ones that are seldom used lie behind. */
     struct lead_inspect inspects[LEAD_INSPECTS_MAX];
+    uint16_t buckets[LEAD_BUCKETS_HASH];
     struct child rows[MEMBERS_MAX];
     uint16_t live[LEAD_OPS_MAX];
-    uint16_t buckets[LEAD_BUCKETS_HASH];
     int64_t op_next_us[LEAD_OPS_MAX]; /* when live[i] wants to be looked at */
     struct member members[MEMBERS_MAX];
+    struct lead_conflicts reports;
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */

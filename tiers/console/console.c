@@ -18,11 +18,11 @@ static void on_interrupt(uv_signal_t *handle, int number)
 }
 
 void console_init(struct console *c, uv_loop_t *loop, const struct task_conf *conf,
-                  const struct render *render, bool json)
+                  const struct render *render, enum render_form form)
 {
     assert(c && loop && conf && render);
     c->loop = loop;
-    c->json = json;
+    c->form = form;
     c->exit_code = EXIT_OK;
     task_init(&c->task, conf, render);
     uv_signal_init(loop, &c->interrupt);
@@ -44,7 +44,8 @@ static void help_all(FILE *out)
 {
     size_t count;
     const struct command_spec *table = command_table(&count);
-    fputs("commands (help NAME shows flags and examples; --json with any that reads or acts):\n",
+    fputs("commands (help NAME shows flags and examples; any takes --json, most --output "
+          "wide|csv|jsonl):\n",
           out);
     for (size_t i = 0; i < count; i++)
         fprintf(out, "  %-10s %s%s\n", table[i].name, table[i].summary,
@@ -99,12 +100,14 @@ int console_manual(const char *const words[], size_t count, bool json)
 }
 
 /* What is here already, without a task. */
-static int local_read(const struct console *c, const char *const words[], size_t count, bool json)
+static int local_read(const struct console *c, const char *const words[], size_t count,
+                      enum render_form form)
 {
     static struct invocation in;
     char error[COMMAND_ERROR_MAX];
     struct render r = c->task.render;
-    r.json = json;
+    r.form = form;
+    r.json = form == FORM_JSON || form == FORM_JSONL;
     if (!command_parse(words, count, &in, error)) {
         render_error(&r, "usage", error);
         return EXIT_USAGE;
@@ -120,8 +123,8 @@ static int local_read(const struct console *c, const char *const words[], size_t
     return EXIT_NOT_FOUND;
 }
 
-bool console_local(const struct console *c, const char *const words[], size_t count, bool json,
-                   bool *ret_quit, int *ret_code)
+bool console_local(const struct console *c, const char *const words[], size_t count,
+                   enum render_form form, bool *ret_quit, int *ret_code)
 {
     static struct invocation in;
     char error[COMMAND_ERROR_MAX];
@@ -132,7 +135,7 @@ bool console_local(const struct console *c, const char *const words[], size_t co
     if (spec &&
         (spec->verb == CMD_ACTIONS || spec->verb == CMD_GROUP || spec->verb == CMD_MANUAL)) {
         *ret_quit = false;
-        *ret_code = local_read(c, words, count, json);
+        *ret_code = local_read(c, words, count, form);
         return true;
     }
     if (!question && !leave && (!spec || (spec->verb != CMD_HELP && spec->verb != CMD_QUIT)))
@@ -167,30 +170,64 @@ bool console_local(const struct console *c, const char *const words[], size_t co
     return true;
 }
 
-bool console_take_json(const char *words[], size_t *count)
+static const char *const form_names[FORM_COUNT] = {"table", "json", "jsonl", "wide", "csv"};
+
+static bool form_named(const char *name, enum render_form *form, bool *said,
+                       char error[COMMAND_ERROR_MAX])
 {
-    bool found = false;
+    for (int i = 0; i < FORM_COUNT; i++)
+        if (strcmp(form_names[i], name) == 0) {
+            if (*said && *form != (enum render_form)i) {
+                snprintf(error, COMMAND_ERROR_MAX, "--output: %s contradicts %s", name,
+                         form_names[*form]);
+                return false;
+            }
+            *form = (enum render_form)i;
+            *said = true;
+            return true;
+        }
+    snprintf(error, COMMAND_ERROR_MAX, "--output: '%.40s' is none of table, wide, csv, json, jsonl",
+             name);
+    return false;
+}
+
+bool console_take_form(const char *words[], size_t *count, enum render_form *form,
+                       char error[COMMAND_ERROR_MAX])
+{
+    bool said = false;
     size_t kept = 0;
-    assert(words && count);
+    assert(words && count && form);
     for (size_t i = 0; i < *count; i++) {
+        bool flag = strcmp(words[i], "--output") == 0 || strcmp(words[i], "-o") == 0;
+        bool joined = strncmp(words[i], "--output=", 9) == 0;
         /* Behind -- it is text. */
         if (strcmp(words[i], "--") == 0) {
             for (; i < *count; i++)
                 words[kept++] = words[i];
             break;
         }
-        if (strcmp(words[i], "--json") == 0)
-            found = true;
-        else
+        if (strcmp(words[i], "--json") == 0) {
+            if (!form_named("json", form, &said, error))
+                return false;
+        } else if (flag && i + 1 == *count) {
+            snprintf(error, COMMAND_ERROR_MAX,
+                     "--output: needs a value: table, wide, csv, json or jsonl");
+            return false;
+        } else if (flag || joined) {
+            if (!form_named(joined ? words[i] + 9 : words[++i], form, &said, error))
+                return false;
+        } else {
             words[kept++] = words[i];
+        }
     }
     *count = kept;
-    return found;
+    return true;
 }
 
 /* --- one command ----------------------------------------------------------------------------- */
 
-static int say_once(struct console *c, const char *const words[], size_t count, bool json);
+static int say_once(struct console *c, const char *const words[], size_t count,
+                    enum render_form form);
 
 static void on_once_done(void *ctx, int exit_code)
 {
@@ -202,6 +239,7 @@ static void on_once_done(void *ctx, int exit_code)
 int console_once(struct console *c, const char *const words[], size_t count)
 {
     const char *mine[COMMAND_WORDS_MAX];
+    char error[COMMAND_ERROR_MAX];
     bool quit;
     int code;
     assert(c && count > 0);
@@ -210,16 +248,20 @@ int console_once(struct console *c, const char *const words[], size_t count)
         return EXIT_USAGE;
     }
     memcpy(mine, words, count * sizeof *words);
-    bool json = console_take_json(mine, &count) || c->json;
+    enum render_form form = c->form;
+    if (!console_take_form(mine, &count, &form, error)) {
+        render_error(&c->task.render, "usage", error);
+        return EXIT_USAGE;
+    }
     if (count == 0) {
         render_error(&c->task.render, "usage", "a command is missing: help lists them");
         return EXIT_USAGE;
     }
     if (strcmp(mine[0], "say") == 0)
-        return say_once(c, mine, count, json);
-    if (console_local(c, mine, count, json, &quit, &code))
+        return say_once(c, mine, count, form);
+    if (console_local(c, mine, count, form, &quit, &code))
         return code;
-    task_start(&c->task, mine, count, json, on_once_done, c);
+    task_start(&c->task, mine, count, form, on_once_done, c);
     while (c->task.running)
         uv_run(c->loop, UV_RUN_DEFAULT);
     return c->exit_code;
@@ -250,30 +292,32 @@ const char *console_said(const char *line, char room[GRAMMAR_TEXT_MAX])
     return room;
 }
 
-int console_say(struct console *c, const char *text, bool json)
+int console_say(struct console *c, const char *text, enum render_form form)
 {
     char error[COMMAND_ERROR_MAX];
     const char *line;
     int code = EXIT_OK;
-    bool were_json = c->json;
+    enum render_form was = c->form;
     struct render r = c->task.render;
-    r.json = json;
+    r.form = form;
+    r.json = form == FORM_JSON;
     if (!talk_say(&c->talk, text, r.topology, clock_unix_us(), error)) {
         render_error(&r, "usage", error);
         return EXIT_USAGE;
     }
-    c->json = json;
+    c->form = form;
     while ((line = talk_next(&c->talk, &r)) != NULL) {
         code = run_line(c, line);
         talk_ended(&c->talk, line, code, &c->task.inquiry.findings);
     }
-    c->json = were_json;
+    c->form = was;
     talk_finish(&c->talk, &r, clock_unix_us());
     return code;
 }
 
 /* `mesh say ..` from a shell: the shell is the dialogue's session. */
-static int say_once(struct console *c, const char *const words[], size_t count, bool json)
+static int say_once(struct console *c, const char *const words[], size_t count,
+                    enum render_form form)
 {
     char text[GRAMMAR_TEXT_MAX] = "";
     size_t used = 0;
@@ -291,7 +335,7 @@ static int say_once(struct console *c, const char *const words[], size_t count, 
         return EXIT_USAGE;
     }
     talk_load(&c->talk, c->mesh, getppid(), clock_unix_us());
-    int code = console_say(c, text, json);
+    int code = console_say(c, text, form);
     talk_store(&c->talk, c->mesh, getppid(), clock_unix_us());
     return code;
 }
@@ -302,7 +346,7 @@ static int run_line(struct console *c, const char *line)
 {
     char said[GRAMMAR_TEXT_MAX];
     if (console_said(line, said))
-        return console_say(c, said, c->json);
+        return console_say(c, said, c->form);
     static char room[COMMAND_LINE_BYTES_MAX];
     const char *words[COMMAND_WORDS_MAX], *why = NULL;
     size_t count = 0;

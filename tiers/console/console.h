@@ -11,22 +11,22 @@
 struct console {
     uv_loop_t *loop;
     struct task task;
-    bool json;        /* for every command, by the global flag */
-    const char *mesh; /* its configuration: what was said to one mesh is not for another */
+    enum render_form form; /* of every command, by the global flags */
+    const char *mesh;      /* its configuration: what was said to one mesh is not for another */
     struct talk talk;
     uv_signal_t interrupt;
     int exit_code;
 };
 
 void console_init(struct console *c, uv_loop_t *loop, const struct task_conf *conf,
-                  const struct render *render, bool json);
+                  const struct render *render, enum render_form form);
 void console_done(struct console *c);
 
 /* Runs the loop until the command has ended; its exit code. */
 int console_once(struct console *c, const char *const words[], size_t count);
 
 /* `say`: the lines that it means, one after the other; the exit code of the last one. */
-int console_say(struct console *c, const char *text, bool json);
+int console_say(struct console *c, const char *text, enum render_form form);
 
 /* The words behind `say` as they were typed (quotes around all of them are taken off), or NULL when
  * the line says something else. */
@@ -40,13 +40,14 @@ int console_repl(struct console *c);
 
 /* help, quit, actions, group and manual, which need no task. True when the words were one of them;
  * *ret_quit on quit. */
-bool console_local(const struct console *c, const char *const words[], size_t count, bool json,
-                   bool *ret_quit, int *ret_code);
+bool console_local(const struct console *c, const char *const words[], size_t count,
+                   enum render_form form, bool *ret_quit, int *ret_code);
 
 /* `manual ..`, which needs no mesh and no configuration: the exit code. */
 int console_manual(const char *const words[], size_t count, bool json);
 
-/* Takes a trailing or leading --json out of the words. */
-bool console_take_json(const char *words[], size_t *count);
+/* Takes --json, --output FORM and -o FORM out of the words. False: error says what is wrong. */
+bool console_take_form(const char *words[], size_t *count, enum render_form *form,
+                       char error[COMMAND_ERROR_MAX]);
 
 #endif

@@ -11,7 +11,7 @@
 #include "core/types.h"
 #include "tiers/console/request.h"
 #include "tiers/console/targets.h"
-#include "tiers/console/task.h"
+#include "tiers/console/task_int.h"
 #include <assert.h>
 #include <jansson.h>
 #include <string.h>

@@ -172,7 +172,7 @@ void jobs_render_list(const struct render *r, const struct pages *pages, size_t 
         for (size_t i = 0; i < shown; i++)
             json_array_append_new(list, job_object(&pages->rows[i]));
         json_t *o = json_pack("{s:o,s:I}", "jobs", list, "total", (json_int_t)pages->count);
-        json_dumpf(o, r->out, JSON_COMPACT);
+        json_dumpf(o, r->out, JSON_COMPACT | JSON_REAL_PRECISION(9));
         fputc('\n', r->out);
         json_decref(o);
         return;
@@ -219,7 +219,7 @@ void jobs_render_running(const struct render *r, const struct reply *progress)
         json_t *o =
             json_pack("{s:s,s:s,s:I,s:I,s:o}", "operation_id", id, "status", "RUNNING", "targets",
                       (json_int_t)a->targets, "final", (json_int_t)done, "states", states);
-        json_dumpf(o, r->out, JSON_COMPACT);
+        json_dumpf(o, r->out, JSON_COMPACT | JSON_REAL_PRECISION(9));
         fputc('\n', r->out);
         json_decref(o);
         return;

@@ -2,6 +2,7 @@
  * row by row), so that a log of any length passes. Names of conflicts may be shortened: the rows
  * "opened" are then searched for the one that begins so. */
 #include "tiers/console/logs.h"
+#include "core/incident.h"
 #include "core/num.h"
 #include "core/store.h"
 #include <assert.h>
@@ -18,9 +19,13 @@ enum action { ACTION_LIST, ACTION_SHOW, ACTION_RESOLVE, ACTION_EXPORT, ACTION_VE
 static enum action action_of(const struct invocation *in)
 {
     static const enum action of_audit[] = {ACTION_LIST, ACTION_EXPORT, ACTION_VERIFY};
+    static const enum action of_incident[] = {ACTION_LIST, ACTION_SHOW, ACTION_EXPORT,
+                                              ACTION_VERIFY};
     const struct value *v = command_value(in, "action");
     if (!v->given)
         return ACTION_LIST;
+    if (in->spec->verb == CMD_INCIDENT)
+        return of_incident[v->number];
     return in->spec->verb == CMD_AUDIT ? of_audit[v->number] : (enum action)v->number;
 }
 
@@ -88,18 +93,43 @@ static bool build_conflicts(const struct invocation *in, enum action action, str
     return true;
 }
 
+static bool build_incident(const struct invocation *in, enum action action, struct command *ret,
+                           char error[COMMAND_ERROR_MAX])
+{
+    const struct value *id = command_value(in, "id"), *all = command_value(in, "all"),
+                       *priority = command_value(in, "priority"), *type = command_value(in, "type");
+    if ((action == ACTION_SHOW) != id->given)
+        return fail(error, action == ACTION_SHOW
+                               ? "id: the name of an incident is needed, or its first letters"
+                               : "id: only show takes one");
+    if (id->given &&
+        (strlen(id->text) > NAME_BYTES || strspn(id->text, "0123456789abcdef") != strlen(id->text)))
+        return fail(error, "id: 1 to 16 hex digits, as `incident list` shows them");
+    if (type->given && failure_parse(type->text) == FAILURE_NONE)
+        return fail(error, "--type: TRANSIENT_NETWORK, AGENT_CRASH, IMPEDANCE_SPIKE, "
+                           "CONTEXT_CORRUPTION, BYZANTINE_BEHAVIOR, CASCADE_FAILURE or "
+                           "COORDINATOR_DOWN");
+    ret->log.priority = priority->given ? (uint32_t)priority->number : 0;
+    ret->log.open = action == ACTION_LIST && !all->given;
+    if (action == ACTION_LIST)
+        snprintf(ret->log.event, sizeof ret->log.event, "opened");
+    return true;
+}
+
 bool logs_build(const struct invocation *in, const struct topology *t, struct command *ret,
                 char error[COMMAND_ERROR_MAX])
 {
     enum action action = action_of(in);
-    bool audit = in->spec->verb == CMD_AUDIT;
+    bool audit = in->spec->verb == CMD_AUDIT, incident = in->spec->verb == CMD_INCIDENT;
     ret->kind = COMMAND_LOG;
-    ret->log.log = audit ? LOG_AUDIT : LOG_CONFLICTS;
+    ret->log.log = audit ? LOG_AUDIT : incident ? LOG_INCIDENTS : LOG_CONFLICTS;
     ret->log.ask = action == ACTION_VERIFY ? LOG_ASK_VERIFY : LOG_ASK_ROWS;
     ret->log.limit = action == ACTION_VERIFY ? STORE_LOG_VERIFY_MAX : LOG_PAGE_ROWS;
     ret->log.newest = action == ACTION_LIST;
     if (!build_filters(in, t, &ret->log, error))
         return false;
+    if (incident)
+        return build_incident(in, action, ret, error);
     return audit || build_conflicts(in, action, ret, error);
 }
 
@@ -217,6 +247,24 @@ static void print_command(const struct render *r, const struct log_entry *e, boo
     json_decref(body);
 }
 
+/* An incident: its beginning in one line, or one event of its timeline. */
+static void print_incident(const struct render *r, const struct log_entry *e, bool head, bool show)
+{
+    char time[40];
+    json_t *body = json_loads(e->body, 0, NULL);
+    if (show) {
+        fprintf(r->out, "%s  %-9s %-10s %s\n", render_time(e->at_us, time), e->event, e->actor,
+                member(body, "what"));
+    } else {
+        if (head)
+            fprintf(r->out, "%-24s %-16s %-18s P %-10s %s\n", "TIME", "INCIDENT", "CLASS", "UNIT",
+                    "WHAT");
+        fprintf(r->out, "%-24s %-16s %-18s %u %-10s %s\n", render_time(e->at_us, time), e->subject,
+                e->type, e->priority, e->agent, member(body, "what"));
+    }
+    json_decref(body);
+}
+
 static void show_entry(struct log_view *v, const struct render *r, const struct log_page *page,
                        const struct log_entry *e)
 {
@@ -226,6 +274,8 @@ static void show_entry(struct log_view *v, const struct render *r, const struct 
         json_array_append_new(v->list, entry_object(e));
     else if (page->log == LOG_AUDIT)
         print_command(r, e, v->rows == 0);
+    else if (page->log == LOG_INCIDENTS)
+        print_incident(r, e, v->rows == 0, v->show);
     else if (v->show)
         print_event(r, e);
     else
@@ -308,7 +358,8 @@ static enum log_next complete(struct log_view *v, const struct render *r,
     if (v->matches)
         snprintf(text, sizeof text, "'%s' is ambiguous: %s", v->wanted, v->candidates);
     else
-        snprintf(text, sizeof text, "no conflict is called '%s'", v->wanted);
+        snprintf(text, sizeof text, "no %s is called '%s'",
+                 page->log == LOG_INCIDENTS ? "incident" : "conflict", v->wanted);
     render_error(r, v->matches ? "ambiguous" : "not-found", text);
     return LOG_FAILED;
 }

@@ -1,4 +1,5 @@
-/* `conflicts` and `audit`: requests about the logs, page by page, and how their rows are shown. */
+/* `conflicts`, `incident` and `audit`: requests about the logs, page by page, and how their rows
+ * are shown. */
 #ifndef TIERS_CONSOLE_LOGS_H
 #define TIERS_CONSOLE_LOGS_H
 

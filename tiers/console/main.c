@@ -1,12 +1,15 @@
 /* mesh: the operator's console. `mesh` is a prompt, `mesh status` one command, `mesh < script` a
  * script. */
 #include "core/num.h"
+#include "tiers/console/condition.h"
 #include "tiers/console/console.h"
 #include "tiers/console/contexts.h"
 #include "tiers/runner/client.h"
 #include "tiers/runner/config.h"
+#include "tiers/runner/enroll_command.h"
 #include "tiers/runner/harden.h"
 #include "tiers/runner/keys_command.h"
+#include "tiers/runner/passphrase.h"
 #include "tiers/work/action.h"
 #include <errno.h>
 #include <limits.h>
@@ -20,7 +23,9 @@ struct options {
     const char *config;
     const char *context;
     const char *via;
-    bool json, read_only;
+    enum render_form form;
+    bool read_only;
+    int passphrase_fd; /* -1: the terminal */
     double wait_s;
     int first; /* of the command's words */
 };
@@ -38,6 +43,7 @@ static int usage(FILE *out, int code)
           "  --json          JSON instead of text\n"
           "  --read-only     refuse commands that act (exit 6)\n"
           "  --via SECTOR    ask this sector instead of the orchestrator, for its own agents\n"
+          "  --passphrase-fd N  where the operator's passphrase comes from; default the terminal\n"
           "  --wait SECONDS  how long to wait for a connection and an answer (default 5)\n"
           "`mesh help` lists the commands.\n"
           "exit: 0 ok, 1 failed, 2 usage, 3 partial, 4 no answer, 5 not found, 6 refused, 130 "
@@ -50,7 +56,7 @@ static int usage(FILE *out, int code)
 static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
 {
     int i = 1;
-    *ret = (struct options){.wait_s = 5};
+    *ret = (struct options){.wait_s = 5, .passphrase_fd = -1};
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         char *name = argv[i] + 2, *value = strchr(name, '=');
         size_t bytes = value ? (size_t)(value - name) : strlen(name);
@@ -60,11 +66,15 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             *ret_code = IS("help") ? usage(stdout, 0) : (puts("mesh 0.1.0"), 0);
             return false;
         }
-        if ((IS("json") || IS("read-only")) && !value) {
-            *(IS("json") ? &ret->json : &ret->read_only) = true;
+        if (IS("json") && !value) {
+            ret->form = FORM_JSON;
             continue;
         }
-        if (IS("config") || IS("context") || IS("via") || IS("wait")) {
+        if (IS("read-only") && !value) {
+            ret->read_only = true;
+            continue;
+        }
+        if (IS("config") || IS("context") || IS("via") || IS("wait") || IS("passphrase-fd")) {
             has_value = value || i + 1 < argc;
             value = value ? value + 1 : has_value ? argv[++i] : NULL;
         }
@@ -79,6 +89,8 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             ret->context = value;
         else if (IS("via"))
             ret->via = value;
+        else if (IS("passphrase-fd"))
+            ret->passphrase_fd = atoi(value);
         else {
             char *end;
             ret->wait_s = strtod(value, &end);
@@ -160,6 +172,22 @@ static bool parse_via(const struct options *options, const struct topology *t, s
     return true;
 }
 
+/* Opens the operator's encrypted key. */
+static bool unlock(const struct options *options, const struct config *config, struct key_pair *ret)
+{
+    char passphrase[PASSPHRASE_MAX];
+    struct keys_error why;
+    keys_lock(passphrase, sizeof passphrase);
+    bool ok = keys_start() == 0 &&
+              passphrase_ask("passphrase of the operator's key", options->passphrase_fd, false,
+                             passphrase, &why) == 0 &&
+              passphrase_open(config->keys_dir, CLIENT_TOKEN, passphrase, ret, &why) == 0;
+    keys_wipe(passphrase, sizeof passphrase);
+    if (!ok)
+        fprintf(stderr, "mesh: %s\n", why.text);
+    return ok;
+}
+
 static int run(const struct options *options, const struct config *config,
                const struct action_table *actions, struct unit via, int argc, char **argv)
 {
@@ -167,12 +195,21 @@ static int run(const struct options *options, const struct config *config,
     uv_loop_t *loop = uv_default_loop();
     struct client *client;
     char why[256];
-    if (!client_new(loop, config, &client, why, sizeof why)) {
+    struct key_pair key = {0};
+    bool locked = passphrase_is_needed(config->keys_dir, CLIENT_TOKEN);
+    if (locked && !unlock(options, config, &key))
+        return EXIT_FAILED;
+    bool made = client_new_unlocked(loop, config, locked ? &key : NULL, &client, why, sizeof why);
+    keys_wipe(&key, sizeof key);
+    if (!made) {
         fprintf(stderr, "mesh: %s\n", why);
         return EXIT_FAILED;
     }
-    const struct render render = {
-        .out = stdout, .topology = &config->topology, .json = options->json};
+    const struct render render = {.out = stdout,
+                                  .topology = &config->topology,
+                                  .json = options->form == FORM_JSON,
+                                  .form = options->form,
+                                  .operator_key = client_key_text(client)};
     const struct task_conf conf = {.loop = loop,
                                    .client = client,
                                    .via = via,
@@ -180,7 +217,7 @@ static int run(const struct options *options, const struct config *config,
                                    .interactive = isatty(STDERR_FILENO),
                                    .read_only = options->read_only,
                                    .actions = actions};
-    console_init(&console, loop, &conf, &render, options->json);
+    console_init(&console, loop, &conf, &render, options->form);
     console.mesh = options->config;
     int code = options->first < argc
                    ? console_once(&console, (const char *const *)&argv[options->first],
@@ -201,8 +238,13 @@ static int context_words(const struct options *options, int argc, char **argv)
     size_t count = 0;
     for (int i = options->first + 1; i < argc && count < COMMAND_WORDS_MAX; i++)
         words[count++] = argv[i];
-    bool json = console_take_json(words, &count) || options->json;
-    return context_command(words, count, json);
+    char error[COMMAND_ERROR_MAX];
+    enum render_form form = options->form;
+    if (!console_take_form(words, &count, &form, error)) {
+        fprintf(stderr, "mesh: %s\n", error);
+        return EXIT_USAGE;
+    }
+    return context_command(words, count, form == FORM_JSON);
 }
 
 /* The descriptions of what agents offer; their programs need not be on this machine. */
@@ -232,21 +274,25 @@ int main(int argc, char **argv)
     (void)harden(HARDEN_TOOL);
     if (argc > 1 && strcmp(argv[1], "keys") == 0) /* works without a mesh */
         return keys_command(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "enroll") == 0)
+        return enroll_command(argc - 1, argv + 1);
     if (!parse_options(argc, argv, &options, &code))
         return code;
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)
         return context_words(&options, argc, argv);
     if (options.first < argc && strcmp(argv[options.first], "manual") == 0)
         return console_manual((const char *const *)&argv[options.first],
-                              (size_t)(argc - options.first), options.json);
+                              (size_t)(argc - options.first), options.form == FORM_JSON);
+    /* Monitoring takes 2 for critical: what cannot be told is 3. */
+    bool check = options.first < argc && strcmp(argv[options.first], "check") == 0;
     if (!find_config(&options, room))
-        return EXIT_USAGE;
+        return check ? CHECK_UNKNOWN : EXIT_USAGE;
     const struct config_options file = {.file = options.config};
     if (!config_load(&file, 0, NULL, &config, &error)) {
         fprintf(stderr, "mesh: %s\n", error.text);
-        return EXIT_USAGE;
+        return check ? CHECK_UNKNOWN : EXIT_USAGE;
     }
-    code = EXIT_USAGE;
+    code = check ? CHECK_UNKNOWN : EXIT_USAGE;
     if (load_actions(&config, &actions) && parse_via(&options, &config.topology, &via))
         code = run(&options, &config, &actions, via, argc, argv);
     action_table_done(&actions);

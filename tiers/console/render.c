@@ -4,6 +4,7 @@
 #include "tiers/console/render.h"
 #include "core/histogram.h"
 #include "core/num.h"
+#include "core/schedule.h"
 #include "core/text.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -116,6 +117,10 @@ void render_status(const struct render *r, const struct mesh_status *status)
     else
         snprintf(line, sizeof line, "Last cascade: never");
     box_line(r, line);
+    if (r->operator_key) {
+        snprintf(line, sizeof line, "Operator's key: %s", r->operator_key);
+        box_line(r, line);
+    }
     if (status->simulation)
         box_line(r, "Simulated agents are accepted");
     if (!status->store_up)
@@ -198,8 +203,10 @@ void render_when(const struct render *r, const struct when_reply *when)
     fprintf(r->out, "  50 %%  %8.0f ms\n", (double)when->lead_us_p50 / US_PER_MS);
     fprintf(r->out, "  95 %%  %8.0f ms\n", (double)when->lead_us_p95 / US_PER_MS);
     fprintf(r->out, "  99 %%  %8.0f ms\n", (double)when->lead_us_p99 / US_PER_MS);
-    fprintf(r->out, "wanted %g %%: T = now + %.0f ms\n", when->wanted * 100,
-            (double)when->lead_us_wanted / US_PER_MS);
+    fprintf(r->out,
+            "wanted %g %%: T in %.2f s: %.1f %% READY by then expected, confidence %.2f for each\n",
+            when->wanted * 100, (double)when->lead_us_wanted / US_PER_S, when->ready_expected * 100,
+            when->confidence);
 }
 
 /* --- reports --------------------------------------------------------------------------------- */
@@ -248,29 +255,55 @@ static void print_arrivals(const struct render *r, const struct report *report)
                 percent(a->window_hits, a->window_eligible));
 }
 
-static void print_group(const struct render *r, const struct answer_group *g)
+int64_t render_earliest_us(const struct render *r, const struct report *report)
 {
-    char count[32], runs[160];
+    uint32_t clusters = r->topology != NULL ? topology_clusters(r->topology) : 0;
+    return schedule_hops_us(2, clusters) + lead_quantile(report->aggregate.lead_needed, 1);
+}
+
+/* Spec 3.1 insufficient_lead_time, and the earliest T that would have reached all of them. */
+static void print_skipped(const struct render *r, const struct report *report)
+{
+    const struct aggregate_view *a = &report->aggregate;
+    char count[32];
+    if (histogram_total(a->lead_needed, LEAD_BUCKETS) == 0 || report->target_mesh_us == 0)
+        return;
+    fprintf(r->out,
+            "skipped: %s, needing %.0f ms (p50), %.0f ms (p95), %.0f ms at most; T was %.0f ms "
+            "ahead. The earliest T for all of them: --in %.1fs\n",
+            render_count(a->outcomes[OUTCOME_SKIPPED], count),
+            (double)lead_quantile(a->lead_needed, 0.5) / US_PER_MS,
+            (double)lead_quantile(a->lead_needed, 0.95) / US_PER_MS,
+            (double)lead_quantile(a->lead_needed, 1) / US_PER_MS,
+            (double)(report->target_mesh_us - report->created_mesh_us) / US_PER_MS,
+            (double)render_earliest_us(r, report) / US_PER_S + 0.05);
+}
+
+void render_group(const struct render *r, const struct answer_group *g)
+{
+    char count[32];
+    static char runs[16384];
+    size_t room = r->form == FORM_WIDE ? sizeof runs : 160;
     fprintf(r->out, "  %10s  %-8s ", render_count(g->count, count), outcome_name(g->outcome));
     if (g->reason != REASON_NONE)
         fprintf(r->out, "(%s) ", reason_name(g->reason));
     if (g->answer_bytes) {
         fputc('"', r->out);
-        print_safe(r, g->answer, g->answer_bytes, 60);
+        print_safe(r, g->answer, g->answer_bytes, r->form == FORM_WIDE ? 1000 : 60);
         fputc('"', r->out);
     }
-    runs_format(r->topology, g->runs, g->run_count, runs, sizeof runs);
+    runs_format(r->topology, g->runs, g->run_count, runs, room);
     fprintf(r->out, "  %s\n", runs);
 }
 
 static void print_groups(const struct render *r, const struct report *report,
                          const struct answer_group *groups, size_t count, bool paged)
 {
-    const size_t shown = paged ? count : (count < 20 ? count : 20);
+    const size_t shown = paged || r->form == FORM_WIDE ? count : (count < 20 ? count : 20);
     char n[32];
     fprintf(r->out, "answers, equal ones folded:\n");
     for (size_t i = 0; i < shown; i++)
-        print_group(r, &groups[i]);
+        render_group(r, &groups[i]);
     if (count > shown)
         fprintf(r->out, "  and %zu smaller groups (--json shows them)\n", count - shown);
     if (!paged && report->aggregate.other)
@@ -284,6 +317,16 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     char a[32], b[32], id[ID128_TEXT_MAX];
     const struct aggregate_view *v = &report->aggregate;
     assert(r && report);
+    const struct answer_group *groups = pages ? pages : v->groups;
+    size_t group_count = pages ? page_count : v->group_count;
+    if (r->form == FORM_JSONL) {
+        render_jsonl_report(r, report, groups, group_count);
+        return;
+    }
+    if (r->form == FORM_CSV) {
+        render_csv_groups(r, groups, group_count, pages ? 0 : v->other);
+        return;
+    }
     if (r->json) {
         render_json_report(r, report, pages, page_count);
         return;
@@ -318,18 +361,20 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
         fprintf(r->out, "reached: %u sectors, %u clusters, %s agents\n", v->sectors_reached,
                 v->clusters_reached, render_count(v->agents_reached, a));
         print_arrivals(r, report);
+        print_skipped(r, report);
     }
     if (verb != CMD_BROADCAST)
         fprintf(r->out, "quorum: %s%s%s (confidence %.3f)%s%s\n", decision_name(report->decision),
                 report->decision_reason[0] ? ": " : "", report->decision_reason, report->confidence,
                 report->decision_recommendation[0] ? ". " : "", report->decision_recommendation);
     if (verb == CMD_ASK || verb == CMD_RUN || verb == CMD_JOBS)
-        print_groups(r, report, pages ? pages : v->groups, pages ? page_count : v->group_count,
-                     pages != NULL);
+        print_groups(r, report, groups, group_count, pages != NULL);
+    if (r->diff)
+        render_diff(r, groups, group_count);
     if (r->late_count > 0)
         fputs("late answers, after their targets had been given up:\n", r->out);
     for (size_t i = 0; i < r->late_count; i++)
-        print_group(r, &r->late[i]);
+        render_group(r, &r->late[i]);
 }
 
 /* --- rows ------------------------------------------------------------------------------------ */
@@ -345,6 +390,20 @@ static void print_agent_row(const struct render *r, const struct page_row *row)
             a->impedance.queue_depth, a->impedance.reliability_permille / 1000.0,
             a->impedance.drift_permille / 1000.0,
             time_of_day(a->impedance.heartbeat_mesh_us, beat));
+}
+
+/* What the usual row leaves out. */
+static void print_wide(const struct render *r, const struct agent_row *a)
+{
+    char id[ID128_TEXT_MAX];
+    num_id128_format(a->impedance.context_hash, id);
+    fprintf(r->out, "  uid=%016llx predicted=%.1fms confidence=%.3f clock=%.1fms context=%s",
+            (unsigned long long)a->uid, a->impedance.predicted_us / 1e3,
+            a->impedance.confidence_permille / 1e3, a->impedance.clock_error_us / 1e3, id);
+    for (uint32_t i = 0; i < r->topology->capability_count; i++)
+        if (a->capabilities >> i & 1)
+            fprintf(r->out, " %s", r->topology->capabilities[i]);
+    fputc('\n', r->out);
 }
 
 static void print_summary_row(const struct render *r, const struct page_row *row)
@@ -408,7 +467,9 @@ void render_rows(const struct render *r, enum command_verb verb, enum row_kind k
         render_json_rows(r, kind, rows, count, total, missing);
         return;
     }
-    if (verb == CMD_AGENT && count == 1) {
+    if (r->form == FORM_CSV) {
+        render_csv_rows(r, kind, rows, count);
+    } else if (verb == CMD_AGENT && count == 1) {
         print_agent(r, rows);
     } else if (kind == ROW_RECORD) {
         for (size_t i = 0; i < count; i++)
@@ -418,14 +479,17 @@ void render_rows(const struct render *r, enum command_verb verb, enum row_kind k
         for (size_t i = 0; i < count; i++) {
             if (kind == ROW_AGENT)
                 print_agent_row(r, &rows[i]);
-            else
+            if (kind == ROW_AGENT && r->form == FORM_WIDE)
+                print_wide(r, &rows[i].u.agent);
+            if (kind != ROW_AGENT)
                 print_summary_row(r, &rows[i]);
         }
-        if (limited)
+        if (limited && r->form != FORM_CSV)
             fprintf(r->out, "%s match, %zu shown\n", render_count(total, a), count);
     }
     if (missing)
-        fprintf(r->out, "no answer from %u units below: the list is incomplete\n", missing);
+        fprintf(r->form == FORM_CSV ? stderr : r->out,
+                "no answer from %u units below: the list is incomplete\n", missing);
 }
 
 void render_error(const struct render *r, const char *reason, const char *text)

@@ -11,10 +11,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+/* --output. JSON: one object; JSONL: a line for each event, as it comes. */
+enum render_form { FORM_TABLE, FORM_JSON, FORM_JSONL, FORM_WIDE, FORM_CSV, FORM_COUNT };
+
 struct render {
     FILE *out;
     const struct topology *topology;
-    bool json;
+    bool json; /* FORM_JSON or FORM_JSONL */
+    enum render_form form;
+    bool diff;                       /* answers against the majority's */
+    const char *operator_key;        /* how it is kept; NULL: not said */
     bool no_ack;                     /* the operation asked for no acknowledgements */
     const struct answer_group *late; /* answers that came after the report, for it */
     size_t late_count;
@@ -23,10 +29,15 @@ struct render {
 void render_status(const struct render *r, const struct mesh_status *status);
 void render_kpi(const struct render *r, const struct mesh_status *status);
 void render_when(const struct render *r, const struct when_reply *when);
+/* How far ahead T has to be for all that this report says were skipped. */
+int64_t render_earliest_us(const struct render *r, const struct report *report);
 
 /* `pages`: answer groups that were fetched by page, ordered by count; NULL: those of the report. */
 void render_report(const struct render *r, enum command_verb verb, const struct report *report,
                    const struct answer_group *pages, size_t page_count);
+
+/* One line of folded answers. */
+void render_group(const struct render *r, const struct answer_group *g);
 
 /* The rows of a query in all its pages. `limited`: more exist than were asked for. */
 void render_rows(const struct render *r, enum command_verb verb, enum row_kind kind,
@@ -54,6 +65,25 @@ void render_json_report(const struct render *r, const struct report *report,
 void render_json_rows(const struct render *r, enum row_kind kind, const struct page_row *rows,
                       size_t count, uint32_t total, uint32_t missing);
 void render_json_error(const struct render *r, const char *reason, const char *text);
+
+/* FORM_JSONL: a row, or one event of an operation. */
+void render_jsonl_rows(const struct render *r, enum row_kind kind, const struct page_row *rows,
+                       size_t count);
+void render_jsonl_accepted(const struct render *r, struct id128 id);
+void render_jsonl_progress(const struct render *r, struct id128 id,
+                           const struct aggregate_view *progress);
+void render_jsonl_report(const struct render *r, const struct report *report,
+                         const struct answer_group *groups, size_t count);
+
+/* FORM_CSV (render_csv.c). Rows are agents or summaries. */
+void render_csv_field(const struct render *r, const char *text, bool last);
+void render_csv_rows(const struct render *r, enum row_kind kind, const struct page_row *rows,
+                     size_t count);
+void render_csv_groups(const struct render *r, const struct answer_group *groups, size_t count,
+                       uint32_t other);
+
+/* render_diff.c */
+void render_diff(const struct render *r, const struct answer_group *groups, size_t count);
 
 /* The KPIs of spec part 11, computed once for both forms. Without a target ("") it informs. */
 struct kpi {

@@ -112,6 +112,8 @@ void render_json_status(const struct render *r, const struct mesh_status *status
     json_object_set_new(o, "simulation", json_boolean(status->simulation));
     json_object_set_new(o, "store_up", json_boolean(status->store_up));
     json_object_set_new(o, "frozen", json_boolean(status->frozen));
+    if (r->operator_key)
+        json_object_set_new(o, "operator_key", json_string(r->operator_key));
     set_unit(o, "answered_by", status->self);
     set_time(o, "started", status->started_mesh_us);
     set_time(o, "last_cascade", status->last_cascade_mesh_us);
@@ -145,6 +147,8 @@ void render_json_when(const struct render *r, const struct when_reply *when)
     set_real(o, "p99_ms", (double)when->lead_us_p99 / 1e3);
     set_real(o, "wanted", when->wanted);
     set_real(o, "wanted_ms", (double)when->lead_us_wanted / 1e3);
+    set_real(o, "confidence", when->confidence);
+    set_real(o, "ready_expected", when->ready_expected);
     print(r, o);
 }
 
@@ -190,7 +194,7 @@ static void set_counts(json_t *o, const struct aggregate_view *a)
     set_integer(o, "agents_reached", a->agents_reached);
 }
 
-static void set_arrivals(json_t *o, const struct report *report)
+static void set_arrivals(const struct render *r, json_t *o, const struct report *report)
 {
     const struct aggregate_view *a = &report->aggregate;
     set_integer(o, "window_hits", a->window_hits);
@@ -212,6 +216,10 @@ static void set_arrivals(json_t *o, const struct report *report)
     if (histogram_total(a->lead_needed, LEAD_BUCKETS)) {
         set_real(o, "skipped_would_need_p50_ms", (double)lead_quantile(a->lead_needed, 0.5) / 1e3);
         set_real(o, "skipped_would_need_p95_ms", (double)lead_quantile(a->lead_needed, 0.95) / 1e3);
+        set_real(o, "skipped_would_need_most_ms", (double)lead_quantile(a->lead_needed, 1) / 1e3);
+        set_real(o, "skipped_available_ms",
+                 (double)(report->target_mesh_us - report->created_mesh_us) / 1e3);
+        set_real(o, "earliest_in_ms", (double)render_earliest_us(r, report) / 1e3);
     }
 }
 
@@ -254,13 +262,10 @@ static void set_phases(json_t *o, const struct report *report)
     json_object_set_new(o, "phase_results", phases);
 }
 
-void render_json_report(const struct render *r, const struct report *report,
-                        const struct answer_group *pages, size_t page_count)
+static json_t *report_object(const struct render *r, const struct report *report)
 {
     char id[ID128_TEXT_MAX];
-    json_t *o = json_object(), *groups = json_array();
-    const struct answer_group *shown = pages ? pages : report->aggregate.groups;
-    size_t count = pages ? page_count : report->aggregate.group_count;
+    json_t *o = json_object();
     num_id128_format(report->operation_id, id);
     json_object_set_new(o, "operation_id", json_string(id));
     json_object_set_new(o, "strategy", json_string(strategy_name(report->strategy)));
@@ -270,7 +275,7 @@ void render_json_report(const struct render *r, const struct report *report,
     set_integer(o, "stragglers", report->stragglers);
     json_object_set_new(o, "recommendation", json_string(report->recommendation));
     set_quorum(o, report);
-    set_arrivals(o, report);
+    set_arrivals(r, o, report);
     set_phases(o, report);
     set_time(o, "created_at", report->created_mesh_us);
     set_time(o, "target_arrival_time", report->target_mesh_us);
@@ -282,17 +287,77 @@ void render_json_report(const struct render *r, const struct report *report,
     set_real(o, "window_ms", (double)report->window_us / 1e3);
     set_real(o, "total_time_ms",
              (double)(report->finished_mesh_us - report->created_mesh_us) / 1e3);
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(groups, group_object(r, &shown[i]));
-    json_object_set_new(o, "answers", groups);
     if (r->late_count > 0) {
         json_t *late = json_array();
         for (size_t i = 0; i < r->late_count; i++)
             json_array_append_new(late, group_object(r, &r->late[i]));
         json_object_set_new(o, "late_answers", late);
     }
+    return o;
+}
+
+void render_json_report(const struct render *r, const struct report *report,
+                        const struct answer_group *pages, size_t page_count)
+{
+    json_t *o = report_object(r, report), *groups = json_array();
+    const struct answer_group *shown = pages ? pages : report->aggregate.groups;
+    size_t count = pages ? page_count : report->aggregate.group_count;
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(groups, group_object(r, &shown[i]));
+    json_object_set_new(o, "answers", groups);
     set_integer(o, "answers_not_shown", pages ? 0 : report->aggregate.other);
     print(r, o);
+}
+
+/* --- events, a line each ---------------------------------------------------------------------- */
+
+static json_t *event(const char *kind)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "kind", json_string(kind));
+    return o;
+}
+
+static void event_print(const struct render *r, json_t *o)
+{
+    print(r, o);
+    fflush(r->out);
+}
+
+void render_jsonl_accepted(const struct render *r, struct id128 id)
+{
+    char text[ID128_TEXT_MAX];
+    json_t *o = event("accepted");
+    num_id128_format(id, text);
+    json_object_set_new(o, "operation_id", json_string(text));
+    event_print(r, o);
+}
+
+void render_jsonl_progress(const struct render *r, struct id128 id,
+                           const struct aggregate_view *progress)
+{
+    char text[ID128_TEXT_MAX];
+    json_t *o = event("progress"), *states = json_object();
+    num_id128_format(id, text);
+    json_object_set_new(o, "operation_id", json_string(text));
+    set_integer(o, "targets", progress->targets);
+    for (enum outcome i = OUTCOME_PENDING; i < OUTCOME_COUNT; i++)
+        set_integer(states, outcome_name(i), progress->outcomes[i]);
+    json_object_set_new(o, "states", states);
+    event_print(r, o);
+}
+
+void render_jsonl_report(const struct render *r, const struct report *report,
+                         const struct answer_group *groups, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        json_t *o = event("answer");
+        json_object_update_new(o, group_object(r, &groups[i]));
+        event_print(r, o);
+    }
+    json_t *o = event("summary");
+    json_object_update_new(o, report_object(r, report));
+    event_print(r, o);
 }
 
 /* --- rows ------------------------------------------------------------------------------------ */
@@ -356,39 +421,54 @@ static json_t *record_object(const struct page_row *row)
     return o;
 }
 
+static json_t *row_object(const struct render *r, enum row_kind kind, const struct page_row *row)
+{
+    json_t *one = NULL;
+    switch (kind) {
+    case ROW_AGENT:
+        return agent_object(r, row);
+    case ROW_SUMMARY:
+        one = summary_object(row->u.summary);
+        set_unit(one, "unit", row->unit);
+        return one;
+    case ROW_ANSWER:
+        return group_object(r, &row->u.answer);
+    case ROW_RECORD:
+        break;
+    }
+    return record_object(row);
+}
+
+void render_jsonl_rows(const struct render *r, enum row_kind kind, const struct page_row *rows,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        json_t *o = event("row");
+        json_object_update_new(o, row_object(r, kind, &rows[i]));
+        event_print(r, o);
+    }
+}
+
 void render_json_rows(const struct render *r, enum row_kind kind, const struct page_row *rows,
                       size_t count, uint32_t total, uint32_t missing)
 {
-    json_t *o = json_object(), *list = json_array();
-    for (size_t i = 0; i < count; i++) {
-        json_t *one = NULL;
-        switch (kind) {
-        case ROW_AGENT:
-            one = agent_object(r, &rows[i]);
-            break;
-        case ROW_SUMMARY:
-            one = summary_object(rows[i].u.summary);
-            set_unit(one, "unit", rows[i].unit);
-            break;
-        case ROW_ANSWER:
-            one = group_object(r, &rows[i].u.answer);
-            break;
-        case ROW_RECORD:
-            one = record_object(&rows[i]);
-            break;
-        }
-        json_array_append_new(list, one);
-    }
+    bool lines = r->form == FORM_JSONL; /* the rows came before it */
+    json_t *o = lines ? event("summary") : json_object(), *list = json_array();
+    for (size_t i = 0; i < count && !lines; i++)
+        json_array_append_new(list, row_object(r, kind, &rows[i]));
     set_integer(o, "total", total);
     set_integer(o, "shown", count);
     set_integer(o, "units_missing", missing);
-    json_object_set_new(o, "rows", list);
+    if (lines)
+        json_decref(list);
+    else
+        json_object_set_new(o, "rows", list);
     print(r, o);
 }
 
 void render_json_error(const struct render *r, const char *reason, const char *text)
 {
-    json_t *o = json_object();
+    json_t *o = r->form == FORM_JSONL ? event("error") : json_object();
     json_object_set_new(o, "error", json_string(text));
     json_object_set_new(o, "reason", json_string(reason));
     print(r, o);

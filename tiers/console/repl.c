@@ -38,7 +38,7 @@ static struct {
     uint64_t heard_ms, interrupted_ms;
     struct pager pager;
     const char *saying; /* the line of the dialogue that runs; NULL: none does */
-    bool say_json;
+    enum render_form say_form;
 } repl;
 
 static void prompt(void);
@@ -132,16 +132,17 @@ static void on_command_done(void *ctx, int exit_code)
     prompt();
 }
 
-static void run_words(const char *const words[], size_t count, bool json)
+static void run_words(const char *const words[], size_t count, enum render_form form)
 {
     struct task *t = &repl.console->task;
     repl.at_prompt = false;
     rl_callback_handler_remove();
     uv_poll_stop(&repl.input);
     /* What draws by itself, again and again, is not for the pager. */
-    FILE *page = strcmp(words[0], "watch") == 0 ? NULL : pager_open(&repl.pager);
+    bool draws = strcmp(words[0], "watch") == 0 || strcmp(words[0], "top") == 0;
+    FILE *page = draws ? NULL : pager_open(&repl.pager);
     t->render.out = page ? page : stdout;
-    task_start(t, words, count, json, on_command_done, NULL);
+    task_start(t, words, count, form, on_command_done, NULL);
 }
 
 /* The next line of the dialogue, or its end. */
@@ -152,24 +153,25 @@ static void say_on(void)
     struct console *c = repl.console;
     struct render r = c->task.render;
     size_t count = 0;
-    r.json = repl.say_json;
+    r.form = repl.say_form;
+    r.json = repl.say_form == FORM_JSON;
     repl.saying = talk_next(&c->talk, &r);
     if (repl.saying) {
         bool split = command_split(repl.saying, room, sizeof room, words, &count, &why);
         assert(split && count > 0); /* it was parsed when it was planned */
         (void)split;
-        run_words(words, count, repl.say_json);
+        run_words(words, count, repl.say_form);
         return;
     }
     talk_finish(&c->talk, &r, clock_unix_us());
     prompt();
 }
 
-static void say(const char *text, bool json)
+static void say(const char *text, enum render_form form)
 {
     char error[COMMAND_ERROR_MAX];
     struct console *c = repl.console;
-    repl.say_json = json;
+    repl.say_form = form;
     if (!talk_say(&c->talk, text, c->task.render.topology, clock_unix_us(), error)) {
         render_error(&c->task.render, "usage", error);
         return;
@@ -200,6 +202,7 @@ static void on_line(char *line)
     char said[GRAMMAR_TEXT_MAX];
     static char room[COMMAND_LINE_BYTES_MAX];
     const char *words[COMMAND_WORDS_MAX], *why = NULL;
+    char error[COMMAND_ERROR_MAX];
     size_t count = 0;
     bool quit = false;
     int code;
@@ -211,7 +214,7 @@ static void on_line(char *line)
     history_keep(line);
     if (is_said(line, said)) {
         free(line);
-        say(said, repl.console->json);
+        say(said, repl.console->form);
         return;
     }
     bool split = command_split(line, room, sizeof room, words, &count, &why);
@@ -220,16 +223,20 @@ static void on_line(char *line)
         render_error(&repl.console->task.render, "usage", why);
         return;
     }
-    bool json = console_take_json(words, &count) || repl.console->json;
+    enum render_form form = repl.console->form;
+    if (!console_take_form(words, &count, &form, error)) {
+        render_error(&repl.console->task.render, "usage", error);
+        return;
+    }
     if (count == 0)
         return;
-    if (console_local(repl.console, words, count, json, &quit, &code)) {
+    if (console_local(repl.console, words, count, form, &quit, &code)) {
         fflush(stdout);
         if (quit)
             leave(EXIT_OK);
         return;
     }
-    run_words(words, count, json);
+    run_words(words, count, form);
 }
 
 /* --- typing ---------------------------------------------------------------------------------- */
@@ -307,7 +314,7 @@ static void cancel_interrupted(void)
     num_id128_format(repl.console->task.operation_id, id);
     repl.interrupted_ms = 0;
     putchar('\n');
-    run_words(words, 2, repl.console->json);
+    run_words(words, 2, repl.console->form);
 }
 
 static void on_interrupt(uv_signal_t *handle, int number)
@@ -316,7 +323,7 @@ static void on_interrupt(uv_signal_t *handle, int number)
     (void)handle, (void)number;
     uv_update_time(t->conf.loop);
     if (t->running) {
-        bool accepted = t->accepted;
+        bool accepted = t->accepted && !t->interrupted;
         task_interrupt(t);
         repl.interrupted_ms = accepted ? uv_now(t->conf.loop) : 0;
         return;

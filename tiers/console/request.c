@@ -6,10 +6,12 @@
  * given stay 0 and are filled by the tier that admits the operation. */
 #include "tiers/console/request.h"
 #include "core/types.h"
+#include "tiers/console/condition.h"
 #include "tiers/console/inquiry.h"
 #include "tiers/console/jobs.h"
 #include "tiers/console/logs.h"
 #include "tiers/console/review.h"
+#include "tiers/console/rollout.h"
 #include "tiers/console/targets.h"
 #include <assert.h>
 #include <stdio.h>
@@ -18,6 +20,7 @@
 #define ASK_SAMPLE          100u
 #define ROWS_SHOWN          50u
 #define DELEGATE_ROWS       512u /* to choose from: those that new work avoids are passed over */
+#define TOP_SHOWN           20u
 #define TIMEOUT_ASK_US      (5 * (int64_t)US_PER_S)
 #define TIMEOUT_DELEGATE_US (300 * (int64_t)US_PER_S) /* spec 7.1 */
 #define TTL_GRACE_US        (2 * (int64_t)US_PER_S)
@@ -93,6 +96,19 @@ static bool take_capability(const char *word, size_t bytes, const struct topolog
     return true;
 }
 
+static bool build_scores(const struct invocation *in, struct selector *ret,
+                         char error[COMMAND_ERROR_MAX])
+{
+    if (!has(in, "faster") && !has(in, "slower"))
+        return true;
+    if (has(in, "slower"))
+        ret->score_min = (uint32_t)command_value(in, "slower")->number;
+    ret->score_max = has(in, "faster") ? (uint32_t)command_value(in, "faster")->number : 1000;
+    if (ret->score_min > ret->score_max)
+        snprintf(error, COMMAND_ERROR_MAX, "--slower: is above --faster: nothing can match");
+    return ret->score_min <= ret->score_max;
+}
+
 static bool build_selector(const struct invocation *in, const struct topology *t,
                            struct selector *ret, char error[COMMAND_ERROR_MAX])
 {
@@ -110,6 +126,8 @@ static bool build_selector(const struct invocation *in, const struct topology *t
             "--state", command_value(in, "state")->text,
             "state: write unknown, active, degraded, suspect, offline, quarantined or frozen",
             take_state, t, ret, error))
+        return false;
+    if (!build_scores(in, ret, error))
         return false;
     const char *flag = has(in, "capability") ? "capability" : "require";
     if (!has(in, flag))
@@ -177,6 +195,8 @@ static bool build_operation(const struct invocation *in, const struct topology *
     if (has(in, "expect"))
         op->trinary_expectation = (int8_t[]){TRINARY_READY, TRINARY_CONFLICT,
                                              TRINARY_TRANSIT}[command_value(in, "expect")->number];
+    if (has(in, "consensus"))
+        op->quorum = (uint32_t)command_value(in, "consensus")->number;
     op->ttl_us = op->timeout_us + TTL_GRACE_US;
     return build_selector(in, t, &op->selector, error);
 }
@@ -203,8 +223,8 @@ static bool build_ask(const struct invocation *in, struct operation *op,
     op->require_answer = true;
     op->allow_partial = true;
     op->selector.sample = has(in, "sample") ? (uint32_t)command_value(in, "sample")->number
-                          : has(in, "all")  ? 0
-                                            : ASK_SAMPLE;
+                          : has(in, "all") || has(in, "limit") ? 0
+                                                               : ASK_SAMPLE;
     if (has(in, "quorum") && has(in, "sample") &&
         command_value(in, "quorum")->number > command_value(in, "sample")->number) {
         snprintf(error, COMMAND_ERROR_MAX, "--quorum: is above --sample: it can never be");
@@ -348,21 +368,14 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
     case CMD_AGENT:
         ret->kind = QUERY_AGENTS;
         return build_unit_query(in, "agent", TIER_AGENT, t, ret, error);
+    case CMD_TOP:
+        ret->kind = (enum query_kind)(QUERY_TOP_SLOW + (int)command_value(in, "by")->number);
+        return build_selector(in, t, &ret->selector, error);
     case CMD_INSPECT:
         ret->kind = QUERY_INSPECT;
         return build_unit_query(in, "agent", TIER_AGENT, t, ret, error);
     case CMD_FIND:
         ret->kind = QUERY_AGENTS;
-        if (has(in, "slower"))
-            ret->selector.score_min = (uint32_t)command_value(in, "slower")->number;
-        ret->selector.score_max =
-            has(in, "faster") ? (uint32_t)command_value(in, "faster")->number : 1000;
-        if (!has(in, "faster") && !has(in, "slower"))
-            ret->selector.score_max = 0;
-        if (ret->selector.score_max && ret->selector.score_min > ret->selector.score_max) {
-            snprintf(error, COMMAND_ERROR_MAX, "--slower: is above --faster: nothing can match");
-            return false;
-        }
         return build_selector(in, t, &ret->selector, error);
     default:
         break;
@@ -371,11 +384,23 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
     return false;
 }
 
+static bool build_wait(const struct invocation *in, char error[COMMAND_ERROR_MAX])
+{
+    struct condition c;
+    char why[COMMAND_ERROR_MAX];
+    if (condition_parse(command_value(in, "for")->text, &c, why))
+        return true;
+    snprintf(error, COMMAND_ERROR_MAX, "--for: %.240s", why);
+    return false;
+}
+
 size_t request_row_limit(const struct invocation *in)
 {
     switch ((int)in->spec->verb) {
     case CMD_FIND:
         return has(in, "limit") ? (size_t)command_value(in, "limit")->number : ROWS_SHOWN;
+    case CMD_TOP:
+        return has(in, "limit") ? (size_t)command_value(in, "limit")->number : TOP_SHOWN;
     case CMD_DELEGATE:
         return DELEGATE_ROWS;
     case CMD_SECTORS:
@@ -384,6 +409,30 @@ size_t request_row_limit(const struct invocation *in)
         break;
     }
     return SIZE_MAX;
+}
+
+static bool build_submission(const struct invocation *in, const struct topology *t,
+                             struct command *ret, char error[COMMAND_ERROR_MAX])
+{
+    struct operation *op = &ret->operation;
+    ret->kind = COMMAND_SUBMIT;
+    if (!build_operation(in, t, op, error))
+        return false;
+    switch ((int)in->spec->verb) {
+    case CMD_BROADCAST:
+        return build_broadcast(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_ASK:
+        return build_ask(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_RUN:
+        return build_run(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_CASCADE:
+        return build_cascade(in, op, error) && rollout_limit(in, t, &op->selector, error);
+    case CMD_DELEGATE:
+        return build_delegate(in, t, op, error);
+    default:
+        break;
+    }
+    return review_build(in, t, op, error);
 }
 
 bool request_build(const struct invocation *in, const struct topology *t, struct command *ret,
@@ -397,32 +446,18 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     switch ((int)in->spec->verb) {
     case CMD_STATUS:
     case CMD_KPI:
+    case CMD_CHECK:
+    case CMD_WAIT:
         ret->kind = COMMAND_STATUS;
-        return true;
+        return (in->spec->verb != CMD_CHECK || check_valid(in, error)) &&
+               (in->spec->verb != CMD_WAIT || build_wait(in, error));
     case CMD_BROADCAST:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_broadcast(in, &ret->operation, error);
     case CMD_ASK:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_ask(in, &ret->operation, error);
     case CMD_RUN:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_run(in, &ret->operation, error);
     case CMD_DELEGATE:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_delegate(in, t, &ret->operation, error);
     case CMD_REVIEW:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               review_build(in, t, &ret->operation, error);
     case CMD_CASCADE:
-        ret->kind = COMMAND_SUBMIT;
-        return build_operation(in, t, &ret->operation, error) &&
-               build_cascade(in, &ret->operation, error);
+        return build_submission(in, t, ret, error);
     case CMD_WHEN:
         ret->kind = COMMAND_WHEN;
         return build_operation(in, t, &ret->operation, error);
@@ -431,6 +466,8 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_HEAL:
     case CMD_BREAKER:
     case CMD_PING:
+    case CMD_QUARANTINE:
+    case CMD_LIFT:
         return request_recovery(in, t, ret, error);
     case CMD_CANCEL:
     case CMD_JOBS:
@@ -438,6 +475,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
         return jobs_build(in, ret, error);
     case CMD_CONFLICTS:
     case CMD_AUDIT:
+    case CMD_INCIDENT:
         return logs_build(in, t, ret, error);
     case CMD_SECTORS:
     case CMD_SECTOR:
@@ -445,6 +483,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_AGENT:
     case CMD_FIND:
     case CMD_INSPECT:
+    case CMD_TOP:
         ret->kind = COMMAND_QUERY;
         return build_query(in, t, &ret->query, error);
     case CMD_WATCH:

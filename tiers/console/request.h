@@ -12,7 +12,7 @@
 bool request_build(const struct invocation *in, const struct topology *t, struct command *ret,
                    char error[COMMAND_ERROR_MAX]);
 
-/* The same for freeze, thaw, heal, breaker and ping. */
+/* The same for freeze, thaw, heal, breaker, quarantine, lift and ping. */
 bool request_recovery(const struct invocation *in, const struct topology *t, struct command *ret,
                       char error[COMMAND_ERROR_MAX]);
 

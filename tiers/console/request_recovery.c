@@ -1,4 +1,5 @@
-/* Requests of the recovery commands: freeze, thaw, heal, breaker, ping. Their scope is the mesh
+/* Requests of the recovery commands: freeze, thaw, heal, breaker, quarantine, lift, ping. Their
+ * scope is the mesh
  * ("all"), a sector or a cluster, checked against the topology here, so that what does not exist is
  * refused with what does. */
 #include "tiers/console/request.h"
@@ -117,6 +118,35 @@ static bool build_ping(const char *text, const struct topology *t, struct comman
     return true;
 }
 
+/* "REASON; evidence: TEXT", as far as the log keeps it. */
+static bool build_isolate(const struct invocation *in, const struct topology *t,
+                          struct command *ret, char error[COMMAND_ERROR_MAX])
+{
+    bool quarantine = in->spec->verb == CMD_QUARANTINE;
+    const struct value *reason = command_value(in, "reason");
+    const char *evidence = quarantine && command_value(in, "evidence")->given
+                               ? command_value(in, "evidence")->text
+                               : "";
+    ret->kind = COMMAND_ISOLATE;
+    ret->on = quarantine;
+    if (!take_scope(command_value(in, "agent")->text, t, TIER_AGENT, &ret->scope, error))
+        return false;
+    if (ret->scope.tier != TIER_AGENT) {
+        snprintf(error, COMMAND_ERROR_MAX, "agent: '%.40s': one agent, as s07.c3.a12",
+                 command_value(in, "agent")->text);
+        return false;
+    }
+    int n =
+        snprintf(ret->decision.note, sizeof ret->decision.note, "%s%s%s",
+                 reason->given ? reason->text : "", evidence[0] ? "; evidence: " : "", evidence);
+    if (n >= (int)sizeof ret->decision.note) {
+        snprintf(error, COMMAND_ERROR_MAX, "reason: %d bytes with the evidence; %zu at most", n,
+                 sizeof ret->decision.note - 1);
+        return false;
+    }
+    return true;
+}
+
 /* A sector is asked itself, and so is what lies in it: not through the orchestrator. */
 struct unit request_to(const struct invocation *in, struct unit otherwise)
 {
@@ -135,6 +165,8 @@ bool request_recovery(const struct invocation *in, const struct topology *t, str
                       char error[COMMAND_ERROR_MAX])
 {
     assert(in && t && ret && error);
+    if (in->spec->verb == CMD_QUARANTINE || in->spec->verb == CMD_LIFT)
+        return build_isolate(in, t, ret, error);
     const char *scope =
         command_value(in, "scope")->given ? command_value(in, "scope")->text : "all";
     switch ((int)in->spec->verb) {

@@ -279,13 +279,13 @@ void targets_lists(const struct render *r, const struct aggregate_view *a,
         bool all = whole && known == counts[i];
         snprintf(name, sizeof name, "last.%s", list_names[i]);
         file_write(name, whole ? text : "");
-        if (r->json)
+        if (r->json || r->form == FORM_CSV)
             continue;
         fprintf(r->out, "%-14s %7s  %.200s%s%s\n", titles[i], render_count(counts[i], n), text,
                 strlen(text) > 200 ? ".." : "",
                 counts[i] > 0 && !all && strlen(text) <= 200 ? " and others" : "");
     }
-    if (!r->json) {
+    if (!r->json && r->form != FORM_CSV) {
         char n[32];
         fprintf(r->out, "%-14s %7s\n", "unexpected", render_count(a->unexpected, n));
     }

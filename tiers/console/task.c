@@ -2,12 +2,13 @@
  *
  * A task first waits for the connection, then sends its request and reads replies until the final
  * one. Operations are accepted with an id at once and report progress every second: as long as that
- * goes on the task waits, and when the mesh falls silent for SILENCE_MS it gives up with the id, by
- * which the operation can still be found or cancelled. Queries fetch page after page until they
- * have what was asked for. One uv_timer drives deadlines, progress and `watch`. */
+ * goes on the task waits, and when the mesh falls silent for TASK_SILENCE_MS it gives up with the
+ * id, by which the operation can still be found or cancelled. Queries fetch page after page until
+ * they have what was asked for. One uv_timer drives deadlines, progress and `watch`. */
 #include "tiers/console/task.h"
 #include "core/node.h"
 #include "core/num.h"
+#include "tiers/console/condition.h"
 #include "tiers/console/delegate.h"
 #include "tiers/console/dry_run.h"
 #include "tiers/console/jobs.h"
@@ -15,6 +16,7 @@
 #include "tiers/console/request.h"
 #include "tiers/console/review.h"
 #include "tiers/console/targets.h"
+#include "tiers/console/task_int.h"
 #include "tiers/console/trace.h"
 #include "tiers/runner/client.h"
 #include <assert.h>
@@ -24,9 +26,11 @@
 #include <unistd.h>
 
 #define TICK_MS     100u
-#define SILENCE_MS  15000u /* without any reply while an operation runs */
-#define PROGRESS_MS 1000u  /* commands shorter than this show none */
-#define PASSES_MAX  4u     /* over pages whose rows move while they are read */
+#define LOOK_MS     1000u /* between looks of `wait` */
+#define WAIT_MS     300000u
+#define KEY_MS      20u   /* while keys are read */
+#define PROGRESS_MS 1000u /* commands shorter than this show none */
+#define PASSES_MAX  4u    /* over pages whose rows move while they are read */
 
 static void on_reply(void *ctx, const struct reply *reply);
 
@@ -55,7 +59,7 @@ void task_done(struct task *t)
 
 /* --- Progress -------------------------------------------------------------------------------- */
 
-static uint32_t answered(const struct aggregate_view *a)
+uint32_t task_ended(const struct aggregate_view *a)
 {
     uint32_t sum = 0;
     for (enum outcome o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
@@ -63,17 +67,17 @@ static uint32_t answered(const struct aggregate_view *a)
     return sum;
 }
 
-static void clear_progress(struct task *t)
+void task_clear_progress(struct task *t)
 {
     if (t->progress_shown)
         fputs("\r\033[K", stderr);
     t->progress_shown = false;
 }
 
-static void show_progress(struct task *t)
+void task_show_progress(struct task *t)
 {
     uint64_t elapsed_ms = uv_now(t->conf.loop) - t->started_ms;
-    uint32_t done = answered(&t->progress), all = t->progress.targets;
+    uint32_t done = task_ended(&t->progress), all = t->progress.targets;
     char a[32], b[32], eta[32] = "";
     bool silent = t->invocation.spec->verb == CMD_JOBS && jobs_action(&t->invocation) == JOBS_WAIT;
     if (!t->conf.interactive || silent || elapsed_ms < PROGRESS_MS || !t->have_progress || all == 0)
@@ -90,45 +94,32 @@ static void show_progress(struct task *t)
 
 void task_finish(struct task *t, int code)
 {
-    clear_progress(t);
+    task_clear_progress(t);
+    if (t->rollout.active) {
+        client_any_ref(t->conf.client, false);
+        rollout_done(&t->rollout);
+    }
     fflush(t->render.out);
+    if (t->top.screen && (code == EXIT_OK || code == EXIT_PARTIAL) && t->watching) {
+        t->sent = t->accepted = t->have_progress = false;
+        t->round_ms = uv_now(t->conf.loop) + t->watch_every_ms;
+        return;
+    }
+    top_close(&t->top, &t->render);
     if (t->watching && code != EXIT_INTERRUPTED && (t->watch_left < 0 || --t->watch_left > 0)) {
         t->sent = t->accepted = t->have_progress = false;
         uv_timer_start(&t->timer, t->timer.timer_cb, t->watch_every_ms, TICK_MS);
         return;
     }
     uv_timer_stop(&t->timer);
+    if (t->invocation.spec && t->invocation.spec->verb == CMD_CHECK && !t->checked)
+        code = CHECK_UNKNOWN;
     client_forget(t->conf.client);
     t->running = t->watching = false;
     pages_done(&t->pages);
     free(t->kept);
     t->kept = NULL;
     t->on_done(t->ctx, code);
-}
-
-static void print_operation_hint(struct task *t, const char *what)
-{
-    char id[ID128_TEXT_MAX], a[32], b[32];
-    num_id128_format(t->operation_id, id);
-    clear_progress(t);
-    if (t->have_progress)
-        fprintf(stderr, "%s: %s of %s answered so far\n", what,
-                render_count(answered(&t->progress), a), render_count(t->progress.targets, b));
-    fprintf(stderr, "%s: operation %s goes on in the mesh; 'cancel %s' stops it%s\n", what, id, id,
-            t->conf.again ? t->conf.again : "");
-}
-
-void task_interrupt(struct task *t)
-{
-    assert(t);
-    if (!t->running)
-        return;
-    clear_progress(t);
-    if (t->accepted)
-        print_operation_hint(t, "interrupted");
-    else if (!t->watching)
-        fputs("interrupted\n", stderr);
-    task_finish(t, EXIT_INTERRUPTED);
 }
 
 /* --- Replies --------------------------------------------------------------------------------- */
@@ -148,19 +139,34 @@ static int report_exit(const struct report *r)
     return answers == a->targets ? EXIT_OK : EXIT_PARTIAL;
 }
 
-void task_send(struct task *t)
+uint64_t task_next_ref(void)
+{
+    static uint64_t ref; /* a late reply to an earlier request is then no reply to this one */
+    return ++ref;
+}
+
+void task_send_command(struct task *t, struct command *command)
 {
     struct unit to = request_to(&t->invocation, t->conf.via);
     t->sent_ns = uv_hrtime();
-    int error = client_command(t->conf.client, to, &t->command, on_reply, t);
+    int error = client_command(t->conf.client, to, command, on_reply, t);
     if (error == -EPERM) {
         render_error(&t->render, "",
                      "your certificate does not allow this (mesh keys show KEYS/operator.cert)");
+        task_finish(t, EXIT_FAILED);
+    } else if (error == -EKEYEXPIRED) {
+        render_error(&t->render, "", "the session of 8 hours is over: start the console again");
         task_finish(t, EXIT_FAILED);
     } else if (error) {
         render_error(&t->render, "", "the request could not be sent (too large, or out of memory)");
         task_finish(t, EXIT_FAILED);
     }
+}
+
+void task_send(struct task *t)
+{
+    t->command.ref = task_next_ref();
+    task_send_command(t, &t->command);
 }
 
 static void ask_page(struct task *t)
@@ -186,14 +192,16 @@ static void ask_next_page(struct task *t)
 }
 
 /* Its exit code. */
-static int show_report(struct task *t, const struct report *report,
-                       const struct answer_group *pages, size_t page_count)
+int task_show_report(struct task *t, const struct report *report, const struct answer_group *pages,
+                     size_t page_count)
 {
     enum command_verb verb = t->invocation.spec->verb;
     if (verb == CMD_REVIEW)
         return review_render(&t->render, &t->invocation, report, pages, page_count);
     if (verb == CMD_DELEGATE)
         return delegate_render(t, report);
+    t->render.diff = (verb == CMD_ASK || verb == CMD_RUN) && !t->render.json &&
+                     t->render.form != FORM_CSV && command_value(&t->invocation, "diff")->given;
     render_report(&t->render, verb, report, pages, page_count);
     if (verb != CMD_BROADCAST || !t->render.no_ack)
         targets_lists(&t->render, &report->aggregate, pages ? pages : report->aggregate.groups,
@@ -227,8 +235,8 @@ static void take_report(struct task *t, const struct reply *reply)
     const struct report *report = reply->report;
     enum query_kind rest = rest_of_report(t, report);
     if (rest == QUERY_KIND_COUNT) {
-        clear_progress(t);
-        task_finish(t, show_report(t, report, NULL, 0));
+        task_clear_progress(t);
+        task_finish(t, task_show_report(t, report, NULL, 0));
         return;
     }
     struct msg msg = {.type = MSG_REPLY, .u.reply = reply};
@@ -270,9 +278,23 @@ static void take_jobs(struct task *t)
     task_send(t);
 }
 
+/* Rows as their pages come; what is only a step to something else is not shown. */
+static void stream_rows(struct task *t)
+{
+    enum command_verb verb = t->invocation.spec->verb;
+    bool plain = verb == CMD_FIND || verb == CMD_SECTORS || verb == CMD_SECTOR ||
+                 verb == CMD_CLUSTER || verb == CMD_AGENT;
+    if (t->render.form != FORM_JSONL || !plain)
+        return;
+    render_jsonl_rows(&t->render, t->pages.kind, t->pages.rows + t->streamed,
+                      t->pages.count - t->streamed);
+    t->streamed = t->pages.count;
+}
+
 static void take_rows(struct task *t, const struct rows *rows)
 {
     pages_add(&t->pages, t->render.topology, rows, t->rows_wanted);
+    stream_rows(t);
     if (t->pages.more && rows->row_count > 0 && t->pages.count < t->rows_wanted) {
         ask_next_page(t);
         return;
@@ -284,14 +306,14 @@ static void take_rows(struct task *t, const struct rows *rows)
     }
     if (t->passes > 1)
         pages_sort(&t->pages);
-    clear_progress(t);
+    task_clear_progress(t);
     if (t->kept) {
         struct answer_group *groups = pages_groups(&t->pages);
         const struct report *report = t->kept->u.reply->report;
         bool late = t->command.query.kind == QUERY_LATE;
         t->render.late = groups;
         t->render.late_count = late ? t->pages.count : 0;
-        int code = show_report(t, report, late ? NULL : groups, late ? 0 : t->pages.count);
+        int code = task_show_report(t, report, late ? NULL : groups, late ? 0 : t->pages.count);
         t->render.late_count = 0;
         free(groups);
         task_finish(t, code);
@@ -300,6 +322,14 @@ static void take_rows(struct task *t, const struct rows *rows)
     enum command_verb verb = t->invocation.spec->verb;
     if (t->command.query.kind == QUERY_JOBS) {
         take_jobs(t);
+        return;
+    }
+    if (verb == CMD_TOP && !t->render.json && t->render.form != FORM_CSV) {
+        if (t->top.screen)
+            top_draw(&t->top, &t->render, &t->pages);
+        else
+            top_render(&t->render, t->top.by, &t->pages);
+        task_finish(t, t->pages.missing ? EXIT_PARTIAL : EXIT_OK);
         return;
     }
     if (verb == CMD_TRACE) {
@@ -317,6 +347,8 @@ static void take_rows(struct task *t, const struct rows *rows)
     }
     if (t->dry_run) {
         dry_run_render(&t->render, &t->invocation, &t->pages);
+        if (t->rollout.active)
+            rollout_describe(&t->rollout, &t->render);
         task_finish(t, t->pages.count ? EXIT_OK : EXIT_NOT_FOUND);
         return;
     }
@@ -334,7 +366,7 @@ static void take_rows(struct task *t, const struct rows *rows)
 static void take_pong(struct task *t, bool answered)
 {
     double ms = (double)(uv_hrtime() - t->sent_ns) / 1e6;
-    clear_progress(t);
+    task_clear_progress(t);
     if (!answered) {
         render_error(&t->render, "unreachable", "its parent answers, it does not");
         task_finish(t, EXIT_TIMEOUT);
@@ -352,7 +384,7 @@ static void take_log(struct task *t, const struct log_page *page)
         return;
     }
     if (next == LOG_NOT_FOUND)
-        render_error(&t->render, "not-found", "no conflict is called so");
+        render_error(&t->render, "not-found", "the log has nothing of that name");
     logs_done(&t->logs);
     task_finish(t, next == LOG_DONE        ? EXIT_OK
                    : next == LOG_NOT_FOUND ? EXIT_NOT_FOUND
@@ -369,19 +401,77 @@ static void take_progress(struct task *t, const struct reply *reply)
         task_finish(t, EXIT_OK);
         return;
     }
-    show_progress(t);
+    if (t->render.form == FORM_JSONL)
+        render_jsonl_progress(&t->render, reply->operation_id, &reply->progress);
+    task_show_progress(t);
+}
+
+/* Looks again in a second, unless it holds or the time is over. */
+static void take_condition(struct task *t, const struct mesh_status *status)
+{
+    struct condition c;
+    char error[COMMAND_ERROR_MAX], text[80];
+    bool good = condition_parse(command_value(&t->invocation, "for")->text, &c, error);
+    assert(good && "it was good at the start");
+    bool holds = good && condition_holds(&c, status);
+    bool over = uv_now(t->conf.loop) >= t->give_up_ms;
+    if (!holds && !over) {
+        t->sent = false;
+        uv_timer_start(&t->timer, t->timer.timer_cb, LOOK_MS, TICK_MS);
+        return;
+    }
+    condition_text(&c, status, text, sizeof text);
+    if (holds && !t->render.json)
+        fprintf(t->render.out, "%s after %.1f s\n", text,
+                (double)(uv_now(t->conf.loop) - t->started_ms) / 1000);
+    else if (holds)
+        fprintf(t->render.out, "{\"ok\":true}\n");
+    else
+        render_error(&t->render, "timeout", text);
+    task_finish(t, holds ? EXIT_OK : EXIT_TIMEOUT);
+}
+
+static void take_status(struct task *t, const struct mesh_status *status)
+{
+    if (t->invocation.spec->verb == CMD_PING) {
+        take_pong(t, true);
+        return;
+    }
+    if (t->top.screen) {
+        char error[COMMAND_ERROR_MAX];
+        t->top.status = *status;
+        (void)request_build(&t->invocation, t->render.topology, &t->command, error);
+        top_query(&t->top, &t->command.query);
+        t->rows_wanted = t->command.query.limit;
+        ask_first_page(t);
+        return;
+    }
+    if (t->invocation.spec->verb == CMD_WAIT) {
+        take_condition(t, status);
+        return;
+    }
+    if (t->invocation.spec->verb == CMD_CHECK) {
+        t->checked = true;
+        task_finish(t, check_render(&t->render, &t->invocation, status));
+        return;
+    }
+    if (t->invocation.spec->verb == CMD_KPI)
+        render_kpi(&t->render, status);
+    else
+        render_status(&t->render, status);
+    task_finish(t, EXIT_OK);
 }
 
 static void take_reply(struct task *t, const struct reply *reply)
 {
     switch (reply->kind) {
     case REPLY_ERROR:
-        clear_progress(t);
+        task_clear_progress(t);
         render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
         task_finish(t, EXIT_REFUSED);
         break;
     case REPLY_LINE:
-        clear_progress(t);
+        task_clear_progress(t);
         render_line(&t->render, reply->text ? reply->text : "", t->lines++);
         break;
     case REPLY_OK:
@@ -398,6 +488,8 @@ static void take_reply(struct task *t, const struct reply *reply)
         if (t->invocation.spec->verb == CMD_DELEGATE)
             delegate_announce(t);
         t->operation_id = reply->operation_id;
+        if (t->render.form == FORM_JSONL)
+            render_jsonl_accepted(&t->render, reply->operation_id);
         break;
     case REPLY_PROGRESS:
         take_progress(t, reply);
@@ -417,15 +509,7 @@ static void take_reply(struct task *t, const struct reply *reply)
         take_rows(t, reply->rows);
         break;
     case REPLY_STATUS:
-        if (t->invocation.spec->verb == CMD_PING) {
-            take_pong(t, true);
-            break;
-        }
-        if (t->invocation.spec->verb == CMD_KPI)
-            render_kpi(&t->render, reply->status);
-        else
-            render_status(&t->render, reply->status);
-        task_finish(t, EXIT_OK);
+        take_status(t, reply->status);
         break;
     case REPLY_LOG:
         take_log(t, reply->log);
@@ -443,11 +527,22 @@ static void on_reply(void *ctx, const struct reply *reply)
 {
     struct task *t = ctx;
     assert(t->running);
-    t->deadline_ms = uv_now(t->conf.loop) + SILENCE_MS;
-    if (inquiry_is(&t->invocation) && reply->kind != REPLY_PROGRESS)
+    t->deadline_ms = uv_now(t->conf.loop) + TASK_SILENCE_MS;
+    if (t->rollout.active && !t->dry_run) {
+        task_clear_progress(t);
+        rollout_reply(&t->rollout, &t->render, uv_now(t->conf.loop), reply);
+        task_rollout_step(t);
+        return;
+    }
+    if (t->interrupted) {
+        interrupt_reply(t, reply);
+        return;
+    }
+    if (inquiry_is(&t->invocation) && reply->kind != REPLY_PROGRESS) {
         inquiry_reply(t, reply);
-    else
-        take_reply(t, reply);
+        return;
+    }
+    take_reply(t, reply);
 }
 
 /* --- Start ----------------------------------------------------------------------------------- */
@@ -456,7 +551,7 @@ static void begin_round(struct task *t)
 {
     t->sent = true;
     t->deadline_ms = uv_now(t->conf.loop) + (uint64_t)(t->conf.wait_us / US_PER_MS);
-    if (t->watching && isatty(fileno(t->render.out)) && !t->render.json)
+    if (t->watching && isatty(fileno(t->render.out)) && !t->render.json && !t->top.screen)
         fputs("\033[H\033[2J", t->render.out);
     pages_done(&t->pages);
     if (t->watching) { /* paging has used up the last round's request */
@@ -468,12 +563,33 @@ static void begin_round(struct task *t)
     t->passes = 0;
     if (t->command.kind == COMMAND_LOG)
         logs_begin(&t->logs, &t->invocation, &t->command);
-    if (inquiry_is(&t->invocation))
+    if (t->top.screen)
+        t->command = (struct command){.kind = COMMAND_STATUS};
+    if (t->rollout.active && !t->dry_run) {
+        client_any_ref(t->conf.client, true);
+        task_rollout_step(t);
+    } else if (inquiry_is(&t->invocation)) {
         inquiry_begin(t);
-    else if (t->command.kind == COMMAND_QUERY)
+    } else if (t->command.kind == COMMAND_QUERY) {
         ask_first_page(t);
-    else
+    } else {
         task_send(t);
+    }
+}
+
+/* Keys are read between looks: true while there is nothing to do. */
+static bool top_waits(struct task *t)
+{
+    enum top_key key = top_keys(&t->top);
+    if (key == TOP_QUIT) {
+        t->watching = false;
+        task_finish(t, EXIT_OK);
+        return true;
+    }
+    if (key == TOP_AGAIN)
+        t->round_ms = 0;
+    return !t->sent &&
+           uv_now(t->conf.loop) < (t->top.paused && t->round_ms ? UINT64_MAX : t->round_ms);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -481,16 +597,25 @@ static void on_tick(uv_timer_t *timer)
     struct task *t = timer->data;
     uint64_t now_ms = uv_now(t->conf.loop);
     assert(t->running);
+    if (t->top.screen && top_waits(t))
+        return;
     if (!t->sent && client_is_up(t->conf.client)) {
         begin_round(t);
         return;
     }
     if (now_ms < t->deadline_ms || (t->watching && !t->sent)) {
-        show_progress(t);
+        if (t->rollout.active && !t->dry_run && t->sent)
+            task_rollout_step(t);
+        else
+            task_show_progress(t);
+        return;
+    }
+    if (t->interrupted) {
+        interrupt_late(t);
         return;
     }
     if (t->accepted) {
-        print_operation_hint(t, "no word from the mesh");
+        task_hint(t, "no word from the mesh");
     } else if (!t->sent) {
         char text[320];
         snprintf(text, sizeof text, "not connected: %s", client_why(t->conf.client));
@@ -522,7 +647,7 @@ static void refuse_read_only(struct task *t)
     uv_timer_start(&t->timer, on_refused, 0, 0);
 }
 
-/* `review list`, and `mapping` and `route-around` without a change, only read. */
+/* `review list` is the only word of a command that acts which only reads. */
 static bool reads_only(const struct invocation *in)
 {
     return (in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0) ||
@@ -546,6 +671,7 @@ static bool start_watch(struct task *t, char error[COMMAND_ERROR_MAX])
     }
     if (count > 1 && strcmp(words[count - 1], "--json") == 0) {
         t->render.json = true;
+        t->render.form = FORM_JSON;
         count--;
     }
     if (!command_parse(words, count, &inner, error))
@@ -561,22 +687,41 @@ static bool start_watch(struct task *t, char error[COMMAND_ERROR_MAX])
     return command_parse(words, count, &t->invocation, error);
 }
 
-void task_start(struct task *t, const char *const words[], size_t count, bool json,
+/* Rows and answers have every form; all else is text or JSON. */
+static bool form_offered(const struct command_spec *spec, enum render_form form,
+                         char error[COMMAND_ERROR_MAX])
+{
+    static const enum command_verb rows[] = {CMD_FIND,  CMD_SECTORS, CMD_SECTOR,    CMD_CLUSTER,
+                                             CMD_AGENT, CMD_ASK,     CMD_RUN,       CMD_CASCADE,
+                                             CMD_JOBS,  CMD_WATCH,   CMD_BROADCAST, CMD_TOP};
+    bool any = form == FORM_TABLE || form == FORM_JSON;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        any = any || spec->verb == rows[i];
+    if (!any)
+        snprintf(error, COMMAND_ERROR_MAX, "--output: '%s' has table and json only", spec->name);
+    return any;
+}
+
+void task_start(struct task *t, const char *const words[], size_t count, enum render_form form,
                 void (*on_done)(void *ctx, int exit_code), void *ctx)
 {
     char error[COMMAND_ERROR_MAX] = "";
     assert(t && !t->running && count > 0);
     assert(on_done);
-    t->render.json = json;
+    t->render.form = form;
+    t->render.json = form == FORM_JSON || form == FORM_JSONL;
+    t->streamed = 0;
     t->on_done = on_done;
     t->ctx = ctx;
     t->running = true;
-    t->sent = t->accepted = t->have_progress = t->watching = false;
+    t->sent = t->accepted = t->have_progress = t->watching = t->interrupted = false;
+    t->checked = false;
     t->lines = 0;
     uv_update_time(t->conf.loop);
     t->started_ms = uv_now(t->conf.loop);
     t->deadline_ms = t->started_ms + (uint64_t)(t->conf.wait_us / US_PER_MS);
-    bool good = command_parse(words, count, &t->invocation, error);
+    bool good = command_parse(words, count, &t->invocation, error) &&
+                form_offered(t->invocation.spec, form, error);
     if (good && t->invocation.spec->verb == CMD_WATCH)
         good = start_watch(t, error);
     bool acts = good && t->invocation.spec->changes && !reads_only(&t->invocation);
@@ -589,6 +734,8 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
         refuse_read_only(t);
         return;
     }
+    if (good && t->command.kind == COMMAND_SUBMIT && rollout_wanted(&t->invocation))
+        good = rollout_plan(&t->rollout, &t->invocation, t->render.topology, &t->command, error);
     t->dry_run = good && dry_run_query(&t->invocation, &t->command);
     if (good && t->invocation.spec->verb == CMD_DELEGATE)
         delegate_query(t);
@@ -610,5 +757,17 @@ void task_start(struct task *t, const char *const words[], size_t count, bool js
     }
     t->render.no_ack = t->command.kind == COMMAND_SUBMIT && !t->command.operation.require_ack;
     t->rows_wanted = request_row_limit(&t->invocation);
-    uv_timer_start(&t->timer, on_tick, 0, TICK_MS);
+    if (t->invocation.spec->verb == CMD_WAIT) {
+        const struct value *timeout = command_value(&t->invocation, "timeout");
+        t->give_up_ms =
+            t->started_ms + (timeout->given ? (uint64_t)(timeout->number / US_PER_MS) : WAIT_MS);
+    }
+    if (t->invocation.spec->verb == CMD_TOP) {
+        const struct value *every = command_value(&t->invocation, "every");
+        top_open(&t->top, &t->invocation, &t->render);
+        t->watching = t->top.screen;
+        t->watch_every_ms = every->given ? (uint64_t)(every->number / US_PER_MS) : 2000;
+        t->round_ms = 0;
+    }
+    uv_timer_start(&t->timer, on_tick, 0, t->top.screen ? KEY_MS : TICK_MS);
 }

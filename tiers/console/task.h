@@ -10,6 +10,8 @@
 #include "tiers/console/logs.h"
 #include "tiers/console/pages.h"
 #include "tiers/console/render.h"
+#include "tiers/console/rollout.h"
+#include "tiers/console/top.h"
 #include "tiers/work/action.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,11 +54,13 @@ struct task {
     uint64_t started_ms; /* uv_now() */
     uint64_t deadline_ms;
     bool sent, accepted;
+    bool interrupted; /* what has arrived is being fetched, or the operation cancelled */
     struct id128 operation_id;
     struct aggregate_view progress; /* counts only */
     bool have_progress, progress_shown;
     struct pages pages;
     size_t rows_wanted;
+    size_t streamed;            /* rows that FORM_JSONL has shown already */
     struct operation delegated; /* delegate: waits for its agents; no payload_bytes: none waits */
     struct unit delegates[32];
     uint32_t delegate_count;
@@ -66,8 +70,13 @@ struct task {
     uint64_t sent_ns; /* uv_hrtime() of the last request */
     struct log_view logs;
     struct inquiry inquiry;
-    uint32_t passes;  /* over all pages; more than one when rows moved meanwhile */
-    struct msg *kept; /* a reply with its report, while answer pages are fetched */
+    uint32_t passes; /* over all pages; more than one when rows moved meanwhile */
+    struct top top;
+    uint64_t round_ms;      /* top: uv_now() of its next look */
+    struct rollout rollout; /* active: the operation goes in parts */
+    struct msg *kept;       /* a reply with its report, while answer pages are fetched */
+    bool checked;           /* check: its verdict is the exit code */
+    uint64_t give_up_ms;    /* wait: uv_now() */
     /* watch */
     bool watching;
     uint64_t watch_every_ms;
@@ -79,13 +88,9 @@ void task_init(struct task *t, const struct task_conf *conf, const struct render
 void task_done(struct task *t);
 
 /* Starts the command of these words. on_done is called exactly once, never from inside. Errors are
- * printed. json: for this command only. */
-void task_start(struct task *t, const char *const words[], size_t count, bool json,
+ * printed. form: of this command only. */
+void task_start(struct task *t, const char *const words[], size_t count, enum render_form form,
                 void (*on_done)(void *ctx, int exit_code), void *ctx);
-
-/* For chains of requests (inquiry.h): sends t->command; ends the task with an exit code. */
-void task_send(struct task *t);
-void task_finish(struct task *t, int code);
 
 /* Ctrl-C: stops waiting, shows what has arrived and how to cancel the operation. */
 void task_interrupt(struct task *t);

@@ -232,7 +232,7 @@ static void show_json(const struct render *r, const struct trace *t)
         json_array_append_new(units, unit_object(&t->pages->rows[i]));
     json_t *o = json_pack("{s:o,s:o,s:I}", "stages", stages, "units", units, "units_missing",
                           (json_int_t)t->pages->missing);
-    json_dumpf(o, r->out, JSON_COMPACT);
+    json_dumpf(o, r->out, JSON_COMPACT | JSON_REAL_PRECISION(9));
     fputc('\n', r->out);
     json_decref(o);
 }

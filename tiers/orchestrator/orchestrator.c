@@ -32,7 +32,9 @@ static bool on_reply(struct hub *h, struct unit to, const struct reply *reply)
 {
     struct orchestrator *o = (struct orchestrator *)(void *)h;
     if (unit_equal(to, h->self)) {
-        strategy_reply(o, reply);
+        if (!isolate_reply(o, reply)) {
+            strategy_reply(o, reply);
+        }
         return true;
     }
     audit_reply(o, reply);
@@ -64,6 +66,7 @@ static void start(struct orchestrator *o)
     o->summary_us = now + rng_jitter_us(&o->hub.rng, SUMMARY_US, 100);
     o->history_us = now + HISTORY_US;
     conflicts_start(o);
+    incidents_start(o);
 }
 
 /* --- once a second -----------------------------------------------------------------------------
@@ -135,7 +138,7 @@ static void write_store(struct orchestrator *o)
 static void stored(struct orchestrator *o, const struct store_reply *reply)
 {
     if (freeze_stored(o, reply) || routing_stored(o, reply) || log_stored(o, reply) ||
-        conflicts_stored(o, reply) || reply->ref != o->store_ref) {
+        conflicts_stored(o, reply) || incidents_stored(o, reply) || reply->ref != o->store_ref) {
         return;
     }
     if (reply->verdict != STORE_OK) {
@@ -157,8 +160,7 @@ static int64_t next_wake(const struct orchestrator *o)
     return wake;
 }
 
-/* --- consoles ----------------------------------------------------------------------------------
- */
+/* --- consoles --- */
 
 static void status(struct orchestrator *o, const struct msg *msg)
 {
@@ -205,6 +207,9 @@ static void command(struct orchestrator *o, const struct msg *msg)
         case COMMAND_ROUTE:
             routing_command(o, msg);
             break;
+        case COMMAND_ISOLATE:
+            isolate_command(o, msg);
+            break;
         default:
             hub_reply_error(&o->hub, msg, REASON_INVALID, "command: unknown kind");
             break;
@@ -245,6 +250,9 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     case EV_LINK:
         hub_link(&o->hub, event->u.link.which, event->u.link.up);
         break;
+    case EV_CLOCK:
+        hosttime_clock(&o->hub.host, event->now_us, event->u.clock);
+        break;
     case EV_WAKE:
     case EV_WORK:
     case EV_STOP:
@@ -259,7 +267,9 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     int64_t wake = next_wake(o);
     wake = routing_us < wake ? routing_us : wake;
     int64_t conflicts_us = conflicts_tick(o);
+    int64_t incident_us = incidents_tick(o);
     int64_t log_us = log_tick(o);
+    wake = incident_us < wake ? incident_us : wake;
     int64_t jobs_us = jobs_tick(&o->jobs, &o->hub);
     wake = jobs_us < wake ? jobs_us : wake;
     wake = conflicts_us < wake ? conflicts_us : wake;

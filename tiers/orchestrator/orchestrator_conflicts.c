@@ -191,7 +191,17 @@ void conflicts_report(struct orchestrator *o, const struct msg *msg)
         hub_note(&o->hub, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
         return;
     }
-    if (o->hub.tuning.no_log || find(o, r->id) != NULL) {
+    if (o->hub.tuning.no_log) {
+        acknowledge(o, r->id, r->agent, r->lamport);
+        return;
+    }
+    if (r->incident != FAILURE_NONE) {
+        if (incidents_report(o, r)) {
+            acknowledge(o, r->id, r->agent, r->lamport);
+        }
+        return;
+    }
+    if (find(o, r->id) != NULL) {
         acknowledge(o, r->id, r->agent, r->lamport);
         return;
     }
@@ -216,8 +226,17 @@ void conflicts_durable(struct orchestrator *o, const struct logbook_row *row, bo
                        uint64_t seq)
 {
     struct conflict_report r;
+    if (row->log == LOG_INCIDENTS) {
+        if (row->tell.tier != TIER_NONE) {
+            acknowledge(o, row->conflict, row->tell, seq);
+        }
+        incidents_durable(o, row);
+        return;
+    }
     if (strcmp(row->event, "opened") == 0) {
-        acknowledge(o, row->conflict, row->tell, seq);
+        if (row->tell.tier != TIER_NONE) { /* else a person opened it */
+            acknowledge(o, row->conflict, row->tell, seq);
+        }
         bool read = conflict_read(row->subject, row->agent, row->type, row->at_us, row->body,
                                   row->body_bytes, &r);
         assert(read);

@@ -173,6 +173,10 @@ void watch_tick(struct orchestrator *o)
             heal_watch_tick(o, w);
             continue;
         }
+        if (w->kind == WATCH_ISOLATE) {
+            isolate_watch_tick(o, w);
+            continue;
+        }
         if (w->kind != WATCH_FREEZE && w->kind != WATCH_THAW) {
             continue;
         }

@@ -39,6 +39,8 @@ static const char *command_name(const struct command *c)
         return "resolve";
     case COMMAND_ROUTE:
         return "route";
+    case COMMAND_ISOLATE:
+        return c->on ? "quarantine" : "lift";
     case COMMAND_KIND_COUNT:
         break;
     }
@@ -129,6 +131,10 @@ static void describe(const struct command *c, struct text *t)
     } else if (c->kind == COMMAND_RESOLVE) {
         text_add(t, "\"conflict\": ");
         conflict_json_text(t, c->decision.conflict, strlen(c->decision.conflict));
+        text_add(t, ", ");
+    } else if (c->kind == COMMAND_ISOLATE) {
+        text_add(t, "\"reason\": ");
+        conflict_json_text(t, c->decision.note, strlen(c->decision.note));
         text_add(t, ", ");
     } else if (c->kind == COMMAND_LOG) {
         text_add(t, "\"log\": \"");
@@ -384,7 +390,7 @@ static void row_stored(struct orchestrator *o, struct logbook_row *row,
                        const struct store_reply *reply, bool durable)
 {
     struct hub *h = &o->hub;
-    if (durable && row->log == LOG_CONFLICTS) {
+    if (durable && row->log != LOG_AUDIT) {
         conflicts_durable(o, row, reply->verdict == STORE_EXISTS, reply->epoch);
     }
     if (durable && row->console.tier != TIER_NONE) {

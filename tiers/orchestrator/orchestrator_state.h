@@ -10,17 +10,22 @@
 /* Consoles that wait for the end of a freeze, thaw or heal; one more is refused (OVERLOAD). */
 #define ORCHESTRATOR_WATCHES_MAX 16u
 
-enum watch_kind { WATCH_FREE, WATCH_FREEZE, WATCH_THAW, WATCH_HEAL };
+enum watch_kind { WATCH_FREE, WATCH_FREEZE, WATCH_THAW, WATCH_HEAL, WATCH_ISOLATE };
 
 struct watch {
     enum watch_kind kind;
     struct unit console;
     uint64_t ref;
     struct freeze freeze; /* FREEZE, THAW: what it was */
-    struct unit scope;    /* HEAL */
+    struct unit scope;    /* HEAL; ISOLATE: the agent */
     int64_t due_us;       /* the end of patience */
     int64_t since_us;
     uint32_t lines;
+    /* ISOLATE */
+    bool on, told; /* quarantine, else lift; its lead was told */
+    uint64_t ask_ref;
+    int64_t ask_us; /* ask (again) then */
+    char note[sizeof(((struct conflict_decision *)NULL)->note)];
 };
 
 /* Conflicts that are worked on; the others wait in the log, where they are read from when there is
@@ -58,6 +63,32 @@ struct conflict_book {
     uint64_t load_ref, load_cursor;
     int64_t load_due_us; /* NEVER: all that is open is here */
     int64_t next_us;
+};
+
+/* Open incidents that are watched; one more takes the place of that with the oldest word. */
+#define INCIDENTS_OPEN_MAX 256u
+
+struct incident_open {
+    uint64_t id; /* 0: free */
+    struct unit unit;
+    uint8_t failure; /* enum failure_class */
+    int64_t heard_us;
+};
+
+struct incident_own {
+    uint64_t id; /* 0: all is well */
+    int64_t since_us, said_us;
+};
+
+struct incident_book {
+    struct incident_open open[INCIDENTS_OPEN_MAX];
+    struct incident_own mesh, down[SECTORS_MAX], tripped[SECTORS_MAX];
+    /* leads_lost and epoch of each sector, as far as they are incidents; epoch 0: no look yet */
+    uint32_t lost[SECTORS_MAX];
+    uint64_t epoch[SECTORS_MAX];
+    uint64_t load_ref, load_cursor;
+    int64_t load_due_us; /* NEVER: all that was open is known */
+    int64_t watch_us;
 };
 
 struct log_wait {
@@ -105,6 +136,7 @@ struct orchestrator {
     struct log_wait waits[LOG_WAITS_MAX];
     struct logbook_row *auditing; /* of the command in this step */
     struct conflict_book conflicts;
+    struct incident_book incidents;
     struct log_page page;   /* of one reply: too large for a stack frame */
     struct command command; /* that this node asks of itself */
     struct jobs jobs;
@@ -147,5 +179,18 @@ void conflicts_durable(struct orchestrator *o, const struct logbook_row *row, bo
                        uint64_t seq);
 bool conflicts_stored(struct orchestrator *o, const struct store_reply *reply);
 int64_t conflicts_tick(struct orchestrator *o);
+
+/* orchestrator_isolate.c */
+void isolate_command(struct orchestrator *o, const struct msg *msg);
+bool isolate_reply(struct orchestrator *o, const struct reply *reply); /* was it ours */
+void isolate_watch_tick(struct orchestrator *o, struct watch *w);
+
+/* orchestrator_incident.c */
+void incidents_start(struct orchestrator *o);
+/* True: to be acknowledged at once; else when its row is durable, or it is said again. */
+bool incidents_report(struct orchestrator *o, const struct conflict_report *r);
+void incidents_durable(struct orchestrator *o, const struct logbook_row *row);
+bool incidents_stored(struct orchestrator *o, const struct store_reply *reply);
+int64_t incidents_tick(struct orchestrator *o);
 
 #endif

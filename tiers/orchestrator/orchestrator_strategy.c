@@ -28,7 +28,7 @@ static bool by_answers(enum strategy s)
     return s == STRATEGY_PROVENANCE_TRACE || s == STRATEGY_ASK_AGAIN;
 }
 
-static void place_one(struct place_set *ret, struct unit u)
+void place_one(struct place_set *ret, struct unit u)
 {
     memset(ret, 0, sizeof(*ret));
     ret->count = 1;
@@ -39,7 +39,7 @@ static void place_one(struct place_set *ret, struct unit u)
     }
 }
 
-static void isolate(struct orchestrator *o, struct unit agent, enum isolation what, uint64_t bits)
+void isolate(struct orchestrator *o, struct unit agent, enum isolation what, uint64_t bits)
 {
     struct msg m = hub_msg(&o->hub, MSG_ISOLATE, unit_sector(agent.sector), 3);
     m.u.isolate = (struct isolate){.agent = agent, .what = what, .capabilities = bits};
@@ -99,6 +99,11 @@ void strategy_begin(struct orchestrator *o, struct open_conflict *c)
     }
     if (!topology_contains(o->hub.topology, c->report.agent)) {
         review(o, c, "this mesh has no such agent any more");
+        return;
+    }
+    if (strcmp(c->report.action, CONFLICT_BY_HAND) == 0 ||
+        strcmp(c->report.action, CONFLICT_BYZANTINE) == 0) {
+        review(o, c, "it is in quarantine; a person decides: lift, or replace the agent");
         return;
     }
     if (conflict_strategy(c->report.type) == STRATEGY_ISOLATE_AND_COMPARE) {
@@ -403,7 +408,7 @@ void strategy_reply(struct orchestrator *o, const struct reply *reply)
 
 void strategy_decided(struct orchestrator *o, struct open_conflict *c, enum conflict_keep keep)
 {
-    if (conflict_strategy(c->report.type) == STRATEGY_ISOLATE_AND_COMPARE && keep != KEEP_NONE) {
+    if (conflict_isolates(&c->report) && keep != KEEP_NONE) {
         isolate(o, c->report.agent, ISOLATE_LIFT, 0);
     }
     if (conflict_strategy(c->report.type) == STRATEGY_PROVENANCE_TRACE && keep == KEEP_EXPECTED) {

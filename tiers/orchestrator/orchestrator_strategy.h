@@ -13,6 +13,11 @@ void strategy_reply(struct orchestrator *o, const struct reply *reply);
 /* A person has decided: what follows from it for the agent. */
 void strategy_decided(struct orchestrator *o, struct open_conflict *c, enum conflict_keep keep);
 
+/* Tells the agent's lead. */
+void isolate(struct orchestrator *o, struct unit agent, enum isolation what, uint64_t bits);
+/* A cluster or an agent as the only place. */
+void place_one(struct place_set *ret, struct unit u);
+
 /* orchestrator_conflicts.c */
 struct open_conflict *conflict_asked(struct orchestrator *o, uint64_t ref);
 void conflict_stage(struct orchestrator *o, struct open_conflict *c, enum conflict_stage stage);

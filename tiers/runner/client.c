@@ -8,6 +8,7 @@
 #include "tiers/runner/egress.h"
 #include "tiers/runner/ingress.h"
 #include "tiers/runner/keyfiles.h"
+#include "tiers/runner/passphrase.h"
 #include "tiers/runner/trustfiles.h"
 #include <assert.h>
 #include <errno.h>
@@ -20,6 +21,7 @@ struct client {
     uv_loop_t *loop;
     const struct config *config;
     struct identity identity;
+    int64_t session_end_us; /* 0: the key is a plain file, and nobody has proven anything */
     struct trust_state trust;
     struct codec codec;
     struct directory directory;
@@ -216,6 +218,19 @@ static void free_parts(struct client *c)
 bool client_new(uv_loop_t *loop, const struct config *config, struct client **ret, char *why,
                 size_t why_bytes)
 {
+    return client_new_unlocked(loop, config, NULL, ret, why, why_bytes);
+}
+
+const char *client_key_text(const struct client *client)
+{
+    assert(client != NULL);
+    return client->session_end_us != 0 ? "encrypted file (weaker than a hardware token)"
+                                       : "plain file (mesh keys protect encrypts it)";
+}
+
+bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const struct key_pair *key,
+                         struct client **ret, char *why, size_t why_bytes)
+{
     assert(loop != NULL && config != NULL);
     assert(ret != NULL && why != NULL && why_bytes > 0);
     struct keys_error error;
@@ -228,7 +243,7 @@ bool client_new(uv_loop_t *loop, const struct config *config, struct client **re
     c->loop = loop;
     c->config = config;
     (void)snprintf(c->why, sizeof(c->why), "connecting to %.150s", config->nats_url);
-    if (identity_load(config->keys_dir, CLIENT_TOKEN, &c->identity, &error) < 0 ||
+    if (identity_load_with(config->keys_dir, CLIENT_TOKEN, key, &c->identity, &error) < 0 ||
         trust_load(config->keys_dir, &c->identity, clock_unix_us() / US_PER_S, &c->trust, &error) <
             0) {
         (void)snprintf(why, why_bytes, "%s", error.text);
@@ -244,6 +259,7 @@ bool client_new(uv_loop_t *loop, const struct config *config, struct client **re
         return false;
     }
     c->epoch = (uint64_t)clock_unix_us();
+    c->session_end_us = key != NULL ? clock_boot_us() + OPERATOR_SESSION_S * US_PER_S : 0;
     struct bus_config bus = {.loop = loop,
                              .url = config->nats_url,
                              .token = CLIENT_TOKEN,
@@ -323,6 +339,10 @@ int client_command(struct client *client, struct unit to, const struct command *
     if ((client->identity.cert.capabilities & command_capability(command->kind)) == 0) {
         return -EPERM;
     }
+    if (client->session_end_us != 0 && clock_boot_us() >= client->session_end_us) {
+        keys_wipe(client->identity.key.secret, sizeof(client->identity.key.secret));
+        return -EKEYEXPIRED;
+    }
     const struct directory_entry *e = directory_find(&client->directory, to);
     if (e == NULL) {
         return -ENOENT;
@@ -346,10 +366,10 @@ int client_command(struct client *client, struct unit to, const struct command *
     return 0;
 }
 
-void client_any_ref(struct client *client)
+void client_any_ref(struct client *client, bool wanted)
 {
     assert(client != NULL);
-    client->any_ref = true;
+    client->any_ref = wanted;
 }
 
 void client_forget(struct client *client)

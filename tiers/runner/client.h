@@ -6,6 +6,7 @@
 
 #include "core/command.h"
 #include "tiers/runner/config.h"
+#include "tiers/runner/keys.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <uv.h>
@@ -23,6 +24,13 @@ typedef void client_link_fn(void *ctx, bool up, const char *why);
 bool client_new(uv_loop_t *loop, const struct config *config, struct client **ret, char *why,
                 size_t why_bytes);
 
+/* The same with the operator's key, which was encrypted in its file: it serves for
+ * OPERATOR_SESSION_S (passphrase.h), then commands are refused with -EKEYEXPIRED. */
+bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const struct key_pair *key,
+                         struct client **ret, char *why, size_t why_bytes);
+/* How the operator's key is kept, for people. */
+const char *client_key_text(const struct client *client);
+
 /* Closes; the loop must run until nothing is left on it, then client_free. */
 void client_close(struct client *client);
 void client_free(struct client *client); /* accepts NULL */
@@ -36,15 +44,15 @@ const char *client_why(const struct client *client); /* of the last change, for 
  * any reply came: `command` must live until the last reply or client_forget. command->ref is the
  * caller's own; replies with another ref are dropped, so a new command ends interest in the last.
  * 0; -EPERM: the operator's certificate does not allow it, and would be refused; -EMSGSIZE: it
- * cannot be encoded; -ENOENT: nobody is known for `to`; -EACCES: the operator's certificate is no
- * good now.
+ * cannot be encoded; -EKEYEXPIRED: see above; -ENOENT: nobody is known for `to`; -EACCES: the
+ * operator's certificate is no good now.
  */
 int client_command(struct client *client, struct unit to, const struct command *command,
                    client_reply_fn *on_reply, void *ctx);
 
-/* From now on replies to all commands are wanted, not only to the last one: the callback of the
- * last command gets them and looks at their ref. For programs with many operations in flight. */
-void client_any_ref(struct client *client);
+/* From now on replies to all commands are wanted (false: again only to the last one): the callback
+ * of the last command gets them and looks at their ref. For many operations in flight. */
+void client_any_ref(struct client *client, bool wanted);
 
 /* No reply is wanted any more. */
 void client_forget(struct client *client);

@@ -39,7 +39,7 @@ static const struct config_key keys[] = {
     {"blob_url", KEY_TEXT, false, 0, TEXT_MOST, MESH(blob_url), NULL, "registry_url",
      "content by hash"},
     {"log_url", KEY_TEXT, false, 0, TEXT_MOST, MESH(log_url), NULL, "",
-     "conflicts, audit and grants: sqlite:PATH or postgresql://.. (the orchestrator's processes)"},
+     "the logs: sqlite:PATH or postgresql://.. (the orchestrator's processes)"},
     {"keys_dir", KEY_TEXT, false, 1, TEXT_MOST, MESH(keys_dir), NULL, "keys",
      "folder of issuer.pub, NAME.key and NAME.cert"},
     {"insecure", KEY_BOOL, false, 0, 1, MESH(insecure), NULL, "false",

@@ -149,6 +149,17 @@ void egress_renew(struct egress *e)
     }
 }
 
+bool egress_has_session(const struct egress *e, uint64_t session)
+{
+    assert(e != NULL);
+    for (uint32_t i = 0; i < PORTS_MAX; i++) {
+        if (e->signers[i] != NULL && e->signers[i]->session == session) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct frame_signer *egress_signer(struct egress *e, uint16_t port)
 {
     assert(e != NULL);

@@ -30,6 +30,7 @@
 #define RECORD_ASK       0xe2u /* "who owns what?": one byte */
 #define RECORD_ALIVE     0xe3u /* between processes of one tier: process_wards.c */
 #define RECORD_BUNDLE    0xe4u /* this byte, then a trust bundle (trust.h) */
+#define RECORD_ALARM     0xe5u /* alarm.h */
 #define RECORD_SPECIAL   0xe0u /* and above: no message */
 
 #define EGRESS_LINGER_US INT64_C(100000)
@@ -87,6 +88,8 @@ int64_t egress_next_us(const struct egress *e);
 struct frame_signer *egress_signer(struct egress *e, uint16_t port);
 /* After a new certificate: every port begins a new session with its next frame. */
 void egress_renew(struct egress *e);
+/* Whether one of the ports speaks in this session now. */
+bool egress_has_session(const struct egress *e, uint64_t session);
 /* Answers FRAME_UNKNOWN_KEY: asks `to` for its chain. */
 void egress_ask_chain(struct egress *e, uint16_t port, const struct endpoint *to);
 

@@ -7,6 +7,7 @@
  * beat repairs it); the arena (a message that needs more is refused by the codec). */
 #include "tiers/runner/ingress.h"
 
+#include "core/plant.h"
 #include "tiers/runner/announce.h"
 #include "tiers/runner/clock.h"
 #include <assert.h>
@@ -28,6 +29,8 @@ struct job {
 struct ingress {
     struct ingress_conf conf;
     struct ingress_stats stats;
+    struct alarms alarms;
+    int64_t repeats_until_us;
     struct job *pool;
     uint32_t job_count;
     struct sealer_job *batch[BATCH];
@@ -77,6 +80,18 @@ void ingress_free(struct ingress *in)
     free(in);
 }
 
+void ingress_expect_repeats(struct ingress *in, int64_t until_us)
+{
+    assert(in != NULL);
+    in->repeats_until_us = until_us;
+}
+
+struct alarms *ingress_alarms(struct ingress *in)
+{
+    assert(in != NULL);
+    return &in->alarms;
+}
+
 const struct ingress_stats *ingress_stats(const struct ingress *in)
 {
     assert(in != NULL);
@@ -88,11 +103,29 @@ static void refuse(struct ingress *in, enum ingress_refusal why)
     in->stats.refusals[why]++;
 }
 
+static void alarm_record(struct ingress *in, enum ingress_refusal why, const struct peer *peer)
+{
+    alarm_count(&in->alarms, peer->endpoint.token, ALARM_RECORD, why, clock_unix_us() / US_PER_MS);
+}
+
 /* A record that no honest process puts into a frame. */
 static void refuse_hostile(struct ingress *in, enum ingress_refusal why, const struct peer *peer)
 {
     refuse(in, why);
+    alarm_record(in, why, peer);
     peers_blame(in->conf.peers, &peer->endpoint, clock_unix_us() / US_PER_MS);
+}
+
+/* A frame, by what the bus says of its sender. Too many of a sender were told as what they were. */
+static void alarm_frame(struct ingress *in, enum frame_verdict v, const struct endpoint *source)
+{
+    if (v == FRAME_OK || v == FRAME_RATE ||
+        (v == FRAME_REPLAY && clock_boot_us() < in->repeats_until_us))
+        return;
+    bool chain = v == FRAME_CHAIN_INVALID;
+    unsigned code = chain ? (unsigned)peers_stats(in->conf.peers)->last_chain : (unsigned)v;
+    alarm_count(&in->alarms, source->token, chain ? ALARM_CHAIN : ALARM_FRAME, code,
+                clock_unix_us() / US_PER_MS);
 }
 
 uint64_t command_capability(enum command_kind kind)
@@ -107,6 +140,7 @@ uint64_t command_capability(enum command_kind kind)
     case COMMAND_THAW:
     case COMMAND_BREAKER:
     case COMMAND_HEAL:
+    case COMMAND_ISOLATE:
         return CONSOLE_ADMIN;
     case COMMAND_STATUS:
     case COMMAND_QUERY:
@@ -134,44 +168,54 @@ static bool allows(const struct peer *peer, const struct msg *msg)
 
 /* ---- records ---- */
 
+enum ingress_refusal ingress_record(const struct codec *codec, const struct peer *peer,
+                                    const uint8_t *bytes, size_t length, struct arena *arena,
+                                    struct msg *ret, enum codec_verdict *ret_codec)
+{
+    assert(codec != NULL && peer != NULL);
+    assert(arena != NULL && ret != NULL && ret_codec != NULL);
+    struct record_header header;
+    *ret_codec = codec_record_decode(bytes, length, &header);
+    if (*ret_codec == CODEC_OK && header.body_bytes != length - RECORD_HEADER_BYTES) {
+        *ret_codec = CODEC_TRUNCATED;
+    }
+    if (*ret_codec != CODEC_OK) {
+        return INGRESS_HEADER;
+    }
+    codec_record_to_msg(&header, ret);
+    if (!msg_route_valid(codec->topology, ret)) {
+        return INGRESS_ROUTE;
+    }
+    if (!peer_may_speak_for(peer, ret->from) && !PLANTED(PLANT_NO_SCOPE)) {
+        return INGRESS_SCOPE;
+    }
+    *ret_codec = codec_decode(codec, header.type, bytes + RECORD_HEADER_BYTES, header.body_bytes,
+                              arena, ret);
+    if (*ret_codec != CODEC_OK) {
+        return INGRESS_BODY;
+    }
+    return allows(peer, ret) || PLANTED(PLANT_ANY_OFFER) ? INGRESS_OK : INGRESS_CAPABILITY;
+}
+
 static void message(struct ingress *in, const uint8_t *bytes, size_t length,
                     const struct peer *peer, uint32_t endpoint, int64_t recv_us)
 {
-    struct record_header header;
     struct msg msg;
+    enum codec_verdict v;
     memset(&msg, 0, sizeof(msg));
-    enum codec_verdict v = codec_record_decode(bytes, length, &header);
-    if (v == CODEC_OK && header.body_bytes != length - RECORD_HEADER_BYTES) {
-        v = CODEC_TRUNCATED;
-    }
-    if (v != CODEC_OK) {
-        in->stats.codec[v]++;
-        refuse_hostile(in, INGRESS_HEADER, peer);
-        return;
-    }
-    codec_record_to_msg(&header, &msg);
-    if (!msg_route_valid(in->conf.codec->topology, &msg)) {
-        refuse_hostile(in, INGRESS_ROUTE, peer);
-        return;
-    }
-    if (!peer_may_speak_for(peer, msg.from)) {
-        refuse_hostile(in, INGRESS_SCOPE, peer);
-        return;
-    }
     arena_reset(&in->arena);
-    v = codec_decode(in->conf.codec, header.type, bytes + RECORD_HEADER_BYTES, header.body_bytes,
-                     &in->arena, &msg);
-    in->stats.codec[v]++;
-    if (v != CODEC_OK) {
-        refuse_hostile(in, INGRESS_BODY, peer);
-        return;
+    enum ingress_refusal why =
+        ingress_record(in->conf.codec, peer, bytes, length, &in->arena, &msg, &v);
+    if (why != INGRESS_ROUTE && why != INGRESS_SCOPE) {
+        in->stats.codec[v]++;
     }
-    if (!allows(peer, &msg)) {
-        refuse_hostile(in, INGRESS_CAPABILITY, peer);
+    if (why != INGRESS_OK) {
+        refuse_hostile(in, why, peer);
         return;
     }
     if (!directory_learn(in->conf.directory, msg.from, endpoint, msg.epoch)) {
         refuse(in, INGRESS_EPOCH);
+        alarm_record(in, INGRESS_EPOCH, peer);
         return;
     }
     if (msg.type == MSG_OPERATE) {
@@ -197,11 +241,15 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
             opcache_accept(in->conf.opcache, bytes + 1, length - 1, clock_unix_us(), &in->arena);
         if (v != OPCACHE_OK && v != OPCACHE_KNOWN) {
             refuse(in, INGRESS_OPERATION);
+            alarm_record(in, INGRESS_OPERATION, peer);
         }
     } else if (bytes[0] == RECORD_ANNOUNCE) {
+        uint64_t stale = in->conf.directory->stale;
         if (announce_apply(bytes, length, in->conf.codec->topology, peer, endpoint,
                            in->conf.directory) < 0) {
             refuse(in, INGRESS_KIND);
+        } else if (in->conf.directory->stale != stale && in->conf.on_stale != NULL) {
+            in->conf.on_stale(in->conf.ctx, endpoint);
         }
     } else if (bytes[0] == RECORD_ASK && length == 1) {
         if (in->conf.on_ask != NULL) {
@@ -210,6 +258,14 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
     } else if (bytes[0] == RECORD_BUNDLE) {
         if (in->conf.on_bundle != NULL) {
             in->conf.on_bundle(in->conf.ctx, bytes + 1, length - 1);
+        }
+    } else if (bytes[0] == RECORD_ALARM) {
+        struct alarm_row rows[ALARM_ROWS_MAX];
+        int count = alarm_decode(bytes, length, rows);
+        if (count < 0) {
+            refuse_hostile(in, INGRESS_KIND, peer);
+        } else if (in->conf.on_alarm != NULL) {
+            in->conf.on_alarm(in->conf.ctx, peer->endpoint.token, rows, count);
         }
     } else if (bytes[0] == RECORD_ALIVE) {
         if (in->conf.on_alive != NULL) {
@@ -277,9 +333,14 @@ static void on_verified(struct sealer_job *sealer)
     struct job *j = sealer->owner;
     struct ingress *in = j->in;
     const struct peer *peer = NULL;
-    if (!sealer->cancelled && frame_accept(in->conf.peers, &sealer->frame,
-                                           clock_unix_us() / US_PER_MS, &peer) == FRAME_OK) {
-        records(in, &sealer->frame.view, peer, j->recv_us);
+    if (!sealer->cancelled) {
+        enum frame_verdict v =
+            frame_accept(in->conf.peers, &sealer->frame, clock_unix_us() / US_PER_MS, &peer);
+        if (v == FRAME_OK) {
+            records(in, &sealer->frame.view, peer, j->recv_us);
+        } else {
+            alarm_frame(in, v, &sealer->frame.view.route.source);
+        }
     }
     job_release(in, j);
 }
@@ -313,6 +374,7 @@ static void frame_threaded(struct ingress *in, struct bus_frame *frame, int64_t 
                                        now_ms, &j->sealer.frame);
     if (v != FRAME_OK) {
         job_release(in, j);
+        alarm_frame(in, v, &frame->route.source);
         if (v == FRAME_UNKNOWN_KEY) {
             unknown_key(in, &frame->route);
         }
@@ -330,12 +392,23 @@ static void frame_threaded(struct ingress *in, struct bus_frame *frame, int64_t 
     }
 }
 
+/* Our own broadcast, as the bus gives it back. One under our name from a session that is not ours
+ * is heard like any other: another process runs under this name. */
+static bool is_own(const struct ingress *in, const struct bus_frame *frame)
+{
+    struct frame_view view;
+    return strcmp(frame->route.source.token, in->conf.token) == 0 &&
+           endpoint_is_broadcast(&frame->route.destination) &&
+           (in->conf.egress == NULL ||
+            frame_parse(frame->bytes, frame->length, &view) != FRAME_OK ||
+            egress_has_session(in->conf.egress, view.session));
+}
+
 void ingress_frame(struct ingress *in, struct bus_frame *frame)
 {
     assert(in != NULL);
     assert(frame != NULL);
-    if (strcmp(frame->route.source.token, in->conf.token) == 0 &&
-        endpoint_is_broadcast(&frame->route.destination)) {
+    if (is_own(in, frame)) {
         in->stats.own++;
         return;
     }
@@ -350,7 +423,10 @@ void ingress_frame(struct ingress *in, struct bus_frame *frame)
                                       now_ms, &view, &peer);
     if (v == FRAME_OK) {
         records(in, &view, peer, frame->recv_us);
-    } else if (v == FRAME_UNKNOWN_KEY) {
+        return;
+    }
+    alarm_frame(in, v, &frame->route.source);
+    if (v == FRAME_UNKNOWN_KEY) {
         unknown_key(in, &frame->route);
     }
 }

@@ -9,6 +9,7 @@
 #define TIERS_RUNNER_INGRESS_H
 
 #include "proto/codec.h"
+#include "tiers/runner/alarm.h"
 #include "tiers/runner/bus.h"
 #include "tiers/runner/directory.h"
 #include "tiers/runner/egress.h"
@@ -59,12 +60,24 @@ struct ingress_conf {
     void (*on_msg)(void *ctx, const struct msg *msg);
     /* A trust bundle, not verified yet. Peers must not be forgotten within. May be NULL. */
     void (*on_bundle)(void *ctx, const uint8_t *bytes, size_t length);
+    /* The process at that endpoint announced units under a lower epoch than is known; may be NULL.
+     */
+    void (*on_stale)(void *ctx, uint32_t endpoint);
     void (*on_ask)(void *ctx); /* somebody wants to know what we own; may be NULL */
     /* A RECORD_ALIVE of the process at that endpoint; may be NULL. */
     void (*on_alive)(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
+    /* What the process of that name has refused; may be NULL. */
+    void (*on_alarm)(void *ctx, const char *reporter, const struct alarm_row *rows, int count);
     void (*on_frame_done)(void *ctx); /* after each accepted frame; may be NULL */
     void *ctx;
 };
+
+/* One record of an accepted frame of `peer`: its header, route, scope, body and capabilities, in
+ * this order. INGRESS_OK: *ret holds it, and borrows the arena. *ret_codec: what the codec said
+ * last. */
+enum ingress_refusal ingress_record(const struct codec *codec, const struct peer *peer,
+                                    const uint8_t *bytes, size_t length, struct arena *arena,
+                                    struct msg *ret, enum codec_verdict *ret_codec);
 
 struct ingress;
 struct ingress *ingress_new(const struct ingress_conf *conf); /* NULL: no memory */
@@ -75,6 +88,11 @@ void ingress_free(struct ingress *in);
  * collected and submitted together: call ingress_flush at the end of the turn. */
 void ingress_frame(struct ingress *in, struct bus_frame *frame);
 void ingress_flush(struct ingress *in);
+
+/* Until then frames may come twice, by the old and by the new link: repeats are no event. */
+void ingress_expect_repeats(struct ingress *in, int64_t until_us);
+/* What was refused, by sender and reason (alarm.h). */
+struct alarms *ingress_alarms(struct ingress *in);
 
 const struct ingress_stats *ingress_stats(const struct ingress *in);
 

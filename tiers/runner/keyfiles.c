@@ -5,6 +5,7 @@
  * checked on the open descriptor, so that nobody can swap the file in between. */
 #include "tiers/runner/keyfiles.h"
 
+#include "tiers/runner/passphrase.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -273,7 +274,15 @@ int keys_issue(const char *dir, const struct keys_request *request, int64_t now_
     if (rc == 0)
         rc = pair_get(issuer_path, what_issuer_key, &issuer, why);
     bool there = rc == 0 && exists(key_path);
-    if (there && !request->new_key) {
+    if (request->public_key) {
+        memcpy(pair.public_key, request->public_key, PUBLIC_BYTES);
+    } else if (rc == 0 && passphrase_is_needed(dir, request->name)) {
+        rc = request->new_key
+                 ? fail(why, -EACCES,
+                        "%s is encrypted: `mesh keys unprotect %s %s` first, then a new key",
+                        key_path, dir, request->name)
+                 : passphrase_public(dir, request->name, pair.public_key, why);
+    } else if (there && !request->new_key) {
         rc = pair_get(key_path, what_key, &pair, why);
     } else if (rc == 0) {
         key_pair_make(&pair);
@@ -296,7 +305,54 @@ int keys_issue(const char *dir, const struct keys_request *request, int64_t now_
     return rc;
 }
 
-int keys_rotate(const char *dir, const char *name, int64_t now_s, struct keys_error *why)
+int keys_own_key(const char *dir, const char *name, struct key_pair *ret, struct keys_error *why)
+{
+    assert(dir && name && ret && why);
+    char path[PATH_BYTES];
+    int rc = path_of(dir, name, ".key", path, why);
+    if (rc < 0)
+        return rc;
+    if (exists(path))
+        return pair_get(path, what_key, ret, why);
+    key_pair_make(ret);
+    return pair_put(dir, path, what_key, ret, false, why);
+}
+
+int keys_import(const char *dir, const char *name, const uint8_t issuer_public[PUBLIC_BYTES],
+                const uint8_t cert[CERT_BYTES], const char password[64], struct keys_error *why)
+{
+    assert(dir && name && why);
+    char path[PATH_BYTES];
+    uint8_t secret[SEED_BYTES];
+    size_t bytes = 0;
+    if (sodium_hex2bin(secret, sizeof(secret), password, 64, NULL, &bytes, NULL) != 0 ||
+        bytes != sizeof(secret))
+        return fail(why, -EBADMSG, "%s: the password that came is damaged", name);
+    int rc = path_of(dir, "issuer", ".pub", path, why);
+    if (rc == 0)
+        rc = keyfile_put(dir, path, what_issuer_pub, issuer_public, PUBLIC_BYTES, true, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".redis", path, why);
+    if (rc == 0)
+        rc = keyfile_put(dir, path, what_password, secret, sizeof(secret), true, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".cert", path, why);
+    if (rc == 0)
+        rc = keyfile_put(dir, path, what_cert, cert, CERT_BYTES, true, why);
+    sodium_memzero(secret, sizeof(secret));
+    return rc;
+}
+
+int keys_load_issuer(const char *dir, struct key_pair *ret, struct keys_error *why)
+{
+    assert(dir && ret && why);
+    char path[PATH_BYTES];
+    int rc = path_of(dir, "issuer", ".key", path, why);
+    return rc == 0 ? pair_get(path, what_issuer_key, ret, why) : rc;
+}
+
+int keys_rotate(const char *dir, const char *name, int64_t now_s, int64_t life_s,
+                struct keys_error *why)
 {
     assert(dir && name && why);
     char path[PATH_BYTES];
@@ -313,7 +369,8 @@ int keys_rotate(const char *dir, const char *name, int64_t now_s, struct keys_er
                                    .roles = cert.roles,
                                    .scope_count = cert.scope_count,
                                    .capabilities = cert.capabilities,
-                                   .life_s = cert.not_after_s - cert.not_before_s,
+                                   .life_s =
+                                       life_s > 0 ? life_s : cert.not_after_s - cert.not_before_s,
                                    .new_key = true};
     memcpy(request.scope, cert.scope, sizeof(request.scope));
     return keys_issue(dir, &request, now_s, why);
@@ -335,6 +392,12 @@ static int identity_check(const char *cert_path, const char *name, const struct 
 
 int identity_load(const char *dir, const char *name, struct identity *ret, struct keys_error *why)
 {
+    return identity_load_with(dir, name, NULL, ret, why);
+}
+
+int identity_load_with(const char *dir, const char *name, const struct key_pair *pair,
+                       struct identity *ret, struct keys_error *why)
+{
     assert(dir && name);
     assert(ret && why);
     if (!token_valid(name, strlen(name)))
@@ -349,7 +412,11 @@ int identity_load(const char *dir, const char *name, struct identity *ret, struc
     struct identity id = {0};
     if (rc == 0)
         rc = keys_load_public(pub_path, id.issuer_public, why);
-    if (rc == 0)
+    if (rc == 0 && pair)
+        id.key = *pair;
+    else if (rc == 0 && passphrase_is_needed(dir, name))
+        rc = fail(why, -EACCES, "%s: is encrypted: its passphrase is needed", key_path);
+    else if (rc == 0)
         rc = pair_get(key_path, what_key, &id.key, why);
     if (rc == 0)
         rc = keys_load_certificate(cert_path, id.cert_bytes, why);

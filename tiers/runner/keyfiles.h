@@ -36,20 +36,32 @@ struct keys_request {
     uint8_t scope_count;
     struct unit_range scope[SCOPES_MAX];
     uint64_t capabilities;
-    int64_t life_s; /* at most CERT_PROCESS_LIFE_S */
-    bool new_key;   /* replaces the key, too */
+    int64_t life_s;            /* at most CERT_PROCESS_LIFE_S */
+    bool new_key;              /* replaces the key, too */
+    const uint8_t *public_key; /* somebody else's key, PUBLIC_BYTES: no NAME.key here; or NULL */
 };
 /* Writes <name>.cert, and <name>.key if there is none. Issuing again renews the certificate of the
  * same key; its epoch is later, so peers prefer it. */
 int keys_issue(const char *dir, const struct keys_request *request, int64_t now_s,
                struct keys_error *why);
 
-/* A new key and certificate with what the present certificate says. */
-int keys_rotate(const char *dir, const char *name, int64_t now_s, struct keys_error *why);
+/* A new key and certificate with what the present certificate says. life_s 0: it lives as long. */
+int keys_rotate(const char *dir, const char *name, int64_t now_s, int64_t life_s,
+                struct keys_error *why);
+
+/* The newcomer's side: its own key of that name, made where there is none; what it was given. */
+int keys_own_key(const char *dir, const char *name, struct key_pair *ret, struct keys_error *why);
+int keys_import(const char *dir, const char *name, const uint8_t issuer_public[PUBLIC_BYTES],
+                const uint8_t cert[CERT_BYTES], const char password[64], struct keys_error *why);
+/* The issuer's secret, to sign what is no certificate. Wipe it. */
+int keys_load_issuer(const char *dir, struct key_pair *ret, struct keys_error *why);
 
 /* What a process needs at start: issuer.pub, its key and certificate, each checked against the
  * others, not against the time. Wipe and unlock with identity_done. */
 int identity_load(const char *dir, const char *name, struct identity *ret, struct keys_error *why);
+/* The same with a key that was encrypted in its file (passphrase.h); NULL: from NAME.key. */
+int identity_load_with(const char *dir, const char *name, const struct key_pair *pair,
+                       struct identity *ret, struct keys_error *why);
 void identity_done(struct identity *identity);
 
 #define PASSWORD_TEXT_BYTES 65u /* 64 hex digits and NUL */

@@ -258,6 +258,11 @@ bool cert_signature_holds(const uint8_t bytes[CERT_BYTES],
            0;
 }
 
+static int64_t session_life_s(uint16_t roles)
+{
+    return (roles & ROLE_CONSOLE) != 0 ? CERT_CONSOLE_LIFE_S : CERT_SESSION_LIFE_S;
+}
+
 static enum cert_verdict time_check(const struct cert *cert, int64_t life_s, int64_t now_s)
 {
     if (cert->not_after_s - cert->not_before_s > life_s)
@@ -278,7 +283,7 @@ enum cert_verdict chain_check(const struct cert *process, const struct cert *ses
         return CERT_WRONG_ISSUER;
     enum cert_verdict v = time_check(process, CERT_PROCESS_LIFE_S, now_s);
     if (v == CERT_OK)
-        v = time_check(session, CERT_SESSION_LIFE_S, now_s);
+        v = time_check(session, session_life_s(session->roles), now_s);
     if (v != CERT_OK)
         return v;
     if (session->not_after_s > process->not_after_s)
@@ -347,7 +352,7 @@ enum cert_verdict session_make(const struct identity *identity, uint16_t port,
     memcpy(cert.public_key, out.key.public_key, PUBLIC_BYTES);
     cert.issuer_kid = identity->key.kid;
     cert.not_before_s = now_s > CERT_BACKDATE_S ? now_s - CERT_BACKDATE_S : 0;
-    cert.not_after_s = cert.not_before_s + CERT_SESSION_LIFE_S;
+    cert.not_after_s = cert.not_before_s + session_life_s(process->roles);
     if (cert.not_after_s > process->not_after_s)
         cert.not_after_s = process->not_after_s;
     cert.epoch = (uint64_t)now_ms > epoch_after ? (uint64_t)now_ms : epoch_after + 1;

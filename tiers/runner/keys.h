@@ -36,6 +36,7 @@
 
 #define CERT_PROCESS_LIFE_S (INT64_C(30) * 86400)
 #define CERT_SESSION_LIFE_S (INT64_C(24) * 3600)
+#define CERT_CONSOLE_LIFE_S (INT64_C(8) * 3600) /* of a console's session */
 #define CERT_BACKDATE_S                                                                            \
     INT64_C(300) /* not_before lies this far back, for clocks that are behind                      \
                   */

@@ -2,8 +2,11 @@
  * usage. */
 #include "tiers/runner/keys_command.h"
 
+#include "tiers/runner/enroll.h"
 #include "tiers/runner/keyfiles.h"
+#include "tiers/runner/passphrase.h"
 #include "tiers/runner/permissions.h"
+#include "tiers/runner/rotation.h"
 #include "tiers/runner/tls.h"
 #include "tiers/runner/trustfiles.h"
 
@@ -23,7 +26,10 @@ static const char usage[] =
     "it\n"
     "       mesh keys show FILE                       one certificate\n"
     "       mesh keys verify DIR                      exit 1 when anything does not hold\n"
-    "       mesh keys rotate DIR NAME | --all         new keys, the same rights\n"
+    "       mesh keys rotate DIR NAME | --all | --due new keys, the same rights; --due: whose time "
+    "has "
+    "come\n"
+    "       mesh keys protect|unprotect DIR NAME [--passphrase-fd N]   the key under a passphrase\n"
     "       mesh keys revoke DIR NAME [--root FILE].. all certificates of NAME up to now\n"
     "       mesh keys bundle DIR [--root FILE]..      the next trust bundle, for 90 days\n"
     "       mesh keys permissions nats|redis DIR      what the servers are to be told\n"
@@ -79,10 +85,9 @@ static int command_rotate(const char *dir, const char *name)
 {
     struct keys_error why;
     int64_t now_s = (int64_t)time(NULL);
-    if (keys_rotate(dir, name, now_s, &why) < 0 || links_issue(dir, name, now_s, &why) < 0)
+    if (rotation_one(dir, name, now_s, 0, &why) < 0)
         return failed(&why);
-    (void)printf("%s/%s: new key and certificates; the process takes them with SIGHUP\n", dir,
-                 name);
+    (void)printf("%s/%s: new key and certificates; the process takes them by itself\n", dir, name);
     return 0;
 }
 
@@ -108,30 +113,48 @@ static bool capabilities_parse(const char *text, uint16_t roles, uint64_t *ret)
     return errno == 0 && end != text + 2 && *end == '\0';
 }
 
+static bool refuse(struct keys_error *why, const char *what, const char *text)
+{
+    (void)snprintf(why->text, sizeof(why->text), "%s%.300s", what, text);
+    return false;
+}
+
+bool keys_request_parse(const char *name, const char *roles, const char *scope,
+                        const char *capabilities, struct keys_request *ret, struct keys_error *why)
+{
+    static const char *const taken[] = {TLS_SERVER_FILE, PERMISSION_ADMIN, "ca", ENROLL_SERVICE,
+                                        ENROLL_NEWCOMER};
+    const char *bad;
+    *ret = (struct keys_request){
+        .name = name, .capabilities = UINT64_MAX, .life_s = CERT_PROCESS_LIFE_S};
+    if (!roles_parse(roles, &ret->roles))
+        return refuse(why, "unknown role in ", roles);
+    if ((ret->roles & ROLE_CONSOLE) != 0 && ret->roles != ROLE_CONSOLE)
+        return refuse(why, "the role console goes with no other: ", roles);
+    if (capabilities && !capabilities_parse(capabilities, ret->roles, &ret->capabilities))
+        return refuse(why,
+                      "capabilities are viewer, operator or admin for a console, 0x.. for others, "
+                      "and not ",
+                      capabilities);
+    if (!scope_parse(scope, ret->roles, ret->scope, &ret->scope_count, &bad)) {
+        (void)snprintf(why->text, sizeof(why->text), "scope \"%.200s\" for \"%.60s\": %s", scope,
+                       roles, bad);
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+        if (strcmp(name, taken[i]) == 0)
+            return refuse(why, "taken by the mesh itself is the name ", name);
+    }
+    return true;
+}
+
 static int command_issue(const char *dir, const char *name, const char *roles, const char *scope,
                          const char *capabilities)
 {
-    struct keys_request request = {
-        .name = name, .capabilities = UINT64_MAX, .life_s = CERT_PROCESS_LIFE_S};
+    struct keys_request request;
     struct keys_error why;
-    const char *bad;
-    if (!roles_parse(roles, &request.roles))
-        return wrong_usage("unknown role in ", roles);
-    if ((request.roles & ROLE_CONSOLE) != 0 && request.roles != ROLE_CONSOLE)
-        return wrong_usage("the role console goes with no other: ", roles);
-    if (capabilities && !capabilities_parse(capabilities, request.roles, &request.capabilities))
-        return wrong_usage("capabilities are viewer, operator or admin for a console, 0x.. for "
-                           "others, and not ",
-                           capabilities);
-    if (!scope_parse(scope, request.roles, request.scope, &request.scope_count, &bad)) {
-        (void)fprintf(stderr, "mesh keys: scope \"%s\" for \"%s\": %s\n", scope, roles, bad);
-        return 2;
-    }
-    if (strcmp(name, TLS_SERVER_FILE) == 0 || strcmp(name, PERMISSION_ADMIN) == 0 ||
-        strcmp(name, "ca") == 0) {
-        (void)fprintf(stderr, "mesh keys: the name \"%s\" is taken by the mesh itself\n", name);
-        return 2;
-    }
+    if (!keys_request_parse(name, roles, scope, capabilities, &request, &why))
+        return wrong_usage(why.text, "");
     int64_t now_s = (int64_t)time(NULL);
     if (keys_issue(dir, &request, now_s, &why) < 0 || links_issue(dir, name, now_s, &why) < 0)
         return failed(&why);
@@ -345,6 +368,32 @@ static int command_rotate_all(const char *dir)
     return 0;
 }
 
+static int command_protect(const char *dir, const char *name, bool seal, int fd)
+{
+    char passphrase[PASSPHRASE_MAX];
+    struct keys_error why;
+    keys_lock(passphrase, sizeof(passphrase));
+    int rc = passphrase_ask("passphrase", fd, seal, passphrase, &why);
+    if (rc == 0)
+        rc = seal ? passphrase_seal(dir, name, passphrase, &why)
+                  : passphrase_unseal(dir, name, passphrase, &why);
+    keys_wipe(passphrase, sizeof(passphrase));
+    if (rc < 0)
+        return failed(&why);
+    (void)printf("%s/%s.key%s\n", dir, name, seal ? ".sealed: encrypted" : ": in the clear");
+    return 0;
+}
+
+static int command_rotate_due(const char *dir)
+{
+    struct keys_error why = {""};
+    int count = rotation_run(dir, (int64_t)time(NULL), &why);
+    if (count < 0)
+        return failed(&why);
+    (void)printf("%d processes\n", count);
+    return 0;
+}
+
 /* The epoch of NAME's present certificate: later ones are good again. Unknown names: for ever. */
 static uint64_t epoch_of(const char *dir, const char *name)
 {
@@ -399,9 +448,15 @@ int keys_command(int argc, char **argv)
                    ? command_issue(argv[2], argv[3], argv[4], argv[5], argc == 7 ? argv[6] : NULL)
                    : wrong_usage("issue takes DIR NAME ROLES SCOPE [CAPABILITIES]", "");
     if (strcmp(verb, "rotate") == 0)
-        return argc != 4 ? wrong_usage("rotate takes DIR and NAME, or --all", "")
+        return argc != 4 ? wrong_usage("rotate takes DIR and NAME, --all or --due", "")
                : strcmp(argv[3], "--all") == 0 ? command_rotate_all(argv[2])
+               : strcmp(argv[3], "--due") == 0 ? command_rotate_due(argv[2])
                                                : command_rotate(argv[2], argv[3]);
+    if (strcmp(verb, "protect") == 0 || strcmp(verb, "unprotect") == 0)
+        return argc == 4 || (argc == 6 && strcmp(argv[4], "--passphrase-fd") == 0)
+                   ? command_protect(argv[2], argv[3], verb[0] == 'p',
+                                     argc == 6 ? atoi(argv[5]) : -1)
+                   : wrong_usage("this takes DIR and NAME: ", verb);
     if (strcmp(verb, "list") == 0 || strcmp(verb, "verify") == 0)
         return argc == 3 ? command_list(argv[2], verb[0] == 'l')
                          : wrong_usage("this takes one DIR: ", verb);

@@ -62,6 +62,7 @@ struct peers_config {
 struct peers_stats {
     uint64_t verdicts[FRAME_VERDICT_COUNT]; /* FRAME_OK: accepted */
     uint64_t chains[CERT_VERDICT_COUNT];    /* why FRAME_CHAIN_INVALID; CERT_OK: chains accepted */
+    enum cert_verdict last_chain;           /* of the last FRAME_CHAIN_INVALID */
     uint64_t signatures;                    /* verifications spent */
     uint64_t contacts_forgotten;            /* times the contact table was full and was emptied */
     uint32_t peer_count;

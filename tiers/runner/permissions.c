@@ -5,6 +5,7 @@
 #include "tiers/runner/permissions.h"
 
 #include "core/topology.h"
+#include "tiers/runner/enroll.h"
 #include "tiers/runner/tls.h"
 #include "tiers/runner/trustfiles.h"
 #include <assert.h>
@@ -13,6 +14,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SECTORS_LISTED_MAX 1024u /* a longer range becomes a pattern over all sectors */
 
@@ -112,7 +114,7 @@ static int holder_add(struct holders *h, const char *dir, const char *name,
     if (snprintf(path, sizeof(path), "%s/%s.cert", dir, name) >= (int)sizeof(path))
         return fail(why, -ENAMETOOLONG, dir, "the path is too long");
     if (h->count == PERMISSIONS_MAX)
-        return fail(why, -E2BIG, dir, "more than 512 certificates");
+        return fail(why, -E2BIG, dir, "more than 4096 certificates");
     int rc = keys_load_certificate(path, bytes, why);
     if (rc < 0)
         return rc;
@@ -179,6 +181,28 @@ static int holders_load(const char *dir, struct holders *ret, struct keys_error 
 
 /* ---- NATS ---- */
 
+/* Those who have no certificate yet, and the service that gives them one: nothing else of the mesh
+ * is within their reach. Only where a join token was ever made. */
+static void put_enrollment(FILE *out, const char *dir, uint64_t mesh)
+{
+    char path[4096], uri[96];
+    (void)snprintf(path, sizeof(path), "%s/" ENROLL_SERVICE ".tls.crt", dir);
+    if (access(path, F_OK) != 0)
+        return;
+    tls_uri(mesh, ENROLL_SERVICE, uri, sizeof(uri));
+    (void)fprintf(out,
+                  "    { user: \"%s\", permissions: {\n"
+                  "      publish: { allow: [\"" ENROLL_SUBJECT_OUT ".*\"] }\n"
+                  "      subscribe: { allow: [\"" ENROLL_SUBJECT_IN "\"] }\n    } }\n",
+                  uri);
+    tls_uri(mesh, ENROLL_NEWCOMER, uri, sizeof(uri));
+    (void)fprintf(out,
+                  "    { user: \"%s\", permissions: {\n"
+                  "      publish: { allow: [\"" ENROLL_SUBJECT_IN "\"] }\n"
+                  "      subscribe: { allow: [\"" ENROLL_SUBJECT_OUT ".*\"] }\n    } }\n",
+                  uri);
+}
+
 int permissions_nats(const char *dir, FILE *out, struct keys_error *why)
 {
     assert(dir && out && why);
@@ -207,6 +231,7 @@ int permissions_nats(const char *dir, FILE *out, struct keys_error *why)
                       "    } }\n",
                       token);
     }
+    put_enrollment(out, dir, h.mesh);
     (void)fprintf(out, "  ]\n}\n");
     free(h.list);
     return 0;
@@ -266,8 +291,13 @@ static void put_user(FILE *out, const struct holder *one)
         (void)fprintf(out, " ~mesh.lease:{mesh}:process:%s", cert->subject.token);
     if (cert->roles & ROLE_ORCHESTRATOR)
         (void)fputs(" ~mesh*:{mesh}:*", out);
-    for (uint8_t i = 0; i < cert->scope_count; i++)
+    bool leads = false;
+    for (uint8_t i = 0; i < cert->scope_count; i++) {
         put_places(out, &cert->scope[i]);
+        leads = leads || cert->scope[i].first.tier == TIER_CLUSTER;
+    }
+    if (leads) /* where an agent was before, and what was learnt about it there */
+        (void)fputs(" ~mesh:{u[0-9a-f][0-9a-f]}:place:* %R~mesh:{s*.c*}:agent:*", out);
     (void)fprintf(out, " ~mesh.blob:{* %s\n", commands);
 }
 

@@ -13,7 +13,7 @@
 #include "tiers/runner/keyfiles.h"
 #include <stdio.h>
 
-#define PERMISSIONS_MAX 512u /* certificates in one directory; one more is an error */
+#define PERMISSIONS_MAX 4096u /* certificates in one directory; one more is an error */
 #define PERMISSION_ADMIN                                                                           \
     "admin" /* the Redis user that loads functions and looks after the server */
 

@@ -116,6 +116,21 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- what arrives ---- */
 
+/* Waiting for its own name, while nobody of another name is known to have its units: another
+ * process of this very name may live. Peers listen to the latest session of a name only, so one
+ * word from here would silence that one: this process says nothing, and hears only what needs no
+ * answer. */
+static bool is_mute(const struct process *p)
+{
+    const struct lease *l = &p->lease;
+    if (p->phase >= PHASE_STOPPING || (l->state != LEASE_ASKING && l->state != LEASE_WAITING)) {
+        return false;
+    }
+    const struct directory_entry *e =
+        p->first_unit.tier != TIER_NONE ? directory_find(&p->directory, p->first_unit) : NULL;
+    return e == NULL || e->epoch == 0 || e->endpoint == p->own_endpoint;
+}
+
 /* Whether nodes may be stepped and messages taken in. A process that stood still (suspended, or
  * without a processor) first asks whether its units are still its own. */
 static bool may_serve(struct process *p)
@@ -127,13 +142,29 @@ static bool may_serve(struct process *p)
         wards_paused(&p->wards, now_us);
     }
     p->alive_us = now_us;
-    return p->phase == PHASE_SERVING && !p->lease.doubt && !wards_doubt(&p->wards);
+    return p->phase == PHASE_SERVING && !lease_doubted(&p->lease) && !wards_doubt(&p->wards) &&
+           !is_mute(p);
+}
+
+/* Tells the units how a link is now; those in doubt when they may serve again. */
+static void tell_link(struct process *p, enum link which)
+{
+    bool up = which == LINK_BUS ? p->bus_up && !p->bus_quiet : p->banks_up[STORE_BANK_REGISTRY];
+    if (p->runner == NULL || p->phase != PHASE_SERVING) {
+        return;
+    }
+    p->link_late[which] = !may_serve(p);
+    if (!p->link_late[which]) {
+        runner_link(p->runner, which, up);
+    }
 }
 
 static void on_frame(void *ctx, struct bus_frame *frame)
 {
     struct process *p = ctx;
-    if (may_serve(p) || p->phase == PHASE_LEASE) {
+    bool heard = is_mute(p) ? endpoint_is_broadcast(&frame->route.destination)
+                            : may_serve(p) || p->phase == PHASE_LEASE;
+    if (heard) {
         ingress_frame(p->ingress, frame);
     }
 }
@@ -147,9 +178,7 @@ static void on_bus_link(void *ctx, bool up, const char *why)
     p->bus_up = up;
     p->bus_quiet = false;
     p->announce = up;
-    if (p->runner != NULL && p->phase == PHASE_SERVING) {
-        runner_link(p->runner, LINK_BUS, up);
-    }
+    tell_link(p, LINK_BUS);
 }
 
 static void on_store_link(void *ctx, enum store_bank bank, bool up, const char *why)
@@ -161,15 +190,17 @@ static void on_store_link(void *ctx, enum store_bank bank, bool up, const char *
     log_line(&p->log, up ? LOG_INFO : LOG_WARNING, up ? "store-up" : "store-down",
              "bank=%s why=\"%s\"", banks[bank], text);
     p->banks_up[bank] = up;
-    if (bank == STORE_BANK_REGISTRY && p->runner != NULL && p->phase == PHASE_SERVING) {
-        runner_link(p->runner, LINK_STORE, up);
+    if (bank == STORE_BANK_REGISTRY) {
+        tell_link(p, LINK_STORE);
     }
 }
 
 static void on_store_reply(void *ctx, void *tag, const struct store_reply *reply)
 {
     struct process *p = ctx;
-    if (tag == PROCESS_LEASE_TAG) {
+    if (tag == process_alarm_tag()) {
+        p->alarm_rows_dropped += reply->verdict == STORE_OK ? 0 : 1;
+    } else if (tag == PROCESS_LEASE_TAG) {
         lease_reply(&p->lease, clock_boot_us(), reply);
     } else if (!process_ward_reply(p, tag, reply) && may_serve(p)) {
         runner_store_reply(p->runner, tag, reply);
@@ -208,10 +239,18 @@ static void on_frame_done(void *ctx)
     }
 }
 
+/* What process_contradict() has said is on its way; frames may be signed on another thread. */
+static bool contradicts(const struct process *p)
+{
+    return p->contradicted_us != 0 && clock_boot_us() - p->contradicted_us < US_PER_S;
+}
+
 static bool on_publish(void *ctx, const struct route *route, const uint8_t *bytes, size_t length)
 {
     struct process *p = ctx;
-    return p->bus != NULL && bus_publish(p->bus, route, bytes, length) == BUS_OK;
+    bool said = contradicts(p) && strcmp(route->destination.token, p->conf->name) == 0;
+    bool silent = is_mute(p) && !said;
+    return p->bus != NULL && !silent && bus_publish(p->bus, route, bytes, length) == BUS_OK;
 }
 
 /* ---- the loop ---- */
@@ -256,6 +295,11 @@ static void on_prepare(uv_prepare_t *handle)
     bool serves = may_serve(p);
     ingress_flush(p->ingress);
     if (serves) {
+        for (unsigned l = LINK_BUS; l <= LINK_STORE; l++) {
+            if (p->link_late[l]) {
+                tell_link(p, (enum link)l);
+            }
+        }
         runner_turn(p->runner);
     }
     egress_flush(p->egress);
@@ -291,9 +335,15 @@ static void tick_lease(struct process *p, int64_t now_us)
 {
     struct store_op op;
     bool up = p->banks_up[STORE_BANK_DURABLE];
+    process_wards_epoch(p);
     if (lease_tick(&p->lease, now_us, up, &op)) {
         (void)redis_store_submit(p->store, &op, PROCESS_LEASE_TAG);
     }
+    bool holds = p->lease.state == LEASE_HELD;
+    if (holds && !p->held) {
+        egress_renew(p->egress); /* whoever spoke under this name before: now its session is ours */
+    }
+    p->held = holds;
     if (p->lease.state == LEASE_LOST) {
         lost(p, now_us);
     } else if (p->lease.state == LEASE_WAITING && now_us - p->waited_us > WAIT_LOG_US) {
@@ -306,11 +356,12 @@ static void tick_lease(struct process *p, int64_t now_us)
     }
 }
 
-static void announce(struct process *p, const struct process_conf *c, uint64_t epoch)
+void process_announce(struct process *p, const struct process_conf *c, uint64_t epoch,
+                      uint32_t endpoint)
 {
     size_t bytes = announce_encode(&p->config, c, epoch, p->announcement);
     if (bytes > 0) {
-        (void)egress_record(p->egress, 0, p->everyone, p->announcement, bytes);
+        (void)egress_record(p->egress, 0, endpoint, p->announcement, bytes);
     }
 }
 
@@ -325,11 +376,11 @@ static void tick_announce(struct process *p, int64_t now_us)
     p->announced_us = now_us;
     p->trust_tell = p->trust_tell || p->conf->role == PROCESS_ORCHESTRATOR;
     if (p->owns) {
-        announce(p, p->conf, p->lease.epoch);
+        process_announce(p, p->conf, p->lease.epoch, p->everyone);
     }
     for (uint32_t i = 0; i < p->wards.count; i++) {
         if (p->ward_list[i].held) {
-            announce(p, p->ward_of[i].conf, p->ward_list[i].lease.epoch);
+            process_announce(p, p->ward_of[i].conf, p->ward_list[i].lease.epoch, p->everyone);
         }
     }
     if (first || p->ask) {
@@ -350,9 +401,7 @@ static void tick_bus(struct process *p)
     p->bus_quiet = quiet;
     log_line(&p->log, LOG_WARNING, quiet ? "bus-stalled" : "bus-answers", "why=\"%s\"",
              quiet ? "nothing comes back from the server" : "it goes on");
-    if (p->runner != NULL && p->phase == PHASE_SERVING) {
-        runner_link(p->runner, LINK_BUS, !quiet);
-    }
+    tell_link(p, LINK_BUS);
 }
 
 static void on_tick(uv_timer_t *handle)
@@ -371,11 +420,17 @@ static void on_tick(uv_timer_t *handle)
         stop(p, EXIT_FAULT);
         return;
     }
+    process_keys_tick(p);
     tick_lease(p, now_us);
-    if (p->phase <= PHASE_SERVING) {
+    if (p->phase <= PHASE_SERVING && !is_mute(p)) {
         process_wards_tick(p, now_us);
     }
     tick_announce(p, now_us);
+    if (p->runner != NULL && p->phase == PHASE_SERVING) {
+        runner_clock(p->runner);
+    }
+    process_contradict(p);
+    process_alarm_tick(p);
     opcache_expire(p->opcache, clock_unix_us());
     process_metrics(p);
 }
@@ -472,6 +527,8 @@ static bool start_frames(struct process *p)
                               .on_ask = on_ask,
                               .on_bundle = process_bundle,
                               .on_alive = process_alive,
+                              .on_stale = process_stale,
+                              .on_alarm = process_alarmed,
                               .on_frame_done = on_frame_done,
                               .ctx = p};
     p->ingress = p->egress != NULL ? ingress_new(&in) : NULL;

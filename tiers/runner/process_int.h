@@ -25,10 +25,16 @@ struct ward_of {
     const struct process_conf *conf;
     uint32_t endpoint;
     struct unit first; /* of its units */
+    bool contradict;   /* soon: it announced them under an epoch that is too low */
 };
 
 /* Of store requests that no node made; wards' are below it. */
 #define PROCESS_LEASE_TAG ((void *)UINTPTR_MAX)
+
+#define ALARM_REPORTERS 256u
+struct alarm_reporter {
+    int64_t full_ms; /* of its bucket of rows (GCRA) */
+};
 
 enum process_phase { PHASE_LEASE, PHASE_SERVING, PHASE_STOPPING, PHASE_CLOSING };
 
@@ -39,8 +45,11 @@ struct process {
     struct log log;
     struct identity identity;
     struct trust_state trust;
+    int64_t cert_ns;    /* when the certificate in keys_dir was written, as last looked at */
     bool trust_changed; /* peers are still to be held to it */
     bool trust_tell;    /* the others are still to be told */
+    struct alarm_reporter alarm_reporters[ALARM_REPORTERS];
+    uint64_t alarm_rows_dropped;
     uint64_t trust_verdicts[TRUST_VERDICT_COUNT];
     struct codec codec;
     struct directory directory;
@@ -57,6 +66,7 @@ struct process {
     struct executor *executor; /* NULL: none */
     struct lease lease;        /* on the own name */
     bool owns;                 /* the units of the own section run here */
+    bool held;                 /* the lease on the own name was HELD at the last tick */
     struct unit first_unit;    /* of the own section */
     struct wards wards;
     struct ward *ward_list;  /* rows of wards, */
@@ -70,9 +80,12 @@ struct process {
     int exit_code;
     bool banks_up[STORE_BANK_COUNT];
     bool bus_up;
-    bool bus_quiet; /* up, but stalled: nodes are told that it is down */
-    bool announce;  /* soon */
-    bool ask;       /* soon: who owns what? */
+    bool bus_quiet;                 /* up, but stalled: nodes are told that it is down */
+    bool link_late[LINK_STORE + 1]; /* the units are to be told of it when they may serve again */
+    bool announce;                  /* soon */
+    bool ask;                       /* soon: who owns what? */
+    bool contradict;         /* soon: a process of this very name announced its units too low */
+    int64_t contradicted_us; /* it was said last; 0: never */
     uint32_t own_endpoint;
     uint64_t taking_epoch; /* for the callbacks of process_each_unit, */
     struct unit found;     /* and from them */
@@ -107,12 +120,22 @@ bool process_scope_covers(struct process *p);
 /* process_wards.c: standing by for others. */
 bool process_wards_start(struct process *p, const char *owner); /* false: no memory */
 void process_wards_tick(struct process *p, int64_t now_us);
+/* The own lease, while its units do not run here: above everything that was heard of them. */
+void process_wards_epoch(struct process *p);
 void process_wards_release(struct process *p);
 /* Runs, or stops, the units of a section here. */
 bool process_take(struct process *p, const struct process_conf *c, uint64_t epoch);
 void process_drop(struct process *p, const struct process_conf *c);
 void *process_ward_tag(uint32_t i);
 bool process_ward_reply(struct process *p, const void *tag, const struct store_reply *reply);
+/* process.c */
+void process_announce(struct process *p, const struct process_conf *c, uint64_t epoch,
+                      uint32_t endpoint);
+
+/* A process announced units under an epoch lower than one that is known here. */
+void process_stale(void *ctx, uint32_t endpoint);
+/* Says the epochs that are known to those whose announcements were too low. */
+void process_contradict(struct process *p);
 void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
 
 /* process_keys.c: what of this process is secret. 0 or a negative errno; the fault is logged. */
@@ -122,11 +145,18 @@ bool process_start_keys(struct process *p);
 /* Reads the keys directory anew: certificate, key, TLS files. What is wrong with them is logged,
  * and the process goes on with those that it has. */
 void process_reload(struct process *p);
+/* The same when the certificate there is another one than last time: rotation by itself. */
+void process_keys_tick(struct process *p);
 
 /* The trust bundle: looked for in the keys directory, told to all, taken from anyone. False: this
  * process's own certificate is revoked. */
 bool process_trust_tick(struct process *p);
 void process_bundle(void *ctx, const uint8_t *bytes, size_t length);
+
+/* process_alarm.c: security events, told to all and written into the audit log. */
+void process_alarm_tick(struct process *p);
+void process_alarmed(void *ctx, const char *reporter, const struct alarm_row *rows, int count);
+void *process_alarm_tag(void); /* of rows that nobody waits for */
 
 /* process_metrics.c */
 void process_metrics(struct process *p);

@@ -9,8 +9,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#define LOGIN_URL_BYTES 512u
+#define LOGIN_URL_BYTES  512u
+#define LINKS_OVERLAP_US 30000000ll /* at most: a new link that does not come up is tried again */
 
 static void log_fault(struct process *p, const char *event, const struct keys_error *why)
 {
@@ -56,6 +58,15 @@ int process_start_store(struct process *p, redis_store_reply_fn *on_reply,
     return error;
 }
 
+/* When NAME.cert was written, which a rotation does last; 0: it is not there. */
+static int64_t cert_written_ns(const struct process *p)
+{
+    char path[4096];
+    struct stat st;
+    (void)snprintf(path, sizeof(path), "%.3900s/%s.cert", p->config.keys_dir, p->conf->name);
+    return stat(path, &st) == 0 ? st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec : 0;
+}
+
 bool process_start_keys(struct process *p)
 {
     struct keys_error why;
@@ -67,6 +78,7 @@ bool process_start_keys(struct process *p)
         log_fault(p, "keys-failed", &why);
         return false;
     }
+    p->cert_ns = cert_written_ns(p);
     if (trust_load(p->config.keys_dir, &p->identity, clock_unix_us() / US_PER_S, &p->trust, &why) <
         0) {
         log_fault(p, "trust-failed", &why);
@@ -79,6 +91,7 @@ void process_reload(struct process *p)
 {
     struct keys_error why;
     struct identity fresh = {0}, before = p->identity;
+    p->cert_ns = cert_written_ns(p);
     if (identity_load(p->config.keys_dir, p->conf->name, &fresh, &why) < 0) {
         log_fault(p, "reload-refused", &why);
         return;
@@ -96,11 +109,20 @@ void process_reload(struct process *p)
     } else {
         egress_renew(p->egress);
         bus_rotate(p->bus);
+        ingress_expect_repeats(p->ingress, clock_boot_us() + LINKS_OVERLAP_US);
         log_line(&p->log, LOG_INFO, "reloaded", "kid=%016" PRIx64 " not_after=%" PRId64,
                  p->identity.key.kid, p->identity.cert.not_after_s);
     }
     identity_done(&fresh);
     keys_wipe(&before, sizeof(before));
+}
+
+void process_keys_tick(struct process *p)
+{
+    int64_t written_ns = cert_written_ns(p);
+    if (written_ns != 0 && written_ns != p->cert_ns && p->cert_ns != 0)
+        process_reload(p);
+    p->cert_ns = written_ns != 0 ? written_ns : p->cert_ns;
 }
 
 static void take_bundle(struct process *p, const uint8_t *bytes, size_t length, const char *from)

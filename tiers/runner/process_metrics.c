@@ -5,6 +5,7 @@
 
 #include "core/note.h"
 #include "tiers/runner/chat.h"
+#include "tiers/runner/host_clock.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -146,6 +147,11 @@ static void nodes(struct process *p, struct page *g)
     page_add(g, "steps_total", NULL, NULL, s->steps);
     page_add(g, "wakes_total", NULL, NULL, s->wakes);
     page_add(g, "loop_lag_us", NULL, NULL, (uint64_t)s->lag_us);
+    const struct host_clock_watch *clock = runner_host_clock(p->runner);
+    page_add(g, "host_clock_synchronised", NULL, NULL, clock->synchronised);
+    if (clock->synchronised) {
+        page_add(g, "host_clock_error_us", NULL, NULL, (uint64_t)clock->error_us);
+    }
     page_add(g, "sent_local_total", NULL, NULL, s->sent_local);
     page_add(g, "sent_remote_total", NULL, NULL, s->sent_remote);
     page_add(g, "works_total", NULL, NULL, s->works);
@@ -176,6 +182,7 @@ void process_metrics(struct process *p)
     page_add(g, "lease", "state", lease_state_name(p->lease.state), 1);
     page_add(g, "epoch", NULL, NULL, p->lease.epoch);
     page_add(g, "rss_bytes", NULL, NULL, rss_bytes());
+    some(g, "alarm_rows_dropped_total", NULL, NULL, p->alarm_rows_dropped);
     page_add(g, "log_lines_total", NULL, NULL, p->log.lines);
     page_add(g, "log_suppressed_total", NULL, NULL, p->log.suppressed);
     links(p, g);

@@ -214,6 +214,7 @@ bool process_serve(struct process *p)
 {
     assert(p != NULL && !p->owns);
     assert(lease_serves(&p->lease));
+    egress_renew(p->egress); /* peers listen to the latest session of a name: now it is ours */
     if (p->runner == NULL && !process_runner(p)) {
         return false;
     }

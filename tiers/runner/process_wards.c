@@ -102,6 +102,47 @@ void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t le
     }
 }
 
+/* ---- epochs that only others know ---- */
+
+static uint64_t known_epoch(const struct process *p, struct unit u)
+{
+    const struct directory_entry *e = u.tier != TIER_NONE ? directory_find(&p->directory, u) : NULL;
+    return e != NULL ? e->epoch : 0;
+}
+
+void process_stale(void *ctx, uint32_t endpoint)
+{
+    struct process *p = ctx;
+    p->contradict = p->contradict || endpoint == p->own_endpoint;
+    for (uint32_t i = 0; i < p->wards.count; i++) {
+        p->ward_of[i].contradict = p->ward_of[i].contradict || p->ward_of[i].endpoint == endpoint;
+    }
+}
+
+/* A holder that did not hear of a higher epoch (it stood still, was cut off, and the store has
+ * forgotten who came after it) would be refused by everybody for ever. Who stands by for it may
+ * speak for its units, and tells it alone which epoch is known; the holder then gives its lease up
+ * and acquires it anew, above that. */
+void process_contradict(struct process *p)
+{
+    assert(p != NULL);
+    if (!p->bus_up || p->phase != PHASE_SERVING) {
+        return;
+    }
+    if (p->contradict && !p->owns) {
+        p->contradicted_us = clock_boot_us();
+        process_announce(p, p->conf, known_epoch(p, p->first_unit), p->own_endpoint);
+    }
+    p->contradict = false;
+    for (uint32_t i = 0; i < p->wards.count; i++) {
+        struct ward_of *of = &p->ward_of[i];
+        if (of->contradict && !p->ward_list[i].held) {
+            process_announce(p, of->conf, known_epoch(p, of->first), of->endpoint);
+        }
+        of->contradict = false;
+    }
+}
+
 /* ---- taking and giving back ---- */
 
 static bool take_unit(struct process *p, struct unit u)
@@ -145,20 +186,19 @@ void process_drop(struct process *p, const struct process_conf *c)
     p->ask = true; /* who has them now? */
 }
 
-static uint64_t known_epoch(const struct process *p, struct unit u, uint32_t *ret_endpoint)
+/* Who takes units over does so above everything that was heard of them. */
+static void raise_epoch(const struct process *p, struct lease *l, struct unit first)
 {
-    const struct directory_entry *e = u.tier != TIER_NONE ? directory_find(&p->directory, u) : NULL;
-    *ret_endpoint = e != NULL ? e->endpoint : ENDPOINT_NONE;
-    return e != NULL ? e->epoch : 0;
+    uint64_t least = known_epoch(p, first) + 1;
+    l->epoch = least > l->epoch ? least : l->epoch;
 }
 
-/* Somebody serves these units under a higher epoch: give the lease to it. */
+/* Somebody serves these units under a higher epoch, a standby or a process of the same name: give
+ * the lease to it. */
 static void check_superseded(struct process *p, struct lease *l, struct unit first)
 {
-    uint32_t endpoint;
     struct store_op op;
-    if (!lease_serves(l) || known_epoch(p, first, &endpoint) <= l->epoch ||
-        endpoint == p->own_endpoint) {
+    if (!lease_serves(l) || known_epoch(p, first) <= l->epoch) {
         return;
     }
     if (lease_release(l, &op)) {
@@ -200,18 +240,26 @@ static void act(struct process *p, enum ward_action action, uint32_t i, const st
     }
 }
 
+void process_wards_epoch(struct process *p)
+{
+    assert(p != NULL);
+    if (!p->owns) {
+        raise_epoch(p, &p->lease, p->first_unit);
+    }
+}
+
 void process_wards_tick(struct process *p, int64_t now_us)
 {
     assert(p != NULL);
-    check_superseded(p, &p->lease, p->first_unit);
+    if (p->owns) {
+        check_superseded(p, &p->lease, p->first_unit);
+    }
     for (uint32_t i = 0; i < p->wards.count; i++) {
         struct ward *w = &p->ward_list[i];
         if (w->held) {
             check_superseded(p, &w->lease, p->ward_of[i].first);
-        } else { /* above everything that was heard of its units */
-            uint32_t endpoint;
-            uint64_t least = known_epoch(p, p->ward_of[i].first, &endpoint) + 1;
-            w->lease.epoch = least > w->lease.epoch ? least : w->lease.epoch;
+        } else {
+            raise_epoch(p, &w->lease, p->ward_of[i].first);
         }
     }
     struct store_op op;

@@ -37,10 +37,20 @@ struct rate_sender *rate_of(struct rates *rates, const struct endpoint *source)
     }
 }
 
+/* No bucket is further from full than `most`, unless the clock was set back meanwhile: then it is
+ * full, or whoever it belongs to would not be heard until the clock is there again. */
+static void clock_back(int64_t *at_ns, int64_t now_ns, int64_t most_ns)
+{
+    if (*at_ns - now_ns > most_ns)
+        *at_ns = now_ns;
+}
+
 bool rate_take(const struct rates *rates, struct rate_sender *sender, int64_t now_ms)
 {
     assert(rates && sender);
     int64_t now_ns = now_ms * NS_PER_MS;
+    clock_back(&sender->bad_ns, now_ns, 2 * NS_PER_S + rates->bad_ns);
+    clock_back(&sender->frames_ns, now_ns, NS_PER_S + rates->frame_ns);
     if (rates->bad_ns > 0 && sender->bad_ns - now_ns > 2 * NS_PER_S)
         return false;
     if (rates->frame_ns == 0)
@@ -57,6 +67,7 @@ void rate_blame(const struct rates *rates, struct rate_sender *sender, int64_t n
 {
     assert(rates && sender);
     int64_t now_ns = now_ms * NS_PER_MS;
+    clock_back(&sender->bad_ns, now_ns, 2 * NS_PER_S + rates->bad_ns);
     if (sender->bad_ns < now_ns)
         sender->bad_ns = now_ns;
     if (sender->bad_ns - now_ns <= 2 * NS_PER_S) /* those beyond change nothing, and are not kept */

@@ -203,6 +203,14 @@ void runner_step(struct runner *r, struct node *n, struct event *event)
     carry_out(r, n);
 }
 
+static void tell_clock(struct runner *r, struct node *n)
+{
+    struct host_clock clock = host_clock_said(&r->host_clock, clock_boot_us());
+    struct event event = {.kind = EV_CLOCK};
+    event.u.clock = &clock;
+    runner_step(r, n, &event);
+}
+
 static void start(struct runner *r, struct node *n)
 {
     uint32_t generation = n->generation;
@@ -214,6 +222,9 @@ static void start(struct runner *r, struct node *n)
         event.u.link.which = i == 0 ? LINK_BUS : LINK_STORE;
         event.u.link.up = r->links[event.u.link.which];
         runner_step(r, n, &event);
+    }
+    if (r->host_clock.synchronised && n->self != NULL && n->generation == generation) {
+        tell_clock(r, n);
     }
 }
 
@@ -455,6 +466,29 @@ void runner_link(struct runner *r, enum link which, bool up)
         event.u.link.up = up;
         runner_step(r, r->nodes[i], &event);
     }
+}
+
+void runner_clock(struct runner *r)
+{
+    assert(r != NULL);
+    enum host_clock_news news = host_clock_look(&r->host_clock, clock_boot_us());
+    if (news == HOST_CLOCK_NOTHING || r->leaving) {
+        return;
+    }
+    uint32_t slice = r->host_clock.slice++ % HOST_CLOCK_SLICES;
+    for (uint32_t i = 0; i < r->node_count; i++) {
+        struct node *n = r->nodes[i];
+        bool turn = news == HOST_CLOCK_ALL || i % HOST_CLOCK_SLICES == slice;
+        if (turn && n->self != NULL && !n->fresh) {
+            tell_clock(r, n);
+        }
+    }
+}
+
+const struct host_clock_watch *runner_host_clock(const struct runner *r)
+{
+    assert(r != NULL);
+    return &r->host_clock;
 }
 
 void runner_goodbye(struct runner *r)

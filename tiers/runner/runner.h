@@ -68,6 +68,7 @@ struct runner_conf {
 
 struct executor;
 struct executor_answer;
+struct host_clock_watch;
 struct runner;
 struct runner *runner_new(const struct runner_conf *conf); /* NULL: no memory */
 void runner_free(struct runner *r);
@@ -90,6 +91,8 @@ int64_t runner_next_us(const struct runner *r);
 void runner_message(struct runner *r, const struct msg *msg);
 void runner_store_reply(struct runner *r, void *tag, const struct store_reply *reply);
 void runner_link(struct runner *r, enum link which, bool up);
+/* Once a second or more often: looks at the host's clock, and tells the nodes what is new of it. */
+void runner_clock(struct runner *r);
 
 /* Clean stop: every running agent has its last words (EV_STOP). Nothing is stepped after it. */
 void runner_goodbye(struct runner *r);
@@ -103,5 +106,6 @@ void runner_forget_work(struct runner *r);
 
 bool runner_has(const struct runner *r, struct unit u);
 const struct runner_stats *runner_stats(struct runner *r);
+const struct host_clock_watch *runner_host_clock(const struct runner *r);
 
 #endif

@@ -6,6 +6,7 @@
 #include "tiers/runner/clock.h"
 #include "tiers/runner/executor.h"
 #include "tiers/runner/handlers.h"
+#include "tiers/runner/host_clock.h"
 #include "tiers/runner/runner.h"
 #include "tiers/runner/unitmap.h"
 
@@ -80,6 +81,7 @@ struct runner {
     uint32_t work_count;
     struct blob *blobs; /* RUNNER_BLOBS_MAX; NULL: none yet */
     bool links[2];
+    struct host_clock_watch host_clock;
     bool leaving; /* the last words are said: nothing may wait for a timer any more */
     int64_t lag_at_us, lag_max_us;
     struct outbox out;

@@ -205,28 +205,41 @@ static X509 *leaf_make(EVP_PKEY *key, const char *name, uint64_t mesh, int64_t n
     return NULL;
 }
 
+/* The authority: its key and certificate, which belong together. */
+static int authority_get(const char *dir, EVP_PKEY **ret_key, X509 **ret_cert,
+                         struct keys_error *why)
+{
+    char key_path[PATH_BYTES], cert_path[PATH_BYTES];
+    *ret_key = NULL;
+    *ret_cert = NULL;
+    int rc = path_of(dir, "ca", ".key", key_path, why);
+    if (rc == 0)
+        rc = path_of(dir, "ca", ".crt", cert_path, why);
+    if (rc < 0)
+        return rc;
+    *ret_key = key_get(key_path, why);
+    *ret_cert = *ret_key ? cert_get(cert_path, why) : NULL;
+    if (!*ret_cert)
+        return -EIO;
+    if (X509_check_private_key(*ret_cert, *ret_key) != 1)
+        return fail(why, -EIO, cert_path, "does not belong to ca.key");
+    return 0;
+}
+
 int tls_issue(const char *dir, const char *name, uint64_t mesh, int64_t now_s, int64_t life_s,
               struct keys_error *why)
 {
     assert(dir && name && why);
     assert(life_s > 0 && token_valid(name, strlen(name)));
-    char ca_key_path[PATH_BYTES], ca_path[PATH_BYTES], key_path[PATH_BYTES], cert_path[PATH_BYTES];
-    int rc = path_of(dir, "ca", ".key", ca_key_path, why);
-    if (rc == 0)
-        rc = path_of(dir, "ca", ".crt", ca_path, why);
-    if (rc == 0)
-        rc = path_of(dir, name, ".tls.key", key_path, why);
+    char key_path[PATH_BYTES], cert_path[PATH_BYTES];
+    EVP_PKEY *ca_key = NULL, *key = NULL;
+    X509 *ca = NULL, *cert = NULL;
+    int rc = path_of(dir, name, ".tls.key", key_path, why);
     if (rc == 0)
         rc = path_of(dir, name, ".tls.crt", cert_path, why);
-    if (rc < 0)
-        return rc;
-    EVP_PKEY *ca_key = key_get(ca_key_path, why), *key = NULL;
-    X509 *ca = ca_key ? cert_get(ca_path, why) : NULL, *cert = NULL;
-    if (!ca) {
-        rc = -EIO;
-    } else if (X509_check_private_key(ca, ca_key) != 1) {
-        rc = fail(why, -EIO, ca_path, "does not belong to ca.key");
-    } else {
+    if (rc == 0)
+        rc = authority_get(dir, &ca_key, &ca, why);
+    if (rc == 0) {
         key = key_make();
         cert = key ? leaf_make(key, name, mesh, now_s, life_s, ca_key, ca) : NULL;
         rc = cert ? pem_put(key_path, key, NULL, true, why)
@@ -238,5 +251,70 @@ int tls_issue(const char *dir, const char *name, uint64_t mesh, int64_t now_s, i
     X509_free(ca);
     EVP_PKEY_free(key);
     EVP_PKEY_free(ca_key);
+    return rc;
+}
+
+int tls_certify(const char *dir, const char *name, uint64_t mesh,
+                const uint8_t public_key[PUBLIC_BYTES], int64_t now_s, int64_t life_s, char *ret,
+                size_t size, size_t *ret_bytes, struct keys_error *why)
+{
+    assert(dir && name && ret && ret_bytes && why);
+    EVP_PKEY *ca_key = NULL, *key = NULL;
+    X509 *ca = NULL, *cert = NULL;
+    BIO *text = BIO_new(BIO_s_mem());
+    char *at = NULL;
+    int rc = text ? authority_get(dir, &ca_key, &ca, why) : -ENOMEM;
+    if (rc == 0) {
+        key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, PUBLIC_BYTES);
+        cert = key ? leaf_make(key, name, mesh, now_s, life_s, ca_key, ca) : NULL;
+        long bytes = cert && PEM_write_bio_X509(text, cert) == 1 ? BIO_get_mem_data(text, &at) : 0;
+        if (bytes > 0 && (size_t)bytes <= size) {
+            memcpy(ret, at, (size_t)bytes);
+            *ret_bytes = (size_t)bytes;
+        } else {
+            rc = fail(why, -EIO, name, "cannot make the TLS certificate");
+        }
+    }
+    (void)BIO_free(text);
+    X509_free(cert);
+    X509_free(ca);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(ca_key);
+    return rc;
+}
+
+static X509 *cert_of_text(const char *text, size_t bytes)
+{
+    BIO *in = BIO_new_mem_buf(text, (int)bytes);
+    X509 *cert = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    (void)BIO_free(in);
+    return cert;
+}
+
+int tls_import(const char *dir, const char *name, const struct key_pair *pair, const char *cert,
+               size_t cert_bytes, const char *ca, size_t ca_bytes, struct keys_error *why)
+{
+    assert(dir && name && pair && cert && ca && why);
+    char key_path[PATH_BYTES], cert_path[PATH_BYTES], ca_path[PATH_BYTES];
+    int rc = path_of(dir, name, ".tls.key", key_path, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".tls.crt", cert_path, why);
+    if (rc == 0)
+        rc = path_of(dir, "ca", ".crt", ca_path, why);
+    if (rc < 0)
+        return rc;
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, pair->secret, 32);
+    X509 *leaf = cert_of_text(cert, cert_bytes), *root = cert_of_text(ca, ca_bytes);
+    if (!key || !leaf || !root || X509_check_private_key(leaf, key) != 1)
+        rc = fail(why, -EBADMSG, cert_path, "what came is no TLS certificate for this key");
+    if (rc == 0)
+        rc = pem_put(key_path, key, NULL, true, why);
+    if (rc == 0)
+        rc = pem_put(cert_path, NULL, leaf, true, why);
+    if (rc == 0)
+        rc = pem_put(ca_path, NULL, root, true, why);
+    X509_free(root);
+    X509_free(leaf);
+    EVP_PKEY_free(key);
     return rc;
 }

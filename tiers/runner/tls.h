@@ -27,6 +27,14 @@ int tls_init(const char *dir, struct keys_error *why);
 int tls_issue(const char *dir, const char *name, uint64_t mesh, int64_t now_s, int64_t life_s,
               struct keys_error *why);
 
+/* The certificate for a key that is somewhere else, as PEM text of *ret_bytes without NUL. */
+int tls_certify(const char *dir, const char *name, uint64_t mesh,
+                const uint8_t public_key[PUBLIC_BYTES], int64_t now_s, int64_t life_s, char *ret,
+                size_t size, size_t *ret_bytes, struct keys_error *why);
+/* The other side: writes NAME.tls.key of that pair, and what came for it; ca is PEM text. */
+int tls_import(const char *dir, const char *name, const struct key_pair *pair, const char *cert,
+               size_t cert_bytes, const char *ca, size_t ca_bytes, struct keys_error *why);
+
 /* "mesh://<16 hex digits>/p/<name>": the user that NATS maps the certificate to. */
 void tls_uri(uint64_t mesh, const char *name, char *ret, size_t size);
 

@@ -329,3 +329,24 @@ int trust_publish(const char *dir, const struct trust_request *request, int64_t 
     free(s);
     return rc;
 }
+
+int trust_roots_bytes(const char *dir, uint8_t ret[ROOTS_MAX * PUBLIC_BYTES],
+                      struct keys_error *why)
+{
+    char path[PATH_BYTES];
+    if (!path_of(dir, "root.pub", path))
+        return fail(why, -ENAMETOOLONG, "%.200s: the path is too long", dir);
+    return keyfile_get(path, what_roots, false, ret, ROOTS_MAX * PUBLIC_BYTES, why);
+}
+
+int trust_import(const char *dir, const uint8_t roots[ROOTS_MAX * PUBLIC_BYTES],
+                 const uint8_t *bundle, size_t length, struct keys_error *why)
+{
+    char path[PATH_BYTES];
+    if (!path_of(dir, "root.pub", path))
+        return fail(why, -ENAMETOOLONG, "%.200s: the path is too long", dir);
+    int rc = keyfile_put(dir, path, what_roots, roots, ROOTS_MAX * PUBLIC_BYTES, true, why);
+    if (rc == 0 && length > 0 && path_of(dir, "trust.bundle", path))
+        rc = raw_put(path, bundle, length, why);
+    return rc;
+}

@@ -24,6 +24,12 @@ struct trust_state {
 /* Makes three roots unless root.pub is there. */
 int trust_init_roots(const char *dir, struct keys_error *why);
 
+/* root.pub as it lies there, and written at a newcomer's, with the bundle (0 bytes: none). */
+int trust_roots_bytes(const char *dir, uint8_t ret[ROOTS_MAX * PUBLIC_BYTES],
+                      struct keys_error *why);
+int trust_import(const char *dir, const uint8_t roots[ROOTS_MAX * PUBLIC_BYTES],
+                 const uint8_t *bundle, size_t length, struct keys_error *why);
+
 #define TRUST_ANY_TIME INT64_C(-1) /* as now_s: one whose time has run out is good, too */
 
 /* What the directory says. A bundle that does not hold is an error: why names the check and, where

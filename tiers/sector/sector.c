@@ -91,6 +91,8 @@ static void beat_reply(struct sector *s, const struct msg *msg)
     const struct beat_reply *r = &msg->u.beat_reply;
     (void)meshtime_exchange(&h->time, h->now_us, r->time.t1_us, r->time.t2_us, msg->sent_us,
                             msg->recv_us, r->time.mesh_offset_us, r->time.error_us);
+    hosttime_told(&h->host, h->now_us, r->time.unix_ahead_us, r->time.unix_error_us);
+    (void)hosttime_apply(&h->host, &h->time, h->now_us);
     if ((unsigned)r->mode < MODE_COUNT && r->mode != h->mode) {
         h->mode = r->mode; /* the orchestrator has noted it; STARTING too, after its restart */
     }
@@ -384,6 +386,10 @@ static int64_t sector_step(void *self, const struct event *event, struct outbox 
         if (event->u.link.which == LINK_BUS) {
             children_link(&s->parent, event->now_us, event->u.link.up);
         }
+        break;
+    case EV_CLOCK:
+        hosttime_clock(&s->hub.host, event->now_us, event->u.clock);
+        (void)hosttime_apply(&s->hub.host, &s->hub.time, event->now_us);
         break;
     case EV_WAKE:
     case EV_WORK:

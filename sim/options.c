@@ -1,0 +1,54 @@
+#include "sim/options.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool take_number(const char *command, const struct sim_option *o, const char *value)
+{
+    char *end = NULL;
+    long long v = value == NULL ? 0 : strtoll(value, &end, 10);
+    if (value == NULL || end == value || *end != '\0' || v < o->least || v > o->most) {
+        fprintf(stderr, "%s: %s %s: a number from %lld to %lld is wanted\n", command, o->name,
+                value == NULL ? "(nothing)" : value, (long long)o->least, (long long)o->most);
+        return false;
+    }
+    *o->number = v;
+    return true;
+}
+
+bool sim_options(const char *command, int argc, char **argv, const struct sim_option *options,
+                 unsigned count)
+{
+    assert(command != NULL && options != NULL);
+    for (int i = 0; i < argc; i++) {
+        const struct sim_option *o = NULL;
+        for (unsigned k = 0; k < count && o == NULL; k++) {
+            o = strcmp(argv[i], options[k].name) == 0 ? &options[k] : NULL;
+        }
+        if (o == NULL) {
+            fprintf(stderr, "%s: %s: no such option; --help lists them\n", command, argv[i]);
+            return false;
+        }
+        if (o->flag != NULL) {
+            *o->flag = true;
+            continue;
+        }
+        i++;
+        if (o->number != NULL && !take_number(command, o, i < argc ? argv[i] : NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sim_options_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,345 @@
+/* Incidents at the root (spec 6.1, 10.3). What leads report becomes rows of the log "incidents";
+ * the root adds its own about sectors: a coordinator or leads below it are silent
+ * (COORDINATOR_DOWN), a breaker of a sector or of the mesh is open (CASCADE_FAILURE).
+ *
+ * The log is the truth. The table here is of what is open, read from the log at the start: an
+ * incident of which its lead says nothing any more (the lead was replaced, and judges anew) is
+ * closed after INCIDENT_SILENT_US. With the table full, the oldest word is forgotten: such an
+ * incident stays open in the log until this process starts again. */
+#include "core/num.h"
+#include "core/text.h"
+#include "tiers/orchestrator/orchestrator_state.h"
+#include <assert.h>
+#include <string.h>
+
+#define LOAD_ROWS     8u
+#define LOAD_AGAIN_US (5ll * US_PER_S)
+#define FOUND_MAX     200u
+
+static struct incident_open *find(struct orchestrator *o, uint64_t id)
+{
+    for (uint32_t i = 0; i < INCIDENTS_OPEN_MAX; i++) {
+        if (o->incidents.open[i].id == id) {
+            return &o->incidents.open[i];
+        }
+    }
+    return NULL;
+}
+
+/* Open, and spoken of just now. */
+static struct incident_open *heard(struct orchestrator *o, uint64_t id, enum failure_class k,
+                                   struct unit unit)
+{
+    struct incident_open *at = find(o, id);
+    struct incident_open *oldest = &o->incidents.open[0];
+    for (uint32_t i = 0; at == NULL && i < INCIDENTS_OPEN_MAX; i++) {
+        struct incident_open *here = &o->incidents.open[i];
+        oldest =
+            here->id == 0 || (oldest->id != 0 && here->heard_us < oldest->heard_us) ? here : oldest;
+    }
+    at = at != NULL ? at : oldest;
+    if (at->id != id) {
+        *at = (struct incident_open){.id = id, .failure = (uint8_t)k, .unit = unit};
+    }
+    at->heard_us = o->hub.now_us;
+    return at;
+}
+
+/* NULL: the log takes no more rows now. */
+static struct logbook_row *row_of(struct orchestrator *o, uint64_t incident, uint64_t event_id,
+                                  enum failure_class k, enum incident_event e, struct unit unit,
+                                  const char *what, size_t bytes, uint32_t agents)
+{
+    struct logbook_row *row = logbook_add(&o->logbook, o->hub.now_us, LOGBOOK_RESERVE);
+    if (row == NULL) {
+        return NULL;
+    }
+    struct text t;
+    row->log = LOG_INCIDENTS;
+    row->at_us = hub_mesh_now(&o->hub);
+    row->priority = failure_priority(k);
+    row->conflict = event_id;
+    num_format_hex64(incident, row->subject);
+    num_format_hex64(event_id, row->id);
+    text_init(&t, row->agent, sizeof(row->agent));
+    text_unit(&t, unit);
+    text_init(&t, row->type, sizeof(row->type));
+    text_add(&t, failure_name(k));
+    text_init(&t, row->event, sizeof(row->event));
+    text_add(&t, incident_event_name(e));
+    text_init(&t, row->actor, sizeof(row->actor));
+    text_add(&t, "mesh");
+    text_init(&t, row->body, sizeof(row->body));
+    text_add(&t, "{\"what\": ");
+    conflict_json_text(&t, what, bytes);
+    text_add(&t, ", \"agents\": ");
+    text_u64(&t, agents);
+    text_char(&t, '}');
+    row->body_bytes = (uint32_t)t.used;
+    return row;
+}
+
+bool incidents_report(struct orchestrator *o, const struct conflict_report *r)
+{
+    enum failure_class k = (enum failure_class)r->incident;
+    enum incident_event e = (enum incident_event)r->event;
+    if (e == INCIDENT_STILL) {
+        (void)heard(o, r->uid, k, r->agent);
+        return true;
+    }
+    if (logbook_has(&o->logbook, r->id, incident_event_name(e))) {
+        return false; /* on its way */
+    }
+    struct logbook_row *row = row_of(o, r->uid, r->id, k, e, r->agent, (const char *)r->received,
+                                     r->received_bytes, r->agents_affected);
+    if (row == NULL) {
+        return false; /* no room: the lead says it again */
+    }
+    struct text t;
+    row->at_us = r->at_mesh_us > 0 ? r->at_mesh_us : row->at_us;
+    row->tell = r->agent;
+    text_init(&t, row->actor, sizeof(row->actor));
+    text_unit(&t, unit_cluster(r->agent.sector, r->agent.cluster));
+    return false; /* acknowledged when it is durable */
+}
+
+void incidents_durable(struct orchestrator *o, const struct logbook_row *row)
+{
+    uint64_t id = 0;
+    struct unit unit = row->tell;
+    const char *why = NULL;
+    if (!num_parse_hex64(row->subject, strlen(row->subject), &id) ||
+        (unit.tier == TIER_NONE && !unit_parse(row->agent, strlen(row->agent), &unit, &why))) {
+        return;
+    }
+    if (strcmp(row->event, incident_event_name(INCIDENT_RESOLVED)) != 0) {
+        (void)heard(o, id, failure_parse(row->type), unit);
+        return;
+    }
+    struct incident_open *at = find(o, id);
+    if (at != NULL) {
+        at->id = 0;
+    }
+}
+
+/* --- of sectors and of the mesh ---------------------------------------------------------------
+ */
+
+/* An own incident begins, goes on or ends. seen: it is so now; what: in words. */
+static void own(struct orchestrator *o, struct incident_own *at, enum failure_class k,
+                struct unit unit, bool seen, const char *what)
+{
+    int64_t now_us = o->hub.now_us;
+    char memory[FOUND_MAX];
+    struct text t;
+    if (seen == (at->id != 0)) {
+        if (seen && now_us - at->said_us >= INCIDENT_STILL_US) {
+            at->said_us = now_us;
+            (void)heard(o, at->id, k, unit);
+        }
+        return;
+    }
+    if (seen) {
+        uint64_t id = incident_name(unit, k, hub_mesh_now(&o->hub));
+        if (row_of(o, id, incident_event_id(id, 1), k, INCIDENT_OPENED, unit, what, strlen(what),
+                   0) != NULL) {
+            *at = (struct incident_own){.id = id, .since_us = now_us, .said_us = now_us};
+        }
+        return;
+    }
+    text_init(&t, memory, sizeof(memory));
+    text_add(&t, what);
+    text_add(&t, " after ");
+    text_ms(&t, now_us - at->since_us, 0);
+    text_add(&t, " ms");
+    if (row_of(o, at->id, incident_event_id(at->id, 2), k, INCIDENT_RESOLVED, unit, memory, t.used,
+               0) != NULL) {
+        at->id = 0;
+    }
+}
+
+static void down_text(const struct hub *h, uint32_t i, bool up, uint32_t lost, char ret[FOUND_MAX])
+{
+    const struct summary *s = &h->child[i].summary;
+    struct text t;
+    text_init(&t, ret, FOUND_MAX);
+    if (!children_reachable(&h->children, i)) {
+        text_add(&t, "its coordinator is silent; a standby takes over by itself");
+    } else if (!up && lost == 0 && s->clusters_up >= s->clusters) {
+        text_add(&t, "its coordinator was replaced by a standby");
+    } else if (!up) {
+        text_u64(&t, lost > 0 ? lost : s->clusters - s->clusters_up);
+        text_add(&t, " of ");
+        text_u64(&t, s->clusters);
+        text_add(&t, " leads are lost; standbys take over by themselves");
+    } else {
+        text_add(&t, "served again under epoch ");
+        text_u64(&t, children_epoch(&h->children, i));
+    }
+}
+
+/* Once a second. Before the mesh has been up nobody is missed; what was lost counts from the first
+ * look on. */
+static void incidents_watch(struct orchestrator *o)
+{
+    struct hub *h = &o->hub;
+    char what[FOUND_MAX];
+    bool open = breaker_state(&h->breaker) == CIRCUIT_OPEN;
+    if (h->mode == MODE_STARTING || h->tuning.no_log || o->incidents.load_due_us != NEVER) {
+        return;
+    }
+    own(o, &o->incidents.mesh, FAILURE_CASCADE_FAILURE, h->self, open && !h->breaker.held,
+        open ? "more than ten sectors have tripped: the mesh breaker is open" : "closed");
+    for (uint32_t i = 0; i < h->children_count; i++) {
+        const struct hub_child *c = &h->child[i];
+        if (hub_child_agents(h, i) == 0 || children_epoch(&h->children, i) == 0) {
+            continue; /* never heard of */
+        }
+        struct unit sector = hub_child_unit(h, i);
+        bool up = children_reachable(&h->children, i) &&
+                  (!c->has_summary || c->summary.clusters_up >= c->summary.clusters);
+        /* A standby may be there before anybody saw that a lead was missing. */
+        uint32_t lost = c->summary.leads_lost;
+        uint64_t epoch = children_epoch(&h->children, i);
+        bool first = o->incidents.epoch[i] == 0;
+        bool same = epoch == o->incidents.epoch[i];
+        bool more = !first && (!same || (c->has_summary && lost > o->incidents.lost[i]));
+        up = up && !more;
+        down_text(h, i, up, more && same ? lost - o->incidents.lost[i] : 0, what);
+        own(o, &o->incidents.down[i], FAILURE_COORDINATOR_DOWN, sector, !up, what);
+        if (!more || o->incidents.down[i].id != 0) { /* else the log took no row: said again */
+            o->incidents.lost[i] = lost;
+            o->incidents.epoch[i] = epoch;
+        }
+        own(o, &o->incidents.tripped[i], FAILURE_CASCADE_FAILURE, sector,
+            c->circuit == CIRCUIT_OPEN,
+            c->circuit == CIRCUIT_OPEN ? "its breaker is open: nothing is routed there"
+                                       : "its breaker lets traffic pass again");
+    }
+}
+
+/* --- reading what is open ----------------------------------------------------------------------
+ */
+
+void incidents_start(struct orchestrator *o)
+{
+    o->incidents.load_due_us = o->hub.tuning.no_log ? NEVER : o->hub.now_us;
+}
+
+static void load(struct orchestrator *o)
+{
+    struct incident_book *b = &o->incidents;
+    struct hub *h = &o->hub;
+    if (h->now_us < b->load_due_us) {
+        return;
+    }
+    const struct store_field open = {.name = "open", .value = "1", .value_bytes = 1};
+    struct store_op op = {.ref = h->next_ref + 1,
+                          .kind = STORE_LOG_QUERY,
+                          .shard = "mesh",
+                          .key = "incidents",
+                          .fields = &open,
+                          .field_count = 1,
+                          .cursor = b->load_cursor,
+                          .limit = LOAD_ROWS};
+    if (!outbox_room(h->out, 1, store_op_extra_bytes(&op))) {
+        h->short_of_room = true;
+        return;
+    }
+    out_store(h->out, &op);
+    b->load_ref = ++h->next_ref;
+    b->load_due_us = h->now_us + LOGBOOK_ANSWER_US; /* asked again without an answer */
+}
+
+static void text_field(const struct store_row *row, const char *name, char *ret, size_t size)
+{
+    ret[0] = '\0';
+    for (uint32_t i = 0; i < row->field_count; i++) {
+        const struct store_field *f = &row->fields[i];
+        if (strcmp(f->name, name) == 0 && f->value_bytes < size) {
+            memcpy(ret, f->value, f->value_bytes);
+            ret[f->value_bytes] = '\0';
+        }
+    }
+}
+
+/* An incident of an earlier life; those of sectors go on here. */
+static void adopt(struct orchestrator *o, uint64_t id, enum failure_class k, struct unit unit)
+{
+    struct incident_own *at = NULL;
+    if (unit.tier == TIER_ORCHESTRATOR && k == FAILURE_CASCADE_FAILURE) {
+        at = &o->incidents.mesh;
+    } else if (unit.tier == TIER_SECTOR && unit.sector <= o->hub.children_count) {
+        at = k == FAILURE_COORDINATOR_DOWN ? &o->incidents.down[unit.sector - 1u]
+                                           : &o->incidents.tripped[unit.sector - 1u];
+    }
+    if (at != NULL && at->id == 0) {
+        *at = (struct incident_own){.id = id, .since_us = o->hub.now_us};
+    }
+    (void)heard(o, id, k, unit);
+}
+
+bool incidents_stored(struct orchestrator *o, const struct store_reply *reply)
+{
+    struct incident_book *b = &o->incidents;
+    if (b->load_ref == 0 || reply->ref != b->load_ref) {
+        return false;
+    }
+    b->load_ref = 0;
+    b->load_due_us = o->hub.now_us + LOAD_AGAIN_US;
+    if (reply->verdict != STORE_OK) {
+        return true;
+    }
+    for (uint32_t i = 0; i < reply->row_count; i++) {
+        char subject[24], agent[UNIT_TEXT_MAX], type[40];
+        uint64_t id = 0;
+        struct unit unit;
+        const char *why = NULL;
+        text_field(&reply->rows[i], "subject", subject, sizeof(subject));
+        text_field(&reply->rows[i], "agent", agent, sizeof(agent));
+        text_field(&reply->rows[i], "type", type, sizeof(type));
+        bool mesh = strcmp(agent, "mesh") == 0;
+        unit = unit_orchestrator();
+        if (num_parse_hex64(subject, strlen(subject), &id) && id != 0 &&
+            (mesh || unit_parse(agent, strlen(agent), &unit, &why))) {
+            adopt(o, id, failure_parse(type), unit);
+        }
+    }
+    b->load_cursor = reply->cursor;
+    b->load_due_us = reply->cursor != 0 ? o->hub.now_us : NEVER;
+    return true;
+}
+
+/* --- time --------------------------------------------------------------------------------------
+ */
+
+/* Nobody speaks of it any more. */
+static void expire(struct orchestrator *o)
+{
+    static const char gone[] = "no word of it any more: its lead was replaced, and judges anew";
+    int64_t now_us = o->hub.now_us;
+    for (uint32_t i = 0; i < INCIDENTS_OPEN_MAX; i++) {
+        struct incident_open *at = &o->incidents.open[i];
+        if (at->id == 0 || now_us - at->heard_us < INCIDENT_SILENT_US) {
+            continue;
+        }
+        uint64_t event_id = incident_event_id(at->id, UINT32_MAX);
+        if (!logbook_has(&o->logbook, event_id, incident_event_name(INCIDENT_RESOLVED))) {
+            (void)row_of(o, at->id, event_id, (enum failure_class)at->failure, INCIDENT_RESOLVED,
+                         at->unit, gone, sizeof(gone) - 1u, 0);
+        }
+    }
+}
+
+int64_t incidents_tick(struct orchestrator *o)
+{
+    struct incident_book *b = &o->incidents;
+    int64_t now_us = o->hub.now_us;
+    load(o);
+    if (now_us >= b->watch_us) {
+        incidents_watch(o);
+        expire(o);
+        b->watch_us = now_us + US_PER_S;
+    }
+    return b->load_due_us < b->watch_us ? b->load_due_us : b->watch_us;
+}
