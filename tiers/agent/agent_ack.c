@@ -131,13 +131,13 @@ void ack_word(struct agent *a, int64_t now_us, struct task *t, const uint8_t *te
         from--;
     }
     uint32_t count = bytes - from < WORD_BYTES_MAX ? bytes - from : WORD_BYTES_MAX;
-    bool soon = a->said_work == t->work && now_us - a->said_us < AGENT_SAY_US;
+    uint16_t now_ms = (uint16_t)(now_us / US_PER_MS);
+    bool soon = (uint16_t)(now_ms - a->said_ms) < AGENT_SAY_US / US_PER_MS;
     if (count == 0 || soon || t->relay || !t->want_ack) {
         return;
     }
     if (pending_send(a, now_us, t, text + from, count, out)) {
-        a->said_us = now_us;
-        a->said_work = t->work;
+        a->said_ms = now_ms;
     }
 }
 

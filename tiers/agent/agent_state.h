@@ -38,7 +38,7 @@
 #define AGENT_RELAY_TTL_US      (30ll * US_PER_S) /* when its author gave none */
 
 #define AGENT_PENDING_US 250000ll /* answer later than this: say PENDING first */
-#define AGENT_SAY_US     200000ll /* between two words of one handler */
+#define AGENT_SAY_US     100000ll /* between two words of its handlers */
 #define AGENT_AGEING_US  2000000ll
 #define AGENT_WORK_GRACE_US                                                                        \
     1000000ll /* a handler that is silent so long past its deadline failed */
@@ -137,8 +137,7 @@ struct agent {
     int64_t wake_us;      /* what the last step asked for */
     uint8_t agent_class;
     uint8_t seen_next;
-    int64_t said_us;               /* local: when a handler's word was passed on .. */
-    uint32_t said_work;            /* .. and of which work */
+    uint16_t said_ms;              /* local, low bits: when a handler\'s word was passed on */
     bool frozen;                   /* no handler starts, no effect is released */
     bool joined, bus_up, starved;  /* starved: the outbox was short of room in this step */
     uint64_t seen[AGENT_SEEN_MAX]; /* low id bits, outcome and reason in the last 16; 0: none */
