@@ -22,8 +22,12 @@ enum command_kind {
     COMMAND_LOG,     /* `log`: rows or verification of a log -> REPLY_LOG */
     COMMAND_RESOLVE, /* `decision`: of a person, about a conflict -> REPLY_OK or REPLY_ERROR */
     COMMAND_ISOLATE, /* keeps an agent out of all work, or lets it back; `decision`.note: why */
+    COMMAND_ROUTE,   /* `query.selector`, `on`: see below -> REPLY_LINE*, REPLY_OK or REPLY_ERROR */
     COMMAND_KIND_COUNT
 };
+
+/* ROUTE: with capabilities, agents of the classes are excluded from them (`on`) or no more; else
+ * with places, new work avoids those agents or no more; with neither it tells the table. */
 
 #define COMMAND_NAME_MAX 47u /* with NUL, as FREEZE_NAME_MAX */
 
@@ -42,7 +46,8 @@ struct command {
     struct id128 operation_id;  /* CANCEL */
     struct unit scope;          /* FREEZE, THAW, BREAKER, ISOLATE, HEAL (NONE: whatever needs it) */
     char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot; empty: by the time */
-    bool on; /* BREAKER: open, else close; HEAL: a dry run; ISOLATE: quarantine, else lift */
+    bool on; /* BREAKER: open, else close; HEAL: a dry run; ISOLATE: quarantine, else lift; ROUTE:
+                avoid */
     struct log_request log;            /* LOG */
     struct conflict_decision decision; /* RESOLVE; ISOLATE */
 };

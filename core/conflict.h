@@ -42,12 +42,20 @@ struct conflict_ack {
 
 /* Down to an agent's lead: keep it out of operations, let it back, or do not count on some of its
  * capabilities (until it is let back). */
-enum isolation { ISOLATE_NONE, ISOLATE_QUARANTINE, ISOLATE_LIFT, ISOLATE_BAR, ISOLATE_COUNT };
+enum isolation {
+    ISOLATE_NONE,
+    ISOLATE_QUARANTINE,
+    ISOLATE_LIFT,
+    ISOLATE_BAR,
+    ISOLATE_AVOID, /* new work goes around these agents of the cluster, and around no others */
+    ISOLATE_COUNT
+};
 
 struct isolate {
     struct unit agent;
     enum isolation what;
     uint64_t capabilities; /* BAR: bits of the topology's list */
+    uint64_t agents;       /* AVOID: bits of the cluster's agents; `agent` is any of them */
 };
 
 /* The action of a conflict that is a quarantine: by an operator; by a lead, because the answer

@@ -489,6 +489,7 @@ static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
     r->mode = h->mode;
     r->circuit_open_mask =
         h->self.tier == TIER_ORCHESTRATOR && breaker_state(&h->breaker) == CIRCUIT_OPEN ? 1u : 0u;
+    memcpy(r->excluded, h->excluded, sizeof(r->excluded));
     r->time.t1_us = msg->sent_us;
     r->time.t2_us = msg->recv_us;
     r->time.mesh_offset_us = meshtime_ready(&h->time) ? meshtime_offset_us(&h->time, h->now_us) : 0;
@@ -545,6 +546,7 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_HEAL:
     case COMMAND_LOG:
     case COMMAND_RESOLVE:
+    case COMMAND_ROUTE:
     case COMMAND_ISOLATE:
     case COMMAND_KIND_COUNT:
         break;

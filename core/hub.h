@@ -128,12 +128,12 @@ struct hub {
     struct hosttime host;
     int64_t now_us, started_us; /* of this step; of EV_START */
     struct outbox *out;         /* of this step */
-    bool short_of_room;
+    bool short_of_room, store_up;
     bool healthy_only; /* in this step: children that are not healthy get no operations */
-    bool store_up;
-    bool frozen;    /* this unit, by some scope of the freezer */
-    bool settling;  /* it is not known yet whether it was frozen: nothing is admitted */
-    bool mesh_open; /* the mesh breaker, as the parent says */
+    bool frozen;       /* this unit, by some scope of the freezer */
+    bool settling;     /* it is not known yet whether it was frozen: nothing is admitted */
+    bool mesh_open;    /* the mesh breaker, as the parent says */
+    uint64_t excluded[CLASS_COUNT]; /* routing.h; told down in beat replies */
     struct freezer freezer;
     enum mode mode;
     struct breaker breaker;

@@ -219,7 +219,10 @@ static void seal(struct hub *h, const struct origin *o, const struct operation *
                  const struct operation *template)
 {
     struct operation sealed = *op;
-    if (template != NULL) {
+    if (template != NULL && template->payload_bytes == 0 &&
+        !num_id128_zero(template->causation_id)) {
+        sealed.payload_of = template->causation_id; /* the same task again */
+    } else if (template != NULL) {
         sealed.payload = template->payload;
         sealed.payload_bytes = template->payload_bytes;
     } else {

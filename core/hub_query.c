@@ -34,6 +34,7 @@ static enum row_kind row_kind_of(enum query_kind kind)
     case QUERY_JOBS:
     case QUERY_JOB:
     case QUERY_ATTACH:
+    case QUERY_WORK:
     case QUERY_KIND_COUNT:
         break;
     }

@@ -18,6 +18,7 @@
 #define MESSAGE_BYTES_MAX 57344u /* one encoded message; fits a frame beside its headers */
 #define PAYLOAD_BYTES_MAX 32768u /* inline payload; larger content goes by hash through blobs */
 #define ANSWER_BYTES_MAX  1024u  /* inline answer; larger answers go by hash */
+#define WORD_BYTES_MAX    96u    /* a run's word about where it stands, a task's first words */
 #define TEXT_BYTES_MAX    256u   /* reasons, names and values in reports */
 
 /* One outbox a loop; a step asserts its room first (node.h). */

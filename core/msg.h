@@ -77,6 +77,7 @@ struct beat_reply {
     enum mode mode;
     uint64_t
         circuit_open_mask; /* sector -> cluster: nothing; orchestrator -> sector: mesh breaker */
+    uint64_t excluded[CLASS_COUNT]; /* to sectors and leads: routing.h; [CLASS_NONE] is not used */
     bool known; /* false: the lead does not know this agent (restarted): say hello again */
 };
 

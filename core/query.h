@@ -27,6 +27,7 @@ enum query_kind {
     QUERY_TOP_CONFLICTS, /* since their lead started */
     QUERY_TOP_QUEUE,     /* queue_depth */
     QUERY_TOP_FAILED,    /* failed, in the last hour */
+    QUERY_WORK,          /* key: query_work_key(); ROW_RECORD: what agents have not answered yet */
     QUERY_KIND_COUNT
 };
 
@@ -40,6 +41,7 @@ static inline bool query_is_top(enum query_kind kind)
 struct agent_row {
     uint64_t uid;
     enum impedance_class agent_class;
+    bool routed_around; /* new work goes around it */
     uint64_t capabilities;
     uint64_t epoch;
     struct impedance impedance;
@@ -55,6 +57,12 @@ struct query {
     uint32_t limit; /* rows wanted, PAGE_ROWS_MAX at most */
     int64_t deadline_mesh_us;
 };
+
+/* Oldest first: mesh milliseconds since when, then the agent (topology_index() < 2^22). */
+static inline uint64_t query_work_key(int64_t since_mesh_us, uint32_t agent)
+{
+    return (uint64_t)(since_mesh_us / US_PER_MS) << 22 | agent;
+}
 
 struct rows {
     uint64_t ref;

@@ -310,7 +310,7 @@ uint64_t topology_class_capabilities(const struct topology *t, enum impedance_cl
             mask |= 1ull << bit;
         }
     }
-    return mask;
+    return mask | t->class_extra[c];
 }
 
 int topology_capability(const struct topology *t, const char *name, size_t bytes)

@@ -29,6 +29,7 @@ struct topology {
     /* The mesh's capability names; bit i of a capability mask is name i. The first names are those
      * of the spec's best_for (topology_default). */
     char capabilities[CAPABILITIES_MAX][CAPABILITY_NAME_MAX];
+    uint64_t class_extra[CLASS_COUNT]; /* bits that a class has beside those of best_for */
 };
 
 /* Spec 2.1, 2.2 scaled to `agents`: shape as near to 100 x 10 x 30 as the number allows (fewer

@@ -36,7 +36,8 @@ static const char *const REASONS[REASON_COUNT] = {"none",
                                                   "insufficient-lead-time",
                                                   "handler",
                                                   "unknown-action",
-                                                  "unexpected"};
+                                                  "unexpected",
+                                                  "routed-around"};
 static const char *const VERBS[VERB_COUNT] = {"none", "observe", "orient", "decide",
                                               "act",  "record",  "sync"};
 static const char *const ROUTINGS[ROUTING_COUNT] = {"none", "direct", "broadcast", "scatter-gather",

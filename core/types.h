@@ -79,6 +79,7 @@ enum reason {
     REASON_HANDLER,        /* the handler reported an error */
     REASON_UNKNOWN_ACTION, /* no handler of that name */
     REASON_UNEXPECTED,     /* an answer other than trinary_expectation */
+    REASON_ROUTED,         /* skipped: new work is routed around the agent */
     REASON_COUNT
 };
 

@@ -17,8 +17,8 @@ _Static_assert((int)CLASS_F_HUMAN == (int)MESH__IMPEDANCE_CLASS__CLASS_F_HUMAN, 
 _Static_assert((int)AGENT_FROZEN == (int)MESH__OPERATIONAL_STATE__STATE_FROZEN, "state");
 _Static_assert((int)OUTCOME_CANCELLED == (int)MESH__OUTCOME__OUTCOME_CANCELLED, "outcome");
 _Static_assert(OUTCOME_CANCELLED + 1 == OUTCOME_COUNT, "outcome");
-_Static_assert((int)REASON_UNEXPECTED == (int)MESH__REASON__REASON_UNEXPECTED, "reason");
-_Static_assert(REASON_UNEXPECTED + 1 == REASON_COUNT, "reason");
+_Static_assert((int)REASON_ROUTED == (int)MESH__REASON__REASON_ROUTED, "reason");
+_Static_assert(REASON_ROUTED + 1 == REASON_COUNT, "reason");
 _Static_assert((int)VERB_SYNC == (int)MESH__VERB__VERB_SYNC, "verb");
 _Static_assert((int)ROUTING_PIPELINE == (int)MESH__ROUTING_STRATEGY__ROUTING_PIPELINE, "routing");
 _Static_assert((int)TIMING_AT == (int)MESH__TIMING__TIMING_AT, "timing");
@@ -27,9 +27,9 @@ _Static_assert((int)CIRCUIT_HALF_OPEN == (int)MESH__CIRCUIT_STATE__CIRCUIT_HALF_
 _Static_assert((int)CONFLICT_OTHER == (int)MESH__CONFLICT_TYPE__CONFLICT_OTHER, "conflict");
 _Static_assert((int)DECISION_RETRY == (int)MESH__DECISION__DECISION_RETRY, "decision");
 _Static_assert((int)TIER_CONSOLE == (int)MESH__TIER__TIER_CONSOLE, "tier");
-_Static_assert((int)QUERY_TOP_FAILED == (int)MESH__QUERY_KIND__QUERY_TOP_FAILED, "query");
+_Static_assert((int)QUERY_WORK == (int)MESH__QUERY_KIND__QUERY_WORK, "query");
 _Static_assert((int)ROW_RECORD == (int)MESH__ROW_KIND__ROW_RECORD, "row");
-_Static_assert((int)COMMAND_ISOLATE == (int)MESH__COMMAND_KIND__COMMAND_ISOLATE, "command");
+_Static_assert((int)COMMAND_ROUTE == (int)MESH__COMMAND_KIND__COMMAND_ROUTE, "command");
 _Static_assert((int)REPLY_LOG == (int)MESH__REPLY_KIND__REPLY_LOG, "reply");
 
 /* Fields that may be larger than scan.h's defaults. */

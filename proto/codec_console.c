@@ -15,6 +15,11 @@ static bool command_has_operation(enum command_kind kind)
     return kind == COMMAND_SUBMIT || kind == COMMAND_WHEN;
 }
 
+static bool command_has_query(enum command_kind kind)
+{
+    return kind == COMMAND_QUERY || kind == COMMAND_ROUTE;
+}
+
 static bool command_has_decision(enum command_kind kind)
 {
     return kind == COMMAND_RESOLVE || kind == COMMAND_ISOLATE;
@@ -39,7 +44,8 @@ bool command_put(struct put *put, const struct msg *msg)
             return false;
         }
         w.operation = &operation;
-    } else if (c->kind == COMMAND_QUERY) {
+    } else if (command_has_query(c->kind)) {
+        w.on = c->kind == COMMAND_ROUTE && c->on;
         if (!query_part_put(put, &c->query, &query)) {
             return false;
         }
@@ -70,7 +76,7 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
     }
     const enum command_kind kind = (enum command_kind)w->kind;
     if ((w->operation != NULL) != command_has_operation(kind) ||
-        (w->query != NULL) != (kind == COMMAND_QUERY) ||
+        (w->query != NULL) != command_has_query(kind) ||
         (w->message_id.len != 0) != (kind == COMMAND_CANCEL) ||
         (w->scope != 0 && !command_has_scope(kind)) ||
         (w->scope == 0 && command_has_scope(kind) && kind != COMMAND_HEAL) ||

@@ -116,6 +116,7 @@ bool isolate_put(struct put *put, const struct msg *msg)
     w.agent = unit_pack(msg->u.isolate.agent);
     w.what = (uint32_t)msg->u.isolate.what;
     w.capabilities = msg->u.isolate.capabilities;
+    w.agents = msg->u.isolate.agents;
     return put_pack(put, &w.base);
 }
 
@@ -130,6 +131,7 @@ enum codec_verdict isolate_get(const struct get *get, const ProtobufCMessage *me
     }
     i->what = (enum isolation)w->what;
     i->capabilities = w->capabilities;
+    i->agents = w->agents;
     return value_unit_get(w->agent, &i->agent) && i->agent.tier == TIER_AGENT ? CODEC_OK
                                                                               : CODEC_BAD_RANGE;
 }

@@ -87,6 +87,7 @@ static bool row_put(struct put *put, enum row_kind kind, const struct page_row *
         ret->agent->agent_class = (Mesh__ImpedanceClass)row->u.agent.agent_class;
         ret->agent->capability_bits = row->u.agent.capabilities;
         ret->agent->epoch = row->u.agent.epoch;
+        ret->routed_around = row->u.agent.routed_around;
         return true;
     case ROW_SUMMARY:
         ret->summary = put_alloc(put, sizeof(*ret->summary));
@@ -204,7 +205,8 @@ static enum codec_verdict row_get(const struct get *get, enum row_kind kind, con
 {
     if ((w->agent != NULL) != (kind == ROW_AGENT) ||
         (w->summary != NULL) != (kind == ROW_SUMMARY) ||
-        (w->answer != NULL) != (kind == ROW_ANSWER) || (w->record.len != 0 && kind != ROW_RECORD)) {
+        (w->answer != NULL) != (kind == ROW_ANSWER) || (w->record.len != 0 && kind != ROW_RECORD) ||
+        (w->routed_around && kind != ROW_AGENT)) {
         return CODEC_MISSING;
     }
     ret->key = w->key;
@@ -212,7 +214,9 @@ static enum codec_verdict row_get(const struct get *get, enum row_kind kind, con
         return CODEC_BAD_RANGE;
     }
     if (kind == ROW_AGENT) {
-        return agent_row_get(w->agent, &ret->u.agent);
+        enum codec_verdict v = agent_row_get(w->agent, &ret->u.agent);
+        ret->u.agent.routed_around = w->routed_around;
+        return v;
     }
     if (kind == ROW_ANSWER) {
         return group_get(get, w->answer, &ret->u.answer);

@@ -1,8 +1,9 @@
 /* libFuzzer: text that people write. The first byte picks: a console line, places, a scope, roles,
- * a Redis address, a configuration file. */
+ * words for the dialogue, a Redis address, a configuration file. */
 #include "core/commands.h"
 #include "core/topology.h"
 #include "registry/redis.h"
+#include "tiers/console/grammar.h"
 #include "tiers/runner/config.h"
 #include "tiers/runner/keys.h"
 
@@ -26,6 +27,22 @@ static void console_line(const char *text)
     if (command_split(text, room, sizeof(room), words, &count, &why) && count > 0)
         (void)command_parse(words, count, &in, error);
     (void)command_complete(text, ends, 32, flags, sizeof(flags));
+}
+
+/* What words mean is a line that the table can parse, or an error that says something. */
+static void spoken(const char *text)
+{
+    static struct utterance u;
+    static const struct subject subject = {.scope = "s07", .places = "s07.c4.a12"};
+    char error[COMMAND_ERROR_MAX] = "";
+    if (!grammar_read(text, &topology, &subject, &u, error)) {
+        if (error[0] == '\0')
+            abort();
+        return;
+    }
+    for (size_t i = 0; i < u.count; i++)
+        if (u.clauses[i].act == ACT_COMMAND)
+            console_line(u.clauses[i].line);
 }
 
 static void configuration(const char *text)
@@ -61,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memcpy(text, data + 1, size - 1);
     text[size - 1] = '\0';
-    switch (data[0] % 6) {
+    switch (data[0] % 7) {
     case 0:
         console_line(text);
         break;
@@ -78,6 +95,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             roles_format(roles, formatted, sizeof(formatted));
         break;
     case 4:
+        spoken(text);
+        break;
+    case 5:
         (void)redis_store_url_problem(text);
         break;
     default:

@@ -143,7 +143,7 @@ static void isolation_at_the_lead(void **state)
     struct bench *b = lead();
     struct cluster *c = b->self;
     struct msg m = {.type = MSG_ISOLATE, .from = unit_sector(1), .epoch = 1};
-    c->members[1].capabilities = 7;
+    c->members[1].capabilities = c->members[1].declared = 7;
     m.u.isolate = (struct isolate){.agent = unit_agent(1, 1, 2), .what = ISOLATE_QUARANTINE};
     bench_msg(b, &m);
     assert_true(c->members[1].quarantined);
@@ -151,9 +151,26 @@ static void isolation_at_the_lead(void **state)
         (struct isolate){.agent = unit_agent(1, 1, 2), .what = ISOLATE_BAR, .capabilities = 2};
     bench_msg(b, &m);
     assert_int_equal(c->members[1].capabilities, 5);
+    const uint64_t excluded[CLASS_COUNT] = {
+        [CLASS_A_EDGE] = 4, [CLASS_B_SERVERLESS] = 4, [CLASS_C_PERSISTENT] = 4,
+        [CLASS_D_GPU] = 4,  [CLASS_E_LOCAL] = 4,      [CLASS_F_HUMAN] = 4};
+    const uint64_t nothing[CLASS_COUNT] = {0};
+    c->members[1].joined = true;
+    members_excluded(c, b->now_us, excluded);
+    assert_int_equal(c->members[1].capabilities, 1);
+    members_excluded(c, b->now_us, nothing);
+    assert_int_equal(c->members[1].capabilities, 5);
     m.u.isolate = (struct isolate){.agent = unit_agent(1, 1, 2), .what = ISOLATE_LIFT};
     bench_msg(b, &m);
     assert_false(c->members[1].quarantined);
+    assert_int_equal(c->members[1].capabilities, 7); /* counted on again, without a new hello */
+    m.u.isolate = (struct isolate){
+        .agent = unit_agent(1, 1, 1), .what = ISOLATE_AVOID, .agents = UINT64_MAX - 1u};
+    bench_msg(b, &m);
+    assert_int_equal(c->avoided, c->all & ~1ull);
+    m.u.isolate.agents = 0;
+    bench_msg(b, &m);
+    assert_int_equal(c->avoided, 0);
     m.u.isolate.agent = unit_agent(1, 1, 5); /* not one of its */
     bench_msg(b, &m);
     assert_int_equal(b->notes[NOTE_UNEXPECTED], 1);

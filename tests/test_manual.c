@@ -75,7 +75,7 @@ static void man_pages_have_every_command_and_flag(void **state)
         manual_man(out, &table[i]);
         assert_int_equal(fclose(out), 0);
         is_roff();
-        has("mesh\\-", table[i].name, " \\- ");
+        has("mesh\\-", hyphens(table[i].name), " \\- ");
         for (size_t k = 0; k < COMMAND_PARAMETERS_MAX && table[i].parameters[k].name; k++)
             has(table[i].parameters[k].flag ? ".B \\-\\-" : ".B ",
                 hyphens(table[i].parameters[k].name), "");

@@ -257,6 +257,7 @@ static const char *same_row(enum row_kind kind, const struct page_row *a, const 
         SAME(u.agent.agent_class)
         SAME(u.agent.capabilities)
         SAME(u.agent.epoch)
+        SAME(u.agent.routed_around)
         return same_impedance(&a->u.agent.impedance, &b->u.agent.impedance);
     }
     if (kind == ROW_SUMMARY) {
@@ -434,7 +435,8 @@ static const char *same_command(const struct command *a, const struct command *b
     if (a->kind == COMMAND_LOG) {
         return same_log_request(&a->log, &b->log);
     }
-    if (a->kind == COMMAND_QUERY) {
+    if (a->kind == COMMAND_QUERY || a->kind == COMMAND_ROUTE) {
+        SAME(on)
         return same_query(&a->query, &b->query);
     }
     return sample_operation_difference(&a->operation, &b->operation);
@@ -513,6 +515,9 @@ static const char *same_beat_reply(const struct beat_reply *a, const struct beat
     SAME(time.unix_error_us)
     SAME(mode)
     SAME(circuit_open_mask)
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        SAME(excluded[c])
+    }
     SAME(known)
     return NULL;
 }
@@ -554,6 +559,7 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME_UNIT(u.isolate.agent)
         SAME(u.isolate.what)
         SAME(u.isolate.capabilities)
+        SAME(u.isolate.agents)
     } else if (a->type == MSG_HOST_REPORT) {
         SAME(u.host_report.process_start_us)
         SAME(u.host_report.agents_hosted)

@@ -369,6 +369,7 @@ static void row(struct sample *s, enum row_kind kind, struct page_row *r)
         r->u.agent.agent_class = (enum impedance_class)upto(s, CLASS_COUNT - 1);
         r->u.agent.capabilities = number(s, UINT64_MAX);
         r->u.agent.epoch = number(s, 1000);
+        r->u.agent.routed_around = flag(s);
         impedance(s, &r->u.agent.impedance);
     } else if (kind == ROW_SUMMARY) {
         struct summary *y = take(s, sizeof(*y));
@@ -535,8 +536,9 @@ static struct command *command(struct sample *s, unsigned variant)
         c->operation.id = (struct id128){{0}};
         c->operation.created_mesh_us = 0;
         memset(c->operation.payload_hash, 0, sizeof(c->operation.payload_hash));
-    } else if (c->kind == COMMAND_QUERY) {
+    } else if (c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE) {
         query(s, &c->query);
+        c->on = c->kind == COMMAND_ROUTE && flag(s);
     } else if (c->kind == COMMAND_CANCEL) {
         c->operation_id = id(s, true);
     } else if (c->kind == COMMAND_FREEZE || c->kind == COMMAND_THAW || c->kind == COMMAND_BREAKER ||
@@ -659,6 +661,9 @@ static void sample_agent(struct sample *s, struct msg *m)
         m->u.beat_reply.time.unix_ahead_us = known ? clock_time(s) : 0;
         m->u.beat_reply.time.unix_error_us =
             known ? (int64_t)number(s, (uint64_t)TTL_US_MAX) : INT64_MAX;
+        for (unsigned c = CLASS_A_EDGE; c < CLASS_COUNT; c++) {
+            m->u.beat_reply.excluded[c] = number(s, UINT64_MAX);
+        }
     } else if (m->type == MSG_HEAL) {
         m->u.heal.target = place(s, TIER_AGENT);
     } else if (m->type == MSG_HOST_REPORT) {
@@ -750,7 +755,8 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
     } else if (type == MSG_ISOLATE) {
         ret->u.isolate = (struct isolate){.agent = place(s, TIER_AGENT),
                                           .what = (enum isolation)(1 + upto(s, ISOLATE_COUNT - 2)),
-                                          .capabilities = number(s, UINT64_MAX)};
+                                          .capabilities = number(s, UINT64_MAX),
+                                          .agents = number(s, UINT64_MAX)};
     } else if (type == MSG_COMMAND) {
         ret->u.command = command(s, variant);
     } else if (type == MSG_REPLY) {

@@ -83,6 +83,26 @@ static uint32_t clock_error(const struct agent *a, int64_t now_us)
     return (uint32_t)num_clamp_i64(meshtime_error_us(&a->time, now_us), 0, UINT32_MAX);
 }
 
+static bool pending_send(struct agent *a, int64_t now_us, struct task *t, const uint8_t *word,
+                         uint32_t bytes, struct outbox *out)
+{
+    struct msg m = {.type = MSG_ACK, .priority = t->priority};
+    m.u.ack = (struct ack){.operation_id = t->id,
+                           .outcome = OUTCOME_PENDING,
+                           .seq = t->seq,
+                           .echo_sent_us = t->echo_sent_us,
+                           .received_mesh_us = t->received_mesh_us,
+                           .queue_depth = work_queue_depth(a),
+                           .clock_error_us = clock_error(a, now_us),
+                           .answer_bytes = bytes,
+                           .answer = bytes > 0 ? word : NULL};
+    if (!agent_send(a, out, &m)) {
+        return false;
+    }
+    t->pending_us = NEVER;
+    return true;
+}
+
 bool ack_pending(struct agent *a, int64_t now_us, struct task *t, struct outbox *out)
 {
     assert(a != NULL && t != NULL);
@@ -91,19 +111,34 @@ bool ack_pending(struct agent *a, int64_t now_us, struct task *t, struct outbox 
         t->pending_us = NEVER; /* authors of messages wait for the outcome alone */
         return true;
     }
-    struct msg m = {.type = MSG_ACK, .priority = t->priority};
-    m.u.ack = (struct ack){.operation_id = t->id,
-                           .outcome = OUTCOME_PENDING,
-                           .seq = t->seq,
-                           .echo_sent_us = t->echo_sent_us,
-                           .received_mesh_us = t->received_mesh_us,
-                           .queue_depth = work_queue_depth(a),
-                           .clock_error_us = clock_error(a, now_us)};
-    if (!agent_send(a, out, &m)) {
-        return false;
+    return pending_send(a, now_us, t, NULL, 0, out);
+}
+
+static bool line_end(uint8_t c)
+{
+    return c == '\n' || c == '\r' || c == ' ';
+}
+
+void ack_word(struct agent *a, int64_t now_us, struct task *t, const uint8_t *text, uint32_t bytes,
+              struct outbox *out)
+{
+    assert(a != NULL && t != NULL && out != NULL);
+    while (bytes > 0 && line_end(text[bytes - 1u])) {
+        bytes--;
     }
-    t->pending_us = NEVER;
-    return true;
+    uint32_t from = bytes;
+    while (from > 0 && text[from - 1u] != '\n' && text[from - 1u] != '\r') {
+        from--;
+    }
+    uint32_t count = bytes - from < WORD_BYTES_MAX ? bytes - from : WORD_BYTES_MAX;
+    uint16_t now_ms = (uint16_t)(now_us / US_PER_MS);
+    bool soon = (uint16_t)(now_ms - a->said_ms) < AGENT_SAY_US / US_PER_MS;
+    if (count == 0 || soon || t->relay || !t->want_ack) {
+        return;
+    }
+    if (pending_send(a, now_us, t, text + from, count, out)) {
+        a->said_ms = now_ms;
+    }
 }
 
 static bool relay_ack_send(struct agent *a, struct id128 id, enum outcome outcome,

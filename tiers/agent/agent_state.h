@@ -38,6 +38,7 @@
 #define AGENT_RELAY_TTL_US      (30ll * US_PER_S) /* when its author gave none */
 
 #define AGENT_PENDING_US 250000ll /* answer later than this: say PENDING first */
+#define AGENT_SAY_US     100000ll /* between two words of its handlers */
 #define AGENT_AGEING_US  2000000ll
 #define AGENT_WORK_GRACE_US                                                                        \
     1000000ll /* a handler that is silent so long past its deadline failed */
@@ -136,6 +137,7 @@ struct agent {
     int64_t wake_us;      /* what the last step asked for */
     uint8_t agent_class;
     uint8_t seen_next;
+    uint16_t said_ms;              /* local, low bits: when a handler\'s word was passed on */
     bool frozen;                   /* no handler starts, no effect is released */
     bool joined, bus_up, starved;  /* starved: the outbox was short of room in this step */
     uint64_t seen[AGENT_SEEN_MAX]; /* low id bits, outcome and reason in the last 16; 0: none */
@@ -176,6 +178,10 @@ void ack_init(struct agent *a);
 struct agent_answer ack_answer_put(struct agent *a, const uint8_t *bytes, uint32_t count);
 void ack_answer_free(struct agent *a, struct agent_answer answer);
 bool ack_pending(struct agent *a, int64_t now_us, struct task *t, struct outbox *out);
+/* PENDING with the handler's own word about where it stands: its last line, WORD_BYTES_MAX at most.
+ * Words that come sooner than AGENT_SAY_US after one, or find no room, are not passed on. */
+void ack_word(struct agent *a, int64_t now_us, struct task *t, const uint8_t *text, uint32_t bytes,
+              struct outbox *out);
 /* The one final acknowledgement of a task. False: no room yet. answer: NULL takes the task's own.
  */
 bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_mesh_us,

@@ -446,6 +446,7 @@ void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply,
         relay_emit(a, now_us, reply->emit, t->id, out);
     }
     if (!reply->final) {
+        ack_word(a, now_us, t, reply->answer, reply->answer_bytes, out);
         return;
     }
     assert(a->running > 0);

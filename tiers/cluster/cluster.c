@@ -164,6 +164,7 @@ static void on_beat_reply(struct cluster *c, int64_t now_us, const struct msg *m
     if ((unsigned)r->mode < MODE_COUNT) {
         c->mode = (uint8_t)r->mode;
     }
+    members_excluded(c, now_us, r->excluded);
     if (!c->parent_up) {
         c->parent_up = true;
         cluster_note(out, NOTE_PARENT_UP, unit_pack(c->sector), msg->epoch);

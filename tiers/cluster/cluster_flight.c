@@ -485,6 +485,16 @@ static void conflict_heard(struct cluster *c, int64_t now_us, const struct lead_
     conflict_add(c, now_us, &seen);
 }
 
+static void keep_word(struct cluster *c, uint32_t i, const struct ack *ack)
+{
+    if (ack->answer_bytes > 0) {
+        struct lead_word *w = &c->words[i];
+        w->operation = ack->operation_id;
+        w->bytes = ack->answer_bytes < WORD_BYTES_MAX ? ack->answer_bytes : WORD_BYTES_MAX;
+        memcpy(w->text, ack->answer, w->bytes);
+    }
+}
+
 void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t i,
                 struct outbox *out)
 {
@@ -520,6 +530,7 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
     hedge_heard(c, now_us, op, ack, i);
     if (ack->outcome == OUTCOME_PENDING) {
         op->pending |= bit_of(i);
+        keep_word(c, i, ack);
         if ((op->hedge_due >> i & 1u) != 0) {
             op->hedge_due &= ~bit_of(i);
             schedule_cancel(&op->schedule, &c->slab, bit_of(i));

@@ -141,12 +141,31 @@ static void member_renew(struct cluster *c, uint32_t i, const struct hello *h)
     m->impedance.state = AGENT_ACTIVE;
 }
 
-/* What it declares, but for what is barred. */
-static void member_capabilities(struct cluster *c, uint32_t i, uint64_t declared)
+/* What it declares, but for what is barred and what its class is excluded from. True: another set
+ * than before. */
+static bool member_capabilities(struct cluster *c, uint32_t i, uint64_t declared)
 {
     struct member *m = &c->members[i];
-    m->index_dirty |= m->capabilities ^ (declared & ~m->barred);
-    m->capabilities = declared & ~m->barred;
+    uint64_t counted = declared & ~m->barred & ~c->excluded[m->agent_class];
+    uint64_t changed = m->capabilities ^ counted;
+    m->declared = declared;
+    m->index_dirty |= changed;
+    m->capabilities = counted;
+    return changed != 0;
+}
+
+void members_excluded(struct cluster *c, int64_t now_us, const uint64_t excluded[CLASS_COUNT])
+{
+    assert(c != NULL && excluded != NULL);
+    if (memcmp(c->excluded, excluded, sizeof c->excluded) == 0) {
+        return;
+    }
+    memcpy(c->excluded, excluded, sizeof c->excluded);
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->members[i].joined && member_capabilities(c, i, c->members[i].declared)) {
+            registry_dirty(c, now_us, i, DIRTY_IDENTITY);
+        }
+    }
 }
 
 void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *isolate,
@@ -159,12 +178,17 @@ void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *is
     }
     uint32_t i = agent.agent - 1u;
     struct member *m = &c->members[i];
+    if (isolate->what == ISOLATE_AVOID) {
+        c->avoided = isolate->agents & c->all;
+        return;
+    }
     if (isolate->what == ISOLATE_BAR) {
         m->barred |= isolate->capabilities;
-        member_capabilities(c, i, m->capabilities);
+        (void)member_capabilities(c, i, m->declared);
     } else {
         m->quarantined = isolate->what == ISOLATE_QUARANTINE;
         m->barred = m->quarantined ? m->barred : 0;
+        (void)member_capabilities(c, i, m->declared);
         if (m->quarantined) { /* what it was given is over, and its answers count no more */
             flight_member_gone(c, now_us, i, OUTCOME_REFUSED, REASON_QUARANTINED);
         }
@@ -206,7 +230,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     m->epoch = h->incarnation;
     c->priors_all &= m->agent_class == (uint8_t)h->agent_class;
     m->agent_class = (uint8_t)h->agent_class;
-    member_capabilities(c, i, h->capabilities & names);
+    (void)member_capabilities(c, i, h->capabilities & names);
     m->impedance.context_hash = h->context_hash;
     m->joined = true;
     if (m->lead_us == 0) {

@@ -175,8 +175,8 @@ static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t q
             mask |= bit_of(i);
             bool capable =
                 !o->unknown_capability && (o->selector.capabilities & ~m->capabilities) == 0;
-            able |= capable && members_preferred(c, i) ? bit_of(i) : 0;
-            slow |= capable && members_in_service(c, i) ? bit_of(i) : 0;
+            able |= capable && members_preferred(c, i) ? bit_of(i) & ~c->avoided : 0;
+            slow |= capable && members_in_service(c, i) ? bit_of(i) & ~c->avoided : 0;
         }
     }
     *ret_able = able;
@@ -322,6 +322,9 @@ static void plan(struct cluster *c, int64_t now_us, struct lead_op *op, const st
                !PLANTED(PLANT_NO_CAPABILITY)) {
         end.outcome = OUTCOME_REFUSED;
         end.reason = REASON_CAPABILITY;
+    } else if ((c->avoided >> i & 1u) != 0) {
+        end.outcome = OUTCOME_SKIPPED;
+        end.reason = REASON_ROUTED;
     } else if (op->target_us == 0) {
         if (schedule_at(&op->schedule, &c->slab, i, now_us) == SCHEDULE_SET) {
             return;
@@ -362,6 +365,11 @@ static void fill(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     op->hedge = o->hedge && o->require_ack;
     memcpy(op->action, o->action, sizeof op->action);
     op->weight = o->payload_weight;
+    op->requires = o->selector.capabilities;
+    op->task_bytes = o->payload_bytes < WORD_BYTES_MAX ? o->payload_bytes : WORD_BYTES_MAX;
+    if (op->task_bytes > 0) {
+        memcpy(op->task, o->payload, op->task_bytes);
+    }
     op->created_mesh_us = o->created_mesh_us;
     op->window_us = o->window_us;
     op->opened_us = now_us;

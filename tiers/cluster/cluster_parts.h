@@ -30,6 +30,8 @@ bool members_in_service(const struct cluster *c, uint32_t i); /* active or degra
 bool members_preferred(const struct cluster *c, uint32_t i);  /* .. and no impedance spike */
 struct prediction members_predict(const struct cluster *c, uint32_t i, double weight);
 /* Keeps an agent out of operations, lets it back, or bars capabilities of it. */
+/* Capabilities that members of each class are not counted on for, as the sector says. */
+void members_excluded(struct cluster *c, int64_t now_us, const uint64_t excluded[CLASS_COUNT]);
 void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *isolate,
                      struct outbox *out);
 void members_conflict(struct cluster *c, int64_t now_us);

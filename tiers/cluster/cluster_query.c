@@ -13,6 +13,7 @@
 #define PAGE_DATA    16384u
 #define PAGE_MEMORY  49152u
 #define INSPECT_TEXT 4096u
+#define WORK_TEXT    1024u
 
 struct page_memory {
     _Alignas(16) uint8_t bytes[PAGE_MEMORY];
@@ -50,6 +51,7 @@ static void agent_row(const struct cluster *c, uint32_t i, struct page_row *ret)
                                       .agent_class = (enum impedance_class)m->agent_class,
                                       .capabilities = m->capabilities,
                                       .epoch = m->epoch,
+                                      .routed_around = (c->avoided >> i & 1u) != 0,
                                       .impedance = m->impedance};
     ret->u.agent.impedance.state = members_state(c, i);
 }
@@ -134,6 +136,82 @@ static void query_answers(struct cluster *c, const struct query *q, struct outbo
     page_send(c, &p, q->ref, out);
 }
 
+static void capability_names(const struct cluster *c, uint64_t bits, struct text *t)
+{
+    for (uint64_t rest = bits; rest != 0; rest &= rest - 1u) {
+        uint32_t bit = bits_lowest(rest);
+        text_add(t, rest == bits ? "" : ",");
+        text_add(t, bit < c->topology->capability_count ? c->topology->capabilities[bit] : "?");
+    }
+}
+
+/* --- work --- */
+
+static void line(struct text *t, const char *name);
+
+/* What agent i has not answered, as lines of name=value. */
+static void work_text(const struct cluster *c, int64_t now_us, const struct lead_op *op, uint32_t i,
+                      struct text *t)
+{
+    const struct member *m = &c->members[i];
+    const struct lead_word *w = &c->words[i];
+    line(t, "operation");
+    text_id128(t, op->id);
+    line(t, "agent_class");
+    text_add(t, class_name((enum impedance_class)m->agent_class));
+    line(t, "action");
+    text_add(t, op->action);
+    line(t, "task");
+    text_add_safe(t, op->task, op->task_bytes);
+    line(t, "requires");
+    capability_names(c, op->requires, t);
+    line(t, "progress");
+    text_add(t, (op->pending >> i & 1u) != 0 ? "running" : "no word yet");
+    line(t, "waiting_on");
+    if (w->bytes > 0 && num_id128_equal(w->operation, op->id)) {
+        text_add_safe(t, w->text, w->bytes);
+    }
+    line(t, "age_ms");
+    text_ms(t, now_us - op->opened_us, 0);
+    line(t, "left_ms");
+    text_ms(t, op->deadline_us > now_us ? op->deadline_us - now_us : 0, 0);
+    line(t, "queue_depth");
+    text_u64(t, m->impedance.queue_depth);
+    line(t, "latency_ms");
+    text_ms(t, m->impedance.latency_us, 3);
+    line(t, "processing_ms");
+    text_ms(t, m->impedance.processing_us, 3);
+    line(t, "predicted_ms");
+    text_ms(t, m->impedance.predicted_us, 3);
+}
+
+/* Sent, and not answered: oldest first, one row for each operation and agent. */
+static void query_work(struct cluster *c, int64_t now_us, const struct query *q, struct outbox *out)
+{
+    struct page_memory memory;
+    struct pager p;
+    page_open(&p, &memory, q, ROW_RECORD);
+    for (uint32_t k = 0; k < c->live_count; k++) {
+        const struct lead_op *op = &c->ops[c->live[k] - 1u];
+        for (uint64_t rest = op->open & op->sent; rest != 0; rest &= rest - 1u) {
+            uint32_t i = bits_lowest(rest);
+            char room[WORK_TEXT];
+            struct text t;
+            if (!query_takes(c, q, i)) {
+                continue;
+            }
+            text_init(&t, room, sizeof room);
+            work_text(c, now_us, op, i, &t);
+            struct page_row row = {.key = query_work_key(op->created_mesh_us, c->first + i),
+                                   .unit = cluster_agent(c, i)};
+            row.u.record.bytes = (uint32_t)t.used;
+            row.u.record.text = room;
+            pager_row(&p, &row);
+        }
+    }
+    page_send(c, &p, q->ref, out);
+}
+
 /* --- traces --- */
 
 static void figure(struct text *t, const char *name, int64_t value)
@@ -207,6 +285,8 @@ static void lead_view(const struct cluster *c, int64_t now_us, uint32_t i, struc
     text_add(t, class_name((enum impedance_class)m->agent_class));
     line(t, "operational_state");
     text_add(t, agent_state_name(members_state(c, i)));
+    line(t, "routed_around");
+    text_add(t, (c->avoided >> i & 1u) != 0 ? "yes" : "no");
     line(t, "current_latency_ms");
     text_ms(t, imp->latency_us, 3);
     line(t, "current_processing_ms");
@@ -232,12 +312,7 @@ static void lead_view(const struct cluster *c, int64_t now_us, uint32_t i, struc
     line(t, "current_context_hash");
     text_id128(t, imp->context_hash);
     line(t, "capabilities");
-    bool first = true;
-    for (uint64_t rest = m->capabilities; rest != 0; rest &= rest - 1u) {
-        text_add(t, first ? "" : ",");
-        text_add(t, c->topology->capabilities[bits_lowest(rest)]);
-        first = false;
-    }
+    capability_names(c, m->capabilities, t);
 }
 
 /* One ROW_RECORD: the lead's view, an empty line, the registry's. */
@@ -358,6 +433,9 @@ void query_handle(struct cluster *c, int64_t now_us, const struct query *query, 
         break;
     case QUERY_INSPECT:
         query_inspect(c, now_us, query, out);
+        break;
+    case QUERY_WORK:
+        query_work(c, now_us, query, out);
         break;
     case QUERY_CLUSTERS:
     case QUERY_SECTORS:

@@ -44,7 +44,8 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     m->uid = uid;
     m->epoch = incarnation;
     m->capabilities = caps;
-    m->indexed = caps; /* as far as anyone knows */
+    m->declared = caps; /* the agent will say more, if it has more */
+    m->indexed = caps;  /* as far as anyone knows */
     registry_waits(c, place.agent - 1u);
     m->written.state = (uint8_t)state;
     m->quarantined = state == AGENT_QUARANTINED;

@@ -19,6 +19,7 @@
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
 #include "tiers/cluster/cluster_incident.h"
+#include "tiers/cluster/cluster_waits.h"
 #include "tiers/cluster/cluster_written.h"
 
 #define MEMBERS_MAX AGENTS_PER_CLUSTER_MAX
@@ -58,18 +59,12 @@
 #define LEAD_REPLACE_JITTER (2ll * US_PER_S)
 /* What the registry writes, and when, is bounded in cluster_registry.h. */
 
-/* A store operation without an answer. */
-struct lead_asked {
-    uint64_t ref;
-    int64_t until_us;
-    uint8_t kind; /* enum store_kind */
-};
-
 struct member {
     uint64_t uid; /* 0: never seen, not in the roster */
     uint64_t epoch;
     uint64_t capabilities;
-    uint64_t barred; /* not counted on, though declared (MSG_ISOLATE) */
+    uint64_t declared; /* by the agent itself */
+    uint64_t barred;   /* not counted on, though declared (MSG_ISOLATE) */
     struct impedance impedance;
     struct predictor predictor;
     struct impedance_history history;
@@ -109,6 +104,9 @@ struct lead_op {
     uint32_t quorum; /* identical answers that are a consensus; 0: nobody is judged, or was */
     char action[ACTION_MAX];
     double weight;
+    uint64_t requires;   /* capabilities */
+    uint32_t task_bytes; /* the payload's first ones, for people */
+    uint8_t task[WORD_BYTES_MAX];
     int64_t created_mesh_us, target_mesh_us, deadline_mesh_us, window_us;
     int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
     int64_t opened_us, closed_us, progress_us;
@@ -136,24 +134,6 @@ struct lead_op {
     struct aggregate late_answers; /* of those in `late` that were final before; mostly not open */
     int64_t first_sent_us, first_answer_us, last_answer_us; /* for the trace; 0: not yet */
     uint8_t slowest;                                        /* member that answered last */
-};
-
-struct lead_relay {
-    struct id128 id;
-    int64_t until_us;   /* the TTL's end */
-    int64_t collect_us; /* broadcast: answered by then with what is there; NEVER: was */
-    uint64_t waiting;   /* members that have not answered */
-    uint32_t reached, failed;
-    uint8_t author; /* member index + 1; 0: from the sector */
-    bool used, broadcast, answered;
-    uint8_t outcome, reason;
-};
-
-struct lead_inspect {
-    uint64_t query_ref; /* 0 with until_us 0: free */
-    int64_t until_us;
-    uint8_t member;
-    uint32_t seq;
 };
 
 struct cluster {
@@ -218,9 +198,11 @@ struct cluster {
     int64_t freeze_tell_us; /* those that have not heard are told again then; NEVER */
     bool bus_up, store_up, parent_up, scan_done, scan_out;
     bool check, check_out; /* the store came back: has it kept our summary? the answer is awaited */
-    uint64_t replace;      /* members whose host is to be asked */
-    int64_t replace_us;    /* when; NEVER */
-    int64_t replace_from_us; /* the minute that replace_count counts */
+    uint64_t avoided;      /* members that new work goes around (ISOLATE_AVOID) */
+    uint64_t excluded[CLASS_COUNT]; /* capabilities that a class is not counted on for */
+    uint64_t replace;               /* members whose host is to be asked */
+    int64_t replace_us;             /* when; NEVER */
+    int64_t replace_from_us;        /* the minute that replace_count counts */
     uint32_t replace_count;
     bool call;    /* ask the roster's agents to say hello */
     bool starved; /* the outbox was short of room in this step */
@@ -234,6 +216,7 @@ struct cluster {
     struct member members[MEMBERS_MAX];
     struct lead_conflicts reports;
     struct lead_relay relays[LEAD_RELAYS_MAX];
+    struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */
     struct lead_op ops[LEAD_OPS_MAX];
     _Alignas(16) uint8_t chunks[LEAD_CHUNKS * SLAB_CHUNK_BYTES];

@@ -4,6 +4,7 @@
 #include "tiers/console/offer.h"
 #include "tiers/console/targets.h"
 #include "tiers/runner/client.h"
+#include "tiers/runner/clock.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +226,9 @@ bool console_take_form(const char *words[], size_t *count, enum render_form *for
 
 /* --- one command ----------------------------------------------------------------------------- */
 
+static int say_once(struct console *c, const char *const words[], size_t count,
+                    enum render_form form);
+
 static void on_once_done(void *ctx, int exit_code)
 {
     struct console *c = ctx;
@@ -253,6 +257,8 @@ int console_once(struct console *c, const char *const words[], size_t count)
         render_error(&c->task.render, "usage", "a command is missing: help lists them");
         return EXIT_USAGE;
     }
+    if (strcmp(mine[0], "say") == 0)
+        return say_once(c, mine, count, form);
     if (console_local(c, mine, count, form, &quit, &code))
         return code;
     task_start(&c->task, mine, count, form, on_once_done, c);
@@ -261,10 +267,86 @@ int console_once(struct console *c, const char *const words[], size_t count)
     return c->exit_code;
 }
 
+/* --- the dialogue ---------------------------------------------------------------------------- */
+
+static int run_line(struct console *c, const char *line);
+
+const char *console_said(const char *line, char room[GRAMMAR_TEXT_MAX])
+{
+    while (*line == ' ')
+        line++;
+    if (strncmp(line, "say ", 4) != 0)
+        return NULL;
+    line += 4 + strspn(line + 4, " ");
+    size_t bytes = strlen(line);
+    while (bytes > 0 && line[bytes - 1] == ' ')
+        bytes--;
+    if (bytes >= 2 && line[0] == '"' && line[bytes - 1] == '"') {
+        line++;
+        bytes -= 2;
+    }
+    if (bytes >= GRAMMAR_TEXT_MAX)
+        bytes = GRAMMAR_TEXT_MAX - 1;
+    memcpy(room, line, bytes);
+    room[bytes] = '\0';
+    return room;
+}
+
+int console_say(struct console *c, const char *text, enum render_form form)
+{
+    char error[COMMAND_ERROR_MAX];
+    const char *line;
+    int code = EXIT_OK;
+    enum render_form was = c->form;
+    struct render r = c->task.render;
+    r.form = form;
+    r.json = form == FORM_JSON;
+    if (!talk_say(&c->talk, text, r.topology, clock_unix_us(), error)) {
+        render_error(&r, "usage", error);
+        return EXIT_USAGE;
+    }
+    c->form = form;
+    while ((line = talk_next(&c->talk, &r)) != NULL) {
+        code = run_line(c, line);
+        talk_ended(&c->talk, line, code, &c->task.inquiry.findings);
+    }
+    c->form = was;
+    talk_finish(&c->talk, &r, clock_unix_us());
+    return code;
+}
+
+/* `mesh say ..` from a shell: the shell is the dialogue's session. */
+static int say_once(struct console *c, const char *const words[], size_t count,
+                    enum render_form form)
+{
+    char text[GRAMMAR_TEXT_MAX] = "";
+    size_t used = 0;
+    for (size_t i = 1; i < count; i++) {
+        size_t bytes = strlen(words[i]);
+        if (used + bytes + 2 > sizeof text) {
+            render_error(&c->task.render, "usage", "words: 2,047 bytes at most");
+            return EXIT_USAGE;
+        }
+        used +=
+            (size_t)snprintf(text + used, sizeof text - used, "%s%s", i > 1 ? " " : "", words[i]);
+    }
+    if (used == 0) {
+        render_error(&c->task.render, "usage", "words: say what? as \"what's happening in s07?\"");
+        return EXIT_USAGE;
+    }
+    talk_load(&c->talk, c->mesh, getppid(), clock_unix_us());
+    int code = console_say(c, text, form);
+    talk_store(&c->talk, c->mesh, getppid(), clock_unix_us());
+    return code;
+}
+
 /* --- script ---------------------------------------------------------------------------------- */
 
-static int run_line(struct console *c, char *line)
+static int run_line(struct console *c, const char *line)
 {
+    char said[GRAMMAR_TEXT_MAX];
+    if (console_said(line, said))
+        return console_say(c, said, c->form);
     static char room[COMMAND_LINE_BYTES_MAX];
     const char *words[COMMAND_WORDS_MAX], *why = NULL;
     size_t count = 0;

@@ -3,6 +3,7 @@
 #ifndef TIERS_CONSOLE_CONSOLE_H
 #define TIERS_CONSOLE_CONSOLE_H
 
+#include "tiers/console/talk.h"
 #include "tiers/console/task.h"
 #include <stdbool.h>
 #include <uv.h>
@@ -11,6 +12,8 @@ struct console {
     uv_loop_t *loop;
     struct task task;
     enum render_form form; /* of every command, by the global flags */
+    const char *mesh;      /* its configuration: what was said to one mesh is not for another */
+    struct talk talk;
     uv_signal_t interrupt;
     int exit_code;
 };
@@ -21,6 +24,13 @@ void console_done(struct console *c);
 
 /* Runs the loop until the command has ended; its exit code. */
 int console_once(struct console *c, const char *const words[], size_t count);
+
+/* `say`: the lines that it means, one after the other; the exit code of the last one. */
+int console_say(struct console *c, const char *text, enum render_form form);
+
+/* The words behind `say` as they were typed (quotes around all of them are taken off), or NULL when
+ * the line says something else. */
+const char *console_said(const char *line, char room[GRAMMAR_TEXT_MAX]);
 
 /* Lines from stdin until its end or the first command that fails (exit code 1, 2, 5 or 6). */
 int console_script(struct console *c);

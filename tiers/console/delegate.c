@@ -8,13 +8,12 @@
 
 void delegate_query(struct task *t)
 {
-    const struct value *several = command_value(&t->invocation, "several");
     t->delegated = t->command.operation;
     t->delegate_count = 0;
     struct query query = {.kind = QUERY_AGENTS,
                           .selector = t->delegated.selector,
                           .from_start = true,
-                          .limit = several->given ? (uint32_t)several->number : 1};
+                          .limit = PAGE_ROWS_MAX};
     query.selector.state_mask = 1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED;
     t->command = (struct command){.kind = COMMAND_QUERY, .query = query};
 }
@@ -27,6 +26,8 @@ bool delegate_send(struct task *t)
     op->selector.places = (struct place_set){0};
     for (size_t i = 0; i < t->pages.count && t->delegate_count < wanted; i++) {
         struct unit u = t->pages.rows[i].unit;
+        if (t->pages.rows[i].u.agent.routed_around)
+            continue;
         op->selector.places.patterns[op->selector.places.count++] =
             (struct pattern){.sector = {u.sector, u.sector},
                              .cluster = {u.cluster, u.cluster},

@@ -219,6 +219,7 @@ static int run(const struct options *options, const struct config *config,
                                    .read_only = options->read_only,
                                    .actions = actions};
     console_init(&console, loop, &conf, &render, options->form);
+    console.mesh = options->config;
     int code = options->first < argc
                    ? console_once(&console, (const char *const *)&argv[options->first],
                                   (size_t)(argc - options->first))

@@ -377,6 +377,7 @@ static json_t *agent_object(const struct render *r, const struct page_row *row)
     set_unit(o, "cluster_id", unit_cluster(row->unit.sector, row->unit.cluster));
     json_object_set_new(o, "operational_state", json_string(agent_state_spec(z->state)));
     json_object_set_new(o, "state", json_string(agent_state_name(z->state)));
+    json_object_set_new(o, "routed_around", json_boolean(a->routed_around));
     set_real(o, "current_latency_ms", z->latency_us / 1e3);
     set_real(o, "current_processing_ms", z->processing_us / 1e3);
     set_integer(o, "current_queue_depth", z->queue_depth);

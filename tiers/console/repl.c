@@ -13,6 +13,7 @@
 #include "tiers/console/history.h"
 #include "tiers/console/pager.h"
 #include "tiers/runner/client.h"
+#include "tiers/runner/clock.h"
 #include <assert.h>
 #include <editline/readline.h>
 #include <stdio.h>
@@ -36,6 +37,8 @@ static struct {
     bool heard; /* a status came since the connection was made */
     uint64_t heard_ms, interrupted_ms;
     struct pager pager;
+    const char *saying; /* the line of the dialogue that runs; NULL: none does */
+    enum render_form say_form;
 } repl;
 
 static void prompt(void);
@@ -112,12 +115,20 @@ static void leave(int code)
     uv_stop(repl.console->loop);
 }
 
+static void say_on(void);
+
 static void on_command_done(void *ctx, int exit_code)
 {
+    struct task *t = &repl.console->task;
     (void)ctx;
     repl.console->exit_code = exit_code;
-    repl.console->task.render.out = stdout;
+    t->render.out = stdout;
     pager_show(&repl.pager);
+    if (repl.saying) {
+        talk_ended(&repl.console->talk, repl.saying, exit_code, &t->inquiry.findings);
+        say_on();
+        return;
+    }
     prompt();
 }
 
@@ -134,8 +145,61 @@ static void run_words(const char *const words[], size_t count, enum render_form 
     task_start(t, words, count, form, on_command_done, NULL);
 }
 
+/* The next line of the dialogue, or its end. */
+static void say_on(void)
+{
+    static char room[COMMAND_LINE_BYTES_MAX];
+    const char *words[COMMAND_WORDS_MAX], *why = NULL;
+    struct console *c = repl.console;
+    struct render r = c->task.render;
+    size_t count = 0;
+    r.form = repl.say_form;
+    r.json = repl.say_form == FORM_JSON;
+    repl.saying = talk_next(&c->talk, &r);
+    if (repl.saying) {
+        bool split = command_split(repl.saying, room, sizeof room, words, &count, &why);
+        assert(split && count > 0); /* it was parsed when it was planned */
+        (void)split;
+        run_words(words, count, repl.say_form);
+        return;
+    }
+    talk_finish(&c->talk, &r, clock_unix_us());
+    prompt();
+}
+
+static void say(const char *text, enum render_form form)
+{
+    char error[COMMAND_ERROR_MAX];
+    struct console *c = repl.console;
+    repl.say_form = form;
+    if (!talk_say(&c->talk, text, c->task.render.topology, clock_unix_us(), error)) {
+        render_error(&c->task.render, "usage", error);
+        return;
+    }
+    repl.at_prompt = false;
+    rl_callback_handler_remove();
+    uv_poll_stop(&repl.input);
+    say_on();
+}
+
+/* Whether a line is words for the dialogue: it says so, or its first word is no command and the
+ * grammar understands it. */
+static bool is_said(const char *line, char room[GRAMMAR_TEXT_MAX])
+{
+    const struct console *c = repl.console;
+    line += strspn(line, " ");
+    size_t bytes = strcspn(line, " ");
+    if (console_said(line, room))
+        return true;
+    if (bytes == 0 || strlen(line) >= GRAMMAR_TEXT_MAX || command_find(line, bytes))
+        return false;
+    snprintf(room, GRAMMAR_TEXT_MAX, "%s", line);
+    return grammar_speaks(line, c->task.render.topology, &c->talk.subject);
+}
+
 static void on_line(char *line)
 {
+    char said[GRAMMAR_TEXT_MAX];
     static char room[COMMAND_LINE_BYTES_MAX];
     const char *words[COMMAND_WORDS_MAX], *why = NULL;
     char error[COMMAND_ERROR_MAX];
@@ -148,6 +212,11 @@ static void on_line(char *line)
         return;
     }
     history_keep(line);
+    if (is_said(line, said)) {
+        free(line);
+        say(said, repl.console->form);
+        return;
+    }
     bool split = command_split(line, room, sizeof room, words, &count, &why);
     free(line);
     if (!split) {

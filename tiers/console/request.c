@@ -7,6 +7,7 @@
 #include "tiers/console/request.h"
 #include "core/types.h"
 #include "tiers/console/condition.h"
+#include "tiers/console/inquiry.h"
 #include "tiers/console/jobs.h"
 #include "tiers/console/logs.h"
 #include "tiers/console/review.h"
@@ -18,6 +19,7 @@
 
 #define ASK_SAMPLE          100u
 #define ROWS_SHOWN          50u
+#define DELEGATE_ROWS       512u /* to choose from: those that new work avoids are passed over */
 #define TOP_SHOWN           20u
 #define TIMEOUT_ASK_US      (5 * (int64_t)US_PER_S)
 #define TIMEOUT_DELEGATE_US (300 * (int64_t)US_PER_S) /* spec 7.1 */
@@ -400,7 +402,7 @@ size_t request_row_limit(const struct invocation *in)
     case CMD_TOP:
         return has(in, "limit") ? (size_t)command_value(in, "limit")->number : TOP_SHOWN;
     case CMD_DELEGATE:
-        return has(in, "several") ? (size_t)command_value(in, "several")->number : 1;
+        return DELEGATE_ROWS;
     case CMD_SECTORS:
         return has(in, "all") ? SIZE_MAX : ROWS_SHOWN;
     default:
@@ -439,6 +441,8 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     assert(in && in->spec && t);
     assert(ret && error && !in->spec->local);
     memset(ret, 0, sizeof *ret);
+    if (inquiry_is(in) || in->spec->verb == CMD_ROUTE_AROUND || in->spec->verb == CMD_MAPPING)
+        return request_routing(in, t, ret, error);
     switch ((int)in->spec->verb) {
     case CMD_STATUS:
     case CMD_KPI:

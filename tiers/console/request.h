@@ -16,6 +16,12 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
 bool request_recovery(const struct invocation *in, const struct topology *t, struct command *ret,
                       char error[COMMAND_ERROR_MAX]);
 
+/* The same for route-around, mapping and what is answered by a chain (inquiry.h); and whether such
+ * a line only shows what is. */
+bool request_routing(const struct invocation *in, const struct topology *t, struct command *ret,
+                     char error[COMMAND_ERROR_MAX]);
+bool request_routing_shows(const struct invocation *in);
+
 /* Who is asked: ping goes to the sector itself, all else to `otherwise`. */
 struct unit request_to(const struct invocation *in, struct unit otherwise);
 

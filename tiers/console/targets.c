@@ -37,7 +37,7 @@ static bool folder_make(char ret[PATH_MAX])
         }
 }
 
-static bool path_of(const char *name, char ret[PATH_MAX + 64])
+bool targets_path(const char *name, char ret[])
 {
     char folder[PATH_MAX];
     if (!folder_make(folder))
@@ -49,7 +49,7 @@ static bool path_of(const char *name, char ret[PATH_MAX + 64])
 static bool file_write(const char *name, const char *text)
 {
     char path[PATH_MAX + 64], next[PATH_MAX + 70];
-    if (!path_of(name, path))
+    if (!targets_path(name, path))
         return false;
     snprintf(next, sizeof next, "%s.new", path);
     int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -63,7 +63,7 @@ static bool file_write(const char *name, const char *text)
 static bool file_read(const char *name, char *ret, size_t size)
 {
     char path[PATH_MAX + 64];
-    FILE *file = path_of(name, path) ? fopen(path, "re") : NULL;
+    FILE *file = targets_path(name, path) ? fopen(path, "re") : NULL;
     if (!file)
         return false;
     size_t n = fread(ret, 1, size - 1, file);
@@ -334,7 +334,7 @@ int targets_group(const struct render *r, const struct invocation *in)
     }
     snprintf(file, sizeof file, "group.%s", name->text);
     if (what == REMOVE) {
-        bool gone = path_of(file, path) && unlink(path) == 0;
+        bool gone = targets_path(file, path) && unlink(path) == 0;
         if (!gone)
             render_error(r, "not-found", "no such group ('group list' shows them)");
         return gone ? EXIT_OK : EXIT_NOT_FOUND;

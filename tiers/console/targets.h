@@ -35,6 +35,9 @@ enum target_list targets_list(enum outcome o);
 void targets_lists(const struct render *r, const struct aggregate_view *a,
                    const struct answer_group *groups, size_t count);
 
+/* The path of a file of ours of that name; its folder is made. ret: PATH_MAX + 64 bytes. */
+bool targets_path(const char *name, char ret[]);
+
 /* `group list | save NAME PLACES | remove NAME`: the exit code. */
 int targets_group(const struct render *r, const struct invocation *in);
 

@@ -49,6 +49,7 @@ void task_done(struct task *t)
 {
     assert(t && !t->running);
     logs_done(&t->logs);
+    inquiry_done(&t->inquiry);
     pages_done(&t->pages);
     free(t->kept);
     t->kept = NULL;
@@ -461,13 +462,8 @@ static bool taken_aside(struct task *t, const struct reply *reply)
     return t->interrupted;
 }
 
-static void on_reply(void *ctx, const struct reply *reply)
+static void take_reply(struct task *t, const struct reply *reply)
 {
-    struct task *t = ctx;
-    assert(t->running);
-    t->deadline_ms = uv_now(t->conf.loop) + TASK_SILENCE_MS;
-    if (taken_aside(t, reply))
-        return;
     switch (reply->kind) {
     case REPLY_ERROR:
         task_clear_progress(t);
@@ -527,6 +523,20 @@ static void on_reply(void *ctx, const struct reply *reply)
     }
 }
 
+static void on_reply(void *ctx, const struct reply *reply)
+{
+    struct task *t = ctx;
+    assert(t->running);
+    t->deadline_ms = uv_now(t->conf.loop) + TASK_SILENCE_MS;
+    if (taken_aside(t, reply))
+        return;
+    if (inquiry_is(&t->invocation) && reply->kind != REPLY_PROGRESS) {
+        inquiry_reply(t, reply);
+        return;
+    }
+    take_reply(t, reply);
+}
+
 /* --- Start ----------------------------------------------------------------------------------- */
 
 static void begin_round(struct task *t)
@@ -550,6 +560,8 @@ static void begin_round(struct task *t)
     if (t->rollout.active && !t->dry_run) {
         client_any_ref(t->conf.client, true);
         task_rollout_step(t);
+    } else if (inquiry_is(&t->invocation)) {
+        inquiry_begin(t);
     } else if (t->command.kind == COMMAND_QUERY) {
         ask_first_page(t);
     } else {
@@ -631,7 +643,8 @@ static void refuse_read_only(struct task *t)
 /* `review list` is the only word of a command that acts which only reads. */
 static bool reads_only(const struct invocation *in)
 {
-    return in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0;
+    return (in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0) ||
+           request_routing_shows(in);
 }
 
 /* Takes `watch` apart: its own flags, then the words of the command that it repeats. */

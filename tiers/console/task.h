@@ -6,6 +6,7 @@
 #include "core/commands.h"
 #include "core/msg.h"
 #include "core/unit.h"
+#include "tiers/console/inquiry.h"
 #include "tiers/console/logs.h"
 #include "tiers/console/pages.h"
 #include "tiers/console/render.h"
@@ -71,6 +72,7 @@ struct task {
     uint32_t lines;   /* of REPLY_LINE so far */
     uint64_t sent_ns; /* uv_hrtime() of the last request */
     struct log_view logs;
+    struct inquiry inquiry;
     uint32_t passes; /* over all pages; more than one when rows moved meanwhile */
     struct top top;
     uint64_t round_ms;      /* top: uv_now() of its next look */

@@ -137,8 +137,8 @@ static void write_store(struct orchestrator *o)
 
 static void stored(struct orchestrator *o, const struct store_reply *reply)
 {
-    if (freeze_stored(o, reply) || log_stored(o, reply) || conflicts_stored(o, reply) ||
-        incidents_stored(o, reply) || reply->ref != o->store_ref) {
+    if (freeze_stored(o, reply) || routing_stored(o, reply) || log_stored(o, reply) ||
+        conflicts_stored(o, reply) || incidents_stored(o, reply) || reply->ref != o->store_ref) {
         return;
     }
     if (reply->verdict != STORE_OK) {
@@ -160,8 +160,7 @@ static int64_t next_wake(const struct orchestrator *o)
     return wake;
 }
 
-/* --- consoles ----------------------------------------------------------------------------------
- */
+/* --- consoles --- */
 
 static void status(struct orchestrator *o, const struct msg *msg)
 {
@@ -204,6 +203,9 @@ static void command(struct orchestrator *o, const struct msg *msg)
             break;
         case COMMAND_RESOLVE:
             conflicts_resolve(o, msg);
+            break;
+        case COMMAND_ROUTE:
+            routing_command(o, msg);
             break;
         case COMMAND_ISOLATE:
             isolate_command(o, msg);
@@ -258,10 +260,12 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     }
     tick(o);
     freeze_store_tick(o);
+    int64_t routing_us = routing_tick(o);
     watch_tick(o);
     hub_pump(&o->hub);
     write_store(o);
     int64_t wake = next_wake(o);
+    wake = routing_us < wake ? routing_us : wake;
     int64_t conflicts_us = conflicts_tick(o);
     int64_t incident_us = incidents_tick(o);
     int64_t log_us = log_tick(o);

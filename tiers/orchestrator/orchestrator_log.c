@@ -37,6 +37,8 @@ static const char *command_name(const struct command *c)
         return "log";
     case COMMAND_RESOLVE:
         return "resolve";
+    case COMMAND_ROUTE:
+        return "route";
     case COMMAND_ISOLATE:
         return c->on ? "quarantine" : "lift";
     case COMMAND_KIND_COUNT:
@@ -48,7 +50,9 @@ static const char *command_name(const struct command *c)
 static bool reads_only(const struct command *c)
 {
     return c->kind == COMMAND_STATUS || c->kind == COMMAND_QUERY || c->kind == COMMAND_WHEN ||
-           c->kind == COMMAND_LOG || (c->kind == COMMAND_HEAL && c->on);
+           c->kind == COMMAND_LOG || (c->kind == COMMAND_HEAL && c->on) ||
+           (c->kind == COMMAND_ROUTE && c->query.selector.capabilities == 0 &&
+            c->query.selector.places.count == 0);
 }
 
 static void word(char *ret, size_t size, const char *text)
@@ -95,9 +99,11 @@ static void describe(const struct command *c, struct text *t)
 {
     char places[192];
     text_char(t, '{');
-    if (c->kind == COMMAND_SUBMIT || c->kind == COMMAND_WHEN || c->kind == COMMAND_QUERY) {
-        const struct selector *sel =
-            c->kind == COMMAND_QUERY ? &c->query.selector : &c->operation.selector;
+    if (c->kind == COMMAND_SUBMIT || c->kind == COMMAND_WHEN || c->kind == COMMAND_QUERY ||
+        c->kind == COMMAND_ROUTE) {
+        const struct selector *sel = c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE
+                                         ? &c->query.selector
+                                         : &c->operation.selector;
         struct text p;
         text_init(&p, places, sizeof(places));
         places_text(&sel->places, &p);
@@ -116,6 +122,8 @@ static void describe(const struct command *c, struct text *t)
         text_add(t, "\"operation\": \"");
         text_id128(t, c->operation_id);
         text_add(t, "\", ");
+    } else if (c->kind == COMMAND_ROUTE) {
+        text_add(t, c->on ? "\"avoid\": true, " : "\"avoid\": false, ");
     } else if (c->kind == COMMAND_BREAKER) {
         text_add(t, c->on ? "\"to\": \"open\", " : "\"to\": \"closed\", ");
     } else if (c->kind == COMMAND_HEAL) {

@@ -4,6 +4,7 @@
 
 #include "core/hub.h"
 #include "core/logbook.h"
+#include "core/routing.h"
 #include "tiers/orchestrator/orchestrator_jobs.h"
 
 /* Consoles that wait for the end of a freeze, thaw or heal; one more is refused (OVERLOAD). */
@@ -113,6 +114,17 @@ struct orchestrator {
     struct freezer_record frozen_record; /* its names stay where they are (store.h) */
     uint64_t frozen_ref;
     int64_t frozen_until_us; /* for its answer; NEVER without */
+    /* what new work goes around, and its record (orchestrator_routing.c) */
+    struct {
+        struct route_table table;
+        struct routing_record record; /* its names stay where they are (store.h) */
+        bool loaded, dirty;
+        uint64_t ref; /* asked of the store and not answered; 0: none */
+        int64_t until_us, say_us;
+        uint32_t say_next;                       /* entry of the table that is said next */
+        struct unit quiet[ROUTING_CLUSTERS_MAX]; /* avoided nobody any more: said a few times */
+        uint8_t quiet_left[ROUTING_CLUSTERS_MAX];
+    } routing;
     struct watch watches[ORCHESTRATOR_WATCHES_MAX];
     /* the heal under way: what was before, by sector */
     struct {
@@ -139,6 +151,10 @@ void watch_tick(struct orchestrator *o);
 /* NULL: the console was told why not. */
 struct watch *watch_take(struct orchestrator *o, const struct msg *msg, enum watch_kind kind);
 void watch_line(struct orchestrator *o, const struct watch *w, const char *text);
+/* orchestrator_routing.c */
+void routing_command(struct orchestrator *o, const struct msg *msg);
+bool routing_stored(struct orchestrator *o, const struct store_reply *reply); /* was it ours */
+int64_t routing_tick(struct orchestrator *o); /* returns when to look again */
 /* orchestrator_heal.c */
 void heal_command(struct orchestrator *o, const struct msg *msg);
 void heal_watch_tick(struct orchestrator *o, struct watch *w);

@@ -28,7 +28,8 @@ static const struct config_key keys[] = {
     {"agents_per_cluster", KEY_NUMBER, false, 1, AGENTS_PER_CLUSTER_MAX, DRAFT(agents_per_cluster),
      NULL, "by agents", "agents in a cluster"},
     {"capabilities", KEY_TEXT, false, 0, TEXT_MOST, DRAFT(capabilities), NULL, "",
-     "capability names beside the default ones, joined by commas"},
+     "capability names beside the default ones, joined by commas; name:DE gives it to classes D, "
+     "E"},
     {"nats_url", KEY_TEXT, false, 1, TEXT_MOST, MESH(nats_url), NULL, "tls://127.0.0.1:4222",
      "the bus"},
     {"registry_url", KEY_TEXT, false, 1, TEXT_MOST, MESH(registry_url), NULL,
@@ -426,9 +427,49 @@ void config_draft_init(struct config_draft *draft, struct config_error *error)
     }
 }
 
-static bool finish_capabilities(struct config_draft *draft)
+/* The classes behind a name's colon: "DE". */
+static bool take_classes(struct config_draft *draft, const char *name, size_t length, int bit,
+                         const char *classes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        enum impedance_class c = class_parse(classes + i, 1);
+        if (c == CLASS_NONE) {
+            config_fail(draft, 0, "capabilities: \"%.*s:%.*s\": classes are letters from A to F",
+                        (int)length, name, (int)count, classes);
+            return false;
+        }
+        draft->config.topology.class_extra[c] |= UINT64_C(1) << bit;
+    }
+    return true;
+}
+
+/* One "name" or "name:CLASSES". */
+static bool take_capability(struct config_draft *draft, const char *name, size_t bytes)
 {
     struct topology *t = &draft->config.topology;
+    const char *colon = memchr(name, ':', bytes);
+    size_t length = colon != NULL ? (size_t)(colon - name) : bytes;
+    if (length == 0 || length >= CAPABILITY_NAME_MAX ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-.") < length) {
+        config_fail(draft, 0,
+                    "capabilities: \"%.*s\": a name has 1 to %u of a-z, 0-9, '_', '-', '.'",
+                    (int)length, name, CAPABILITY_NAME_MAX - 1);
+        return false;
+    }
+    if (topology_capability(t, name, length) < 0) {
+        if (t->capability_count == CAPABILITIES_MAX) {
+            config_fail(draft, 0, "capabilities: more than %u in all", CAPABILITIES_MAX);
+            return false;
+        }
+        memcpy(t->capabilities[t->capability_count], name, length);
+        t->capabilities[t->capability_count++][length] = '\0';
+    }
+    int bit = topology_capability(t, name, length);
+    return colon == NULL || take_classes(draft, name, length, bit, colon + 1, bytes - length - 1);
+}
+
+static bool finish_capabilities(struct config_draft *draft)
+{
     for (const char *c = draft->capabilities; *c != '\0';) {
         size_t bytes = strcspn(c, ",");
         size_t skip = strspn(c, " ");
@@ -437,20 +478,8 @@ static bool finish_capabilities(struct config_draft *draft)
         while (length > 0 && name[length - 1] == ' ') {
             length--;
         }
-        if (length == 0 || length >= CAPABILITY_NAME_MAX ||
-            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-.") < length) {
-            config_fail(draft, 0,
-                        "capabilities: \"%.*s\": a name has 1 to %u of a-z, 0-9, '_', '-', '.'",
-                        (int)length, name, CAPABILITY_NAME_MAX - 1);
+        if (!take_capability(draft, name, length)) {
             return false;
-        }
-        if (topology_capability(t, name, length) < 0) {
-            if (t->capability_count == CAPABILITIES_MAX) {
-                config_fail(draft, 0, "capabilities: more than %u in all", CAPABILITIES_MAX);
-                return false;
-            }
-            memcpy(t->capabilities[t->capability_count], name, length);
-            t->capabilities[t->capability_count++][length] = '\0';
         }
         c += bytes + (c[bytes] == ',' ? 1 : 0);
     }

@@ -134,6 +134,7 @@ uint64_t command_capability(enum command_kind kind)
     case COMMAND_SUBMIT:
     case COMMAND_CANCEL:
     case COMMAND_RESOLVE:
+    case COMMAND_ROUTE:
         return CONSOLE_OPERATE;
     case COMMAND_FREEZE:
     case COMMAND_THAW:

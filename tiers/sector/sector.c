@@ -97,6 +97,7 @@ static void beat_reply(struct sector *s, const struct msg *msg)
         h->mode = r->mode; /* the orchestrator has noted it; STARTING too, after its restart */
     }
     h->mesh_open = r->circuit_open_mask != 0;
+    memcpy(h->excluded, r->excluded, sizeof(h->excluded));
     if (!r->known) {
         s->beats = 0; /* it starts from nothing: the next beat carries the summary */
     }

@@ -118,14 +118,6 @@ static void on_ended(uv_process_t *process, int64_t status, int term_signal)
     }
 }
 
-static void exec_wake(struct job *job)
-{
-    struct exec *x = job->own;
-    if (x != NULL && x->exited) {
-        finish(x); /* somebody outside its group holds a pipe: what came is the answer */
-    }
-}
-
 /* ---- pipes ---- */
 
 static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *ret)
@@ -136,14 +128,33 @@ static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *ret)
     *ret = uv_buf_init(room, sizeof(room));
 }
 
-static void partial(struct exec *x)
+/* The end of what it has written is its word about where it stands: passed on that often at most,
+ * and the last word always. */
+static void say(struct exec *x, const struct bytes *from)
 {
-    const struct bytes *b = &x->job->answer;
     int64_t now_us = clock_boot_us();
-    if (now_us - x->progress_us >= PROGRESS_US) {
-        size_t count = b->count < ANSWER_BYTES_MAX ? b->count : ANSWER_BYTES_MAX;
-        x->progress_us = now_us;
-        job_progress(x->job, b->at + b->count - count, count);
+    int64_t wait_us = x->progress_us + PROGRESS_US - now_us;
+    if (x->exited) {
+        return;
+    }
+    x->word = from;
+    if (wait_us > 0) {
+        job_wake(x->job, (uint64_t)wait_us / US_PER_MS + 1u);
+        return;
+    }
+    size_t count = from->count < ANSWER_BYTES_MAX ? from->count : ANSWER_BYTES_MAX;
+    x->progress_us = now_us;
+    x->word = NULL;
+    job_progress(x->job, from->at + from->count - count, count);
+}
+
+static void exec_wake(struct job *job)
+{
+    struct exec *x = job->own;
+    if (x != NULL && x->exited) {
+        finish(x); /* somebody outside its group holds a pipe: what came is the answer */
+    } else if (x != NULL && x->word != NULL && !job->over) {
+        say(x, x->word);
     }
 }
 
@@ -167,7 +178,7 @@ static void on_out(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
         return;
     }
     if (count > 0) {
-        partial(x);
+        say(x, &x->job->answer);
     }
 }
 
@@ -192,6 +203,9 @@ static void on_err(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
         e->count = STDERR_KEPT;
     }
     (void)bytes_add(e, at, n, 2 * STDERR_KEPT);
+    if (!x->job->over) {
+        say(x, e);
+    }
 }
 
 static void on_written(uv_write_t *request, int status)

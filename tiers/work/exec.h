@@ -20,6 +20,7 @@ struct exec {
     int64_t status;
     int signal;
     int64_t progress_us;
+    const struct bytes *word; /* not passed on yet */
     uint32_t handles;
     uint32_t members; /* processes of its session, when they were last counted */
     bool exited, out_open, err_open;
