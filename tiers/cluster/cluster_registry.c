@@ -111,7 +111,7 @@ static bool store_send(struct cluster *c, int64_t now_us, struct outbox *out,
     if (asked_room(c, reserve) == 0) {
         return false;
     }
-    /* Where there is plenty nothing needs to be measured. */
+    /* Where there is plenty a write of one record needs not to be measured. */
     bool plenty = op->row_count == 0 && outbox_room(out, 1, WRITE_ROOM);
     if (!plenty && !outbox_room(out, 1, store_op_extra_bytes(op))) {
         c->starved = true;
