@@ -36,6 +36,13 @@ void coverage_step(struct coverage *c, const struct world_step *s)
     }
 }
 
+void coverage_world(struct coverage *c, const struct world *w)
+{
+    for (unsigned i = 0; i < WORLD_MET_COUNT; i++) {
+        c->met[i] += world_met(w, (enum world_met)i);
+    }
+}
+
 void coverage_add(struct coverage *into, const struct coverage *from)
 {
     uint64_t *to = (uint64_t *)(void *)into;
@@ -56,6 +63,9 @@ void coverage_print(const struct coverage *c, FILE *to)
     char edge[64];
     for (unsigned i = 1; i < ACT_KIND_COUNT; i++) {
         line(to, "fault", act_name((enum act_kind)i), c->acts[i]);
+    }
+    for (unsigned i = 0; i < WORLD_MET_COUNT; i++) {
+        line(to, "met", world_met_name((enum world_met)i), c->met[i]);
     }
     for (unsigned i = 1; i < NOTE_COUNT; i++) {
         line(to, "note", note_info((enum note)i)->name, c->notes[i]);

@@ -19,8 +19,11 @@ struct coverage {
     uint64_t circuits[CIRCUIT_COUNT][CIRCUIT_COUNT];
     uint64_t agent_states[AGENT_STATE_COUNT][AGENT_STATE_COUNT];
     uint64_t decisions[DECISION_COUNT];
+    uint64_t
+        met[WORLD_MET_COUNT]; /* what the world did, as it happened to a message or a store op */
 };
 
+void coverage_world(struct coverage *c, const struct world *w); /* at the end of a run */
 void coverage_step(struct coverage *c, const struct world_step *s);
 void coverage_add(struct coverage *into, const struct coverage *from);
 void coverage_print(const struct coverage *c, FILE *to);

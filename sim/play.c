@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPECT_EVERY_US (250 * US_PER_MS)
-#define SAMPLE_EVERY_US (500 * US_PER_MS)
-#define STATUS_US       (5 * US_PER_MS)
-#define CONSOLE_WORK    1u
-#define CONSOLE_STATUS  9u
+#define EXPECT_EVERY_US   (250 * US_PER_MS)
+#define SAMPLE_EVERY_US   (500 * US_PER_MS)
+#define STATUS_US         (5 * US_PER_MS)
+#define AVAILABLE_FROM_US (30 * US_PER_S) /* the mesh is up after 5 s */
+#define CONSOLE_WORK      1u
+#define CONSOLE_STATUS    9u
 
 bool play_bad(const struct play *p)
 {
@@ -226,11 +227,12 @@ bool play_status(struct play *p)
     uint64_t ref = world_send(p->w, CONSOLE_STATUS, unit_orchestrator(), &c);
     world_run(p->w, STATUS_US);
     const struct reply *r = world_reply(p->w, ref);
-    if (r == NULL || r->kind != REPLY_STATUS) {
-        return false;
+    bool good = r != NULL && r->kind == REPLY_STATUS;
+    if (good) {
+        p->status = *r->status;
     }
-    p->status = *r->status;
-    return true;
+    world_forget(p->w, ref);
+    return good;
 }
 
 static bool compare(const struct expectation *e, double seen, double of)
@@ -273,6 +275,14 @@ static void sample(struct play *p)
     }
 }
 
+/* Spec 12, mesh_availability. An orchestrator that does not answer is no mesh. */
+static void look_availability(struct play *p)
+{
+    const struct summary *s = &p->status.summary;
+    p->seconds++;
+    p->available += play_status(p) && s->active * 100u >= s->agents * 95u;
+}
+
 static const struct reply *reply_of(const struct play *p, const char *label)
 {
     for (uint32_t i = 0; i < p->s->act_count; i++) {
@@ -292,6 +302,12 @@ static void look_back(struct play *p, uint32_t index)
         e->judged = true;
         e->seen = p->notes[index];
         e->met = compare(e, e->seen, 0);
+        return;
+    }
+    if (e->kind == EXPECT_AVAILABILITY) {
+        e->judged = p->seconds > 0;
+        e->seen = e->judged ? 100.0 * p->available / p->seconds : 0;
+        e->met = e->judged && compare(e, e->seen, 100);
         return;
     }
     const struct reply *r = reply_of(p, e->label);
@@ -368,6 +384,16 @@ static int by_time(const void *a, const void *b)
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
+static bool measures(const struct scenario *s)
+{
+    for (uint32_t i = 0; i < s->expect_count; i++) {
+        if (s->expects[i].kind == EXPECT_AVAILABILITY) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void plan(struct play *p)
 {
     const struct scenario *s = p->s;
@@ -386,6 +412,9 @@ static void plan(struct play *p)
                 enter(p, e->at_us + t, ENTRY_EXPECT, i);
             }
         }
+    }
+    for (int64_t t = AVAILABLE_FROM_US; measures(s) && t < s->run_us; t += US_PER_S) {
+        enter(p, t, ENTRY_SECOND, 0);
     }
     if (p->o->record != NULL) {
         for (int64_t t = 0; t < s->run_us; t += SAMPLE_EVERY_US) {
@@ -418,6 +447,9 @@ static void follow(struct play *p, const struct play_entry *e)
         break;
     case ENTRY_SAMPLE:
         sample(p);
+        break;
+    case ENTRY_SECOND:
+        look_availability(p);
         break;
     case ENTRY_HEAL:
         heal(p);
@@ -544,6 +576,9 @@ bool play(struct scenario *s, const struct play_options *o, struct play_result *
         ret->unmet += s->expects[i].met ? 0 : 1;
     }
     collect(&p);
+    if (o->coverage != NULL) {
+        coverage_world(o->coverage, p.w);
+    }
     ret->violation = p.judge.violation;
     ret->events = world_stats(p.w)->steps;
     ret->digest = world_stats(p.w)->digest;

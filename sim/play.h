@@ -54,7 +54,14 @@ void play_wire_set(const struct world_wire *wire);
 bool play(struct scenario *s, const struct play_options *o, struct play_result *ret);
 
 /* --- inside: shared by play.c and check_liveness.c --- */
-enum play_entry_kind { ENTRY_ACT = 1, ENTRY_UNDO, ENTRY_EXPECT, ENTRY_SAMPLE, ENTRY_HEAL };
+enum play_entry_kind {
+    ENTRY_ACT = 1,
+    ENTRY_UNDO,
+    ENTRY_EXPECT,
+    ENTRY_SAMPLE,
+    ENTRY_SECOND, /* is the mesh available? */
+    ENTRY_HEAL
+};
 
 struct play_entry {
     int64_t at_us;
@@ -76,8 +83,9 @@ struct play {
     uint64_t lives[SCENARIO_ACTS_MAX];    /* the orchestrator's, when it was submitted */
     uint32_t rules[SCENARIO_ACTS_MAX][2]; /* of the network, that stand for an act */
     uint32_t notes[SCENARIO_EXPECT_MAX];
-    struct mesh_status status; /* of the last sample */
-    char why[96];              /* how the last probe ended */
+    uint32_t seconds, available; /* looked at, and of these with 95 % of the agents active */
+    struct mesh_status status;   /* of the last sample */
+    char why[96];                /* how the last probe ended */
 };
 
 /* Asks the orchestrator for its status now (5 ms pass). False: it does not answer. */

@@ -240,6 +240,9 @@ static void put_expectation(FILE *to, const struct expectation *e)
     case EXPECT_SECTORS:
         fputs("sectors", to);
         break;
+    case EXPECT_AVAILABILITY:
+        fputs("availability", to);
+        break;
     case EXPECT_MODE:
         fprintf(to, "mode %s", mode_name(e->mode));
         break;

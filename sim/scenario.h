@@ -104,9 +104,10 @@ enum expect_kind {
     EXPECT_ACTIVE = 1, /* active agents, as the orchestrator says */
     EXPECT_SECTORS,    /* sectors up */
     EXPECT_MODE,
-    EXPECT_OUTCOME, /* how many targets of an operation ended so */
-    EXPECT_STATUS,  /* of an operation's report, or its refusal's reason */
-    EXPECT_NOTE     /* how often a note was taken, at a unit or anywhere */
+    EXPECT_OUTCOME,     /* how many targets of an operation ended so */
+    EXPECT_STATUS,      /* of an operation's report, or its refusal's reason */
+    EXPECT_NOTE,        /* how often a note was taken, at a unit or anywhere */
+    EXPECT_AVAILABILITY /* share of the seconds in which 95 % of the agents are active */
 };
 
 enum compare { COMPARE_LEAST, COMPARE_MOST, COMPARE_EXACT };

@@ -8,12 +8,13 @@
 struct options {
     bool json, trace, check, quiet, seeded;
     uint64_t seed;
-    const char *plot;
+    const char *plot, *coverage;
 };
 
 static int usage(void)
 {
     fputs("usage: mesh-sim scenario FILE.scn... [--seed N] [--trace] [--plot FILE.svg] [--json]\n"
+          "                                         [--coverage FILE]\n"
           "       mesh-sim scenario --check FILE.scn...    read them only\n"
           "exit: 0 met, 1 not met, 127 crash, 129 safety, 128 liveness, 2 usage\n",
           stderr);
@@ -33,6 +34,8 @@ static const char *kind_text(const struct expectation *e, char *ret, size_t size
     } else if (e->kind == EXPECT_OUTCOME) {
         snprintf(ret, size, "operation %s %s %s %g%s", e->label, outcome_name(e->outcome),
                  signs[e->compare], e->value, percent);
+    } else if (e->kind == EXPECT_AVAILABILITY) {
+        snprintf(ret, size, "availability %s %g%%", signs[e->compare], e->value);
     } else if (e->kind == EXPECT_STATUS) {
         snprintf(ret, size, "operation %s status %s", e->label, e->word);
     } else if (e->kind == EXPECT_MODE) {
@@ -75,6 +78,8 @@ static void print_violation(const struct violation *v)
            v->unit.tier != TIER_NONE ? name : "", v->text);
 }
 
+static struct coverage coverage; /* of all files */
+
 static int play_file(const char *path, const struct options *o)
 {
     static struct scenario s;
@@ -94,6 +99,7 @@ static int play_file(const char *path, const struct options *o)
     memset(&record, 0, sizeof(record));
     struct play_options p = {.trace = o->trace ? &trace : NULL,
                              .record = o->plot != NULL ? &record : NULL,
+                             .coverage = o->coverage != NULL ? &coverage : NULL,
                              .progress = !o->quiet && !o->json};
     if (!o->json) {
         printf("%s: %s\n", path, s.name);
@@ -132,6 +138,8 @@ static bool parse(int argc, char **argv, struct options *o, int *ret_files)
             *flag = true;
         } else if (strcmp(argv[i], "--plot") == 0 && i + 1 < argc) {
             o->plot = argv[++i];
+        } else if (strcmp(argv[i], "--coverage") == 0 && i + 1 < argc) {
+            o->coverage = argv[++i];
         } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
             char *end = NULL;
             o->seed = strtoull(argv[++i], &end, 10);
@@ -168,6 +176,14 @@ int sim_scenario_main(int argc, char **argv)
         int status = play_file(argv[i], &o);
         met += status == 0;
         worst = status > worst ? status : worst;
+    }
+    FILE *to = o.coverage != NULL ? fopen(o.coverage, "w") : NULL;
+    if (to != NULL) {
+        coverage_print(&coverage, to);
+    }
+    if (o.coverage != NULL && (to == NULL || fclose(to) != 0)) {
+        fprintf(stderr, "mesh-sim: %s cannot be written\n", o.coverage);
+        worst = 2;
     }
     if (files > 1 && !o.json) {
         printf("%d of %d met\n", met, files);

@@ -615,6 +615,10 @@ static bool read_expect(struct reader *r)
         if (good && e->percent && e->kind == EXPECT_SECTORS) {
             return refuse(r, "sectors are counted, not shared");
         }
+    } else if (accept(r, "availability")) {
+        e->kind = EXPECT_AVAILABILITY;
+        good = read_compare(r, e) &&
+               (e->percent || refuse(r, "availability: a share, like >= 99.9%%"));
     } else if (accept(r, "mode")) {
         e->kind = EXPECT_MODE;
         good = read_mode(r, e);
@@ -625,7 +629,7 @@ static bool read_expect(struct reader *r)
         e->kind = EXPECT_OUTCOME;
         good = read_outcome(r, e);
     } else {
-        return refuse(r, "expect: active, sectors, mode, note or operation");
+        return refuse(r, "expect: active, sectors, mode, availability, note or operation");
     }
     s->expect_count += good ? 1 : 0;
     return good;

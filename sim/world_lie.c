@@ -61,7 +61,7 @@ void world_lie_send(struct world *w, uint32_t from, const struct msg *msg)
     const struct world_node *n = &w->nodes[from];
     struct msg said = *msg;
     if (lies(n, WORLD_LIE_CAPABILITY) && said.type == MSG_HELLO) {
-        said.u.hello.capabilities = UINT64_MAX;
+        said.u.hello.capabilities = UINT64_MAX >> (64u - w->conf.topology.capability_count);
         met(w, WORLD_MET_LIE_CAPABILITY);
     }
     if (lies(n, WORLD_LIE_IMPEDANCE) && said.type == MSG_HEARTBEAT) {

@@ -76,6 +76,7 @@ struct work_block {
     uint8_t answer[]; /* as long as the payload, ANSWER_BYTES_MAX at most, and WORK_ANSWER_MIN */
 };
 #define WORK_ANSWER_MIN 32u
+#define CONTEXT_OF_ALL  "c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0" /* world.c */
 
 static void verdict(struct world_node *n, const struct operation *op, struct work_block *b)
 {
@@ -101,11 +102,23 @@ static void verdict(struct world_node *n, const struct operation *op, struct wor
                                                .received = (const uint8_t *)"b2",
                                                .received_bytes = 2};
         r->conflict = &b->conflict;
+    } else if (strcmp(op->action, "corrupt") == 0 && belongs(n, op)) {
+        r->verdict =
+            OUTCOME_CONFLICT; /* its context is not what it should be: isolated, compared */
+        b->conflict = (struct conflict_detail){.type = CONFLICT_HASH_MISMATCH,
+                                               .divergence_depth = 1,
+                                               .agents_affected = 1,
+                                               .expected = (const uint8_t *)CONTEXT_OF_ALL,
+                                               .expected_bytes = sizeof(CONTEXT_OF_ALL) - 1,
+                                               .received = (const uint8_t *)"deadbeef",
+                                               .received_bytes = 8};
+        r->conflict = &b->conflict;
     } else if (strcmp(op->action, "fail") == 0 && belongs(n, op)) {
         r->verdict = OUTCOME_FAILED;
         r->reason = REASON_HANDLER;
     } else if (strcmp(op->action, "conflict") != 0 && strcmp(op->action, "fail") != 0 &&
-               strcmp(op->action, "probe") != 0 && strcmp(op->action, "relay") != 0) {
+               strcmp(op->action, "corrupt") != 0 && strcmp(op->action, "probe") != 0 &&
+               strcmp(op->action, "relay") != 0) {
         r->verdict = OUTCOME_FAILED;
         r->reason = REASON_UNKNOWN_ACTION;
     }

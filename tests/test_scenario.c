@@ -68,7 +68,8 @@ static void nonsense_is_refused_with_line_and_reason(void **state)
         {"expect operation a ready >= 1\n", "x.scn:1: no operation has this label\n"},
         {"expect active >= 1 at 59s within 5s\n",
          "x.scn:1: it would be looked at after the end of the run\n"},
-        {"expect luck\n", "x.scn:1: expect: active, sectors, mode, note or operation\n"},
+        {"expect luck\n",
+         "x.scn:1: expect: active, sectors, mode, availability, note or operation\n"},
         {"seed 1.5\n", "x.scn:1: seed: not a whole number\n"},
         {"heal 0s\n", "x.scn:1: heal: 0s is no time for it\n"},
     };

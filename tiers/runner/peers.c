@@ -551,10 +551,12 @@ enum frame_verdict frame_accept(struct peers *peers, struct frame_job *job, int6
     else if (peer->session != view->session)
         v = FRAME_OLD_SESSION;
     if (v == FRAME_OK)
-        v = PLANTED(PLANT_WINDOW_FIRST) ? FRAME_OK : replay_check(&peer->window, view->seq);
-    if (v != FRAME_OK && !(v == FRAME_REPLAY && PLANTED(PLANT_NO_REPLAY)))
+        v = replay_check(&peer->window, view->seq);
+    if (v != FRAME_OK &&
+        !(v == FRAME_REPLAY && (PLANTED(PLANT_NO_REPLAY) || PLANTED(PLANT_WINDOW_FIRST))))
         return refuse(peers, v);
-    replay_update(&peer->window, view->seq);
+    if (v == FRAME_OK)
+        replay_update(&peer->window, view->seq);
     contact_note(peers, view);
     if (!frame_records_hold(view))
         return refuse(peers, FRAME_RECORDS);
