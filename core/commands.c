@@ -248,7 +248,15 @@ static bool parse_duration(const struct parameter *p, const char *given, struct 
         ret->number = us;
         return true;
     }
-    fail_range(error, p, given, "ms (write 250ms, 2s, 5m or 1h)");
+    char why[96];
+    struct text t;
+    text_init(&t, why, sizeof why);
+    text_add(&t, "is no duration from ");
+    text_i64(&t, p->least);
+    text_add(&t, "ms to ");
+    text_i64(&t, p->most / 1000);
+    text_add(&t, "s: write 250ms, 2s, 5m or 1h");
+    fail(error, p, given, why);
     return false;
 }
 

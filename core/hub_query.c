@@ -129,7 +129,9 @@ static void ask_start(struct hub *h, struct hub_ask *a)
         if (kind == QUERY_TRACE) {
             hub_trace(h, &a->query, &a->pager);
         }
-        pass_down(h, a);
+        if (kind != QUERY_TRACE || a->query.limit > 1) {
+            pass_down(h, a);
+        }
     }
     a->ready = a->waiting_count == 0;
 }

@@ -17,7 +17,9 @@ enum query_kind {
     QUERY_JOB,        /* one job as it is now: answered by REPLY_PROGRESS or REPLY_OPERATION */
     QUERY_ATTACH,     /* the same, and its progress until it ends */
     QUERY_LATE,       /* as QUERY_ANSWERS: what came after its targets were final */
-    QUERY_TRACE,      /* where an operation's time went; key: unit_pack(); ROW_RECORD */
+    /* Where an operation's time went; key: unit_pack(); ROW_RECORD. Limit 1: the asked node's row
+     * alone. */
+    QUERY_TRACE,
     /* Agents with the most of something first; key: (UINT32_MAX - value) << 32 | index; ROW_AGENT
      */
     QUERY_TOP_SLOW,      /* predicted_us */

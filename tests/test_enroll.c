@@ -63,7 +63,7 @@ static int setup(void **state)
     memset(f, 0, sizeof(*f));
     (void)snprintf(f->dir, sizeof(f->dir), "/tmp/test-enroll-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    (void)snprintf(f->join, sizeof(f->join), "%s/a.join", f->dir);
+    (void)snprintf(f->join, sizeof(f->join), "%.60s/a.join", f->dir);
     f->now_s = (int64_t)time(NULL);
     assert_int_equal(keys_start(), 0);
     assert_int_equal(keys_init_issuer(f->dir, &made, &f->mesh, &f->why), 0);
@@ -144,7 +144,7 @@ static void test_joins(void **state)
     /* What it was given is a whole process's: it loads as one. */
     struct identity identity;
     struct key_pair kept;
-    (void)snprintf(out, sizeof(out), "%s/new", f->dir);
+    (void)snprintf(out, sizeof(out), "%.60s/new", f->dir);
     assert_int_equal(mkdtemp(strcat(out, "XXXXXX")) != NULL, 1);
     assert_int_equal(keys_own_key(out, "host-9", &kept, &f->why), 0); /* another key .. */
     assert_int_equal(

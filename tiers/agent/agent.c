@@ -19,7 +19,7 @@
 #define HELLO_MOST_US    (5ll * US_PER_S)
 #define HELLO_REFUSED_US (15ll * US_PER_S)
 #define REJOIN_SPREAD_US (US_PER_S / 2ll)
-#define NO_CLOCK_US      (US_PER_S / 2ll) /* between beats until the clock is known: three do */
+#define NO_CLOCK_US      (US_PER_S / 2ll) /* then twice as long each time; three beats do */
 
 int64_t agent_mesh(const struct agent *a, int64_t now_us)
 {
@@ -111,8 +111,11 @@ static void hello_send(struct agent *a, int64_t now_us, struct outbox *out)
 static int64_t beat_after(struct agent *a, int64_t now_us)
 {
     if (!meshtime_ready(&a->time)) {
-        /* Without a clock, effects at T are only about at T: ask again soon. */
-        int64_t wait_us = a->beat_us < NO_CLOCK_US ? a->beat_us : NO_CLOCK_US;
+        /* Without a clock, effects at T are only about at T: ask again soon, but not for ever: a
+         * lead that is slow to answer has more to do than that. */
+        int64_t wait_us = NO_CLOCK_US << (a->hellos < 4 ? a->hellos : 4);
+        a->hellos += a->hellos < 4 ? 1 : 0;
+        wait_us = wait_us < a->beat_us ? wait_us : a->beat_us;
         return now_us + rng_jitter_us(&a->rng, wait_us, 200);
     }
     int64_t mesh_us = agent_mesh(a, now_us) - a->beat_phase_us;

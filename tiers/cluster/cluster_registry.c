@@ -31,7 +31,8 @@
 #define HISTORY_ENTRIES 1440u
 #define INDEX_PERCENT   5u
 #define INDEX_POINTS    10u
-#define WRITE_ROOM      16384u /* bytes of one write, generously */
+#define WRITE_ROOM      4096u  /* bytes of one write, generously */
+#define PUTS_ROOM       16384u /* of one of ten members: what they mostly need, measured before */
 static_assert(STORE_FIELDS_MAX * (sizeof(struct store_field) + STORE_FIELD_VALUE_MAX) +
                       5u * STORE_KEY_MAX + 32u <=
                   WRITE_ROOM,
@@ -111,7 +112,8 @@ static bool store_send(struct cluster *c, int64_t now_us, struct outbox *out,
         return false;
     }
     /* Where there is plenty nothing needs to be measured. */
-    if (!outbox_room(out, 1, WRITE_ROOM) && !outbox_room(out, 1, store_op_extra_bytes(op))) {
+    bool plenty = op->row_count == 0 && outbox_room(out, 1, WRITE_ROOM);
+    if (!plenty && !outbox_room(out, 1, store_op_extra_bytes(op))) {
         c->starved = true;
         return false;
     }
@@ -297,64 +299,18 @@ void registry_link(struct cluster *c, int64_t now_us, bool up, struct outbox *ou
 
 /* --- writes --- */
 
-static void member_key(const struct member *m, char *ret, size_t size)
-{
-    struct text t;
-    text_init(&t, ret, size);
-    text_add(&t, "agent:");
-    text_hex64(&t, m->uid);
-}
-
-/* Members whose records are in one write. */
-struct batch {
-    uint32_t count;
-    uint8_t member[STORE_PUTS_MAX];
-    uint16_t what[STORE_PUTS_MAX];
-    struct store_row rows[STORE_PUTS_MAX];
-    char keys[STORE_PUTS_MAX][STORE_KEY_MAX];
-    struct record records[STORE_PUTS_MAX];
-};
-
-/* Adds what is new of member i, if there is anything. */
-static void batch_add(struct cluster *c, uint32_t i, struct batch *b)
-{
-    struct member *m = &c->members[i];
-    uint32_t what = (m->dirty | record_diff(c, i)) & DIRTY_ALL;
-    if (what == 0) {
-        m->dirty = 0;
-        registry_waits(c, i);
-        return;
-    }
-    struct record *r = &b->records[b->count];
-    record_init(r);
-    record_member(c, i, what, r);
-    member_key(m, b->keys[b->count], sizeof b->keys[0]);
-    b->rows[b->count] =
-        (struct store_row){.key = b->keys[b->count], .fields = r->fields, .field_count = r->count};
-    b->member[b->count] = (uint8_t)i;
-    b->what[b->count++] = (uint16_t)what;
-}
-
 /* False: nothing is new, or no room. */
 static bool put_members(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     struct batch b;
-    uint32_t what = 0;
-    b.count = 0;
-    for (uint64_t rest = c->waits; rest != 0 && b.count < STORE_PUTS_MAX; rest &= rest - 1u) {
-        uint32_t i = bits_lowest(rest);
-        if (c->members[i].dirty != 0 && c->members[i].put == 0) {
-            batch_add(c, i, &b);
-        }
-    }
-    for (uint32_t k = 0; k < b.count; k++) {
-        what |= b.what[k];
+    for (uint64_t idle = batch_fill(c, &b); idle != 0; idle &= idle - 1u) {
+        registry_waits(c, bits_lowest(idle));
     }
     struct store_op op = {.ref = ref_of(REF_PUT, 0, ++c->store_seq),
                           .kind = STORE_EPOCH_PUTS,
                           .epoch = c->epoch > 0 ? c->epoch : 1,
                           .shard = c->shard,
-                          .collection = (what & DIRTY_IDENTITY) != 0 ? "roster" : NULL,
+                          .collection = (b.what_any & DIRTY_IDENTITY) != 0 ? "roster" : NULL,
                           .rows = b.rows,
                           .row_count = b.count};
     if (b.count == 0 || !store_send(c, now_us, out, &op)) {
@@ -570,7 +526,7 @@ bool registry_get(struct cluster *c, int64_t now_us, uint32_t i, uint32_t slot, 
     if (!c->store_up || c->members[i].uid == 0) {
         return false;
     }
-    member_key(&c->members[i], key, sizeof key);
+    batch_key(&c->members[i], key, sizeof key);
     struct store_op op = {
         .ref = ref_of(REF_GET, slot, seq), .kind = STORE_GET, .shard = c->shard, .key = key};
     return store_send(c, now_us, out, &op);
@@ -642,13 +598,14 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     }
 }
 
-/* One member's entries; returns the writes made, more than `left` never. */
+/* One member's place and entries; returns the writes made, more than `left` never. */
 static uint32_t index_writes(struct cluster *c, int64_t now_us, uint32_t i, uint32_t left,
                              struct outbox *out)
 {
     const struct member *m = &c->members[i];
     uint32_t made = 0;
-    if (c->scan_done && where_waits(m) && where_send(c, now_us, i, out)) {
+    assert(m->uid != 0);
+    if (c->scan_done && where_waits(m) && made < left && where_send(c, now_us, i, out)) {
         made++;
     }
     while (m->index_dirty != 0 && made < left && put_index(c, now_us, i, out)) {
@@ -714,7 +671,7 @@ static void write_due(struct cluster *c, int64_t now_us, struct outbox *out)
     uint32_t made = 0, start = c->write_cursor;
     uint64_t before = c->waits & (bit_of(start) - 1u), rest = c->waits & ~before;
     /* The rest of the room is for messages: what does not fit goes on after the pause. */
-    while (made < left && outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM) &&
+    while (made < left && outbox_room(out, OUTBOX_EFFECTS_MAX / 2, PUTS_ROOM) &&
            put_members(c, now_us, out)) {
         made++;
     }

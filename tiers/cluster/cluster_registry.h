@@ -1,8 +1,9 @@
-/* When a lead writes to the registry, and how much at once. */
+/* When a lead writes to the registry, and how much at once; records of several members in one
+ * write. */
 #ifndef TIERS_CLUSTER_CLUSTER_REGISTRY_H
 #define TIERS_CLUSTER_CLUSTER_REGISTRY_H
 
-#include "core/limits.h"
+#include "tiers/cluster/cluster_record.h"
 
 /* Registry writes in one step (of STORE_PUTS_MAX records each), and the pause between such steps.
  */
@@ -17,5 +18,20 @@
 #define LEAD_STORE_US      (5ll * US_PER_S) /* a store reply later than this is not awaited */
 /* After an outage of the store the leads come back within this time, each at its own. */
 #define LEAD_BACK_US (10ll * US_PER_S)
+
+/* Members whose records are in one write. */
+struct batch {
+    uint32_t count, what_any;
+    uint8_t member[STORE_PUTS_MAX];
+    uint16_t what[STORE_PUTS_MAX]; /* DIRTY_ bits of each; what_any: of all */
+    struct store_row rows[STORE_PUTS_MAX];
+    char keys[STORE_PUTS_MAX][STORE_KEY_MAX];
+    struct record records[STORE_PUTS_MAX];
+};
+
+/* Takes up what is new of members that wait and are in no write. Returns those of which nothing is:
+ * they wait no longer. */
+uint64_t batch_fill(struct cluster *c, struct batch *b);
+void batch_key(const struct member *m, char *ret, size_t size);
 
 #endif

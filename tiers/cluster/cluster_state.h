@@ -225,8 +225,7 @@ struct cluster {
     bool call;    /* ask the roster's agents to say hello */
     bool starved; /* the outbox was short of room in this step */
 
-    /* Tables of which only the beginning is in use lie so that what is in use shares pages, and the
-     * large ones that are seldom used lie behind. */
+    /* What is in use shares pages; large tables that are seldom used lie behind. */
     struct lead_inspect inspects[LEAD_INSPECTS_MAX];
     uint16_t buckets[LEAD_BUCKETS_HASH];
     struct child rows[MEMBERS_MAX];

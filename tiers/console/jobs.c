@@ -93,8 +93,13 @@ bool jobs_build(const struct invocation *in, struct command *ret, char error[COM
                  id);
         return false;
     }
-    if (num_id128_parse(id, strlen(id), &whole))
-        request(in, whole, ret);
+    if (!num_id128_parse(id, strlen(id), &whole))
+        return true; /* a part of one */
+    if (num_id128_zero(whole)) {
+        snprintf(error, COMMAND_ERROR_MAX, "id: nothing is called by zeros alone");
+        return false;
+    }
+    request(in, whole, ret);
     return true;
 }
 

@@ -34,6 +34,7 @@ static int usage(FILE *out, int code)
 {
     fputs("usage: mesh [--config FILE | --context NAME] [--json] [--read-only] [--via SECTOR]\n"
           "            [--wait SECONDS] [COMMAND ..]\n"
+          "       mesh keys .., mesh enroll ..: keys, certificates and newcomers, without a mesh\n"
           "       mesh context list | add NAME FILE [--read-only] | use NAME | remove NAME\n"
           "\n"
           "Without a command: a prompt on a terminal, else a script from stdin.\n"

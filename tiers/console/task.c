@@ -66,38 +66,14 @@ uint32_t task_ended(const struct aggregate_view *a)
     return sum;
 }
 
-void task_clear_progress(struct task *t)
-{
-    if (t->progress_shown)
-        fputs("\r\033[K", stderr);
-    t->progress_shown = false;
-}
-
-void task_show_progress(struct task *t)
-{
-    uint64_t elapsed_ms = uv_now(t->conf.loop) - t->started_ms;
-    uint32_t done = task_ended(&t->progress), all = t->progress.targets;
-    char a[32], b[32], eta[32] = "";
-    bool silent = t->invocation.spec->verb == CMD_JOBS && jobs_action(&t->invocation) == JOBS_WAIT;
-    if (!t->conf.interactive || silent || elapsed_ms < PROGRESS_MS || !t->have_progress || all == 0)
-        return;
-    if (done > 0 && done < all)
-        snprintf(eta, sizeof eta, "  ETA %.0f s",
-                 (double)elapsed_ms / 1000 * (double)(all - done) / (double)done);
-    fprintf(stderr, "\r%s / %s  %u %%%s\033[K", render_count(done, a), render_count(all, b),
-            (unsigned)(100ull * done / all), eta);
-    t->progress_shown = true;
-}
-
 /* --- End ------------------------------------------------------------------------------------- */
 
 void task_finish(struct task *t, int code)
 {
     task_clear_progress(t);
-    if (t->rollout.active) {
-        client_any_ref(t->conf.client, false);
+    client_any_ref(t->conf.client, false);
+    if (t->rollout.active)
         rollout_done(&t->rollout);
-    }
     fflush(t->render.out);
     if (t->top.screen && (code == EXIT_OK || code == EXIT_PARTIAL) && t->watching) {
         t->sent = t->accepted = t->have_progress = false;
@@ -461,26 +437,42 @@ static void take_status(struct task *t, const struct mesh_status *status)
     task_finish(t, EXIT_OK);
 }
 
+/* An id that names no job here is not found rather than refused. */
+static int error_exit(const struct task *t, enum reason reason)
+{
+    enum command_verb verb = t->invocation.spec->verb;
+    bool named = verb == CMD_JOBS || verb == CMD_CANCEL || verb == CMD_TRACE;
+    return named && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;
+}
+
+/* Of an earlier request, of a look at the progress, of a rollout, or after Ctrl-C. */
+static bool taken_aside(struct task *t, const struct reply *reply)
+{
+    if (progress_reply(t, reply))
+        return true;
+    if (t->rollout.active && !t->dry_run) {
+        task_clear_progress(t);
+        rollout_reply(&t->rollout, &t->render, uv_now(t->conf.loop), reply);
+        task_rollout_step(t);
+        return true;
+    }
+    if (t->interrupted)
+        interrupt_reply(t, reply);
+    return t->interrupted;
+}
+
 static void on_reply(void *ctx, const struct reply *reply)
 {
     struct task *t = ctx;
     assert(t->running);
     t->deadline_ms = uv_now(t->conf.loop) + TASK_SILENCE_MS;
-    if (t->rollout.active && !t->dry_run) {
-        task_clear_progress(t);
-        rollout_reply(&t->rollout, &t->render, uv_now(t->conf.loop), reply);
-        task_rollout_step(t);
+    if (taken_aside(t, reply))
         return;
-    }
-    if (t->interrupted) {
-        interrupt_reply(t, reply);
-        return;
-    }
     switch (reply->kind) {
     case REPLY_ERROR:
         task_clear_progress(t);
         render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
-        task_finish(t, EXIT_REFUSED);
+        task_finish(t, error_exit(t, reply->reason));
         break;
     case REPLY_LINE:
         task_clear_progress(t);
@@ -595,7 +587,8 @@ static void on_tick(uv_timer_t *timer)
         if (t->rollout.active && !t->dry_run && t->sent)
             task_rollout_step(t);
         else
-            task_show_progress(t);
+            progress_look(t);
+        task_show_progress(t);
         return;
     }
     if (t->interrupted) {
@@ -703,6 +696,8 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
     t->running = true;
     t->sent = t->accepted = t->have_progress = t->watching = t->interrupted = false;
     t->checked = false;
+    t->look_ms = t->look.ref = 0;
+    t->waits_for[0] = '\0';
     t->lines = 0;
     uv_update_time(t->conf.loop);
     t->started_ms = uv_now(t->conf.loop);

@@ -57,6 +57,9 @@ struct task {
     struct id128 operation_id;
     struct aggregate_view progress; /* counts only */
     bool have_progress, progress_shown;
+    struct command look; /* whom the operation waits for, asked while it runs */
+    uint64_t look_ms;
+    char waits_for[64];
     struct pages pages;
     size_t rows_wanted;
     size_t streamed;            /* rows that FORM_JSONL has shown already */

@@ -9,16 +9,21 @@ void task_finish(struct task *t, int code);
 void task_send(struct task *t); /* t->command, under a new ref */
 uint64_t task_next_ref(void);
 void task_send_command(struct task *t, struct command *command); /* with its ref */
-void task_show_progress(struct task *t);
 #define TASK_SILENCE_MS 15000u /* without any reply while an operation runs: given up */
 /* Its exit code. pages: all groups of answers, when they were fetched. */
 int task_show_report(struct task *t, const struct report *report, const struct answer_group *pages,
                      size_t page_count);
-void task_clear_progress(struct task *t);
 uint32_t task_ended(const struct aggregate_view *a); /* targets in a final state */
 
 /* task_rollout.c */
 void task_rollout_step(struct task *t); /* sends what may be sent now; ends when all is done */
+
+/* task_progress.c */
+void task_show_progress(struct task *t);
+void task_clear_progress(struct task *t);
+/* While an operation runs: now and then the mesh is asked whom it waits for. */
+void progress_look(struct task *t);
+bool progress_reply(struct task *t, const struct reply *reply); /* was it the answer to that */
 
 /* task_interrupt.c */
 /* What goes on in the mesh without this console, and how to stop it. */

@@ -1,0 +1,45 @@
+/* Records of several members in one write. */
+#include "tiers/cluster/cluster_parts.h"
+#include "tiers/cluster/cluster_registry.h"
+#include <assert.h>
+
+void batch_key(const struct member *m, char *ret, size_t size)
+{
+    struct text t;
+    assert(m != NULL && ret != NULL);
+    assert(size >= STORE_KEY_MAX);
+    text_init(&t, ret, size);
+    text_add(&t, "agent:");
+    text_hex64(&t, m->uid);
+}
+
+uint64_t batch_fill(struct cluster *c, struct batch *b)
+{
+    assert(c != NULL && b != NULL);
+    uint64_t idle = 0;
+    b->count = 0;
+    b->what_any = 0;
+    for (uint64_t rest = c->waits; rest != 0 && b->count < STORE_PUTS_MAX; rest &= rest - 1u) {
+        uint32_t i = bits_lowest(rest);
+        struct member *m = &c->members[i];
+        if (m->dirty == 0 || m->put != 0) {
+            continue;
+        }
+        uint32_t what = (m->dirty | record_diff(c, i)) & DIRTY_ALL;
+        if (what == 0) {
+            m->dirty = 0;
+            idle |= bit_of(i);
+            continue;
+        }
+        struct record *r = &b->records[b->count];
+        record_init(r);
+        record_member(c, i, what, r);
+        batch_key(m, b->keys[b->count], sizeof b->keys[0]);
+        b->rows[b->count] = (struct store_row){
+            .key = b->keys[b->count], .fields = r->fields, .field_count = r->count};
+        b->member[b->count] = (uint8_t)i;
+        b->what[b->count++] = (uint16_t)what;
+        b->what_any |= what;
+    }
+    return idle;
+}
