@@ -325,22 +325,40 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
 
 /* The values in one piece, one behind the other; names are literals, or
  * the node's memory, and stay where they are. */
-static void field_values(struct copier *c, const struct store_op *source,
-                         struct store_field *fields)
+static const struct store_field *fields_part(struct copier *c, const struct store_field *source,
+                                             uint32_t field_count)
 {
+    struct store_field *fields = part(c, source, field_count * sizeof *fields);
     size_t bytes = 0;
-    for (uint32_t i = 0; i < source->field_count; i++) {
-        bytes += source->fields[i].value_bytes;
+    for (uint32_t i = 0; i < field_count; i++) {
+        bytes += source[i].value_bytes;
     }
     char *at = part_room(c, bytes); /* NULL: nothing to copy, or measuring */
-    for (uint32_t i = 0; i < source->field_count && fields != NULL; i++) {
-        uint32_t count = source->fields[i].value_bytes;
+    for (uint32_t i = 0; i < field_count && fields != NULL; i++) {
+        uint32_t count = source[i].value_bytes;
         fields[i].value = at;
         if (count > 0) {
-            memcpy(at, source->fields[i].value, count);
+            memcpy(at, source[i].value, count);
             at += count;
         }
     }
+    return fields;
+}
+
+/* Records to be written: of a row its key and its fields. */
+static const struct store_row *puts_part(struct copier *c, const struct store_op *source)
+{
+    struct store_row *rows = part(c, source->rows, source->row_count * sizeof *rows);
+    for (uint32_t i = 0; i < source->row_count; i++) {
+        const struct store_row *row = &source->rows[i];
+        const char *key = part_text(c, row->key);
+        const struct store_field *fields = fields_part(c, row->fields, row->field_count);
+        if (rows != NULL) {
+            rows[i] =
+                (struct store_row){.key = key, .fields = fields, .field_count = row->field_count};
+        }
+    }
+    return rows;
 }
 
 static void store_parts(struct copier *c, const struct store_op *source, struct store_op *ret)
@@ -350,8 +368,8 @@ static void store_parts(struct copier *c, const struct store_op *source, struct 
     const char *collection = part_text(c, source->collection);
     const char *id = part_text(c, source->id);
     const char *owner = part_text(c, source->owner);
-    struct store_field *fields = part(c, source->fields, source->field_count * sizeof *fields);
-    field_values(c, source, fields);
+    const struct store_field *fields = fields_part(c, source->fields, source->field_count);
+    const struct store_row *rows = puts_part(c, source);
     const uint8_t *body = part(c, source->body, source->body_bytes);
     if (ret != NULL) {
         ret->shard = shard;
@@ -360,6 +378,7 @@ static void store_parts(struct copier *c, const struct store_op *source, struct 
         ret->id = id;
         ret->owner = owner;
         ret->fields = fields;
+        ret->rows = rows;
         ret->body = body;
     }
 }

@@ -28,6 +28,7 @@ enum needs {
     NEEDS_SCORE = 1u << 12, /* finite; the upper end of a range may be infinite */
     IS_RECORD = 1u << 13,   /* `epoch` is not a field that a caller may write */
     IS_LOG = 1u << 14,
+    NEEDS_PUTS = 1u << 15, /* rows: 1 to STORE_PUTS_MAX records */
 };
 
 struct kind_row {
@@ -55,6 +56,8 @@ static const struct kind_row kind_rows[STORE_KIND_COUNT] = {
                              NEEDS_KEY | NEEDS_OWNER | NEEDS_EPOCH},
     [STORE_EPOCH_PUT] = {"epoch-put", STORE_BANK_REGISTRY,
                          NEEDS_KEY | ALLOWS_COLLECTION | ALLOWS_FIELDS | NEEDS_EPOCH | IS_RECORD},
+    [STORE_EPOCH_PUTS] = {"epoch-puts", STORE_BANK_REGISTRY,
+                          ALLOWS_COLLECTION | NEEDS_PUTS | NEEDS_EPOCH | IS_RECORD},
     [STORE_ENQUEUE] = {"enqueue", STORE_BANK_DURABLE,
                        NEEDS_KEY | NEEDS_ID | NEEDS_LIMIT | NEEDS_SCORE},
     [STORE_CLAIM] = {"claim", STORE_BANK_DURABLE, NEEDS_KEY | NEEDS_OWNER | NEEDS_ROWS | NEEDS_TTL},
@@ -168,21 +171,17 @@ static const char *check_names(const struct store_op *op, unsigned needs)
     return NULL;
 }
 
-static const char *check_fields(const struct store_op *op, unsigned needs)
+static const char *check_field_list(const struct store_field *fields, uint32_t count,
+                                    unsigned needs)
 {
-    if (!(needs & (NEEDS_FIELDS | ALLOWS_FIELDS)))
-        return NULL;
-    if ((needs & NEEDS_FIELDS) && op->field_count == 0)
-        return "fields: 1 at least";
     /* The record's epoch is one of its fields. */
-    uint32_t field_max = op->kind == STORE_EPOCH_PUT ? STORE_FIELDS_MAX - 1 : STORE_FIELDS_MAX;
-    if (op->field_count > field_max)
-        return op->kind == STORE_EPOCH_PUT ? "fields: 39 at most beside the epoch"
-                                           : "fields: 40 at most";
-    if (op->field_count > 0 && !op->fields)
+    bool fenced = (needs & NEEDS_EPOCH) != 0;
+    if (count > STORE_FIELDS_MAX - (fenced ? 1u : 0u))
+        return fenced ? "fields: 39 at most beside the epoch" : "fields: 40 at most";
+    if (count > 0 && !fields)
         return "fields: none given";
-    for (uint32_t i = 0; i < op->field_count; i++) {
-        const struct store_field *field = &op->fields[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct store_field *field = &fields[i];
         if (!field_name_valid(field->name))
             return "field name: 1 to 39 bytes of a-z, 0-9 and _";
         if ((needs & IS_RECORD) && strcmp(field->name, "epoch") == 0)
@@ -191,6 +190,32 @@ static const char *check_fields(const struct store_op *op, unsigned needs)
             return "field value: 64 bytes at most";
         if (field->value_bytes > 0 && !field->value)
             return "field value: none given";
+    }
+    return NULL;
+}
+
+static const char *check_fields(const struct store_op *op, unsigned needs)
+{
+    if (!(needs & (NEEDS_FIELDS | ALLOWS_FIELDS)))
+        return NULL;
+    if ((needs & NEEDS_FIELDS) && op->field_count == 0)
+        return "fields: 1 at least";
+    return check_field_list(op->fields, op->field_count, needs);
+}
+
+static const char *check_puts(const struct store_op *op, unsigned needs)
+{
+    if (!(needs & NEEDS_PUTS))
+        return NULL;
+    if (op->row_count == 0 || op->row_count > STORE_PUTS_MAX || !op->rows)
+        return "rows: 1 to 10 records";
+    for (uint32_t i = 0; i < op->row_count; i++) {
+        const struct store_row *row = &op->rows[i];
+        if (!name_valid(row->key))
+            return "row key: 1 to 95 bytes, no spaces or braces";
+        const char *wrong = check_field_list(row->fields, row->field_count, needs);
+        if (wrong)
+            return wrong;
     }
     return NULL;
 }
@@ -276,6 +301,8 @@ const char *store_op_check(const struct store_op *op)
     const char *wrong = check_names(op, needs);
     if (!wrong)
         wrong = check_fields(op, needs);
+    if (!wrong)
+        wrong = check_puts(op, needs);
     if (!wrong)
         wrong = check_numbers(op, needs);
     if (!wrong && store_bank(op->kind) == STORE_BANK_BLOB)

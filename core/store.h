@@ -21,6 +21,7 @@
 #define STORE_FIELD_VALUE_MAX 64u /* without NUL; longer values are refused with STORE_INVALID */
 #define STORE_FIELDS_MAX      40u /* in one record */
 #define STORE_ROWS_MAX        64u /* rows in one scan or claim reply */
+#define STORE_PUTS_MAX        10u /* records in one epoch-puts */
 #define STORE_JOB_BYTES_MAX   32768u
 #define STORE_BLOB_CHUNK_MAX  32768u
 #define STORE_BLOB_BYTES_MAX  67108864u
@@ -48,6 +49,9 @@ enum store_kind {
     STORE_LEASE_RELEASE, /* key, owner, epoch                         -> OK | FENCED */
     STORE_EPOCH_PUT,     /* key, fields[], epoch: as PUT, only if epoch >= the record's own; the
                           * record keeps the epoch                    -> OK | FENCED */
+    STORE_EPOCH_PUTS,    /* rows[] (key + fields), epoch: an EPOCH_PUT of each, all into the
+                          * collection if one is named -> OK | the first other verdict: those that
+                          * may be written are written all the same */
     /* Queues: at least once, bounded, with leases on claimed jobs. */
     STORE_ENQUEUE, /* key, id (idempotency), body, score = priority, limit = jobs held at most
                     *                              -> OK | EXISTS (same id) | FULL */
@@ -100,6 +104,17 @@ struct store_field {
     uint32_t value_bytes;
 };
 
+struct store_row {
+    const char *key; /* record key, index member, job id; NULL for history entries */
+    const struct store_field *fields;
+    uint32_t field_count;
+    double score;
+    uint32_t attempt;
+    int64_t stamp_us; /* history: Unix microseconds of the entry */
+    const uint8_t *body;
+    uint32_t body_bytes;
+};
+
 struct store_op {
     uint64_t ref;
     enum store_kind kind;
@@ -110,6 +125,8 @@ struct store_op {
     const char *owner;
     const struct store_field *fields;
     uint32_t field_count;
+    const struct store_row *rows; /* EPOCH_PUTS: key, fields and field_count of each */
+    uint32_t row_count;
     uint32_t limit;
     uint64_t cursor;
     uint64_t epoch;
@@ -118,17 +135,6 @@ struct store_op {
     int64_t ttl_us;
     uint8_t hash[32]; /* blobs: BLAKE2b-256 of the content */
     uint64_t offset, total_bytes;
-    const uint8_t *body;
-    uint32_t body_bytes;
-};
-
-struct store_row {
-    const char *key; /* record key, index member, job id; NULL for history entries */
-    const struct store_field *fields;
-    uint32_t field_count;
-    double score;
-    uint32_t attempt;
-    int64_t stamp_us; /* history: Unix microseconds of the entry */
     const uint8_t *body;
     uint32_t body_bytes;
 };

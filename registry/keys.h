@@ -51,7 +51,7 @@
  * new version (both may be loaded at once while a mesh is upgraded); a change that keeps the shape
  * raises the revision, and whoever knows the higher one loads it. */
 #define FUNCTIONS_PREFIX   "mesh_v1_"
-#define FUNCTIONS_REVISION 1
+#define FUNCTIONS_REVISION 2
 
 /* The same numbers stand at the top of registry/mesh.lua. */
 #define QUEUE_DONE_MAX  4096   /* finished ids remembered for idempotency; the oldest go */

@@ -346,6 +346,28 @@ static void put(struct memory_store *store, const struct store_op *op, struct st
     reply->verdict = STORE_OK;
 }
 
+/* One after the other; the first that could not be written gives the verdict. */
+static void put_each(struct memory_store *store, const struct store_op *op,
+                     struct store_reply *reply)
+{
+    for (uint32_t i = 0; i < op->row_count; i++) {
+        struct store_reply own = {.kind = op->kind};
+        struct store_op one = {.kind = STORE_EPOCH_PUT,
+                               .shard = op->shard,
+                               .key = op->rows[i].key,
+                               .collection = op->collection,
+                               .epoch = op->epoch,
+                               .fields = op->rows[i].fields,
+                               .field_count = op->rows[i].field_count};
+        put(store, &one, &own);
+        if (i == 0 || reply->verdict == STORE_OK) {
+            reply->verdict = own.verdict;
+            reply->epoch = own.epoch;
+            reply->detail = own.detail;
+        }
+    }
+}
+
 static void get(struct memory_store *store, const struct store_op *op, struct store_reply *reply)
 {
     struct object *object = object_find(store, OBJECT_RECORD, op->shard, op->key, NULL);
@@ -504,6 +526,9 @@ static void dispatch(struct memory_store *store, const struct store_op *op,
     case STORE_PUT:
     case STORE_EPOCH_PUT:
         put(store, op, reply);
+        return;
+    case STORE_EPOCH_PUTS:
+        put_each(store, op, reply);
         return;
     case STORE_GET:
         get(store, op, reply);

@@ -4,7 +4,7 @@
 -- with one. Time is this server's (TIME), so that all clients agree about what has expired.
 -- registry/functions.h is made from this file by registry/embed.sh.
 
-local REVISION = 1
+local REVISION = 2
 local OK, MISSING, FENCED, EXISTS, FULL, BUSY, INVALID = 1, 2, 3, 4, 5, 6, 8
 local FIELDS_MAX = 40
 local DONE_MAX, DEAD_MAX, SWEEP_MAX = 4096, 1024, 64
@@ -25,12 +25,12 @@ end
 
 register('revision', function() return REVISION end, 'no-writes')
 
--- Records. Pairs of name and value start at args[first].
-local function fits(key, args, first)
-  local count = redis.call('HLEN', key)
-  if count + (#args - first + 1) / 2 <= FIELDS_MAX then return true end
+-- Records. Pairs of name and value are args[first] to args[last]; `more` fields come beside them.
+local function fits(key, args, first, last, more)
+  local count = redis.call('HLEN', key) + more
+  if count + (last - first + 1) / 2 <= FIELDS_MAX then return true end
   local seen = {}
-  for i = first, #args, 2 do
+  for i = first, last, 2 do
     if not seen[args[i]] then
       seen[args[i]] = true
       if redis.call('HEXISTS', key, args[i]) == 0 then count = count + 1 end
@@ -48,7 +48,7 @@ end
 
 -- keys: record [, collection]; args: key of the record, name, value, ..
 register('put', function(keys, args)
-  if not fits(keys[1], args, 2) then return FULL end
+  if not fits(keys[1], args, 2, #args, 0) then return FULL end
   redis.call('HSET', keys[1], unpack(args, 2))
   if keys[2] then join(keys[2], args[1]) end
   return OK
@@ -58,10 +58,31 @@ end)
 register('epoch_put', function(keys, args)
   local epoch = redis.call('HGET', keys[1], 'epoch')
   if epoch and (tonumber(epoch) or 0) > tonumber(args[3]) then return {FENCED, epoch} end
-  if not fits(keys[1], args, 2) then return {FULL, epoch or '0'} end
+  if not fits(keys[1], args, 2, #args, 0) then return {FULL, epoch or '0'} end
   redis.call('HSET', keys[1], unpack(args, 2))
   if keys[2] then join(keys[2], args[1]) end
   return {OK, args[3]}
+end)
+
+-- As epoch_put, for each record. keys: records [, collection]; args: epoch, how many records; then of
+-- each its key, how many pairs, and the pairs. Replies the first that is not OK; the others are written.
+register('epoch_puts', function(keys, args)
+  local wanted, count, at, reply = tonumber(args[1]), tonumber(args[2]), 3, nil
+  for i = 1, count do
+    local first, last = at + 2, at + 1 + 2 * tonumber(args[at + 1])
+    local epoch = redis.call('HGET', keys[i], 'epoch')
+    if epoch and (tonumber(epoch) or 0) > wanted then
+      reply = reply or {FENCED, epoch}
+    elseif not fits(keys[i], args, first, last, epoch and 0 or 1) then
+      reply = reply or {FULL, epoch or '0'}
+    else
+      if epoch ~= args[1] then redis.call('HSET', keys[i], 'epoch', args[1]) end
+      if last > first then redis.call('HSET', keys[i], unpack(args, first, last)) end
+      if keys[count + 1] then join(keys[count + 1], args[at]) end
+    end
+    at = last + 1
+  end
+  return reply or {OK, args[1]}
 end)
 
 -- keys: record [, collection]; args: key of the record

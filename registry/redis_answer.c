@@ -270,6 +270,7 @@ static bool decode_shape(enum store_kind kind, const redisReply *answer,
     case STORE_LEASE_RENEW:
     case STORE_LEASE_RELEASE:
     case STORE_EPOCH_PUT:
+    case STORE_EPOCH_PUTS:
         return decode_epoch(answer, reply);
     case STORE_CLAIM:
         return decode_claim(answer, scratch, reply);

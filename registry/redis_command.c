@@ -19,14 +19,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARGUMENTS_MAX 96 /* 80 for the fields, 10 for the largest head */
+/* A put: 80 for the fields, 10 for the largest head. Puts: for each record two names of it, a
+ * number and its fields. */
+#define ARGUMENTS_MAX (16u + STORE_PUTS_MAX * (3u + 2u * STORE_FIELDS_MAX))
+#define TEXTS_MAX     (12u + 2u * STORE_PUTS_MAX)
 
 struct command {
     const char *at[ARGUMENTS_MAX];
     size_t bytes[ARGUMENTS_MAX];
-    int count;
-    int text_count;
-    char text[12][KEY_BYTES_MAX]; /* keys and numbers made here */
+    uint32_t count;
+    uint32_t text_count;
+    char text[TEXTS_MAX][KEY_BYTES_MAX]; /* keys and numbers made here */
 };
 
 static void add_bytes(struct command *command, const void *at, size_t bytes)
@@ -44,7 +47,7 @@ static void add(struct command *command, const char *word)
 
 static char *text_room(struct command *command)
 {
-    assert(command->text_count < 12);
+    assert(command->text_count < TEXTS_MAX);
     return command->text[command->text_count++];
 }
 
@@ -73,11 +76,11 @@ static void add_score(struct command *command, double score)
         add(command, room_);                                                                       \
     } while (0)
 
-static void add_fields(struct command *command, const struct store_op *op)
+static void add_fields(struct command *command, const struct store_field *fields, uint32_t count)
 {
-    for (uint32_t i = 0; i < op->field_count; i++) {
-        add(command, op->fields[i].name);
-        add_bytes(command, op->fields[i].value, op->fields[i].value_bytes);
+    for (uint32_t i = 0; i < count; i++) {
+        add(command, fields[i].name);
+        add_bytes(command, fields[i].value, fields[i].value_bytes);
     }
 }
 
@@ -102,7 +105,25 @@ static void format_record(struct command *command, const struct store_op *op)
         add_count(command, op->epoch);
     }
     if (op->kind != STORE_REMOVE)
-        add_fields(command, op);
+        add_fields(command, op->fields, op->field_count);
+}
+
+static void format_puts(struct command *command, const struct store_op *op)
+{
+    add(command, "FCALL");
+    add(command, FUNCTIONS_PREFIX "epoch_puts");
+    add_count(command, op->row_count + (op->collection ? 1u : 0u));
+    for (uint32_t i = 0; i < op->row_count; i++)
+        ADD_KEY(command, KEY_RECORD, op->shard, op->rows[i].key);
+    if (op->collection)
+        ADD_KEY(command, KEY_COLLECTION, op->shard, op->collection);
+    add_count(command, op->epoch);
+    add_count(command, op->row_count);
+    for (uint32_t i = 0; i < op->row_count; i++) {
+        add(command, op->rows[i].key);
+        add_count(command, op->rows[i].field_count);
+        add_fields(command, op->rows[i].fields, op->rows[i].field_count);
+    }
 }
 
 static void format_scan(struct command *command, const struct store_op *op)
@@ -146,7 +167,7 @@ static void format_history(struct command *command, const struct store_op *op)
         add(command, "MAXLEN");
         add_count(command, op->limit);
         add(command, "*");
-        add_fields(command, op);
+        add_fields(command, op->fields, op->field_count);
         return;
     }
     add(command, "+");
@@ -245,6 +266,9 @@ int redis_command_format(const struct store_op *op, char **ret_bytes)
     case STORE_EPOCH_PUT:
         format_record(&command, op);
         break;
+    case STORE_EPOCH_PUTS:
+        format_puts(&command, op);
+        break;
     case STORE_SCAN:
         format_scan(&command, op);
         break;
@@ -282,7 +306,7 @@ int redis_command_format(const struct store_op *op, char **ret_bytes)
     }
     assert(command.count > 0);
     char *bytes = NULL;
-    int length = redisFormatCommandArgv(&bytes, command.count, command.at, command.bytes);
+    int length = redisFormatCommandArgv(&bytes, (int)command.count, command.at, command.bytes);
     if (length < 0)
         return -ENOMEM;
     *ret_bytes = bytes;

@@ -8,37 +8,29 @@
  * message has its own fate.
  *
  * Figures: round trips of spec 2.2; jitter, retransmits and service times of arrival.md section 2
- * (its bursts, regime changes and diurnal swings are left out). */
+ * (its bursts, regime changes and diurnal swings are left out), or those of a profile file
+ * (laws.h). When effects happen is counted by the machine's clock (effects.h). */
 #include "sim/live.h"
 
 #include "core/note.h"
 #include "core/num.h"
 #include "core/predictor.h"
 #include "core/rng.h"
+#include "sim/effects.h"
+#include "sim/laws.h"
 #include "tiers/agent/agent.h"
 #include "tiers/host/host.h"
 #include "tiers/runner/clock.h"
+#include "tiers/runner/metrics.h"
 #include "tiers/runner/process.h"
 #include "tiers/work/work.h"
 #include <assert.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define LOG2_E 1.4426950408889634
-
-struct law {
-    double rtt_low_ms, rtt_high_ms;
-    double misfit; /* its processing against the class's base time */
-    double sigma;  /* of the lognormal service time */
-    uint32_t loss_permyriad;
-};
-
-static const struct law laws[CLASS_COUNT] = {
-    [CLASS_A_EDGE] = {5, 20, 1.3, 0.15, 1},         [CLASS_B_SERVERLESS] = {50, 150, 0.8, 0.3, 5},
-    [CLASS_C_PERSISTENT] = {100, 300, 1.2, 0.3, 5}, [CLASS_D_GPU] = {200, 500, 1.5, 0.25, 10},
-    [CLASS_E_LOCAL] = {20, 400, 0.7, 0.45, 30},     [CLASS_F_HUMAN] = {50, 150, 1.0, 1.3, 10},
-};
 
 #define BURST_US 2000
 
@@ -52,7 +44,10 @@ struct live {
     uint64_t seed;
     uint32_t agents_per_host;
     struct rng net;
-    FILE *journal;
+    FILE *journal; /* NULL: none is kept */
+    struct laws laws;
+    struct effects effects;
+    char why[1024];       /* of a profile that cannot be read */
     struct burst *bursts; /* two a host, for the whole mesh */
 };
 
@@ -67,7 +62,7 @@ static double lognormal(struct rng *rng, double sigma)
 }
 
 struct traits {
-    const struct law *law;
+    const struct class_law *law;
     double one_way_us, speed;
     int64_t clock_offset_us;
     int32_t clock_drift_ppb;
@@ -78,13 +73,16 @@ static struct traits traits_of(const struct live *live, struct unit agent)
     struct rng rng;
     rng_seed(&rng, live->seed, unit_pack(agent));
     const struct topology *t = live->topology;
-    struct traits r = {.law = &laws[topology_class(t, topology_index(t, agent))]};
-    r.speed = r.law->misfit * lognormal(&rng, 0.25);
+    const struct laws *l = &live->laws;
+    struct traits r = {.law = &l->of[topology_class(t, topology_index(t, agent))]};
+    r.speed = r.law->misfit * lognormal(&rng, l->speed_sigma);
     rng_seed(&rng, live->seed, ((uint64_t)TIER_HOST << 56) + host_of(live, agent));
     double rtt_ms = r.law->rtt_low_ms + rng_unit(&rng) * (r.law->rtt_high_ms - r.law->rtt_low_ms);
-    r.one_way_us = rtt_ms * 500.0 * (0.9 + 0.2 * rng_unit(&rng));
-    r.clock_offset_us = rng_range(&rng, -50000, 50000);
-    r.clock_drift_ppb = (int32_t)rng_range(&rng, -50000, 50000);
+    r.one_way_us = rtt_ms * 500.0 * (1.0 + l->asymmetry * (2.0 * rng_unit(&rng) - 1.0));
+    int64_t offset_us = (int64_t)(l->clock_offset_ms * 1000.0);
+    int64_t drift_ppb = (int64_t)(l->clock_drift_ppm * 1000.0);
+    r.clock_offset_us = rng_range(&rng, -offset_us, offset_us);
+    r.clock_drift_ppb = (int32_t)rng_range(&rng, -drift_ppb, drift_ppb);
     return r;
 }
 
@@ -99,14 +97,14 @@ static void live_clock(void *ctx, struct unit agent, int64_t *ret_offset_us, int
 static int64_t draw_delay(struct live *live, struct unit agent)
 {
     struct traits t = traits_of(live, agent);
-    if (rng_below(&live->net, 10000) < t.law->loss_permyriad) {
+    if (rng_unit(&live->net) < t.law->loss) {
         return -1;
     }
     /* Gamma(2) with mean 1: minus the logarithm of two uniforms, halved. */
     double u = (1.0 - rng_unit(&live->net)) * (1.0 - rng_unit(&live->net));
     double gamma = -num_log2(u) * 0.5 / LOG2_E;
-    double us = t.one_way_us * (1.0 + 0.1 * gamma);
-    if (rng_below(&live->net, 1000) < 3) { /* a retransmit on the way */
+    double us = t.one_way_us * (1.0 + live->laws.jitter * gamma);
+    if (rng_unit(&live->net) < live->laws.retransmit) { /* a retransmit on the way */
         us += 200e3 - num_log2(1.0 - rng_unit(&live->net)) * 100e3 / LOG2_E;
     }
     return (int64_t)us;
@@ -131,19 +129,23 @@ static int64_t live_work(void *ctx, struct unit agent, enum impedance_class c, d
 {
     struct live *live = ctx;
     struct traits t = traits_of(live, agent);
-    double us = (double)predictor_class_base_us(c) * (1.0 + 0.5 * weight) * t.speed *
-                lognormal(&live->net, t.law->sigma);
+    double us = (double)predictor_class_base_us(c) * (1.0 + live->laws.weight_slope * weight) *
+                t.speed * lognormal(&live->net, t.law->sigma);
     return (int64_t)num_clamp(us, 0.0, 86400e6);
 }
 
 /* 24 bytes: the operation's id, then the agent as a packed unit, little-endian. */
-static void live_ran(void *ctx, struct unit agent, struct id128 operation)
+static void live_ran(void *ctx, struct unit agent, const struct operation *operation)
 {
     struct live *live = ctx;
     uint8_t entry[24];
+    effects_expect(&live->effects, operation);
+    if (live->journal == NULL) {
+        return;
+    }
     uint64_t unit = unit_pack(agent);
     for (unsigned i = 0; i < 16; i++) {
-        entry[i] = operation.bytes[i];
+        entry[i] = operation->id.bytes[i];
     }
     for (unsigned i = 0; i < 8; i++) {
         entry[16 + i] = (uint8_t)(unit >> (8 * i));
@@ -151,6 +153,27 @@ static void live_ran(void *ctx, struct unit agent, struct id128 operation)
     if (fwrite(entry, sizeof(entry), 1, live->journal) != 1) {
         (void)fprintf(stderr, "mesh-sim: the journal cannot be written\n");
         abort(); /* a test that counts executions must not go on without */
+    }
+}
+
+static void live_released(void *ctx, uint64_t id_low)
+{
+    struct live *live = ctx;
+    effects_released(&live->effects, id_low, clock_unix_us());
+}
+
+static void live_metrics(void *ctx, struct page *page)
+{
+    const struct live *live = ctx;
+    const struct effects *e = &live->effects;
+    page_add(page, "effects_total", "when", "within", e->within);
+    page_add(page, "effects_total", "when", "early", e->early);
+    page_add(page, "effects_total", "when", "late", e->late);
+    page_add(page, "effects_total", "when", "unknown", e->unknown);
+    for (uint32_t i = 0; i < EFFECTS_BUCKETS; i++) {
+        char below[24];
+        (void)snprintf(below, sizeof(below), "%" PRId64, effects_bucket_us(i));
+        page_add(page, "effect_error_total", "below_us", below, e->buckets[i]);
     }
 }
 
@@ -183,7 +206,17 @@ static bool live_world(const struct config *config, const struct process_conf *p
         return false;
     }
     rng_seed(&live.net, process->seed, num_hash64(process->name, sizeof(process->name), 1));
-    *ret = (struct runner_world){.ctx = &live, .work_us = no_work};
+    laws_default(&live.laws);
+    if (process->profile[0] != '\0' &&
+        !laws_read(process->profile, &live.laws, live.why, sizeof(live.why))) {
+        *ret_why = live.why;
+        return false;
+    }
+    *ret = (struct runner_world){.ctx = &live,
+                                 .work_us = no_work,
+                                 .ran = live_ran,
+                                 .released = live_released,
+                                 .metrics = live_metrics};
     if (process->journal[0] != '\0') {
         live.journal = fopen(process->journal, "ae");
         if (live.journal == NULL) {
@@ -191,7 +224,6 @@ static bool live_world(const struct config *config, const struct process_conf *p
             return false;
         }
         (void)setvbuf(live.journal, NULL, _IONBF, 0); /* a kill loses nothing */
-        ret->ran = live_ran;
     }
     if (process->delay_profile) {
         ret->clock = live_clock;

@@ -126,9 +126,9 @@ static bool reads(enum store_kind kind)
 static bool grows(enum store_kind kind)
 {
     return kind == STORE_PUT || kind == STORE_INDEX_SET || kind == STORE_APPEND ||
-           kind == STORE_LEASE_ACQUIRE || kind == STORE_EPOCH_PUT || kind == STORE_ENQUEUE ||
-           kind == STORE_CLAIM || kind == STORE_BLOB_PUT || kind == STORE_DEAD_LETTER ||
-           kind == STORE_LOG_APPEND;
+           kind == STORE_LEASE_ACQUIRE || kind == STORE_EPOCH_PUT || kind == STORE_EPOCH_PUTS ||
+           kind == STORE_ENQUEUE || kind == STORE_CLAIM || kind == STORE_BLOB_PUT ||
+           kind == STORE_DEAD_LETTER || kind == STORE_LOG_APPEND;
 }
 
 static void journal(struct world *w, struct world_bank *bank, const struct store_op *op)

@@ -361,6 +361,10 @@ static void test_store_op(void **state)
     struct store_op full = op;
     full.id = text[3];
     full.owner = text[4];
+    struct store_row rows[2] = {{.key = text[1], .fields = fields, .field_count = 2},
+                                {.key = text[3]}};
+    full.rows = rows;
+    full.row_count = 2;
     full.body = (const uint8_t *)text[7];
     full.body_bytes = 4;
     uint32_t bytes = store_op_extra_bytes(&full);
@@ -369,6 +373,7 @@ static void test_store_op(void **state)
     assert_int_equal(store_op_copy(&full, &copy, room, bytes), bytes);
     memset(text, 0x5a, sizeof text);
     memset(fields, 0x5a, sizeof fields);
+    memset(rows, 0x5a, sizeof rows);
     const struct store_op *kept = &out.effects[0].u.store;
     assert_string_equal(kept->shard, "s07.c3");
     assert_string_equal(kept->key, "agent:7");
@@ -380,6 +385,12 @@ static void test_store_op(void **state)
     assert_string_equal(copy.id, "id");
     assert_string_equal(copy.owner, "me");
     assert_memory_equal(copy.body, "body", 4);
+    assert_int_equal(copy.row_count, 2);
+    assert_string_equal(copy.rows[0].key, "agent:7");
+    assert_string_equal(copy.rows[0].fields[1].name, "name");
+    assert_memory_equal(copy.rows[0].fields[0].value, "value", 5);
+    assert_string_equal(copy.rows[1].key, "id");
+    assert_int_equal(copy.rows[1].field_count, 0);
     free(room);
 }
 

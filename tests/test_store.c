@@ -138,6 +138,18 @@ static void invalid_operations(void **state)
     VERDICT(STORE_INVALID, .kind = STORE_EPOCH_PUT, .key = "k", FIELDS({"f", "1", 1}));
     VERDICT(STORE_INVALID, .kind = STORE_EPOCH_PUT, .key = "k", .epoch = 1, .fields = many,
             .field_count = 40);
+    struct store_row rows[STORE_PUTS_MAX + 1] = {{.key = "k", .fields = many, .field_count = 1}};
+    VERDICT(STORE_INVALID, .kind = STORE_EPOCH_PUTS, .epoch = 1);
+    VERDICT(STORE_INVALID, .kind = STORE_EPOCH_PUTS, .rows = rows, .row_count = 1);
+    VERDICT(STORE_INVALID, .kind = STORE_EPOCH_PUTS, .epoch = 1, .rows = rows, .row_count = 2);
+    VERDICT(STORE_INVALID, .kind = STORE_EPOCH_PUTS, .epoch = 1, .rows = rows, .row_count = 1,
+            .collection = "a b");
+    rows[0].field_count = 40;
+    VERDICT(STORE_INVALID, .kind = STORE_EPOCH_PUTS, .epoch = 1, .rows = rows, .row_count = 1);
+    for (unsigned i = 0; i <= STORE_PUTS_MAX; i++)
+        rows[i] = (struct store_row){.key = "k"};
+    VERDICT(STORE_INVALID, .kind = STORE_EPOCH_PUTS, .epoch = 1, .rows = rows,
+            .row_count = STORE_PUTS_MAX + 1);
     VERDICT(STORE_INVALID, .kind = STORE_SCAN, .limit = 1);
     VERDICT(STORE_INVALID, .kind = STORE_SCAN, .collection = "c", .limit = 0);
     VERDICT(STORE_INVALID, .kind = STORE_SCAN, .collection = "c", .limit = 65);
@@ -425,6 +437,50 @@ static void epoch_put_fences(void **state)
     assert_int_equal(reply->row_count, 1);
 }
 
+static void epoch_puts_write_what_they_may(void **state)
+{
+    struct subject *subject = *state;
+    char names[39][16];
+    struct store_field many[39], one = field("f", "new");
+    for (int i = 0; i < 39; i++) {
+        snprintf(names[i], sizeof names[i], "f%d", i);
+        many[i] = field(names[i], "1");
+    }
+    struct store_row rows[] = {{.key = "a", .fields = &one, .field_count = 1},
+                               {.key = "b", .fields = &one, .field_count = 1},
+                               {.key = "c"},
+                               {.key = "d", .fields = &one, .field_count = 1}};
+    VERDICT(STORE_OK, .kind = STORE_EPOCH_PUT, .key = "b", .epoch = 7, FIELDS(field("f", "old")));
+    VERDICT(STORE_OK, .kind = STORE_EPOCH_PUT, .key = "d", .epoch = 4, .fields = many,
+            .field_count = 39);
+    struct store_op puts = {
+        .kind = STORE_EPOCH_PUTS, .epoch = 5, .collection = "all", .rows = rows, .row_count = 4};
+    const struct store_reply *reply = apply(subject, puts);
+    assert_int_equal(reply->verdict, STORE_FENCED); /* the first that could not be written */
+    assert_int_equal(reply->epoch, 7);
+    reply = apply(subject, (struct store_op){.kind = STORE_SCAN, .collection = "all", .limit = 9});
+    assert_int_equal(reply->row_count, 2);
+    assert_string_equal(reply->rows[0].key, "a");
+    assert_string_equal(value_of(&reply->rows[0], "f"), "new");
+    assert_string_equal(value_of(&reply->rows[0], "epoch"), "5");
+    assert_string_equal(reply->rows[1].key, "c");
+    assert_int_equal(reply->rows[1].field_count, 1);
+    reply = apply(subject, (struct store_op){.kind = STORE_GET, .key = "b"});
+    assert_string_equal(value_of(&reply->rows[0], "f"), "old");
+    puts.rows = rows + 2;
+    puts.row_count = 2;
+    assert_int_equal(apply(subject, puts)->verdict, STORE_FULL);
+    puts.rows = rows;
+    puts.row_count = 2;
+    puts.epoch = 8;
+    reply = apply(subject, puts);
+    assert_int_equal(reply->verdict, STORE_OK);
+    assert_int_equal(reply->epoch, 8);
+    reply = apply(subject, (struct store_op){.kind = STORE_GET, .key = "b"});
+    assert_string_equal(value_of(&reply->rows[0], "f"), "new");
+    assert_int_equal(reply->epoch, 8);
+}
+
 static void enqueue(struct subject *subject, const char *id, double priority)
 {
     VERDICT(STORE_OK, .kind = STORE_ENQUEUE, .key = "jobs", .id = id, .score = priority,
@@ -636,6 +692,7 @@ static const struct CMUnitTest suite[] = {
     BOTH(leases_have_rising_epochs),
     BOTH(leases_expire),
     BOTH(epoch_put_fences),
+    BOTH(epoch_puts_write_what_they_may),
     BOTH(queues_keep_order_and_limit),
     BOTH(jobs_are_fenced_by_attempt),
     BOTH(claims_expire),

@@ -51,6 +51,12 @@ static struct store_op random_op(uint64_t *seed, struct store_field *fields)
         const char *value = PICK(values);
         fields[i] = (struct store_field){PICK(names), value, (uint32_t)strlen(value)};
     }
+    static struct store_row rows[3];
+    op.rows = rows;
+    op.row_count = 1 + (uint32_t)(random_next(seed) % 3);
+    for (uint32_t i = 0; i < op.row_count; i++)
+        rows[i] = (struct store_row){
+            .key = PICK(keys), .fields = fields, .field_count = (uint32_t)(random_next(seed) % 3)};
     op.hash[0] = (uint8_t)(random_next(seed) % 4);
     op.offset = random_next(seed) % 2 * STORE_BLOB_CHUNK_MAX;
     op.total_bytes = STORE_BLOB_CHUNK_MAX + 7;
@@ -110,6 +116,7 @@ static void redis_and_memory_agree(void **state)
     for (int kind = 1; kind <= STORE_BLOB_GET; kind++) /* logs: test_log.c */
         assert_true(verdicts[kind][STORE_OK] > 0);     /* the sequence has reached every kind */
     assert_true(verdicts[STORE_EPOCH_PUT][STORE_FENCED] > 0);
+    assert_true(verdicts[STORE_EPOCH_PUTS][STORE_FENCED] > 0);
     assert_true(verdicts[STORE_LEASE_ACQUIRE][STORE_BUSY] > 0);
     assert_true(verdicts[STORE_ENQUEUE][STORE_FULL] > 0);
     assert_true(verdicts[STORE_FINISH][STORE_FENCED] > 0);

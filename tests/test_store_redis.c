@@ -413,9 +413,12 @@ static pid_t liar_start(const char *bytes, size_t count, bool reset, char *url, 
             used += (size_t)got;
             heard[used] = '\0';
             if (!greeted && strstr(heard, "mesh_v1_revision\r\n$1\r\n0\r\n")) {
+                char welcome[32];
+                int bytes_out =
+                    snprintf(welcome, sizeof welcome, "+OK\r\n:%d\r\n", FUNCTIONS_REVISION);
                 greeted = true;
                 used = 0;
-                if (write(fd, "+OK\r\n:1\r\n", 9) != 9)
+                if (write(fd, welcome, (size_t)bytes_out) != bytes_out)
                     break;
             } else if (greeted) {
                 if (write(fd, bytes, count) != (ssize_t)count)

@@ -17,6 +17,9 @@ BUILD = ROOT / "build"
 UPPER = ("nats", "redis", "redis-durable", "orchestrator", "sector", "cluster")  # all but the simulator
 
 
+MARKS = []  # of the benchmark that runs, found while it ran
+
+
 class BenchError(Exception):
     """What went wrong; `measured` is what was measured before it did."""
 
@@ -124,7 +127,8 @@ class Mesh:
             if status["agents_active"] >= share * status["agents"]:
                 return
             time.sleep(0.3)
-        progress(f"only {status['agents_active']} of {status['agents']} agents are active")
+        MARKS.append(f"only {status['agents_active']} of {status['agents']} agents were active")
+        progress(f"marked: {MARKS[-1]}")
 
     def counters(self):
         """{(process, name): value} of all /metrics pages; pages are a second old at most."""
@@ -188,10 +192,31 @@ def lost(mesh, counters):
     return found
 
 
+def effects(mesh, before, after):
+    """Effects at T as the simulators saw them by the machine's clock, which no agent's clock disturbs."""
+    def grown(key):
+        return int(mesh.total(after, key) - mesh.total(before, key))
+    when = {k: grown(f'mesh_effects_total{{when="{k}"}}') for k in ("within", "early", "late", "unknown")}
+    buckets = {}
+    for key in {key for _, key in after if key.startswith("mesh_effect_error_total")}:
+        buckets[int(re.search(r'below_us="(-?\d+)"', key).group(1))] = grown(key)
+    total, seen, ends = sum(buckets.values()), 0, {}
+    for below in sorted(buckets):
+        seen += buckets[below]
+        for q in (0.05, 0.5, 0.95):
+            if total and q not in ends and seen >= q * total:
+                ends[q] = below / 1000
+    known = when["within"] + when["early"] + when["late"]
+    return {"effects": known, "effect_hit_rate": round(when["within"] / known, 4) if known else None,
+            "effect_late": when["late"], "effect_early": when["early"], "effect_unknown": when["unknown"],
+            "effect_error_below_ms": {"p5": ends.get(0.05), "p50": ends.get(0.5), "p95": ends.get(0.95)}}
+
+
 def frames(mesh):
-    """Frames signed and verified by all processes so far, and operations sealed and verified."""
+    """Frames signed and verified by all processes so far, and operations sealed and verified; bytes of
+    the frames."""
     time.sleep(1.3)  # pages are made once a second
     c = mesh.counters()
     signed = mesh.total(c, "mesh_frames_sent_total") + mesh.total(c, "mesh_operations_sealed_total")
     verified = mesh.total(c, "mesh_signatures_verified_total") + mesh.total(c, 'mesh_operations_received_total{verdict="ok"}')
-    return signed, verified
+    return signed, verified, mesh.total(c, "mesh_bus_published_bytes_total")

@@ -10,17 +10,17 @@ from benches.common import ROOT, Mesh, BenchError, frames, header, median, progr
 from benches.plot import svg
 
 
-def signature_costs(program):
-    """Cost of one signature and one verification of 4 KiB in microseconds: the least of five medians,
-    because the mesh beats beside it."""
+def signature_costs(program, frame_bytes):
+    """Cost of one signature and one verification of a mean frame in microseconds: the least of five
+    medians, because the mesh beats beside it."""
     subprocess.run(["cc", "-O2", ROOT / "tests/baseline/signature_speed.c", "-o", program, "-lsodium"], check=True)
-    rounds = [subprocess.run([program], capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    rounds = [subprocess.run([program, str(frame_bytes)], capture_output=True, text=True, check=True, timeout=60).stdout.split()
               for _ in range(5)]
     return min(float(r[0]) for r in rounds), min(float(r[1]) for r in rounds)
 
 
 def idle_rates(mesh, seconds=5):
-    """Signatures and verifications a second by heartbeats alone."""
+    """Signatures, verifications and bytes of frames a second by heartbeats alone."""
     before, begin = frames(mesh), time.monotonic()
     time.sleep(seconds)
     after, spent = frames(mesh), time.monotonic() - begin
@@ -89,12 +89,14 @@ def measure(options, runs, payload=64, with_raw=True, more=()):
         finally:
             if raw is not None:
                 raw.close()
-        signed, verified = (max(0.0, (b - a - i * spent) / runs) for a, b, i in zip(before, after, idle))
-        sign_us, verify_us = signature_costs(mesh.run / "signature_speed")
+        signed, verified, sent = (max(0.0, (b - a - i * spent) / runs) for a, b, i in zip(before, after, idle))
+        frame_bytes = max(256, min(61440, round(sent / max(1.0, signed))))
+        sign_us, verify_us = signature_costs(mesh.run / "signature_speed", frame_bytes)
     floor = (signed * sign_us + verified * verify_us) / 1000 / os.cpu_count()
     return {"mesh_ms": median(mesh_ms), "raw_ms": median(raw_ms), "signature_floor_ms": round(floor, 2),
-            "agents_per_host": options.agents_per_host, "ready": ready, "payload_bytes": payload, "sign_us": sign_us,
-            "verify_us": verify_us, "signatures": round(signed), "verifications": round(verified),
+            "agents_per_host": options.agents_per_host, "ready": ready, "payload_bytes": payload, "frame_bytes": frame_bytes,
+            "bytes_through_the_bus": round(sent), "sign_us": sign_us,
+            "verify_us": verify_us, "signatures_made": round(signed), "verifications_made": round(verified),
             "cpu_ms": round(median(cpu_ms), 1), "all_mesh_ms": mesh_ms, "all_raw_ms": raw_ms}
 
 
@@ -119,7 +121,7 @@ def bench_growth(options):
             progress(f"growth: {agents} agents: {problem}")
             rows.append({"agents": agents, "clusters_per_sector": 32 if more else 10, "error": str(problem)[:200]})
             continue
-        keys = ("mesh_ms", "cpu_ms", "signature_floor_ms", "signatures", "verifications", "ready")
+        keys = ("mesh_ms", "cpu_ms", "signature_floor_ms", "signatures_made", "verifications_made", "ready")
         rows.append({"agents": agents, "clusters_per_sector": 32 if more else 10} | {k: row[k] for k in keys})
         progress(f"growth: {rows[-1]}")
     if options.plot:

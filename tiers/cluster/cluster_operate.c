@@ -438,6 +438,7 @@ void operate_open(struct cluster *c, int64_t now_us, const struct msg *msg, stru
     op->open = mask;
     op->spare = op->hedge ? able & ~mask : 0;
     slot_enter(c, now_us, op);
+    registry_hold(c, now_us);
     cluster_note(out, NOTE_OP_OPENED, num_id128_low(op->id), op->targets);
     for (uint32_t i = 0; i < c->count; i++) {
         if ((mask >> i & 1u) != 0) {

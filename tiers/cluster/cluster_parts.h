@@ -55,11 +55,19 @@ int64_t heal_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 /* cluster_summary.c */
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
 
+/* cluster_roster.c */
+void roster_page(struct cluster *c, int64_t now_us, const struct store_reply *reply);
+
 /* cluster_registry.c */
+#define STORE_RETRY_US US_PER_S /* after a refusal nothing is asked for so long */
+/* To be called whenever `dirty`, `put`, `index_dirty`, `where` or `uid` has changed. */
+void registry_waits(struct cluster *c, uint32_t i);
 void registry_start(struct cluster *c, int64_t now_us);
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what);
 /* Its index entries may have to change. */
 void registry_score(struct cluster *c, int64_t now_us, uint32_t i);
+/* An operation has come: what is to be written waits a little longer. */
+void registry_hold(struct cluster *c, int64_t now_us);
 void registry_link(struct cluster *c, int64_t now_us, bool up, struct outbox *out);
 void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply *reply,
                     struct outbox *out);

@@ -1,12 +1,12 @@
 /* The registry, written behind (design 6): the truth is in the members' rows; Redis shows it at
  * most a second later, and a restarted lead finds its roster there.
  *
- * A write takes what differs from the last one, one write per member at a time; its refusal or its
- * silence makes the same fields dirty again, so a lost write heals by the next. The first of it
- * waits for a quarter of a second at most, so that what changes together is written once, and not
- * while an operation is under way. Six writes a step, then a pause of 10 ms, and never more than a
- * dozen without an answer: thirty members that beat at one instant become a trickle, a slow store
- * slows its leads down, and what waits is merged by waiting.
+ * A write takes what differs from the last one of ten members, and no member is in two writes at a
+ * time; its refusal or its silence makes the same fields dirty again, so a lost write heals by the
+ * next. The first of it waits for a quarter of a second at most, so that what changes together is
+ * written at once; when an operation has just come, a little longer, so that writes do not compete
+ * with its acknowledgements. Six writes a step, then a pause of 10 ms, and never more than a dozen
+ * without an answer: a slow store slows its leads down, and what waits is merged by waiting.
  *
  * While the store is away nothing is asked for. What was out then is dirty again. When it is back,
  * each lead starts again at a time of its own within ten seconds, and looks first whether its
@@ -14,7 +14,9 @@
  * missing or older did the store lose writes, and everything is written again.
  *
  * Records are written with the lead's epoch (STORE_EPOCH_PUT), so a lead that was replaced cannot
- * overwrite its successor. Refs: kind << 56 | capability << 48 | member << 40 | a number. */
+ * overwrite its successor. Refs: kind << 56 | capability << 48 | member << 40 | a number; a write
+ * of members is known by its number alone. */
+#include "tiers/cluster/cluster_registry.h"
 #include "core/text.h"
 #include "tiers/cluster/cluster_learnt.h"
 #include "tiers/cluster/cluster_parts.h"
@@ -24,17 +26,18 @@
 
 #define MINUTE_US       (60ll * US_PER_S)
 #define SUMMARY_US      (5ll * US_PER_S)
-#define STORE_RETRY_US  US_PER_S
 #define STORE_FENCED_US (30ll * US_PER_S)
 #define SCAN_ROWS       32u
 #define HISTORY_ENTRIES 1440u
 #define INDEX_PERCENT   5u
 #define INDEX_POINTS    10u
-#define WRITE_ROOM      4096u /* bytes of one write, generously */
+#define WRITE_ROOM      16384u /* bytes of one write, generously */
 static_assert(STORE_FIELDS_MAX * (sizeof(struct store_field) + STORE_FIELD_VALUE_MAX) +
                       5u * STORE_KEY_MAX + 32u <=
                   WRITE_ROOM,
               "a write may need more");
+
+static void puts_ended(struct cluster *c, int64_t now_us, uint32_t seq, bool kept);
 
 enum registry_ref {
     REF_SCAN = 1,
@@ -65,9 +68,10 @@ static uint32_t ref_member(uint64_t ref)
     return (uint32_t)(ref >> 40) & 0xffu;
 }
 
-/* To be called whenever `dirty`, `put`, `index_dirty`, `where` or `uid` has changed. */
-static void waits(struct cluster *c, uint32_t i)
+void registry_waits(struct cluster *c, uint32_t i)
 {
+    assert(c != NULL);
+    assert(i < c->count);
     const struct member *m = &c->members[i];
     bool some = m->uid != 0 && ((m->dirty != 0 && m->put == 0) || m->index_dirty != 0 ||
                                 (c->scan_done && where_waits(m)));
@@ -127,17 +131,15 @@ static void asked_failed(struct cluster *c, int64_t now_us, uint64_t ref)
     c->registry_next_us = 0;
     switch (ref_kind(ref)) {
     case REF_PUT:
-        registry_dirty(c, now_us, i, c->members[i].put);
-        c->members[i].put = 0;
-        waits(c, i);
+        puts_ended(c, now_us, (uint32_t)ref, false);
         break;
     case REF_INDEX:
         c->members[i].index_dirty |= bit_of((uint32_t)(ref >> 48) & 0xffu);
-        waits(c, i);
+        registry_waits(c, i);
         break;
     case REF_WHERE:
         where_failed(c, i);
-        waits(c, i);
+        registry_waits(c, i);
         break;
     case REF_SCAN:
         c->scan_out = false;
@@ -190,79 +192,6 @@ void registry_start(struct cluster *c, int64_t now_us)
     c->store_pause_us = now_us;
 }
 
-static void roster_row(struct cluster *c, const struct store_row *row)
-{
-    uint64_t uid = 0, incarnation = 0, caps = 0;
-    struct unit place = {0};
-    const char *why = NULL;
-    enum impedance_class agent_class = CLASS_NONE;
-    enum agent_state state = AGENT_UNKNOWN;
-    for (uint32_t k = 0; k < row->field_count; k++) {
-        const struct store_field *f = &row->fields[k];
-        if (strcmp(f->name, "uid") == 0) {
-            num_parse_hex64(f->value, f->value_bytes, &uid);
-        } else if (strcmp(f->name, "unit_epoch") == 0) {
-            num_parse_u64(f->value, f->value_bytes, &incarnation);
-        } else if (strcmp(f->name, "place") == 0) {
-            unit_parse(f->value, f->value_bytes, &place, &why);
-        } else if (strcmp(f->name, "agent_class") == 0) {
-            agent_class = class_parse(f->value, f->value_bytes);
-        } else if (strcmp(f->name, "capability_mask") == 0) {
-            num_parse_hex64(f->value, f->value_bytes, &caps);
-        } else if (strcmp(f->name, "operational_state") == 0) {
-            state = agent_state_parse(f->value, f->value_bytes);
-        }
-    }
-    bool here = place.tier == TIER_AGENT && place.sector == c->self.sector &&
-                place.cluster == c->self.cluster && place.agent >= 1 && place.agent <= c->count;
-    struct member *m = here ? &c->members[place.agent - 1u] : NULL;
-    if (!here || uid == 0 || (m->uid != 0 && m->uid != uid)) {
-        return; /* another place, or another agent by now */
-    }
-    m->where = WHERE_KNOWN; /* the former lead has put it */
-    if (m->uid == uid) {    /* the agent itself was faster */
-        m->quarantined |= state == AGENT_QUARANTINED;
-        learnt_read(c, place.agent - 1u, row);
-        return;
-    }
-    m->uid = uid;
-    m->epoch = incarnation;
-    m->capabilities = caps;
-    m->declared = caps; /* the agent will say more, if it has more */
-    m->indexed = caps;  /* as far as anyone knows */
-    waits(c, place.agent - 1u);
-    m->written.state = (uint8_t)state;
-    m->quarantined = state == AGENT_QUARANTINED;
-    if (agent_class > CLASS_NONE && agent_class != (enum impedance_class)m->agent_class) {
-        m->agent_class = (uint8_t)agent_class;
-        c->priors_all = false;
-        predictor_init(&m->predictor, c->tuning.predictor, agent_class);
-    }
-    learnt_read(c, place.agent - 1u, row);
-}
-
-static void roster_page(struct cluster *c, int64_t now_us, const struct store_reply *reply)
-{
-    c->scan_out = false;
-    if (reply->verdict != STORE_OK) {
-        c->scan_done = reply->verdict == STORE_MISSING;
-        for (uint32_t i = 0; c->scan_done && i < c->count; i++) {
-            waits(c, i);
-        }
-        c->store_pause_us = now_us + STORE_RETRY_US;
-        return;
-    }
-    for (uint32_t k = 0; k < reply->row_count; k++) {
-        roster_row(c, &reply->rows[k]);
-    }
-    c->scan_cursor = reply->cursor;
-    c->scan_done = reply->cursor == 0;
-    c->call = c->scan_done;
-    for (uint32_t i = 0; c->scan_done && i < c->count; i++) {
-        waits(c, i);
-    }
-}
-
 static void roster_ask(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     struct store_op op = {.ref = ref_of(REF_SCAN, 0, ++c->store_seq),
@@ -284,9 +213,24 @@ static void write_wanted(struct cluster *c, int64_t now_us)
     if (!c->write_wanted) {
         int64_t at_us = now_us + rng_range(&c->rng, LEAD_WRITE_LAG_US / 2, LEAD_WRITE_LAG_US);
         c->write_wanted = true;
+        c->write_since_us = now_us;
         c->write_next_us = c->write_next_us > at_us ? c->write_next_us : at_us;
     }
     c->registry_next_us = time_least(c->registry_next_us, c->write_next_us);
+}
+
+void registry_hold(struct cluster *c, int64_t now_us)
+{
+    assert(c != NULL);
+    assert(now_us >= 0);
+    c->write_hold_us = now_us + LEAD_WRITE_HOLD_US;
+}
+
+/* When what waits is to be written. */
+static int64_t write_at(const struct cluster *c)
+{
+    int64_t hold_us = time_least(c->write_hold_us, c->write_since_us + LEAD_WRITE_MOST_US);
+    return c->write_next_us > hold_us ? c->write_next_us : hold_us;
 }
 
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what)
@@ -295,7 +239,7 @@ void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what
     assert(i < c->count);
     struct member *m = &c->members[i];
     m->dirty |= (uint16_t)what;
-    waits(c, i);
+    registry_waits(c, i);
     if (m->dirty != 0 && m->put == 0) {
         write_wanted(c, now_us);
     }
@@ -315,7 +259,7 @@ void registry_score(struct cluster *c, int64_t now_us, uint32_t i)
         m->indexed_score = score;
     }
     m->index_dirty |= wanted ^ m->indexed;
-    waits(c, i);
+    registry_waits(c, i);
     if (m->index_dirty != 0) {
         write_wanted(c, now_us);
     }
@@ -330,7 +274,7 @@ static void write_again(struct cluster *c, int64_t now_us)
             registry_dirty(c, now_us, i, DIRTY_ALL);
             m->indexed = 0;
             m->index_dirty |= members_preferred(c, i) ? m->capabilities : 0;
-            waits(c, i);
+            registry_waits(c, i);
         }
     }
     c->registry_next_us = 0;
@@ -361,35 +305,89 @@ static void member_key(const struct member *m, char *ret, size_t size)
     text_hex64(&t, m->uid);
 }
 
-/* False: nothing is new, or no room. */
-static bool put_member(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
+/* Members whose records are in one write. */
+struct batch {
+    uint32_t count;
+    uint8_t member[STORE_PUTS_MAX];
+    uint16_t what[STORE_PUTS_MAX];
+    struct store_row rows[STORE_PUTS_MAX];
+    char keys[STORE_PUTS_MAX][STORE_KEY_MAX];
+    struct record records[STORE_PUTS_MAX];
+};
+
+/* Adds what is new of member i, if there is anything. */
+static void batch_add(struct cluster *c, uint32_t i, struct batch *b)
 {
     struct member *m = &c->members[i];
-    struct record r;
-    char key[STORE_KEY_MAX];
     uint32_t what = (m->dirty | record_diff(c, i)) & DIRTY_ALL;
     if (what == 0) {
         m->dirty = 0;
-        return false;
+        registry_waits(c, i);
+        return;
     }
-    record_init(&r);
-    record_member(c, i, what, &r);
-    member_key(m, key, sizeof key);
-    struct store_op op = {.ref = ref_of(REF_PUT, i, ++c->store_seq),
-                          .kind = STORE_EPOCH_PUT,
+    struct record *r = &b->records[b->count];
+    record_init(r);
+    record_member(c, i, what, r);
+    member_key(m, b->keys[b->count], sizeof b->keys[0]);
+    b->rows[b->count] =
+        (struct store_row){.key = b->keys[b->count], .fields = r->fields, .field_count = r->count};
+    b->member[b->count] = (uint8_t)i;
+    b->what[b->count++] = (uint16_t)what;
+}
+
+/* False: nothing is new, or no room. */
+static bool put_members(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    struct batch b;
+    uint32_t what = 0;
+    b.count = 0;
+    for (uint64_t rest = c->waits; rest != 0 && b.count < STORE_PUTS_MAX; rest &= rest - 1u) {
+        uint32_t i = bits_lowest(rest);
+        if (c->members[i].dirty != 0 && c->members[i].put == 0) {
+            batch_add(c, i, &b);
+        }
+    }
+    for (uint32_t k = 0; k < b.count; k++) {
+        what |= b.what[k];
+    }
+    struct store_op op = {.ref = ref_of(REF_PUT, 0, ++c->store_seq),
+                          .kind = STORE_EPOCH_PUTS,
                           .epoch = c->epoch > 0 ? c->epoch : 1,
                           .shard = c->shard,
-                          .key = key,
                           .collection = (what & DIRTY_IDENTITY) != 0 ? "roster" : NULL,
-                          .fields = r.fields,
-                          .field_count = r.count};
-    if (!store_send(c, now_us, out, &op)) {
+                          .rows = b.rows,
+                          .row_count = b.count};
+    if (b.count == 0 || !store_send(c, now_us, out, &op)) {
         return false;
     }
-    m->dirty = 0;
-    m->put = (uint16_t)what;
-    record_written(c, i, what);
+    for (uint32_t k = 0; k < b.count; k++) {
+        struct member *m = &c->members[b.member[k]];
+        m->dirty = 0;
+        m->put = b.what[k];
+        m->put_seq = c->store_seq;
+        registry_waits(c, b.member[k]);
+        record_written(c, b.member[k], b.what[k]);
+    }
     return true;
+}
+
+/* A write of members was answered, or given up: what it would have said is to be said again. */
+static void puts_ended(struct cluster *c, int64_t now_us, uint32_t seq, bool kept)
+{
+    bool dirty = c->write_wanted;
+    for (uint32_t i = 0; i < c->count; i++) {
+        struct member *m = &c->members[i];
+        if (m->put == 0 || m->put_seq != seq) {
+            continue;
+        }
+        m->dirty |= kept ? 0 : m->put;
+        m->put = 0;
+        registry_waits(c, i);
+        dirty |= m->dirty != 0;
+    }
+    if (dirty) {
+        write_wanted(c, now_us);
+    }
 }
 
 /* One index entry: set with the score while the agent is in service, else removed. */
@@ -409,7 +407,7 @@ static bool put_index(struct cluster *c, int64_t now_us, uint32_t i, struct outb
     unit_format(cluster_agent(c, i), member);
     struct store_op op = {.ref = ref_of(REF_INDEX, i, ++c->store_seq) | (uint64_t)cap << 48,
                           .kind = set ? STORE_INDEX_SET : STORE_INDEX_REMOVE,
-                          .shard = c->shard,
+                          .shard = shard,
                           .key = key,
                           .id = member,
                           .score = set ? (double)m->impedance.score : 0.0};
@@ -604,12 +602,7 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     enum registry_ref kind = ref_kind(reply->ref);
     uint32_t i = ref_member(reply->ref);
     if (kind == REF_PUT && reply->verdict == STORE_OK) {
-        assert(i < c->count);
-        c->members[i].put = 0;
-        waits(c, i);
-        if (c->members[i].dirty != 0 || c->write_wanted) {
-            write_wanted(c, now_us);
-        }
+        puts_ended(c, now_us, (uint32_t)reply->ref, true);
         return;
     }
     c->registry_next_us = 0;
@@ -623,7 +616,7 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     }
     if (kind == REF_WHERE) {
         where_reply(c, i, reply);
-        waits(c, i);
+        registry_waits(c, i);
         if (reply->verdict == STORE_FENCED) {
             return; /* it has gone on to another place already */
         }
@@ -645,29 +638,23 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     } else if (kind == REF_SUMMARY) {
         c->summary_kept_us = c->summary_put_us;
     } else if (kind == REF_PUT) {
-        assert(i < c->count);
-        c->members[i].put = 0;
-        waits(c, i);
+        puts_ended(c, now_us, (uint32_t)reply->ref, true);
     }
 }
 
-/* One member's turn; returns the writes made, more than `left` never. */
-static uint32_t member_writes(struct cluster *c, int64_t now_us, uint32_t i, uint32_t left,
-                              struct outbox *out)
+/* One member's entries; returns the writes made, more than `left` never. */
+static uint32_t index_writes(struct cluster *c, int64_t now_us, uint32_t i, uint32_t left,
+                             struct outbox *out)
 {
-    struct member *m = &c->members[i];
+    const struct member *m = &c->members[i];
     uint32_t made = 0;
-    assert(m->uid != 0);
-    if (m->dirty != 0 && m->put == 0 && put_member(c, now_us, i, out)) {
-        made++;
-    }
-    if (c->scan_done && where_waits(m) && made < left && where_send(c, now_us, i, out)) {
+    if (c->scan_done && where_waits(m) && where_send(c, now_us, i, out)) {
         made++;
     }
     while (m->index_dirty != 0 && made < left && put_index(c, now_us, i, out)) {
         made++;
     }
-    waits(c, i);
+    registry_waits(c, i);
     return made;
 }
 
@@ -679,7 +666,7 @@ static void sweep_absent(struct cluster *c, int64_t now_us)
         if (m->uid != 0 && members_state(c, i) == AGENT_UNKNOWN) {
             registry_dirty(c, now_us, i, DIRTY_LOOK);
             m->index_dirty |= m->indexed;
-            waits(c, i);
+            registry_waits(c, i);
         }
     }
 }
@@ -726,14 +713,19 @@ static void write_due(struct cluster *c, int64_t now_us, struct outbox *out)
     left = left < LEAD_WRITES_STEP ? left : LEAD_WRITES_STEP;
     uint32_t made = 0, start = c->write_cursor;
     uint64_t before = c->waits & (bit_of(start) - 1u), rest = c->waits & ~before;
+    /* The rest of the room is for messages: what does not fit goes on after the pause. */
+    while (made < left && outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM) &&
+           put_members(c, now_us, out)) {
+        made++;
+    }
     while (made < left && (rest | before) != 0) {
         if (!outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM)) {
-            break; /* the rest of the room is for messages: go on after the pause */
+            break;
         }
         uint64_t *turn = rest != 0 ? &rest : &before;
         uint32_t i = bits_lowest(*turn);
         *turn &= *turn - 1u;
-        made += member_writes(c, now_us, i, left - made, out);
+        made += index_writes(c, now_us, i, left - made, out);
         c->write_cursor = made < left ? (i + 1u) % c->count : i;
     }
     if (made < left && (rest | before) == 0) {
@@ -755,7 +747,7 @@ int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     }
     asked_lapse(c, now_us, false, out);
     int64_t next_us = periodic(c, now_us, out);
-    if (c->write_next_us <= now_us && c->store_pause_us <= now_us) {
+    if (write_at(c) <= now_us && c->store_pause_us <= now_us) {
         write_due(c, now_us, out);
     }
     for (uint64_t rest = c->asked_out; rest != 0; rest &= rest - 1u) {
@@ -763,7 +755,8 @@ int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     }
     bool waiting = c->waits != 0;
     if (waiting && asked_room(c, LEAD_ASKED_RESERVE) > 0) {
-        int64_t at_us = c->write_next_us > c->store_pause_us ? c->write_next_us : c->store_pause_us;
+        int64_t at_us = write_at(c);
+        at_us = at_us > c->store_pause_us ? at_us : c->store_pause_us;
         next_us = time_least(next_us, at_us > now_us ? at_us : now_us + LEAD_WRITE_GAP_US);
     }
     c->write_wanted = waiting;

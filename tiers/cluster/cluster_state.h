@@ -41,12 +41,6 @@
 /* Inspections waiting for the registry; one more is answered with the lead's own view alone. */
 #define LEAD_INSPECTS_MAX 4u
 #define LEAD_INSPECT_US   (1ll * US_PER_S)
-/* Registry writes in one step, and the pause between such steps. */
-#define LEAD_WRITES_STEP  6u
-#define LEAD_WRITE_GAP_US 10000ll
-/* What is first to change waits so long, or half of it, for company. */
-#define LEAD_WRITE_LAG_US 250000ll
-#define LEAD_STORE_US     (5ll * US_PER_S) /* a store reply later than this is not awaited */
 /* Store operations without an answer yet. With so many the rest waits, dirty; the last ones of them
  * are for inspections. */
 #define LEAD_ASKED_MAX     16u
@@ -63,8 +57,7 @@
 #define LEAD_REPLACE_US     (60ll * US_PER_S)
 #define LEAD_REPLACE_SHARE  10u
 #define LEAD_REPLACE_JITTER (2ll * US_PER_S)
-/* After an outage of the store the leads come back within this time, each at its own. */
-#define LEAD_BACK_US (10ll * US_PER_S)
+/* What the registry writes, and when, is bounded in cluster_registry.h. */
 
 struct member {
     uint64_t uid; /* 0: never seen, not in the roster */
@@ -84,6 +77,7 @@ struct member {
     struct written written;
     uint16_t dirty;
     uint16_t put;        /* fields of the write that is out; 0: none is */
+    uint32_t put_seq;    /* which write that is: store_seq */
     uint8_t agent_class; /* enum impedance_class; the topology's until a hello says else */
     uint8_t state;       /* enum agent_state, as last noted */
     bool joined;         /* said hello to this lead */
@@ -170,7 +164,8 @@ struct cluster {
     uint64_t scan_cursor;
     int64_t registry_next_us; /* nothing to write before; 0: look again */
     int64_t write_next_us, minute_next_us, summary_next_us, store_pause_us;
-    bool write_wanted; /* something waits for write_next_us */
+    int64_t write_since_us, write_hold_us; /* the first that waits; not before, for an operation */
+    bool write_wanted;                     /* something waits for write_at() */
     uint64_t minute_done, minute_failed;
     uint64_t waits; /* members of which something is to be written, and nothing is out */
     uint32_t store_seq, write_cursor;

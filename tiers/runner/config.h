@@ -47,6 +47,7 @@ struct process_conf {
     uint32_t agents_per_host;
     char journal[CONFIG_TEXT_MAX]; /* sim: a file of what ran; empty: none */
     bool delay_profile;            /* sim: delays, losses and clocks by class; false: none */
+    char profile[CONFIG_TEXT_MAX]; /* sim: a file with the classes' figures; empty: built in */
     uint64_t seed;
     uint32_t crypto_threads;
     uint32_t line; /* of its section */

@@ -85,6 +85,8 @@ static const struct config_key keys[] = {
      "sim: agents that share a frame signer"},
     {"delay", KEY_CHOICE, true, 0, 1, PROCESS(delay_profile), "none|profile", "none",
      "sim: delays, losses and clocks of the class profiles"},
+    {"profile", KEY_TEXT, true, 0, TEXT_MOST, PROCESS(profile), NULL, "",
+     "sim: a file with the figures of the class profiles (sim/classes.profile)"},
     {"journal", KEY_TEXT, true, 0, TEXT_MOST, PROCESS(journal), NULL, "",
      "sim: a file that lists each execution, for tests (sim/live.c)"},
     {"seed", KEY_NUMBER64, true, 0, INT64_MAX, PROCESS(seed), NULL, "1",

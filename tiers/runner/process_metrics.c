@@ -198,6 +198,9 @@ void process_metrics(struct process *p)
     some(g, "directory_stale_total", NULL, NULL, p->directory.stale);
     some(g, "directory_full_total", NULL, NULL, p->directory.full);
     chat_metrics(g);
+    if (p->world.metrics != NULL) {
+        p->world.metrics(p->world.ctx, g);
+    }
     if (p->runner != NULL) {
         nodes(p, g);
     }

@@ -169,6 +169,10 @@ static void carry_out(struct runner *r, struct node *n)
             break;
         case FX_NOTE:
             r->stats.notes[e->u.note.note]++;
+            if (e->u.note.note == NOTE_RELEASED && r->conf.world != NULL &&
+                r->conf.world->released != NULL) {
+                r->conf.world->released(r->conf.world->ctx, e->u.note.a);
+            }
             log_note(r->conf.log, n->unit, &e->u.note);
             break;
         default:

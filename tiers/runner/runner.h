@@ -21,14 +21,20 @@
 #define RUNNER_TURN_TIMERS 4096u   /* due timers run in one turn, then the bus gets its chance */
 
 /* What a simulated process does to its agents; NULL functions: nothing. */
+struct page;
+
 struct runner_world {
     void *ctx;
     /* The agent's own clock: its offset to the boot clock and its drift in parts per billion. */
     void (*clock)(void *ctx, struct unit agent, int64_t *ret_offset_us, int32_t *ret_drift_ppb);
     /* One-way delay of a message from or to the agent; -1: it is lost. */
     int64_t (*delay_us)(void *ctx, struct unit agent, bool to_agent);
-    /* A handler has done its work; for tests. May be NULL. */
-    void (*ran)(void *ctx, struct unit agent, struct id128 operation);
+    /* A handler has done its work. May be NULL. */
+    void (*ran)(void *ctx, struct unit agent, const struct operation *operation);
+    /* An agent has released the effect of an operation at T, as its own clock has it. May be NULL.
+     */
+    void (*released)(void *ctx, uint64_t id_low);
+    void (*metrics)(void *ctx, struct page *page); /* may be NULL */
     int64_t (*work_us)(void *ctx, struct unit agent, enum impedance_class c, double weight);
 };
 

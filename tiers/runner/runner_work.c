@@ -158,7 +158,7 @@ static void on_work(struct timer *timer, void *ctx)
     call.began_us = w.began_us;
     w.handler->finish(&call, &answer);
     if (r->conf.world != NULL && r->conf.world->ran != NULL) {
-        r->conf.world->ran(r->conf.world->ctx, n->unit, w.op.operation);
+        r->conf.world->ran(r->conf.world->ctx, n->unit, &e->operation);
     }
     if (answer.has_emit) {
         struct work_reply emit = {.ref = w.op.ref, .emit = &answer.emit, .unit = w.op.unit};
