@@ -356,30 +356,34 @@ static void a_dead_sector_is_answered_for(void **state)
     done(w);
 }
 
+/* The bound is for the mean of four seeds: one operation that a tier's loss delays past its time
+ * takes a whole cluster with it, which is 4 % of one seed's targets. */
 static void loss_is_mended_and_nothing_runs_twice(void **state)
 {
     (void)state;
-    struct world_conf conf;
-    small(&conf, 10);
-    conf.agent_loss_permille = 100;
-    conf.tier_loss_permille = 20;
-    struct world *w = world_new(&conf);
-    world_run(w, 20 * US_PER_S);
     uint32_t ready = 0, resent = 0, targets = 0;
-    for (int i = 0; i < 12; i++) {
-        struct command c;
-        submit(&c, "echo", "x");
-        c.operation.timeout_us = 8 * US_PER_S;
-        const struct report *r = run(w, unit_orchestrator(), &c);
-        ready += outcome(r, OUTCOME_READY);
-        resent += r->aggregate.resent;
-        targets += r->aggregate.targets;
-        world_run(w, US_PER_S);
+    for (uint64_t seed = 10; seed < 14; seed++) {
+        struct world_conf conf;
+        small(&conf, seed);
+        conf.agent_loss_permille = 100;
+        conf.tier_loss_permille = 20;
+        struct world *w = world_new(&conf);
+        world_run(w, 20 * US_PER_S);
+        for (int i = 0; i < 12; i++) {
+            struct command c;
+            submit(&c, "echo", "x");
+            c.operation.timeout_us = 8 * US_PER_S;
+            const struct report *r = run(w, unit_orchestrator(), &c);
+            ready += outcome(r, OUTCOME_READY);
+            resent += r->aggregate.resent;
+            targets += r->aggregate.targets;
+            world_run(w, US_PER_S);
+        }
+        assert_true(world_stats(w)->lost > 50);
+        done(w);
     }
-    assert_true(world_stats(w)->lost > 50);
     assert_true(resent > 0);
     assert_true(ready * 100 >= targets * 97);
-    done(w);
 }
 
 /* Far more operations than an agent remembers by id, at once, with resends of everything that is
