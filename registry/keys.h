@@ -7,11 +7,12 @@
  * Registry bank (registry_url, can be rebuilt from the leads' memory)
  *   mesh:{s07.c3}:agent:00f3a1       hash     a record: field -> value, `epoch` is the record's own
  *   mesh:{u00}:place:00f3a1          hash     a record: where the uid is; shard: its first digits
- *   mesh.set:{s07.c3}:agents         zset     a collection: record key -> order of joining
+ *   mesh:{mesh}:routing              hash     likewise summary, frozen, prior:<class>
+ *   mesh.set:{s07.c3}:roster         zset     a collection: record key -> order of joining
  *   mesh.index:{s07}:capability:ocr  zset     an index: member -> score
- *   mesh.history:{s07.c3}:minutes    stream   newest entries, MAXLEN exact
+ *   mesh.history:{s07.c3}:history    stream   newest entries, MAXLEN exact
  * Durable bank (durable_url, AOF with fsync always, noeviction)
- *   mesh.lease:{mesh}:process:p1     hash     owner, epoch, expires_us (0: released), ttl_us;
+ *   mesh.lease:{mesh}:lease:sector-1   hash     owner, epoch, expires_us (0: released), ttl_us;
  *                                             never deleted: it carries the epoch for ever
  *   mesh.queue:{s07.c3}:jobs         hash     seq (last number given out), dead_dropped
  *   mesh.ready:{s07.c3}:jobs         zset     `<seq, 16 digits>:<id>` -> minus priority

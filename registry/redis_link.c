@@ -71,17 +71,24 @@ static redisReplyObjectFunctions metered_makers = {
     .createNil = make_nil,
 };
 
+redisReader *link_reader_new(struct link_meter *meter)
+{
+    assert(meter);
+    redisReader *reader = redisReaderCreate();
+    if (!reader)
+        return NULL;
+    library_makers = *reader->fn; /* the same at each call */
+    metered_makers.freeObject = library_makers.freeObject;
+    reader->fn = &metered_makers;
+    reader->privdata = meter;
+    *meter = (struct link_meter){0};
+    return reader;
+}
+
 static bool reader_new(struct link *link)
 {
-    link->reader = redisReaderCreate();
-    if (!link->reader)
-        return false;
-    library_makers = *link->reader->fn; /* the same at each call */
-    metered_makers.freeObject = library_makers.freeObject;
-    link->reader->fn = &metered_makers;
-    link->reader->privdata = &link->meter;
-    link->meter = (struct link_meter){0};
-    return true;
+    link->reader = link_reader_new(&link->meter);
+    return link->reader != NULL;
 }
 
 /* Ends. */

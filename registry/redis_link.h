@@ -34,6 +34,11 @@ struct link_meter { /* what hiredis has built for the answer that is being read 
     size_t objects, bytes;
 };
 
+/* A reader whose answers are metered: more objects or bytes, or an array that announces more, is an
+ * error of redisReaderGetReply before room for it is taken. Set *meter to zero after each answer.
+ * NULL: no memory. */
+redisReader *link_reader_new(struct link_meter *meter);
+
 struct link_buffer {
     char *at;
     size_t bytes, room;

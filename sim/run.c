@@ -35,8 +35,26 @@ static void usage(FILE *to)
           to);
 }
 
+/* What only the sized runs have. */
+static bool for_a_size(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--hours") == 0 || strcmp(argv[i], "--minutes") == 0) {
+            fprintf(stderr,
+                    "mesh-sim run: %s goes with --size full or --size large; without --size it is "
+                    "--seconds, as --seconds 3600\n",
+                    argv[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse(int argc, char **argv, struct options *o)
 {
+    if (for_a_size(argc, argv)) {
+        return false;
+    }
     const struct sim_option table[] = {
         {"--seed", NULL, 0, INT64_MAX, &o->seed},     {"--agents", NULL, 1, 4194304, &o->agents},
         {"--seconds", NULL, 1, 1000000, &o->seconds}, {"--op-every", NULL, 1, 100000, &o->op_every},

@@ -686,6 +686,7 @@ bool scenario_parse(const char *path, FILE *from, struct scenario *ret, FILE *er
     assert(path != NULL && from != NULL && ret != NULL && errors != NULL);
     static struct reader r;
     r = (struct reader){.path = path, .errors = errors, .s = ret};
+    bool any = false;
     scenario_init(ret);
     while (fgets(r.text, sizeof(r.text), from) != NULL) {
         r.line++;
@@ -695,9 +696,13 @@ bool scenario_parse(const char *path, FILE *from, struct scenario *ret, FILE *er
         if (!split(&r) || (r.count > 0 && (!read_statement(&r) || !at_end(&r)))) {
             return false;
         }
+        any = any || r.count > 0;
     }
     if (ferror(from)) {
         return refuse(&r, "cannot be read: %s", strerror(errno));
+    }
+    if (!any) {
+        return refuse(&r, "no statement in it: at least one is wanted, as 'run 30s'");
     }
     uint32_t line = r.line;
     const char *why = scenario_check(ret, &line);

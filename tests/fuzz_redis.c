@@ -1,6 +1,6 @@
-/* libFuzzer: what a Redis server answers, read by hiredis and understood as an answer to every kind
- * of operation (the first byte). Any shape must end in a verdict. */
-#include "registry/redis_private.h"
+/* libFuzzer: what a Redis server answers, read by the metered reader of a connection and understood
+ * as an answer to every kind of operation (the first byte). Any shape must end in a verdict. */
+#include "registry/redis_link.h"
 
 #include <stdlib.h>
 
@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct redis_scratch scratch;
     if (size < 1)
         return 0;
-    redisReader *reader = redisReaderCreate();
+    struct link_meter meter;
+    redisReader *reader = link_reader_new(&meter);
     void *answer = NULL;
     if (!reader)
         return 0;

@@ -320,6 +320,72 @@ static void who_contradicts_a_quorum_is_quarantined(void **state)
     bench_close(b);
 }
 
+static void isolated(struct bench *b, unsigned agent, enum isolation what)
+{
+    struct msg m = {.type = MSG_ISOLATE, .from = unit_sector(1), .epoch = 1};
+    m.u.isolate = (struct isolate){.agent = unit_agent(1, 1, agent), .what = what};
+    bench_msg(b, &m);
+}
+
+/* An answer that says: the hash of my context is not the one that was expected. */
+static void mismatch(struct bench *b, unsigned number, unsigned agent)
+{
+    struct conflict_detail d = {.type = CONFLICT_HASH_MISMATCH,
+                                .agents_affected = 1,
+                                .expected = (const uint8_t *)"a1",
+                                .expected_bytes = 2,
+                                .received = (const uint8_t *)"b2",
+                                .received_bytes = 2};
+    struct msg m = {.type = MSG_ACK, .from = unit_agent(1, 1, agent), .epoch = 1};
+    m.u.ack = (struct ack){.operation_id = {{7, (uint8_t)number}},
+                           .outcome = OUTCOME_CONFLICT,
+                           .clock_error_us = UINT32_MAX,
+                           .conflict = &d};
+    bench_msg(b, &m);
+}
+
+static void a_wrong_hash_is_an_incident_until_it_is_let_back(void **state)
+{
+    (void)state;
+    struct bench *b = lead(5);
+    beats(b, 5, 0, 5);
+    operate(b, 1, 0);
+    for (unsigned i = 1; i <= 5; i++) {
+        if (i != 4) {
+            answer(b, 1, i, "42");
+        }
+    }
+    assert_int_equal(((struct cluster *)b->self)->incidents.of[FAILURE_CONTEXT_CORRUPTION].id, 0);
+    mismatch(b, 1, 4);
+    bench_pass(b, S);
+    const struct conflict_report *r = event_of(b, FAILURE_CONTEXT_CORRUPTION, INCIDENT_OPENED);
+    assert_non_null(r);
+    assert_true(says(r, "a4: its context is not the known-good one"));
+    assert_true(unit_equal(r->agent, unit_agent(1, 1, 4)));
+    uint64_t id = r->uid;
+    assert_non_null(event_of(b, FAILURE_CONTEXT_CORRUPTION, INCIDENT_ESCALATED));
+    r = event_of(b, FAILURE_CONTEXT_CORRUPTION, INCIDENT_ACTION);
+    assert_non_null(r);
+    assert_true(says(r, "quarantined until"));
+    isolated(b, 4, ISOLATE_QUARANTINE); /* the root's strategy */
+    assert_int_equal(quarantined(b), 1);
+    beats(b, 5, 0, 30);
+    assert_null(event_of(b, FAILURE_CONTEXT_CORRUPTION, INCIDENT_RESOLVED));
+    isolated(b, 4, ISOLATE_LIFT);
+    beats(b, 5, 0, 15);
+    assert_non_null(event_of(b, FAILURE_CONTEXT_CORRUPTION, INCIDENT_RECOVERED));
+    r = event_of(b, FAILURE_CONTEXT_CORRUPTION, INCIDENT_RESOLVED);
+    assert_non_null(r);
+    assert_true(r->uid == id);
+    bench_forget(b); /* let back before the order to stay out came: it ends as well */
+    operate(b, 2, 0);
+    mismatch(b, 2, 3);
+    isolated(b, 3, ISOLATE_LIFT);
+    beats(b, 5, 0, 15);
+    assert_non_null(event_of(b, FAILURE_CONTEXT_CORRUPTION, INCIDENT_RESOLVED));
+    bench_close(b);
+}
+
 static void without_a_majority_nobody_is_judged(void **state)
 {
     (void)state;
@@ -571,6 +637,7 @@ int main(void)
         cmocka_unit_test(a_flapping_agent_fills_no_log),
         cmocka_unit_test(a_spike_is_routed_around),
         cmocka_unit_test(who_contradicts_a_quorum_is_quarantined),
+        cmocka_unit_test(a_wrong_hash_is_an_incident_until_it_is_let_back),
         cmocka_unit_test(without_a_majority_nobody_is_judged),
         cmocka_unit_test(events_become_rows_once),
         cmocka_unit_test(what_nobody_speaks_of_is_closed),

@@ -181,6 +181,31 @@ static void a_quarantine_outlives_agent_and_lead(void **state)
     done(w);
 }
 
+static void a_corrupt_context_is_an_incident_with_its_end(void **state)
+{
+    (void)state;
+    struct world *w = joined(9, 0);
+    struct log_entry row;
+    struct command c = {.kind = COMMAND_SUBMIT};
+    world_operation(&c.operation, "corrupt", "1000"); /* all of the agents that are asked */
+    size_t at;
+    const char *why;
+    assert_true(place_parse("s01.c1.a2", 9, NULL, &c.operation.selector.places, &at, &why));
+    const struct reply *r = world_ask(w, unit_orchestrator(), &c, 10 * S);
+    assert_non_null(r);
+    assert_int_equal(r->kind, REPLY_OPERATION);
+    assert_int_equal(r->report->aggregate.outcomes[OUTCOME_CONFLICT], 1);
+    world_run(w, 40 * S);
+    assert_int_equal(rows(w, FAILURE_CONTEXT_CORRUPTION, INCIDENT_OPENED, &row), 1);
+    assert_string_equal(row.agent, "s01.c1.a2");
+    assert_int_equal(rows(w, FAILURE_CONTEXT_CORRUPTION, INCIDENT_ACTION, NULL), 1);
+    assert_int_equal(rows(w, FAILURE_CONTEXT_CORRUPTION, INCIDENT_ESCALATED, NULL), 1);
+    /* The hash that it reports is the expected one again: the mesh lets it back by itself. */
+    assert_int_equal(rows(w, FAILURE_CONTEXT_CORRUPTION, INCIDENT_RESOLVED, NULL), 1);
+    assert_int_equal(ready_of(w), AGENTS);
+    done(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_sector_and_a_lead_that_fall_silent),
         cmocka_unit_test(incidents_survive_who_tells_them),
         cmocka_unit_test(a_quarantine_outlives_agent_and_lead),
+        cmocka_unit_test(a_corrupt_context_is_an_incident_with_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,16 +2,21 @@
  * covered, files that are refused and why. */
 #include "tiers/runner/keyfiles.h"
 #include "tiers/runner/keys.h"
+#include "tiers/runner/tls.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -426,6 +431,100 @@ static void test_files_round_trip(void **state)
     identity_done(&id);
 }
 
+static bool tls_pair_fits(void)
+{
+    FILE *key_file = fopen(in_dir("cluster-03.tls.key"), "r");
+    FILE *cert_file = fopen(in_dir("cluster-03.tls.crt"), "r");
+    EVP_PKEY *key = key_file ? PEM_read_PrivateKey(key_file, NULL, NULL, NULL) : NULL;
+    X509 *cert = cert_file ? PEM_read_X509(cert_file, NULL, NULL, NULL) : NULL;
+    bool fits = key && cert && X509_check_private_key(cert, key) == 1;
+    if (key_file)
+        fclose(key_file);
+    if (cert_file)
+        fclose(cert_file);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return fits;
+}
+
+/* A key and its certificate are two files: whenever the power goes, what is found is a pair. */
+static void test_a_pair_is_replaced_whole(void **state)
+{
+    (void)state;
+    struct keys_error why = {""};
+    bool made;
+    uint64_t mesh;
+    struct identity id;
+    struct key_pair next;
+    assert_int_equal(keys_init_issuer(dir, &made, &mesh, &why), 0);
+    assert_int_equal(issue("cluster-03", NOW_S, &why), 0);
+    assert_int_equal(identity_load(dir, "cluster-03", &id, &why), 0);
+    uint64_t first = id.key.kid;
+
+    /* The next key is written, its certificate is not: the present one. */
+    assert_int_equal(keys_own_key(dir, "cluster-03" KEYS_NEXT, &next, &why), 0);
+    assert_int_equal(keys_settle(dir, "cluster-03", &why), 0);
+    assert_int_equal(identity_load(dir, "cluster-03", &id, &why), 0);
+    assert_int_equal(id.key.kid, first);
+
+    /* Its certificate is written, the key is not in its place: the next one, before and after. */
+    struct keys_request r = {.name = "cluster-03",
+                             .roles = ROLE_CLUSTER,
+                             .scope_count = 1,
+                             .scope = {{unit_cluster(1, 1), unit_cluster(2, 10)}},
+                             .life_s = CERT_PROCESS_LIFE_S,
+                             .public_key = next.public_key};
+    assert_int_equal(keys_issue(dir, &r, NOW_S + 10, &why), 0);
+    assert_int_equal(identity_load(dir, "cluster-03", &id, &why), 0);
+    assert_int_equal(id.key.kid, next.kid);
+    assert_int_equal(access(in_dir("cluster-03.next.key"), F_OK), 0);
+    assert_int_equal(keys_settle(dir, "cluster-03", &why), 0);
+    assert_int_equal(access(in_dir("cluster-03.next.key"), F_OK), -1);
+    assert_int_equal(identity_load(dir, "cluster-03", &id, &why), 0);
+    assert_int_equal(id.key.kid, next.kid);
+
+    /* A key that is not of this certificate helps nobody. */
+    assert_int_equal(remove(in_dir("cluster-03.key")), 0);
+    assert_int_equal(keys_own_key(dir, "cluster-03", &next, &why), 0);
+    assert_int_equal(identity_load(dir, "cluster-03", &id, &why), -EBADMSG);
+    assert_non_null(strstr(why.text, "does not belong to the key"));
+    identity_done(&id);
+}
+
+/* A process that replaces both pairs for ever is killed at any point. */
+static void test_a_pair_survives_kill(void **state)
+{
+    (void)state;
+    struct keys_error why = {""};
+    bool made;
+    uint64_t mesh;
+    struct identity id;
+    assert_int_equal(keys_init_issuer(dir, &made, &mesh, &why), 0);
+    assert_int_equal(tls_init(dir, &why), 0);
+    assert_int_equal(issue("cluster-03", NOW_S, &why), 0);
+    assert_int_equal(tls_issue(dir, "cluster-03", mesh, NOW_S, 86400, &why), 0);
+    for (unsigned round = 0; round < 30; round++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            while (keys_rotate(dir, "cluster-03", NOW_S, 0, &why) == 0 &&
+                   tls_issue(dir, "cluster-03", mesh, NOW_S, 86400, &why) == 0) {
+            }
+            _exit(1);
+        }
+        usleep(2000 + round * 371);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        if (identity_load(dir, "cluster-03", &id, &why) != 0)
+            fail_msg("round %u: %s", round, why.text);
+        assert_int_equal(tls_settle(dir, "cluster-03", &why), 0);
+        assert_true(tls_pair_fits());
+    }
+    identity_done(&id);
+}
+
 static void overwrite(const char *path, const char *text)
 {
     FILE *file = fopen(path, "w");
@@ -507,6 +606,8 @@ int main(void)
         cmocka_unit_test(test_scope_text),
         cmocka_unit_test_setup_teardown(test_files_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_pair_is_replaced_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_pair_survives_kill, setup, teardown),
     };
     if (keys_start() < 0)
         return 1;

@@ -35,6 +35,8 @@ static void nonsense_is_refused_with_line_and_reason(void **state)
     static const struct {
         const char *text, *why;
     } cases[] = {
+        {"\n", "x.scn:1: no statement in it: at least one is wanted, as 'run 30s'\n"},
+        {"# nothing\n \t\n", "x.scn:2: no statement in it: at least one is wanted, as 'run 30s'\n"},
         {"fly to the moon\n", "x.scn:1: 'fly' is no statement\n"},
         {"\n\nat 5s explode s01\n", "x.scn:3: 'explode' is nothing that can be done to a mesh\n"},
         {"at 5 kill s01\n", "x.scn:1: when: '5' is no duration (as in 250ms, 12s, 5m)\n"},

@@ -474,6 +474,7 @@ static void lies_are_survived(void **state)
     LIE("garbage\r\n", &put_op, STORE_UNKNOWN, protocol);
     LIE("HTTP/1.1 400 Bad Request\r\n\r\n", &get_op, STORE_UNKNOWN, protocol);
     LIE("*2147483647\r\n", &get_op, STORE_UNKNOWN, protocol);
+    LIE("*299999999\r\n+-\r\n+\r\n", &get_op, STORE_UNKNOWN, protocol);
     LIE("*-5\r\n", &get_op, STORE_UNKNOWN, protocol);
     LIE("$-7\r\n", &get_op, STORE_UNKNOWN, protocol);
     LIE("$99999999999999999999\r\n", &get_op, STORE_UNKNOWN, protocol);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REQUEST_MAX 32768
 #define SCRIPTS_MAX 64
 #define PARTS_MAX   4
 
@@ -25,7 +26,7 @@ struct http_script {
     struct script scripts[SCRIPTS_MAX];
     int said, taken;
     char *props;
-    char asked[8192];
+    char asked[REQUEST_MAX];
     struct conversation *first;
 };
 
@@ -34,7 +35,7 @@ struct conversation {
     uv_timer_t timer;
     struct conversation *next;
     struct http_script *server;
-    char request[8192];
+    char request[REQUEST_MAX];
     size_t used;
     struct script *script;
     int part, handles;

@@ -60,7 +60,7 @@ static uint16_t value_take(uint8_t ret[CONFLICT_VALUE_MAX], const void *bytes, u
     return (uint16_t)n;
 }
 
-void conflict_add(struct cluster *c, int64_t now_us, const struct conflict_seen *seen)
+bool conflict_add(struct cluster *c, int64_t now_us, const struct conflict_seen *seen)
 {
     assert(c != NULL && seen != NULL && seen->detail != NULL);
     const struct conflict_detail *d = seen->detail;
@@ -68,13 +68,13 @@ void conflict_add(struct cluster *c, int64_t now_us, const struct conflict_seen 
     enum conflict_type type = d->type == CONFLICT_NONE ? CONFLICT_OTHER : d->type;
     uint64_t id = conflict_name(&seen->operation, uid, type);
     if (slot_of(c, id) != NULL) {
-        return;
+        return true;
     }
     struct lead_conflict *at = slot_take(c, now_us);
     if (at == NULL) {
         c->reports.spilled++;
         c->reports.spilled_operation = seen->operation;
-        return;
+        return false;
     }
     struct conflict_report *r = &at->report;
     r->id = id;
@@ -90,6 +90,7 @@ void conflict_add(struct cluster *c, int64_t now_us, const struct conflict_seen 
     r->expected_bytes = value_take(r->expected, d->expected, d->expected_bytes);
     r->received_bytes = value_take(r->received, d->received, d->received_bytes);
     memcpy(r->action, seen->action, strlen(seen->action));
+    return true;
 }
 
 /* What could not be kept, as one conflict of this lead. */

@@ -53,7 +53,7 @@ static void contradict(struct cluster *c, int64_t now_us, const struct lead_op *
         struct isolate in = {.agent = cluster_agent(c, i), .what = ISOLATE_QUARANTINE};
         struct conflict_seen seen = {
             .member = i, .operation = op->id, .action = CONFLICT_BYZANTINE, .detail = &detail};
-        conflict_add(c, now_us, &seen);
+        (void)conflict_add(c, now_us, &seen);
         members_isolate(c, now_us, &in, out);
     }
     incident_begin(c, now_us, FAILURE_BYZANTINE_BEHAVIOR, mask);
@@ -94,7 +94,7 @@ void consensus_decide(struct cluster *c, int64_t now_us, struct lead_op *op, str
                                      .operation = op->id,
                                      .action = op->action,
                                      .detail = &detail};
-        conflict_add(c, now_us, &seen);
+        (void)conflict_add(c, now_us, &seen);
         return; /* one contradiction of one operation is one conflict */
     }
 }

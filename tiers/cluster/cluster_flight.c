@@ -482,7 +482,10 @@ static void conflict_heard(struct cluster *c, int64_t now_us, const struct lead_
                                  .operation = op->id,
                                  .action = op->action,
                                  .detail = ack->conflict != NULL ? ack->conflict : &plain};
-    conflict_add(c, now_us, &seen);
+    bool kept = conflict_add(c, now_us, &seen);
+    if (kept && seen.detail->type == CONFLICT_HASH_MISMATCH) { /* the root will quarantine it */
+        incident_begin(c, now_us, FAILURE_CONTEXT_CORRUPTION, bit_of(i));
+    }
 }
 
 static void keep_word(struct cluster *c, uint32_t i, const struct ack *ack)

@@ -36,7 +36,7 @@ static const char *told_as(enum failure_class k, enum incident_event e)
         "asked again",
         "its work is answered unreachable; its host is asked to start it anew",
         "routed around: not in samples, not in the ranking by capability",
-        "quarantined; the known-good context is loaded again",
+        "quarantined until it holds the known-good context, or a person decides",
         "quarantined with the evidence, for a person to look at",
         "isolated: no new operations until a probe succeeds",
         "",

@@ -81,6 +81,12 @@ struct prediction members_predict(const struct cluster *c, uint32_t i, double we
                              m->impedance.queue_depth, c->tuning.predictor_tau);
 }
 
+static void let_back(struct cluster *c, int64_t now_us, uint32_t i)
+{
+    incident_over(c, now_us, FAILURE_BYZANTINE_BEHAVIOR, bit_of(i), true);
+    incident_over(c, now_us, FAILURE_CONTEXT_CORRUPTION, bit_of(i), true);
+}
+
 /* What a change of state is to the incidents: silence begins and ends, the dead are back. */
 static void state_incident(struct cluster *c, int64_t now_us, uint32_t i, enum agent_state before,
                            enum agent_state s)
@@ -94,9 +100,8 @@ static void state_incident(struct cluster *c, int64_t now_us, uint32_t i, enum a
     if (there || s == AGENT_QUARANTINED) {
         incident_over(c, now_us, FAILURE_AGENT_CRASH, bit_of(i), true);
     }
-    if (before == AGENT_QUARANTINED && s != AGENT_QUARANTINED) { /* let back */
-        incident_over(c, now_us, FAILURE_BYZANTINE_BEHAVIOR, bit_of(i), true);
-        incident_over(c, now_us, FAILURE_CONTEXT_CORRUPTION, bit_of(i), true);
+    if (before == AGENT_QUARANTINED && s != AGENT_QUARANTINED) {
+        let_back(c, now_us, i);
     }
 }
 
@@ -193,6 +198,9 @@ void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *is
             flight_member_gone(c, now_us, i, OUTCOME_REFUSED, REASON_QUARANTINED);
         }
         state_check(c, now_us, i, out);
+        if (!m->quarantined) { /* it may have been let back before it was told to stay out */
+            let_back(c, now_us, i);
+        }
     }
     registry_dirty(c, now_us, i, DIRTY_IDENTITY | DIRTY_STATE);
 }
@@ -223,6 +231,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     }
     if (m->uid != h->uid) {
         where_newcomer(m);
+        let_back(c, now_us, i); /* what its predecessor did concerns nobody here any more */
     }
     uint32_t known = c->topology->capability_count;
     uint64_t names = known >= 64 ? UINT64_MAX : bit_of(known) - 1u;

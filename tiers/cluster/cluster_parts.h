@@ -143,7 +143,8 @@ struct conflict_seen {
     const char *action;
     const struct conflict_detail *detail;
 };
-void conflict_add(struct cluster *c, int64_t now_us, const struct conflict_seen *seen);
+/* False: it is only counted, and nobody will act on it. */
+bool conflict_add(struct cluster *c, int64_t now_us, const struct conflict_seen *seen);
 void conflict_acked(struct cluster *c, const struct conflict_ack *ack);
 int64_t conflict_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 

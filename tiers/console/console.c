@@ -292,6 +292,15 @@ const char *console_said(const char *line, char room[GRAMMAR_TEXT_MAX])
     return room;
 }
 
+bool console_plan(struct console *c, const char *text, char error[COMMAND_ERROR_MAX])
+{
+    assert(c && text && error);
+    if (talk_say(&c->talk, text, c->task.render.topology, clock_unix_us(), error))
+        return true;
+    return c->talk.unknown && c->model.url && *c->model.url &&
+           interpreter_say(&c->model, &c->talk, text, clock_unix_us(), error);
+}
+
 int console_say(struct console *c, const char *text, enum render_form form)
 {
     char error[COMMAND_ERROR_MAX];
@@ -301,7 +310,7 @@ int console_say(struct console *c, const char *text, enum render_form form)
     struct render r = c->task.render;
     r.form = form;
     r.json = form == FORM_JSON;
-    if (!talk_say(&c->talk, text, r.topology, clock_unix_us(), error)) {
+    if (!console_plan(c, text, error)) {
         render_error(&r, "usage", error);
         return EXIT_USAGE;
     }

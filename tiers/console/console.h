@@ -3,7 +3,7 @@
 #ifndef TIERS_CONSOLE_CONSOLE_H
 #define TIERS_CONSOLE_CONSOLE_H
 
-#include "tiers/console/talk.h"
+#include "tiers/console/interpreter.h"
 #include "tiers/console/task.h"
 #include <stdbool.h>
 #include <uv.h>
@@ -14,6 +14,7 @@ struct console {
     enum render_form form; /* of every command, by the global flags */
     const char *mesh;      /* its configuration: what was said to one mesh is not for another */
     struct talk talk;
+    struct interpreter model; /* url "": none */
     uv_signal_t interrupt;
     int exit_code;
 };
@@ -27,6 +28,10 @@ int console_once(struct console *c, const char *const words[], size_t count);
 
 /* `say`: the lines that it means, one after the other; the exit code of the last one. */
 int console_say(struct console *c, const char *text, enum render_form form);
+
+/* The words as lines of c->talk: by the grammar, and what it does not understand by the model, if
+ * there is one. False: `error` says why nothing is done. */
+bool console_plan(struct console *c, const char *text, char error[COMMAND_ERROR_MAX]);
 
 /* The words behind `say` as they were typed (quotes around all of them are taken off), or NULL when
  * the line says something else. */

@@ -468,6 +468,7 @@ static bool read_clause(const char *text, size_t bytes, const struct topology *t
         return add_clause(ret, ACT_NO, "", error);
     error[0] = '\0';
     if (!intent(&r, line)) {
+        ret->unknown = !error[0];
         if (!error[0])
             snprintf(error, COMMAND_ERROR_MAX,
                      "not understood: '%.*s'; try \"what's happening in sector 7?\", or 'help'",

@@ -48,6 +48,7 @@ struct clause {
 };
 
 struct utterance {
+    bool unknown; /* it failed because words mean nothing here, and not because of what they mean */
     size_t count;
     struct clause clauses[GRAMMAR_CLAUSES_MAX];
 };

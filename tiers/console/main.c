@@ -220,6 +220,9 @@ static int run(const struct options *options, const struct config *config,
                                    .actions = actions};
     console_init(&console, loop, &conf, &render, options->form);
     console.mesh = options->config;
+    console.model = (struct interpreter){.url = config->talk_url,
+                                         .model = config->talk_model,
+                                         .timeout_us = config->talk_timeout_us};
     int code = options->first < argc
                    ? console_once(&console, (const char *const *)&argv[options->first],
                                   (size_t)(argc - options->first))

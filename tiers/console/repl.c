@@ -172,7 +172,7 @@ static void say(const char *text, enum render_form form)
     char error[COMMAND_ERROR_MAX];
     struct console *c = repl.console;
     repl.say_form = form;
-    if (!talk_say(&c->talk, text, c->task.render.topology, clock_unix_us(), error)) {
+    if (!console_plan(c, text, error)) {
         render_error(&c->task.render, "usage", error);
         return;
     }

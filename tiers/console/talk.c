@@ -81,7 +81,7 @@ static bool proposed(const struct proposal *p, const char *line)
 static void begin(struct talk *talk, int64_t unix_us)
 {
     talk->queued = talk->next = 0;
-    talk->agreed = talk->failed = false;
+    talk->agreed = talk->failed = talk->unknown = false;
     talk->only_agreed = true;
     talk->coming = (struct proposal){0};
     bool fresh = talk->proposal.expires_us > unix_us &&
@@ -170,6 +170,7 @@ bool talk_say(struct talk *talk, const char *text, const struct topology *t, int
     if (grammar_read(text, t, &talk->subject, &u, error) &&
         take_utterance(talk, &u, had_one, error))
         return true;
+    talk->unknown = u.unknown;
     talk->queued = 0;
     return false;
 }

@@ -34,6 +34,7 @@ struct talk {
     /* of the utterance that is being carried out */
     size_t queued, next;
     char queue[TALK_QUEUE_MAX][GRAMMAR_LINE_MAX];
+    bool unknown;     /* the grammar could do nothing with it */
     bool agreed;      /* lines of a proposal are among them .. */
     bool only_agreed; /* .. and no others */
     bool failed;

@@ -82,6 +82,8 @@ static natsStatus options_tls(struct link *link)
     int c = snprintf(key, sizeof(key), "%s/%s.tls.key", bus->keys_dir, bus->self.token);
     if (a >= (int)sizeof(ca) || b >= (int)sizeof(cert) || c >= (int)sizeof(key))
         return NATS_INVALID_ARG;
+    struct keys_error ignored; /* a pair that does not fit is said by the next step */
+    (void)tls_settle(bus->keys_dir, bus->self.token, &ignored);
     natsStatus s = natsOptions_SetSecure(o, true);
     if (s == NATS_OK)
         s = natsOptions_LoadCATrustedCertificates(o, ca);

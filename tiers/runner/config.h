@@ -64,6 +64,9 @@ struct config {
     char keys_dir[CONFIG_TEXT_MAX];
     bool insecure;                 /* links without TLS and logins are allowed: tests on loopback */
     char actions[CONFIG_TEXT_MAX]; /* file of actions and their handlers; empty: built-in ones */
+    char talk_url[CONFIG_TEXT_MAX]; /* consoles: a model for the dialogue; empty: none */
+    char talk_model[CONFIG_TEXT_MAX];
+    int64_t talk_timeout_us;
     enum log_level log_level;
     struct topology topology;
     struct tuning tuning;

@@ -207,12 +207,14 @@ int enroll_renew(const char *dir, const char *name, const char *url, int64_t wai
 {
     assert(dir && name && url && why);
     static struct identity present;
-    char pem[FILES][ENROLL_PEM_MAX], path[PATH_BYTES], next[TOKEN_MAX + 8];
+    char pem[FILES][ENROLL_PEM_MAX], next[TOKEN_MAX + 8];
     struct joiner *j = calloc(1, sizeof(*j));
-    int rc = j ? identity_load(dir, name, &present, why) : -ENOMEM;
+    int rc = j ? keys_settle(dir, name, why) : -ENOMEM;
+    if (rc == 0)
+        rc = identity_load(dir, name, &present, why);
     if (rc == 0)
         rc = links_read(dir, pem, why);
-    (void)snprintf(next, sizeof(next), "%s.next", name);
+    (void)snprintf(next, sizeof(next), "%s" KEYS_NEXT, name);
     if (rc == 0)
         rc = keys_own_key(dir, next, &j->own, why); /* the same one when the answer was lost */
     if (rc == 0) {
@@ -223,13 +225,10 @@ int enroll_renew(const char *dir, const char *name, const char *url, int64_t wai
         j->wanted = present.cert;
         rc = run(j, url, pem[0], pem[1], pem[2], wait_s, why);
     }
-    if (rc == 0) { /* the key first: without its certificate the process keeps what it has */
-        char from[PATH_BYTES];
-        (void)snprintf(from, sizeof(from), "%.3900s/%s.key", dir, next);
-        (void)snprintf(path, sizeof(path), "%.3900s/%s.key", dir, name);
-        rc = rename(from, path) == 0 ? take(j, pem[0], why)
-                                     : fail(why, -errno, path, "cannot be replaced");
-    }
+    if (rc == 0)
+        rc = take(j, pem[0], why); /* the certificate last: from then on the next key is the key */
+    if (rc == 0)
+        rc = keys_settle(dir, name, why);
     identity_done(&present);
     keys_wipe(pem, sizeof(pem));
     if (j)

@@ -250,6 +250,44 @@ static uint64_t last_epoch(const char *cert_path)
     return cert.epoch;
 }
 
+/* NAME.next.key, when it is what NAME.cert is for: the certificate was replaced, and then the power
+ * was gone before the key was. */
+static bool next_key_fits(const char *dir, const char *name, const struct cert *cert,
+                          struct key_pair *ret)
+{
+    struct keys_error ignored;
+    char path[PATH_BYTES];
+    bool fits = path_of(dir, name, KEYS_NEXT ".key", path, &ignored) == 0 &&
+                pair_get(path, what_key, ret, &ignored) == 0 &&
+                memcmp(ret->public_key, cert->public_key, PUBLIC_BYTES) == 0;
+    if (!fits)
+        sodium_memzero(ret, sizeof(*ret));
+    return fits;
+}
+
+int keys_settle(const char *dir, const char *name, struct keys_error *why)
+{
+    assert(dir && name && why);
+    char from[PATH_BYTES], to[PATH_BYTES], cert_path[PATH_BYTES];
+    uint8_t bytes[CERT_BYTES];
+    struct keys_error ignored;
+    struct key_pair pair;
+    struct cert cert;
+    int rc = path_of(dir, name, KEYS_NEXT ".key", from, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".key", to, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".cert", cert_path, why);
+    if (rc < 0 || keys_load_certificate(cert_path, bytes, &ignored) < 0 ||
+        cert_decode(bytes, &cert) != CERT_OK || !next_key_fits(dir, name, &cert, &pair))
+        return rc;
+    sodium_memzero(&pair, sizeof(pair));
+    if (rename(from, to) < 0 && errno != ENOENT) /* not there: somebody else has just done it */
+        return fail(why, -errno, "%s: cannot be replaced: %s", to, strerror(errno));
+    sync_dir(dir);
+    return 0;
+}
+
 int keys_issue(const char *dir, const struct keys_request *request, int64_t now_s,
                struct keys_error *why)
 {
@@ -270,6 +308,8 @@ int keys_issue(const char *dir, const struct keys_request *request, int64_t now_
         rc = path_of(dir, request->name, ".key", key_path, why);
     if (rc == 0)
         rc = path_of(dir, request->name, ".cert", cert_path, why);
+    if (rc == 0)
+        rc = keys_settle(dir, request->name, why);
     struct key_pair issuer = {0}, pair = {0};
     if (rc == 0)
         rc = pair_get(issuer_path, what_issuer_key, &issuer, why);
@@ -286,7 +326,10 @@ int keys_issue(const char *dir, const struct keys_request *request, int64_t now_
         rc = pair_get(key_path, what_key, &pair, why);
     } else if (rc == 0) {
         key_pair_make(&pair);
-        rc = pair_put(dir, key_path, what_key, &pair, there, why);
+        if (there) /* beside the present one until its certificate is written */
+            rc = path_of(dir, request->name, KEYS_NEXT ".key", key_path, why);
+        if (rc == 0)
+            rc = pair_put(dir, key_path, what_key, &pair, there, why);
     }
     if (rc == 0) {
         uint8_t bytes[CERT_BYTES];
@@ -300,6 +343,8 @@ int keys_issue(const char *dir, const struct keys_request *request, int64_t now_
         cert_seal(&cert, issuer.secret, bytes);
         rc = keyfile_put(dir, cert_path, what_cert, bytes, sizeof(bytes), true, why);
     }
+    if (rc == 0 && request->new_key)
+        rc = keys_settle(dir, request->name, why);
     sodium_memzero(&issuer, sizeof(issuer));
     sodium_memzero(&pair, sizeof(pair));
     return rc;
@@ -390,6 +435,20 @@ static int identity_check(const char *cert_path, const char *name, const struct 
     return 0;
 }
 
+/* Replaced between reading the key and reading the certificate, or not to the end (keys_settle). */
+static void key_of_certificate(const char *dir, const char *name, const char *key_path,
+                               struct identity *id)
+{
+    struct keys_error ignored;
+    struct key_pair other;
+    if (memcmp(id->cert.public_key, id->key.public_key, PUBLIC_BYTES) == 0)
+        return;
+    if (next_key_fits(dir, name, &id->cert, &other) ||
+        pair_get(key_path, what_key, &other, &ignored) == 0)
+        id->key = other;
+    sodium_memzero(&other, sizeof(other));
+}
+
 int identity_load(const char *dir, const char *name, struct identity *ret, struct keys_error *why)
 {
     return identity_load_with(dir, name, NULL, ret, why);
@@ -422,10 +481,13 @@ int identity_load_with(const char *dir, const char *name, const struct key_pair 
         rc = keys_load_certificate(cert_path, id.cert_bytes, why);
     if (rc == 0) {
         id.mesh = key_kid(id.issuer_public);
-        if (cert_decode(id.cert_bytes, &id.cert) != CERT_OK)
+        if (cert_decode(id.cert_bytes, &id.cert) != CERT_OK) {
             rc = fail(why, -EBADMSG, "%s: is damaged", cert_path);
-        else
+        } else {
+            if (!pair)
+                key_of_certificate(dir, name, key_path, &id);
             rc = identity_check(cert_path, name, &id, why);
+        }
     }
     if (rc == 0) {
         /* Best effort: RLIMIT_MEMLOCK may forbid it, and the key is in a file anyway. */

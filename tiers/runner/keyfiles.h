@@ -5,6 +5,7 @@
  *     <process>.key       a process's secret
  *     <process>.cert      its certificate
  *     <process>.redis     its password at Redis, as text
+ *     <process>.next.key  a secret whose certificate is under way
  *
  * Each is text, "mesh30k <what> 1" and a line of hex, mode 0600, written atomically. A secret that
  * others can read is refused. Errors: negative errno, and the text says which file and why. */
@@ -44,6 +45,13 @@ struct keys_request {
  * same key; its epoch is later, so peers prefer it. */
 int keys_issue(const char *dir, const struct keys_request *request, int64_t now_s,
                struct keys_error *why);
+
+/* A key and its certificate are two files, replaced in three steps of which the middle one decides:
+ * NAME.next.key is written, NAME.cert is replaced, NAME.next.key becomes NAME.key. Whoever loads an
+ * identity in between takes the key that the certificate is for (identity_load); this does the
+ * third step when it is due, and nothing else. */
+#define KEYS_NEXT ".next"
+int keys_settle(const char *dir, const char *name, struct keys_error *why);
 
 /* A new key and certificate with what the present certificate says. life_s 0: it lives as long. */
 int keys_rotate(const char *dir, const char *name, int64_t now_s, int64_t life_s,

@@ -1,13 +1,13 @@
 /* libcrypto only makes and writes certificates here; the handshake is libnats' and the server's.
- * Writing is as in keyfiles.c: a temporary file, fsync, then link (never overwrites) or rename. The
- * key goes first: a crash between the two leaves a key without its certificate, which the next
- * issue replaces, and never a certificate without its key. */
+ * Writing is as in keyfiles.c: a temporary file, fsync, then link (never overwrites) or rename; a
+ * pair is replaced in three steps, so that a crash in between leaves one that fits. */
 #include "tiers/runner/tls.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -226,26 +226,58 @@ static int authority_get(const char *dir, EVP_PKEY **ret_key, X509 **ret_cert,
     return 0;
 }
 
+int tls_settle(const char *dir, const char *name, struct keys_error *why)
+{
+    assert(dir && name && why);
+    char from[PATH_BYTES], to[PATH_BYTES], cert_path[PATH_BYTES];
+    struct keys_error ignored;
+    int rc = path_of(dir, name, KEYS_NEXT ".tls.key", from, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".tls.key", to, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".tls.crt", cert_path, why);
+    if (rc < 0 || access(from, F_OK) != 0)
+        return rc;
+    EVP_PKEY *key = key_get(from, &ignored);
+    X509 *cert = key ? cert_get(cert_path, &ignored) : NULL;
+    if (cert && X509_check_private_key(cert, key) == 1 && rename(from, to) < 0 && errno != ENOENT)
+        rc = fail(why, -errno, to, strerror(errno));
+    ERR_clear_error();
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return rc;
+}
+
+/* Three steps, of which the middle one decides, as those of a process's own key (keyfiles.h). */
+static int pair_put(const char *dir, const char *name, EVP_PKEY *key, X509 *cert,
+                    struct keys_error *why)
+{
+    char key_path[PATH_BYTES], cert_path[PATH_BYTES];
+    int rc = tls_settle(dir, name, why);
+    if (rc == 0)
+        rc = path_of(dir, name, KEYS_NEXT ".tls.key", key_path, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".tls.crt", cert_path, why);
+    if (rc == 0)
+        rc = pem_put(key_path, key, NULL, true, why);
+    if (rc == 0)
+        rc = pem_put(cert_path, NULL, cert, true, why);
+    return rc == 0 ? tls_settle(dir, name, why) : rc;
+}
+
 int tls_issue(const char *dir, const char *name, uint64_t mesh, int64_t now_s, int64_t life_s,
               struct keys_error *why)
 {
     assert(dir && name && why);
     assert(life_s > 0 && token_valid(name, strlen(name)));
-    char key_path[PATH_BYTES], cert_path[PATH_BYTES];
     EVP_PKEY *ca_key = NULL, *key = NULL;
     X509 *ca = NULL, *cert = NULL;
-    int rc = path_of(dir, name, ".tls.key", key_path, why);
-    if (rc == 0)
-        rc = path_of(dir, name, ".tls.crt", cert_path, why);
-    if (rc == 0)
-        rc = authority_get(dir, &ca_key, &ca, why);
+    int rc = authority_get(dir, &ca_key, &ca, why);
     if (rc == 0) {
         key = key_make();
         cert = key ? leaf_make(key, name, mesh, now_s, life_s, ca_key, ca) : NULL;
-        rc = cert ? pem_put(key_path, key, NULL, true, why)
-                  : fail(why, -EIO, cert_path, "cannot make the certificate");
-        if (rc == 0)
-            rc = pem_put(cert_path, NULL, cert, true, why);
+        rc = cert ? pair_put(dir, name, key, cert, why)
+                  : fail(why, -EIO, name, "cannot make the TLS certificate");
     }
     X509_free(cert);
     X509_free(ca);
@@ -295,22 +327,16 @@ int tls_import(const char *dir, const char *name, const struct key_pair *pair, c
                size_t cert_bytes, const char *ca, size_t ca_bytes, struct keys_error *why)
 {
     assert(dir && name && pair && cert && ca && why);
-    char key_path[PATH_BYTES], cert_path[PATH_BYTES], ca_path[PATH_BYTES];
-    int rc = path_of(dir, name, ".tls.key", key_path, why);
-    if (rc == 0)
-        rc = path_of(dir, name, ".tls.crt", cert_path, why);
-    if (rc == 0)
-        rc = path_of(dir, "ca", ".crt", ca_path, why);
+    char ca_path[PATH_BYTES];
+    int rc = path_of(dir, "ca", ".crt", ca_path, why);
     if (rc < 0)
         return rc;
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, pair->secret, 32);
     X509 *leaf = cert_of_text(cert, cert_bytes), *root = cert_of_text(ca, ca_bytes);
     if (!key || !leaf || !root || X509_check_private_key(leaf, key) != 1)
-        rc = fail(why, -EBADMSG, cert_path, "what came is no TLS certificate for this key");
+        rc = fail(why, -EBADMSG, name, "what came is no TLS certificate for this key");
     if (rc == 0)
-        rc = pem_put(key_path, key, NULL, true, why);
-    if (rc == 0)
-        rc = pem_put(cert_path, NULL, leaf, true, why);
+        rc = pair_put(dir, name, key, leaf, why);
     if (rc == 0)
         rc = pem_put(ca_path, NULL, root, true, why);
     X509_free(root);

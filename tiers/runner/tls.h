@@ -27,6 +27,10 @@ int tls_init(const char *dir, struct keys_error *why);
 int tls_issue(const char *dir, const char *name, uint64_t mesh, int64_t now_s, int64_t life_s,
               struct keys_error *why);
 
+/* After a pair was replaced, but not to the end: NAME.next.tls.key becomes NAME.tls.key when
+ * NAME.tls.crt is for it; else nothing is done. Before a link is made. */
+int tls_settle(const char *dir, const char *name, struct keys_error *why);
+
 /* The certificate for a key that is somewhere else, as PEM text of *ret_bytes without NUL. */
 int tls_certify(const char *dir, const char *name, uint64_t mesh,
                 const uint8_t public_key[PUBLIC_BYTES], int64_t now_s, int64_t life_s, char *ret,
