@@ -53,7 +53,7 @@ static void links(struct process *p, struct page *g)
     page_add(g, "bus_received_bytes_total", NULL, NULL, bus.received_bytes);
     page_add(g, "bus_published_total", NULL, NULL, bus.published);
     page_add(g, "bus_published_bytes_total", NULL, NULL, bus.published_bytes);
-    page_add(g, "bus_probe_us", NULL, NULL, (uint64_t)(bus.probe_us > 0 ? bus.probe_us : 0));
+    page_add_seconds(g, "bus_probe_seconds", (uint64_t)(bus.probe_us > 0 ? bus.probe_us : 0));
     some(g, "bus_dropped_total", "reason", "slow", bus.dropped_slow);
     some(g, "bus_dropped_total", "reason", "subject", bus.dropped_subject);
     some(g, "bus_dropped_total", "reason", "down", bus.refused_down);
@@ -146,11 +146,11 @@ static void nodes(struct process *p, struct page *g)
     page_add(g, "agents", NULL, NULL, s->agents);
     page_add(g, "steps_total", NULL, NULL, s->steps);
     page_add(g, "wakes_total", NULL, NULL, s->wakes);
-    page_add(g, "loop_lag_us", NULL, NULL, (uint64_t)s->lag_us);
+    page_add_seconds(g, "loop_lag_seconds", (uint64_t)s->lag_us);
     const struct host_clock_watch *clock = runner_host_clock(p->runner);
     page_add(g, "host_clock_synchronised", NULL, NULL, clock->synchronised);
     if (clock->synchronised) {
-        page_add(g, "host_clock_error_us", NULL, NULL, (uint64_t)clock->error_us);
+        page_add_seconds(g, "host_clock_error_seconds", (uint64_t)clock->error_us);
     }
     page_add(g, "sent_local_total", NULL, NULL, s->sent_local);
     page_add(g, "sent_remote_total", NULL, NULL, s->sent_remote);
