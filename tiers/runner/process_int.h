@@ -13,6 +13,7 @@
 #include "tiers/runner/keyfiles.h"
 #include "tiers/runner/log.h"
 #include "tiers/runner/metrics.h"
+#include "tiers/runner/notify.h"
 #include "tiers/runner/opcache.h"
 #include "tiers/runner/peers.h"
 #include "tiers/runner/process.h"
@@ -73,6 +74,7 @@ struct process {
     struct ward_of *ward_of; /* and what belongs to each */
     uint64_t takeovers;
     struct metrics *metrics;
+    struct notify notify;
     struct page page;
     struct host_run *ports; /* role sim: what each port from 1 on hosts */
     uint32_t port_count;    /* port 0 included */
@@ -159,6 +161,8 @@ void process_alarmed(void *ctx, const char *reporter, const struct alarm_row *ro
 void *process_alarm_tag(void); /* of rows that nobody waits for */
 
 /* process_metrics.c */
+bool process_is_ready(const struct process *p); /* what /readyz and the service manager are told */
+const char *process_status(const struct process *p); /* one line for people */
 void process_metrics(struct process *p);
 
 #endif

@@ -170,6 +170,26 @@ static void nodes(struct process *p, struct page *g)
     }
 }
 
+bool process_is_ready(const struct process *p)
+{
+    return p->phase == PHASE_SERVING && p->bus_up;
+}
+
+const char *process_status(const struct process *p)
+{
+    if (p->phase >= PHASE_STOPPING) {
+        return "stopping";
+    }
+    if (p->phase == PHASE_LEASE) {
+        return p->banks_up[STORE_BANK_DURABLE] ? "waits for the lease on its name"
+                                               : "waits for the durable Redis";
+    }
+    return !p->bus_up                          ? "serves, without NATS"
+           : !p->banks_up[STORE_BANK_REGISTRY] ? "serves, without the registry"
+           : p->owns                           ? "serves"
+                                               : "stands by for its units";
+}
+
 void process_metrics(struct process *p)
 {
     assert(p != NULL);
@@ -205,5 +225,5 @@ void process_metrics(struct process *p)
         nodes(p, g);
     }
     executor(p, g);
-    metrics_publish(p->metrics, g->text, g->used, p->phase == PHASE_SERVING && p->bus_up);
+    metrics_publish(p->metrics, g->text, g->used, process_is_ready(p));
 }
