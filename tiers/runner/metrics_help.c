@@ -26,6 +26,8 @@ static const struct metric_info METRICS[] = {
     {"bus_published_bytes_total", "Bytes of frames handed to NATS."},
     {"bus_probe_seconds", "The last round trip to the NATS server and back."},
     {"bus_dropped_total", "Frames that were not sent or not used, by reason."},
+    {"bus_service_answers_total", "Answers to those who look for NATS services."},
+    {"bus_service_refused_total", "Who looked for services too often, or without an inbox."},
     {"bus_errors_total", "Errors that the NATS library reported."},
     {"trust_version", "The version of the trust bundle in force."},
     {"trust_bundles_total", "Trust bundles seen, by verdict."},

@@ -477,6 +477,9 @@ static bool start_links(struct process *p)
                              .on_frame = on_frame,
                              .on_link = on_bus_link,
                              .ctx = p};
+    if (p->conf->role != PROCESS_AGENT && p->conf->role != PROCESS_SIM) {
+        bus.on_service = process_service;
+    }
     error = bus_new(&bus, &p->bus);
     if (error < 0) {
         log_line(&p->log, LOG_ERROR, "bus-failed", "url=%s why=\"%s\"", p->config.nats_url,
@@ -625,6 +628,7 @@ static bool start(struct process *p)
         log_line(&p->log, LOG_WARNING, "notify-failed", "why=\"%s\"", why);
     }
     p->started_us = clock_boot_us();
+    p->started_unix_us = clock_unix_us();
     p->alive_us = p->started_us;
     if (p->kind->world != NULL && !p->kind->world(&p->config, p->conf, &p->world, &why)) {
         log_line(&p->log, LOG_ERROR, "world-failed", "why=\"%s\"", why);

@@ -94,6 +94,7 @@ struct process {
     int64_t alive_us;      /* the loop turned last */
     uint32_t everyone;     /* the endpoint of a broadcast */
     uint32_t frames_in_batch;
+    int64_t started_unix_us;
     int64_t started_us, announced_us, stop_us, waited_us;
     int timer_fd;
     int64_t armed_us;
@@ -163,6 +164,8 @@ void *process_alarm_tag(void); /* of rows that nobody waits for */
 /* process_metrics.c */
 bool process_is_ready(const struct process *p); /* what /readyz and the service manager are told */
 const char *process_status(const struct process *p); /* one line for people */
+/* For those who look for NATS services. */
+size_t process_service(void *ctx, const char *subject, char *answer, size_t room);
 void process_metrics(struct process *p);
 
 #endif

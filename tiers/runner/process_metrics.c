@@ -6,9 +6,11 @@
 #include "core/note.h"
 #include "tiers/runner/chat.h"
 #include "tiers/runner/host_clock.h"
+#include "tiers/runner/service.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static void some(struct page *g, const char *name, const char *label, const char *value, uint64_t n)
@@ -59,6 +61,8 @@ static void links(struct process *p, struct page *g)
     some(g, "bus_dropped_total", "reason", "down", bus.refused_down);
     some(g, "bus_dropped_total", "reason", "full", bus.refused_full);
     some(g, "bus_dropped_total", "reason", "failed", bus.refused_failed);
+    some(g, "bus_service_answers_total", NULL, NULL, bus.services_answered);
+    some(g, "bus_service_refused_total", NULL, NULL, bus.services_refused);
     some(g, "bus_errors_total", NULL, NULL, bus.errors);
     page_add(g, "store_up", "bank", "registry", p->banks_up[STORE_BANK_REGISTRY]);
     page_add(g, "store_up", "bank", "durable", p->banks_up[STORE_BANK_DURABLE]);
@@ -130,6 +134,41 @@ static void operations(struct process *p, struct page *g)
         some(g, "operations_received_total", "verdict",
              opcache_verdict_name((enum opcache_verdict)v), ops->verdicts[v]);
     }
+}
+
+size_t process_service(void *ctx, const char *subject, char *answer, size_t room)
+{
+    struct process *p = ctx;
+    char name[32], trouble[sizeof(((struct bus_stats *)0)->last_error)];
+    struct timespec cpu = {0};
+    struct bus_stats bus;
+    (void)snprintf(name, sizeof(name), "mesh-%s", process_role_name(p->conf->role));
+    /* Of two processes of one name only the owner answers. */
+    if (!lease_serves(&p->lease) || !service_is_asked(name, p->conf->name, subject)) {
+        return 0;
+    }
+    bus_stats(p->bus, &bus);
+    log_clean(bus.last_error, trouble, sizeof(trouble));
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    struct service s = {.name = name,
+                        .id = p->conf->name,
+                        .version = MESH_VERSION,
+                        .description = "a tier of the mesh",
+                        .mesh = p->config.name,
+                        .ready = process_is_ready(p),
+                        .started_us = p->started_unix_us,
+                        .epoch = p->lease.epoch,
+                        .requests = bus.received,
+                        .cpu_ns = (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec,
+                        .last_error = trouble};
+    for (int v = 1; v < FRAME_VERDICT_COUNT; v++) {
+        s.errors += peers_stats(p->peers)->verdicts[v];
+    }
+    if (p->runner != NULL) {
+        s.nodes = runner_stats(p->runner)->nodes;
+        s.agents = runner_stats(p->runner)->agents;
+    }
+    return service_answer(&s, subject, answer, room);
 }
 
 static void executor(struct process *p, struct page *g)
