@@ -130,11 +130,16 @@ static size_t name_bytes(const char *at)
     return n;
 }
 
-/* One line; a TYPE line sets type and kind. */
+/* One line; a HELP or TYPE line sets type, the latter ret_counter as well. */
 static const char *read_line(const char *at, struct sample *s, char type[64], bool *ret_counter)
 {
     char kind[16];
     memset(s, 0, sizeof(*s));
+    if (strncmp(at, "# HELP ", 7) == 0) {
+        assert_int_equal(sscanf(at, "# HELP mesh_%58s %15s", s->name, kind), 2);
+        assert_non_null(metric_help(s->name));
+        return strchr(at, '\n') + 1;
+    }
     if (*at == '#') {
         assert_int_equal(sscanf(at, "# TYPE %63s %15s", type, kind), 2);
         assert_int_equal(name_bytes(type), strlen(type));
@@ -180,8 +185,11 @@ static size_t read_page(const char *text, struct sample *ret, size_t room)
     size_t count = 0, types = 0;
     while (*text != '\0') {
         struct sample s;
-        bool type_line = *text == '#';
+        bool type_line = strncmp(text, "# TYPE ", 7) == 0, help_line = !type_line && *text == '#';
         text = read_line(text, &s, type, &counter);
+        if (help_line) {
+            continue;
+        }
         if (type_line) {
             for (size_t i = 0; i < types; i++) {
                 assert_string_not_equal(told[i], type);
@@ -224,6 +232,39 @@ static void a_page_is_prometheus_text(void **state)
     assert_int_equal(page.used, 0);
     page_add(&page, "totals", NULL, NULL, 2); /* its type is told again on the next page */
     assert_string_equal(page.text, "# TYPE mesh_totals gauge\nmesh_totals 2\n");
+}
+
+/* Every metric there is, held to the conventions by Prometheus's own tool. */
+static void promtool_finds_nothing(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    page_reset(&page);
+    for (const struct metric_info *m = metric_at(0); m != NULL; m = metric_at(++count)) {
+        size_t bytes = strlen(m->name);
+        for (size_t i = 0; i < count; i++) {
+            assert_string_not_equal(metric_at(i)->name, m->name);
+        }
+        if (bytes > 8 && strcmp(m->name + bytes - 8, "_seconds") == 0) {
+            page_add_seconds(&page, m->name, 1500);
+        } else {
+            page_add(&page, m->name, "reason", "x", count);
+        }
+    }
+    assert_true(count > 80 && !page.cut);
+    assert_null(metric_help("no_such_metric"));
+    assert_non_null(strstr(page.text, "\n# HELP mesh_nodes Nodes that run here.\n"
+                                      "# TYPE mesh_nodes gauge\nmesh_nodes{reason=\"x\"} "));
+    assert_non_null(strstr(page.text, "\nmesh_loop_lag_seconds 0.001500\n"));
+    FILE *tool = popen("promtool check metrics >&2", "we");
+    assert_non_null(tool);
+    assert_int_equal(fwrite(page.text, 1, page.used, tool), page.used);
+    assert_int_equal(pclose(tool), 0);
+    /* And it does find what is not by them. */
+    tool = popen("promtool check metrics >/dev/null 2>&1", "we");
+    assert_non_null(tool);
+    assert_true(fputs("# TYPE mesh_lag_us gauge\nmesh_lag_us 1\n", tool) > 0);
+    assert_int_not_equal(pclose(tool), 0);
 }
 
 static void label_values_are_escaped(void **state)
@@ -481,6 +522,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_is_prometheus_text),
+        cmocka_unit_test(promtool_finds_nothing),
         cmocka_unit_test(label_values_are_escaped),
         cmocka_unit_test(a_full_page_ends_with_a_whole_line),
         cmocka_unit_test_setup_teardown(it_serves_the_last_page, setup, teardown),

@@ -88,6 +88,14 @@ static void what_the_servers_are_told(void **state)
     assert_null(strstr(nats, "\"mesh.p.operator.*.host-1.*\""));
     assert_null(strstr(nats, "\">\""));
     assert_null(strstr(nats, "deny"));
+    const char *asks = strstr(nats, "\"$SRV.PING\""), *hears = strstr(nats, "\"$SRV.>\"");
+    assert_non_null(
+        asks); /* the operator asks, the lead hears and answers once, the host neither */
+    assert_non_null(hears);
+    assert_null(strstr(asks + 1, "\"$SRV.PING\""));
+    assert_null(strstr(hears + 1, "\"$SRV.>\""));
+    assert_non_null(strstr(nats, "\"mesh.all.>\", \"_INBOX.operator.>\"] }"));
+    assert_int_equal(strncmp(strchr(hears, '\n'), "\n      allow_responses: { max: 1,", 32), 0);
     char *redis = text_of(permissions_redis, 0, &why);
     assert_int_equal(strncmp(redis, "user default off resetpass ~* &* +@all\n", 39), 0);
     assert_non_null(strstr(redis, " ~mesh*:{s01.c2}:*"));

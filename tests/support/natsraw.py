@@ -28,8 +28,9 @@ class Nats:
     def send(self, line):
         self.socket.sendall(line + b"\r\n")
 
-    def publish(self, subject, payload=b"x"):
-        self.socket.sendall(b"PUB %s %d\r\n%s\r\n" % (subject.encode(), len(payload), payload))
+    def publish(self, subject, payload=b"x", reply=""):
+        to = f"{subject} {reply}".strip().encode()
+        self.socket.sendall(b"PUB %s %d\r\n%s\r\n" % (to, len(payload), payload))
 
     def subscribe(self, subject, sid=1):
         self.send(b"SUB %s %d" % (subject.encode(), sid))

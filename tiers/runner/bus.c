@@ -20,6 +20,7 @@
 #include "tiers/runner/bus.h"
 
 #include "tiers/runner/bus_int.h"
+#include "tiers/runner/service.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -250,12 +251,39 @@ static void probe_came_back(struct bus *bus, const struct link *link)
     bus->config.on_link(bus->config.ctx, true, "connected");
 }
 
+/* Somebody looks for services. Answers go to inboxes only: under any other subject our word would
+ * pass for a frame of ours. */
+static void serve(struct bus *bus, const struct link *link, natsMsg *msg, int64_t recv_us)
+{
+    char answer[SERVICE_ANSWER_BYTES];
+    const char *reply = natsMsg_GetReply(msg);
+    if (link != bus->link || !bus->config.on_service)
+        return; /* the other link answers */
+    if (recv_us / 1000000 != bus->service_second) {
+        bus->service_second = recv_us / 1000000;
+        bus->service_answers = 0;
+    }
+    if (!reply || strncmp(reply, SERVICE_INBOX, strlen(SERVICE_INBOX)) != 0 ||
+        bus->service_answers == SERVICE_PER_S ||
+        natsConnection_Buffered(link->nc) > BUS_BUFFERED_MAX) {
+        bus->stats.services_refused++;
+        return;
+    }
+    bus->service_answers++;
+    size_t bytes =
+        bus->config.on_service(bus->config.ctx, natsMsg_GetSubject(msg), answer, sizeof(answer));
+    if (bytes > 0 && natsConnection_Publish(link->nc, reply, answer, (int)bytes) == NATS_OK)
+        bus->stats.services_answered++;
+}
+
 static void deliver(struct bus *bus, const struct link *link, natsMsg *msg, int64_t recv_us)
 {
     struct bus_frame frame = {.recv_us = recv_us, .message = msg};
     frame.bytes = (const uint8_t *)natsMsg_GetData(msg);
     frame.length = (size_t)natsMsg_GetDataLength(msg);
-    if (!subject_parse(natsMsg_GetSubject(msg), &frame.route)) {
+    if (strncmp(natsMsg_GetSubject(msg), "$SRV.", 5) == 0) {
+        serve(bus, link, msg, recv_us);
+    } else if (!subject_parse(natsMsg_GetSubject(msg), &frame.route)) {
         bus->stats.dropped_subject++;
     } else if (frame.length == 0) {
         /* No frame is empty: our probe, or nothing. */
@@ -405,7 +433,9 @@ static natsStatus link_subscribe(struct link *link)
     natsStatus s = natsConnection_SubscribeSync(&link->subs[0], link->nc, own);
     if (s == NATS_OK)
         s = natsConnection_SubscribeSync(&link->subs[1], link->nc, "mesh.all.>");
-    for (unsigned i = 0; i < SUBS && s == NATS_OK; i++)
+    if (s == NATS_OK && link->bus->config.on_service)
+        s = natsConnection_SubscribeSync(&link->subs[2], link->nc, SERVICE_SUBJECTS);
+    for (unsigned i = 0; i < SUBS && link->subs[i] && s == NATS_OK; i++)
         s = natsSubscription_SetPendingLimits(link->subs[i], BUS_PENDING_MSGS, BUS_PENDING_BYTES);
     return s;
 }

@@ -1,7 +1,8 @@
 /* The bus: NATS through libnats in event-loop mode, one connection a process, all on the loop
  * thread.
  *
- * A process subscribes to `mesh.p.<own token>.>` and `mesh.all.>` and to nothing else. Frames are
+ * A process subscribes to `mesh.p.<own token>.>` and `mesh.all.>`, one that says what service it is
+ * (on_service) to `$SRV.>` as well, and to nothing else. Frames are
  * handed over as they were read, in the library's memory, with the time of the read. The link comes
  * and goes by itself: no server at start, a killed server and a silent one all end in a new
  * connection after a jittered wait of 0.2 to 5 s. Messages are never buffered while it is down.
@@ -46,6 +47,9 @@ struct bus_config {
      * when the first attempt fails; later attempts are only counted. Not from within bus_publish.
      */
     void (*on_link)(void *ctx, bool up, const char *why);
+    /* Somebody asks what services there are (service.h): writes the answer and returns its bytes, 0
+     * for none. At most SERVICE_PER_S times a second. NULL: this process is none. */
+    size_t (*on_service)(void *ctx, const char *subject, char *answer, size_t room);
     void *ctx;
 };
 
@@ -59,7 +63,8 @@ struct bus_stats {
     uint64_t dropped_subject;                            /* no subject of ours */
     uint64_t dropped_slow;                               /* beyond BUS_PENDING_* */
     uint64_t connects, attempts_failed, lost;
-    uint64_t rotations, rotations_failed; /* see bus_rotate */
+    uint64_t rotations, rotations_failed;         /* see bus_rotate */
+    uint64_t services_answered, services_refused; /* refused: beyond SERVICE_PER_S, or no inbox */
     uint64_t errors;  /* reported by the library beside (a permission denied, ..), process-wide */
     int64_t probe_us; /* the last round trip to the server and back */
     char last_error[160]; /* of the last failed attempt or lost link */

@@ -6,7 +6,7 @@
 #include "tiers/runner/bus.h"
 #include <nats/nats.h>
 
-#define SUBS 2u
+#define SUBS 3u /* for itself, for all, for those who look for services */
 
 enum bus_state { WAITING, CONNECTING, PROVING, UP };
 
@@ -45,6 +45,8 @@ struct bus {
     bool closing, delivering, ready;
     unsigned unanswered;
     int64_t probe_sent_us;
+    int64_t service_second;   /* of the boot clock */
+    unsigned service_answers; /* given in it */
     struct bus_stats stats;
     void (*closed)(void *ctx);
     void *closed_ctx;

@@ -72,22 +72,43 @@ static bool is_counter(const char *name)
     return bytes > 6 && strcmp(name + bytes - 6, "_total") == 0;
 }
 
-static bool add_lines(struct page *p, const char *name, const char *label, const char *value,
-                      uint64_t number)
+static bool add_head(struct page *p, const char *name)
+{
+    if (strlen(name) >= sizeof(p->last)) {
+        return false;
+    }
+    if (strcmp(p->last, name) == 0) {
+        return true;
+    }
+    const char *help = metric_help(name);
+    return (help == NULL || append(p, "# HELP mesh_%s %s\n", name, help)) &&
+           append(p, "# TYPE mesh_%s %s\n", name, is_counter(name) ? "counter" : "gauge");
+}
+
+static bool add_sample(struct page *p, const char *name, const char *label, const char *value,
+                       uint64_t number)
 {
     char text[2 * LABEL_MAX + 1];
-    if (strlen(name) >= sizeof(p->last) || (label != NULL && strlen(value) > LABEL_MAX)) {
-        return false;
-    }
-    if (strcmp(p->last, name) != 0 &&
-        !append(p, "# TYPE mesh_%s %s\n", name, is_counter(name) ? "counter" : "gauge")) {
-        return false;
-    }
     if (label == NULL) {
         return append(p, "mesh_%s %" PRIu64 "\n", name, number);
     }
+    if (strlen(value) > LABEL_MAX) {
+        return false;
+    }
     escape(value, text);
     return append(p, "mesh_%s{%s=\"%s\"} %" PRIu64 "\n", name, label, text, number);
+}
+
+/* Keeps what was added to the page after `before`, or takes it back whole. */
+static void end_sample(struct page *p, const char *name, size_t before, bool whole)
+{
+    if (!whole) {
+        p->used = before;
+        p->text[before] = '\0';
+        p->cut = true;
+        return;
+    }
+    (void)snprintf(p->last, sizeof(p->last), "%s", name);
 }
 
 void page_add(struct page *p, const char *name, const char *label, const char *value,
@@ -96,13 +117,17 @@ void page_add(struct page *p, const char *name, const char *label, const char *v
     assert(p != NULL && name != NULL);
     assert(label == NULL || value != NULL);
     size_t before = p->used;
-    if (!add_lines(p, name, label, value, number)) {
-        p->used = before;
-        p->text[before] = '\0';
-        p->cut = true;
-        return;
-    }
-    (void)snprintf(p->last, sizeof(p->last), "%s", name);
+    bool whole = add_head(p, name) && add_sample(p, name, label, value, number);
+    end_sample(p, name, before, whole);
+}
+
+void page_add_seconds(struct page *p, const char *name, uint64_t us)
+{
+    assert(p != NULL && name != NULL);
+    size_t before = p->used;
+    bool whole = add_head(p, name) && append(p, "mesh_%s %" PRIu64 ".%06" PRIu64 "\n", name,
+                                             us / 1000000u, us % 1000000u);
+    end_sample(p, name, before, whole);
 }
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *text,

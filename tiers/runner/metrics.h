@@ -28,10 +28,19 @@ struct page {
     char last[64]; /* the name that was added last */
 };
 void page_reset(struct page *p);
-/* mesh_name{label="value"} number; label NULL: none. A name that ends in _total is a counter, any
- * other a gauge. Samples of one name must be added one after the other. A label's value is escaped,
- * and has 128 bytes at most. */
+/* mesh_name{label="value"} number, with a HELP line when metric_help() knows the name; label NULL:
+ * none. A name that ends in _total is a counter, any other a gauge. Samples of one name must be
+ * added one after the other. A label's value is escaped, and has 128 bytes at most. */
 void page_add(struct page *p, const char *name, const char *label, const char *value,
               uint64_t number);
+/* A gauge of a span in microseconds, told in seconds: its name ends in _seconds. */
+void page_add_seconds(struct page *p, const char *name, uint64_t us);
+
+/* metrics_help.c: every metric, without the prefix mesh_. */
+struct metric_info {
+    const char *name, *help; /* one line, without backslashes */
+};
+const struct metric_info *metric_at(size_t i); /* NULL: there are no more */
+const char *metric_help(const char *name);     /* NULL: no such metric */
 
 #endif

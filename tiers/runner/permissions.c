@@ -6,6 +6,7 @@
 
 #include "core/topology.h"
 #include "tiers/runner/enroll.h"
+#include "tiers/runner/service.h"
 #include "tiers/runner/tls.h"
 #include "tiers/runner/trustfiles.h"
 #include <assert.h>
@@ -203,6 +204,25 @@ static void put_enrollment(FILE *out, const char *dir, uint64_t mesh)
                   uri);
 }
 
+/* The end of a user: who looks for services (service.h), and who is one. */
+static void put_services(FILE *out, uint16_t roles, const char *token)
+{
+    bool looks = (roles & ROLE_CONSOLE) != 0;
+    bool serves = (roles & (ROLE_ORCHESTRATOR | ROLE_SECTOR | ROLE_CLUSTER)) != 0;
+    if (looks)
+        (void)fputs("        \"$SRV.PING\", \"$SRV.PING.>\", \"$SRV.INFO\", \"$SRV.INFO.>\","
+                    " \"$SRV.STATS\", \"$SRV.STATS.>\"\n",
+                    out);
+    (void)fprintf(out, "      ] }\n      subscribe: { allow: [\"mesh.p.%s.>\", \"mesh.all.>\"",
+                  token);
+    if (serves)
+        (void)fputs(", \"" SERVICE_SUBJECTS "\"", out);
+    if (looks)
+        (void)fprintf(out, ", \"" SERVICE_INBOX "%s.>\"", token);
+    (void)fprintf(out, "] }\n%s    } }\n",
+                  serves ? "      allow_responses: { max: 1, expires: \"5s\" }\n" : "");
+}
+
 int permissions_nats(const char *dir, FILE *out, struct keys_error *why)
 {
     assert(dir && out && why);
@@ -226,10 +246,7 @@ int permissions_nats(const char *dir, FILE *out, struct keys_error *why)
                 (void)fprintf(out, "        \"mesh.p.%s.*.%s.*\"\n", h.list[j].cert.subject.token,
                               token);
         }
-        (void)fprintf(out,
-                      "      ] }\n      subscribe: { allow: [\"mesh.p.%s.>\", \"mesh.all.>\"] }\n"
-                      "    } }\n",
-                      token);
+        put_services(out, own->roles, token);
     }
     put_enrollment(out, dir, h.mesh);
     (void)fprintf(out, "  ]\n}\n");

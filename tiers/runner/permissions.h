@@ -4,7 +4,9 @@
  *
  * NATS (an `authorization` block): a process publishes with its own source token only, to the
  * processes that its role has business with in its part of the tree, and to all; it hears itself
- * and what is for all. Redis (an ACL file): one user for each process, with the keys of its places.
+ * and what is for all. A process of the upper tiers hears who looks for services ($SRV.>) and may
+ * answer each of them once; a console may look, with inboxes under its own name. Redis (an ACL
+ * file): one user for each process, with the keys of its places.
  *
  * Standby counts: what a certificate's scope covers is what its process may come to own. */
 #ifndef TIERS_RUNNER_PERMISSIONS_H

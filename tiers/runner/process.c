@@ -86,6 +86,7 @@ static void stop(struct process *p, int exit_code)
     p->phase = PHASE_STOPPING;
     p->exit_code = exit_code;
     p->stop_us = clock_boot_us();
+    notify_stopping(&p->notify);
     if (served && exit_code == EXIT_CLEAN) {
         runner_goodbye(p->runner);
         egress_flush_all(p->egress);
@@ -433,6 +434,7 @@ static void on_tick(uv_timer_t *handle)
     process_alarm_tick(p);
     opcache_expire(p->opcache, clock_unix_us());
     process_metrics(p);
+    notify_tick(&p->notify, now_us, process_is_ready(p), process_status(p));
 }
 
 /* ---- starting ---- */
@@ -475,6 +477,9 @@ static bool start_links(struct process *p)
                              .on_frame = on_frame,
                              .on_link = on_bus_link,
                              .ctx = p};
+    if (p->conf->role != PROCESS_AGENT && p->conf->role != PROCESS_SIM) {
+        bus.on_service = process_service;
+    }
     error = bus_new(&bus, &p->bus);
     if (error < 0) {
         log_line(&p->log, LOG_ERROR, "bus-failed", "url=%s why=\"%s\"", p->config.nats_url,
@@ -618,8 +623,12 @@ static bool start_executor(struct process *p)
 static bool start(struct process *p)
 {
     char owner[STORE_KEY_MAX];
-    const char *why = NULL;
+    const char *why = notify_start(&p->notify); /* before there are threads */
+    if (why != NULL) {
+        log_line(&p->log, LOG_WARNING, "notify-failed", "why=\"%s\"", why);
+    }
     p->started_us = clock_boot_us();
+    p->started_unix_us = clock_unix_us();
     p->alive_us = p->started_us;
     if (p->kind->world != NULL && !p->kind->world(&p->config, p->conf, &p->world, &why)) {
         log_line(&p->log, LOG_ERROR, "world-failed", "why=\"%s\"", why);
@@ -652,6 +661,7 @@ static bool start(struct process *p)
 static void release(struct process *p)
 {
     metrics_stop(p->metrics);
+    notify_done(&p->notify);
     runner_free(p->runner);
     if (p->executor != NULL) {
         p->kind->executor_free(p->executor);

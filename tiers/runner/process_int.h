@@ -13,6 +13,7 @@
 #include "tiers/runner/keyfiles.h"
 #include "tiers/runner/log.h"
 #include "tiers/runner/metrics.h"
+#include "tiers/runner/notify.h"
 #include "tiers/runner/opcache.h"
 #include "tiers/runner/peers.h"
 #include "tiers/runner/process.h"
@@ -73,6 +74,7 @@ struct process {
     struct ward_of *ward_of; /* and what belongs to each */
     uint64_t takeovers;
     struct metrics *metrics;
+    struct notify notify;
     struct page page;
     struct host_run *ports; /* role sim: what each port from 1 on hosts */
     uint32_t port_count;    /* port 0 included */
@@ -92,6 +94,7 @@ struct process {
     int64_t alive_us;      /* the loop turned last */
     uint32_t everyone;     /* the endpoint of a broadcast */
     uint32_t frames_in_batch;
+    int64_t started_unix_us;
     int64_t started_us, announced_us, stop_us, waited_us;
     int timer_fd;
     int64_t armed_us;
@@ -159,6 +162,10 @@ void process_alarmed(void *ctx, const char *reporter, const struct alarm_row *ro
 void *process_alarm_tag(void); /* of rows that nobody waits for */
 
 /* process_metrics.c */
+bool process_is_ready(const struct process *p); /* what /readyz and the service manager are told */
+const char *process_status(const struct process *p); /* one line for people */
+/* For those who look for NATS services. */
+size_t process_service(void *ctx, const char *subject, char *answer, size_t room);
 void process_metrics(struct process *p);
 
 #endif

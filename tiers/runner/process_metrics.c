@@ -6,9 +6,11 @@
 #include "core/note.h"
 #include "tiers/runner/chat.h"
 #include "tiers/runner/host_clock.h"
+#include "tiers/runner/service.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static void some(struct page *g, const char *name, const char *label, const char *value, uint64_t n)
@@ -53,12 +55,14 @@ static void links(struct process *p, struct page *g)
     page_add(g, "bus_received_bytes_total", NULL, NULL, bus.received_bytes);
     page_add(g, "bus_published_total", NULL, NULL, bus.published);
     page_add(g, "bus_published_bytes_total", NULL, NULL, bus.published_bytes);
-    page_add(g, "bus_probe_us", NULL, NULL, (uint64_t)(bus.probe_us > 0 ? bus.probe_us : 0));
+    page_add_seconds(g, "bus_probe_seconds", (uint64_t)(bus.probe_us > 0 ? bus.probe_us : 0));
     some(g, "bus_dropped_total", "reason", "slow", bus.dropped_slow);
     some(g, "bus_dropped_total", "reason", "subject", bus.dropped_subject);
     some(g, "bus_dropped_total", "reason", "down", bus.refused_down);
     some(g, "bus_dropped_total", "reason", "full", bus.refused_full);
     some(g, "bus_dropped_total", "reason", "failed", bus.refused_failed);
+    some(g, "bus_service_answers_total", NULL, NULL, bus.services_answered);
+    some(g, "bus_service_refused_total", NULL, NULL, bus.services_refused);
     some(g, "bus_errors_total", NULL, NULL, bus.errors);
     page_add(g, "store_up", "bank", "registry", p->banks_up[STORE_BANK_REGISTRY]);
     page_add(g, "store_up", "bank", "durable", p->banks_up[STORE_BANK_DURABLE]);
@@ -132,6 +136,41 @@ static void operations(struct process *p, struct page *g)
     }
 }
 
+size_t process_service(void *ctx, const char *subject, char *answer, size_t room)
+{
+    struct process *p = ctx;
+    char name[32], trouble[sizeof(((struct bus_stats *)0)->last_error)];
+    struct timespec cpu = {0};
+    struct bus_stats bus;
+    (void)snprintf(name, sizeof(name), "mesh-%s", process_role_name(p->conf->role));
+    /* Of two processes of one name only the owner answers. */
+    if (!lease_serves(&p->lease) || !service_is_asked(name, p->conf->name, subject)) {
+        return 0;
+    }
+    bus_stats(p->bus, &bus);
+    log_clean(bus.last_error, trouble, sizeof(trouble));
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    struct service s = {.name = name,
+                        .id = p->conf->name,
+                        .version = MESH_VERSION,
+                        .description = "a tier of the mesh",
+                        .mesh = p->config.name,
+                        .ready = process_is_ready(p),
+                        .started_us = p->started_unix_us,
+                        .epoch = p->lease.epoch,
+                        .requests = bus.received,
+                        .cpu_ns = (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec,
+                        .last_error = trouble};
+    for (int v = 1; v < FRAME_VERDICT_COUNT; v++) {
+        s.errors += peers_stats(p->peers)->verdicts[v];
+    }
+    if (p->runner != NULL) {
+        s.nodes = runner_stats(p->runner)->nodes;
+        s.agents = runner_stats(p->runner)->agents;
+    }
+    return service_answer(&s, subject, answer, room);
+}
+
 static void executor(struct process *p, struct page *g)
 {
     if (p->executor != NULL) {
@@ -146,11 +185,11 @@ static void nodes(struct process *p, struct page *g)
     page_add(g, "agents", NULL, NULL, s->agents);
     page_add(g, "steps_total", NULL, NULL, s->steps);
     page_add(g, "wakes_total", NULL, NULL, s->wakes);
-    page_add(g, "loop_lag_us", NULL, NULL, (uint64_t)s->lag_us);
+    page_add_seconds(g, "loop_lag_seconds", (uint64_t)s->lag_us);
     const struct host_clock_watch *clock = runner_host_clock(p->runner);
     page_add(g, "host_clock_synchronised", NULL, NULL, clock->synchronised);
     if (clock->synchronised) {
-        page_add(g, "host_clock_error_us", NULL, NULL, (uint64_t)clock->error_us);
+        page_add_seconds(g, "host_clock_error_seconds", (uint64_t)clock->error_us);
     }
     page_add(g, "sent_local_total", NULL, NULL, s->sent_local);
     page_add(g, "sent_remote_total", NULL, NULL, s->sent_remote);
@@ -168,6 +207,26 @@ static void nodes(struct process *p, struct page *g)
     for (int n = 1; n < NOTE_COUNT; n++) {
         some(g, "notes_total", "note", note_info((enum note)n)->name, s->notes[n]);
     }
+}
+
+bool process_is_ready(const struct process *p)
+{
+    return p->phase == PHASE_SERVING && p->bus_up;
+}
+
+const char *process_status(const struct process *p)
+{
+    if (p->phase >= PHASE_STOPPING) {
+        return "stopping";
+    }
+    if (p->phase == PHASE_LEASE) {
+        return p->banks_up[STORE_BANK_DURABLE] ? "waits for the lease on its name"
+                                               : "waits for the durable Redis";
+    }
+    return !p->bus_up                          ? "serves, without NATS"
+           : !p->banks_up[STORE_BANK_REGISTRY] ? "serves, without the registry"
+           : p->owns                           ? "serves"
+                                               : "stands by for its units";
 }
 
 void process_metrics(struct process *p)
@@ -205,5 +264,5 @@ void process_metrics(struct process *p)
         nodes(p, g);
     }
     executor(p, g);
-    metrics_publish(p->metrics, g->text, g->used, p->phase == PHASE_SERVING && p->bus_up);
+    metrics_publish(p->metrics, g->text, g->used, process_is_ready(p));
 }
