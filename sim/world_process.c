@@ -179,7 +179,11 @@ static bool store_up(const struct world *w)
 
 static void raise_epoch(const struct world *w, uint32_t self, struct lease *l, uint32_t unit)
 {
+    int64_t unix_us =
+        WORLD_UNIX_US + w->now_us + w->nodes[w->processes->list[self].node].wall_off_us;
     uint64_t least = world_process_known(w, self, unit)->epoch + 1;
+    uint64_t second = (uint64_t)(unix_us / US_PER_S);
+    least = least > second ? least : second;
     l->epoch = least > l->epoch ? least : l->epoch;
 }
 

@@ -54,9 +54,10 @@ struct process {
     bool owns;      /* its own units run here */
     bool held;      /* its lease, at the last tick */
     bool announce, ask;
-    bool contradict;                       /* a process of this name announced its units too low */
-    bool contradicts[WORLD_PROCESSES_MAX]; /* likewise, by ward */
-    uint64_t session;                      /* later ones replace earlier ones of the same name */
+    bool contradict;        /* its own units were announced under an epoch that is too low .. */
+    uint16_t contradict_to; /* .. by a process of this name */
+    uint16_t contradicts[WORLD_PROCESSES_MAX]; /* likewise, by ward: the name + 1; 0: not */
+    uint64_t session; /* later ones replace earlier ones of the same name */
     int64_t alive_us, announced_us, started_us; /* its clock */
     int64_t started_true_us;
     struct lease lease;

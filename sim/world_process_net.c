@@ -66,7 +66,8 @@ void world_process_renew(struct world *w, struct process *p)
 static void say(struct world *w, const struct process *p, uint32_t to_node, enum record record,
                 uint8_t flags, uint32_t name, uint64_t epoch)
 {
-    bool silent = world_process_mute(w, p) && !(record == RECORD_ANNOUNCE && p->contradict);
+    bool said = record == RECORD_ANNOUNCE && p->contradict && p->contradict_to == p->name;
+    bool silent = world_process_mute(w, p) && !said;
     if (silent || !world_leaves(w, p->node)) {
         return;
     }
@@ -141,18 +142,18 @@ void world_process_contradict(struct world *w, struct process *p)
         return;
     }
     if (p->contradict && !p->owns && p->units > 0) {
-        say_name(w, p, p->name, RECORD_ANNOUNCE, 0, p->name,
+        say_name(w, p, p->contradict_to, RECORD_ANNOUNCE, 0, p->name,
                  world_process_known(w, self, p->first)->epoch);
     }
     p->contradict = false;
     for (uint32_t i = 0; i < p->wards.count; i++) {
         uint32_t name = p->ward_name[i];
-        if (p->contradicts[i] && !p->list[i].held) {
+        if (p->contradicts[i] != 0 && !p->list[i].held) {
             uint32_t unit = w->processes->list[name].first;
-            say_name(w, p, name, RECORD_ANNOUNCE, 0, name,
+            say_name(w, p, p->contradicts[i] - 1u, RECORD_ANNOUNCE, 0, name,
                      world_process_known(w, self, unit)->epoch);
         }
-        p->contradicts[i] = false;
+        p->contradicts[i] = 0;
     }
 }
 
@@ -207,11 +208,16 @@ static void note_contact(struct world *w, uint32_t to_process, uint32_t from_end
 }
 
 /* process_stale() */
-static void stale(struct process *self, uint32_t name)
+static void stale(struct process *self, uint16_t from, uint32_t of)
 {
-    self->contradict = self->contradict || name == self->name;
+    if (of == self->name) {
+        self->contradict = true;
+        self->contradict_to = from;
+    }
     for (uint32_t i = 0; i < self->wards.count; i++) {
-        self->contradicts[i] = self->contradicts[i] || self->ward_name[i] == name;
+        if (self->ward_name[i] == of) {
+            self->contradicts[i] = (uint16_t)(from + 1u);
+        }
     }
 }
 
@@ -227,7 +233,7 @@ static void apply(struct world *w, uint32_t end, const struct world_msg *wm)
             good = world_process_learn(w, end, u, from->name, wm->epoch) && good;
         }
         if (!good && self != NULL) {
-            stale(self, from->name);
+            stale(self, from->name, wm->name);
         }
     } else if (wm->record == RECORD_ASK && self != NULL) {
         self->announce = true;

@@ -96,6 +96,12 @@ static int apply_one(struct unit u, const struct topology *topology, const struc
     return directory_learn(directory, u, endpoint, epoch) ? 1 : 0;
 }
 
+struct unit announce_first(const uint8_t *bytes, size_t length)
+{
+    assert(bytes != NULL);
+    return length >= 24 ? get_unit(bytes + 16) : (struct unit){0};
+}
+
 int announce_apply(const uint8_t *bytes, size_t length, const struct topology *topology,
                    const struct peer *peer, uint32_t endpoint, struct directory *directory)
 {

@@ -25,6 +25,9 @@
 size_t announce_encode(const struct config *config, const struct process_conf *process,
                        uint64_t epoch, uint8_t ret[ANNOUNCE_BYTES_MAX]);
 
+/* The first unit that an announcement is of: which process's units they are. */
+struct unit announce_first(const uint8_t *bytes, size_t length);
+
 /* Teaches the directory what the record says of units that the peer is certified for. Returns how
  * many units were accepted; -1: not an announcement. */
 int announce_apply(const uint8_t *bytes, size_t length, const struct topology *topology,

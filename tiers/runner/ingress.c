@@ -249,7 +249,7 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
                            in->conf.directory) < 0) {
             refuse(in, INGRESS_KIND);
         } else if (in->conf.directory->stale != stale && in->conf.on_stale != NULL) {
-            in->conf.on_stale(in->conf.ctx, endpoint);
+            in->conf.on_stale(in->conf.ctx, endpoint, announce_first(bytes, length));
         }
     } else if (bytes[0] == RECORD_ASK && length == 1) {
         if (in->conf.on_ask != NULL) {

@@ -60,9 +60,9 @@ struct ingress_conf {
     void (*on_msg)(void *ctx, const struct msg *msg);
     /* A trust bundle, not verified yet. Peers must not be forgotten within. May be NULL. */
     void (*on_bundle)(void *ctx, const uint8_t *bytes, size_t length);
-    /* The process at that endpoint announced units under a lower epoch than is known; may be NULL.
-     */
-    void (*on_stale)(void *ctx, uint32_t endpoint);
+    /* The process at that endpoint announced units (this one is the first of them) under a lower
+     * epoch than is known; may be NULL. */
+    void (*on_stale)(void *ctx, uint32_t endpoint, struct unit first);
     void (*on_ask)(void *ctx); /* somebody wants to know what we own; may be NULL */
     /* A RECORD_ALIVE of the process at that endpoint; may be NULL. */
     void (*on_alive)(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);

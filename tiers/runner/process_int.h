@@ -25,8 +25,9 @@
 struct ward_of {
     const struct process_conf *conf;
     uint32_t endpoint;
-    struct unit first; /* of its units */
-    bool contradict;   /* soon: it announced them under an epoch that is too low */
+    struct unit first;      /* of its units */
+    bool contradict;        /* soon: they were announced under an epoch that is too low .. */
+    uint32_t contradict_to; /* .. by the process there */
 };
 
 /* Of store requests that no node made; wards' are below it. */
@@ -86,8 +87,9 @@ struct process {
     bool link_late[LINK_STORE + 1]; /* the units are to be told of it when they may serve again */
     bool announce;                  /* soon */
     bool ask;                       /* soon: who owns what? */
-    bool contradict;         /* soon: a process of this very name announced its units too low */
-    int64_t contradicted_us; /* it was said last; 0: never */
+    bool contradict;                /* soon: its own units were announced too low .. */
+    uint32_t contradict_to;         /* .. by the process there */
+    int64_t contradicted_us;        /* it was said last; 0: never */
     uint32_t own_endpoint;
     uint64_t taking_epoch; /* for the callbacks of process_each_unit, */
     struct unit found;     /* and from them */
@@ -136,7 +138,7 @@ void process_announce(struct process *p, const struct process_conf *c, uint64_t 
                       uint32_t endpoint);
 
 /* A process announced units under an epoch lower than one that is known here. */
-void process_stale(void *ctx, uint32_t endpoint);
+void process_stale(void *ctx, uint32_t endpoint, struct unit first);
 /* Says the epochs that are known to those whose announcements were too low. */
 void process_contradict(struct process *p);
 void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);

@@ -110,19 +110,26 @@ static uint64_t known_epoch(const struct process *p, struct unit u)
     return e != NULL ? e->epoch : 0;
 }
 
-void process_stale(void *ctx, uint32_t endpoint)
+void process_stale(void *ctx, uint32_t endpoint, struct unit first)
 {
     struct process *p = ctx;
-    p->contradict = p->contradict || endpoint == p->own_endpoint;
+    if (unit_equal(p->first_unit, first)) {
+        p->contradict = true;
+        p->contradict_to = endpoint;
+    }
     for (uint32_t i = 0; i < p->wards.count; i++) {
-        p->ward_of[i].contradict = p->ward_of[i].contradict || p->ward_of[i].endpoint == endpoint;
+        struct ward_of *of = &p->ward_of[i];
+        if (unit_equal(of->first, first)) {
+            of->contradict = true;
+            of->contradict_to = endpoint;
+        }
     }
 }
 
-/* A holder that did not hear of a higher epoch (it stood still, was cut off, and the store has
- * forgotten who came after it) would be refused by everybody for ever. Who stands by for it may
- * speak for its units, and tells it alone which epoch is known; the holder then gives its lease up
- * and acquires it anew, above that. */
+/* A holder (of its own units, or of a ward's) that did not hear of a higher epoch (it stood still,
+ * was cut off, and the store has forgotten who came after it) would be refused by everybody for
+ * ever. Who stands by for these units may speak for them, and tells the holder alone which epoch is
+ * known; it then gives the lease up and acquires it anew, above that. */
 void process_contradict(struct process *p)
 {
     assert(p != NULL);
@@ -131,13 +138,13 @@ void process_contradict(struct process *p)
     }
     if (p->contradict && !p->owns) {
         p->contradicted_us = clock_boot_us();
-        process_announce(p, p->conf, known_epoch(p, p->first_unit), p->own_endpoint);
+        process_announce(p, p->conf, known_epoch(p, p->first_unit), p->contradict_to);
     }
     p->contradict = false;
     for (uint32_t i = 0; i < p->wards.count; i++) {
         struct ward_of *of = &p->ward_of[i];
         if (of->contradict && !p->ward_list[i].held) {
-            process_announce(p, of->conf, known_epoch(p, of->first), of->endpoint);
+            process_announce(p, of->conf, known_epoch(p, of->first), of->contradict_to);
         }
         of->contradict = false;
     }
@@ -186,10 +193,12 @@ void process_drop(struct process *p, const struct process_conf *c)
     p->ask = true; /* who has them now? */
 }
 
-/* Who takes units over does so above everything that was heard of them. */
+/* Who takes units over does so above everything that was heard of them, and not below the second
+ * that it is: what was not heard began earlier. */
 static void raise_epoch(const struct process *p, struct lease *l, struct unit first)
 {
-    uint64_t least = known_epoch(p, first) + 1;
+    uint64_t least = known_epoch(p, first) + 1, second = (uint64_t)(clock_unix_us() / US_PER_S);
+    least = least > second ? least : second;
     l->epoch = least > l->epoch ? least : l->epoch;
 }
 
