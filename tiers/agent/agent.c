@@ -111,11 +111,16 @@ static void hello_send(struct agent *a, int64_t now_us, struct outbox *out)
 static int64_t beat_after(struct agent *a, int64_t now_us)
 {
     if (!meshtime_ready(&a->time)) {
-        /* Without a clock, effects at T are only about at T: ask again soon, but not for ever: a
-         * lead that is slow to answer has more to do than that. */
+        /* Without a good clock, effects at T are only about at T: ask again soon, but not for ever:
+         * a lead that is slow to answer has more to do than that. Without any idea of the time
+         * nothing runs at all. */
+        int64_t most_us = a->beat_us;
+        if (!meshtime_known(&a->time) && most_us > US_PER_S) {
+            most_us = US_PER_S;
+        }
         int64_t wait_us = NO_CLOCK_US << (a->hellos < 4 ? a->hellos : 4);
         a->hellos += a->hellos < 4 ? 1 : 0;
-        wait_us = wait_us < a->beat_us ? wait_us : a->beat_us;
+        wait_us = wait_us < most_us ? wait_us : most_us;
         return now_us + rng_jitter_us(&a->rng, wait_us, 200);
     }
     int64_t mesh_us = agent_mesh(a, now_us) - a->beat_phase_us;
