@@ -62,6 +62,7 @@ void lease_paused(struct lease *l, int64_t now_us)
         return; /* unheld: there is nobody to ask; the others do not serve */
     }
     l->doubt = true;
+    l->outlived = now_us - l->asked_us > LEASE_TTL_US;
     l->doubt_us = now_us;
     l->asked = false; /* what is on its way was said before the pause */
     l->useless = false;
@@ -84,6 +85,7 @@ void lease_superseded(struct lease *l)
 {
     assert(l != NULL);
     l->state = LEASE_LOST;
+    l->outlived = false;
     l->doubt = false;
 }
 
@@ -121,8 +123,8 @@ static void acquired(struct lease *l, uint64_t granted)
 {
     bool served = l->state == LEASE_HELD || l->state == LEASE_UNHELD;
     uint64_t own = l->granted > l->epoch ? l->granted : l->epoch;
-    if (served && granted > own + 1) { /* one more: our own has expired */
-        lease_superseded(l);           /* somebody else held it in between */
+    if (served && (granted > own + 1 || l->outlived)) { /* one more: our own has expired */
+        lease_superseded(l); /* somebody else held it in between, or may have */
         return;
     }
     if (!served && granted > l->epoch) {
@@ -173,6 +175,7 @@ void lease_reply(struct lease *l, int64_t now_us, const struct store_reply *repl
     } else if (reply->kind == STORE_LEASE_ACQUIRE && reply->verdict == STORE_BUSY) {
         busy(l, now_us, reply->epoch);
     } else if (reply->kind == STORE_LEASE_RENEW && reply->verdict == STORE_OK) {
+        l->outlived = false;
         l->doubt = false;
     } else if (reply->kind == STORE_LEASE_RENEW && reply->verdict == STORE_FENCED) {
         l->state = LEASE_UNHELD; /* expired or forgotten, or taken: acquiring will tell */

@@ -12,6 +12,8 @@
  *
  * After a pause of its own (lease_paused) a holder is in doubt: it serves nobody until the store
  * has said that it still holds the name, or LEASE_PATIENCE_US have passed without a usable answer.
+ * A pause that outlived the lease, which the store has forgotten since, is a takeover by anybody:
+ * one that served without the store would be known to all but the store.
  *
  * A store that forgot the lease (restarted empty) is no takeover: the lease is acquired again, and
  * only an owner that lives, or an epoch that somebody else has used, means LOST. Pure: the caller
@@ -41,10 +43,11 @@ struct lease {
     uint64_t granted; /* by the store; 0: never */
     uint64_t ref;     /* of the operation under way, or of the last one */
     int64_t start_us, next_us, asked_us, busy_since_us, doubt_us;
-    bool asked;   /* an operation is under way */
-    bool useless; /* an operation has ended without a grant or a refusal; for ASKING */
-    bool fenced;  /* UNHELD: a renewal was refused; who is busy then has taken over */
-    bool doubt;   /* since doubt_us */
+    bool asked;    /* an operation is under way */
+    bool useless;  /* an operation has ended without a grant or a refusal; for ASKING */
+    bool outlived; /* it stood still past the lease's end, so anybody may have served meanwhile */
+    bool fenced;   /* UNHELD: a renewal was refused; who is busy then has taken over */
+    bool doubt;    /* since doubt_us */
     enum store_kind asking;
 };
 

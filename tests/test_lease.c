@@ -350,6 +350,21 @@ static void after_a_pause_it_serves_nobody_until_it_knows(void **state)
     assert_true(lease_serves(&lease));
 }
 
+/* Somebody may have served without the store, and be known to all but the store. */
+static void a_pause_past_the_lease_is_a_takeover(void **state)
+{
+    (void)state;
+    hold(START_EPOCH);
+    now_us += LEASE_TTL_US + SECOND_US;
+    lease_paused(&lease, now_us);
+    assert_int_equal(tick(true), STORE_LEASE_RENEW);
+    answer(STORE_LEASE_RENEW, STORE_FENCED, 0);
+    assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
+    answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH + 1);
+    assert_false(lease_serves(&lease));
+    assert_int_equal(lease.state, LEASE_LOST);
+}
+
 static void it_gives_back_what_it_holds(void **state)
 {
     (void)state;
@@ -509,6 +524,7 @@ int main(void)
         cmocka_unit_test_setup(the_last_life_of_the_same_name_is_no_loss, setup),
         cmocka_unit_test_setup(who_takes_over_is_believed_at_once, setup),
         cmocka_unit_test_setup(after_a_pause_it_serves_nobody_until_it_knows, setup),
+        cmocka_unit_test_setup(a_pause_past_the_lease_is_a_takeover, setup),
         cmocka_unit_test_setup(it_gives_back_what_it_holds, setup),
         cmocka_unit_test_setup_teardown(a_store_keeps_two_processes_apart, store_setup,
                                         store_teardown),
