@@ -30,6 +30,14 @@ void lease_init(struct lease *l, const char *name, const char *owner, uint64_t s
     l->next_us = now_us;
 }
 
+void lease_at_least(struct lease *l, uint64_t epoch)
+{
+    assert(l != NULL);
+    if (l->state == LEASE_WAITING && !l->asked && epoch > l->epoch) {
+        l->epoch = epoch;
+    }
+}
+
 bool lease_serves(const struct lease *l)
 {
     assert(l != NULL);

@@ -63,6 +63,9 @@ void lease_reply(struct lease *l, int64_t now_us, const struct store_reply *repl
 /* The process stood still until now: a holder doubts. */
 void lease_paused(struct lease *l, int64_t now_us);
 
+/* WAITING, and nothing is asked: the next acquisition is for this epoch at least. */
+void lease_at_least(struct lease *l, uint64_t epoch);
+
 /* Nobody is served any more: WAITING, until the lease can be acquired under a higher epoch. */
 void lease_stand_by(struct lease *l, int64_t now_us);
 

@@ -177,6 +177,11 @@ static bool store_up(const struct world *w)
     return world_bank_up(w, STORE_BANK_DURABLE);
 }
 
+static uint64_t unix_s(const struct world *w, const struct process *p)
+{
+    return (uint64_t)(WORLD_UNIX_US + w->now_us + w->nodes[p->node].wall_off_us) / US_PER_S;
+}
+
 static void raise_epoch(const struct world *w, uint32_t self, struct lease *l, uint32_t unit)
 {
     int64_t unix_us =
@@ -271,6 +276,7 @@ static void tick_wards(struct world *w, struct process *p, int64_t now_us)
             check_superseded(w, p, &ward->lease, unit);
         } else {
             raise_epoch(w, self, &ward->lease, unit);
+            lease_at_least(&ward->lease, unix_s(w, p));
         }
     }
     bool bus_up = w->now_us >= w->nodes[p->node].bus_up_us;

@@ -319,6 +319,23 @@ static void who_takes_over_is_believed_at_once(void **state)
     assert_int_equal(lease.epoch, START_EPOCH + 2);
 }
 
+/* A standby asks above any start time under which somebody may have served unheard; what it is
+ * asking for, and what it has, stays what it is. */
+static void a_standby_asks_above_the_time(void **state)
+{
+    (void)state;
+    lease_stand_by(&lease, now_us);
+    lease_at_least(&lease, START_EPOCH + 18);
+    lease_at_least(&lease, START_EPOCH + 3);
+    assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
+    assert_int_equal(lease.epoch, START_EPOCH + 18);
+    lease_at_least(&lease, START_EPOCH + 19); /* under way */
+    assert_int_equal(lease.epoch, START_EPOCH + 18);
+    answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH + 18);
+    lease_at_least(&lease, START_EPOCH + 20); /* held */
+    assert_int_equal(lease.epoch, START_EPOCH + 18);
+}
+
 static void after_a_pause_it_serves_nobody_until_it_knows(void **state)
 {
     (void)state;
@@ -523,6 +540,7 @@ int main(void)
         cmocka_unit_test_setup(an_owner_that_lives_is_a_loss, setup),
         cmocka_unit_test_setup(the_last_life_of_the_same_name_is_no_loss, setup),
         cmocka_unit_test_setup(who_takes_over_is_believed_at_once, setup),
+        cmocka_unit_test_setup(a_standby_asks_above_the_time, setup),
         cmocka_unit_test_setup(after_a_pause_it_serves_nobody_until_it_knows, setup),
         cmocka_unit_test_setup(a_pause_past_the_lease_is_a_takeover, setup),
         cmocka_unit_test_setup(it_gives_back_what_it_holds, setup),

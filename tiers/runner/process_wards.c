@@ -268,7 +268,9 @@ void process_wards_tick(struct process *p, int64_t now_us)
         if (w->held) {
             check_superseded(p, &w->lease, p->ward_of[i].first);
         } else {
+            /* It may have served without a store, under its start time, and not been heard here. */
             raise_epoch(p, &w->lease, p->ward_of[i].first);
+            lease_at_least(&w->lease, (uint64_t)(clock_unix_us() / US_PER_S));
         }
     }
     struct store_op op;
