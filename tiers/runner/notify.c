@@ -85,8 +85,8 @@ void notify_tick(struct notify *n, int64_t now_us, bool ready, const char *statu
     if (strncmp(n->status, status, sizeof(n->status) - 1) != 0) {
         (void)snprintf(line, sizeof(line), "STATUS=%.*s", (int)sizeof(n->status) - 1, status);
         if (say(n, line)) {
-            memcpy(n->status, line + strlen("STATUS="), sizeof(n->status) - 1);
-            n->status[sizeof(n->status) - 1] = '\0';
+            (void)snprintf(n->status, sizeof(n->status), "%.*s", (int)sizeof(n->status) - 1,
+                           status);
         }
     }
     if (n->watchdog_us > 0 && (n->said_us == 0 || now_us - n->said_us >= n->watchdog_us / 2) &&

@@ -136,6 +136,13 @@ static void operations(struct process *p, struct page *g)
     }
 }
 
+static const char *tier_description(enum process_role role)
+{
+    return role == PROCESS_ORCHESTRATOR ? "the root of the mesh"
+           : role == PROCESS_SECTOR     ? "sectors of the mesh"
+                                        : "leads of clusters";
+}
+
 size_t process_service(void *ctx, const char *subject, char *answer, size_t room)
 {
     struct process *p = ctx;
@@ -153,7 +160,7 @@ size_t process_service(void *ctx, const char *subject, char *answer, size_t room
     struct service s = {.name = name,
                         .id = p->conf->name,
                         .version = MESH_VERSION,
-                        .description = "a tier of the mesh",
+                        .description = tier_description(p->conf->role),
                         .mesh = p->config.name,
                         .ready = process_is_ready(p),
                         .started_us = p->started_unix_us,
