@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, Events } from 'nats';
 import { identityLoad, scopeHas } from './lib/keys.mjs';
@@ -69,6 +70,20 @@ function watchKeys(conf, name, agent) {
     fs.watchFile(path.join(conf.keys_dir, `${name}.cert`), { interval: 250 }, () => take(10));
 }
 
+// The first link; the library keeps it from then on, and reads the TLS files anew for each attempt.
+async function link(conf, identity, name) {
+    for (;;) {
+        try {
+            return await connect({ servers: conf.nats_url.replace('tls://', ''), name, maxReconnectAttempts: -1,
+                reconnectTimeWait: 200, reconnectJitter: 300, reconnectJitterTLS: 300, pingInterval: 2000, maxPingOut: 2,
+                noEcho: true, tls: { ...identity.tls, servername: 'nats.mesh' } });
+        } catch (error) {
+            log('bus', { url: conf.nats_url, error: error.message });
+            await sleep(1000);
+        }
+    }
+}
+
 async function main() {
     const o = options();
     let conf, identity, handlers;
@@ -82,9 +97,7 @@ async function main() {
     if (!scopeHas(identity.cert.scope, { tier: 4, ...o.place }))
         fail(`the certificate of ${o.name} does not cover ${o.placeName}; issue one that does: mesh keys issue`);
 
-    const nats = await connect({ servers: conf.nats_url.replace('tls://', ''), name: o.name, maxReconnectAttempts: -1,
-        waitOnFirstConnect: true, reconnectTimeWait: 200, reconnectJitter: 300, reconnectJitterTLS: 300, pingInterval: 2000,
-        maxPingOut: 2, noEcho: true, tls: { ...identity.tls, servername: 'nats.mesh' } });
+    const nats = await link(conf, identity, o.name);
     const agent = new Agent({ identity, keysDir: conf.keys_dir, place: o.place, agentClass: o.agentClass,
         capabilities: o.capabilities, handlers, simulation: conf.simulation === 'true', log,
         revoked: () => fail(`the certificate of ${o.name} is revoked; a new key is good again: mesh keys rotate`),

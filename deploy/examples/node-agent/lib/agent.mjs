@@ -3,7 +3,7 @@ import os from 'node:os';
 import { Endpoint } from './frame.mjs';
 import { hash256, scopeHas, unitRead } from './keys.mjs';
 import { localUs, MeshTime } from './meshtime.mjs';
-import { Operations } from './operations.mjs';
+import { Operations, operationInRange } from './operations.mjs';
 import { enums, long, recordRead, recordWrite, TYPE, unitPack, unitUnpack } from './proto.mjs';
 import { Trust } from './trust.mjs';
 import { Work } from './work.mjs';
@@ -33,11 +33,14 @@ export class Agent {
         this.context = hash256(Buffer.from(`${os.hostname()}/${name}`)).subarray(0, 16);
         this.leadAt = null;     // the lead's endpoint, as it announced itself
         this.leadEpoch = 0n;
+        this.refusedAt = new Map(); // reason -> second
         this.joined = false;
         this.up = false;
         this.hellos = 0;
         this.beatUs = 5e6;
-        this.work = new Work({ time: this.time, offers: capabilities, handlers, say: (priority, fields) => this.acknowledge(priority, fields) });
+        this.work = new Work({ time: this.time, offers: capabilities, handlers,
+            say: (priority, fields) => this.acknowledge(priority, fields),
+            sayRelay: (fields) => this.send(TYPE.RELAY_ACK, 1, { ...fields, agent_id: long(this.self) }) });
     }
 
     // ---- out ----
@@ -100,23 +103,31 @@ export class Agent {
             this.publish(...this.endpoint.seal(taken.ask, [], true));
         }
         if (taken.refusal) {
-            this.log('refused', { reason: taken.refusal, subject });
+            this.refused(taken.refusal, subject);
             return;
         }
         for (const record of taken.records) {
             try {
                 this.record(record, taken.peer, receivedUs);
             } catch (error) {
-                this.log('refused', { reason: error.message, subject });
+                this.refused(error.message, subject);
             }
         }
+    }
+
+    // A line for each reason, once a second: who floods us does not fill the log.
+    refused(reason, subject) {
+        const second = Math.floor(localUs() / 1e6);
+        if (this.refusedAt.get(reason) === second) return;
+        this.refusedAt.set(reason, second);
+        this.log('refused', { reason, subject });
     }
 
     record(bytes, peer, receivedUs) {
         switch (bytes[0]) {
         case RECORD.operation: {
             const why = this.operations.take(bytes.subarray(1));
-            if (why) this.log('refused', { reason: `operation:${why}` });
+            if (why) this.refused(`operation:${why}`, peer.endpoint.token);
             return;
         }
         case RECORD.announce:
@@ -124,7 +135,7 @@ export class Agent {
             return;
         case RECORD.bundle: {
             const why = this.trust.take(bytes.subarray(1));
-            if (why && why !== 'known') this.log('refused', { reason: `bundle:${why}` });
+            if (why && why !== 'known') this.refused(`bundle:${why}`, peer.endpoint.token);
             if (this.trust.ownRevoked()) this.revoked();
             return;
         }
@@ -179,6 +190,7 @@ export class Agent {
         case TYPE.WELCOME: this.welcome(body); break;
         case TYPE.BEAT_REPLY: this.beatReply(record, body, receivedUs); break;
         case TYPE.OPERATE: this.operate(record, body, index, receivedUs); break;
+        case TYPE.RELAY: this.relayed(record, body, receivedUs); break;
         case TYPE.CANCEL: this.work.cancel(body.message_id); break;
         case TYPE.FREEZE:
         case TYPE.THAW:
@@ -225,6 +237,14 @@ export class Agent {
             clearTimeout(this.helloTimer);
             this.helloTimer = setTimeout(() => this.hello(), Math.random() * 500);
         }
+    }
+
+    // A message of another agent. Nobody has sealed it: the hops' frames are signed.
+    relayed(record, body, receivedUs) {
+        const op = body.message;
+        if (!op || !operationInRange(op) || op.action === '' || body.hops > 8) throw new Error('bad-range');
+        if (op.payload_hash.length > 0 && !hash256(op.payload).equals(Buffer.from(op.payload_hash))) throw new Error('hash');
+        this.work.operate(record, op, 0, receivedUs, true);
     }
 
     operate(record, body, index, receivedUs) {

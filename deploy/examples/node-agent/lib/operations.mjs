@@ -24,7 +24,7 @@ function authorMay(session, op) {
     return true;
 }
 
-function inRange(op) {
+export function operationInRange(op) {
     return op.message_id.length === 16 && op.message_id.some((b) => b !== 0) && op.payload.length <= PAYLOAD_MAX &&
         Buffer.byteLength(op.action) <= ACTION_MAX && op.priority <= 3 && op.target_agent_ids.length % 6 === 0 &&
         op.target_agent_ids.length <= 192 && op.requires_capabilities.length <= 64 && op.created_at >= 0 &&
@@ -50,7 +50,7 @@ export class Operations {
         } catch {
             return 'decode';
         }
-        if (!inRange(op)) return 'decode';
+        if (!operationInRange(op)) return 'decode';
         const id = Buffer.from(op.message_id).toString('hex'), known = this.byId.get(id);
         if (known) return known.bytes.equals(input) ? '' : 'other'; // the same under a renewed session is the same
         const process = certRead(bytes.subarray(0, CERT_BYTES)), session = certRead(bytes.subarray(CERT_BYTES, CHAIN_BYTES));

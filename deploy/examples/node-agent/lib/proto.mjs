@@ -13,9 +13,10 @@ export const enums = (name) => root.lookupEnum(`mesh.${name}`).values;
 
 // Type number -> name and body of what an agent says or hears.
 export const TYPE = { HELLO: 1, WELCOME: 2, GOODBYE: 3, HEARTBEAT: 4, BEAT_REPLY: 6, OPERATE: 7, ACK: 8, CANCEL: 10, FREEZE: 16,
-    THAW: 17, RELAY: 18 };
+    THAW: 17, RELAY: 18, RELAY_ACK: 19 };
 const BODY = { 1: 'Hello', 2: 'Welcome', 3: 'Goodbye', 4: 'Heartbeat', 6: 'BeatReply', 7: 'Coordinate', 8: 'Acknowledge',
-    10: 'Cancel', 16: 'Freeze', 17: 'Thaw' };
+    10: 'Cancel', 16: 'Freeze', 17: 'Thaw', 18: 'Relay',
+    19: 'RelayAck' };
 const DEEP = 8, TEXT_MAX = 256, BYTES_MAX = 57344;
 const WIRE = { double: 1, float: 5, int32: 0, uint32: 0, sint32: 0, fixed32: 5, sfixed32: 5, int64: 0, uint64: 0, sint64: 0,
     fixed64: 1, sfixed64: 1, bool: 0, string: 2, bytes: 2 };
@@ -69,7 +70,12 @@ function scan(type, bytes, depth) {
 export function bodyRead(name, bytes) {
     if (bytes.length > BYTES_MAX) throw new Error('too-big');
     const type = root.lookupType(`mesh.${name}`);
-    scan(type, bytes, 1);
+    try {
+        scan(type, bytes, 1);
+    } catch (error) {
+        if (error instanceof RangeError) throw new Error('truncated'); // a length beyond its message
+        throw error instanceof TypeError ? new Error('bad-text') : error;
+    }
     return type.toObject(type.decode(bytes), { longs: Number, defaults: true, arrays: true });
 }
 

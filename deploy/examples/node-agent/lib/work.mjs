@@ -40,9 +40,10 @@ class Serial {
 }
 
 export class Work {
-    // say(fields): sends an ACK. time: MeshTime. offers: capability names. handlers: action -> {run}.
-    constructor({ time, offers, handlers, say }) {
-        Object.assign(this, { time, offers: new Set(offers), handlers, say });
+    // say(priority, fields), sayRelay(fields): send an ACK, a RELAY_ACK. time: MeshTime. offers: capability names.
+    // handlers: action -> {run, release}.
+    constructor({ time, offers, handlers, say, sayRelay }) {
+        Object.assign(this, { time, offers: new Set(offers), handlers, say, sayRelay });
         this.tasks = new Map(); // id -> task
         this.kept = new Map();  // id -> its final acknowledgement
         this.ready = new Map(); // priority:seq -> true, of those that ended READY
@@ -62,19 +63,31 @@ export class Work {
         return [...this.tasks.values()].filter((t) => t.state === 'queued' || t.state === 'running').length;
     }
 
-    // seq: 0 when the lead gave none.
-    operate(record, op, seq, receivedUs) {
+    // An acknowledgement. Authors of agents' messages wait for the outcome alone, and get it in any case.
+    tell(op, relayed, fields) {
+        const { outcome, reason, answer } = fields;
+        if (!relayed) {
+            if (op.require_ack) this.say(op.priority, fields);
+        } else if (outcome !== OUTCOME.OUTCOME_PENDING) {
+            const took = outcome === OUTCOME.OUTCOME_READY || outcome === OUTCOME.OUTCOME_CONFLICT;
+            this.sayRelay({ message_id: op.message_id, reached: took ? 1 : 0, failed: took ? 0 : 1, outcome,
+                ...(reason ? { reason } : {}), ...(answer?.length ? { answer } : {}) });
+        }
+    }
+
+    // seq: 0 when the lead gave none, and for messages of agents (relayed).
+    operate(record, op, seq, receivedUs, relayed = false) {
         const id = Buffer.from(op.message_id).toString('hex'), window = this.windows[op.priority];
         const base = { message_id: op.message_id, seq, echo_sent_us: Long.fromString(record.sentUs.toString()),
             received: this.time.known ? this.time.now(receivedUs) : 0 };
-        const say = (fields) => op.require_ack && this.say(op.priority, { ...base, ...fields });
+        const say = (fields) => this.tell(op, relayed, { ...base, ...fields });
         const refuse = (reason) => say({ outcome: OUTCOME.OUTCOME_REFUSED, reason, actual_arrival_time: base.received });
         const task = this.tasks.get(id), kept = this.kept.get(id);
         if (task) {
             task.base.echo_sent_us = base.echo_sent_us;
             return say({ outcome: OUTCOME.OUTCOME_PENDING });
         }
-        if (kept) return kept.outcome === undefined ? undefined : say({ ...kept, echo_sent_us: base.echo_sent_us });
+        if (kept) return kept.outcome === undefined ? undefined : this.tell(op, relayed, { ...kept, echo_sent_us: base.echo_sent_us });
         const look = seq === 0 ? 'new' : window.look(seq);
         if (look === 'old') return undefined;
         if (look === 'seen') {
@@ -85,7 +98,7 @@ export class Work {
         if (op.requires_capabilities.some((name) => !this.offers.has(name))) return refuse(REASON.REASON_CAPABILITY);
         if (this.tasks.size >= TASKS_MAX) return refuse(REASON.REASON_OVERLOAD);
         if (seq !== 0) window.take(seq);
-        const made = { id, op, base, seq, state: 'queued', sinceUs: localUs(), abort: new AbortController(),
+        const made = { id, op, base, seq, relayed, state: 'queued', sinceUs: localUs(), abort: new AbortController(),
             expires: op.created_at + op.ttl_ms * 1000, hold: op.timing === TIMING.TIMING_AT && op.target_arrival_time > 0 };
         this.tasks.set(id, made);
         made.pendingTimer = setTimeout(() => this.pending(made), PENDING_MS);
@@ -95,8 +108,7 @@ export class Work {
 
     pending(task, answer) {
         clearTimeout(task.pendingTimer);
-        if (task.op.require_ack)
-            this.say(task.op.priority, { ...task.base, outcome: OUTCOME.OUTCOME_PENDING, ...(answer ? { answer } : {}) });
+        this.tell(task.op, task.relayed, { ...task.base, outcome: OUTCOME.OUTCOME_PENDING, ...(answer ? { answer } : {}) });
     }
 
     // Highest priority first (2 s of waiting count as one more), then the earliest.
@@ -186,7 +198,7 @@ export class Work {
             this.ready.set(`${task.op.priority}:${task.seq}`, true);
             if (this.ready.size > 4096) this.ready.delete(this.ready.keys().next().value);
         }
-        if (task.op.require_ack) this.say(task.op.priority, fields);
+        this.tell(task.op, task.relayed, fields);
     }
 
     forget(task, fields) {
