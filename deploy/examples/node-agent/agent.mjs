@@ -84,6 +84,26 @@ function settings(file) {
     return { ...values, keys_dir: path.resolve(path.dirname(file), values.keys_dir) };
 }
 
+// A lead drops the HELLO of an agent that offers more than its certificate has, without a word: so
+// say it here. Bit i of a certificate is name i of the mesh's list: the defaults of the classes, then
+// what the configuration adds.
+function checkCapabilities(conf, names, cert, name) {
+    const list = Object.values(DEFAULTS).flatMap((of) => of.split(','));
+    for (const added of (conf.capabilities ?? '').split(',')) {
+        const one = added.split(':')[0].trim();
+        if (one && !list.includes(one)) list.push(one);
+    }
+    for (const one of names) {
+        const bit = list.indexOf(one);
+        if (bit < 0) throw new Error(`'${one}' is no capability of this mesh: ${list.join(', ')}`);
+        if (((cert.capabilities >> BigInt(bit)) & 1n) === 0n)
+            throw new Error(
+                `the certificate of ${name} does not have '${one}' (bit ${bit}); ` +
+                    'issue one that does, or offer less with --capabilities',
+            );
+    }
+}
+
 // New keys and certificates are taken up while the agent runs. The files are replaced one after the other, so what does
 // not fit together yet is looked at again; a new link to NATS reads its files anew by itself.
 function watchKeys(conf, name, agent) {
@@ -128,6 +148,7 @@ async function main() {
     try {
         conf = settings(o.config);
         identity = identityLoad(conf.keys_dir, o.name);
+        checkCapabilities(conf, o.capabilities, identity.cert, o.name);
         handlers = (
             await import(
                 pathToFileURL(

@@ -247,9 +247,7 @@ export class Work {
         const took = (localUs() - begun) / 1000;
         this.processingMs =
             this.processingMs === 0 ? took : this.processingMs + (took - this.processingMs) / 8;
-        if (result.outcome === OUTCOME.OUTCOME_READY || result.outcome === OUTCOME.OUTCOME_CONFLICT)
-            this.done++;
-        else this.failed++;
+        this.count(result.outcome);
         task.result = { ...result, actual_arrival_time: this.time.now(), processing_time_ms: took };
         if (result.outcome === OUTCOME.OUTCOME_READY && task.hold) {
             task.state = 'held';
@@ -258,6 +256,18 @@ export class Work {
             this.finish(task, task.result);
         }
         this.start();
+    }
+
+    // Runs of this hour, for the beats.
+    count(outcome) {
+        const hour = Math.floor(Date.now() / 3600000);
+        if (hour !== this.hour) {
+            this.hour = hour;
+            this.done = 0;
+            this.failed = 0;
+        }
+        if (outcome === OUTCOME.OUTCOME_READY || outcome === OUTCOME.OUTCOME_CONFLICT) this.done++;
+        else this.failed++;
     }
 
     // The effect at T, by our own timer; a frozen agent releases nothing. setTimeout may fire early, and mesh time may
