@@ -7,6 +7,12 @@ const append = (payload) => fs.appendFileSync(process.env.MESH_JOURNAL, `${paylo
 export default {
     echo: { run: async (payload) => payload },
     append: { run: async (payload) => append(payload) },
+    differ: { run: async (payload, { conflict }) => conflict('something else', payload) },
+    fail: {
+        async run() {
+            throw new Error('no such luck');
+        },
+    },
     late: {
         async run(payload, { signal }) {
             await sleep(800, undefined, { signal });

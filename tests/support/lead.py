@@ -15,6 +15,8 @@ from natsraw import Nats
 AGENT, LEAD, ORCHESTRATOR = unit(4, 1, 1, 1), unit(3, 1, 1), unit(1)
 # Mesh time is the orchestrator's, and here it is ahead of everybody's wall clock: who goes by the latter is found out.
 AHEAD_US = 1500000
+# What WELCOME asks for: long enough to tell a beat at once from one in its turn.
+BEAT_US = 2000000
 
 
 class Failed(Exception):
@@ -109,7 +111,7 @@ class Lead:
 
     def reflex(self, one):
         if one.name == "Hello" and self.welcome:
-            self.say(self.pb.Welcome(accepted=True, incarnation=one.body.incarnation, beat_us=1000000))
+            self.say(self.pb.Welcome(accepted=True, incarnation=one.body.incarnation, beat_us=BEAT_US))
         elif one.name == "Heartbeat" and self.answer_beats:
             offset = self.mesh_us() - boot_us()
             self.say(self.pb.BeatReply(t1_us=one.sent_us, t2_us=one.received_us, mesh_offset_us=offset, error_us=1000,

@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FRAME, CERT, OPERATION = b"mesh30k/frame/1\0", b"mesh30k/cert/01\0", b"mesh30k/oper/01\0"
 HEAD, SIGNATURE, CERT_BYTES = 120, 64, 300
 TYPES = {1: "Hello", 2: "Welcome", 3: "Goodbye", 4: "Heartbeat", 6: "BeatReply", 7: "Coordinate", 8: "Acknowledge",
-         10: "Cancel", 16: "Freeze", 17: "Thaw"}
+         10: "Cancel", 16: "Freeze", 17: "Thaw", 18: "Relay", 19: "RelayAck"}
 NUMBERS = {name: number for number, name in TYPES.items()}
 
 

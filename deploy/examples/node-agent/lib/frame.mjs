@@ -1,13 +1,33 @@
 // Frames: many records, one signature (docs/SECURITY.md, Frames; layout in tiers/runner/frame.h), and which of them
 // to believe. Nothing is stored or moved by a frame whose signatures do not hold.
-import { CHAIN_BYTES, CERT_BYTES, certRead, chainVerdict, kidOf, sessionMake, sign, signatureHolds, tokenRead, tokenWrite,
-    scopeHas, ROLE } from './keys.mjs';
+import {
+    CHAIN_BYTES,
+    CERT_BYTES,
+    certRead,
+    chainVerdict,
+    kidOf,
+    sessionMake,
+    sign,
+    signatureHolds,
+    tokenRead,
+    tokenWrite,
+    scopeHas,
+    ROLE,
+} from './keys.mjs';
 
 const MAGIC = Buffer.from('mesh30k/frame/1\0', 'latin1');
-const HEAD = 120, SIGNATURE = 64, BYTES_MAX = 61440, RECORD_MAX = 57344;
+const HEAD = 120,
+    SIGNATURE = 64,
+    BYTES_MAX = 61440,
+    RECORD_MAX = 57344;
 const BODY_MAX = BYTES_MAX - HEAD - SIGNATURE - CHAIN_BYTES;
-const WITH_CHAIN = 1, WANT_CHAIN = 2;
-const TTL_MS = 30000, TTL_MS_MAX = 86400000, SKEW_MS = 2000, WINDOW = 1024n, PEERS_MAX = 4096;
+const WITH_CHAIN = 1,
+    WANT_CHAIN = 2;
+const TTL_MS = 30000,
+    TTL_MS_MAX = 86400000,
+    SKEW_MS = 2000,
+    WINDOW = 1024n,
+    PEERS_MAX = 4096;
 export const RECORD_HEAD = 48;
 
 // Which numbers were seen: the newest 1,024 (RFC 6479).
@@ -19,12 +39,12 @@ export class Window {
     look(seq) {
         if (seq > this.top) return 'new';
         if (this.top - seq >= WINDOW) return 'old';
-        return this.bits >> (this.top - seq) & 1n ? 'seen' : 'new';
+        return (this.bits >> (this.top - seq)) & 1n ? 'seen' : 'new';
     }
     take(seq) {
         if (seq > this.top) {
             const ahead = seq - this.top;
-            this.bits = ahead >= WINDOW ? 0n : this.bits << ahead & (1n << WINDOW) - 1n;
+            this.bits = ahead >= WINDOW ? 0n : (this.bits << ahead) & ((1n << WINDOW) - 1n);
             this.top = seq;
         }
         this.bits |= 1n << (this.top - seq);
@@ -37,7 +57,12 @@ export function subjectRead(subject) {
     const all = new RegExp(`^mesh\\.all\\.${end}$`).exec(subject);
     const one = new RegExp(`^mesh\\.p\\.${end}\\.${end}$`).exec(subject);
     if (all) return { to: { token: '', port: 0 }, from: { token: all[1], port: Number(all[2]) } };
-    return one && { to: { token: one[1], port: Number(one[2]) }, from: { token: one[3], port: Number(one[4]) } };
+    return (
+        one && {
+            to: { token: one[1], port: Number(one[2]) },
+            from: { token: one[3], port: Number(one[4]) },
+        }
+    );
 }
 
 const same = (a, b) => a.token === b.token && a.port === b.port;
@@ -48,21 +73,42 @@ function parse(bytes) {
     if (!bytes.subarray(0, 14).equals(MAGIC.subarray(0, 14))) return 'magic';
     if (!bytes.subarray(0, 16).equals(MAGIC)) return 'version';
     if (bytes.readUInt32LE(16) !== bytes.length - 20 - SIGNATURE) return 'size';
-    const f = { flags: bytes.readUInt16LE(20), count: bytes.readUInt16LE(22), mesh: bytes.readBigUInt64LE(24),
+    const f = {
+        flags: bytes.readUInt16LE(20),
+        count: bytes.readUInt16LE(22),
+        mesh: bytes.readBigUInt64LE(24),
         from: { token: tokenRead(bytes.subarray(32, 48)), port: bytes.readUInt16LE(64) },
         to: { token: tokenRead(bytes.subarray(48, 64)), port: bytes.readUInt16LE(66) },
-        bodyBytes: bytes.readUInt32LE(68), kid: bytes.readBigUInt64LE(72), session: bytes.readBigUInt64LE(80),
-        seq: bytes.readBigUInt64LE(88), issued: bytes.readBigUInt64LE(96), ttl: bytes.readUInt32LE(104),
-        known: bytes.readBigUInt64LE(112) };
+        bodyBytes: bytes.readUInt32LE(68),
+        kid: bytes.readBigUInt64LE(72),
+        session: bytes.readBigUInt64LE(80),
+        seq: bytes.readBigUInt64LE(88),
+        issued: bytes.readBigUInt64LE(96),
+        ttl: bytes.readUInt32LE(104),
+        known: bytes.readBigUInt64LE(112),
+    };
     const chainBytes = f.flags & WITH_CHAIN ? CHAIN_BYTES : 0;
-    if ((f.flags & ~3) !== 0 || f.count > 16384 || f.seq === 0n || f.ttl === 0 || f.ttl > TTL_MS_MAX ||
-        f.issued > 2n ** 61n || bytes.readUInt32LE(108) !== 0 || !f.from.token || f.to.token === null ||
-        f.from.port >= 32768 || f.to.port >= 32768 || (f.to.token === '' && f.to.port !== 0) ||
-        f.bodyBytes !== bytes.length - HEAD - SIGNATURE - chainBytes)
+    if (
+        (f.flags & ~3) !== 0 ||
+        f.count > 16384 ||
+        f.seq === 0n ||
+        f.ttl === 0 ||
+        f.ttl > TTL_MS_MAX ||
+        f.issued > 2n ** 61n ||
+        bytes.readUInt32LE(108) !== 0 ||
+        !f.from.token ||
+        f.to.token === null ||
+        f.from.port >= 32768 ||
+        f.to.port >= 32768 ||
+        (f.to.token === '' && f.to.port !== 0) ||
+        f.bodyBytes !== bytes.length - HEAD - SIGNATURE - chainBytes
+    )
         return 'shape';
     f.issued = Number(f.issued);
     f.body = bytes.subarray(HEAD, HEAD + f.bodyBytes);
-    f.chain = chainBytes ? bytes.subarray(HEAD + f.bodyBytes, HEAD + f.bodyBytes + CHAIN_BYTES) : null;
+    f.chain = chainBytes
+        ? bytes.subarray(HEAD + f.bodyBytes, HEAD + f.bodyBytes + CHAIN_BYTES)
+        : null;
     return f;
 }
 
@@ -85,10 +131,10 @@ export class Endpoint {
         this.simulation = simulation;
         this.self = { token: identity.name, port: 0 };
         this.startMs = Date.now();
-        this.peers = new Map();    // who was accepted: key, session, window, scope
+        this.peers = new Map(); // who was accepted: key, session, window, scope
         this.contacts = new Map(); // which key of ours they know
-        this.revoked = new Map();  // token -> epoch up to which its certificates are void
-        this.refused = new Map();  // reason -> count
+        this.revoked = new Map(); // token -> epoch up to which its certificates are void
+        this.refused = new Map(); // reason -> count
         this.renew();
     }
 
@@ -112,12 +158,15 @@ export class Endpoint {
         if (Date.now() / 1000 >= this.session.renewAtS) this.renew();
         const s = this.session;
         const withChain = to === null || this.contacts.get(keyOf(to)) !== s.kid;
-        const body = Buffer.concat(records.flatMap((r) => {
-            const length = Buffer.alloc(2);
-            length.writeUInt16LE(r.length);
-            return [length, r];
-        }));
-        if (body.length > BODY_MAX) throw new Error(`a frame of ${body.length} bytes; ${BODY_MAX} is the most`);
+        const body = Buffer.concat(
+            records.flatMap((r) => {
+                const length = Buffer.alloc(2);
+                length.writeUInt16LE(r.length);
+                return [length, r];
+            }),
+        );
+        if (body.length > BODY_MAX)
+            throw new Error(`a frame of ${body.length} bytes; ${BODY_MAX} is the most`);
         const head = Buffer.alloc(HEAD);
         MAGIC.copy(head);
         head.writeUInt32LE(HEAD - 20 + body.length + (withChain ? CHAIN_BYTES : 0), 16);
@@ -134,9 +183,11 @@ export class Endpoint {
         head.writeBigUInt64LE(++s.seq, 88);
         head.writeBigUInt64LE(BigInt(Date.now()), 96);
         head.writeUInt32LE(TTL_MS, 104);
-        head.writeBigUInt64LE(to ? this.peers.get(keyOf(to))?.kid ?? 0n : 0n, 112);
+        head.writeBigUInt64LE(to ? (this.peers.get(keyOf(to))?.kid ?? 0n) : 0n, 112);
         const input = Buffer.concat(withChain ? [head, body, s.chain] : [head, body]);
-        const subject = to ? `mesh.p.${keyOf(to)}.${keyOf(this.self)}` : `mesh.all.${keyOf(this.self)}`;
+        const subject = to
+            ? `mesh.p.${keyOf(to)}.${keyOf(this.self)}`
+            : `mesh.all.${keyOf(this.self)}`;
         return [subject, Buffer.concat([input, sign(input, s.secret)])];
     }
 
@@ -147,7 +198,8 @@ export class Endpoint {
         if (typeof f === 'string') return this.refuse(f);
         if (f.mesh !== this.identity.mesh) return this.refuse('other-mesh');
         if (!route || !same(route.from, f.from)) return this.refuse('wrong-source');
-        if (!same(route.to, f.to) || (f.to.token !== '' && !same(f.to, this.self))) return this.refuse('wrong-destination');
+        if (!same(route.to, f.to) || (f.to.token !== '' && !same(f.to, this.self)))
+            return this.refuse('wrong-destination');
         const known = this.peers.get(keyOf(f.from));
         const fresh = !known || known.kid !== f.kid;
         if (fresh && !f.chain) return { ...this.refuse('unknown-key'), ask: f.from };
@@ -155,11 +207,18 @@ export class Endpoint {
         if (typeof peer === 'string') return this.refuse(peer);
         const reason = this.standing(f, peer);
         if (reason) return this.refuse(reason);
-        if (!signatureHolds(bytes.subarray(-SIGNATURE), bytes.subarray(0, -SIGNATURE), peer.publicKey))
+        if (
+            !signatureHolds(
+                bytes.subarray(-SIGNATURE),
+                bytes.subarray(0, -SIGNATURE),
+                peer.publicKey,
+            )
+        )
             return this.refuse('signature');
         peer.window.take(f.seq);
         if (fresh) this.remember(peer);
-        if (f.to.token !== '') this.contacts.set(keyOf(f.from), f.flags & WANT_CHAIN ? 0n : f.known);
+        if (f.to.token !== '')
+            this.contacts.set(keyOf(f.from), f.flags & WANT_CHAIN ? 0n : f.known);
         const records = recordsOf(f);
         return records ? { records, peer } : this.refuse('records');
     }
@@ -175,18 +234,35 @@ export class Endpoint {
     }
 
     newPeer(f, known) {
-        const process = certRead(f.chain.subarray(0, CERT_BYTES)), session = certRead(f.chain.subarray(CERT_BYTES));
-        if (chainVerdict(process, session, this.identity.issuers, Math.floor(Date.now() / 1000)) !== '' || this.isRevoked(process))
+        const process = certRead(f.chain.subarray(0, CERT_BYTES)),
+            session = certRead(f.chain.subarray(CERT_BYTES));
+        if (
+            chainVerdict(process, session, this.identity.issuers, Math.floor(Date.now() / 1000)) !==
+                '' ||
+            this.isRevoked(process)
+        )
             return 'chain-invalid';
         if (!same(session, f.from)) return 'wrong-source';
         if (kidOf(session.publicKey) !== f.kid) return 'unknown-key';
         if (session.roles & ROLE.sim && !this.simulation) return 'role';
-        if (known && (process.epoch < known.processEpoch ||
-            (process.epoch === known.processEpoch && session.epoch <= known.sessionEpoch)))
+        if (
+            known &&
+            (process.epoch < known.processEpoch ||
+                (process.epoch === known.processEpoch && session.epoch <= known.sessionEpoch))
+        )
             return 'old-session';
-        return { endpoint: f.from, kid: f.kid, publicKey: Buffer.from(session.publicKey), session: f.session, roles: session.roles,
-            scope: session.scope, notAfter: session.notAfter, processEpoch: process.epoch, sessionEpoch: session.epoch,
-            window: new Window() };
+        return {
+            endpoint: f.from,
+            kid: f.kid,
+            publicKey: Buffer.from(session.publicKey),
+            session: f.session,
+            roles: session.roles,
+            scope: session.scope,
+            notAfter: session.notAfter,
+            processEpoch: process.epoch,
+            sessionEpoch: session.epoch,
+            window: new Window(),
+        };
     }
 
     // At the limit the peer that was accepted first is forgotten: it costs it one more chain.

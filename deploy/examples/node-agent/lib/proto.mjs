@@ -12,13 +12,54 @@ export const Long = protobuf.util.Long;
 export const enums = (name) => root.lookupEnum(`mesh.${name}`).values;
 
 // Type number -> name and body of what an agent says or hears.
-export const TYPE = { HELLO: 1, WELCOME: 2, GOODBYE: 3, HEARTBEAT: 4, BEAT_REPLY: 6, OPERATE: 7, ACK: 8, CANCEL: 10, FREEZE: 16,
-    THAW: 17, RELAY: 18 };
-const BODY = { 1: 'Hello', 2: 'Welcome', 3: 'Goodbye', 4: 'Heartbeat', 6: 'BeatReply', 7: 'Coordinate', 8: 'Acknowledge',
-    10: 'Cancel', 16: 'Freeze', 17: 'Thaw' };
-const DEEP = 8, TEXT_MAX = 256, BYTES_MAX = 57344;
-const WIRE = { double: 1, float: 5, int32: 0, uint32: 0, sint32: 0, fixed32: 5, sfixed32: 5, int64: 0, uint64: 0, sint64: 0,
-    fixed64: 1, sfixed64: 1, bool: 0, string: 2, bytes: 2 };
+export const TYPE = {
+    HELLO: 1,
+    WELCOME: 2,
+    GOODBYE: 3,
+    HEARTBEAT: 4,
+    BEAT_REPLY: 6,
+    OPERATE: 7,
+    ACK: 8,
+    CANCEL: 10,
+    FREEZE: 16,
+    THAW: 17,
+    RELAY: 18,
+    RELAY_ACK: 19,
+};
+const BODY = {
+    1: 'Hello',
+    2: 'Welcome',
+    3: 'Goodbye',
+    4: 'Heartbeat',
+    6: 'BeatReply',
+    7: 'Coordinate',
+    8: 'Acknowledge',
+    10: 'Cancel',
+    16: 'Freeze',
+    17: 'Thaw',
+    18: 'Relay',
+    19: 'RelayAck',
+};
+const DEEP = 8,
+    TEXT_MAX = 256,
+    BYTES_MAX = 57344;
+const WIRE = {
+    double: 1,
+    float: 5,
+    int32: 0,
+    uint32: 0,
+    sint32: 0,
+    fixed32: 5,
+    sfixed32: 5,
+    int64: 0,
+    uint64: 0,
+    sint64: 0,
+    fixed64: 1,
+    sfixed64: 1,
+    bool: 0,
+    string: 2,
+    bytes: 2,
+};
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 function scanText(bytes) {
@@ -44,11 +85,14 @@ function scanPacked(bytes, wire) {
 
 function scan(type, bytes, depth) {
     if (depth > DEEP) throw new Error('too-deep');
-    const reader = protobuf.Reader.create(bytes), seen = new Set();
+    const reader = protobuf.Reader.create(bytes),
+        seen = new Set();
     while (reader.pos < reader.len) {
-        const tag = Number(varint(reader)), field = type.fieldsById[tag >>> 3];
+        const tag = Number(varint(reader)),
+            field = type.fieldsById[tag >>> 3];
         if (!field) throw new Error('unknown-field');
-        const isEnum = field.resolvedType instanceof protobuf.Enum, isMessage = field.resolvedType instanceof protobuf.Type;
+        const isEnum = field.resolvedType instanceof protobuf.Enum,
+            isMessage = field.resolvedType instanceof protobuf.Type;
         const wire = isMessage ? 2 : isEnum ? 0 : WIRE[field.type];
         const packed = field.repeated && wire !== 2;
         if ((tag & 7) !== (packed ? 2 : wire)) throw new Error('malformed');
@@ -57,7 +101,8 @@ function scan(type, bytes, depth) {
         if (isMessage) scan(field.resolvedType, reader.bytes(), depth + 1);
         else if (packed) scanPacked(reader.bytes(), wire);
         else if (isEnum) {
-            if (field.resolvedType.valuesById[Number(varint(reader))] === undefined) throw new Error('bad-enum');
+            if (field.resolvedType.valuesById[Number(varint(reader))] === undefined)
+                throw new Error('bad-enum');
         } else if (field.type === 'string') scanText(reader.bytes());
         else if (wire === 0) varint(reader);
         else reader.skipType(wire);
@@ -69,16 +114,26 @@ function scan(type, bytes, depth) {
 export function bodyRead(name, bytes) {
     if (bytes.length > BYTES_MAX) throw new Error('too-big');
     const type = root.lookupType(`mesh.${name}`);
-    scan(type, bytes, 1);
+    try {
+        scan(type, bytes, 1);
+    } catch (error) {
+        if (error instanceof RangeError) throw new Error('truncated'); // a length beyond its message
+        throw error instanceof TypeError ? new Error('bad-text') : error;
+    }
     return type.toObject(type.decode(bytes), { longs: Number, defaults: true, arrays: true });
 }
 
 export function unitPack(u) {
-    return ((BigInt(u.tier) << 48n) | (BigInt(u.sector) << 32n) | (BigInt(u.cluster) << 16n) | BigInt(u.agent ?? 0));
+    return (
+        (BigInt(u.tier) << 48n) |
+        (BigInt(u.sector) << 32n) |
+        (BigInt(u.cluster) << 16n) |
+        BigInt(u.agent ?? 0)
+    );
 }
 
 export function unitUnpack(packed) {
-    const bits = (shift) => Number(packed >> BigInt(shift) & 0xffffn);
+    const bits = (shift) => Number((packed >> BigInt(shift)) & 0xffffn);
     return { tier: bits(48), sector: bits(32), cluster: bits(16), agent: bits(0) };
 }
 
@@ -100,10 +155,18 @@ export function recordWrite(type, priority, from, to, epoch, fields) {
 
 // {type, priority, from, to, mask, epoch, sentUs, name, body}; body is null for a type that is none of an agent's.
 export function recordRead(bytes) {
-    if (bytes.length < RECORD_HEAD || bytes.readUInt32LE(4) !== bytes.length - RECORD_HEAD) throw new Error('truncated');
-    const r = { type: bytes[0], priority: bytes[1], flags: bytes.readUInt16LE(2), from: bytes.readBigUInt64LE(8),
-        to: bytes.readBigUInt64LE(16), mask: bytes.readBigUInt64LE(24), epoch: bytes.readBigUInt64LE(32),
-        sentUs: bytes.readBigInt64LE(40) };
+    if (bytes.length < RECORD_HEAD || bytes.readUInt32LE(4) !== bytes.length - RECORD_HEAD)
+        throw new Error('truncated');
+    const r = {
+        type: bytes[0],
+        priority: bytes[1],
+        flags: bytes.readUInt16LE(2),
+        from: bytes.readBigUInt64LE(8),
+        to: bytes.readBigUInt64LE(16),
+        mask: bytes.readBigUInt64LE(24),
+        epoch: bytes.readBigUInt64LE(32),
+        sentUs: bytes.readBigInt64LE(40),
+    };
     if (r.type < 1 || r.type > 26) throw new Error('bad-type');
     if (r.priority > 3 || (r.flags & ~1) !== 0) throw new Error('bad-range');
     r.name = BODY[r.type] ?? '';

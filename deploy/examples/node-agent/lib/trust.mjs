@@ -5,17 +5,36 @@ import path from 'node:path';
 import { kidOf, signatureHolds, tokenRead } from './keys.mjs';
 
 const MAGIC = Buffer.from('mesh30k/bundle/1', 'latin1');
-const LIFE_S = 90 * 86400, SIGNED_FROM = 20, HEAD = 56, REVOKED = 24, SIGNATURE = 65;
+const LIFE_S = 90 * 86400,
+    SIGNED_FROM = 20,
+    HEAD = 56,
+    REVOKED = 24,
+    SIGNATURE = 65;
 
 function read(bytes) {
     if (bytes.length < HEAD + 1 || !bytes.subarray(0, 16).equals(MAGIC)) return null;
-    const issuers = bytes.readUInt16LE(52), revoked = bytes.readUInt16LE(54);
+    const issuers = bytes.readUInt16LE(52),
+        revoked = bytes.readUInt16LE(54);
     const end = HEAD + 32 * issuers + REVOKED * revoked;
-    if (issuers < 1 || issuers > 4 || revoked > 1024 || end >= bytes.length || bytes.readUInt32LE(16) !== end - SIGNED_FROM ||
-        bytes.length !== end + 1 + SIGNATURE * bytes[end] || bytes[end] > 3)
+    if (
+        issuers < 1 ||
+        issuers > 4 ||
+        revoked > 1024 ||
+        end >= bytes.length ||
+        bytes.readUInt32LE(16) !== end - SIGNED_FROM ||
+        bytes.length !== end + 1 + SIGNATURE * bytes[end] ||
+        bytes[end] > 3
+    )
         return null;
-    const t = { mesh: bytes.readBigUInt64LE(20), version: bytes.readBigUInt64LE(28), notBefore: Number(bytes.readBigUInt64LE(36)),
-        notAfter: Number(bytes.readBigUInt64LE(44)), issuers: new Map(), revoked: new Map(), end };
+    const t = {
+        mesh: bytes.readBigUInt64LE(20),
+        version: bytes.readBigUInt64LE(28),
+        notBefore: Number(bytes.readBigUInt64LE(36)),
+        notAfter: Number(bytes.readBigUInt64LE(44)),
+        issuers: new Map(),
+        revoked: new Map(),
+        end,
+    };
     for (let i = 0; i < issuers; i++) {
         const key = Buffer.from(bytes.subarray(HEAD + 32 * i, HEAD + 32 * i + 32));
         t.issuers.set(kidOf(key), key);
@@ -31,13 +50,20 @@ function read(bytes) {
 }
 
 function rootsHold(bytes, end, roots) {
-    let good = 0, last = -1;
+    let good = 0,
+        last = -1;
     for (let i = 0; i < bytes[end]; i++) {
-        const at = end + 1 + SIGNATURE * i, root = bytes[at];
+        const at = end + 1 + SIGNATURE * i,
+            root = bytes[at];
         if (root > 2 || root <= last) return false;
         last = root;
-        good += signatureHolds(bytes.subarray(at + 1, at + SIGNATURE), bytes.subarray(0, end),
-            roots.subarray(32 * root, 32 * root + 32)) ? 1 : 0;
+        good += signatureHolds(
+            bytes.subarray(at + 1, at + SIGNATURE),
+            bytes.subarray(0, end),
+            roots.subarray(32 * root, 32 * root + 32),
+        )
+            ? 1
+            : 0;
     }
     return good >= 2;
 }
@@ -49,13 +75,17 @@ export class Trust {
         this.signed = null;
         const file = path.join(keysDir, 'trust.bundle');
         const why = fs.existsSync(file) ? this.take(fs.readFileSync(file)) : '';
-        if (why !== '' && why !== 'known') throw new Error(`${file}: refused (${why}); the roots make a new one with: mesh keys bundle`);
+        if (why !== '' && why !== 'known')
+            throw new Error(
+                `${file}: refused (${why}); the roots make a new one with: mesh keys bundle`,
+            );
     }
 
     // '' when it is in force from now on, 'known', or why it is refused.
     take(bytes) {
         const { identity } = this.endpoint;
-        const t = read(bytes), nowS = Math.floor(Date.now() / 1000);
+        const t = read(bytes),
+            nowS = Math.floor(Date.now() / 1000);
         if (!t) return 'shape';
         if (t.mesh !== identity.mesh) return 'other-mesh';
         if (t.version < this.version) return 'rollback';
@@ -70,7 +100,8 @@ export class Trust {
         identity.issuers = t.issuers;
         this.endpoint.revoked = t.revoked;
         for (const [key, peer] of this.endpoint.peers) {
-            if (this.endpoint.isRevoked({ token: peer.endpoint.token, epoch: peer.processEpoch })) this.endpoint.peers.delete(key);
+            if (this.endpoint.isRevoked({ token: peer.endpoint.token, epoch: peer.processEpoch }))
+                this.endpoint.peers.delete(key);
         }
         return '';
     }
