@@ -184,12 +184,9 @@ static uint64_t unix_s(const struct world *w, const struct process *p)
 
 static void raise_epoch(const struct world *w, uint32_t self, struct lease *l, uint32_t unit)
 {
-    int64_t unix_us =
-        WORLD_UNIX_US + w->now_us + w->nodes[w->processes->list[self].node].wall_off_us;
     uint64_t least = world_process_known(w, self, unit)->epoch + 1;
-    uint64_t second = (uint64_t)(unix_us / US_PER_S);
-    least = least > second ? least : second;
     l->epoch = least > l->epoch ? least : l->epoch;
+    lease_at_least(l, unix_s(w, &w->processes->list[self]));
 }
 
 /* Somebody serves these units under a higher epoch: give the lease to it. */
@@ -276,7 +273,6 @@ static void tick_wards(struct world *w, struct process *p, int64_t now_us)
             check_superseded(w, p, &ward->lease, unit);
         } else {
             raise_epoch(w, self, &ward->lease, unit);
-            lease_at_least(&ward->lease, unix_s(w, p));
         }
     }
     bool bus_up = w->now_us >= w->nodes[p->node].bus_up_us;

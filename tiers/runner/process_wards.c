@@ -194,12 +194,13 @@ void process_drop(struct process *p, const struct process_conf *c)
 }
 
 /* Who takes units over does so above everything that was heard of them, and not below the second
- * that it is: what was not heard began earlier. */
+ * that it is: somebody may have served without a store, under its start time, and not been heard.
+ */
 static void raise_epoch(const struct process *p, struct lease *l, struct unit first)
 {
-    uint64_t least = known_epoch(p, first) + 1, second = (uint64_t)(clock_unix_us() / US_PER_S);
-    least = least > second ? least : second;
+    uint64_t least = known_epoch(p, first) + 1;
     l->epoch = least > l->epoch ? least : l->epoch;
+    lease_at_least(l, (uint64_t)(clock_unix_us() / US_PER_S));
 }
 
 /* Somebody serves these units under a higher epoch, a standby or a process of the same name: give
@@ -268,9 +269,7 @@ void process_wards_tick(struct process *p, int64_t now_us)
         if (w->held) {
             check_superseded(p, &w->lease, p->ward_of[i].first);
         } else {
-            /* It may have served without a store, under its start time, and not been heard here. */
             raise_epoch(p, &w->lease, p->ward_of[i].first);
-            lease_at_least(&w->lease, (uint64_t)(clock_unix_us() / US_PER_S));
         }
     }
     struct store_op op;
