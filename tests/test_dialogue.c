@@ -257,7 +257,7 @@ static void what_acts_is_never_run_unasked(void **state)
                                        "run work",
                                        "freeze --yes",
                                        "conflicts resolve 3f9a --keep both",
-                                       "cancel " TASK,
+                                       ("cancel " TASK),
                                        "jobs cancel 0192",
                                        "mapping exclude vision --class E",
                                        "delegate do this",

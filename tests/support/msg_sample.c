@@ -652,11 +652,14 @@ static void sample_agent(struct sample *s, struct msg *m)
         }
         m->u.beat = b;
     } else if (m->type == MSG_BEAT_REPLY) {
-        m->u.beat_reply = (struct beat_reply){.time = {clock_time(s), clock_time(s), clock_time(s),
-                                                       flag(s) ? mesh_time(s) : INT64_MAX},
-                                              .mode = (enum mode)upto(s, MODE_COUNT - 1),
-                                              .circuit_open_mask = number(s, UINT64_MAX),
-                                              .known = flag(s)};
+        m->u.beat_reply =
+            (struct beat_reply){.time = {.t1_us = clock_time(s),
+                                         .t2_us = clock_time(s),
+                                         .mesh_offset_us = clock_time(s),
+                                         .error_us = flag(s) ? mesh_time(s) : INT64_MAX},
+                                .mode = (enum mode)upto(s, MODE_COUNT - 1),
+                                .circuit_open_mask = number(s, UINT64_MAX),
+                                .known = flag(s)};
         bool known = flag(s);
         m->u.beat_reply.time.unix_ahead_us = known ? clock_time(s) : 0;
         m->u.beat_reply.time.unix_error_us =

@@ -34,7 +34,7 @@
 #define WRITE_ROOM      4096u  /* bytes of one write, generously */
 #define PUTS_ROOM       16384u /* of one of ten members: what they mostly need, measured before */
 static_assert(STORE_FIELDS_MAX * (sizeof(struct store_field) + STORE_FIELD_VALUE_MAX) +
-                      5u * STORE_KEY_MAX + 32u <=
+                      (size_t)5 * STORE_KEY_MAX + 32u <=
                   WRITE_ROOM,
               "a write may need more");
 
