@@ -12,8 +12,8 @@
  *
  * After a pause of its own (lease_paused) a holder is in doubt: it serves nobody until the store
  * has said that it still holds the name, or LEASE_PATIENCE_US have passed without a usable answer.
- * A pause that outlived the lease, which the store has forgotten since, is a takeover by anybody:
- * one that served without the store would be known to all but the store.
+ * Where the pause outlived the lease and it has to be acquired again, it is LOST even if nobody
+ * else holds it: somebody may have served without the store, known to all but the store.
  *
  * A store that forgot the lease (restarted empty) is no takeover: the lease is acquired again, and
  * only an owner that lives, or an epoch that somebody else has used, means LOST. Pure: the caller

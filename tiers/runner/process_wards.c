@@ -137,7 +137,9 @@ void process_contradict(struct process *p)
         return;
     }
     if (p->contradict && !p->owns) {
-        p->contradicted_us = clock_boot_us();
+        if (p->contradict_to == p->own_endpoint) {
+            p->contradicted_us = clock_boot_us();
+        }
         process_announce(p, p->conf, known_epoch(p, p->first_unit), p->contradict_to);
     }
     p->contradict = false;
