@@ -347,7 +347,8 @@ bool world_process_meant(const struct world *w, uint32_t index, struct unit u, b
     return false;
 }
 
-void world_processes_kill(struct world *w, struct unit u, bool below)
+/* Ends those that are meant, all at one moment: who is meant depends on what still runs. */
+static void end_meant(struct world *w, struct unit u, bool below, bool and_start)
 {
     bool meant[2 * NAMES_MAX];
     for (uint32_t i = 0; i < w->processes->count; i++) {
@@ -356,22 +357,21 @@ void world_processes_kill(struct world *w, struct unit u, bool below)
     for (uint32_t i = 0; i < w->processes->count; i++) {
         if (meant[i]) {
             world_process_end(w, i);
+            if (and_start) {
+                world_process_start(w, i);
+            }
         }
     }
 }
 
+void world_processes_kill(struct world *w, struct unit u, bool below)
+{
+    end_meant(w, u, below, false);
+}
+
 void world_processes_restart(struct world *w, struct unit u, bool below)
 {
-    bool meant[2 * NAMES_MAX];
-    for (uint32_t i = 0; i < w->processes->count; i++) {
-        meant[i] = world_process_meant(w, i, u, below);
-    }
-    for (uint32_t i = 0; i < w->processes->count; i++) {
-        if (meant[i]) {
-            world_process_end(w, i);
-            world_process_start(w, i);
-        }
-    }
+    end_meant(w, u, below, true);
 }
 
 void world_processes_heal(struct world *w)
