@@ -52,7 +52,7 @@ static void orchestrator_init(void *self, const struct node_conf *conf)
     o->history_us = NEVER;
     o->store_timeout_us = NEVER;
     o->frozen_until_us = NEVER;
-    o->conflicts.load_due_us = NEVER;
+    o->conflicts.load.due_us = NEVER;
     o->conflicts.next_us = NEVER;
     logbook_init(&o->logbook);
     o->hub.on_reply = on_reply;

@@ -11,9 +11,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define LOAD_ROWS     8u
-#define LOAD_AGAIN_US (5ll * US_PER_S)
-
 static struct open_conflict *find(struct orchestrator *o, uint64_t id)
 {
     for (uint32_t i = 0; o->conflicts.count > 0 && i < CONFLICTS_OPEN_MAX; i++) {
@@ -241,8 +238,8 @@ void conflicts_durable(struct orchestrator *o, const struct logbook_row *row, bo
                                   row->body_bytes, &r);
         assert(read);
         (void)read;
-        if (!known && !open_add(o, &r) && o->conflicts.load_due_us == NEVER) {
-            o->conflicts.load_due_us = o->hub.now_us + LOAD_AGAIN_US;
+        if (!known && !open_add(o, &r) && o->conflicts.load.due_us == NEVER) {
+            o->conflicts.load.due_us = o->hub.now_us + LOG_AGAIN_US;
         }
     } else if (strcmp(row->event, "resolved") == 0) {
         struct open_conflict *c = find(o, row->conflict);
@@ -320,72 +317,29 @@ void conflicts_resolve(struct orchestrator *o, const struct msg *msg)
 
 void conflicts_start(struct orchestrator *o)
 {
-    o->conflicts.load_due_us = o->hub.tuning.no_log ? NEVER : o->hub.now_us;
+    o->conflicts.load.due_us = o->hub.tuning.no_log ? NEVER : o->hub.now_us;
     o->conflicts.next_us = o->hub.now_us;
-}
-
-static void load(struct orchestrator *o)
-{
-    struct conflict_book *b = &o->conflicts;
-    struct hub *h = &o->hub;
-    if (h->now_us < b->load_due_us || b->count > CONFLICTS_OPEN_MAX / 2) {
-        return;
-    }
-    const struct store_field open = {.name = "open", .value = "1", .value_bytes = 1};
-    struct store_op op = {.ref = h->next_ref + 1,
-                          .kind = STORE_LOG_QUERY,
-                          .shard = "mesh",
-                          .key = "conflicts",
-                          .fields = &open,
-                          .field_count = 1,
-                          .cursor = b->load_cursor,
-                          .limit = LOAD_ROWS};
-    if (!outbox_room(h->out, 1, store_op_extra_bytes(&op))) {
-        h->short_of_room = true;
-        return;
-    }
-    out_store(h->out, &op);
-    b->load_ref = ++h->next_ref;
-    b->load_due_us = h->now_us + LOGBOOK_ANSWER_US; /* asked again without an answer */
-}
-
-static void text_of(const struct store_row *row, const char *name, char *ret, size_t size)
-{
-    ret[0] = '\0';
-    for (uint32_t i = 0; i < row->field_count; i++) {
-        const struct store_field *f = &row->fields[i];
-        if (strcmp(f->name, name) == 0 && f->value_bytes < size) {
-            memcpy(ret, f->value, f->value_bytes);
-            ret[f->value_bytes] = '\0';
-        }
-    }
 }
 
 bool conflicts_stored(struct orchestrator *o, const struct store_reply *reply)
 {
     struct conflict_book *b = &o->conflicts;
-    if (b->load_ref == 0 || reply->ref != b->load_ref) {
+    bool rows = false;
+    if (!log_read_answer(o, &b->load, reply, &rows)) {
         return false;
     }
-    b->load_ref = 0;
-    b->load_due_us = o->hub.now_us + LOAD_AGAIN_US;
-    if (reply->verdict != STORE_OK) {
-        return true;
-    }
-    for (uint32_t i = 0; i < reply->row_count; i++) {
+    for (uint32_t i = 0; rows && i < reply->row_count; i++) {
         const struct store_row *row = &reply->rows[i];
         char subject[24], agent[UNIT_TEXT_MAX], type[40];
         struct conflict_report r;
-        text_of(row, "subject", subject, sizeof(subject));
-        text_of(row, "agent", agent, sizeof(agent));
-        text_of(row, "type", type, sizeof(type));
+        log_field(row, "subject", subject, sizeof(subject));
+        log_field(row, "agent", agent, sizeof(agent));
+        log_field(row, "type", type, sizeof(type));
         if (conflict_read(subject, agent, type, row->stamp_us, (const char *)row->body,
                           row->body_bytes, &r)) {
             (void)open_add(o, &r); /* half of the table is free */
         }
     }
-    b->load_cursor = reply->cursor;
-    b->load_due_us = reply->cursor != 0 ? o->hub.now_us : NEVER;
     return true;
 }
 
@@ -422,9 +376,11 @@ int64_t conflicts_tick(struct orchestrator *o)
 {
     struct conflict_book *b = &o->conflicts;
     int64_t now = o->hub.now_us;
-    load(o);
+    if (b->count <= CONFLICTS_OPEN_MAX / 2) {
+        log_read_open(o, "conflicts", &b->load);
+    }
     if (now < b->next_us) {
-        return b->next_us < b->load_due_us ? b->next_us : b->load_due_us;
+        return b->next_us < b->load.due_us ? b->next_us : b->load.due_us;
     }
     b->next_us = NEVER;
     for (uint32_t i = 0; b->count > 0 && i < CONFLICTS_OPEN_MAX; i++) {
@@ -444,7 +400,7 @@ int64_t conflicts_tick(struct orchestrator *o)
         strategy_begin(o, c);
         wake_at(o, now + 1);
     }
-    int64_t load_us = b->count > CONFLICTS_OPEN_MAX / 2 ? NEVER : b->load_due_us;
+    int64_t load_us = b->count > CONFLICTS_OPEN_MAX / 2 ? NEVER : b->load.due_us;
     return b->next_us < load_us ? b->next_us : load_us;
 }
 

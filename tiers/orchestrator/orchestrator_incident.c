@@ -12,9 +12,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define LOAD_ROWS     8u
-#define LOAD_AGAIN_US (5ll * US_PER_S)
-#define FOUND_MAX     200u
+#define FOUND_MAX 200u
 
 static struct incident_open *find(struct orchestrator *o, uint64_t id)
 {
@@ -185,7 +183,7 @@ static void incidents_watch(struct orchestrator *o)
     struct hub *h = &o->hub;
     char what[FOUND_MAX];
     bool open = breaker_state(&h->breaker) == CIRCUIT_OPEN;
-    if (h->mode == MODE_STARTING || h->tuning.no_log || o->incidents.load_due_us != NEVER) {
+    if (h->mode == MODE_STARTING || h->tuning.no_log || o->incidents.load.due_us != NEVER) {
         return;
     }
     own(o, &o->incidents.mesh, FAILURE_CASCADE_FAILURE, h->self, open && !h->breaker.held,
@@ -223,44 +221,7 @@ static void incidents_watch(struct orchestrator *o)
 
 void incidents_start(struct orchestrator *o)
 {
-    o->incidents.load_due_us = o->hub.tuning.no_log ? NEVER : o->hub.now_us;
-}
-
-static void load(struct orchestrator *o)
-{
-    struct incident_book *b = &o->incidents;
-    struct hub *h = &o->hub;
-    if (h->now_us < b->load_due_us) {
-        return;
-    }
-    const struct store_field open = {.name = "open", .value = "1", .value_bytes = 1};
-    struct store_op op = {.ref = h->next_ref + 1,
-                          .kind = STORE_LOG_QUERY,
-                          .shard = "mesh",
-                          .key = "incidents",
-                          .fields = &open,
-                          .field_count = 1,
-                          .cursor = b->load_cursor,
-                          .limit = LOAD_ROWS};
-    if (!outbox_room(h->out, 1, store_op_extra_bytes(&op))) {
-        h->short_of_room = true;
-        return;
-    }
-    out_store(h->out, &op);
-    b->load_ref = ++h->next_ref;
-    b->load_due_us = h->now_us + LOGBOOK_ANSWER_US; /* asked again without an answer */
-}
-
-static void text_field(const struct store_row *row, const char *name, char *ret, size_t size)
-{
-    ret[0] = '\0';
-    for (uint32_t i = 0; i < row->field_count; i++) {
-        const struct store_field *f = &row->fields[i];
-        if (strcmp(f->name, name) == 0 && f->value_bytes < size) {
-            memcpy(ret, f->value, f->value_bytes);
-            ret[f->value_bytes] = '\0';
-        }
-    }
+    o->incidents.load.due_us = o->hub.tuning.no_log ? NEVER : o->hub.now_us;
 }
 
 /* An incident of an earlier life; those of sectors go on here. */
@@ -282,22 +243,18 @@ static void adopt(struct orchestrator *o, uint64_t id, enum failure_class k, str
 bool incidents_stored(struct orchestrator *o, const struct store_reply *reply)
 {
     struct incident_book *b = &o->incidents;
-    if (b->load_ref == 0 || reply->ref != b->load_ref) {
+    bool rows = false;
+    if (!log_read_answer(o, &b->load, reply, &rows)) {
         return false;
     }
-    b->load_ref = 0;
-    b->load_due_us = o->hub.now_us + LOAD_AGAIN_US;
-    if (reply->verdict != STORE_OK) {
-        return true;
-    }
-    for (uint32_t i = 0; i < reply->row_count; i++) {
+    for (uint32_t i = 0; rows && i < reply->row_count; i++) {
         char subject[24], agent[UNIT_TEXT_MAX], type[40];
         uint64_t id = 0;
         struct unit unit;
         const char *why = NULL;
-        text_field(&reply->rows[i], "subject", subject, sizeof(subject));
-        text_field(&reply->rows[i], "agent", agent, sizeof(agent));
-        text_field(&reply->rows[i], "type", type, sizeof(type));
+        log_field(&reply->rows[i], "subject", subject, sizeof(subject));
+        log_field(&reply->rows[i], "agent", agent, sizeof(agent));
+        log_field(&reply->rows[i], "type", type, sizeof(type));
         bool mesh = strcmp(agent, "mesh") == 0;
         unit = unit_orchestrator();
         if (num_parse_hex64(subject, strlen(subject), &id) && id != 0 &&
@@ -305,8 +262,6 @@ bool incidents_stored(struct orchestrator *o, const struct store_reply *reply)
             adopt(o, id, failure_parse(type), unit);
         }
     }
-    b->load_cursor = reply->cursor;
-    b->load_due_us = reply->cursor != 0 ? o->hub.now_us : NEVER;
     return true;
 }
 
@@ -335,11 +290,11 @@ int64_t incidents_tick(struct orchestrator *o)
 {
     struct incident_book *b = &o->incidents;
     int64_t now_us = o->hub.now_us;
-    load(o);
+    log_read_open(o, "incidents", &o->incidents.load);
     if (now_us >= b->watch_us) {
         incidents_watch(o);
         expire(o);
         b->watch_us = now_us + US_PER_S;
     }
-    return b->load_due_us < b->watch_us ? b->load_due_us : b->watch_us;
+    return b->load.due_us < b->watch_us ? b->load.due_us : b->watch_us;
 }

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <string.h>
 
+#define OPEN_ROWS 8u                  /* of one page of what is open in a log */
 #define AUTOMATIC (UINT64_C(1) << 63) /* refs that a console gives to what nobody typed */
 
 static const char *command_name(const struct command *c)
@@ -312,7 +313,7 @@ void log_command(struct orchestrator *o, const struct msg *msg)
                            .ask = q->ask};
 }
 
-static void copy_field(const struct store_row *row, const char *name, char *ret, size_t size)
+void log_field(const struct store_row *row, const char *name, char *ret, size_t size)
 {
     ret[0] = '\0';
     for (uint32_t i = 0; i < row->field_count; i++) {
@@ -328,19 +329,19 @@ static void entry_of(const struct store_row *row, struct log_entry *ret)
 {
     char number[U64_TEXT_MAX];
     uint64_t n = 0;
-    copy_field(row, "seq", number, sizeof(number));
+    log_field(row, "seq", number, sizeof(number));
     (void)num_parse_u64(number, strlen(number), &ret->seq);
-    copy_field(row, "priority", number, sizeof(number));
+    log_field(row, "priority", number, sizeof(number));
     ret->priority = num_parse_u64(number, strlen(number), &n) ? (uint32_t)n : 0;
     ret->at_us = row->stamp_us;
     word(ret->id, sizeof(ret->id), row->key);
-    copy_field(row, "event", ret->event, sizeof(ret->event));
-    copy_field(row, "subject", ret->subject, sizeof(ret->subject));
-    copy_field(row, "agent", ret->agent, sizeof(ret->agent));
-    copy_field(row, "type", ret->type, sizeof(ret->type));
-    copy_field(row, "actor", ret->actor, sizeof(ret->actor));
-    copy_field(row, "prev", ret->prev, sizeof(ret->prev));
-    copy_field(row, "hash", ret->hash, sizeof(ret->hash));
+    log_field(row, "event", ret->event, sizeof(ret->event));
+    log_field(row, "subject", ret->subject, sizeof(ret->subject));
+    log_field(row, "agent", ret->agent, sizeof(ret->agent));
+    log_field(row, "type", ret->type, sizeof(ret->type));
+    log_field(row, "actor", ret->actor, sizeof(ret->actor));
+    log_field(row, "prev", ret->prev, sizeof(ret->prev));
+    log_field(row, "hash", ret->hash, sizeof(ret->hash));
     size_t bytes = row->body_bytes < LOG_BODY_MAX ? row->body_bytes : LOG_BODY_MAX - 1;
     memcpy(ret->body, row->body != NULL ? row->body : (const uint8_t *)"", bytes);
     ret->body[bytes] = '\0';
@@ -359,7 +360,7 @@ static void answer(struct orchestrator *o, const struct log_wait *w, const struc
         text_init(&t, p->finding, sizeof(p->finding));
         text_add_safe(&t, r->body, r->body_bytes);
         if (r->row_count > 0) {
-            copy_field(&r->rows[0], "hash", p->head, sizeof(p->head));
+            log_field(&r->rows[0], "hash", p->head, sizeof(p->head));
         }
     } else {
         p->count = r->row_count < LOG_PAGE_ROWS ? r->row_count : LOG_PAGE_ROWS;
@@ -428,6 +429,52 @@ bool log_stored(struct orchestrator *o, const struct store_reply *reply)
         }
     }
     return false;
+}
+
+/* --- what is open in a log ---------------------------------------------------------------------
+ */
+
+void log_read_open(struct orchestrator *o, const char *log, struct log_reading *r)
+{
+    assert(o != NULL && log != NULL && r != NULL);
+    struct hub *h = &o->hub;
+    if (h->now_us < r->due_us) {
+        return;
+    }
+    const struct store_field open = {.name = "open", .value = "1", .value_bytes = 1};
+    struct store_op op = {.ref = h->next_ref + 1,
+                          .kind = STORE_LOG_QUERY,
+                          .shard = "mesh",
+                          .key = log,
+                          .fields = &open,
+                          .field_count = 1,
+                          .cursor = r->cursor,
+                          .limit = OPEN_ROWS};
+    if (!outbox_room(h->out, 1, store_op_extra_bytes(&op))) {
+        h->short_of_room = true;
+        return;
+    }
+    out_store(h->out, &op);
+    r->ref = ++h->next_ref;
+    r->due_us = h->now_us + LOGBOOK_ANSWER_US; /* asked again without an answer */
+}
+
+bool log_read_answer(struct orchestrator *o, struct log_reading *r, const struct store_reply *reply,
+                     bool *ret_rows)
+{
+    assert(o != NULL && r != NULL && reply != NULL && ret_rows != NULL);
+    *ret_rows = false;
+    if (r->ref == 0 || reply->ref != r->ref) {
+        return false;
+    }
+    r->ref = 0;
+    r->due_us = o->hub.now_us + LOG_AGAIN_US;
+    if (reply->verdict == STORE_OK) {
+        *ret_rows = true;
+        r->cursor = reply->cursor;
+        r->due_us = reply->cursor != 0 ? o->hub.now_us : NEVER;
+    }
+    return true;
 }
 
 int64_t log_tick(struct orchestrator *o)

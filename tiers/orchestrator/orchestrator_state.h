@@ -28,6 +28,13 @@ struct watch {
     char note[sizeof(((struct conflict_decision *)NULL)->note)];
 };
 
+#define LOG_AGAIN_US (5ll * US_PER_S) /* after a refusal */
+/* What is open in a log, read page by page when this process starts or has room. */
+struct log_reading {
+    uint64_t ref, cursor; /* ref: of the question that is out; 0: none */
+    int64_t due_us;       /* NEVER: all of it is here */
+};
+
 /* Conflicts that are worked on; the others wait in the log, where they are read from when there is
  * room again. */
 #define CONFLICTS_OPEN_MAX 1024u
@@ -60,8 +67,7 @@ struct open_conflict {
 struct conflict_book {
     struct open_conflict open[CONFLICTS_OPEN_MAX];
     uint32_t count, busy;
-    uint64_t load_ref, load_cursor;
-    int64_t load_due_us; /* NEVER: all that is open is here */
+    struct log_reading load; /* of those that are open */
     int64_t next_us;
 };
 
@@ -86,8 +92,7 @@ struct incident_book {
     /* leads_lost and epoch of each sector, as far as they are incidents; epoch 0: no look yet */
     uint32_t lost[SECTORS_MAX];
     uint64_t epoch[SECTORS_MAX];
-    uint64_t load_ref, load_cursor;
-    int64_t load_due_us; /* NEVER: all that was open is known */
+    struct log_reading load; /* of those that were open */
     int64_t watch_us;
 };
 
@@ -170,6 +175,14 @@ void log_command(struct orchestrator *o, const struct msg *msg);
 /* True: it was the answer to one of the above, or of the logbook. */
 bool log_stored(struct orchestrator *o, const struct store_reply *reply);
 int64_t log_tick(struct orchestrator *o);
+/* Asks for the next page of what is open in `log`, if it is due and there is room. */
+void log_read_open(struct orchestrator *o, const char *log, struct log_reading *r);
+/* False: not its answer. True: *ret_rows says whether there are rows in it; what comes next is due.
+ */
+bool log_read_answer(struct orchestrator *o, struct log_reading *r, const struct store_reply *reply,
+                     bool *ret_rows);
+/* Terminated; empty: no such field, or too long. */
+void log_field(const struct store_row *row, const char *name, char *ret, size_t size);
 
 /* orchestrator_conflicts.c: from report to resolution */
 void conflicts_start(struct orchestrator *o);
