@@ -56,6 +56,9 @@ bool command_put(struct put *put, const struct msg *msg)
         w.scope = unit_pack(c->scope);
         w.name = (char *)(uintptr_t)c->name;
         w.on = c->on;
+    } else if (command_has_id(c->kind)) {
+        w.name = (char *)(uintptr_t)c->name;
+        w.on = c->on;
     } else if (c->kind == COMMAND_LOG) {
         log_request_put(&c->log, &log);
         w.log = &log;

@@ -50,9 +50,11 @@ struct world_node {
     uint32_t partition;
     uint32_t same_time_wakes;
     uint8_t lies;     /* bits of enum world_lie */
+    bool excluded;    /* heard no more */
     uint32_t waiting; /* messages put back during this pause */
     struct rng rng;
     struct world_work *works;
+    uint64_t refused, refused_told;  /* what it had no right to say, and how much of it was told */
     int64_t wake_local_us;           /* as it asked for it */
     int64_t bus_since_us, bus_up_us; /* last down from .. to; 0: never */
     int64_t swallow_until_us, wall_off_us;
@@ -201,6 +203,11 @@ void world_lie_replay(struct world *w, uint32_t from, uint32_t to, uint32_t bit,
 bool world_may_speak(struct world *w, uint32_t from, struct unit as);
 bool world_accepts(struct world *w, const struct world_node *to, struct world_msg *wm,
                    uint32_t bit);
+
+/* world_threat.c */
+void world_refused(struct world *w, uint32_t from);
+void world_exclude(struct world *w, const struct exclusion *e);
+bool world_is_excluded(const struct world *w, uint32_t index);
 
 /* world_script.c */
 void world_console_reply(struct world *w, const struct msg *msg);

@@ -376,6 +376,7 @@ static void tick_announce(struct process *p, int64_t now_us)
     p->announce = false;
     p->announced_us = now_us;
     p->trust_tell = p->trust_tell || p->conf->role == PROCESS_ORCHESTRATOR;
+    p->exclude_tell = true; /* by whom the orchestrator runs at */
     if (p->owns) {
         process_announce(p, p->conf, p->lease.epoch, p->everyone);
     }
@@ -431,6 +432,7 @@ static void on_tick(uv_timer_t *handle)
         runner_clock(p->runner);
     }
     process_contradict(p);
+    process_exclude_tick(p);
     process_alarm_tick(p);
     opcache_expire(p->opcache, clock_unix_us());
     process_metrics(p);
@@ -534,6 +536,7 @@ static bool start_frames(struct process *p)
                               .on_alive = process_alive,
                               .on_stale = process_stale,
                               .on_alarm = process_alarmed,
+                              .on_exclude = process_excluded,
                               .on_frame_done = on_frame_done,
                               .ctx = p};
     p->ingress = p->egress != NULL ? ingress_new(&in) : NULL;
