@@ -77,7 +77,10 @@ struct origin {
     uint32_t targets;
     int64_t progress_us;
     int64_t created_mesh_us, target_mesh_us, window_us; /* T and window of the last phase */
-    struct operation operation;                         /* without payload */
+    int64_t asked_us;                                   /* when the leads were asked */
+    int64_t
+        way_us; /* and how long it took until all had answered: to them and back, as it is now */
+    struct operation operation; /* without payload */
     struct cascade cascade;
     bool summed; /* `sum` is open: the phases so far, added up */
     struct aggregate sum;
