@@ -99,6 +99,7 @@ struct cached {
 struct world_call {
     uint64_t ref;
     uint32_t replies;
+    bool held; /* it waits for the mode */
     struct id128 accepted;
     struct block *final; /* struct msg at its start; NULL so far */
     struct world_call *next;
