@@ -73,13 +73,13 @@ struct origin {
     struct id128 current; /* the operation that is (or was last) in flight */
     struct unit console;
     uint64_t ref;
-    bool cancelled;
+    bool cancelled, summed; /* summed: `sum` is open: the phases so far, added up */
     uint32_t targets;
     int64_t progress_us;
     int64_t created_mesh_us, target_mesh_us, window_us; /* T and window of the last phase */
-    struct operation operation;                         /* without payload */
+    int64_t asked_us, way_us;   /* the leads were asked at; all had answered so much later */
+    struct operation operation; /* without payload */
     struct cascade cascade;
-    bool summed; /* `sum` is open: the phases so far, added up */
     struct aggregate sum;
 };
 

@@ -222,13 +222,17 @@ struct origin *hub_origin_find(struct hub *h, const struct id128 *id)
 /* --- phases ------------------------------------------------------------------------------------
  */
 
+#define WAY_US_MAX (2 * US_PER_S)
+
 /* T for this phase: as given, or as soon as the wanted share (and half of the rest, so that few are
- * left out) can be READY. */
+ * left out) can be READY. The way to the leads counts as usual, or as long as it and the way back
+ * took when they were asked a moment ago: a loaded mesh needs a later T. */
 static int64_t choose_t(const struct hub *h, const struct origin *o, const struct operation *phase,
                         const uint32_t *leads)
 {
     int64_t now = hub_mesh_now(h);
     int64_t margin = hub_hop_margin_us(h);
+    margin = o->way_us > margin ? o->way_us : margin;
     if (phase->timing == TIMING_SOON) {
         return 0;
     }
@@ -302,6 +306,7 @@ static bool prepare(struct hub *h, struct origin *o, const struct cascade_step *
                         .payload_weight = o->operation.payload_weight};
     p.selector.class_mask = step->class_mask;
     o->state = ORIGIN_PREPARING;
+    o->asked_us = h->now_us;
     return hub_prepare(h, &p, slot_of(h, o));
 }
 
@@ -607,6 +612,9 @@ void hub_origin_prepared(struct hub *h, uint16_t slot, const struct hub_prepare 
     struct origin *o = &h->origins[slot];
     if (o->state != ORIGIN_PREPARING || !num_id128_equal(o->id, p->prepare.correlation_id)) {
         return; /* cancelled meanwhile */
+    }
+    if (p->prepare.level == TIER_CLUSTER && p->reached >= p->expected) {
+        o->way_us = num_clamp_i64(h->now_us - o->asked_us, 0, WAY_US_MAX);
     }
     cascade_prepared(&o->cascade, p->reached, p->expected);
     advance(h, o, p->merged.lead_counts, NULL);

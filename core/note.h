@@ -43,6 +43,7 @@
     X(NOTE_FLAG_DEGRADED, "flag-degraded", "agent", "score", 'D')                                  \
     X(NOTE_FLAG_UNSTABLE, "flag-unstable", "agent", "drift_permille", 'D')                         \
     X(NOTE_FLAG_SPIKE, "flag-spike", "agent", "score", 'D')                                        \
+    X(NOTE_ODD_TIMES, "odd-times", "agent", "us", 'D')                                             \
     X(NOTE_RELAYED, "relayed", "message", "agent", 'D')                                            \
     X(NOTE_RELAY_LOST, "relay-lost", "message", "reason", 'I')                                     \
     X(NOTE_REPLACE, "replace", "agent", "host", 'W')                                               \

@@ -221,9 +221,10 @@ void render_when(const struct render *r, const struct when_reply *when)
     fprintf(r->out, "  95 %%  %8.0f ms\n", (double)when->lead_us_p95 / US_PER_MS);
     fprintf(r->out, "  99 %%  %8.0f ms\n", (double)when->lead_us_p99 / US_PER_MS);
     fprintf(r->out,
-            "wanted %g %%: T in %.2f s: %.1f %% READY by then expected, confidence %.2f for each\n",
-            when->wanted * 100, (double)when->lead_us_wanted / US_PER_S, when->ready_expected * 100,
-            when->confidence);
+            "%g %% can be told in time for T in %.2f s, each READY by then with probability %.2f: "
+            "%.1f %% or more expected\n",
+            when->wanted * 100, (double)when->lead_us_wanted / US_PER_S, when->confidence,
+            when->ready_expected * 100);
 }
 
 /* --- reports --------------------------------------------------------------------------------- */
