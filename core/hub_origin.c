@@ -21,6 +21,7 @@
 #define TIMEOUT_DEFAULT_US (5ll * US_PER_S)
 #define WINDOW_DEFAULT_US  (500ll * US_PER_MS)
 #define TTL_DEFAULT_US     (30ll * US_PER_S)
+#define TTL_GRACE_US       (2ll * US_PER_S) /* beyond the timeout, where that alone was given */
 
 void hub_reply(struct hub *h, struct unit console, const struct reply *reply)
 {
@@ -472,7 +473,9 @@ static void origin_open(struct hub *h, struct origin *o, const struct entry *e)
     o->operation.source = h->self;
     o->operation.source_epoch = h->epoch;
     if (o->operation.ttl_us == 0) {
-        o->operation.ttl_us = TTL_DEFAULT_US;
+        int64_t told_us = o->operation.timeout_us + TTL_GRACE_US;
+        told_us = told_us < TTL_US_MAX ? told_us : TTL_US_MAX;
+        o->operation.ttl_us = o->operation.timeout_us > 0 ? told_us : TTL_DEFAULT_US;
     }
     if (o->operation.window_us == 0) {
         o->operation.window_us = WINDOW_DEFAULT_US;

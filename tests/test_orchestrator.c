@@ -572,6 +572,13 @@ static void freezing_names_its_scope(void **state)
     c.scope = unit_sector(1);
     bench_command(b, &c);
     assert_string_equal(bench_reply(b, REPLY_ERROR)->text, "s01 is not frozen");
+    bench_forget(b);
+    c.scope = unit_orchestrator(); /* a part of it is */
+    bench_command(b, &c);
+    assert_string_equal(bench_reply(b, REPLY_ERROR)->text,
+                        "mesh is not frozen as a whole: thaw s02");
+    assert_int_equal(bench_count(b, MSG_THAW), 0);
+    bench_forget(b);
     c.kind = COMMAND_FREEZE;
     c.scope = unit_orchestrator();
     bench_command(b, &c);

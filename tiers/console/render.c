@@ -319,6 +319,8 @@ static void print_groups(const struct render *r, const struct report *report,
 {
     const size_t shown = paged || r->form == FORM_WIDE ? count : (count < 20 ? count : 20);
     char n[32];
+    if (count == 0 && report->aggregate.sent == 0)
+        return; /* nobody was asked */
     fprintf(r->out, "answers, equal ones folded:\n");
     for (size_t i = 0; i < shown; i++)
         render_group(r, &groups[i]);
@@ -367,6 +369,8 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     fprintf(r->out, "operation %s: %s targets, %s sent%s\n", id, render_count(v->targets, a),
             render_count(v->sent, b), v->late ? ", some late" : "");
     print_outcomes(r, v);
+    if (strcmp(report->status, "REFUSED") == 0 && report->recommendation[0])
+        fprintf(r->out, "not sent: %s\n", report->recommendation);
     if (v->hedged > 0)
         fprintf(r->out, "hedged: %s, and what came of %s of them counted\n",
                 render_count(v->hedged, a), render_count(v->hedge_wins, b));

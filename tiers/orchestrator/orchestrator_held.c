@@ -52,6 +52,7 @@ bool held_take(struct hub *h, const struct msg *msg, uint32_t targets, const cha
     w->ref = c->ref;
     w->targets = targets;
     int64_t wait_us = c->operation.ttl_us > 0 ? c->operation.ttl_us : HELD_WAIT_US;
+    w->since_mesh_us = hub_mesh_now(h);
     w->until_us = h->now_us + wait_us;
     w->operation = c->operation;
     memcpy(w->payload, c->operation.payload, c->operation.payload_bytes);
@@ -94,7 +95,7 @@ static void refuse(struct orchestrator *o, struct held *w, enum reason reason, c
                             .decision = q.decision,
                             .decision_reason = q.reason,
                             .decision_recommendation = q.recommendation,
-                            .created_mesh_us = hub_mesh_now(h),
+                            .created_mesh_us = w->since_mesh_us,
                             .finished_mesh_us = hub_mesh_now(h),
                             .aggregate = view};
     struct reply r = {.ref = w->ref,

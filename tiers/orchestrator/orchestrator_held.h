@@ -24,7 +24,7 @@ struct held {
     struct unit console;
     uint64_t ref;
     uint32_t targets;
-    int64_t until_us;
+    int64_t since_mesh_us, until_us;
     struct operation operation; /* its payload is below */
     uint8_t payload[PAYLOAD_BYTES_MAX];
 };

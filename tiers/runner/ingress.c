@@ -246,8 +246,12 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
         }
     } else if (bytes[0] == RECORD_ANNOUNCE) {
         uint64_t stale = in->conf.directory->stale;
-        if (announce_apply(bytes, length, in->conf.codec->topology, peer, endpoint,
-                           in->conf.directory) < 0) {
+        int taken = announce_apply(bytes, length, in->conf.codec->topology, peer, endpoint,
+                                   in->conf.directory);
+        if (taken > 0 && in->conf.on_announced != NULL) {
+            in->conf.on_announced(in->conf.ctx, announce_first(bytes, length));
+        }
+        if (taken < 0) {
             refuse(in, INGRESS_KIND);
         } else if (in->conf.directory->stale != stale && in->conf.on_stale != NULL) {
             in->conf.on_stale(in->conf.ctx, endpoint, announce_first(bytes, length));
