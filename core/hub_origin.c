@@ -149,8 +149,11 @@ static struct refusal admit(struct hub *h, const struct operation *op, uint32_t 
     if (!mode_admits(h->mode, op, targets, h->topology->agents, true, &why)) {
         return (struct refusal){REASON_MODE, why};
     }
-    if (h->origins_live >= h->origins_max) {
-        return (struct refusal){REASON_OVERLOAD, "pool \"operations\": all are in flight"};
+    if (h->origins_live >= turns_pool_share(h->origins_max, op->priority)) {
+        return (struct refusal){
+            REASON_OVERLOAD, h->origins_live >= h->origins_max
+                                 ? "pool \"operations\": all are in flight"
+                                 : "pool \"operations\": the part of this priority is in flight"};
     }
     if (h->mesh_open || !breaker_allow(&h->breaker)) {
         return (struct refusal){REASON_BREAKER, "the circuit breaker is open"};
