@@ -1,9 +1,9 @@
 /* What the sector and the orchestrator have in common: an inner node of the tree. Children with
  * their summaries, operations fanned out and gathered, operations of consoles originated, queries
  * and preparations passed down and added up. The tiers add what is theirs: a parent and relays
- * (sector); the root of time, modes and the mesh's figures (orchestrator).
- * Work is O(children), never O(agents). Everything is bounded (the numbers below) and lives in one
- * block that the caller gives. What does not fit one outbox continues from a cursor (hub_pump).
+ * (sector); the root of time, modes and the mesh's figures (orchestrator). Work is O(children),
+ * never O(agents). Everything is bounded (the numbers below) and lives in one block of the caller.
+ * What does not fit one outbox continues from a cursor (hub_pump).
  *
  * In a step: hub_begin, then hub_message / hub_link / the tier's own, then hub_pump, and the wake
  * is hub_end(own wake). Times are the node's clock unless named mesh. */
@@ -20,11 +20,11 @@
 #include "core/mode.h"
 #include "core/node.h"
 #include "core/pager.h"
+#include "core/turns.h"
 
-#define HUB_PREPARES_MAX 64u /* announced cascades waited for; one more is refused (overload) */
-#define HUB_ASKS_MAX     16u /* queries in flight; one more is refused (overload) */
-/* Freeze, thaw, circuit on their way down; the oldest is overwritten. */
-#define HUB_NOTICES_MAX  64u
+#define HUB_PREPARES_MAX 64u  /* announced cascades waited for; one more is refused (overload) */
+#define HUB_ASKS_MAX     16u  /* queries in flight; one more is refused (overload) */
+#define HUB_NOTICES_MAX  64u  /* freeze, thaw, circuit on their way down; the oldest gives way */
 #define HUB_ROWS_AGENTS  384u /* rows of one page: with them a reply fits the outbox */
 #define HUB_ROWS_OTHER   160u
 #define HUB_RETENTION_US (60ll * US_PER_S) /* finished operations, for queries and duplicates */
@@ -51,8 +51,10 @@ struct flight {
     uint16_t origin_slot;
     uint32_t block; /* fan-out: the next 64 children; past the end: done */
     uint32_t cancel_block;
-    uint64_t go[GATHER_WORDS];    /* children to send to */
-    uint64_t heard[GATHER_WORDS]; /* any result came */
+    uint64_t go[GATHER_WORDS];       /* children to send to */
+    uint64_t heard[GATHER_WORDS];    /* any result came */
+    uint64_t later[GATHER_WORDS];    /* background: children whose share has not come yet */
+    int64_t share_us, share_step_us; /* the next share, NEVER: all are out; the one after */
     bool sampled;
     struct id128 id;
     int64_t opened_us;
@@ -144,8 +146,8 @@ struct hub {
     struct gather_table gathers;
     struct origin *origins;
     uint32_t origins_live, origin_cursor;
-    struct id128 *work; /* ring of operations with something to send */
-    uint32_t work_first, work_count;
+    struct turns work;    /* operations with something to send */
+    int64_t share_due_us; /* of background that is not out yet; NEVER: none */
     struct hub_prepare *prepares;
     uint32_t prepare_count; /* used ones */
     struct hub_ask *asks;
@@ -226,8 +228,7 @@ void hub_origin_operated(struct hub *h, uint16_t slot, const struct aggregate_vi
 void hub_origin_progress(struct hub *h, uint16_t slot, const struct aggregate_view *view);
 struct origin *hub_origin_find(struct hub *h, const struct id128 *id);
 void hub_reply(struct hub *h, struct unit console, const struct reply *reply);
-void hub_reply_error(struct hub *h, const struct msg *command, enum reason reason,
-                     const char *text);
+void hub_reply_error(struct hub *h, const struct msg *command, enum reason why, const char *text);
 
 /* --- hub_query.c --- */
 void hub_query_command(struct hub *h, const struct msg *msg);

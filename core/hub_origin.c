@@ -179,9 +179,12 @@ static struct refusal admit(struct hub *h, const struct entry *e)
     if (mode.reason != REASON_NONE) {
         return mode;
     }
-    if (h->origins_live >= h->origins_max) {
-        return (struct refusal){.reason = REASON_OVERLOAD,
-                                .text = "pool \"operations\": all are in flight"};
+    if (h->origins_live >= turns_pool_share(h->origins_max, op->priority)) {
+        return (struct refusal){
+            .reason = REASON_OVERLOAD,
+            .text = h->origins_live >= h->origins_max
+                        ? "pool \"operations\": all are in flight"
+                        : "pool \"operations\": the part of this priority is in flight"};
     }
     if (h->mesh_open || !breaker_allow(&h->breaker)) {
         return (struct refusal){.reason = REASON_BREAKER, .text = "the circuit breaker is open"};
