@@ -24,6 +24,8 @@ enum command_kind {
     COMMAND_ISOLATE, /* keeps an agent out of all work, or lets it back; `decision`.note: why */
     COMMAND_ROUTE,   /* `query.selector`, `on`: see below -> REPLY_LINE*, REPLY_OK or REPLY_ERROR */
     COMMAND_APPROVE, /* operation id: what waits for approval goes on (`on`), or ends refused */
+    COMMAND_THREAT,  /* `name`: the id of a threat, empty: all; `on`: clear it -> REPLY_LINE* */
+    COMMAND_SECOND,  /* `name`: the id of what waits for a second person, empty: all of it */
     COMMAND_KIND_COUNT
 };
 
@@ -39,14 +41,27 @@ static inline bool command_has_scope(enum command_kind kind)
            kind == COMMAND_HEAL || kind == COMMAND_ISOLATE;
 }
 
+/* Whether `name` says which, and `on` what about it. */
+static inline bool command_has_id(enum command_kind kind)
+{
+    return kind == COMMAND_THREAT || kind == COMMAND_SECOND;
+}
+
+#define OPERATOR_NAME_MAX 17u /* with NUL */
+
 struct command {
     uint64_t ref; /* the console's own */
+    /* Never on the wire: whose certificate signed the frame that it came in. Empty: the node
+     * itself.
+     */
+    char operator_name[OPERATOR_NAME_MAX];
     enum command_kind kind;
     struct operation operation; /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
     struct query query;         /* QUERY */
     struct id128 operation_id;  /* CANCEL, APPROVE */
     struct unit scope;          /* FREEZE, THAW, BREAKER, ISOLATE, HEAL (NONE: whatever needs it) */
-    char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot; empty: by the time */
+    char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot, empty: by the time; THREAT, APPROVE:
+                                    an id */
     bool on; /* BREAKER: open, else close; HEAL: a dry run; ISOLATE: quarantine, else lift; ROUTE:
                 avoid */
     struct log_request log;            /* LOG */

@@ -551,6 +551,8 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_RESOLVE:
     case COMMAND_ROUTE:
     case COMMAND_ISOLATE:
+    case COMMAND_THREAT:
+    case COMMAND_SECOND:
     case COMMAND_APPROVE:
     case COMMAND_KIND_COUNT:
         break;

@@ -48,7 +48,8 @@
     X(NOTE_RELAY_LOST, "relay-lost", "message", "reason", 'I')                                     \
     X(NOTE_REPLACE, "replace", "agent", "host", 'W')                                               \
     X(NOTE_FROZEN, "frozen", "unit", "-", 'W')                                                     \
-    X(NOTE_THAWED, "thawed", "unit", "-", 'W')
+    X(NOTE_THAWED, "thawed", "unit", "-", 'W')                                                     \
+    X(NOTE_THREAT, "threat", "kind", "id", 'W')
 
 enum note {
     NOTE_NONE,

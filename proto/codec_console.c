@@ -20,7 +20,7 @@ static bool command_has_query(enum command_kind kind)
     return kind == COMMAND_QUERY || kind == COMMAND_ROUTE;
 }
 
-static bool command_has_id(enum command_kind kind)
+static bool command_has_operation_id(enum command_kind kind)
 {
     return kind == COMMAND_CANCEL || kind == COMMAND_APPROVE;
 }
@@ -55,11 +55,14 @@ bool command_put(struct put *put, const struct msg *msg)
             return false;
         }
         w.query = &query;
-    } else if (command_has_id(c->kind)) {
+    } else if (command_has_operation_id(c->kind)) {
         w.message_id = value_id(&c->operation_id);
         w.on = c->kind == COMMAND_APPROVE && c->on;
     } else if (command_has_scope(c->kind)) {
         w.scope = unit_pack(c->scope);
+        w.name = (char *)(uintptr_t)c->name;
+        w.on = c->on;
+    } else if (command_has_id(c->kind)) {
         w.name = (char *)(uintptr_t)c->name;
         w.on = c->on;
     } else if (c->kind == COMMAND_LOG) {
@@ -83,7 +86,7 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
     const enum command_kind kind = (enum command_kind)w->kind;
     if ((w->operation != NULL) != command_has_operation(kind) ||
         (w->query != NULL) != command_has_query(kind) ||
-        (w->message_id.len != 0) != command_has_id(kind) ||
+        (w->message_id.len != 0) != command_has_operation_id(kind) ||
         (w->scope != 0 && !command_has_scope(kind)) ||
         (w->scope == 0 && command_has_scope(kind) && kind != COMMAND_HEAL) ||
         (w->log != NULL) != (kind == COMMAND_LOG) ||

@@ -548,6 +548,9 @@ static struct command *command(struct sample *s, unsigned variant)
         c->scope = place(s, TIER_CLUSTER);
         text_fill(s, c->name, sizeof(c->name) - 1);
         c->on = flag(s);
+    } else if (command_has_id(c->kind)) {
+        text_fill(s, c->name, sizeof(c->name) - 1);
+        c->on = flag(s);
     } else if (c->kind == COMMAND_LOG) {
         sample_log_request(s, &c->log);
     }

@@ -362,6 +362,7 @@ static int64_t cluster_step(void *self, const struct event *event, struct outbox
         break;
     case EV_WAKE:
     case EV_WORK: /* a lead gives no work to its runner */
+    case EV_EVIDENCE:
     case EV_STOP: /* its successor reads what it wrote */
         break;
     }

@@ -465,6 +465,8 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_PING:
     case CMD_QUARANTINE:
     case CMD_LIFT:
+    case CMD_THREATS:
+    case CMD_APPROVE:
         return request_recovery(in, t, ret, error);
     case CMD_CANCEL:
     case CMD_JOBS:

@@ -203,6 +203,14 @@ static void command(struct orchestrator *o, const struct msg *msg)
     if (!audit_begin(o, msg)) {
         return;
     }
+    struct msg approved;
+    if (msg->u.command->kind == COMMAND_SECOND && second_approved(o, msg, &approved)) {
+        msg = &approved;
+    } else if (msg->u.command->kind == COMMAND_SECOND || !threats_allow(o, msg) ||
+               second_holds(o, msg)) {
+        audit_end(o);
+        return;
+    }
     jobs_command(&o->jobs, msg->u.command);
     if (!jobs_query(&o->jobs, &o->hub, msg) && !held_command(o, msg) &&
         !hub_message(&o->hub, msg)) {
@@ -231,6 +239,9 @@ static void command(struct orchestrator *o, const struct msg *msg)
             break;
         case COMMAND_ISOLATE:
             isolate_command(o, msg);
+            break;
+        case COMMAND_THREAT:
+            threats_command(o, msg);
             break;
         default:
             hub_reply_error(&o->hub, msg, REASON_INVALID, "command: unknown kind");
@@ -275,12 +286,16 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     case EV_CLOCK:
         hosttime_clock(&o->hub.host, event->now_us, event->u.clock);
         break;
+    case EV_EVIDENCE:
+        threats_evidence(o, event->u.evidence);
+        break;
     case EV_WAKE:
     case EV_WORK:
     case EV_STOP:
         break;
     }
     tick(o);
+    int64_t threats_us = threats_tick(o);
     freeze_store_tick(o);
     int64_t routing_us = routing_tick(o);
     watch_tick(o);
@@ -290,6 +305,7 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     int64_t wake = next_wake(o);
     wake = routing_us < wake ? routing_us : wake;
     wake = held_us < wake ? held_us : wake;
+    wake = threats_us < wake ? threats_us : wake;
     int64_t conflicts_us = conflicts_tick(o);
     int64_t incident_us = incidents_tick(o);
     int64_t log_us = log_tick(o);

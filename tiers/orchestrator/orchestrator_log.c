@@ -44,6 +44,10 @@ static const char *command_name(const struct command *c)
         return c->on ? "quarantine" : "lift";
     case COMMAND_APPROVE:
         return c->on ? "approve" : "reject";
+    case COMMAND_THREAT:
+        return c->on ? "threat-clear" : "threats";
+    case COMMAND_SECOND:
+        return c->name[0] != '\0' ? "approve" : "approvals";
     case COMMAND_KIND_COUNT:
         break;
     }
@@ -54,6 +58,8 @@ static bool reads_only(const struct command *c)
 {
     return c->kind == COMMAND_STATUS || c->kind == COMMAND_QUERY || c->kind == COMMAND_WHEN ||
            c->kind == COMMAND_LOG || (c->kind == COMMAND_HEAL && c->on) ||
+           (c->kind == COMMAND_THREAT && !c->on) ||
+           (c->kind == COMMAND_SECOND && c->name[0] == '\0') ||
            (c->kind == COMMAND_ROUTE && c->query.selector.capabilities == 0 &&
             c->query.selector.places.count == 0);
 }
@@ -102,6 +108,11 @@ static void describe(const struct command *c, struct text *t)
 {
     char places[192];
     text_char(t, '{');
+    if (c->operator_name[0] != '\0') {
+        text_add(t, "\"operator\": \"");
+        text_add_safe(t, c->operator_name, strlen(c->operator_name));
+        text_add(t, "\", ");
+    }
     if (c->kind == COMMAND_SUBMIT || c->kind == COMMAND_WHEN || c->kind == COMMAND_QUERY ||
         c->kind == COMMAND_ROUTE) {
         const struct selector *sel = c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE
@@ -138,6 +149,10 @@ static void describe(const struct command *c, struct text *t)
     } else if (c->kind == COMMAND_ISOLATE) {
         text_add(t, "\"reason\": ");
         conflict_json_text(t, c->decision.note, strlen(c->decision.note));
+        text_add(t, ", ");
+    } else if (command_has_id(c->kind)) {
+        text_add(t, "\"id\": ");
+        conflict_json_text(t, c->name, strlen(c->name));
         text_add(t, ", ");
     } else if (c->kind == COMMAND_LOG) {
         text_add(t, "\"log\": \"");

@@ -128,9 +128,10 @@ static void alarm_frame(struct ingress *in, enum frame_verdict v, const struct e
                 clock_unix_us() / US_PER_MS);
 }
 
-uint64_t command_capability(enum command_kind kind)
+uint64_t command_capability(const struct command *c)
 {
-    switch (kind) {
+    assert(c != NULL);
+    switch (c->kind) {
     case COMMAND_SUBMIT:
     case COMMAND_CANCEL:
     case COMMAND_RESOLVE:
@@ -142,7 +143,10 @@ uint64_t command_capability(enum command_kind kind)
     case COMMAND_HEAL:
     case COMMAND_ISOLATE:
     case COMMAND_APPROVE:
+    case COMMAND_SECOND:
         return CONSOLE_ADMIN;
+    case COMMAND_THREAT:
+        return c->on ? CONSOLE_ADMIN : CONSOLE_VIEW;
     case COMMAND_STATUS:
     case COMMAND_QUERY:
     case COMMAND_WHEN:
@@ -162,7 +166,7 @@ static bool allows(const struct peer *peer, const struct msg *msg)
         return (msg->u.hello.capabilities & ~peer->capabilities) == 0;
     }
     if (msg->type == MSG_COMMAND) {
-        return (peer->capabilities & command_capability(msg->u.command->kind)) != 0;
+        return (peer->capabilities & command_capability(msg->u.command)) != 0;
     }
     return true;
 }
@@ -213,6 +217,10 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
     if (why != INGRESS_OK) {
         refuse_hostile(in, why, peer);
         return;
+    }
+    if (msg.type == MSG_COMMAND) { /* it lies in our arena */
+        memcpy(((struct command *)(uintptr_t)msg.u.command)->operator_name, peer->endpoint.token,
+               sizeof(peer->endpoint.token));
     }
     if (!directory_learn(in->conf.directory, msg.from, endpoint, msg.epoch)) {
         refuse(in, INGRESS_EPOCH);
@@ -271,6 +279,13 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
             refuse_hostile(in, INGRESS_KIND, peer);
         } else if (in->conf.on_alarm != NULL) {
             in->conf.on_alarm(in->conf.ctx, peer->endpoint.token, rows, count);
+        }
+    } else if (bytes[0] == RECORD_EXCLUDE) {
+        if ((peer->roles & ROLE_ORCHESTRATOR) == 0) {
+            refuse_hostile(in, INGRESS_CAPABILITY, peer);
+        } else if (in->conf.on_exclude != NULL &&
+                   !in->conf.on_exclude(in->conf.ctx, endpoint, bytes, length)) {
+            refuse_hostile(in, INGRESS_KIND, peer);
         }
     } else if (bytes[0] == RECORD_ALIVE) {
         if (in->conf.on_alive != NULL) {

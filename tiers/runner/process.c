@@ -377,6 +377,7 @@ static void tick_announce(struct process *p, int64_t now_us)
     p->announce = false;
     p->announced_us = now_us;
     p->trust_tell = p->trust_tell || p->conf->role == PROCESS_ORCHESTRATOR;
+    p->exclude_tell = true; /* by whom the orchestrator runs at */
     if (p->owns) {
         process_announce(p, p->conf, p->lease.epoch, p->everyone);
     }
@@ -432,6 +433,7 @@ static void on_tick(uv_timer_t *handle)
         runner_clock(p->runner);
     }
     process_contradict(p);
+    process_exclude_tick(p);
     process_alarm_tick(p);
     process_rescue_tick(p, now_us);
     opcache_expire(p->opcache, clock_unix_us());
@@ -537,6 +539,7 @@ static bool start_frames(struct process *p)
                               .on_stale = process_stale,
                               .on_announced = process_announced,
                               .on_alarm = process_alarmed,
+                              .on_exclude = process_excluded,
                               .on_frame_done = on_frame_done,
                               .ctx = p};
     p->ingress = p->egress != NULL ? ingress_new(&in) : NULL;
