@@ -46,8 +46,7 @@ struct flight {
     bool finished; /* all answered: result to be sent */
     bool cancel;   /* MSG_CANCEL to be sent from `cancel_block` on */
     bool progress; /* counts to be sent up */
-    uint8_t priority;
-    uint8_t attempt;
+    uint8_t priority, attempt;
     uint16_t origin_slot;
     uint32_t block; /* fan-out: the next 64 children; past the end: done */
     uint32_t cancel_block;
