@@ -77,8 +77,9 @@ void process_alarmed(void *ctx, const char *reporter, const struct alarm_row *ro
     struct process *p = ctx;
     for (int i = 0; i < count; i++)
         process_evidence(p, reporter, &rows[i]);
-    if (p->sql == NULL || !p->owns || p->phase != PHASE_SERVING)
-        return;
+    if (p->sql == NULL || p->runner == NULL || p->phase != PHASE_SERVING ||
+        !runner_has(p->runner, unit_orchestrator()))
+        return; /* by whom the orchestrator runs at, be it a standby */
     for (int i = 0; i < count; i++) {
         if (may_write(p, reporter, clock_unix_us() / US_PER_MS))
             row_write(p, &rows[i], reporter);
