@@ -1,4 +1,5 @@
 /* The orchestrator, step by step. */
+#include "core/turns.h"
 #include "tests/support/bench.h"
 #include "tiers/orchestrator/orchestrator.h"
 
@@ -272,10 +273,19 @@ static void one_operation_too_many_names_the_pool(void **state)
     struct bench *b = mesh(1, 4, 4);
     struct command c;
     b->log_verdict = STORE_OK;
-    for (uint32_t i = 0; i < OPERATIONS_MAX; i++) {
-        bench_submit(&c);
+    uint32_t taken = 0;
+    for (uint8_t priority = 0; priority < PRIORITY_COUNT; priority++) {
+        for (; taken < turns_pool_share(OPERATIONS_MAX, priority); taken++) {
+            bench_submit(&c);
+            c.operation.priority = priority;
+            bench_command(b, &c);
+            assert_non_null(bench_reply(b, REPLY_ACCEPTED));
+            bench_forget(b);
+        }
+        bench_submit(&c); /* its part is in flight; a higher one still has room */
+        c.operation.priority = priority;
         bench_command(b, &c);
-        assert_non_null(bench_reply(b, REPLY_ACCEPTED));
+        assert_int_equal(bench_reply(b, REPLY_ERROR)->reason, REASON_OVERLOAD);
         bench_forget(b);
     }
     assert_int_equal(status(b).operations_in_flight, OPERATIONS_MAX);
@@ -572,6 +582,13 @@ static void freezing_names_its_scope(void **state)
     c.scope = unit_sector(1);
     bench_command(b, &c);
     assert_string_equal(bench_reply(b, REPLY_ERROR)->text, "s01 is not frozen");
+    bench_forget(b);
+    c.scope = unit_orchestrator(); /* a part of it is */
+    bench_command(b, &c);
+    assert_string_equal(bench_reply(b, REPLY_ERROR)->text,
+                        "mesh is not frozen as a whole: thaw s02");
+    assert_int_equal(bench_count(b, MSG_THAW), 0);
+    bench_forget(b);
     c.kind = COMMAND_FREEZE;
     c.scope = unit_orchestrator();
     bench_command(b, &c);

@@ -464,7 +464,7 @@ static uint64_t waiting(const struct reply *r)
 
 static struct command approval(uint64_t id)
 {
-    struct command c = {.kind = COMMAND_APPROVE};
+    struct command c = {.kind = COMMAND_SECOND};
     snprintf(c.name, sizeof(c.name), "%016lx", id);
     return c;
 }

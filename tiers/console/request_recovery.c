@@ -202,7 +202,7 @@ bool request_recovery(const struct invocation *in, const struct topology *t, str
     if (in->spec->verb == CMD_THREATS)
         return build_threats(in, ret, error);
     if (in->spec->verb == CMD_APPROVE) {
-        ret->kind = COMMAND_APPROVE;
+        ret->kind = COMMAND_SECOND;
         return !command_value(in, "id")->given ||
                take_id(command_value(in, "id")->text, ret, error);
     }

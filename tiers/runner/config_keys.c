@@ -87,6 +87,10 @@ static const struct config_key keys[] = {
      "mesh, or folded places: what it owns; none: it only stands by"},
     {"standby", KEY_TEXT, true, 1, TEXT_MOST, PROCESS(standby_text), NULL, "scope",
      "units of its tier to take over: scope (all that its certificate covers), none, or places"},
+    {"rescue", KEY_TEXT, true, 0, TEXT_MOST, PROCESS(rescue), NULL, "",
+     "agents: the lead process that is started here when none is heard any more"},
+    {"parent_pid", KEY_NUMBER, true, 0, INT32_MAX, PROCESS(parent_pid), NULL, "0",
+     "ends with the process of this pid, which started it; 0: never"},
     {"metrics_port", KEY_NUMBER, true, 0, 65535, PROCESS(metrics_port), NULL, "0",
      "Prometheus on this loopback port; 0: none"},
     {"agents_per_host", KEY_NUMBER, true, 1, 1024, PROCESS(agents_per_host), NULL, "30",
@@ -570,6 +574,24 @@ static bool finish_places(struct config_draft *draft, const struct process_conf 
     return false;
 }
 
+/* What it is to start when no lead process is left has to be one. */
+static bool finish_rescue(struct config_draft *draft, const struct process_conf *p)
+{
+    if (p->rescue[0] == '\0') {
+        return true;
+    }
+    const struct process_conf *lead = config_process(&draft->config, p->rescue);
+    if (p->role != PROCESS_AGENT && p->role != PROCESS_SIM) {
+        config_fail(draft, p->line, "[process %s]: rescue: of role agent and sim only", p->name);
+    } else if (lead == NULL || lead->role != PROCESS_CLUSTER) {
+        config_fail(draft, p->line, "[process %s]: rescue = %.100s: no process of role cluster",
+                    p->name, p->rescue);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 static bool finish_process(struct config_draft *draft, struct process_conf *p)
 {
     const struct topology *t = &draft->config.topology;
@@ -583,7 +605,8 @@ static bool finish_process(struct config_draft *draft, struct process_conf *p)
     p->no_units = strcmp(p->units_text, "none") == 0;
     p->no_standby = strcmp(p->standby_text, "none") == 0;
     if (!finish_places(draft, p, "units", p->units_text, "mesh", &p->units) ||
-        !finish_places(draft, p, "standby", p->standby_text, "scope", &p->standby)) {
+        !finish_places(draft, p, "standby", p->standby_text, "scope", &p->standby) ||
+        !finish_rescue(draft, p)) {
         return false;
     }
     if (p->no_units && (p->role == PROCESS_AGENT || p->role == PROCESS_SIM)) {

@@ -143,6 +143,7 @@ uint64_t command_capability(const struct command *c)
     case COMMAND_HEAL:
     case COMMAND_ISOLATE:
     case COMMAND_APPROVE:
+    case COMMAND_SECOND:
         return CONSOLE_ADMIN;
     case COMMAND_THREAT:
         return c->on ? CONSOLE_ADMIN : CONSOLE_VIEW;
@@ -253,8 +254,12 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
         }
     } else if (bytes[0] == RECORD_ANNOUNCE) {
         uint64_t stale = in->conf.directory->stale;
-        if (announce_apply(bytes, length, in->conf.codec->topology, peer, endpoint,
-                           in->conf.directory) < 0) {
+        int taken = announce_apply(bytes, length, in->conf.codec->topology, peer, endpoint,
+                                   in->conf.directory);
+        if (taken > 0 && in->conf.on_announced != NULL) {
+            in->conf.on_announced(in->conf.ctx, announce_first(bytes, length));
+        }
+        if (taken < 0) {
             refuse(in, INGRESS_KIND);
         } else if (in->conf.directory->stale != stale && in->conf.on_stale != NULL) {
             in->conf.on_stale(in->conf.ctx, endpoint, announce_first(bytes, length));

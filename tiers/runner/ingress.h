@@ -63,6 +63,7 @@ struct ingress_conf {
     /* The process at that endpoint announced units (this one is the first of them) under a lower
      * epoch than is known; may be NULL. */
     void (*on_stale)(void *ctx, uint32_t endpoint, struct unit first);
+    void (*on_announced)(void *ctx, struct unit first); /* by a process that may; else NULL */
     void (*on_ask)(void *ctx); /* somebody wants to know what we own; may be NULL */
     /* A RECORD_ALIVE of the process at that endpoint; may be NULL. */
     void (*on_alive)(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);

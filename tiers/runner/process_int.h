@@ -2,6 +2,7 @@
 #ifndef TIERS_RUNNER_PROCESS_INT_H
 #define TIERS_RUNNER_PROCESS_INT_H
 
+#include "core/rescue.h"
 #include "core/wards.h"
 #include "registry/redis.h"
 #include "registry/sql_log.h"
@@ -73,6 +74,9 @@ struct process {
     bool owns;                 /* the units of the own section run here */
     bool held;                 /* the lease on the own name was HELD at the last tick */
     struct unit first_unit;    /* of the own section */
+    struct rescue rescue;      /* of the leads, by a process of agents */
+    uv_process_t rescuer;      /* the lead process that was started here */
+    bool rescuer_open;
     struct wards wards;
     struct ward *ward_list;  /* rows of wards, */
     struct ward_of *ward_of; /* and what belongs to each */
@@ -136,6 +140,12 @@ bool process_take(struct process *p, const struct process_conf *c, uint64_t epoc
 void process_drop(struct process *p, const struct process_conf *c);
 void *process_ward_tag(uint32_t i);
 bool process_ward_reply(struct process *p, const void *tag, const struct store_reply *reply);
+/* process_rescue.c */
+void process_rescue_start(struct process *p);
+void process_rescue_tick(struct process *p, int64_t now_us);
+void process_rescue_stop(struct process *p);
+void process_announced(void *ctx, struct unit first);
+bool process_follow_parent(const struct process_conf *conf); /* false: it has ended already */
 /* process.c */
 void process_announce(struct process *p, const struct process_conf *c, uint64_t epoch,
                       uint32_t endpoint);
