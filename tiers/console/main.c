@@ -116,7 +116,7 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
     if (!ret->operator_name || !ret->operator_name[0])
         ret->operator_name = CLIENT_TOKEN;
     if (!token_valid(ret->operator_name, strlen(ret->operator_name))) {
-        fprintf(stderr, "mesh: --operator: '%.40s' is no name: 1 to 15 of a-z, 0-9, '-'\n",
+        fprintf(stderr, "mesh: --operator: '%.40s' is no name: 1 to 16 of a-z, 0-9, '-'\n",
                 ret->operator_name);
         *ret_code = EXIT_USAGE;
         return false;
