@@ -23,6 +23,7 @@ enum command_kind {
     COMMAND_RESOLVE, /* `decision`: of a person, about a conflict -> REPLY_OK or REPLY_ERROR */
     COMMAND_ISOLATE, /* keeps an agent out of all work, or lets it back; `decision`.note: why */
     COMMAND_ROUTE,   /* `query.selector`, `on`: see below -> REPLY_LINE*, REPLY_OK or REPLY_ERROR */
+    COMMAND_APPROVE, /* operation id: what waits for approval goes on (`on`), or ends refused */
     COMMAND_KIND_COUNT
 };
 
@@ -43,7 +44,7 @@ struct command {
     enum command_kind kind;
     struct operation operation; /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
     struct query query;         /* QUERY */
-    struct id128 operation_id;  /* CANCEL */
+    struct id128 operation_id;  /* CANCEL, APPROVE */
     struct unit scope;          /* FREEZE, THAW, BREAKER, ISOLATE, HEAL (NONE: whatever needs it) */
     char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot; empty: by the time */
     bool on; /* BREAKER: open, else close; HEAL: a dry run; ISOLATE: quarantine, else lift; ROUTE:
@@ -63,6 +64,7 @@ enum reply_kind {
     REPLY_WHEN,
     REPLY_LINE, /* a line of a report; the end is an OK or an ERROR */
     REPLY_LOG,
+    REPLY_HELD, /* a submission waits for the mode: id, reason and text; the rest comes later */
     REPLY_KIND_COUNT
 };
 
@@ -112,6 +114,7 @@ struct mesh_status {
     uint64_t available_us, observed_us;    /* KPI mesh_availability */
     /* KPI cascade_latency_p95: of all cascades, and of those to classes A and B; 0: none yet */
     uint32_t cascade_p95_us, cascade_fast_p95_us;
+    uint32_t waiting, approvals; /* submissions that wait for the mode, and for an operator */
     bool simulation, store_up, frozen;
     struct unit self;
 };
@@ -130,10 +133,10 @@ struct reply {
     uint64_t ref;
     enum reply_kind kind;
     bool final;
-    enum reason reason;             /* ERROR */
-    const char *text;               /* ERROR, LINE: NUL-terminated, TEXT_BYTES_MAX at most */
-    struct id128 operation_id;      /* ACCEPTED, PROGRESS */
-    struct aggregate_view progress; /* PROGRESS: counts only */
+    enum reason reason;             /* ERROR, HELD */
+    const char *text;               /* ERROR, HELD, LINE: terminated, TEXT_BYTES_MAX at most */
+    struct id128 operation_id;      /* ACCEPTED, HELD, PROGRESS */
+    struct aggregate_view progress; /* PROGRESS: counts only; HELD: targets, not on the wire */
     const struct report *report;
     const struct rows *rows;
     const struct mesh_status *status;

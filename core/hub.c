@@ -551,6 +551,7 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_RESOLVE:
     case COMMAND_ROUTE:
     case COMMAND_ISOLATE:
+    case COMMAND_APPROVE:
     case COMMAND_KIND_COUNT:
         break;
     }

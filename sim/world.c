@@ -548,8 +548,8 @@ struct world *world_new(const struct world_conf *conf)
     uint32_t agents = topology_index(t, topology_agent(t, t->agents - 1)) + 1;
     w->first_host = w->first_agent + agents;
     w->node_count = w->first_host + conf->hosts + world_processes_nodes(conf);
-    w->nodes = world_alloc(w->node_count * sizeof(*w->nodes));
-    w->queue = queue_new(w->nodes, sizeof(*w->nodes));
+    w->nodes = world_alloc_lines(w->node_count * sizeof(*w->nodes));
+    w->queue = queue_new(w->nodes, sizeof(*w->nodes), WORLD_NODE_HOT);
     rng_seed(&w->chaos, conf->seed, 78);
     w->broker_since_us = -1;
     w->pending_max = WORLD_PENDING_MAX;

@@ -115,7 +115,8 @@ const struct reply *world_ask(struct world *w, struct unit to, const struct comm
 /* Frees what is kept of a call that was answered. */
 void world_forget(struct world *w, uint64_t ref);
 /* The id of an accepted operation; all zero before. */
-struct id128 world_accepted(const struct world *w, uint64_t ref);
+struct id128 world_accepted(const struct world *w, uint64_t ref); /* or held */
+bool world_held(const struct world *w, uint64_t ref);
 
 /* An operation template with the console's defaults: echo of `payload` to everyone. */
 void world_operation(struct operation *ret, const char *action, const char *payload);

@@ -74,7 +74,7 @@ static void agent_init(void *self, const struct node_conf *conf)
     a->incarnation = conf->epoch;
     a->capabilities = conf->capabilities;
     a->context_hash = conf->context_hash;
-    a->agent_class = (uint8_t)conf->agent_class;
+    a->agent_class = (unsigned)conf->agent_class & 15u;
     a->topology = conf->topology;
     assert(conf->handlers_max <= UINT16_MAX);
     a->handlers_max = (uint16_t)(conf->handlers_max > 0 ? conf->handlers_max : 1);
@@ -195,6 +195,7 @@ static void on_beat_reply(struct agent *a, int64_t now_us, const struct msg *msg
                           msg->recv_us, r->time.mesh_offset_us, r->time.error_us);
     hosttime_told(&a->host, now_us, r->time.unix_ahead_us, r->time.unix_error_us);
     hosttime_apply(&a->host, &a->time, now_us);
+    a->mode = (unsigned)r->mode < MODE_COUNT ? r->mode & 15u : MODE_FULL;
     int64_t rtt_us = (msg->recv_us - r->time.t1_us) - (msg->sent_us - r->time.t2_us);
     if (verdict != MESHTIME_INVALID && rtt_us >= 0 && rtt_us <= UINT32_MAX) {
         profiler_latency(&a->profiler, (uint32_t)rtt_us);

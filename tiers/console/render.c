@@ -3,6 +3,7 @@
  */
 #include "tiers/console/render.h"
 #include "core/histogram.h"
+#include "core/mode.h"
 #include "core/num.h"
 #include "core/schedule.h"
 #include "core/text.h"
@@ -111,6 +112,21 @@ void render_status(const struct render *r, const struct mesh_status *status)
     snprintf(line, sizeof line, "Mode: %s%s", mode_name(status->mode),
              status->frozen ? " (FROZEN)" : "");
     box_line(r, line);
+    if (*mode_restrictions(status->mode)) { /* a line for each */
+        const char *at = mode_restrictions(status->mode);
+        while (*at) {
+            int bytes = (int)strcspn(at, ",:");
+            snprintf(line, sizeof line, "  - %.*s", bytes, at);
+            box_line(r, line);
+            at += bytes;
+            at += strspn(at, ",: ");
+        }
+    }
+    if (status->waiting + status->approvals > 0) {
+        snprintf(line, sizeof line, "Held: %u wait, %u to approve (jobs)", status->waiting,
+                 status->approvals);
+        box_line(r, line);
+    }
     if (status->last_cascade_mesh_us)
         snprintf(line, sizeof line, "Last cascade: %s ago",
                  render_span(s->updated_mesh_us - status->last_cascade_mesh_us, a));

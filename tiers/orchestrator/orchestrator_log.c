@@ -42,6 +42,8 @@ static const char *command_name(const struct command *c)
         return "route";
     case COMMAND_ISOLATE:
         return c->on ? "quarantine" : "lift";
+    case COMMAND_APPROVE:
+        return c->on ? "approve" : "reject";
     case COMMAND_KIND_COUNT:
         break;
     }
@@ -119,7 +121,7 @@ static void describe(const struct command *c, struct text *t)
         text_add(t, ", \"payload\": ");
         conflict_json_text(t, op->payload, op->payload_bytes < 128 ? op->payload_bytes : 128);
         text_add(t, ", ");
-    } else if (c->kind == COMMAND_CANCEL) {
+    } else if (c->kind == COMMAND_CANCEL || c->kind == COMMAND_APPROVE) {
         text_add(t, "\"operation\": \"");
         text_id128(t, c->operation_id);
         text_add(t, "\", ");
@@ -199,8 +201,9 @@ void audit_reply(struct orchestrator *o, const struct reply *reply)
         text_add(&t, "\", \"why\": ");
         conflict_json_text(&t, reply->text, strlen(reply->text));
         text_char(&t, '}');
-    } else if (reply->kind == REPLY_ACCEPTED) {
-        text_add(&t, "\"outcome\": \"accepted\", \"message_id\": \"");
+    } else if (reply->kind == REPLY_ACCEPTED || reply->kind == REPLY_HELD) {
+        text_add(&t, reply->kind == REPLY_HELD ? "\"outcome\": \"held\", \"message_id\": \""
+                                               : "\"outcome\": \"accepted\", \"message_id\": \"");
         text_id128(&t, reply->operation_id);
         text_add(&t, "\"}");
     } else {
@@ -221,6 +224,35 @@ void audit_end(struct orchestrator *o)
         row->body_bytes += (uint32_t)t.used;
         o->auditing = NULL;
     }
+}
+
+void audit_mode(struct orchestrator *o, enum mode before, uint64_t permille)
+{
+    struct hub *h = &o->hub;
+    struct logbook_row *row =
+        h->tuning.no_log ? NULL : logbook_add(&o->logbook, h->now_us, LOGBOOK_RESERVE);
+    if (row == NULL) {
+        return; /* the note says it all the same */
+    }
+    row->log = LOG_AUDIT;
+    row->at_us = hub_mesh_now(h);
+    num_id128_format(num_id128_from(row->at_us, &h->rng), row->id);
+    word(row->event, sizeof(row->event), "mode");
+    word(row->subject, sizeof(row->subject), "mode");
+    word(row->type, sizeof(row->type), mode_name(h->mode));
+    word(row->actor, sizeof(row->actor), "mesh");
+    unit_word(row->agent, sizeof(row->agent), h->self);
+    row->priority = h->mode >= MODE_DEGRADED_SEVERE ? 3 : 1;
+    struct text t;
+    text_init(&t, row->body, sizeof(row->body));
+    text_add(&t, "{\"before\": \"");
+    text_add(&t, mode_name(before));
+    text_add(&t, "\", \"active_permille\": ");
+    text_u64(&t, permille);
+    text_add(&t, ", \"restrictions\": \"");
+    text_add(&t, mode_restrictions(h->mode));
+    text_add(&t, "\"}");
+    row->body_bytes = (uint32_t)t.used;
 }
 
 /* --- requests ----------------------------------------------------------------------------------

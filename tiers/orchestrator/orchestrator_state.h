@@ -5,6 +5,7 @@
 #include "core/hub.h"
 #include "core/logbook.h"
 #include "core/routing.h"
+#include "tiers/orchestrator/orchestrator_held.h"
 #include "tiers/orchestrator/orchestrator_jobs.h"
 
 /* Consoles that wait for the end of a freeze, thaw or heal; one more is refused (OVERLOAD). */
@@ -145,6 +146,7 @@ struct orchestrator {
     struct log_page page;   /* of one reply: too large for a stack frame */
     struct command command; /* that this node asks of itself */
     struct jobs jobs;
+    struct held_book held;
 };
 
 /* orchestrator_freeze.c */
@@ -171,6 +173,8 @@ void watch_end(struct orchestrator *o, struct watch *w);
 bool audit_begin(struct orchestrator *o, const struct msg *msg);
 void audit_reply(struct orchestrator *o, const struct reply *reply);
 void audit_end(struct orchestrator *o);
+/* A row that says so: the mode changed. */
+void audit_mode(struct orchestrator *o, enum mode before, uint64_t permille);
 void log_command(struct orchestrator *o, const struct msg *msg);
 /* True: it was the answer to one of the above, or of the logbook. */
 bool log_stored(struct orchestrator *o, const struct store_reply *reply);

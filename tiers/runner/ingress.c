@@ -141,6 +141,7 @@ uint64_t command_capability(enum command_kind kind)
     case COMMAND_BREAKER:
     case COMMAND_HEAL:
     case COMMAND_ISOLATE:
+    case COMMAND_APPROVE:
         return CONSOLE_ADMIN;
     case COMMAND_STATUS:
     case COMMAND_QUERY:
