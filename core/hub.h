@@ -145,8 +145,7 @@ struct hub {
     struct gather_table gathers;
     struct origin *origins;
     uint32_t origins_live, origin_cursor;
-    struct turns work;    /* operations with something to send */
-    int64_t share_due_us; /* of background that is not out yet; NEVER: none */
+    struct turns work; /* operations with something to send */
     struct hub_prepare *prepares;
     uint32_t prepare_count; /* used ones */
     struct hub_ask *asks;
@@ -158,7 +157,7 @@ struct hub {
     bool (*on_reply)(struct hub *h, struct unit to, const struct reply *reply);
     /* A submission that the mode lets wait (hub_release), NULL: it is refused. False: no room. */
     bool (*on_hold)(struct hub *h, const struct msg *msg, uint32_t targets, const char *why);
-    int64_t progress_due_us;
+    int64_t progress_due_us, share_due_us; /* of background that is not out yet; NEVER: none */
     struct hub_figures figures;
 };
 

@@ -15,20 +15,11 @@
 
 #define WORDS GATHER_WORDS
 
-static uint32_t bits_count(uint64_t mask)
-{
-    uint32_t n = 0;
-    for (; mask != 0; mask &= mask - 1u) {
-        n++;
-    }
-    return n;
-}
-
 static uint32_t outstanding(const struct gather *g, const struct flight *f)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < WORDS; i++) {
-        n += bits_count(g->waiting[i] & ~f->later[i]);
+        n += num_bits(g->waiting[i] & ~f->later[i]);
     }
     return n;
 }
@@ -38,7 +29,7 @@ static uint32_t waiting_later(struct gather *g, struct flight *f)
     uint32_t n = 0;
     for (uint32_t i = 0; i < WORDS; i++) {
         f->later[i] &= g->waiting[i]; /* the dead need no share */
-        n += bits_count(f->later[i]);
+        n += num_bits(f->later[i]);
     }
     return n;
 }

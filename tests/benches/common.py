@@ -86,10 +86,14 @@ class Mesh:
     def __init__(self, options, delay, *more):
         self.options = options
         self.run = pathlib.Path(tempfile.mkdtemp(prefix="mesh-bench-"))
-        done = subprocess.run(
-            [ROOT / "deploy/up", "--agents", str(options.agents), "--no-console", "--json", "--no-build", "--delay", delay,
-             "--agents-per-host", str(options.agents_per_host), "--seed", str(options.seed), "--run", self.run, "--wait", "240", *more],
-            capture_output=True, text=True)
+        try:
+            done = subprocess.run(
+                [ROOT / "deploy/up", "--agents", str(options.agents), "--no-console", "--json", "--no-build", "--delay", delay,
+                 "--agents-per-host", str(options.agents_per_host), "--seed", str(options.seed), "--run", self.run, "--wait", "240", *more],
+                capture_output=True, text=True)
+        except BaseException:  # ended from outside: what was started until then goes as well
+            self.down()
+            raise
         if done.returncode != 0:
             log = done.stderr[-2000:]
             self.down()

@@ -10,7 +10,10 @@ def svg(rows):
     """rows: those of growth with 10 clusters a sector."""
     rows = [row for row in rows if "error" not in row and row["clusters_per_sector"] == 10]
     values = [row[key] for row in rows for key, _, _ in SERIES if row[key] > 0]
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    if not values:
+        raise ValueError("nothing was measured that could be plotted")
+    low = math.floor(math.log10(min(values)))
+    high = max(low + 1, math.ceil(math.log10(max(values))))
     first, last = math.log10(rows[0]["agents"]), math.log10(rows[-1]["agents"])
 
     def x_of(agents):

@@ -107,12 +107,12 @@ def bench_scatter(options):
 
 
 def bench_growth(options):
-    """Agents 1,000 to 100,000 in clusters of 30, and 30,000 in another shape."""
+    """Agents 1,000 to 100,000 in clusters of 30, and 30,000 in another shape; those with --agents-most at most, or that
+    number alone when it is smaller than all of them."""
     result, rows = header(options), []
     sizes = [(n, ()) for n in (1000, 3000, 10000, 30000, 100000)] + [(30000, ("--clusters-per-sector", "32"))]
+    sizes = [size for size in sizes if size[0] <= options.agents_most] or [(options.agents_most, ())]
     for agents, more in sizes:
-        if agents > options.agents_most:
-            continue
         own = copy.copy(options)
         own.agents = agents
         try:
@@ -124,6 +124,9 @@ def bench_growth(options):
         keys = ("mesh_ms", "cpu_ms", "signature_floor_ms", "signatures_made", "verifications_made", "ready")
         rows.append({"agents": agents, "clusters_per_sector": 32 if more else 10} | {k: row[k] for k in keys})
         progress(f"growth: {rows[-1]}")
+    failed = [row for row in rows if "error" in row]
+    if len(failed) == len(rows):
+        raise BenchError(f"no size was measured: {failed[0]['error']}", rows=rows)
     if options.plot:
         pathlib.Path(options.plot).write_text(svg(rows))
-    return result | {"rows": rows}
+    return result | {"rows": rows, "agents": max(row["agents"] for row in rows)}

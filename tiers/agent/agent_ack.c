@@ -194,7 +194,7 @@ void ack_cancelled(struct agent *a, struct task *t)
     t->outcome = OUTCOME_REFUSED;
     t->reason = REASON_NONE;
     keep(a, t, 0, false);
-    t->state = TASK_FREE;
+    work_done(a, t);
 }
 
 bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_mesh_us,
@@ -241,7 +241,7 @@ bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_
         work_ready(a, t);
     }
     keep(a, t, release_mesh_us, late);
-    t->state = TASK_FREE;
+    work_done(a, t);
     return true;
 }
 

@@ -154,13 +154,20 @@ static void pipeline_operation(struct agent *a, int64_t now_us, struct id128 cau
     complete(a, now_us, ret);
 }
 
+#define ALL_RELAYS ((1u << AGENT_RELAYS_MAX) - 1u)
+
+static uint32_t relay_bit(const struct agent *a, const struct agent_relay *r)
+{
+    return 1u << (r - a->relays);
+}
+
 void relay_emit(struct agent *a, int64_t now_us, const struct operation *emit,
                 struct id128 causation, struct outbox *out)
 {
     assert(a != NULL && emit != NULL && out != NULL);
     struct agent_relay *r = NULL;
-    for (uint32_t i = 0; i < AGENT_RELAYS_MAX && r == NULL; i++) {
-        r = a->relays[i].routing == ROUTING_NONE ? &a->relays[i] : NULL;
+    if (a->relays_in != ALL_RELAYS) {
+        r = &a->relays[num_lowest_bit(~(uint64_t)a->relays_in)];
     }
     struct operation op = *emit;
     op.causation_id = causation;
@@ -198,6 +205,7 @@ void relay_emit(struct agent *a, int64_t now_us, const struct operation *emit,
         return;
     }
     r->routing = (uint8_t)op.routing;
+    a->relays_in = (uint16_t)(a->relays_in | relay_bit(a, r));
 }
 
 static void relay_close(struct agent *a, int64_t now_us, struct agent_relay *r, bool ok,
@@ -212,6 +220,7 @@ static void relay_close(struct agent *a, int64_t now_us, struct agent_relay *r, 
     if (r->pipeline) {
         a->pipeline.count = 0;
     }
+    a->relays_in = (uint16_t)(a->relays_in & ~relay_bit(a, r));
     *r = (struct agent_relay){0};
 }
 
@@ -268,10 +277,9 @@ void relay_acked(struct agent *a, int64_t now_us, const struct relay_ack *ack, s
 {
     assert(a != NULL && ack != NULL && out != NULL);
     struct agent_relay *r = NULL;
-    for (uint32_t i = 0; i < AGENT_RELAYS_MAX && r == NULL; i++) {
-        bool same = a->relays[i].routing != ROUTING_NONE &&
-                    num_id128_equal(a->relays[i].id, ack->message_id);
-        r = same ? &a->relays[i] : NULL;
+    for (uint64_t rest = a->relays_in; rest != 0 && r == NULL; rest &= rest - 1u) {
+        struct agent_relay *one = &a->relays[num_lowest_bit(rest)];
+        r = num_id128_equal(one->id, ack->message_id) ? one : NULL;
     }
     struct unit place = ack->target;
     place.tier = TIER_AGENT;
@@ -312,11 +320,9 @@ int64_t relay_tick(struct agent *a, int64_t now_us, struct outbox *out)
 {
     assert(a != NULL && out != NULL);
     int64_t next_us = NEVER;
-    for (uint32_t i = 0; i < AGENT_RELAYS_MAX; i++) {
-        struct agent_relay *r = &a->relays[i];
-        if (r->routing == ROUTING_NONE) {
-            continue;
-        }
+    for (uint64_t rest = a->relays_in; rest != 0; rest &= rest - 1u) {
+        struct agent_relay *r = &a->relays[num_lowest_bit(rest)];
+        assert(r->routing != ROUTING_NONE);
         int64_t expires_us = meshtime_to_local(&a->time, r->expires_mesh_us);
         if (expires_us <= now_us) {
             relay_close(a, now_us, r, false, REASON_EXPIRED, out);

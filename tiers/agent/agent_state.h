@@ -129,7 +129,10 @@ struct agent {
     struct profiler profiler;
     int64_t beat_us, beat_phase_us;
     int64_t beat_next_us, hello_next_us; /* local; NEVER when not due at all */
-    uint32_t handlers_max, running, work_count;
+    uint16_t handlers_max, running;
+    uint16_t tasks_in;  /* bit i: tasks[i] is not free; steps touch only those rows */
+    uint16_t relays_in; /* bit i: relays[i] is taken */
+    uint32_t work_count;
     uint32_t hellos;
     uint32_t relays_done, relays_failed; /* in relay_hour */
     uint32_t relay_hour;
@@ -172,6 +175,7 @@ void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply,
 /* What is due; returns the next local time that matters. */
 int64_t work_tick(struct agent *a, int64_t now_us, struct outbox *out);
 uint32_t work_queue_depth(const struct agent *a);
+void work_done(struct agent *a, struct task *t); /* its row is free again */
 
 /* agent_ack.c: acknowledgements, what is kept of them, and the answer pool. */
 void ack_init(struct agent *a);

@@ -19,12 +19,23 @@
 #include <assert.h>
 #include <string.h>
 
+#define ALL_TASKS ((1u << AGENT_TASKS_MAX) - 1u)
+
+void work_done(struct agent *a, struct task *t)
+{
+    assert(a != NULL && t != NULL);
+    assert(t->state != TASK_FREE);
+    t->state = TASK_FREE;
+    a->tasks_in = (uint16_t)(a->tasks_in & ~(1u << (t - a->tasks)));
+}
+
 uint32_t work_queue_depth(const struct agent *a)
 {
     assert(a != NULL);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
-        n += a->tasks[i].state == TASK_QUEUED || a->tasks[i].state == TASK_RUNNING;
+    for (uint64_t rest = a->tasks_in; rest != 0; rest &= rest - 1u) {
+        const struct task *t = &a->tasks[num_lowest_bit(rest)];
+        n += t->state == TASK_QUEUED || t->state == TASK_RUNNING;
     }
     assert(n <= AGENT_TASKS_MAX);
     return n;
@@ -43,9 +54,10 @@ static uint8_t task_priority(const struct operation *op)
 
 static struct task *task_find(struct agent *a, struct id128 id)
 {
-    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
-        if (a->tasks[i].state != TASK_FREE && num_id128_equal(a->tasks[i].id, id)) {
-            return &a->tasks[i];
+    for (uint64_t rest = a->tasks_in; rest != 0; rest &= rest - 1u) {
+        struct task *t = &a->tasks[num_lowest_bit(rest)];
+        if (num_id128_equal(t->id, id)) {
+            return t;
         }
     }
     return NULL;
@@ -76,8 +88,8 @@ static const struct target *own_target(const struct agent *a, const struct msg *
 static struct task *task_lowest(struct agent *a)
 {
     struct task *lowest = NULL;
-    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
-        struct task *t = &a->tasks[i];
+    for (uint64_t rest = a->tasks_in; rest != 0; rest &= rest - 1u) {
+        struct task *t = &a->tasks[num_lowest_bit(rest)];
         if (t->state == TASK_QUEUED &&
             (lowest == NULL || t->priority < lowest->priority ||
              (t->priority == lowest->priority && t->since_us >= lowest->since_us))) {
@@ -102,10 +114,8 @@ static void finish(struct agent *a, int64_t now_us, struct task *t, enum outcome
 /* A free row, made by dropping something lower when need be; NULL: the newcomer is refused. */
 static struct task *task_room(struct agent *a, int64_t now_us, uint8_t priority, struct outbox *out)
 {
-    for (uint32_t i = 0; i < AGENT_TASKS_MAX && !fault(out, FAULT_QUEUE_FULL); i++) {
-        if (a->tasks[i].state == TASK_FREE) {
-            return &a->tasks[i];
-        }
+    if (a->tasks_in != ALL_TASKS && !fault(out, FAULT_QUEUE_FULL)) {
+        return &a->tasks[num_lowest_bit(~(uint64_t)a->tasks_in)];
     }
     struct task *lowest = task_lowest(a);
     if (lowest == NULL || lowest->priority >= priority) {
@@ -123,8 +133,8 @@ void work_new_lead(struct agent *a, int64_t now_us)
     assert(a != NULL);
     assert(now_us >= 0);
     memset(a->windows, 0, sizeof a->windows);
-    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
-        a->tasks[i].seq = 0; /* a number of the former lead */
+    for (uint64_t rest = a->tasks_in; rest != 0; rest &= rest - 1u) {
+        a->tasks[num_lowest_bit(rest)].seq = 0; /* a number of the former lead */
     }
     a->lead_since_ms = meshtime_ready(&a->time) ? agent_mesh(a, now_us) / US_PER_MS : 0;
 }
@@ -271,6 +281,7 @@ static struct task *admit(struct agent *a, int64_t now_us, const struct msg *msg
                        .hold = op->timing == TIMING_AT && op->target_mesh_us > 0,
                        .want_answer = op->require_answer,
                        .want_ack = op->require_ack};
+    a->tasks_in = (uint16_t)(a->tasks_in | 1u << (t - a->tasks));
     return t;
 }
 
@@ -356,8 +367,8 @@ static uint32_t task_rank(const struct task *t, int64_t now_us)
 static struct task *task_first(struct agent *a, int64_t now_us)
 {
     struct task *best = NULL;
-    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
-        struct task *t = &a->tasks[i];
+    for (uint64_t rest = a->tasks_in; rest != 0; rest &= rest - 1u) {
+        struct task *t = &a->tasks[num_lowest_bit(rest)];
         if (t->state != TASK_QUEUED) {
             continue;
         }
@@ -512,19 +523,16 @@ int64_t work_tick(struct agent *a, int64_t now_us, struct outbox *out)
 {
     assert(a != NULL && out != NULL);
     int64_t next_us = NEVER;
-    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
-        if (a->tasks[i].state != TASK_FREE) {
-            task_tick(a, now_us, &a->tasks[i], out);
-        }
+    for (uint64_t rest = a->tasks_in; rest != 0; rest &= rest - 1u) {
+        task_tick(a, now_us, &a->tasks[num_lowest_bit(rest)], out);
     }
     start_ready(a, now_us, out);
-    for (uint32_t i = 0; i < AGENT_TASKS_MAX; i++) {
-        const struct task *t = &a->tasks[i];
-        if (t->state != TASK_FREE) {
-            bool waits = a->frozen && t->state == TASK_HELD;
-            next_us = t->due_us < next_us && !waits ? t->due_us : next_us;
-            next_us = t->pending_us < next_us ? t->pending_us : next_us;
-        }
+    for (uint64_t rest = a->tasks_in; rest != 0; rest &= rest - 1u) {
+        const struct task *t = &a->tasks[num_lowest_bit(rest)];
+        bool waits = a->frozen && t->state == TASK_HELD;
+        assert(t->state != TASK_FREE);
+        next_us = t->due_us < next_us && !waits ? t->due_us : next_us;
+        next_us = t->pending_us < next_us ? t->pending_us : next_us;
     }
     return next_us;
 }
