@@ -22,6 +22,7 @@
     X(NOTE_OP_OPENED, "op-opened", "op", "targets", 'D')                                           \
     X(NOTE_OP_CLOSED, "op-closed", "op", "ready", 'D')                                             \
     X(NOTE_OP_REFUSED, "op-refused", "op", "reason", 'I')                                          \
+    X(NOTE_OP_HELD, "op-held", "op", "mode", 'I')                                                  \
     X(NOTE_OP_LATE, "op-late", "op", "agent", 'D')                                                 \
     X(NOTE_SENT, "sent", "op", "agents", 'D')                                                      \
     X(NOTE_RESENT, "resent", "op", "agents", 'D')                                                  \
@@ -42,11 +43,13 @@
     X(NOTE_FLAG_DEGRADED, "flag-degraded", "agent", "score", 'D')                                  \
     X(NOTE_FLAG_UNSTABLE, "flag-unstable", "agent", "drift_permille", 'D')                         \
     X(NOTE_FLAG_SPIKE, "flag-spike", "agent", "score", 'D')                                        \
+    X(NOTE_ODD_TIMES, "odd-times", "agent", "us", 'D')                                             \
     X(NOTE_RELAYED, "relayed", "message", "agent", 'D')                                            \
     X(NOTE_RELAY_LOST, "relay-lost", "message", "reason", 'I')                                     \
     X(NOTE_REPLACE, "replace", "agent", "host", 'W')                                               \
     X(NOTE_FROZEN, "frozen", "unit", "-", 'W')                                                     \
-    X(NOTE_THAWED, "thawed", "unit", "-", 'W')
+    X(NOTE_THAWED, "thawed", "unit", "-", 'W')                                                     \
+    X(NOTE_THREAT, "threat", "kind", "id", 'W')
 
 enum note {
     NOTE_NONE,

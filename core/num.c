@@ -1,7 +1,7 @@
-/* Arithmetic without libm. Doubles are IEEE 754 binary64 and only + - * / are used on them, in a
- * fixed order, so every machine gets the same bits; exponents are taken apart as integers. The
- * series are short because the range is first reduced: log2 to a mantissa within sqrt(1/2)..sqrt(2)
- * (atanh series), exp2 to |x| <= 1/2 (Taylor), the root to one octave pair (Newton). */
+/* Arithmetic without libm. Doubles are IEEE 754 binary64 and only + - * / and the square root are
+ * used on them, in a fixed order, so every machine gets the same bits; exponents are taken apart as
+ * integers. The series are short because the range is first reduced: log2 to a mantissa within
+ * sqrt(1/2)..sqrt(2) (atanh series), exp2 to |x| <= 1/2 (Taylor). */
 #include "core/num.h"
 
 #include <assert.h>
@@ -43,39 +43,6 @@ static double take_apart(double x, int *ret_e)
     uint64_t bits = bits_of(x);
     *ret_e = (int)(bits >> MANTISSA_BITS) - 1023 + shift;
     return double_of((bits & ((1ull << MANTISSA_BITS) - 1u)) | 1023ull << MANTISSA_BITS);
-}
-
-/* m - y * y without rounding error to speak of: y in two halves of 26 bits (Veltkamp, Dekker). */
-static double square_rest(double m, double y)
-{
-    double c = 134217729.0 * y; /* 2^27 + 1 */
-    double high = c - (c - y);
-    double low = y - high;
-    return ((m - high * high) - 2 * high * low) - low * low;
-}
-
-double num_sqrt(double x)
-{
-    if (!(x > 0)) {
-        return 0;
-    }
-    if (x > 1.7976931348623157e308) { /* infinity */
-        return x;
-    }
-    int e;
-    double m = take_apart(x, &e);
-    if ((e & 1) != 0) {
-        m *= 2;
-        e--;
-    }
-    assert(m >= 1 && m < 4);
-    double y = 0.5 + 0.5 * m; /* at most 1/4 too great; each round squares the error */
-    for (int i = 0; i < 6; i++) {
-        y = 0.5 * (y + m / y);
-    }
-    assert(y >= 1 && y <= 2);
-    y += square_rest(m, y) / (2 * y); /* the last bit */
-    return y * power_of_2(e / 2);
 }
 
 double num_log2(double x)

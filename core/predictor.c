@@ -35,7 +35,6 @@
 #define LOSS_CAP       0.4 /* over the share missed, 8 or more: the greatest loss, in usual ones */
 #define LOSS_POOL_GAIN 0.004 /* of the neighbours' moving losses .. */
 #define LOSS_POOL      0.35  /* .. which count for this share */
-#define MIX_SQUARES    6     /* weights are 1 / loss^12 */
 #define MEAN_OVER_USUAL                                                                            \
     4.0 /* the standard time is the mean where this is more than so often ..                       \
          */
@@ -73,7 +72,7 @@ static double clip(double x, double reach)
 
 static double size_of(double x)
 {
-    return x < 0 ? -x : x;
+    return __builtin_fabs(x); /* a mask, never a call */
 }
 
 static double smaller(double a, double b)
@@ -170,26 +169,6 @@ void predictor_init(struct predictor *p, enum predictor_kind kind, enum impedanc
     p->net_ms = p->floor_ms;
 }
 
-/* ---- arithmetic ---- */
-
-/* Square root of x, held within 1e-30 .. 1e36, to about 20 bits without a division: Newton on
- * 1 / sqrt(x). */
-static double root(double x)
-{
-    x = num_clamp(x, 1e-30, 1e36);
-    float f = (float)x;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    bits = 0x5f3759dfu - (bits >> 1);
-    float start;
-    memcpy(&start, &bits, sizeof start);
-    double y = (double)start;
-    y *= 1.5 - 0.5 * x * y * y;
-    y *= 1.5 - 0.5 * x * y * y;
-    y *= 1.5 - 0.5 * x * y * y;
-    return x * y;
-}
-
 /* ---- the slow expert ---- */
 
 struct context {
@@ -235,8 +214,8 @@ static void adopt_prior(struct predictor *p, const struct predictor_prior *prior
     p->miss = prior->miss;
 }
 
-static struct slow slow_of(const struct predictor *p, const struct predictor_prior *prior,
-                           const struct context *x)
+static inline struct slow slow_of(const struct predictor *p, const struct predictor_prior *prior,
+                                  const struct context *x)
 {
     struct slow s = {.net = (double)p->net_ms, .processing = (double)p->base_ms * x->growth};
     double net_dev = (double)p->net_dev_ms;
@@ -246,7 +225,7 @@ static struct slow slow_of(const struct predictor *p, const struct predictor_pri
     double square =
         net_dev * net_dev + base_dev * base_dev + NEWCOMER * doubt * doubt / (known * known);
     double rare = x->standard_ms - 0.75 * MEAN_OVER_USUAL * (s.net + s.processing);
-    s.deviation = greater(1e-3, greater(rare, root(square)));
+    s.deviation = greater(1e-3, greater(rare, num_sqrt(square)));
     bool common = (prior->shift > SHIFT_LEAST && prior->lean > LEAN_LEAST) ||
                   (prior->shift < -SHIFT_LEAST && prior->lean < -LEAN_LEAST);
     s.shift = common ? (double)prior->shift * s.deviation : 0;
@@ -426,28 +405,27 @@ static float faded(double tau)
 
 static double pooled_step(uint32_t count)
 {
-    return greater(0.004, 1.5 / root(0.2 * (double)count + 9));
+    return greater(0.004, 1.5 / num_sqrt(0.2 * (double)count + 9));
 }
 
-/* The experts' weights from their losses: the agent's own and its neighbours'. */
+/* The experts' weights, 1 / loss^12, from their losses: the agent's own and its neighbours'. */
 static void weigh(struct predictor *p, const struct predictor_prior *prior)
 {
     double weights[EXPERTS];
     double sum = 0;
     double own = (double)p->loss[0];
     for (unsigned i = 0; i < EXPERTS; i++) {
-        double ratio =
-            (1 - LOSS_POOL) * (double)p->loss[i] / own + LOSS_POOL * (double)prior->loss[i];
-        double inverse = 1 / greater(1e-3, ratio);
-        double square = smaller(inverse * inverse, 1e9);
-        weights[i] = square;
-        for (int k = 1; k < MIX_SQUARES; k++) {
-            weights[i] *= square;
-        }
+        double loss =
+            (1 - LOSS_POOL) * (double)p->loss[i] + LOSS_POOL * own * (double)prior->loss[i];
+        double inverse = own / greater(1e-3 * own, loss);
+        double square = inverse * inverse;
+        double cube = square * square * square;
+        weights[i] = cube * cube;
         sum += weights[i];
     }
-    p->weight[0] = (float)(weights[1] / sum);
-    p->weight[1] = (float)(weights[2] / sum);
+    double part = 1 / sum;
+    p->weight[0] = (float)(weights[1] * part);
+    p->weight[1] = (float)(weights[2] * part);
 }
 
 static void learn_experts(struct predictor *p, struct predictor_prior *prior,
@@ -474,16 +452,17 @@ static void learn_experts(struct predictor *p, struct predictor_prior *prior,
     double scale = 1 / (double)p->loss[0];
     double gain = num_clamp(1 - tau, 0.01, 0.05); /* rare misses need long memories */
     double pool = greater(LOSS_POOL_GAIN, 1 / ((double)prior->mix_count + 20));
+    double per_standard = 1 / x->standard_ms;
     for (unsigned i = 0; i < EXPERTS; i++) {
-        double error = (observed - leads[i]) / x->standard_ms;
+        double error = (observed - leads[i]) * per_standard;
         double loss = smaller(cap, error > 0 ? tau * error : (tau - 1) * error);
         double moved = (double)p->loss[i] + gain * (loss - (double)p->loss[i]);
         p->loss[i] = (float)greater(1e-6, moved);
         prior->loss[i] += (float)(pool * (loss * scale - (double)prior->loss[i]));
     }
-    double level = (double)prior->loss[0];
+    double level = 1 / (double)prior->loss[0];
     for (unsigned i = 0; i < EXPERTS; i++) {
-        prior->loss[i] = (float)num_clamp((double)prior->loss[i] / level, 0.01, 100);
+        prior->loss[i] = (float)num_clamp((double)prior->loss[i] * level, 0.01, 100);
     }
     weigh(p, prior);
 }
@@ -647,11 +626,12 @@ static void observe_quantile(struct predictor *p, struct predictor_tail *tail,
     p->miss += 0.02f * ((missed ? 1.0f : 0.0f) - p->miss);
     prior->miss += 0.01f * ((missed ? 1.0f : 0.0f) - prior->miss);
     learn_fast(p, tail, prior, x, observed);
-    double plain = (observed - slow.net - slow.processing) / slow.deviation;
+    double per_deviation = 1 / slow.deviation;
+    double plain = (observed - slow.net - slow.processing) * per_deviation;
     prior->shift += (float)(SHIFT_GAIN * (clip(plain, SHIFT_CLIP) - (double)prior->shift));
     prior->lean += (float)(SHIFT_GAIN *
                            ((plain > (double)prior->z_grid[0] ? 1.0 : -1.0) - (double)prior->lean));
-    double z = (observed - slow.centre) / slow.deviation;
+    double z = (observed - slow.centre) * per_deviation;
     if (p->count >= 2) {
         double step = pooled_step(prior->count);
         double pooled = slow.centre + (double)prior->z_tau * slow.deviation;

@@ -50,6 +50,28 @@ void ring_push(struct predictor *p, struct predictor_tail *tail, double ratio)
     p->ring_count = (uint8_t)(p->ring_count + (p->ring_count < size ? 1u : 0u));
 }
 
+/* The greatest code below a limit; 0: none. Without a branch on what is random. */
+static uint32_t greatest(const struct predictor *p, const struct predictor_tail *tail,
+                         uint32_t limit)
+{
+    uint32_t found = 0;
+    for (unsigned i = 0; i < p->ring_count; i++) {
+        uint32_t code = at(p, tail, i);
+        code = code < limit ? code : 0;
+        found = code > found ? code : found;
+    }
+    return found;
+}
+
+static unsigned equals(const struct predictor *p, const struct predictor_tail *tail, uint32_t code)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < p->ring_count; i++) {
+        count += at(p, tail, i) == code ? 1u : 0u;
+    }
+    return count;
+}
+
 double ring_quantile(const struct predictor *p, const struct predictor_tail *tail, double tau)
 {
     assert(p != NULL && p->ring_count > 0);
@@ -59,24 +81,16 @@ double ring_quantile(const struct predictor *p, const struct predictor_tail *tai
     unsigned rank = (unsigned)exact;
     rank += (double)rank < exact ? 1u : 0u;
     unsigned above = rank < count ? count - rank : 0; /* so many are greater */
-    uint32_t limit = 65536;
-    uint32_t found = 0;
-    for (;;) {
-        uint32_t equal = 0;
-        found = 0;
-        for (unsigned i = 0; i < count; i++) {
-            uint32_t code = at(p, tail, i);
-            if (code < limit && code >= found) {
-                equal = code == found && equal > 0 ? equal + 1u : 1u;
-                found = code;
-            }
-        }
-        if (equal == 0 || equal > above) {
-            return ratio_of((uint16_t)found);
+    uint32_t found = greatest(p, tail, 65536);
+    while (above > 0) {
+        unsigned equal = equals(p, tail, found);
+        if (equal > above) {
+            break;
         }
         above -= equal;
-        limit = found;
+        found = greatest(p, tail, found);
     }
+    return ratio_of((uint16_t)found);
 }
 
 double ring_mean(const struct predictor *p, const struct predictor_tail *tail)

@@ -233,5 +233,7 @@ int64_t schedule_ack_delay_us(const struct topology *topo, const struct operatio
     spread_us = spread_us < room_us ? spread_us : room_us;
     uint64_t own[2] = {num_id128_low(op->id), (uint64_t)cluster.sector << 16 | cluster.cluster};
     assert(spread_us >= 0);
-    return spread_us > 0 ? (int64_t)(num_hash64(own, sizeof own, 0) % (uint64_t)spread_us) : 0;
+    int64_t quiet_us = spread_us / SCHEDULE_QUIET_PART;
+    int64_t rest_us = spread_us - quiet_us;
+    return quiet_us + (int64_t)(num_hash64(own, sizeof own, 0) % (uint64_t)(rest_us + 1));
 }

@@ -73,9 +73,11 @@ int64_t schedule_hops_us(uint32_t hops, uint32_t clusters);
 
 /* Acknowledgements of effects released together at T would collide: every lead's agents say theirs
  * this long after the release, each lead at its own time, over SCHEDULE_ACK_US for each agent that
- * the operation can reach and a quarter of the time until its deadline at most. Agents and lead
- * reckon it alike, so that nobody is reminded for it. 0 without T. */
-#define SCHEDULE_ACK_US 5
+ * the operation can reach and a quarter of the time until its deadline at most. The first fifth of
+ * it stays silent: what is said at T by one agent would delay the effect of another on the same
+ * machine. Agents and lead reckon it alike, so that nobody is reminded for it. 0 without T. */
+#define SCHEDULE_ACK_US     5
+#define SCHEDULE_QUIET_PART 5
 int64_t schedule_ack_delay_us(const struct topology *topo, const struct operation *op,
                               struct unit cluster, int64_t deadline_mesh_us);
 

@@ -140,13 +140,14 @@ static void submit(struct play *p, uint32_t index)
     p->result->submitted++;
 }
 
-static void cancel(struct play *p, const struct act *a)
+/* A command about the operations of this label. */
+static void about(struct play *p, const struct act *a, enum command_kind kind, bool on)
 {
     for (uint32_t i = 0; i < p->s->act_count; i++) {
         const struct act *other = &p->s->acts[i];
         if (other->kind == ACT_SUBMIT && strcmp(other->label, a->label) == 0 && p->refs[i] != 0) {
-            struct command c = {.kind = COMMAND_CANCEL,
-                                .operation_id = world_accepted(p->w, p->refs[i])};
+            struct command c = {
+                .kind = kind, .on = on, .operation_id = world_accepted(p->w, p->refs[i])};
             (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
         }
     }
@@ -184,7 +185,11 @@ static void act(struct play *p, uint32_t index)
         play_quarantine(p, a->unit, true);
         break;
     case ACT_CANCEL:
-        cancel(p, a);
+        about(p, a, COMMAND_CANCEL, false);
+        break;
+    case ACT_APPROVE:
+    case ACT_REJECT:
+        about(p, a, COMMAND_APPROVE, a->kind == ACT_APPROVE);
         break;
     case ACT_SUBMIT:
         submit(p, index);

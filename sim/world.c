@@ -153,6 +153,9 @@ static void carry_out(struct world *w, uint32_t index)
         case FX_WORK_CANCEL:
             world_work_cancel(w, index, fx->u.work_ref);
             break;
+        case FX_EXCLUDE:
+            world_exclude(w, &fx->u.exclusion);
+            break;
         case FX_NOTE:
             world_digest(w, (uint64_t)fx->u.note.note << 32 ^ fx->u.note.a * 31u ^ fx->u.note.b);
             break;
@@ -358,6 +361,16 @@ static void dispatch(struct world *w, const struct entry *e)
         break;
     case W_CLOCK:
         clock_event(w, e->node, e->sub != 0);
+        return;
+    case W_EVIDENCE:
+        if (n->ops == NULL || n->self == NULL) {
+            return;
+        }
+        event.kind = EV_EVIDENCE;
+        event.u.evidence = (const struct evidence *)(const void *)e->block->bytes;
+        break;
+    case W_SHUT_OUT:
+        world_kill(w, *(const struct unit *)(const void *)e->block->bytes, false);
         return;
     }
     step(w, e->node, &event);

@@ -66,8 +66,10 @@ struct world_node {
     uint64_t rules_from, rules_to; /* bits of the rules whose sides it is on */
     int64_t bus_since_us;
     int64_t swallow_until_us, wall_off_us;
-    int64_t host_error_us; /* what its host says of its Unix clock (world_host_clock) */
-    uint32_t waiting;      /* messages put back during this pause */
+    int64_t host_error_us;          /* what its host says of its Unix clock (world_host_clock) */
+    uint32_t waiting;               /* messages put back during this pause */
+    bool excluded;                  /* heard no more */
+    uint64_t refused, refused_told; /* what it had no right to say, and how much of it was told */
 };
 static_assert(offsetof(struct world_node, works) == WORLD_NODE_HOT, "two lines");
 
@@ -99,6 +101,7 @@ struct cached {
 struct world_call {
     uint64_t ref;
     uint32_t replies;
+    bool held; /* it waits for the mode */
     struct id128 accepted;
     struct block *final; /* struct msg at its start; NULL so far */
     struct world_call *next;
@@ -206,6 +209,11 @@ void world_lie_replay(struct world *w, uint32_t from, uint32_t to, uint32_t bit,
 bool world_may_speak(struct world *w, uint32_t from, struct unit as);
 bool world_accepts(struct world *w, const struct world_node *to, struct world_msg *wm,
                    uint32_t bit);
+
+/* world_threat.c */
+void world_refused(struct world *w, uint32_t from);
+void world_exclude(struct world *w, const struct exclusion *e);
+bool world_is_excluded(const struct world *w, uint32_t index);
 
 /* world_script.c */
 void world_console_reply(struct world *w, const struct msg *msg);

@@ -106,6 +106,7 @@ bool world_may_speak(struct world *w, uint32_t from, struct unit as)
         return true;
     }
     met(w, WORLD_MET_REFUSED_SCOPE);
+    world_refused(w, from);
     return false;
 }
 

@@ -136,6 +136,10 @@ void world_transmit(struct world *w, uint32_t from, const struct msg *msg)
         w->stats.refused++;
         return;
     }
+    if (world_is_excluded(w, from)) {
+        w->stats.refused++;
+        return;
+    }
     if (from != WORLD_NOBODY && (!world_leaves(w, from) || !world_may_speak(w, from, msg->from))) {
         w->stats.lost++;
         return;

@@ -7,7 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK, W_CLOCK, W_TICK };
+enum world_event {
+    W_WAKE = 1,
+    W_START,
+    W_MSG,
+    W_STORE,
+    W_WORK,
+    W_LINK,
+    W_CLOCK,
+    W_TICK,
+    W_EVIDENCE,
+    W_SHUT_OUT
+};
 
 /* Variable data of an event; freed with the last reference. */
 struct block {

@@ -1,5 +1,6 @@
 /* The lead's stories (tiers/cluster): members, operations, queries, relays, the registry. */
 #include "core/children.h"
+#include "core/histogram.h"
 #include "core/num.h"
 #include "tests/support/steps.h"
 #include "tiers/cluster/cluster.h"
@@ -586,6 +587,8 @@ static void test_hold_counts_release(void **state)
     rig.now_us = target_us + 3000;
     for (unsigned n = 1; n <= AGENTS; n++) {
         struct ack a = ack_of(&op, OUTCOME_READY, NULL);
+        a.echo_sent_us = target_us - 30000;
+        a.received_mesh_us = op.target_mesh_us - 25000;
         a.arrival_mesh_us = op.target_mesh_us - 20000;
         a.release_mesh_us = op.target_mesh_us + 50;
         ack(n, &a);
@@ -642,6 +645,66 @@ static void test_arrivals_count_against_their_prediction(void **state)
     assert_int_equal(v->outcomes[OUTCOME_READY], 5);
     assert_int_equal(v->predicted, 4);
     assert_int_equal(v->predicted_50ms, 1);
+}
+
+/* The processing time that an OPERATE of this step expects of agent n. */
+static uint32_t expected_of(unsigned n)
+{
+    const struct effect *e;
+    for (uint32_t k = 0; (e = rig_effect(&rig, FX_SEND, MSG_OPERATE, k)) != NULL; k++) {
+        uint64_t own = (uint64_t)1 << (n - 1u);
+        if ((e->u.msg.mask & own) != 0) {
+            return e->u.msg.u.operate.targets[bits(e->u.msg.mask & (own - 1u))]
+                .expected_processing_us;
+        }
+        if (e->u.msg.mask == 0 && e->u.msg.to.agent == n) {
+            return e->u.msg.u.operate.targets[0].expected_processing_us;
+        }
+    }
+    fail_msg("agent %u was not sent to", n);
+    return 0;
+}
+
+/* Times against cause and effect: told, not learnt from, and counted by the lead's own clock. */
+static void test_odd_times_teach_nothing(void **state)
+{
+    (void)state;
+    const int64_t day = 86400 * S;
+    const struct {
+        int64_t received_us, arrival_us; /* apart from what is plausible */
+        uint32_t clock_error_us;
+    } odd[] = {{0, 20000, 100},  {0, day, UINT32_MAX - 1},
+               {-60000, 0, 100}, {-day, -day, UINT32_MAX - 1},
+               {0, -50000, 100}, {0, INT64_MAX / 2, 100}};
+    const unsigned lies = sizeof odd / sizeof odd[0];
+    struct operation op = operation_of(1);
+    operate(&op);
+    uint32_t before[AGENTS + 1];
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        before[n] = expected_of(n);
+    }
+    rig.now_us += 40000;
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        struct ack a = ack_of(&op, n <= lies ? OUTCOME_READY : OUTCOME_REFUSED, NULL);
+        a.reason = n <= lies ? REASON_NONE : REASON_OVERLOAD;
+        if (n <= lies) {
+            a.echo_sent_us = rig.now_us - 40000;
+            a.received_mesh_us = rig.now_us + MESH - 30000 + odd[n - 1].received_us;
+            a.arrival_mesh_us = rig.now_us + MESH - 10000 + odd[n - 1].arrival_us;
+            a.clock_error_us = odd[n - 1].clock_error_us;
+        }
+        ack(n, &a);
+        assert_true((rig_note(&rig, NOTE_ODD_TIMES) != NULL) == (n <= lies));
+    }
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->outcomes[OUTCOME_READY], lies);
+    assert_int_equal(v->predicted, 0);
+    assert_int_equal(v->arrival[arrival_bucket(40000)], lies);
+    struct operation next = operation_of(2);
+    operate(&next);
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        assert_int_equal(expected_of(n), before[n]);
+    }
 }
 
 static const struct rows *ask(const struct query *q);
@@ -954,14 +1017,16 @@ static void test_progress_of_long_operations(void **state)
     check_sum(&m->u.result->aggregate, AGENTS);
 }
 
-static void test_many_operations_then_overload(void **state)
+/* Opens operations of one priority until one is refused. */
+static uint32_t open_until_overload(uint8_t priority)
 {
-    (void)state;
     uint32_t opened = 0;
     enum reason reason = REASON_NONE;
     for (uint32_t n = 0; n < 1100 && reason == REASON_NONE; n++) {
         struct operation op = operation_of(1);
         memcpy(op.id.bytes + 8, &n, sizeof n);
+        op.id.bytes[12] = (uint8_t)(priority + 1u);
+        op.priority = priority;
         operate_by(&op, 1, rig.now_us + 20 * S);
         if (rig_sent(&rig, MSG_RESULT) != NULL) {
             assert_int_equal(result_of(&op, 1)->outcomes[OUTCOME_REFUSED], 1);
@@ -971,7 +1036,16 @@ static void test_many_operations_then_overload(void **state)
         }
     }
     assert_int_equal(reason, REASON_OVERLOAD);
-    assert_int_equal(opened, 1024);
+    return opened;
+}
+
+static void test_many_operations_then_overload(void **state)
+{
+    (void)state;
+    assert_int_equal(open_until_overload(0), 512); /* each priority has its part of the pool */
+    assert_int_equal(open_until_overload(1), 256);
+    assert_int_equal(open_until_overload(2), 256 - POOL_RESERVE);
+    assert_int_equal(open_until_overload(3), POOL_RESERVE);
 }
 
 static void test_prepare(void **state)
@@ -1745,6 +1819,7 @@ int main(void)
         JOINED(test_lead_time_and_skip),
         JOINED(test_hold_counts_release),
         JOINED(test_arrivals_count_against_their_prediction),
+        JOINED(test_odd_times_teach_nothing),
         JOINED(test_resend_then_timeouts),
         JOINED(test_resends_keep_their_number),
         JOINED(test_left_behind_is_not_sent_again),

@@ -298,6 +298,8 @@ static void send_due(struct cluster *c, int64_t now_us, struct lead_op *op, stru
 
 /* --- acknowledgements --- */
 
+#define CLOCK_BELIEVED_US US_PER_S /* an error that a clock may claim and still be used */
+
 /* What the answer tells about the load between here and there: how much later than predicted it is
  * back: after the release for what was held, else after the send, whose stamp the answer echoes, so
  * that reminders do not blur it (RFC 7323). */
@@ -323,6 +325,28 @@ static void learn_excess(struct cluster *c, int64_t now_us, const struct lead_op
     c->excess_dev_us = (uint32_t)((int64_t)c->excess_dev_us + apart_us / 4);
 }
 
+/* How far an answer's times contradict cause and effect: it came before it was sent, was done
+ * before it came, or after its answer was here; 0: they do not, as far as the two clocks can tell.
+ * What an agent says of its own clock is believed up to CLOCK_BELIEVED_US only. */
+static int64_t ack_odd_us(const struct cluster *c, int64_t now_us, const struct lead_op *op,
+                          const struct ack *ack, uint32_t i)
+{
+    if (ack->received_mesh_us == 0 || ack->arrival_mesh_us == 0 || !meshtime_ready(&c->time) ||
+        ack->clock_error_us == UINT32_MAX || ack->echo_sent_us > now_us) {
+        return 0; /* nothing is made of them */
+    }
+    int64_t slack_us = num_clamp_i64(ack->clock_error_us, 0, CLOCK_BELIEVED_US) +
+                       num_clamp_i64(meshtime_error_us(&c->time, now_us), 0, CLOCK_BELIEVED_US);
+    /* Sent twice: the answer may name the second time, and the first have brought it. */
+    int64_t sent_us = (op->resent >> i & 1u) != 0 ? op->opened_us : ack->echo_sent_us;
+    int64_t early_us = cluster_mesh(c, sent_us) - slack_us - ack->received_mesh_us;
+    int64_t undone_us = ack->received_mesh_us - ack->arrival_mesh_us;
+    int64_t ahead_us = ack->arrival_mesh_us - cluster_mesh(c, now_us) - slack_us;
+    int64_t most_us = early_us > undone_us ? early_us : undone_us;
+    most_us = most_us > ahead_us ? most_us : ahead_us;
+    return most_us > 0 ? most_us : 0;
+}
+
 /* Done, and its times are those of a clock worth the name. */
 static bool ack_timed(const struct cluster *c, int64_t now_us, const struct lead_op *op,
                       const struct ack *ack, uint32_t i)
@@ -331,6 +355,7 @@ static bool ack_timed(const struct cluster *c, int64_t now_us, const struct lead
     return done && ack->received_mesh_us != 0 && ack->arrival_mesh_us != 0 &&
            ack->clock_error_us != UINT32_MAX && meshtime_ready(&c->time) &&
            ack->echo_sent_us >= op->opened_us && ack->echo_sent_us <= now_us &&
+           ack_odd_us(c, now_us, op, ack, i) == 0 &&
            /* Said again: it was there before the send that its answer names. */
            ((op->resent >> i & 1u) == 0 ||
             ack->received_mesh_us >= cluster_mesh(c, ack->echo_sent_us));
@@ -395,12 +420,13 @@ static void conflict_text(const struct conflict_detail *d, struct text *t)
 }
 
 /* Arrival and release against T, or against the creation when there is no T. */
-static void times_of(const struct cluster *c, const struct lead_op *op, const struct msg *msg,
-                     struct aggregate_target *t)
+static void times_of(const struct cluster *c, int64_t now_us, const struct lead_op *op,
+                     const struct msg *msg, uint32_t i, struct aggregate_target *t)
 {
     const struct ack *ack = &msg->u.ack;
     /* Without times: it is said again, and the agent knows no more than its outcome. */
-    bool clock = ack->clock_error_us != UINT32_MAX && ack->arrival_mesh_us != 0;
+    bool clock = ack->clock_error_us != UINT32_MAX && ack->arrival_mesh_us != 0 &&
+                 ack_odd_us(c, now_us, op, ack, i) == 0;
     int64_t arrival_us = clock ? ack->arrival_mesh_us : cluster_mesh(c, msg->recv_us);
     int64_t from_us = op->target_us > 0 ? op->target_mesh_us : op->created_mesh_us;
     t->has_arrival = true;
@@ -464,7 +490,7 @@ static void ack_final(struct cluster *c, int64_t now_us, struct lead_op *op, con
     t.unexpected = answered && op->expectation != TRINARY_TRANSIT &&
                    (int)outcome_trinary(ack->outcome) != op->expectation;
     if (answered) {
-        times_of(c, op, msg, &t);
+        times_of(c, now_us, op, msg, i, &t);
     }
     if (t.late) {
         op->late |= bit_of(i);
@@ -525,6 +551,10 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
     }
     if (PLANTED(PLANT_LOST_ACK) && (op->resent >> i & 1u) != 0) {
         return;
+    }
+    int64_t odd_us = ack_odd_us(c, now_us, op, ack, i);
+    if (odd_us > 0) {
+        cluster_note(out, NOTE_ODD_TIMES, unit_pack(msg->from), (uint64_t)odd_us);
     }
     struct aggregate_target t = {0};
     compare(c, now_us, op, ack, i, &t);
