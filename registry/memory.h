@@ -10,6 +10,7 @@
 #define REGISTRY_MEMORY_H
 
 #include "core/store.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,11 @@ void memory_store_run(struct memory_store *store, int64_t now_us, const struct s
 #define MEMORY_FETCH_MAX 16u
 void memory_store_fetch(const struct memory_store *store, const struct store_op *const *ops,
                         uint32_t count);
+
+/* Row `seq` (from 1) of a log as it lies there. False: it has none. *ret_id until the next call;
+ * *ret_wrong: NULL, or how the row breaks the chain. */
+bool memory_store_log_row(const struct memory_store *store, const char *log, uint64_t seq,
+                          const char **ret_id, const char **ret_wrong);
 
 /* Bytes of the budget in use. */
 uint64_t memory_store_used(const struct memory_store *store);

@@ -1,7 +1,9 @@
 /* The logs in memory: the same operations, rows and hashes as in SQL (log.h). Rows are kept in
  * order of their numbers, row n at n - 1; queries walk them. A simulated mesh writes thousands, not
  * millions, of rows. */
+#include "core/plant.h"
 #include "registry/log.h"
+#include "registry/memory.h"
 #include "registry/memory_private.h"
 #include <assert.h>
 #include <string.h>
@@ -79,6 +81,8 @@ static void append(struct memory_store *store, struct memory_log *log, const str
     }
     row.seq = log->count + 1u;
     row.prev = log->count ? log->rows[log->count - 1]->row.hash : LOG_FIRST;
+    if (PLANTED(PLANT_LOG_CHAIN) && log->count > 1)
+        row.prev = log->rows[log->count - 2]->row.hash;
     log_row_hash(op->key, &row, hash);
     row.hash = hash;
     struct logged *kept = grow(store, log) ? keep(store, &row) : NULL;
@@ -151,6 +155,28 @@ static void verify(struct memory_store *store, const struct memory_log *log,
                    store->rows);
     reply->rows = store->rows;
     reply->row_count = 1;
+}
+
+bool memory_store_log_row(const struct memory_store *store, const char *log, uint64_t seq,
+                          const char **ret_id, const char **ret_wrong)
+{
+    assert(store && log && ret_id && ret_wrong);
+    for (uint32_t i = 0; i < MEMORY_LOGS; i++) {
+        const struct memory_log *l = &store->logs[i];
+        if (strcmp(names[i], log) != 0 || seq < 1 || seq > l->count)
+            continue;
+        const struct log_row *row = &l->rows[seq - 1]->row;
+        const char *before = seq > 1 ? l->rows[seq - 2]->row.hash : LOG_FIRST;
+        char hash[LOG_HASH_TEXT];
+        log_row_hash(log, row, hash);
+        *ret_id = row->id;
+        *ret_wrong = row->seq != seq                  ? "has another number"
+                     : strcmp(row->prev, before) != 0 ? "does not name the row before"
+                     : strcmp(row->hash, hash) != 0   ? "is not what its hash says"
+                                                      : NULL;
+        return true;
+    }
+    return false;
 }
 
 void memory_log(struct memory_store *store, const struct store_op *op, struct store_reply *reply)

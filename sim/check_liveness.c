@@ -16,6 +16,7 @@
 #define PROBE_US  (6 * US_PER_S)
 #define GRACE_US  (10 * US_PER_S)
 #define PHASES_US (180 * US_PER_S) /* a cascade's later phases choose a T of their own */
+#define LIFT_US   (3 * US_PER_S)   /* a lift that was not done is asked for again */
 #define CONSOLE   8u
 
 static const struct check check_live = {.name = "live"};
@@ -93,10 +94,28 @@ static bool served(struct play *p, uint32_t agents, uint32_t sectors)
     return play_status(p) && p->status.summary.active == agents && p->status.sectors_up == sectors;
 }
 
+/* Who is in quarantine is let back: it takes a word for each, said until it is done. Returns
+ * whether there was any. */
+static bool lift(struct play *p)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < p->s->act_count; i++) {
+        const struct act *a = &p->s->acts[i];
+        if (a->kind == ACT_QUARANTINE && !play_broken(p->s, a->unit)) {
+            play_quarantine(p, a->unit, false);
+            any = true;
+        }
+    }
+    return any;
+}
+
 static void await_service(struct play *p, uint32_t agents, uint32_t sectors)
 {
-    int64_t from_us = world_now(p->w), end_us = from_us + LIVE_SERVICE_US;
+    int64_t from_us = world_now(p->w), end_us = from_us + LIVE_SERVICE_US, lift_us = from_us;
     while (!play_bad(p) && !served(p, agents, sectors)) {
+        if (world_now(p->w) >= lift_us) {
+            lift_us = lift(p) ? world_now(p->w) + LIFT_US : NEVER;
+        }
         if (world_now(p->w) >= end_us) {
             judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL,
                        "%u of %u agents in service, %u of %u sectors up %lld s after the heal",
@@ -169,6 +188,7 @@ static void await_answer(struct play *p, uint32_t agents)
     uint32_t ready = 0;
     while (!play_bad(p)) {
         thaw(p);
+        (void)lift(p);
         ready = probe(p);
         if (ready == agents) {
             break;

@@ -99,6 +99,7 @@ static bool harmless(enum act_kind kind)
     case ACT_SUBMIT:
     case ACT_CANCEL:
     case ACT_FREEZE:
+    case ACT_QUARANTINE:
     case ACT_SLOW:
     case ACT_STORE_DOWN:
     case ACT_STORE_SILENT:
@@ -335,6 +336,9 @@ void judge_end(struct judge *j)
 void judge_done(struct judge *j)
 {
     for (uint32_t i = 0; i < check_count; i++) {
+        if (checks[i]->done != NULL) {
+            checks[i]->done(j->states[i]);
+        }
         free(j->states[i]);
     }
     for (uint32_t i = 0; i < JUDGE_SLOTS; i++) {

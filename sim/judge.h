@@ -87,6 +87,7 @@ struct check {
     size_t bytes; /* of its own state, zeroed */
     void (*step)(struct judge *j, void *state, const struct world_step *s);
     void (*end)(struct judge *j, void *state); /* the run is over; may be NULL */
+    void (*done)(void *state);                 /* gives back what its state holds; may be NULL */
 };
 extern const struct check *const checks[];
 extern const uint32_t check_count;

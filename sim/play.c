@@ -65,10 +65,12 @@ static void each_unit(const struct topology *t, struct unit top, bool below,
     }
 }
 
+/* Units of the upper tiers come back with a process, if they have any. */
 static void restart_dead(void *context, struct unit u)
 {
     struct play *p = context;
-    if (!world_alive(p->w, u)) {
+    bool alone = p->s->conf.processes == 0 || u.tier == TIER_AGENT;
+    if (alone && !world_alive(p->w, u)) {
         world_restart(p->w, u, false);
     }
 }
@@ -94,6 +96,13 @@ static void heal_unit(void *context, struct unit u)
 static void scoped(struct play *p, enum command_kind kind, struct unit scope)
 {
     struct command c = {.kind = kind, .scope = scope};
+    (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
+}
+
+void play_quarantine(struct play *p, struct unit agent, bool on)
+{
+    struct command c = {.kind = COMMAND_ISOLATE, .scope = agent, .on = on};
+    snprintf(c.decision.note, sizeof(c.decision.note), "%s", on ? "looks odd" : "looked at");
     (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
 }
 
@@ -152,7 +161,7 @@ static void act(struct play *p, uint32_t index)
     }
     switch ((int)a->kind) {
     case ACT_KILL:
-        world_kill(p->w, a->unit, a->below);
+        p->ended[index] = world_kill(p->w, a->unit, a->below);
         break;
     case ACT_RESTART:
         world_restart(p->w, a->unit, a->below);
@@ -171,6 +180,9 @@ static void act(struct play *p, uint32_t index)
         break;
     case ACT_FREEZE:
         scoped(p, COMMAND_FREEZE, a->unit);
+        break;
+    case ACT_QUARANTINE:
+        play_quarantine(p, a->unit, true);
         break;
     case ACT_CANCEL:
         about(p, a, COMMAND_CANCEL, false);
@@ -198,6 +210,7 @@ static void undo(struct play *p, uint32_t index)
 {
     const struct act *a = &p->s->acts[index];
     if (a->kind == ACT_KILL) {
+        world_processes_start(p->w, p->ended[index]);
         each_unit(&p->s->conf.topology, a->unit, a->below, restart_dead, p);
     } else if (a->kind == ACT_CUT) {
         world_partition(p->w, a->unit, false);
@@ -207,6 +220,8 @@ static void undo(struct play *p, uint32_t index)
         world_slow(p->w, a->unit, 1.0);
     } else if (a->kind == ACT_FREEZE) {
         scoped(p, COMMAND_THAW, a->unit);
+    } else if (a->kind == ACT_QUARANTINE) {
+        play_quarantine(p, a->unit, false);
     } else if (a->kind == ACT_TWIN) {
         world_twin(p->w, a->unit, false);
     } else {

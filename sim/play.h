@@ -90,6 +90,7 @@ struct play {
     uint64_t refs[SCENARIO_ACTS_MAX]; /* of submitted operations; 0: not yet */
     bool
         said[SCENARIO_ACTS_MAX]; /* the orchestrator gave its final answer; it may have been lost */
+    uint64_t ended[SCENARIO_ACTS_MAX];    /* bits of the processes that a kill has ended */
     uint64_t lives[SCENARIO_ACTS_MAX];    /* the orchestrator's, when it was submitted */
     uint32_t rules[SCENARIO_ACTS_MAX][2]; /* of the network, that stand for an act */
     uint32_t notes[SCENARIO_EXPECT_MAX];
@@ -105,6 +106,8 @@ bool play_bad(const struct play *p); /* a violation was found */
 void play_fault(struct play *p, uint32_t index);
 void play_fault_undo(struct play *p, uint32_t index);
 void play_fault_heal(struct play *p);
+/* The operator's, as the console's quarantine and lift. */
+void play_quarantine(struct play *p, struct unit agent, bool on);
 /* Whether the heal leaves u broken. */
 bool play_broken(const struct scenario *s, struct unit u);
 /* check_liveness.c: after the heal; a violation is in the judge. */

@@ -80,6 +80,9 @@ static const char *check_act(const struct scenario *s, uint32_t i)
         return s->conf.processes == 0 ? "twin: first say how many `processes N` a tier has"
                                       : "twin: agents have no process of their own here";
     }
+    if (a->kind == ACT_QUARANTINE && a->unit.tier != TIER_AGENT) {
+        return "quarantine: an agent, as s01.c2.a3";
+    }
     if (a->kind == ACT_LIE && a->unit.tier != TIER_AGENT) {
         return "lie: only agents lie";
     }

@@ -59,7 +59,8 @@ enum act_kind {
     X(ACT_TWIN, "twin", ACT_UNIT | ACT_MAY_LAST)                                                   \
     X(ACT_LIE, "lie", ACT_UNIT | ACT_LIES | ACT_MAY_LAST)                                          \
     X(ACT_APPROVE, "approve", ACT_LABEL)                                                           \
-    X(ACT_REJECT, "reject", ACT_LABEL)
+    X(ACT_REJECT, "reject", ACT_LABEL)                                                             \
+    X(ACT_QUARANTINE, "quarantine", ACT_UNIT | ACT_MAY_LAST)
     ACT_LIST(ACT_ENUM)
 #undef ACT_ENUM
         ACT_KIND_COUNT

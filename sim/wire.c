@@ -115,6 +115,8 @@ static struct speaker *speaker_of(struct wire *w, uint32_t agent, int64_t now_ms
         uint64_t may = topology_class_capabilities(w->topology, topology_class(w->topology, agent));
         snprintf(token, sizeof(token), "a%u", agent);
         certify(w, token, ROLE_HOST, topology_agent(w->topology, agent), may, now_ms, &s->identity);
+    }
+    if (!s->made || frame_signer_is_due(&s->signer, now_ms)) { /* as in egress.c */
         s->made = frame_signer_start(&s->signer, &s->identity, 0, NULL, 0, now_ms) == CERT_OK;
         assert(s->made);
     }

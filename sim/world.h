@@ -83,10 +83,11 @@ void world_run(struct world *w, int64_t us);   /* so much further */
 const struct world_stats *world_stats(const struct world *w);
 void world_watch_set(struct world *w, world_watch *watch, void *context);
 
-/* A unit, and with `below` all units below it. kill: as a crash, memory is gone. restart: under the
- * next epoch. pause: its process stands still, what arrives waits. partition: nothing passes
- * between it (and what is below) and the rest. link: tells it of its bus or store. */
-void world_kill(struct world *w, struct unit u, bool below);
+/* A unit, and with `below` all units below it. kill: as a crash, memory is gone; returns the bits
+ * of the processes that it ended, for world_processes_start(). restart: under the next epoch.
+ * pause: its process stands still, what arrives waits. partition: nothing passes between it (and
+ * what is below) and the rest. link: tells it of its bus or store. */
+uint64_t world_kill(struct world *w, struct unit u, bool below);
 void world_restart(struct world *w, struct unit u, bool below);
 void world_pause(struct world *w, struct unit u, bool below, int64_t us);
 void world_partition(struct world *w, struct unit u, bool on);
@@ -96,7 +97,8 @@ void world_store_down(struct world *w, bool down); /* for everyone, links told *
  * would. twin: a second process under the name of the one whose own unit it is. */
 #define WORLD_PROCESSES_MAX 8u
 void world_twin(struct world *w, struct unit u, bool on);
-void world_processes_heal(struct world *w); /* those that do not run are started */
+void world_processes_start(struct world *w, uint64_t processes); /* of these who do not run */
+void world_processes_heal(struct world *w);                      /* of all, twins apart */
 uint32_t world_instances(const struct world *w);
 bool world_alive(const struct world *w, struct unit u);
 /* Factor on the processing time of one agent; 1.0 is its own. */

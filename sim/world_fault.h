@@ -161,4 +161,8 @@ enum world_met {
 const char *world_met_name(enum world_met met);
 uint64_t world_met(const struct world *w, enum world_met met);
 
+/* Row `seq` (from 1) of a log as the store has it: memory_store_log_row(). */
+bool world_log_row(const struct world *w, const char *log, uint64_t seq, const char **ret_id,
+                   const char **ret_wrong);
+
 #endif

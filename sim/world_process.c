@@ -348,30 +348,43 @@ bool world_process_meant(const struct world *w, uint32_t index, struct unit u, b
 }
 
 /* Ends those that are meant, all at one moment: who is meant depends on what still runs. */
-static void end_meant(struct world *w, struct unit u, bool below, bool and_start)
+static uint64_t end_meant(struct world *w, struct unit u, bool below, bool and_start)
 {
+    static_assert(2 * NAMES_MAX <= 64, "a bit each");
     bool meant[2 * NAMES_MAX];
+    uint64_t ended = 0;
     for (uint32_t i = 0; i < w->processes->count; i++) {
         meant[i] = world_process_meant(w, i, u, below);
     }
     for (uint32_t i = 0; i < w->processes->count; i++) {
         if (meant[i]) {
+            ended |= w->processes->list[i].up ? 1ull << i : 0;
             world_process_end(w, i);
             if (and_start) {
                 world_process_start(w, i);
             }
         }
     }
+    return ended;
 }
 
-void world_processes_kill(struct world *w, struct unit u, bool below)
+uint64_t world_processes_kill(struct world *w, struct unit u, bool below)
 {
-    end_meant(w, u, below, false);
+    return end_meant(w, u, below, false);
 }
 
 void world_processes_restart(struct world *w, struct unit u, bool below)
 {
-    end_meant(w, u, below, true);
+    (void)end_meant(w, u, below, true);
+}
+
+void world_processes_start(struct world *w, uint64_t processes)
+{
+    for (uint32_t i = 0; w->processes != NULL && i < w->processes->names; i++) {
+        if ((processes >> i & 1u) != 0) {
+            world_process_start(w, i);
+        }
+    }
 }
 
 void world_processes_heal(struct world *w)

@@ -12,16 +12,15 @@ static bool alone(const struct world *w, uint32_t i, struct unit u, bool below)
     return w->nodes[i].process == NO_PROCESS && world_meant(w, i, u, below);
 }
 
-void world_kill(struct world *w, struct unit u, bool below)
+uint64_t world_kill(struct world *w, struct unit u, bool below)
 {
-    if (w->processes != NULL) {
-        world_processes_kill(w, u, below);
-    }
+    uint64_t ended = w->processes != NULL ? world_processes_kill(w, u, below) : 0;
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (alone(w, i, u, below)) {
             world_stop(w, i);
         }
     }
+    return ended;
 }
 
 void world_restart(struct world *w, struct unit u, bool below)

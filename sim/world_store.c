@@ -347,3 +347,10 @@ void world_store_begin(struct world *w, uint32_t node, const struct store_op *op
     ws->reply.kind = op->kind;
     world_push(w, w->now_us + longer_us + rng_range(&w->net, 300, 1000), W_STORE, node, 0, block);
 }
+
+bool world_log_row(const struct world *w, const char *log, uint64_t seq, const char **ret_id,
+                   const char **ret_wrong)
+{
+    assert(w != NULL && log != NULL);
+    return memory_store_log_row(w->banks[STORE_BANK_LOG].store, log, seq, ret_id, ret_wrong);
+}

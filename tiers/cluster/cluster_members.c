@@ -116,6 +116,10 @@ static void state_check(struct cluster *c, int64_t now_us, uint32_t i, struct ou
     state_incident(c, now_us, i, (enum agent_state)m->state, s);
     m->state = (uint8_t)s;
     cluster_note(out, NOTE_AGENT_STATE, unit_pack(cluster_agent(c, i)), s);
+    if (s == AGENT_QUARANTINED) { /* whoever says so, a former lead's record, too: what it was
+                                   * given is over, and its answers count no more */
+        flight_member_gone(c, now_us, i, OUTCOME_REFUSED, REASON_QUARANTINED);
+    }
     registry_dirty(c, now_us, i, DIRTY_LOOK);
     registry_score(c, now_us, i);
 }
@@ -205,9 +209,6 @@ void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *is
         m->quarantined = isolate->what == ISOLATE_QUARANTINE;
         m->barred = m->quarantined ? m->barred : 0;
         (void)member_capabilities(c, i, m->declared);
-        if (m->quarantined) { /* what it was given is over, and its answers count no more */
-            flight_member_gone(c, now_us, i, OUTCOME_REFUSED, REASON_QUARANTINED);
-        }
         state_check(c, now_us, i, out);
         if (!m->quarantined) { /* it may have been let back before it was told to stay out */
             let_back(c, now_us, i);

@@ -6,6 +6,7 @@
  * judges by the answer, and either resolves the conflict or asks a person, who decides with
  * `conflicts resolve`. What is not resolved by its deadline is escalated: a row, and a warning. */
 #include "core/num.h"
+#include "core/plant.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_strategy.h"
 #include <assert.h>
@@ -212,6 +213,9 @@ void conflicts_report(struct orchestrator *o, const struct msg *msg)
     struct logbook_row *row = conflict_row(o, r, "opened", 0);
     if (row == NULL) {
         return; /* no room: the lead keeps it and says it again */
+    }
+    if (PLANTED(PLANT_EARLY_LOG)) {
+        acknowledge(o, r->id, r->agent, r->lamport);
     }
     struct text t;
     row->at_us = r->at_mesh_us;
