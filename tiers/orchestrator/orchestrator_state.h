@@ -6,6 +6,7 @@
 #include "core/logbook.h"
 #include "core/routing.h"
 #include "tiers/orchestrator/orchestrator_jobs.h"
+#include "tiers/orchestrator/orchestrator_kpi.h"
 
 /* Consoles that wait for the end of a freeze, thaw or heal; one more is refused (OVERLOAD). */
 #define ORCHESTRATOR_WATCHES_MAX 16u
@@ -79,11 +80,14 @@ struct incident_open {
     struct unit unit;
     uint8_t failure; /* enum failure_class */
     int64_t heard_us;
+    int64_t since_mesh_us; /* 0: not known */
+    bool of_cluster;       /* its recovery counts as a cluster's (KPI recovery_time) */
 };
 
 struct incident_own {
     uint64_t id; /* 0: all is well */
     int64_t since_us, said_us;
+    bool of_cluster; /* leads are lost, the coordinator is there */
 };
 
 struct incident_book {
@@ -145,6 +149,7 @@ struct orchestrator {
     struct log_page page;   /* of one reply: too large for a stack frame */
     struct command command; /* that this node asks of itself */
     struct jobs jobs;
+    struct kpi_book kpi;
 };
 
 /* orchestrator_freeze.c */
