@@ -23,6 +23,9 @@ enum command_kind {
     COMMAND_RESOLVE, /* `decision`: of a person, about a conflict -> REPLY_OK or REPLY_ERROR */
     COMMAND_ISOLATE, /* keeps an agent out of all work, or lets it back; `decision`.note: why */
     COMMAND_ROUTE,   /* `query.selector`, `on`: see below -> REPLY_LINE*, REPLY_OK or REPLY_ERROR */
+    COMMAND_APPROVE, /* operation id: what waits for approval goes on (`on`), or ends refused */
+    COMMAND_THREAT,  /* `name`: the id of a threat, empty: all; `on`: clear it -> REPLY_LINE* */
+    COMMAND_SECOND,  /* `name`: the id of what waits for a second person, empty: all of it */
     COMMAND_KIND_COUNT
 };
 
@@ -38,14 +41,27 @@ static inline bool command_has_scope(enum command_kind kind)
            kind == COMMAND_HEAL || kind == COMMAND_ISOLATE;
 }
 
+/* Whether `name` says which, and `on` what about it. */
+static inline bool command_has_id(enum command_kind kind)
+{
+    return kind == COMMAND_THREAT || kind == COMMAND_SECOND;
+}
+
+#define OPERATOR_NAME_MAX 17u /* with NUL */
+
 struct command {
     uint64_t ref; /* the console's own */
+    /* Never on the wire: whose certificate signed the frame that it came in. Empty: the node
+     * itself.
+     */
+    char operator_name[OPERATOR_NAME_MAX];
     enum command_kind kind;
     struct operation operation; /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
     struct query query;         /* QUERY */
-    struct id128 operation_id;  /* CANCEL */
+    struct id128 operation_id;  /* CANCEL, APPROVE */
     struct unit scope;          /* FREEZE, THAW, BREAKER, ISOLATE, HEAL (NONE: whatever needs it) */
-    char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot; empty: by the time */
+    char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot, empty: by the time; THREAT, APPROVE:
+                                    an id */
     bool on; /* BREAKER: open, else close; HEAL: a dry run; ISOLATE: quarantine, else lift; ROUTE:
                 avoid */
     struct log_request log;            /* LOG */
@@ -63,6 +79,7 @@ enum reply_kind {
     REPLY_WHEN,
     REPLY_LINE, /* a line of a report; the end is an OK or an ERROR */
     REPLY_LOG,
+    REPLY_HELD, /* a submission waits for the mode: id, reason and text; the rest comes later */
     REPLY_KIND_COUNT
 };
 
@@ -112,6 +129,7 @@ struct mesh_status {
     uint64_t available_us, observed_us;    /* KPI mesh_availability */
     /* KPI cascade_latency_p95: of all cascades, and of those to classes A and B; 0: none yet */
     uint32_t cascade_p95_us, cascade_fast_p95_us;
+    uint32_t waiting, approvals; /* submissions that wait for the mode, and for an operator */
     bool simulation, store_up, frozen;
     struct unit self;
 };
@@ -130,10 +148,10 @@ struct reply {
     uint64_t ref;
     enum reply_kind kind;
     bool final;
-    enum reason reason;             /* ERROR */
-    const char *text;               /* ERROR, LINE: NUL-terminated, TEXT_BYTES_MAX at most */
-    struct id128 operation_id;      /* ACCEPTED, PROGRESS */
-    struct aggregate_view progress; /* PROGRESS: counts only */
+    enum reason reason;             /* ERROR, HELD */
+    const char *text;               /* ERROR, HELD, LINE: terminated, TEXT_BYTES_MAX at most */
+    struct id128 operation_id;      /* ACCEPTED, HELD, PROGRESS */
+    struct aggregate_view progress; /* PROGRESS: counts only; HELD: targets, not on the wire */
     const struct report *report;
     const struct rows *rows;
     const struct mesh_status *status;

@@ -55,6 +55,8 @@ enum command_verb {
     CMD_INCIDENT,
     CMD_QUARANTINE,
     CMD_LIFT,
+    CMD_THREATS,
+    CMD_APPROVE,
     CMD_JOBS,
     CMD_TRACE,
     CMD_TOP,

@@ -55,7 +55,8 @@ struct isolate {
     struct unit agent;
     enum isolation what;
     uint64_t capabilities; /* BAR: bits of the topology's list */
-    uint64_t agents;       /* AVOID: bits of the cluster's agents; `agent` is any of them */
+    uint64_t agents; /* bits of the cluster's agents, `agent` is any of them; QUARANTINE, LIFT: 0:
+                        `agent` alone */
 };
 
 /* The action of a conflict that is a quarantine: by an operator; by a lead, because the answer

@@ -22,7 +22,8 @@ static size_t align16(size_t n)
 
 struct hub_layout {
     uint32_t children, operations, origins, chunks;
-    size_t child_rows, child, gathers, origin, work, prepares, asks, ask_memory, total;
+    size_t child_rows, child, gathers, origin, work, work_priority, prepares, asks, ask_memory,
+        total;
 };
 
 static size_t take(size_t *at, size_t bytes)
@@ -48,6 +49,7 @@ static struct hub_layout layout_of(const struct node_conf *conf)
         take(&at, gather_table_bytes(l.operations, l.children, sizeof(struct flight), l.chunks));
     l.origin = take(&at, l.origins * sizeof(struct origin));
     l.work = take(&at, l.operations * sizeof(struct id128));
+    l.work_priority = take(&at, l.operations);
     l.prepares = take(&at, HUB_PREPARES_MAX * sizeof(struct hub_prepare));
     l.asks = take(&at, HUB_ASKS_MAX * sizeof(struct hub_ask));
     l.ask_memory = take(&at, HUB_ASKS_MAX * align16(pager_bytes(HUB_ROWS_AGENTS, PAGE_BYTES_MAX)));
@@ -78,7 +80,8 @@ void hub_init(struct hub *h, void *memory, const struct node_conf *conf)
     h->child_rows = (struct child *)(void *)(m + l.child_rows);
     h->child = (struct hub_child *)(void *)(m + l.child);
     h->origins = (struct origin *)(void *)(m + l.origin);
-    h->work = (struct id128 *)(void *)(m + l.work);
+    turns_init(&h->work, (struct id128 *)(void *)(m + l.work), m + l.work_priority, l.operations);
+    h->share_due_us = NEVER;
     h->prepares = (struct hub_prepare *)(void *)(m + l.prepares);
     h->asks = (struct hub_ask *)(void *)(m + l.asks);
     h->ask_memory = m + l.ask_memory;
@@ -548,6 +551,9 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_RESOLVE:
     case COMMAND_ROUTE:
     case COMMAND_ISOLATE:
+    case COMMAND_THREAT:
+    case COMMAND_SECOND:
+    case COMMAND_APPROVE:
     case COMMAND_KIND_COUNT:
         break;
     }

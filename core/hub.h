@@ -1,9 +1,9 @@
 /* What the sector and the orchestrator have in common: an inner node of the tree. Children with
  * their summaries, operations fanned out and gathered, operations of consoles originated, queries
  * and preparations passed down and added up. The tiers add what is theirs: a parent and relays
- * (sector); the root of time, modes and the mesh's figures (orchestrator).
- * Work is O(children), never O(agents). Everything is bounded (the numbers below) and lives in one
- * block that the caller gives. What does not fit one outbox continues from a cursor (hub_pump).
+ * (sector); the root of time, modes and the mesh's figures (orchestrator). Work is O(children),
+ * never O(agents). Everything is bounded (the numbers below) and lives in one block of the caller.
+ * What does not fit one outbox continues from a cursor (hub_pump).
  *
  * In a step: hub_begin, then hub_message / hub_link / the tier's own, then hub_pump, and the wake
  * is hub_end(own wake). Times are the node's clock unless named mesh. */
@@ -20,11 +20,11 @@
 #include "core/mode.h"
 #include "core/node.h"
 #include "core/pager.h"
+#include "core/turns.h"
 
-#define HUB_PREPARES_MAX 64u /* announced cascades waited for; one more is refused (overload) */
-#define HUB_ASKS_MAX     16u /* queries in flight; one more is refused (overload) */
-/* Freeze, thaw, circuit on their way down; the oldest is overwritten. */
-#define HUB_NOTICES_MAX  64u
+#define HUB_PREPARES_MAX 64u  /* announced cascades waited for; one more is refused (overload) */
+#define HUB_ASKS_MAX     16u  /* queries in flight; one more is refused (overload) */
+#define HUB_NOTICES_MAX  64u  /* freeze, thaw, circuit on their way down; the oldest gives way */
 #define HUB_ROWS_AGENTS  384u /* rows of one page: with them a reply fits the outbox */
 #define HUB_ROWS_OTHER   160u
 #define HUB_RETENTION_US (60ll * US_PER_S) /* finished operations, for queries and duplicates */
@@ -46,13 +46,14 @@ struct flight {
     bool finished; /* all answered: result to be sent */
     bool cancel;   /* MSG_CANCEL to be sent from `cancel_block` on */
     bool progress; /* counts to be sent up */
-    uint8_t priority;
-    uint8_t attempt;
+    uint8_t priority, attempt;
     uint16_t origin_slot;
     uint32_t block; /* fan-out: the next 64 children; past the end: done */
     uint32_t cancel_block;
-    uint64_t go[GATHER_WORDS];    /* children to send to */
-    uint64_t heard[GATHER_WORDS]; /* any result came */
+    uint64_t go[GATHER_WORDS];       /* children to send to */
+    uint64_t heard[GATHER_WORDS];    /* any result came */
+    uint64_t later[GATHER_WORDS];    /* background: children whose share has not come yet */
+    int64_t share_us, share_step_us; /* the next share, NEVER: all are out; the one after */
     bool sampled;
     struct id128 id;
     int64_t opened_us;
@@ -73,13 +74,13 @@ struct origin {
     struct id128 current; /* the operation that is (or was last) in flight */
     struct unit console;
     uint64_t ref;
-    bool cancelled;
+    bool cancelled, summed; /* summed: `sum` is open: the phases so far, added up */
     uint32_t targets;
     int64_t progress_us;
     int64_t created_mesh_us, target_mesh_us, window_us; /* T and window of the last phase */
-    struct operation operation;                         /* without payload */
+    int64_t asked_us, way_us;   /* the leads were asked at; all had answered so much later */
+    struct operation operation; /* without payload */
     struct cascade cascade;
-    bool summed; /* `sum` is open: the phases so far, added up */
     struct aggregate sum;
 };
 
@@ -144,8 +145,8 @@ struct hub {
     struct gather_table gathers;
     struct origin *origins;
     uint32_t origins_live, origin_cursor;
-    struct id128 *work; /* ring of operations with something to send */
-    uint32_t work_first, work_count;
+    struct turns work;    /* operations with something to send */
+    int64_t share_due_us; /* of background that is not out yet; NEVER: none */
     struct hub_prepare *prepares;
     uint32_t prepare_count; /* used ones */
     struct hub_ask *asks;
@@ -155,6 +156,8 @@ struct hub {
     uint64_t next_ref;
     /* Sees each reply before it is sent, NULL: nobody does. True: it was for this node itself. */
     bool (*on_reply)(struct hub *h, struct unit to, const struct reply *reply);
+    /* A submission that the mode lets wait (hub_release), NULL: it is refused. False: no room. */
+    bool (*on_hold)(struct hub *h, const struct msg *msg, uint32_t targets, const char *why);
     int64_t progress_due_us;
     struct hub_figures figures;
 };
@@ -171,8 +174,7 @@ void hub_pump(struct hub *h);
 int64_t hub_end(struct hub *h, int64_t own_wake_us);
 
 struct unit hub_child_unit(const struct hub *h, uint32_t child);
-/* A child's row, or UINT32_MAX when u is no child of this node. */
-uint32_t hub_child_index(const struct hub *h, struct unit u);
+uint32_t hub_child_index(const struct hub *h, struct unit u);   /* UINT32_MAX: no child */
 uint32_t hub_child_agents(const struct hub *h, uint32_t child); /* by the topology */
 bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_outcome,
                       enum reason *ret_reason);
@@ -181,12 +183,10 @@ void hub_note(struct hub *h, enum note note, uint64_t a, uint64_t b); /* dropped
 /* Whether the message fits now; when not, the step ends early and goes on at once. */
 bool hub_fits(struct hub *h, const struct msg *msg);
 struct msg hub_msg(const struct hub *h, enum msg_type type, struct unit to, uint8_t priority);
-/* All children added up, the dead ones by the topology. */
-void hub_summary(const struct hub *h, struct summary *ret);
+void hub_summary(const struct hub *h, struct summary *ret); /* the dead by the topology */
 void hub_circuit(struct hub *h, enum breaker_event event);
 void hub_breaker(struct hub *h, struct unit target, bool open); /* by hand: own, or one below */
-/* MSG_HEAL to the children that the target holds or touches. */
-void hub_heal(struct hub *h, struct unit target);
+void hub_heal(struct hub *h, struct unit target); /* MSG_HEAL to the children that it touches */
 /* Takes FREEZE or THAW into the freezer and passes it on; *ret as freezer_add and _remove. */
 enum freezer_verdict hub_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze,
                                 const struct freeze **ret);
@@ -217,16 +217,17 @@ int64_t hub_hop_margin_us(const struct hub *h); /* from here to the leads */
 
 /* --- hub_origin.c: consoles --- */
 void hub_submit(struct hub *h, const struct msg *msg);
+/* One that has waited, under the id that its console was told. Unless REASON_NONE: nothing was done
+ * or said; it may try again, if the reason is not INVALID, CAPABILITY or NOT_MINE. */
+enum reason hub_release(struct hub *h, const struct msg *msg, struct id128 id, bool approved);
 void hub_cancel_command(struct hub *h, const struct msg *msg);
 void hub_when(struct hub *h, const struct msg *msg);
 void hub_origin_prepared(struct hub *h, uint16_t slot, const struct hub_prepare *p);
 void hub_origin_operated(struct hub *h, uint16_t slot, const struct aggregate_view *view);
 void hub_origin_progress(struct hub *h, uint16_t slot, const struct aggregate_view *view);
 struct origin *hub_origin_find(struct hub *h, const struct id128 *id);
-/* Sends a reply; it has to fit (small ones do in a step that has sent little). */
 void hub_reply(struct hub *h, struct unit console, const struct reply *reply);
-void hub_reply_error(struct hub *h, const struct msg *command, enum reason reason,
-                     const char *text);
+void hub_reply_error(struct hub *h, const struct msg *command, enum reason why, const char *text);
 
 /* --- hub_query.c --- */
 void hub_query_command(struct hub *h, const struct msg *msg);

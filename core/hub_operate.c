@@ -2,15 +2,15 @@
  * 64 children each, added up as results come, answered for the dead, and closed by a result to the
  * parent or to the origin here. The counts add up by construction (gather.h).
  *
- * Everything that sends goes through one ring of operations with something to send, so that a step
- * with a full outbox goes on where it stopped. A ring entry is an operation's id; a flight is in it
- * at most once, so it cannot overflow.
+ * Everything that sends takes its turn (turns.h), the urgent first, so that a step with a full
+ * outbox goes on where it stopped. Background goes out in shares (hub_share.c).
  *
  * The bus may lose a hop's message. A child that was neither heard with progress nor with its
  * result for HUB_SILENT_US is sent the same OPERATE again (attempt + 1); who has the operation
  * already answers a duplicate with what it has. */
 #include "core/fault.h"
 #include "core/hub.h"
+#include "core/hub_share.h"
 #include "core/num.h"
 #include "core/plant.h"
 #include "core/resolve.h"
@@ -35,14 +35,13 @@ static void set_bit(uint64_t *words, uint32_t i)
     words[i / 64] |= 1ull << (i % 64);
 }
 
-static void queue(struct hub *h, struct flight *f)
+void hub_queue(struct hub *h, struct flight *f)
 {
-    if (f->queued) {
-        return;
+    assert(h != NULL && f != NULL);
+    if (!f->queued) {
+        f->queued = true;
+        turns_add(&h->work, f->id, f->priority);
     }
-    assert(h->work_count < OPERATIONS_MAX);
-    f->queued = true;
-    h->work[(h->work_first + h->work_count++) % OPERATIONS_MAX] = f->id;
 }
 
 static enum reason down_reason(const struct hub *h)
@@ -191,12 +190,21 @@ static void expect_children(struct hub *h, struct gather *g, const uint32_t *exp
     }
 }
 
+static uint8_t priority_of(const struct operation *op)
+{
+    return op->priority < PRIORITY_COUNT ? op->priority : PRIORITY_COUNT - 1u;
+}
+
 enum gather_verdict hub_operate(struct hub *h, const struct operation *op, uint32_t quota,
                                 int64_t deadline_mesh_us, uint16_t origin_slot)
 {
     assert(h != NULL && op != NULL && !num_id128_zero(op->id));
     int64_t deadline_us = local_deadline(h, op, deadline_mesh_us);
     struct gather *g = NULL;
+    if (h->gathers.waiting >= turns_pool_share(h->gathers.operations_max, priority_of(op)) &&
+        gather_find(&h->gathers, &op->id) == NULL) {
+        return GATHER_FULL_OPERATIONS;
+    }
     enum gather_verdict v = gather_open(&h->gathers, &op->id, deadline_us, &g);
     if (v != GATHER_OK) {
         return v;
@@ -209,7 +217,7 @@ enum gather_verdict hub_operate(struct hub *h, const struct operation *op, uint3
     f->id = op->id;
     f->origin = origin_slot != HUB_NO_ORIGIN;
     f->origin_slot = origin_slot;
-    f->priority = op->priority;
+    f->priority = priority_of(op);
     f->opened_us = h->now_us;
     f->resend_us = h->now_us + HUB_SILENT_US;
     f->selector = op->selector;
@@ -228,8 +236,9 @@ enum gather_verdict hub_operate(struct hub *h, const struct operation *op, uint3
     }
     hub_note(h, NOTE_OP_OPENED, num_id128_low(op->id), sum);
     expect_children(h, g, expected, refusal(h, op, origin_slot));
+    hub_share_begin(h, g, f, op);
     f->finished = g->waiting_count == 0;
-    queue(h, f);
+    hub_queue(h, f);
     if (h->progress_due_us == NEVER) {
         h->progress_due_us = h->now_us + HUB_PROGRESS_US;
     }
@@ -283,7 +292,7 @@ void hub_operate_message(struct hub *h, const struct msg *msg)
         struct flight *f = flight_of(h, g);
         if (g->done) {
             f->finished = true; /* the result was lost: say it again */
-            queue(h, f);
+            hub_queue(h, f);
         }
     } else if (v != GATHER_OK) {
         uint32_t n = hub_expected(h, &o->operation->selector);
@@ -296,6 +305,19 @@ void hub_operate_message(struct hub *h, const struct msg *msg)
     }
 }
 
+/* Who waits for a share has heard nothing of it. */
+static void share_cancel(struct hub *h, struct gather *g, struct flight *f)
+{
+    for (uint32_t i = 0; i < h->children_count && f->share_us != NEVER; i++) {
+        if (hub_share_waits(f, i) && gather_waits_for(g, i)) {
+            child_dead(h, g, i, OUTCOME_CANCELLED, REASON_NONE);
+        }
+    }
+    memset(f->later, 0, sizeof(f->later));
+    f->share_us = NEVER;
+    f->finished |= g->waiting_count == 0;
+}
+
 void hub_cancel(struct hub *h, const struct id128 *id)
 {
     struct gather *g = gather_find(&h->gathers, id);
@@ -303,7 +325,8 @@ void hub_cancel(struct hub *h, const struct id128 *id)
         struct flight *f = flight_of(h, g);
         f->cancel = true;
         f->cancel_block = 0;
-        queue(h, f);
+        share_cancel(h, g, f);
+        hub_queue(h, f);
     }
 }
 
@@ -341,7 +364,9 @@ void hub_result_message(struct hub *h, uint32_t child, const struct msg *msg)
     }
     if (v == GATHER_DONE) {
         f->finished = true;
-        queue(h, f);
+        hub_queue(h, f);
+    } else if (v == GATHER_OK) {
+        hub_share_more(h, g, f);
     }
 }
 
@@ -358,8 +383,9 @@ void hub_child_down(struct hub *h, uint32_t child)
         child_dead(h, g, child, OUTCOME_UNREACHABLE, down_reason(h));
         if (g->waiting_count == 0) {
             f->finished = true;
-            queue(h, f);
+            hub_queue(h, f);
         }
+        hub_share_more(h, g, f);
     }
 }
 
@@ -371,7 +397,7 @@ void hub_child_new(struct hub *h, uint32_t child)
     struct gather *g;
     while ((g = gather_each(&h->gathers, &cursor)) != NULL) {
         struct flight *f = flight_of(h, g);
-        if (g->done || !gather_waits_for(g, child)) {
+        if (g->done || !gather_waits_for(g, child) || hub_share_waits(f, child)) {
             continue;
         }
         if (f->block >= blocks) { /* all were sent to: now this one only */
@@ -381,7 +407,7 @@ void hub_child_new(struct hub *h, uint32_t child)
         f->heard[child / 64] &= ~(1ull << (child % 64));
         f->block = f->block < child / 64 ? f->block : child / 64;
         f->attempt++;
-        queue(h, f);
+        hub_queue(h, f);
     }
 }
 
@@ -514,7 +540,8 @@ static void resend_silent(struct hub *h, struct gather *g, struct flight *f)
     bool any = false;
     memset(f->go, 0, sizeof(f->go));
     for (uint32_t i = 0; i < h->children_count; i++) {
-        if (gather_waits_for(g, i) && !bit(f->heard, i) && children_reachable(&h->children, i)) {
+        if (gather_waits_for(g, i) && !bit(f->heard, i) && !hub_share_waits(f, i) &&
+            children_reachable(&h->children, i)) {
             set_bit(f->go, i);
             any = true;
         }
@@ -524,7 +551,7 @@ static void resend_silent(struct hub *h, struct gather *g, struct flight *f)
     if (any) {
         f->attempt++;
         f->block = 0;
-        queue(h, f);
+        hub_queue(h, f);
     }
 }
 
@@ -542,7 +569,7 @@ static void progress_tick(struct hub *h)
         }
         if (h->now_us - f->opened_us >= HUB_LONG_US) {
             f->progress = true;
-            queue(h, f);
+            hub_queue(h, f);
         }
     }
     h->progress_due_us = h->gathers.waiting > 0 ? h->now_us + HUB_PROGRESS_US : NEVER;
@@ -564,20 +591,18 @@ static bool expire_due(struct hub *h)
     return true;
 }
 
-static bool ring_pump(struct hub *h)
+static bool turns_pump(struct hub *h)
 {
-    while (h->work_count > 0) {
-        struct id128 id = h->work[h->work_first];
+    while (h->work.count > 0) {
+        struct id128 id = turns_take(&h->work);
         struct gather *g = gather_find(&h->gathers, &id);
-        h->work_first = (h->work_first + 1) % OPERATIONS_MAX;
-        h->work_count--;
         if (g == NULL) {
             continue;
         }
         struct flight *f = flight_of(h, g);
         f->queued = false; /* what follows may queue it again */
         if (!flight_pump(h, g, f)) {
-            queue(h, f);
+            hub_queue(h, f);
             return false;
         }
     }
@@ -587,15 +612,17 @@ static bool ring_pump(struct hub *h)
 void hub_operate_pump(struct hub *h)
 {
     progress_tick(h);
-    while (ring_pump(h) && expire_due(h) && h->work_count > 0) {
+    hub_share_tick(h);
+    while (turns_pump(h) && expire_due(h) && h->work.count > 0) {
     }
 }
 
 int64_t hub_operate_next(const struct hub *h)
 {
-    if (h->work_count > 0) {
+    if (h->work.count > 0) {
         return h->now_us;
     }
     int64_t due = gather_next_us(&h->gathers);
+    due = due < h->share_due_us ? due : h->share_due_us;
     return due < h->progress_due_us ? due : h->progress_due_us;
 }

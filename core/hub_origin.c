@@ -21,6 +21,7 @@
 #define TIMEOUT_DEFAULT_US (5ll * US_PER_S)
 #define WINDOW_DEFAULT_US  (500ll * US_PER_MS)
 #define TTL_DEFAULT_US     (30ll * US_PER_S)
+#define TTL_GRACE_US       (2ll * US_PER_S) /* beyond the timeout, where that alone was given */
 
 void hub_reply(struct hub *h, struct unit console, const struct reply *reply)
 {
@@ -114,48 +115,81 @@ static uint32_t target_classes(const struct operation *op)
 struct refusal {
     enum reason reason;
     const char *text;
+    bool waits; /* where there is somebody to keep it */
 };
 
-static struct refusal admit(struct hub *h, const struct operation *op, uint32_t targets)
+/* A submission on its way in. */
+struct entry {
+    const struct msg *msg;
+    struct id128 id; /* zero: a new one */
+    bool approved;
+    uint32_t targets;
+    char text[TEXT_BYTES_MAX]; /* of a refusal */
+};
+
+static struct refusal judge_mode(const struct hub *h, const struct entry *e)
 {
+    const char *why = NULL;
+    const struct mode_case c = {.operation = &e->msg->u.command->operation,
+                                .targets = e->targets,
+                                .agents = h->topology->agents,
+                                .human = e->msg->from.tier == TIER_CONSOLE,
+                                .approved = e->approved};
+    enum mode_verdict v = mode_judge(h->mode, &c, &why);
+    return (struct refusal){.reason = v == MODE_ADMITS ? REASON_NONE : REASON_MODE,
+                            .text = why,
+                            .waits = v == MODE_WAITS || v == MODE_APPROVAL};
+}
+
+static struct refusal admit(struct hub *h, const struct entry *e)
+{
+    const struct operation *op = &e->msg->u.command->operation;
     const char *why = check_template(op);
     if (why != NULL) {
-        return (struct refusal){REASON_INVALID, why};
+        return (struct refusal){.reason = REASON_INVALID, .text = why};
     }
     if (!in_scope(h, &op->selector)) {
-        return (struct refusal){REASON_NOT_MINE,
-                                "a sector serves only places that lie wholly within it"};
+        return (struct refusal){.reason = REASON_NOT_MINE,
+                                .text = "a sector serves only places that lie wholly within it"};
     }
     if (op->unknown_capability) {
-        return (struct refusal){REASON_CAPABILITY,
-                                "it requires a capability that this mesh does not have"};
+        return (struct refusal){.reason = REASON_CAPABILITY,
+                                .text = "it requires a capability that this mesh does not have"};
     }
-    if (targets == 0) {
-        return (struct refusal){REASON_INVALID, "the selector matches no agent of the topology"};
+    if (e->targets == 0) {
+        return (struct refusal){.reason = REASON_INVALID,
+                                .text = "the selector matches no agent of the topology"};
     }
     if (!meshtime_ready(&h->time)) {
-        return (struct refusal){REASON_MODE, "no mesh time yet: the orchestrator was never heard"};
+        return (struct refusal){.reason = REASON_MODE,
+                                .text = "no mesh time yet: the orchestrator was never heard"};
     }
     if (op->timing != TIMING_SOON && op->target_mesh_us > 0 &&
         op->target_mesh_us <= hub_mesh_now(h)) {
-        return (struct refusal){REASON_INVALID, "target time: it has passed"};
+        return (struct refusal){.reason = REASON_INVALID, .text = "target time: it has passed"};
     }
     if (h->settling) {
-        return (struct refusal){REASON_FROZEN, "starting: whether it was frozen is being read"};
+        return (struct refusal){.reason = REASON_FROZEN,
+                                .text = "starting: whether it was frozen is being read"};
     }
     if (h->frozen) {
-        return (struct refusal){REASON_FROZEN, "frozen: thaw first"};
+        return (struct refusal){.reason = REASON_FROZEN, .text = "frozen: thaw first"};
     }
-    if (!mode_admits(h->mode, op, targets, h->topology->agents, true, &why)) {
-        return (struct refusal){REASON_MODE, why};
+    struct refusal mode = judge_mode(h, e);
+    if (mode.reason != REASON_NONE) {
+        return mode;
     }
-    if (h->origins_live >= h->origins_max) {
-        return (struct refusal){REASON_OVERLOAD, "pool \"operations\": all are in flight"};
+    if (h->origins_live >= turns_pool_share(h->origins_max, op->priority)) {
+        return (struct refusal){
+            .reason = REASON_OVERLOAD,
+            .text = h->origins_live >= h->origins_max
+                        ? "pool \"operations\": all are in flight"
+                        : "pool \"operations\": the part of this priority is in flight"};
     }
     if (h->mesh_open || !breaker_allow(&h->breaker)) {
-        return (struct refusal){REASON_BREAKER, "the circuit breaker is open"};
+        return (struct refusal){.reason = REASON_BREAKER, .text = "the circuit breaker is open"};
     }
-    return (struct refusal){REASON_NONE, NULL};
+    return (struct refusal){.reason = REASON_NONE, .text = NULL};
 }
 
 static struct origin *origin_take(struct hub *h)
@@ -191,13 +225,17 @@ struct origin *hub_origin_find(struct hub *h, const struct id128 *id)
 /* --- phases ------------------------------------------------------------------------------------
  */
 
+#define WAY_US_MAX (2 * US_PER_S)
+
 /* T for this phase: as given, or as soon as the wanted share (and half of the rest, so that few are
- * left out) can be READY. */
+ * left out) can be READY. The way to the leads counts as usual, or as long as it and the way back
+ * took when they were asked a moment ago: a loaded mesh needs a later T. */
 static int64_t choose_t(const struct hub *h, const struct origin *o, const struct operation *phase,
                         const uint32_t *leads)
 {
     int64_t now = hub_mesh_now(h);
     int64_t margin = hub_hop_margin_us(h);
+    margin = o->way_us > margin ? o->way_us : margin;
     if (phase->timing == TIMING_SOON) {
         return 0;
     }
@@ -271,6 +309,7 @@ static bool prepare(struct hub *h, struct origin *o, const struct cascade_step *
                         .payload_weight = o->operation.payload_weight};
     p.selector.class_mask = step->class_mask;
     o->state = ORIGIN_PREPARING;
+    o->asked_us = h->now_us;
     return hub_prepare(h, &p, slot_of(h, o));
 }
 
@@ -427,8 +466,9 @@ static void advance(struct hub *h, struct origin *o, const uint32_t *leads,
 /* --- what arrives ------------------------------------------------------------------------------
  */
 
-static void origin_open(struct hub *h, struct origin *o, const struct msg *msg, uint32_t targets)
+static void origin_open(struct hub *h, struct origin *o, const struct entry *e)
 {
+    const struct msg *msg = e->msg;
     const struct operation *op = &msg->u.command->operation;
     o->operation = *op;
     o->operation.payload = NULL;
@@ -436,7 +476,9 @@ static void origin_open(struct hub *h, struct origin *o, const struct msg *msg, 
     o->operation.source = h->self;
     o->operation.source_epoch = h->epoch;
     if (o->operation.ttl_us == 0) {
-        o->operation.ttl_us = TTL_DEFAULT_US;
+        int64_t told_us = o->operation.timeout_us + TTL_GRACE_US;
+        told_us = told_us < TTL_US_MAX ? told_us : TTL_US_MAX;
+        o->operation.ttl_us = o->operation.timeout_us > 0 ? told_us : TTL_DEFAULT_US;
     }
     if (o->operation.window_us == 0) {
         o->operation.window_us = WINDOW_DEFAULT_US;
@@ -459,11 +501,11 @@ static void origin_open(struct hub *h, struct origin *o, const struct msg *msg, 
         o->operation.ttl_us = ahead + TTL_DEFAULT_US;
     }
     o->progress_us = h->now_us;
-    o->id = num_id128_from(o->created_mesh_us, &h->rng);
+    o->id = num_id128_zero(e->id) ? num_id128_from(o->created_mesh_us, &h->rng) : e->id;
     o->operation.correlation_id = o->id;
     o->console = msg->from;
     o->ref = msg->u.command->ref;
-    o->targets = targets;
+    o->targets = e->targets;
     cascade_init(&o->cascade, &o->operation);
     if (o->cascade.phase_count > 1) {
         o->summed = aggregate_init(&o->sum, &h->gathers.slab);
@@ -494,38 +536,18 @@ static void accepted(struct hub *h, const struct origin *o)
     hub_reply(h, o->console, &r);
 }
 
-void hub_submit(struct hub *h, const struct msg *msg)
+/* The first phase, or the announcement of it. NULL, or the pool that has no room. */
+static const char *origin_begin(struct hub *h, struct origin *o, const struct operation *op)
 {
-    const struct operation *op = &msg->u.command->operation;
-    struct selector sel = op->selector;
-    sel.class_mask = target_classes(op);
-    uint32_t targets = hub_expected(h, &sel);
-    targets = sel.sample > 0 && sel.sample < targets ? sel.sample : targets;
-    struct refusal no = admit(h, op, targets);
-    if (no.reason != REASON_NONE) {
-        refuse(h, msg, no.reason, no.text);
-        return;
-    }
-    struct origin *o = origin_take(h);
-    assert(o != NULL);
-    origin_open(h, o, msg, targets);
     struct cascade_step step;
     cascade_step(&o->cascade, &step);
     if (step.kind == CASCADE_STEP_OPERATE) {
         enum gather_verdict v = operate(h, o, &step, NULL, op);
         if (v != GATHER_OK) {
-            char memory[TEXT_BYTES_MAX];
-            struct text t;
-            text_init(&t, memory, sizeof(memory));
-            text_add(&t, "pool \"");
-            text_add(&t, gather_verdict_pool(v));
-            text_add(&t, "\": no room");
-            origin_close(h, o);
-            refuse(h, msg, REASON_OVERLOAD, memory);
-            return;
+            return gather_verdict_pool(v);
         }
         accepted(h, o);
-        return;
+        return NULL;
     }
     /* A carrier of the payload; the operation proper is sealed when T is known. */
     struct operation carrier = o->operation;
@@ -534,6 +556,58 @@ void hub_submit(struct hub *h, const struct msg *msg)
     seal(h, o, &carrier, op);
     accepted(h, o);
     advance(h, o, NULL, NULL);
+    return NULL;
+}
+
+static struct refusal enter(struct hub *h, struct entry *e)
+{
+    const struct operation *op = &e->msg->u.command->operation;
+    struct selector sel = op->selector;
+    sel.class_mask = target_classes(op);
+    e->targets = hub_expected(h, &sel);
+    e->targets = sel.sample > 0 && sel.sample < e->targets ? sel.sample : e->targets;
+    struct refusal no = admit(h, e);
+    if (no.reason != REASON_NONE) {
+        return no;
+    }
+    struct origin *o = origin_take(h);
+    assert(o != NULL);
+    origin_open(h, o, e);
+    const char *pool = origin_begin(h, o, op);
+    if (pool == NULL) {
+        return (struct refusal){.reason = REASON_NONE};
+    }
+    struct text t;
+    text_init(&t, e->text, sizeof(e->text));
+    text_add(&t, "pool \"");
+    text_add(&t, pool);
+    text_add(&t, "\": no room");
+    origin_close(h, o);
+    return (struct refusal){.reason = REASON_OVERLOAD, .text = e->text};
+}
+
+void hub_submit(struct hub *h, const struct msg *msg)
+{
+    struct entry e = {.msg = msg};
+    struct refusal no = enter(h, &e);
+    if (no.reason == REASON_NONE) {
+        return;
+    }
+    if (no.waits && h->on_hold != NULL) {
+        if (h->on_hold(h, msg, e.targets, no.text)) {
+            return;
+        }
+        no = (struct refusal){.reason = REASON_OVERLOAD,
+                              .text = "pool \"waiting\": 64 operations wait for the mode already"};
+    }
+    refuse(h, msg, no.reason, no.text);
+}
+
+enum reason hub_release(struct hub *h, const struct msg *msg, struct id128 id, bool approved)
+{
+    assert(h != NULL && msg != NULL && !num_id128_zero(id));
+    struct entry e = {.msg = msg, .id = id, .approved = approved};
+    return enter(h, &e).reason;
 }
 
 void hub_origin_prepared(struct hub *h, uint16_t slot, const struct hub_prepare *p)
@@ -541,6 +615,9 @@ void hub_origin_prepared(struct hub *h, uint16_t slot, const struct hub_prepare 
     struct origin *o = &h->origins[slot];
     if (o->state != ORIGIN_PREPARING || !num_id128_equal(o->id, p->prepare.correlation_id)) {
         return; /* cancelled meanwhile */
+    }
+    if (p->prepare.level == TIER_CLUSTER && p->reached >= p->expected) {
+        o->way_us = num_clamp_i64(h->now_us - o->asked_us, 0, WAY_US_MAX);
     }
     cascade_prepared(&o->cascade, p->reached, p->expected);
     advance(h, o, p->merged.lead_counts, NULL);

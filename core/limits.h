@@ -46,8 +46,11 @@
 #define HEDGE_PERMILLE 50u
 #define HEDGE_BURST    4u
 
-/* Operations in flight; one more is refused with `overload` and the name of the pool. */
+/* Operations in flight; one more is refused with `overload` and the name of the pool. Of this pool
+ * and of a lead's, background (priority 0) may fill one half, priority 1 three quarters, priority 2
+ * all but POOL_RESERVE places, priority 3 the whole (hub_share.c). */
 #define OPERATIONS_MAX 2048u
+#define POOL_RESERVE   16u
 
 /* Time. */
 #define US_PER_MS  INT64_C(1000)

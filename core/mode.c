@@ -53,67 +53,89 @@ enum mode mode_update(enum mode now, uint32_t active, uint32_t total)
     return mode;
 }
 
-static const char *refuse_moderate(const struct operation *op, uint32_t targets)
+static enum mode_verdict judge_moderate(const struct mode_case *c, const char **why)
 {
-    if (targets > MODE_SCATTER_MAX) {
-        return "DEGRADED_MODERATE: operations over 1000 agents are disabled";
+    if (c->targets > MODE_SCATTER_MAX) {
+        *why = "DEGRADED_MODERATE: operations over 1000 agents are disabled";
+        return MODE_REFUSES;
     }
-    return op->priority < PRIORITY_URGENT
-               ? "DEGRADED_MODERATE: non-urgent operations wait (priority below 2)"
-               : NULL;
+    if (c->operation->priority < PRIORITY_URGENT) {
+        *why = "DEGRADED_MODERATE: non-urgent operations wait (priority below 2)";
+        return MODE_WAITS;
+    }
+    return MODE_ADMITS;
 }
 
-static const char *refuse_severe(const struct operation *op, uint32_t targets, uint32_t agents,
-                                 bool human)
+static bool mesh_wide(const struct mode_case *c)
 {
+    return (uint64_t)c->targets * MODE_MESH_WIDE_SHARE > c->agents;
+}
+
+static enum mode_verdict judge_severe(const struct mode_case *c, const char **why)
+{
+    if (c->operation->priority < PRIORITY_CRITICAL) {
+        *why = "DEGRADED_SEVERE: critical operations only (priority 3)";
+        return MODE_REFUSES;
+    }
+    if (!mesh_wide(c) || c->approved) {
+        return MODE_ADMITS;
+    }
+    *why = "DEGRADED_SEVERE: mesh-wide operations need an operator's approval";
+    return c->human ? MODE_APPROVAL : MODE_REFUSES;
+}
+
+static enum mode_verdict judge_emergency(const struct mode_case *c, const char **why)
+{
+    const struct operation *op = c->operation;
+    if (!c->human) {
+        *why = "EMERGENCY: automated operations are halted";
+        return MODE_REFUSES;
+    }
+    if (op->verb == VERB_OBSERVE || op->verb == VERB_ORIENT || op->verb == VERB_RECORD) {
+        return MODE_ADMITS; /* the cause is to be investigated */
+    }
     if (op->priority < PRIORITY_CRITICAL) {
-        return "DEGRADED_SEVERE: critical operations only (priority 3)";
+        *why = "EMERGENCY: only observation, or critical operations (priority 3)";
+        return MODE_REFUSES;
     }
-    bool mesh_wide = (uint64_t)targets * MODE_MESH_WIDE_SHARE > agents;
-    return mesh_wide && !human ? "DEGRADED_SEVERE: mesh-wide operations need an operator" : NULL;
+    if (!mesh_wide(c) || c->approved) {
+        return MODE_ADMITS;
+    }
+    *why = "EMERGENCY: mesh-wide operations need an operator's approval";
+    return MODE_APPROVAL;
 }
 
-static const char *refuse_emergency(const struct operation *op, bool human)
+enum mode_verdict mode_judge(enum mode mode, const struct mode_case *c, const char **ret_why)
 {
-    if (!human) {
-        return "EMERGENCY: automated operations are halted";
-    }
-    bool looks_only =
-        op->verb == VERB_OBSERVE || op->verb == VERB_ORIENT || op->verb == VERB_RECORD;
-    return !looks_only && op->priority < PRIORITY_CRITICAL
-               ? "EMERGENCY: only observation, or critical operations (priority 3)"
-               : NULL;
-}
-
-bool mode_admits(enum mode mode, const struct operation *op, uint32_t targets, uint32_t agents,
-                 bool human, const char **ret_why)
-{
-    assert(mode < MODE_COUNT && op != NULL);
+    assert(mode < MODE_COUNT && c != NULL && c->operation != NULL);
     assert(ret_why != NULL);
     const char *why = NULL;
-    switch (mode) {
-    case MODE_STARTING:
-    case MODE_FULL:
-    case MODE_COUNT:
-        break;
-    case MODE_DEGRADED_LIGHT:
-        why =
-            op->priority == 0 ? "DEGRADED_LIGHT: background tasks are disabled (priority 0)" : NULL;
-        break;
-    case MODE_DEGRADED_MODERATE:
-        why = refuse_moderate(op, targets);
-        break;
-    case MODE_DEGRADED_SEVERE:
-        why = refuse_severe(op, targets, agents, human);
-        break;
-    case MODE_EMERGENCY:
-        why = refuse_emergency(op, human);
-        break;
+    enum mode_verdict v = MODE_ADMITS;
+    if (mode >= MODE_DEGRADED_LIGHT && mode <= MODE_DEGRADED_MODERATE &&
+        c->operation->priority == 0) {
+        why = mode == MODE_DEGRADED_LIGHT
+                  ? "DEGRADED_LIGHT: background tasks are disabled (priority 0)"
+                  : "DEGRADED_MODERATE: background tasks are disabled (priority 0)";
+        v = MODE_REFUSES;
+    } else if (mode == MODE_DEGRADED_MODERATE) {
+        v = judge_moderate(c, &why);
+    } else if (mode == MODE_DEGRADED_SEVERE) {
+        v = judge_severe(c, &why);
+    } else if (mode == MODE_EMERGENCY) {
+        v = judge_emergency(c, &why);
     }
+    assert((v == MODE_ADMITS) == (why == NULL));
     if (why != NULL) {
         *ret_why = why;
     }
-    return why == NULL;
+    return v;
+}
+
+bool mode_admits_relay(enum mode mode, uint8_t priority)
+{
+    assert(mode < MODE_COUNT);
+    return mode < MODE_DEGRADED_SEVERE ||
+           (mode == MODE_DEGRADED_SEVERE && priority >= PRIORITY_CRITICAL);
 }
 
 bool mode_healthy_only(enum mode mode)
@@ -138,5 +160,19 @@ const char *mode_description(enum mode mode)
         [MODE_DEGRADED_MODERATE] = "Significant capacity reduction",
         [MODE_DEGRADED_SEVERE] = "Major outage in progress",
         [MODE_EMERGENCY] = "Mesh critically impaired"};
+    return texts[mode];
+}
+
+const char *mode_restrictions(enum mode mode)
+{
+    assert(mode < MODE_COUNT);
+    static const char *const texts[MODE_COUNT] = {
+        [MODE_STARTING] = "",
+        [MODE_FULL] = "",
+        [MODE_DEGRADED_LIGHT] = "background tasks are disabled, resends wait longer",
+        [MODE_DEGRADED_MODERATE] = "healthy sectors only, no operation over 1000 agents, "
+                                   "non-urgent ones wait",
+        [MODE_DEGRADED_SEVERE] = "critical operations only, mesh-wide ones need approval",
+        [MODE_EMERGENCY] = "automated operations are halted, state is preserved: find the cause"};
     return texts[mode];
 }

@@ -14,11 +14,28 @@
 /* The mode after `active` of `total` agents are in service. total >= 1. */
 enum mode mode_update(enum mode now, uint32_t active, uint32_t total);
 
-/* Whether the mode admits the operation. targets: expected; agents: of the whole mesh; human: an
- * operator ordered it (not an agent's message, plan or timer). When not: *ret_why is static text
- * that names the mode and the restriction (REASON_MODE). */
-bool mode_admits(enum mode mode, const struct operation *op, uint32_t targets, uint32_t agents,
-                 bool human, const char **ret_why);
+enum mode_verdict {
+    MODE_ADMITS,
+    MODE_WAITS,    /* non-urgent: kept until the mode admits it, where there is room to keep it */
+    MODE_APPROVAL, /* kept until an operator approves it */
+    MODE_REFUSES
+};
+
+struct mode_case {
+    const struct operation *operation;
+    uint32_t targets; /* expected */
+    uint32_t agents;  /* of the whole mesh */
+    bool human;       /* an operator ordered it (not a strategy, a plan or a timer) */
+    bool approved;    /* an operator was shown what it means and approved it */
+};
+
+/* What the mode makes of an operation. Unless it admits it: *ret_why is static text that names the
+ * mode and the restriction (REASON_MODE). */
+enum mode_verdict mode_judge(enum mode mode, const struct mode_case *c, const char **ret_why);
+
+/* Whether messages of agents to agents pass: critical ones alone (priority 3) in DEGRADED_SEVERE,
+ * none in EMERGENCY, which halts what is automated. */
+bool mode_admits_relay(enum mode mode, uint8_t priority);
 
 /* DEGRADED_MODERATE and worse: leave out sectors and clusters that are not healthy. */
 bool mode_healthy_only(enum mode mode);
@@ -29,5 +46,7 @@ uint32_t mode_retry_factor(enum mode mode);
 
 /* The spec's description. */
 const char *mode_description(enum mode mode);
+/* What it restricts, in a few words; "" when nothing. */
+const char *mode_restrictions(enum mode mode);
 
 #endif

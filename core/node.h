@@ -25,6 +25,7 @@
 #include "core/msg.h"
 #include "core/note.h"
 #include "core/store.h"
+#include "core/threat.h"
 #include "core/topology.h"
 #include "core/types.h"
 #include <stdbool.h>
@@ -41,7 +42,8 @@ enum event_kind {
     EV_WORK,
     EV_LINK,
     EV_CLOCK, /* what the host says of its clock: soon after the start, and when that changes */
-    EV_STOP /* the runner ends this node cleanly: last words; no wake follows, nor anything else */
+    EV_STOP, /* the runner ends this node cleanly: last words; no wake follows, nor anything else */
+    EV_EVIDENCE /* to the orchestrator: a process refused what another sent (threat.h) */
 };
 
 enum link { LINK_BUS, LINK_STORE };
@@ -89,11 +91,19 @@ struct event {
             enum link which;
             bool up;
         } link; /* EV_LINK: once after EV_START for each link, then at each change */
-        const struct host_clock *clock; /* EV_CLOCK */
+        const struct host_clock *clock;  /* EV_CLOCK */
+        const struct evidence *evidence; /* EV_EVIDENCE */
     } u;
 };
 
-enum effect_kind { FX_SEND = 1, FX_SEAL, FX_STORE, FX_WORK, FX_WORK_CANCEL, FX_NOTE };
+enum effect_kind { FX_SEND = 1, FX_SEAL, FX_STORE, FX_WORK, FX_WORK_CANCEL, FX_NOTE, FX_EXCLUDE };
+
+/* Of the orchestrator: every process refuses the process of that name from now on, as if its
+ * certificates up to now were revoked, or no more. A later certificate is good again. */
+struct exclusion {
+    char name[THREAT_NAME_MAX];
+    bool on;
+};
 
 struct effect {
     enum effect_kind kind;
@@ -104,6 +114,7 @@ struct effect {
         struct work_op work;        /* FX_WORK */
         uint64_t work_ref;          /* FX_WORK_CANCEL */
         struct note_record note;    /* FX_NOTE */
+        struct exclusion exclusion; /* FX_EXCLUDE */
     } u;
 };
 
@@ -134,6 +145,7 @@ void out_store(struct outbox *out, const struct store_op *op);
 void out_work(struct outbox *out, const struct work_op *op);
 void out_work_cancel(struct outbox *out, uint64_t ref);
 void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b);
+void out_exclude(struct outbox *out, const char *name, bool on);
 
 /* How many of an outbox's bytes the variable parts of a message, operation or store op take. */
 uint32_t msg_extra_bytes(const struct msg *msg);
@@ -170,6 +182,7 @@ struct tuning {
     double predictor_tau; /* wanted share arriving by T: 0.95 */
     bool simulation;      /* processes of the role `sim` are accepted (design 5) */
     bool no_log;          /* no log_url: conflicts and commands are not recorded */
+    bool second_person;   /* what stops the whole mesh waits for another operator (approve) */
 };
 
 struct node_conf {

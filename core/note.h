@@ -22,6 +22,7 @@
     X(NOTE_OP_OPENED, "op-opened", "op", "targets", 'D')                                           \
     X(NOTE_OP_CLOSED, "op-closed", "op", "ready", 'D')                                             \
     X(NOTE_OP_REFUSED, "op-refused", "op", "reason", 'I')                                          \
+    X(NOTE_OP_HELD, "op-held", "op", "mode", 'I')                                                  \
     X(NOTE_OP_LATE, "op-late", "op", "agent", 'D')                                                 \
     X(NOTE_SENT, "sent", "op", "agents", 'D')                                                      \
     X(NOTE_RESENT, "resent", "op", "agents", 'D')                                                  \
@@ -47,7 +48,8 @@
     X(NOTE_RELAY_LOST, "relay-lost", "message", "reason", 'I')                                     \
     X(NOTE_REPLACE, "replace", "agent", "host", 'W')                                               \
     X(NOTE_FROZEN, "frozen", "unit", "-", 'W')                                                     \
-    X(NOTE_THAWED, "thawed", "unit", "-", 'W')
+    X(NOTE_THAWED, "thawed", "unit", "-", 'W')                                                     \
+    X(NOTE_THREAT, "threat", "kind", "id", 'W')
 
 enum note {
     NOTE_NONE,

@@ -520,6 +520,17 @@ void out_work_cancel(struct outbox *out, uint64_t ref)
     outbox_next(out, FX_WORK_CANCEL)->u.work_ref = ref;
 }
 
+void out_exclude(struct outbox *out, const char *name, bool on)
+{
+    assert(out != NULL && name != NULL);
+    size_t bytes = strlen(name);
+    assert(bytes > 0 && bytes < THREAT_NAME_MAX);
+    struct exclusion *e = &outbox_next(out, FX_EXCLUDE)->u.exclusion;
+    memset(e, 0, sizeof(*e));
+    memcpy(e->name, name, bytes);
+    e->on = on;
+}
+
 void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b)
 {
     assert(out != NULL);

@@ -29,8 +29,8 @@ _Static_assert((int)DECISION_RETRY == (int)MESH__DECISION__DECISION_RETRY, "deci
 _Static_assert((int)TIER_CONSOLE == (int)MESH__TIER__TIER_CONSOLE, "tier");
 _Static_assert((int)QUERY_KPI == (int)MESH__QUERY_KIND__QUERY_KPI, "query");
 _Static_assert((int)ROW_RECORD == (int)MESH__ROW_KIND__ROW_RECORD, "row");
-_Static_assert((int)COMMAND_ROUTE == (int)MESH__COMMAND_KIND__COMMAND_ROUTE, "command");
-_Static_assert((int)REPLY_LOG == (int)MESH__REPLY_KIND__REPLY_LOG, "reply");
+_Static_assert((int)COMMAND_SECOND == (int)MESH__COMMAND_KIND__COMMAND_SECOND, "command");
+_Static_assert((int)REPLY_HELD == (int)MESH__REPLY_KIND__REPLY_HELD, "reply");
 
 /* Fields that may be larger than scan.h's defaults. */
 static const struct scan_limit limits[] = {

@@ -20,6 +20,11 @@ static bool command_has_query(enum command_kind kind)
     return kind == COMMAND_QUERY || kind == COMMAND_ROUTE;
 }
 
+static bool command_has_operation_id(enum command_kind kind)
+{
+    return kind == COMMAND_CANCEL || kind == COMMAND_APPROVE;
+}
+
 static bool command_has_decision(enum command_kind kind)
 {
     return kind == COMMAND_RESOLVE || kind == COMMAND_ISOLATE;
@@ -50,10 +55,14 @@ bool command_put(struct put *put, const struct msg *msg)
             return false;
         }
         w.query = &query;
-    } else if (c->kind == COMMAND_CANCEL) {
+    } else if (command_has_operation_id(c->kind)) {
         w.message_id = value_id(&c->operation_id);
+        w.on = c->kind == COMMAND_APPROVE && c->on;
     } else if (command_has_scope(c->kind)) {
         w.scope = unit_pack(c->scope);
+        w.name = (char *)(uintptr_t)c->name;
+        w.on = c->on;
+    } else if (command_has_id(c->kind)) {
         w.name = (char *)(uintptr_t)c->name;
         w.on = c->on;
     } else if (c->kind == COMMAND_LOG) {
@@ -77,7 +86,7 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
     const enum command_kind kind = (enum command_kind)w->kind;
     if ((w->operation != NULL) != command_has_operation(kind) ||
         (w->query != NULL) != command_has_query(kind) ||
-        (w->message_id.len != 0) != (kind == COMMAND_CANCEL) ||
+        (w->message_id.len != 0) != command_has_operation_id(kind) ||
         (w->scope != 0 && !command_has_scope(kind)) ||
         (w->scope == 0 && command_has_scope(kind) && kind != COMMAND_HEAL) ||
         (w->log != NULL) != (kind == COMMAND_LOG) ||
@@ -137,6 +146,8 @@ static bool status_put(struct put *put, const struct mesh_status *s, Mesh__MeshS
     ret->observed_us = s->observed_us;
     ret->cascade_p95_us = s->cascade_p95_us;
     ret->cascade_fast_p95_us = s->cascade_fast_p95_us;
+    ret->waiting = s->waiting;
+    ret->approvals = s->approvals;
     ret->simulation = s->simulation;
     ret->store_up = s->store_up;
     ret->frozen = s->frozen;
@@ -177,6 +188,8 @@ static enum codec_verdict status_get(const Mesh__MeshStatus *w, struct mesh_stat
     ret->observed_us = w->observed_us;
     ret->cascade_p95_us = w->cascade_p95_us;
     ret->cascade_fast_p95_us = w->cascade_fast_p95_us;
+    ret->waiting = w->waiting;
+    ret->approvals = w->approvals;
     ret->simulation = w->simulation;
     ret->store_up = w->store_up;
     ret->frozen = w->frozen;
@@ -215,6 +228,11 @@ static bool reply_part_put(struct put *put, const struct reply *r, struct reply_
                            Mesh__Reply *ret)
 {
     switch (r->kind) {
+    case REPLY_HELD:
+        ret->message_id = value_id(&r->operation_id);
+        ret->reason = (Mesh__Reason)r->reason;
+        ret->text = (char *)(uintptr_t)(r->text ? r->text : "");
+        return value_text(r->text, TEXT_BYTES_MAX - 1);
     case REPLY_ERROR:
         ret->reason = (Mesh__Reason)r->reason;
         ret->text = (char *)(uintptr_t)(r->text ? r->text : "");
@@ -279,9 +297,10 @@ bool reply_put(struct put *put, const struct msg *msg)
 
 static bool reply_parts_match(const Mesh__Reply *w, enum reply_kind kind)
 {
-    return (w->text[0] == 0 || kind == REPLY_ERROR || kind == REPLY_LINE) &&
-           (w->reason == MESH__REASON__REASON_NONE || kind == REPLY_ERROR) &&
-           (w->message_id.len == 0 || kind == REPLY_ACCEPTED || kind == REPLY_PROGRESS) &&
+    return (w->text[0] == 0 || kind == REPLY_ERROR || kind == REPLY_LINE || kind == REPLY_HELD) &&
+           (w->reason == MESH__REASON__REASON_NONE || kind == REPLY_ERROR || kind == REPLY_HELD) &&
+           (w->message_id.len == 0 || kind == REPLY_ACCEPTED || kind == REPLY_PROGRESS ||
+            kind == REPLY_HELD) &&
            (w->progress != NULL) == (kind == REPLY_PROGRESS) &&
            (w->report != NULL) == (kind == REPLY_OPERATION) &&
            (w->rows != NULL) == (kind == REPLY_ROWS) &&

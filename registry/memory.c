@@ -583,7 +583,8 @@ static void dispatch(struct memory_store *store, const struct store_op *op,
 /* --- what is about to be touched ---------------------------------------------------------------
  */
 
-/* The object in the first slot of its search with its hash; most likely the one that is meant. */
+/* The object in the first slot of its search with its hash; most likely the one that is meant.
+ * Among millions another one has the same hash: its type is looked at when it has arrived. */
 static const struct object *likely(const struct memory_store *store, uint32_t hash)
 {
     uint32_t mask = store->object_room - 1, at = hash & mask;
@@ -624,9 +625,10 @@ void memory_store_fetch(const struct memory_store *store, const struct store_op 
             fetch_bytes(objects[i], 128);
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (objects[i] && ops[i]->kind == STORE_INDEX_SET)
+        char type = objects[i] ? objects[i]->key[0] : '\0';
+        if (type == OBJECT_INDEX && ops[i]->kind == STORE_INDEX_SET)
             ranking_fetch(objects[i]->as.ranking, ops[i]->id);
-        else if (objects[i])
+        else if (type == OBJECT_RECORD)
             fetch_record(&objects[i]->as.record);
     }
 }

@@ -131,13 +131,14 @@ static void submit(struct play *p, uint32_t index)
     p->result->submitted++;
 }
 
-static void cancel(struct play *p, const struct act *a)
+/* A command about the operations of this label. */
+static void about(struct play *p, const struct act *a, enum command_kind kind, bool on)
 {
     for (uint32_t i = 0; i < p->s->act_count; i++) {
         const struct act *other = &p->s->acts[i];
         if (other->kind == ACT_SUBMIT && strcmp(other->label, a->label) == 0 && p->refs[i] != 0) {
-            struct command c = {.kind = COMMAND_CANCEL,
-                                .operation_id = world_accepted(p->w, p->refs[i])};
+            struct command c = {
+                .kind = kind, .on = on, .operation_id = world_accepted(p->w, p->refs[i])};
             (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
         }
     }
@@ -172,7 +173,11 @@ static void act(struct play *p, uint32_t index)
         scoped(p, COMMAND_FREEZE, a->unit);
         break;
     case ACT_CANCEL:
-        cancel(p, a);
+        about(p, a, COMMAND_CANCEL, false);
+        break;
+    case ACT_APPROVE:
+    case ACT_REJECT:
+        about(p, a, COMMAND_APPROVE, a->kind == ACT_APPROVE);
         break;
     case ACT_SUBMIT:
         submit(p, index);
@@ -275,12 +280,39 @@ static void sample(struct play *p)
     }
 }
 
+/* A second in which the mesh was not available: one more of the present gap, or a new one. */
+static void gap_add(struct play *p, bool answered)
+{
+    struct play_result *r = p->result;
+    const struct summary *s = &p->status.summary;
+    int64_t second_us = (world_now(p->w) - STATUS_US) / US_PER_S * US_PER_S;
+    struct play_gap *g = r->gap_count > 0 ? &r->gaps[r->gap_count - 1u] : NULL;
+    if (g == NULL || g->from_us + (int64_t)g->seconds * US_PER_S != second_us) {
+        if (r->gap_count == PLAY_GAPS_MAX) {
+            return;
+        }
+        g = &r->gaps[r->gap_count++];
+        *g = (struct play_gap){.from_us = second_us};
+    }
+    g->seconds++;
+    g->silent += answered ? 0 : 1;
+    if (answered && (g->agents == 0 || s->active < g->active)) {
+        g->active = s->active;
+        g->agents = s->agents;
+    }
+}
+
 /* Spec 12, mesh_availability. An orchestrator that does not answer is no mesh. */
 static void look_availability(struct play *p)
 {
     const struct summary *s = &p->status.summary;
+    bool answered = play_status(p);
     p->seconds++;
-    p->available += play_status(p) && s->active * 100u >= s->agents * 95u;
+    if (answered && s->active * 100u >= s->agents * 95u) {
+        p->available++;
+    } else {
+        gap_add(p, answered);
+    }
 }
 
 static const struct reply *reply_of(const struct play *p, const char *label)

@@ -37,8 +37,18 @@ struct play_options {
     bool progress;              /* a line for each operation's end, to stdout */
 };
 
+/* Seconds in a row in which the mesh was not available (spec 12). */
+#define PLAY_GAPS_MAX 64u
+struct play_gap {
+    int64_t from_us;
+    uint32_t seconds, silent; /* silent: of these, without an answer of the orchestrator */
+    uint64_t active, agents;  /* the least that it said; agents 0: it said nothing */
+};
+
 struct play_result {
     struct violation violation;
+    uint32_t gap_count; /* of what `availability` looks at; the gaps after PLAY_GAPS_MAX not kept */
+    struct play_gap gaps[PLAY_GAPS_MAX];
     uint64_t events, digest;
     int64_t virtual_us;
     int64_t service_us, answer_us; /* after the heal; 0: there was none */

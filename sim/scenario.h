@@ -57,7 +57,9 @@ enum act_kind {
     X(ACT_STORE_WIPE, "store-wipe", 0)                                                             \
     X(ACT_FAULT_POINTS, "fault-points", ACT_PERMILLE | ACT_MAY_LAST)                               \
     X(ACT_TWIN, "twin", ACT_UNIT | ACT_MAY_LAST)                                                   \
-    X(ACT_LIE, "lie", ACT_UNIT | ACT_LIES | ACT_MAY_LAST)
+    X(ACT_LIE, "lie", ACT_UNIT | ACT_LIES | ACT_MAY_LAST)                                          \
+    X(ACT_APPROVE, "approve", ACT_LABEL)                                                           \
+    X(ACT_REJECT, "reject", ACT_LABEL)
     ACT_LIST(ACT_ENUM)
 #undef ACT_ENUM
         ACT_KIND_COUNT

@@ -78,6 +78,22 @@ static void print_violation(const struct violation *v)
            v->unit.tier != TIER_NONE ? name : "", v->text);
 }
 
+static void print_gaps(const struct play_result *r)
+{
+    for (uint32_t i = 0; i < r->gap_count; i++) {
+        const struct play_gap *g = &r->gaps[i];
+        printf("  away from %lld s for %u s:", (long long)(g->from_us / US_PER_S), g->seconds);
+        if (g->agents > 0) {
+            printf(" %llu of %llu agents active%s", (unsigned long long)g->active,
+                   (unsigned long long)g->agents, g->silent > 0 ? "," : "");
+        }
+        if (g->silent > 0) {
+            printf(" no answer in %u of them", g->silent);
+        }
+        puts("");
+    }
+}
+
 static struct coverage coverage; /* of all files */
 
 static int play_file(const char *path, const struct options *o)
@@ -113,6 +129,7 @@ static int play_file(const char *path, const struct options *o)
                (unsigned long long)r.events, (double)r.virtual_us / 1e6,
                (unsigned long long)r.digest);
     } else {
+        print_gaps(&r);
         print_expectations(&s);
         print_violation(&r.violation);
         printf("%s: %s\n", path, good ? "met" : "NOT MET");

@@ -153,6 +153,9 @@ static void carry_out(struct world *w, uint32_t index)
         case FX_WORK_CANCEL:
             world_work_cancel(w, index, fx->u.work_ref);
             break;
+        case FX_EXCLUDE:
+            world_exclude(w, &fx->u.exclusion);
+            break;
         case FX_NOTE:
             world_digest(w, (uint64_t)fx->u.note.note << 32 ^ fx->u.note.a * 31u ^ fx->u.note.b);
             break;
@@ -359,6 +362,16 @@ static void dispatch(struct world *w, const struct entry *e)
     case W_CLOCK:
         clock_event(w, e->node, e->sub != 0);
         return;
+    case W_EVIDENCE:
+        if (n->ops == NULL || n->self == NULL) {
+            return;
+        }
+        event.kind = EV_EVIDENCE;
+        event.u.evidence = (const struct evidence *)(const void *)e->block->bytes;
+        break;
+    case W_SHUT_OUT:
+        world_kill(w, *(const struct unit *)(const void *)e->block->bytes, false);
+        return;
     }
     step(w, e->node, &event);
 }
@@ -548,8 +561,8 @@ struct world *world_new(const struct world_conf *conf)
     uint32_t agents = topology_index(t, topology_agent(t, t->agents - 1)) + 1;
     w->first_host = w->first_agent + agents;
     w->node_count = w->first_host + conf->hosts + world_processes_nodes(conf);
-    w->nodes = world_alloc(w->node_count * sizeof(*w->nodes));
-    w->queue = queue_new(w->nodes, sizeof(*w->nodes));
+    w->nodes = world_alloc_lines(w->node_count * sizeof(*w->nodes));
+    w->queue = queue_new(w->nodes, sizeof(*w->nodes), WORLD_NODE_HOT);
     rng_seed(&w->chaos, conf->seed, 78);
     w->broker_since_us = -1;
     w->pending_max = WORLD_PENDING_MAX;

@@ -40,6 +40,7 @@ struct world_conf {
     const struct world_wire *wire;
     bool pack;       /* agents between steps are packed; large worlds always do */
     bool pack_plain; /* as a processor without wide instructions packs them */
+    bool threats;    /* what acceptance refuses is evidence (threat.h); else nobody hears of it */
     /* What a store that ends forgets, and what its replica lacks (world_fault.h). With either the
      * world keeps a journal of all writes: for small meshes. 0: neither is modelled. */
     int64_t store_sync_us, store_lag_us;
@@ -115,7 +116,8 @@ const struct reply *world_ask(struct world *w, struct unit to, const struct comm
 /* Frees what is kept of a call that was answered. */
 void world_forget(struct world *w, uint64_t ref);
 /* The id of an accepted operation; all zero before. */
-struct id128 world_accepted(const struct world *w, uint64_t ref);
+struct id128 world_accepted(const struct world *w, uint64_t ref); /* or held */
+bool world_held(const struct world *w, uint64_t ref);
 
 /* An operation template with the console's defaults: echo of `payload` to everyone. */
 void world_operation(struct operation *ret, const char *action, const char *payload);

@@ -24,6 +24,17 @@ void *world_alloc(size_t bytes)
     return p;
 }
 
+void *world_alloc_lines(size_t bytes)
+{
+    bytes = (bytes + STEP - 1) / STEP * STEP;
+    void *p = aligned_alloc(STEP, bytes);
+    if (p == NULL) {
+        fprintf(stderr, "world: out of memory (%zu bytes)\n", bytes);
+        abort();
+    }
+    return memset(p, 0, bytes);
+}
+
 static void *cut(struct blocks *b, size_t bytes)
 {
     if (b->slab_left < bytes) {

@@ -57,6 +57,7 @@ void world_wall_step(struct world *w, struct unit u, bool below, int64_t us)
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (world_meant(w, i, u, below)) {
             w->nodes[i].wall_off_us += us;
+            w->walls_stepped = true;
             if (w->nodes[i].host_says != 0 && w->nodes[i].self != NULL) {
                 world_push(w, w->now_us + US_PER_S, W_CLOCK, i, 1, NULL);
             }

@@ -111,6 +111,9 @@ enum world_lie {
 };
 void world_lie(struct world *w, struct unit u, bool below, enum world_lie lie, bool on);
 
+/* With world_conf.threats: the processes of the mesh refused something, as `e` tells it. */
+void world_accuse(struct world *w, const struct evidence *e);
+
 /* How often each fault was met; for coverage. */
 #define WORLD_FAULT_LIST(X)                                                                        \
     X(WORLD_MET_DROP, "drop")                                                                      \

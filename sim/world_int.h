@@ -34,9 +34,10 @@ struct world_work {
     bool cancelled;
 };
 
-/* What is used in every step comes first. */
+/* What every step of every node needs comes first, in two lines of memory. */
+#define WORLD_NODE_HOT 128u
 struct world_node {
-    const struct node_ops *ops;
+    _Alignas(64) const struct node_ops *ops;
     void *self; /* NULL: dead; a packed agent's is a struct packed (world_pack.c) */
     uint32_t generation, wake_generation;
     int64_t wake_us;   /* true time; NEVER: none */
@@ -45,27 +46,32 @@ struct world_node {
     int64_t base_local_us, base_true_us; /* its clock: see world_local */
     double drift;
     int64_t paused_until_us;
-    uint64_t rules_from, rules_to; /* bits of the rules whose sides it is on */
+    int64_t bus_up_us;     /* its last time without a bus ends then; 0: there was none */
+    int64_t wake_local_us; /* as it asked for it */
     struct unit unit;
     uint32_t partition;
     uint32_t same_time_wakes;
-    uint8_t lies;     /* bits of enum world_lie */
-    uint32_t waiting; /* messages put back during this pause */
-    struct rng rng;
+    float one_way_us, speed, slow; /* agents: speed and slow are factors on the class's time */
+    uint16_t process;              /* that it runs in, or that it is; NO_PROCESS */
+    uint8_t lies;                  /* bits of enum world_lie */
+    uint8_t host_says;             /* 0: nothing; 1: not synchronised; 2: synchronised */
+    /* handlers */
     struct world_work *works;
-    int64_t wake_local_us;           /* as it asked for it */
-    int64_t bus_since_us, bus_up_us; /* last down from .. to; 0: never */
-    int64_t swallow_until_us, wall_off_us;
-    int64_t host_error_us; /* what its host says of its Unix clock (world_host_clock) .. */
-    uint8_t host_says;     /* 0: nothing; 1: not synchronised; 2: synchronised */
+    struct rng rng;
     uint64_t epoch;
-    uint16_t process; /* that it runs in, or that it is; NO_PROCESS */
-    /* agents */
     uint64_t host_ref;
-    float one_way_us, speed, slow; /* factors on the class's processing time */
-    uint32_t host;                 /* who started it, told when it ends; 0: the world itself */
+    uint32_t host; /* who started the agent, told when it ends; 0: the world itself */
     enum impedance_class agent_class;
+    /* faults */
+    uint64_t rules_from, rules_to; /* bits of the rules whose sides it is on */
+    int64_t bus_since_us;
+    int64_t swallow_until_us, wall_off_us;
+    int64_t host_error_us;          /* what its host says of its Unix clock (world_host_clock) */
+    uint32_t waiting;               /* messages put back during this pause */
+    bool excluded;                  /* heard no more */
+    uint64_t refused, refused_told; /* what it had no right to say, and how much of it was told */
 };
+static_assert(offsetof(struct world_node, works) == WORLD_NODE_HOT, "two lines");
 
 struct clogged; /* a message that a rule holds back (world_rules.c) */
 
@@ -95,6 +101,7 @@ struct cached {
 struct world_call {
     uint64_t ref;
     uint32_t replies;
+    bool held; /* it waits for the mode */
     struct id128 accepted;
     struct block *final; /* struct msg at its start; NULL so far */
     struct world_call *next;
@@ -145,6 +152,7 @@ struct world {
     int64_t broker_since_us, broker_up_us; /* since: -1 never */
     uint32_t pending_max;
     bool points_set;
+    bool walls_stepped, swallows; /* somebody's Unix clock was, somebody's messages are lost so */
     uint16_t points[TIER_COUNT][FAULT_POINT_COUNT];
     uint64_t met[WORLD_MET_COUNT];
     world_watch *watch;
@@ -201,6 +209,11 @@ void world_lie_replay(struct world *w, uint32_t from, uint32_t to, uint32_t bit,
 bool world_may_speak(struct world *w, uint32_t from, struct unit as);
 bool world_accepts(struct world *w, const struct world_node *to, struct world_msg *wm,
                    uint32_t bit);
+
+/* world_threat.c */
+void world_refused(struct world *w, uint32_t from);
+void world_exclude(struct world *w, const struct exclusion *e);
+bool world_is_excluded(const struct world *w, uint32_t index);
 
 /* world_script.c */
 void world_console_reply(struct world *w, const struct msg *msg);

@@ -106,6 +106,7 @@ bool world_may_speak(struct world *w, uint32_t from, struct unit as)
         return true;
     }
     met(w, WORLD_MET_REFUSED_SCOPE);
+    world_refused(w, from);
     return false;
 }
 
@@ -119,8 +120,11 @@ bool world_accepts(struct world *w, const struct world_node *to, struct world_ms
     if (wm->frame_bytes > 0) {
         return true; /* world_wire.c judges */
     }
-    int64_t from_off_us = wm->from == WORLD_NOBODY ? 0 : w->nodes[wm->from].wall_off_us;
-    int64_t age_us = w->now_us - wm->sent_us + to->wall_off_us - from_off_us;
+    int64_t age_us = w->now_us - wm->sent_us;
+    if (w->walls_stepped) {
+        age_us += to->wall_off_us;
+        age_us -= wm->from == WORLD_NOBODY ? 0 : w->nodes[wm->from].wall_off_us;
+    }
     enum world_met wrong = age_us < -FRAME_SKEW_US     ? WORLD_MET_REFUSED_FUTURE
                            : age_us >= FRAME_TTL_US    ? WORLD_MET_REFUSED_EXPIRED
                            : (*taken >> bit & 1u) != 0 ? WORLD_MET_REFUSED_REPLAY

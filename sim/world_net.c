@@ -64,8 +64,9 @@ void world_send_to(struct world *w, uint32_t from, uint32_t index, uint32_t bit,
     if (from != WORLD_NOBODY && w->nodes[from].lies != 0) {
         world_lie_replay(w, from, index, bit, b);
     }
-    uint64_t rules =
-        from == WORLD_NOBODY ? 0 : w->nodes[from].rules_from & w->nodes[index].rules_to;
+    uint64_t rules = from == WORLD_NOBODY || w->rules_used == 0
+                         ? 0
+                         : w->nodes[from].rules_from & w->nodes[index].rules_to;
     if (rules != 0) {
         world_rules_send(w, rules, index, bit, latency, b);
         return;
@@ -135,6 +136,10 @@ void world_transmit(struct world *w, uint32_t from, const struct msg *msg)
         w->stats.refused++;
         return;
     }
+    if (world_is_excluded(w, from)) {
+        w->stats.refused++;
+        return;
+    }
     if (from != WORLD_NOBODY && (!world_leaves(w, from) || !world_may_speak(w, from, msg->from))) {
         w->stats.lost++;
         return;
@@ -182,7 +187,8 @@ void world_deliver(struct world *w, const struct entry *e)
     struct world_node *n = &w->nodes[e->node];
     bool cut = false;
     if (wm->from != WORLD_NOBODY) {
-        uint64_t rules = w->nodes[wm->from].rules_from & n->rules_to;
+        /* The sender's memory is cold: it is looked at when there is a rule at all. */
+        uint64_t rules = w->rules_used == 0 ? 0 : w->nodes[wm->from].rules_from & n->rules_to;
         cut = wm->partition != n->partition || (rules != 0 && world_rules_cut(w, rules));
     }
     if (cut || !world_arrives(w, e->node, wm->sent_us)) {

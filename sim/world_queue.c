@@ -37,16 +37,17 @@ struct queue {
     struct entry *sorting; /* as much room again */
     int64_t slot;          /* the present one: at_us >> SLOT_BITS */
     const char *nodes;     /* brought into the cache for what is due in this slot */
-    size_t node_bytes;
+    size_t node_bytes, needed_bytes;
     uint32_t first[LEVELS][SLOTS], last[LEVELS][SLOTS];
     uint64_t some[LEVELS][SLOTS / 64]; /* slots with anything in them */
 };
 
-struct queue *queue_new(const void *nodes, size_t node_bytes)
+struct queue *queue_new(const void *nodes, size_t node_bytes, size_t needed_bytes)
 {
     struct queue *q = world_alloc(sizeof(*q));
     q->nodes = nodes;
     q->node_bytes = node_bytes;
+    q->needed_bytes = needed_bytes;
     return q;
 }
 
@@ -151,7 +152,7 @@ static void fetch_node(const struct queue *q, uint32_t node)
 {
     if (node != WORLD_NOBODY) {
         const char *at = q->nodes + (size_t)node * q->node_bytes;
-        for (size_t i = 0; i < q->node_bytes; i += 64) {
+        for (size_t i = 0; i < q->needed_bytes; i += 64) {
             __builtin_prefetch(at + i);
         }
     }

@@ -7,7 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum world_event { W_WAKE = 1, W_START, W_MSG, W_STORE, W_WORK, W_LINK, W_CLOCK, W_TICK };
+enum world_event {
+    W_WAKE = 1,
+    W_START,
+    W_MSG,
+    W_STORE,
+    W_WORK,
+    W_LINK,
+    W_CLOCK,
+    W_TICK,
+    W_EVIDENCE,
+    W_SHUT_OUT
+};
 
 /* Variable data of an event; freed with the last reference. */
 struct block {
@@ -38,8 +49,8 @@ struct entry { /* 32 bytes: they are moved about */
 
 /* world_queue.c */
 struct queue;
-/* nodes: an array of node_bytes each, by entry.node. */
-struct queue *queue_new(const void *nodes, size_t node_bytes);
+/* nodes: an array of node_bytes each, by entry.node, of which every event needs the first ones. */
+struct queue *queue_new(const void *nodes, size_t node_bytes, size_t needed_bytes);
 void queue_free(struct queue *q); /* not the blocks of its entries: take them first */
 void queue_push(struct queue *q, const struct entry *e);
 bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret);
@@ -50,6 +61,7 @@ const struct entry *queue_next(const struct queue *q, uint32_t ahead);
 /* world_block.c */
 struct world;
 void *world_alloc(size_t bytes);                          /* zeroed */
+void *world_alloc_lines(size_t bytes);                    /* and on lines of 64 bytes */
 struct block *world_block(struct world *w, size_t bytes); /* one reference; not zeroed */
 void world_block_drop(struct world *w, struct block *b);
 void world_blocks_free(struct world *w);

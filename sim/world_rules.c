@@ -269,6 +269,7 @@ void world_swallow(struct world *w, struct unit u, bool below, int64_t us)
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (world_meant(w, i, u, below)) {
             w->nodes[i].swallow_until_us = w->now_us + us;
+            w->swallows = true;
         }
     }
 }
@@ -281,7 +282,7 @@ bool world_leaves(struct world *w, uint32_t from)
         w->met[WORLD_MET_LINK_DOWN]++;
         return false;
     }
-    if (w->now_us < n->swallow_until_us) {
+    if (w->swallows && w->now_us < n->swallow_until_us) {
         w->met[WORLD_MET_SWALLOWED]++;
         return false;
     }

@@ -160,7 +160,8 @@ void world_console_reply(struct world *w, const struct msg *msg)
         return;
     }
     call->replies++;
-    if (r->kind == REPLY_ACCEPTED) {
+    if (r->kind == REPLY_ACCEPTED || r->kind == REPLY_HELD) {
+        call->held = r->kind == REPLY_HELD;
         call->accepted = r->operation_id;
     }
     if (r->final && call->final == NULL) {
@@ -184,6 +185,12 @@ uint32_t world_replies(const struct world *w, uint64_t ref)
 {
     struct world_call *call = call_of(w, ref);
     return call == NULL ? 0 : call->replies;
+}
+
+bool world_held(const struct world *w, uint64_t ref)
+{
+    struct world_call *call = call_of(w, ref);
+    return call != NULL && call->held;
 }
 
 struct id128 world_accepted(const struct world *w, uint64_t ref)

@@ -38,16 +38,25 @@ static void test_told_at_once_then_each_minute(void **state)
     assert_string_equal(rows[0].token, "host-1");
     assert_int_equal(rows[0].count, 1);
     assert_int_equal(rows[0].first_ms, 1000);
-    for (int64_t at = 1001; at < 31000; at++)
+    alarm_count(&alarms, "host-1", ALARM_FRAME, FRAME_SIGNATURE, 1001);
+    assert_int_equal(told(1001), 0);
+    alarm_count(&alarms, "host-1", ALARM_FRAME, FRAME_SIGNATURE, 1002); /* three times as much */
+    assert_int_equal(told(1002), 1);
+    assert_int_equal(rows[0].count, 3);
+    for (int64_t at = 1003; at < 1008; at++)
         alarm_count(&alarms, "host-1", ALARM_FRAME, FRAME_SIGNATURE, at);
-    assert_int_equal(told(31000), 0);
-    assert_int_equal(told(61000), 1);
-    assert_int_equal(rows[0].count, 30000);
-    assert_int_equal(rows[0].last_ms, 30999);
+    assert_int_equal(told(31000), 0); /* 8 are less than 9 */
+    assert_int_equal(told(61002), 1);
+    assert_int_equal(rows[0].count, 8);
+    assert_int_equal(rows[0].last_ms, 1007);
     assert_int_equal(told(200000), 0); /* nothing new */
     alarm_count(&alarms, "host-1", ALARM_FRAME, FRAME_SIGNATURE, 200000);
     assert_int_equal(told(200000), 1);
     assert_int_equal(rows[0].count, 1); /* another story */
+    for (unsigned i = 1; i <= 3; i++) { /* the third is enough for a threat */
+        alarm_count(&alarms, "host-2", ALARM_FRAME, FRAME_SIGNATURE, 200000 + i);
+        assert_int_equal(i > 1 ? told(200000 + i) : 0, i > 1 ? 1 : 0);
+    }
 }
 
 static void test_doubt(void **state)

@@ -1017,14 +1017,16 @@ static void test_progress_of_long_operations(void **state)
     check_sum(&m->u.result->aggregate, AGENTS);
 }
 
-static void test_many_operations_then_overload(void **state)
+/* Opens operations of one priority until one is refused. */
+static uint32_t open_until_overload(uint8_t priority)
 {
-    (void)state;
     uint32_t opened = 0;
     enum reason reason = REASON_NONE;
     for (uint32_t n = 0; n < 1100 && reason == REASON_NONE; n++) {
         struct operation op = operation_of(1);
         memcpy(op.id.bytes + 8, &n, sizeof n);
+        op.id.bytes[12] = (uint8_t)(priority + 1u);
+        op.priority = priority;
         operate_by(&op, 1, rig.now_us + 20 * S);
         if (rig_sent(&rig, MSG_RESULT) != NULL) {
             assert_int_equal(result_of(&op, 1)->outcomes[OUTCOME_REFUSED], 1);
@@ -1034,7 +1036,16 @@ static void test_many_operations_then_overload(void **state)
         }
     }
     assert_int_equal(reason, REASON_OVERLOAD);
-    assert_int_equal(opened, 1024);
+    return opened;
+}
+
+static void test_many_operations_then_overload(void **state)
+{
+    (void)state;
+    assert_int_equal(open_until_overload(0), 512); /* each priority has its part of the pool */
+    assert_int_equal(open_until_overload(1), 256);
+    assert_int_equal(open_until_overload(2), 256 - POOL_RESERVE);
+    assert_int_equal(open_until_overload(3), POOL_RESERVE);
 }
 
 static void test_prepare(void **state)

@@ -143,6 +143,8 @@ static void errors_name_the_place(void **state)
         {"[wrong]\nx = 1\n", {":2:", "[wrong]"}},
         {"[process Big]\nrole = agent\n", {":2:", "process name"}},
         {"[process a]\nunits = mesh\n", {"[process a]", "role is missing"}},
+        {"[process a]\nrole = agent\nrescue = b\n", {"rescue = b", "no process of role cluster"}},
+        {"[process a]\nrole = cluster\nrescue = a\n", {"[process a]", "agent and sim only"}},
         {"[process a]\nrole = -\n", {":2:", "one of orchestrator|"}},
         {"[process a]\nrole = sim\n", {"[process a]", "simulation = true"}},
         {"[process a]\nrole = cluster\nunits = s999\n", {"[process a]", "s999"}},

@@ -41,37 +41,57 @@ static void test_starting_until_95_percent_were_active(void **state)
     assert_int_equal(mode_update(MODE_STARTING, 95, 100), MODE_FULL);
 }
 
-static bool admits(enum mode mode, unsigned priority, enum verb verb, uint32_t targets, bool human)
+static enum mode_verdict judge(enum mode mode, unsigned priority, enum verb verb, uint32_t targets,
+                               unsigned who)
 {
-    struct operation op = {.priority = (uint8_t)priority, .verb = verb};
+    const struct operation op = {.priority = (uint8_t)priority, .verb = verb};
+    const struct mode_case c = {.operation = &op,
+                                .targets = targets,
+                                .agents = 30000,
+                                .human = who > 0,
+                                .approved = who > 1};
     const char *why = NULL;
-    bool ok = mode_admits(mode, &op, targets, 30000, human, &why);
-    assert_int_equal(ok, why == NULL);
-    if (!ok) { /* the refusal names the mode */
-        static const char *const names[] = {[MODE_DEGRADED_LIGHT] = "DEGRADED_LIGHT",
-                                            [MODE_DEGRADED_MODERATE] = "DEGRADED_MODERATE",
-                                            [MODE_DEGRADED_SEVERE] = "DEGRADED_SEVERE",
-                                            [MODE_EMERGENCY] = "EMERGENCY"};
-        assert_ptr_equal(strstr(why, names[mode]), why);
+    enum mode_verdict v = mode_judge(mode, &c, &why);
+    assert_int_equal(v == MODE_ADMITS, why == NULL);
+    if (v != MODE_ADMITS) { /* the refusal names the mode */
+        assert_ptr_equal(strstr(why, mode_name(mode)), why);
+        assert_int_equal(strstr(why, "approval") != NULL,
+                         v == MODE_APPROVAL || (mode == MODE_DEGRADED_SEVERE && priority == 3));
     }
-    return ok;
+    return v;
 }
+
+enum { MESH, PERSON, APPROVED };
 
 static void test_restrictions(void **state)
 {
     (void)state;
     for (unsigned p = 0; p < PRIORITY_COUNT; p++) {
-        assert_true(admits(MODE_FULL, p, VERB_ACT, 30000, false));
-        assert_true(admits(MODE_STARTING, p, VERB_ACT, 30000, false));
-        assert_int_equal(admits(MODE_DEGRADED_LIGHT, p, VERB_ACT, 30000, false), p > 0);
-        assert_int_equal(admits(MODE_DEGRADED_MODERATE, p, VERB_ACT, 1000, false), p > 1);
-        assert_false(admits(MODE_DEGRADED_MODERATE, p, VERB_ACT, 1001, true));
-        assert_int_equal(admits(MODE_DEGRADED_SEVERE, p, VERB_ACT, 15000, false), p == 3);
-        assert_false(admits(MODE_DEGRADED_SEVERE, p, VERB_ACT, 15001, false));
-        assert_int_equal(admits(MODE_DEGRADED_SEVERE, p, VERB_ACT, 30000, true), p == 3);
-        assert_false(admits(MODE_EMERGENCY, p, VERB_OBSERVE, 1, false));
-        assert_true(admits(MODE_EMERGENCY, p, VERB_OBSERVE, 30000, true));
-        assert_int_equal(admits(MODE_EMERGENCY, p, VERB_ACT, 1, true), p == 3);
+        assert_int_equal(judge(MODE_FULL, p, VERB_ACT, 30000, MESH), MODE_ADMITS);
+        assert_int_equal(judge(MODE_STARTING, p, VERB_ACT, 30000, MESH), MODE_ADMITS);
+        assert_int_equal(judge(MODE_DEGRADED_LIGHT, p, VERB_ACT, 30000, MESH),
+                         p > 0 ? MODE_ADMITS : MODE_REFUSES);
+        enum mode_verdict moderate = p > 1 ? MODE_ADMITS : p == 1 ? MODE_WAITS : MODE_REFUSES;
+        assert_int_equal(judge(MODE_DEGRADED_MODERATE, p, VERB_ACT, 1000, MESH), moderate);
+        assert_int_equal(judge(MODE_DEGRADED_MODERATE, p, VERB_ACT, 1000, APPROVED), moderate);
+        assert_int_equal(judge(MODE_DEGRADED_MODERATE, p, VERB_ACT, 1001, PERSON), MODE_REFUSES);
+        bool critical = p == 3;
+        assert_int_equal(judge(MODE_DEGRADED_SEVERE, p, VERB_ACT, 15000, MESH),
+                         critical ? MODE_ADMITS : MODE_REFUSES);
+        assert_int_equal(judge(MODE_DEGRADED_SEVERE, p, VERB_ACT, 15001, MESH), MODE_REFUSES);
+        assert_int_equal(judge(MODE_DEGRADED_SEVERE, p, VERB_ACT, 15001, PERSON),
+                         critical ? MODE_APPROVAL : MODE_REFUSES);
+        assert_int_equal(judge(MODE_DEGRADED_SEVERE, p, VERB_ACT, 30000, APPROVED),
+                         critical ? MODE_ADMITS : MODE_REFUSES);
+        assert_int_equal(judge(MODE_EMERGENCY, p, VERB_OBSERVE, 1, MESH), MODE_REFUSES);
+        assert_int_equal(judge(MODE_EMERGENCY, p, VERB_OBSERVE, 30000, PERSON), MODE_ADMITS);
+        assert_int_equal(judge(MODE_EMERGENCY, p, VERB_ACT, 1, PERSON),
+                         critical ? MODE_ADMITS : MODE_REFUSES);
+        assert_int_equal(judge(MODE_EMERGENCY, p, VERB_ACT, 30000, PERSON),
+                         critical ? MODE_APPROVAL : MODE_REFUSES);
+        assert_true(mode_admits_relay(MODE_DEGRADED_MODERATE, (uint8_t)p));
+        assert_int_equal(mode_admits_relay(MODE_DEGRADED_SEVERE, (uint8_t)p), critical);
+        assert_false(mode_admits_relay(MODE_EMERGENCY, (uint8_t)p));
     }
 }
 
@@ -83,6 +103,9 @@ static void test_what_else_a_mode_means(void **state)
     assert_true(mode_healthy_only(MODE_DEGRADED_MODERATE));
     assert_int_equal(mode_retry_factor(MODE_FULL), 1);
     assert_int_equal(mode_retry_factor(MODE_DEGRADED_LIGHT), 2);
+    assert_string_equal(mode_restrictions(MODE_FULL), "");
+    assert_string_equal(mode_restrictions(MODE_DEGRADED_SEVERE),
+                        "critical operations only, mesh-wide ones need approval");
     assert_string_equal(mode_description(MODE_FULL), "All systems nominal");
     assert_string_equal(mode_description(MODE_EMERGENCY), "Mesh critically impaired");
 }

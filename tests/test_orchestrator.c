@@ -1,4 +1,5 @@
 /* The orchestrator, step by step. */
+#include "core/turns.h"
 #include "tests/support/bench.h"
 #include "tiers/orchestrator/orchestrator.h"
 
@@ -272,10 +273,19 @@ static void one_operation_too_many_names_the_pool(void **state)
     struct bench *b = mesh(1, 4, 4);
     struct command c;
     b->log_verdict = STORE_OK;
-    for (uint32_t i = 0; i < OPERATIONS_MAX; i++) {
-        bench_submit(&c);
+    uint32_t taken = 0;
+    for (uint8_t priority = 0; priority < PRIORITY_COUNT; priority++) {
+        for (; taken < turns_pool_share(OPERATIONS_MAX, priority); taken++) {
+            bench_submit(&c);
+            c.operation.priority = priority;
+            bench_command(b, &c);
+            assert_non_null(bench_reply(b, REPLY_ACCEPTED));
+            bench_forget(b);
+        }
+        bench_submit(&c); /* its part is in flight; a higher one still has room */
+        c.operation.priority = priority;
         bench_command(b, &c);
-        assert_non_null(bench_reply(b, REPLY_ACCEPTED));
+        assert_int_equal(bench_reply(b, REPLY_ERROR)->reason, REASON_OVERLOAD);
         bench_forget(b);
     }
     assert_int_equal(status(b).operations_in_flight, OPERATIONS_MAX);
@@ -378,6 +388,38 @@ static void a_wave_goes_level_by_level(void **state)
     assert_true(num_id128_equal(r->report->operation_id, id));
     assert_int_equal(r->report->aggregate.outcomes[OUTCOME_READY], 30);
     bench_close(b);
+}
+
+/* T of a wave from now, when the leads take so long to say what they need. */
+static int64_t time_to_t(int64_t way_us)
+{
+    struct bench *b = mesh(3, 10, 10);
+    struct command c;
+    bench_submit(&c);
+    c.operation.strategy = CASCADE_WAVE;
+    c.operation.timing = TIMING_AT;
+    bench_command(b, &c);
+    struct id128 id = bench_reply(b, REPLY_ACCEPTED)->operation_id;
+    for (unsigned s = 1; s <= 3; s++) {
+        prepared(b, s, id, TIER_SECTOR);
+    }
+    bench_pass(b, way_us);
+    for (unsigned s = 1; s <= 3; s++) {
+        prepared(b, s, id, TIER_CLUSTER);
+    }
+    assert_non_null(bench_sent(b, MSG_OPERATE, 0));
+    int64_t ahead_us = b->sealed.target_mesh_us - b->sealed.created_mesh_us;
+    bench_close(b);
+    return ahead_us;
+}
+
+static void a_loaded_mesh_gets_a_later_t(void **state)
+{
+    (void)state;
+    int64_t usual_us = time_to_t(10000);
+    assert_int_equal(time_to_t(50000), usual_us); /* what is reckoned with anyway */
+    int64_t later_us = time_to_t(400000) - usual_us;
+    assert_in_range(later_us, 250000, 400000);
 }
 
 static void a_wave_stops_at_silent_sectors(void **state)
@@ -540,6 +582,13 @@ static void freezing_names_its_scope(void **state)
     c.scope = unit_sector(1);
     bench_command(b, &c);
     assert_string_equal(bench_reply(b, REPLY_ERROR)->text, "s01 is not frozen");
+    bench_forget(b);
+    c.scope = unit_orchestrator(); /* a part of it is */
+    bench_command(b, &c);
+    assert_string_equal(bench_reply(b, REPLY_ERROR)->text,
+                        "mesh is not frozen as a whole: thaw s02");
+    assert_int_equal(bench_count(b, MSG_THAW), 0);
+    bench_forget(b);
     c.kind = COMMAND_FREEZE;
     c.scope = unit_orchestrator();
     bench_command(b, &c);
@@ -609,6 +658,7 @@ int main(void)
         cmocka_unit_test(one_operation_too_many_names_the_pool),
         cmocka_unit_test(bad_templates_are_refused_by_name),
         cmocka_unit_test(a_wave_goes_level_by_level),
+        cmocka_unit_test(a_loaded_mesh_gets_a_later_t),
         cmocka_unit_test(a_wave_stops_at_silent_sectors),
         cmocka_unit_test(cancelling_a_wave_while_it_prepares),
         cmocka_unit_test(eleven_tripped_sectors_trip_the_mesh),

@@ -48,7 +48,7 @@ static void everything_comes_in_order(void **state)
 {
     (void)state;
     static struct expected expected[EVENTS];
-    struct queue *q = queue_new(NULL, 0);
+    struct queue *q = queue_new(NULL, 0, 0);
     struct rng r;
     struct entry e;
     rng_seed(&r, 5, 1);
@@ -74,7 +74,7 @@ static void everything_comes_in_order(void **state)
 static void it_goes_on_while_time_passes(void **state)
 {
     (void)state;
-    struct queue *q = queue_new(NULL, 0);
+    struct queue *q = queue_new(NULL, 0, 0);
     struct rng r;
     struct entry e, before = {.at_us = -1};
     struct expected ignored;

@@ -82,9 +82,9 @@ def bench_steady(options, mesh_type=Mesh):
 class Consoles:
     """bench-load processes, one a console; results once they have ended."""
 
-    def __init__(self, mesh, jobs):
-        self.processes = [subprocess.Popen([BUILD / "bench-load", mesh.config, *map(str, job)], stdout=subprocess.PIPE, text=True)
-                          for job in jobs]
+    def __init__(self, mesh, jobs, priority=2):
+        self.processes = [subprocess.Popen([BUILD / "bench-load", "--priority", str(priority), mesh.config, *map(str, job)],
+                                           stdout=subprocess.PIPE, text=True) for job in jobs]
 
     def results(self, timeout):
         found = []
@@ -150,9 +150,21 @@ def watch_in_flight(mesh, stop, most):
         stop.wait(0.5)
 
 
+def small_beside(mesh, seconds, wide_priority, small_priority=2):
+    """One console's small operations (one cluster each), one after the other, beside mesh-wide ones of another console,
+    one after the other as well; wide_priority None: beside nothing. Results of both."""
+    sectors = mesh.info["sectors"]
+    wide = Consoles(mesh, [] if wide_priority is None else [[1, seconds + 2, 64, "echo", 30000, f"s[1-{sectors}]"]], wide_priority)
+    time.sleep(1)
+    places = [f"s{1 + 7 * i % sectors}.c{1 + i % 10}" for i in range(40)]
+    small = Consoles(mesh, [[1, seconds, 64, "echo", 10000, *places]], small_priority).results(seconds + 60)
+    return small[0], (wide.results(seconds + 90) or [None])[0]
+
+
 def bench_many(options):
     """1,000 operations in flight from 8 consoles over overlapping selections; then small operations
-    (one cluster) beside mesh-wide ones, one after the other."""
+    (one cluster) beside mesh-wide ones, one after the other: of the same priority (the bar), and urgent ones
+    (priority 3) beside nothing and beside the background (priority 0), which goes out in shares."""
     build("bench-load")
     result = header(options)
     seconds = options.seconds or 15
@@ -175,17 +187,19 @@ def bench_many(options):
         watcher.join()
         rss = mesh.rss_mib()
         progress(f"many: {sum_of(rows, 'operations')} operations, {max(in_flight, default=0)} seen in flight")
-        wide = Consoles(mesh, [[1, seconds + 2, 64, "echo", 30000, "s[1-%d]" % sectors]])
-        time.sleep(1)
-        small = Consoles(mesh, [[1, seconds, 64, "echo", 10000, *[f"s{1 + 7 * i % sectors}.c{1 + i % 10}" for i in range(40)]]])
-        small_rows, wide_rows = small.results(seconds + 60), wide.results(seconds + 90)
+        small, wide = small_beside(mesh, seconds, 2)
+        alone, _ = small_beside(mesh, seconds, None, 3)
+        urgent, background = small_beside(mesh, seconds, 0, 3)
         after = mesh.counters()
     return result | {"operations": sum_of(rows, "operations"), "in_flight": 1000, "in_flight_seen": max(in_flight, default=None),
                      "refused": sum_of(rows, "refused"), "errors": sum_of(rows, "errors"),
                      "unfinished": sum_of(rows, "unfinished"), "wrong_sums": sum_of(rows, "wrong_sums"),
                      "targets": sum_of(rows, "targets"), "ready": sum_of(rows, "ready"), "rss_mib": round(rss, 1),
                      "many_p50_ms": max(row["p50_ms"] for row in rows), "many_p99_ms": max(row["p99_ms"] for row in rows),
-                     "p50_ms": small_rows[0]["p50_ms"], "p99_ms": small_rows[0]["p99_ms"],
-                     "small_operations": small_rows[0]["operations"], "wide_operations": wide_rows[0]["operations"],
-                     "wide_p50_ms": wide_rows[0]["p50_ms"], "executed": notes(mesh, before, after, "executed"),
-                     "lost": lost(mesh, after)}
+                     "p50_ms": small["p50_ms"], "p99_ms": small["p99_ms"],
+                     "small_operations": small["operations"], "wide_operations": wide["operations"],
+                     "wide_p50_ms": wide["p50_ms"], "alone_p50_ms": alone["p50_ms"], "alone_p99_ms": alone["p99_ms"],
+                     "beside_background_p50_ms": urgent["p50_ms"], "beside_background_p99_ms": urgent["p99_ms"],
+                     "background_operations": background["operations"], "background_p50_ms": background["p50_ms"],
+                     "background_targets": background["targets"], "background_ready": background["ready"],
+                     "executed": notes(mesh, before, after, "executed"), "lost": lost(mesh, after)}

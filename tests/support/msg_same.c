@@ -337,6 +337,8 @@ static const char *same_status(const struct mesh_status *a, const struct mesh_st
     SAME(observed_us)
     SAME(cascade_p95_us)
     SAME(cascade_fast_p95_us)
+    SAME(waiting)
+    SAME(approvals)
     SAME(simulation)
     SAME(store_up)
     SAME(frozen)

@@ -440,7 +440,8 @@ static void status(struct sample *s, struct mesh_status *t)
     summary(s, &t->summary);
     t->mode = (enum mode)upto(s, MODE_COUNT - 1);
     uint32_t *const narrow[] = {&t->sectors,        &t->sectors_up,     &t->operations_in_flight,
-                                &t->operations_max, &t->cascade_p95_us, &t->cascade_fast_p95_us};
+                                &t->operations_max, &t->cascade_p95_us, &t->cascade_fast_p95_us,
+                                &t->waiting,        &t->approvals};
     uint64_t *const wide[] = {&t->operations_done,  &t->operations_refused, &t->quorums,
                               &t->quorums_achieved, &t->window_hits,        &t->window_eligible,
                               &t->answers,          &t->conflicts,          &t->predicted,
@@ -539,11 +540,15 @@ static struct command *command(struct sample *s, unsigned variant)
     } else if (c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE) {
         query(s, &c->query);
         c->on = c->kind == COMMAND_ROUTE && flag(s);
-    } else if (c->kind == COMMAND_CANCEL) {
+    } else if (c->kind == COMMAND_CANCEL || c->kind == COMMAND_APPROVE) {
         c->operation_id = id(s, true);
+        c->on = c->kind == COMMAND_APPROVE && flag(s);
     } else if (c->kind == COMMAND_FREEZE || c->kind == COMMAND_THAW || c->kind == COMMAND_BREAKER ||
                c->kind == COMMAND_HEAL || c->kind == COMMAND_ISOLATE) {
         c->scope = place(s, TIER_CLUSTER);
+        text_fill(s, c->name, sizeof(c->name) - 1);
+        c->on = flag(s);
+    } else if (command_has_id(c->kind)) {
         text_fill(s, c->name, sizeof(c->name) - 1);
         c->on = flag(s);
     } else if (c->kind == COMMAND_LOG) {
@@ -565,6 +570,10 @@ static struct reply *reply(struct sample *s, unsigned variant)
     r->final = flag(s);
     r->text = "";
     if (r->kind == REPLY_LINE) {
+        r->text = text(s);
+    } else if (r->kind == REPLY_HELD) {
+        r->operation_id = id(s, true);
+        r->reason = (enum reason)upto(s, REASON_COUNT - 1);
         r->text = text(s);
     } else if (r->kind == REPLY_ERROR) {
         r->reason = (enum reason)upto(s, REASON_COUNT - 1);

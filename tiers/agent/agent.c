@@ -74,7 +74,7 @@ static void agent_init(void *self, const struct node_conf *conf)
     a->incarnation = conf->epoch;
     a->capabilities = conf->capabilities;
     a->context_hash = conf->context_hash;
-    a->agent_class = (uint8_t)conf->agent_class;
+    a->agent_class = (unsigned)conf->agent_class & 15u;
     a->topology = conf->topology;
     a->handlers_max = conf->handlers_max > 0 ? conf->handlers_max : 1;
     a->beat_us = conf->tuning.agent_beat_us;
@@ -194,6 +194,7 @@ static void on_beat_reply(struct agent *a, int64_t now_us, const struct msg *msg
                           msg->recv_us, r->time.mesh_offset_us, r->time.error_us);
     hosttime_told(&a->host, now_us, r->time.unix_ahead_us, r->time.unix_error_us);
     hosttime_apply(&a->host, &a->time, now_us);
+    a->mode = (unsigned)r->mode < MODE_COUNT ? r->mode & 15u : MODE_FULL;
     int64_t rtt_us = (msg->recv_us - r->time.t1_us) - (msg->sent_us - r->time.t2_us);
     if (verdict != MESHTIME_INVALID && rtt_us >= 0 && rtt_us <= UINT32_MAX) {
         profiler_latency(&a->profiler, (uint32_t)rtt_us);
@@ -328,6 +329,7 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         hosttime_clock(&a->host, now_us, event->u.clock);
         hosttime_apply(&a->host, &a->time, now_us);
         break;
+    case EV_EVIDENCE:
     case EV_STOP:
         goodbye(a, out);
         return NEVER;

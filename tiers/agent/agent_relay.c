@@ -9,6 +9,7 @@
  * Who is expected follows from the topology: every agent of the places, or with a broadcast every
  * lead of theirs. Leads answer for agents that are not there. A pipeline is a chain of direct
  * messages, one a stage, where each answer is the next payload. */
+#include "core/mode.h"
 #include "core/resolve.h"
 #include "tiers/agent/agent_state.h"
 #include <assert.h>
@@ -175,7 +176,9 @@ void relay_emit(struct agent *a, int64_t now_us, const struct operation *emit,
     bool invalid = op.payload_bytes > AGENT_RELAY_PAYLOAD_MAX || expected == 0 ||
                    op.action[0] == '\0' || op.routing >= ROUTING_COUNT;
     enum reason reason = REASON_NONE;
-    if (r == NULL || (pipeline && a->pipeline.count != 0)) {
+    if (!mode_admits_relay((enum mode)a->mode, op.priority)) {
+        reason = REASON_MODE;
+    } else if (r == NULL || (pipeline && a->pipeline.count != 0)) {
         reason = REASON_OVERLOAD;
     } else if (invalid || (pipeline && !pipeline_stages(a, &op))) {
         reason = REASON_INVALID;

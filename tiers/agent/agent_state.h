@@ -133,9 +133,9 @@ struct agent {
     uint32_t hellos;
     uint32_t relays_done, relays_failed; /* in relay_hour */
     uint32_t relay_hour;
-    uint32_t answer_free; /* bit i: chunk i is free */
-    int64_t wake_us;      /* what the last step asked for */
-    uint8_t agent_class;
+    uint32_t answer_free;              /* bit i: chunk i is free */
+    int64_t wake_us;                   /* what the last step asked for */
+    uint8_t agent_class : 4, mode : 4; /* the mesh's, as the lead last said */
     uint8_t seen_next;
     uint16_t said_ms;              /* local, low bits: when a handler\'s word was passed on */
     bool frozen;                   /* no handler starts, no effect is released */

@@ -8,6 +8,7 @@
  * the tables themselves. */
 #include "tiers/cluster/cluster.h"
 #include "tiers/cluster/cluster_parts.h"
+#include "tiers/cluster/cluster_record.h"
 #include <assert.h>
 #include <string.h>
 
@@ -162,7 +163,11 @@ static void on_beat_reply(struct cluster *c, int64_t now_us, const struct msg *m
     hosttime_told(&c->host, now_us, r->time.unix_ahead_us, r->time.unix_error_us);
     hosttime_apply(&c->host, &c->time, now_us);
     if ((unsigned)r->mode < MODE_COUNT) {
+        bool preserve = r->mode == MODE_EMERGENCY && c->mode != MODE_EMERGENCY;
         c->mode = (uint8_t)r->mode;
+        for (uint32_t i = 0; preserve && i < c->count; i++) {
+            registry_dirty(c, now_us, i, record_diff(c, i)); /* spec 6.3: preserve state */
+        }
     }
     members_excluded(c, now_us, r->excluded);
     if (!c->parent_up) {
@@ -357,6 +362,7 @@ static int64_t cluster_step(void *self, const struct event *event, struct outbox
         break;
     case EV_WAKE:
     case EV_WORK: /* a lead gives no work to its runner */
+    case EV_EVIDENCE:
     case EV_STOP: /* its successor reads what it wrote */
         break;
     }

@@ -21,9 +21,12 @@ static_assert(sizeof(struct predictor_prior) <= (size_t)6 * PREDICTOR_SAVED_LINE
 
 /* --- of one agent --- */
 
-bool learnt_differs(const struct member *m)
+bool learnt_differs(const struct cluster *c, const struct member *m)
 {
-    assert(m != NULL);
+    assert(c != NULL && m != NULL);
+    if (c->mode == MODE_EMERGENCY) { /* what is known may be all that is left: no pause */
+        return m->predictor.last_us != m->written.learnt_us;
+    }
     return m->predictor.last_us != m->written.learnt_us &&
            m->impedance.heartbeat_mesh_us - m->written.learnt_mesh_us >= LEARNT_WRITE_US;
 }

@@ -5,7 +5,7 @@
 #include "tiers/cluster/cluster_record.h"
 
 /* Of one agent. */
-bool learnt_differs(const struct member *m); /* and it is time to say so */
+bool learnt_differs(const struct cluster *c, const struct member *m); /* and it is time to say so */
 void learnt_record(const struct member *m, struct record *r);
 void learnt_history_record(const struct member *m, struct record *r);
 /* A member's row of the roster; what is known better already stays. */

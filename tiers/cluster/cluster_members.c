@@ -181,12 +181,23 @@ void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *is
         cluster_note(out, NOTE_UNEXPECTED, MSG_ISOLATE, unit_pack(agent));
         return;
     }
-    uint32_t i = agent.agent - 1u;
-    struct member *m = &c->members[i];
     if (isolate->what == ISOLATE_AVOID) {
         c->avoided = isolate->agents & c->all;
         return;
     }
+    if (isolate->agents != 0) { /* several at once: all agents of a process */
+        for (uint64_t rest = isolate->agents & c->all; rest != 0; rest &= rest - 1u) {
+            struct isolate one = {.agent = cluster_agent(c, bits_lowest(rest)),
+                                  .what = isolate->what};
+            bool in = c->members[bits_lowest(rest)].quarantined;
+            if (in != (isolate->what == ISOLATE_QUARANTINE)) { /* said again: nothing to do */
+                members_isolate(c, now_us, &one, out);
+            }
+        }
+        return;
+    }
+    uint32_t i = agent.agent - 1u;
+    struct member *m = &c->members[i];
     if (isolate->what == ISOLATE_BAR) {
         m->barred |= isolate->capabilities;
         (void)member_capabilities(c, i, m->declared);

@@ -13,6 +13,7 @@
 #include "core/histogram.h"
 #include "core/plant.h"
 #include "core/resolve.h"
+#include "core/turns.h"
 #include "tiers/cluster/cluster_parts.h"
 #include <assert.h>
 #include <string.h>
@@ -423,7 +424,8 @@ void operate_open(struct cluster *c, int64_t now_us, const struct msg *msg, stru
         local_time(c, now_us, o, o->created_mesh_us + num_clamp_i64(o->ttl_us, 0, TTL_US_MAX));
     enum reason reason = mask == 0 ? REASON_NONE : admission(c, now_us, expires_us);
     if (mask != 0 && reason == REASON_NONE) {
-        op = fault(out, FAULT_POOL_FULL) ? NULL : slot_open(c, now_us, bits_lowest(mask));
+        bool full = c->live_count >= turns_pool_share(LEAD_OPS_MAX, o->priority);
+        op = full || fault(out, FAULT_POOL_FULL) ? NULL : slot_open(c, now_us, bits_lowest(mask));
         if (op == NULL) {
             breaker_finished(&c->breaker);
             reason = REASON_OVERLOAD;

@@ -156,7 +156,7 @@ uint32_t record_diff(const struct cluster *c, uint32_t i)
     what |= now->heartbeat_mesh_us != w->heartbeat_mesh_us ? DIRTY_BEAT : 0u;
     what |= !num_id128_equal(now->context_hash, w->context_hash) ? DIRTY_CONTEXT : 0u;
     const struct member *m = &c->members[i];
-    what |= learnt_differs(m) ? DIRTY_LEARNT : 0u;
+    what |= learnt_differs(c, m) ? DIRTY_LEARNT : 0u;
     what |= m->history.minute != w->history_minute || m->history.spikes != w->spikes ? DIRTY_HISTORY
                                                                                      : 0u;
     return what;

@@ -151,9 +151,9 @@ static void take_work(struct inquiry *q, const struct rows *rows, int64_t older_
 
 static bool of_kind(struct task *t, const struct reply *reply, enum reply_kind wanted)
 {
-    if (reply->kind == REPLY_ERROR) {
+    if (reply->kind == REPLY_ERROR || reply->kind == REPLY_HELD) {
         render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
-        task_finish(t, EXIT_REFUSED);
+        task_finish(t, reply->kind == REPLY_HELD ? EXIT_HELD : EXIT_REFUSED);
     }
     return reply->kind == wanted;
 }

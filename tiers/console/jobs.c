@@ -62,6 +62,9 @@ static void request(const struct invocation *in, struct id128 id, struct command
     ret->query = (struct query){.operation_id = id, .from_start = true, .limit = PAGE_ROWS_MAX};
     if (jobs_action(in) == JOBS_CANCEL)
         ret->kind = COMMAND_CANCEL;
+    else if (jobs_action(in) == JOBS_APPROVE || jobs_action(in) == JOBS_REJECT)
+        *ret = (struct command){
+            .kind = COMMAND_APPROVE, .operation_id = id, .on = jobs_action(in) == JOBS_APPROVE};
     else if (in->spec->verb == CMD_TRACE)
         ret->query.kind = QUERY_TRACE;
     else
@@ -82,6 +85,11 @@ bool jobs_build(const struct invocation *in, struct command *ret, char error[COM
     }
     if (in->spec->verb == CMD_JOBS && !list && command_value(in, "limit")->given) {
         snprintf(error, COMMAND_ERROR_MAX, "--limit: goes with 'jobs list' only");
+        return false;
+    }
+    bool decides = jobs_action(in) == JOBS_APPROVE || jobs_action(in) == JOBS_REJECT;
+    if (decides && !id[0]) {
+        snprintf(error, COMMAND_ERROR_MAX, "id: which one? 'jobs' lists those in state approval");
         return false;
     }
     if (list || !id[0])
@@ -235,4 +243,25 @@ void jobs_render_running(const struct render *r, const struct reply *progress)
         if (a->outcomes[o])
             fprintf(r->out, "  %-18s %10s\n", outcome_name(o), render_count(a->outcomes[o], n));
     fprintf(r->out, "'jobs attach %s' follows it\n", id);
+}
+
+void jobs_render_held(const struct render *r, const struct reply *held)
+{
+    char id[ID128_TEXT_MAX];
+    num_id128_format(held->operation_id, id);
+    const char *why = held->text ? held->text : "";
+    if (r->json) {
+        json_t *o = json_pack("{s:s,s:s,s:s,s:s}", "operation_id", id, "status", "HELD", "code",
+                              reason_name(held->reason), "why", why);
+        json_dumpf(o, r->out, JSON_COMPACT);
+        fputc('\n', r->out);
+        json_decref(o);
+        return;
+    }
+    fprintf(r->out, "held: %s\noperation %s: nothing was sent yet\n", why, id);
+    if (strstr(why, "approval"))
+        fprintf(r->out, "'jobs approve %s' sends it, 'jobs reject %s' ends it\n", id + 24, id + 24);
+    else
+        fprintf(r->out, "'jobs attach %s' follows it, 'jobs cancel %s' ends it\n", id + 24,
+                id + 24);
 }

@@ -1,6 +1,6 @@
 /* `jobs`: operations of all consoles, kept by the orchestrator under their ids (list, show, wait,
- * attach, cancel). An id may be shortened; without one the newest job is meant. What is shortened
- * is looked up in the list first. */
+ * attach, cancel, approve, reject). An id may be shortened; without one the newest job is meant.
+ * What is shortened is looked up in the list first. */
 #ifndef TIERS_CONSOLE_JOBS_H
 #define TIERS_CONSOLE_JOBS_H
 
@@ -10,7 +10,15 @@
 #include "tiers/console/render.h"
 #include <stdbool.h>
 
-enum jobs_action { JOBS_LIST, JOBS_SHOW, JOBS_WAIT, JOBS_ATTACH, JOBS_CANCEL };
+enum jobs_action {
+    JOBS_LIST,
+    JOBS_SHOW,
+    JOBS_WAIT,
+    JOBS_ATTACH,
+    JOBS_CANCEL,
+    JOBS_APPROVE,
+    JOBS_REJECT
+};
 
 /* Of `jobs` or `cancel` or `trace`: what it does with the one that its id names. */
 enum jobs_action jobs_action(const struct invocation *in);
@@ -26,6 +34,9 @@ void jobs_render_list(const struct render *r, const struct pages *pages, size_t 
 
 /* A job that runs, as far as it is. */
 void jobs_render_running(const struct render *r, const struct reply *progress);
+
+/* A submission that waits for the mode. */
+void jobs_render_held(const struct render *r, const struct reply *held);
 
 /* The value of `name=value` in a ROW_RECORD's lines, NUL-terminated in ret; "" when it is not
  * there. */

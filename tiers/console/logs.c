@@ -235,9 +235,10 @@ static void print_command(const struct render *r, const struct log_entry *e, boo
 {
     char time[40];
     json_t *body = json_loads(e->body, 0, NULL);
-    const char *what = member(body, "action")[0]     ? member(body, "action")
-                       : member(body, "conflict")[0] ? member(body, "conflict")
-                                                     : member(body, "log");
+    const char *what = member(body, "action")[0]      ? member(body, "action")
+                       : member(body, "conflict")[0]  ? member(body, "conflict")
+                       : member(body, "operation")[0] ? member(body, "operation")
+                                                      : member(body, "log");
     if (head)
         fprintf(r->out, "%-24s %-12s %-9s %-12s %-10s %s\n", "TIME", "WHO", "COMMAND", "ON",
                 "OUTCOME", "WHAT");

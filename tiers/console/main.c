@@ -23,6 +23,7 @@ struct options {
     const char *config;
     const char *context;
     const char *via;
+    const char *operator_name;
     enum render_form form;
     bool read_only;
     int passphrase_fd; /* -1: the terminal */
@@ -44,6 +45,9 @@ static int usage(FILE *out, int code)
           "  --json          JSON instead of text\n"
           "  --read-only     refuse commands that act (exit 6)\n"
           "  --via SECTOR    ask this sector instead of the orchestrator, for its own agents\n"
+          "  --operator NAME   whose key and certificate of the keys folder; default "
+          "$MESH_OPERATOR,\n"
+          "                  operator\n"
           "  --passphrase-fd N  where the operator's passphrase comes from; default the terminal\n"
           "  --wait SECONDS  how long to wait for a connection and an answer (default 5)\n"
           "`mesh help` lists the commands.\n"
@@ -57,7 +61,8 @@ static int usage(FILE *out, int code)
 static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
 {
     int i = 1;
-    *ret = (struct options){.wait_s = 5, .passphrase_fd = -1};
+    *ret = (struct options){
+        .wait_s = 5, .passphrase_fd = -1, .operator_name = getenv("MESH_OPERATOR")};
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         char *name = argv[i] + 2, *value = strchr(name, '=');
         size_t bytes = value ? (size_t)(value - name) : strlen(name);
@@ -75,7 +80,8 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             ret->read_only = true;
             continue;
         }
-        if (IS("config") || IS("context") || IS("via") || IS("wait") || IS("passphrase-fd")) {
+        if (IS("config") || IS("context") || IS("via") || IS("wait") || IS("passphrase-fd") ||
+            IS("operator")) {
             has_value = value || i + 1 < argc;
             value = value ? value + 1 : has_value ? argv[++i] : NULL;
         }
@@ -90,6 +96,8 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             ret->context = value;
         else if (IS("via"))
             ret->via = value;
+        else if (IS("operator"))
+            ret->operator_name = value;
         else if (IS("passphrase-fd"))
             ret->passphrase_fd = atoi(value);
         else {
@@ -105,6 +113,14 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
 #undef IS
     }
     ret->first = i;
+    if (!ret->operator_name || !ret->operator_name[0])
+        ret->operator_name = CLIENT_TOKEN;
+    if (!token_valid(ret->operator_name, strlen(ret->operator_name))) {
+        fprintf(stderr, "mesh: --operator: '%.40s' is no name: 1 to 15 of a-z, 0-9, '-'\n",
+                ret->operator_name);
+        *ret_code = EXIT_USAGE;
+        return false;
+    }
     return true;
 }
 
@@ -182,7 +198,7 @@ static bool unlock(const struct options *options, const struct config *config, s
     bool ok = keys_start() == 0 &&
               passphrase_ask("passphrase of the operator's key", options->passphrase_fd, false,
                              passphrase, &why) == 0 &&
-              passphrase_open(config->keys_dir, CLIENT_TOKEN, passphrase, ret, &why) == 0;
+              passphrase_open(config->keys_dir, options->operator_name, passphrase, ret, &why) == 0;
     keys_wipe(passphrase, sizeof passphrase);
     if (!ok)
         fprintf(stderr, "mesh: %s\n", why.text);
@@ -197,10 +213,11 @@ static int run(const struct options *options, const struct config *config,
     struct client *client;
     char why[256];
     struct key_pair key = {0};
-    bool locked = passphrase_is_needed(config->keys_dir, CLIENT_TOKEN);
+    bool locked = passphrase_is_needed(config->keys_dir, options->operator_name);
     if (locked && !unlock(options, config, &key))
         return EXIT_FAILED;
-    bool made = client_new_unlocked(loop, config, locked ? &key : NULL, &client, why, sizeof why);
+    bool made = client_new_unlocked(loop, config, options->operator_name, locked ? &key : NULL,
+                                    &client, why, sizeof why);
     keys_wipe(&key, sizeof key);
     if (!made) {
         fprintf(stderr, "mesh: %s\n", why);

@@ -125,7 +125,7 @@ void manual_man(FILE *out, const struct command_spec *one)
         fprintf(out, "\nSee mesh\\-%s(1).\n", table[i].name);
     }
     fputs(".SH EXIT STATUS\n0 ok, 1 failed, 2 usage, 3 partial, 4 nobody answered, 5 not found, "
-          "6 refused, 130 interrupted\n",
+          "6 refused, 7 held, 130 interrupted\n",
           out);
 }
 

@@ -3,6 +3,7 @@
  */
 #include "tiers/console/render.h"
 #include "core/histogram.h"
+#include "core/mode.h"
 #include "core/num.h"
 #include "core/schedule.h"
 #include "core/text.h"
@@ -111,6 +112,21 @@ void render_status(const struct render *r, const struct mesh_status *status)
     snprintf(line, sizeof line, "Mode: %s%s", mode_name(status->mode),
              status->frozen ? " (FROZEN)" : "");
     box_line(r, line);
+    if (*mode_restrictions(status->mode)) { /* a line for each */
+        const char *at = mode_restrictions(status->mode);
+        while (*at) {
+            int bytes = (int)strcspn(at, ",:");
+            snprintf(line, sizeof line, "  - %.*s", bytes, at);
+            box_line(r, line);
+            at += bytes;
+            at += strspn(at, ",: ");
+        }
+    }
+    if (status->waiting + status->approvals > 0) {
+        snprintf(line, sizeof line, "Held: %u wait, %u to approve (jobs)", status->waiting,
+                 status->approvals);
+        box_line(r, line);
+    }
     if (status->last_cascade_mesh_us)
         snprintf(line, sizeof line, "Last cascade: %s ago",
                  render_span(s->updated_mesh_us - status->last_cascade_mesh_us, a));
@@ -248,6 +264,8 @@ static void print_groups(const struct render *r, const struct report *report,
 {
     const size_t shown = paged || r->form == FORM_WIDE ? count : (count < 20 ? count : 20);
     char n[32];
+    if (count == 0 && report->aggregate.sent == 0)
+        return; /* nobody was asked */
     fprintf(r->out, "answers, equal ones folded:\n");
     for (size_t i = 0; i < shown; i++)
         render_group(r, &groups[i]);
@@ -296,6 +314,8 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     fprintf(r->out, "operation %s: %s targets, %s sent%s\n", id, render_count(v->targets, a),
             render_count(v->sent, b), v->late ? ", some late" : "");
     print_outcomes(r, v);
+    if (strcmp(report->status, "REFUSED") == 0 && report->recommendation[0])
+        fprintf(r->out, "not sent: %s\n", report->recommendation);
     if (v->hedged > 0)
         fprintf(r->out, "hedged: %s, and what came of %s of them counted\n",
                 render_count(v->hedged, a), render_count(v->hedge_wins, b));

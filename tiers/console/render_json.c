@@ -2,6 +2,7 @@
  * counts per final state stand under `states` and add up to `targets`. docs/CONSOLE.md lists them
  * all. */
 #include "core/histogram.h"
+#include "core/mode.h"
 #include "core/num.h"
 #include "tiers/console/render.h"
 #include <assert.h>
@@ -108,6 +109,9 @@ void render_json_status(const struct render *r, const struct mesh_status *status
     set_integer(o, "operations_in_flight", status->operations_in_flight);
     set_integer(o, "operations_max", status->operations_max);
     set_integer(o, "operations_done", status->operations_done);
+    set_integer(o, "operations_waiting", status->waiting);
+    set_integer(o, "operations_to_approve", status->approvals);
+    json_object_set_new(o, "restrictions", json_string(mode_restrictions(status->mode)));
     set_integer(o, "operations_refused", status->operations_refused);
     json_object_set_new(o, "simulation", json_boolean(status->simulation));
     json_object_set_new(o, "store_up", json_boolean(status->store_up));

@@ -7,6 +7,7 @@
  *
  * Ctrl-C: while a command runs it stops the waiting (task_interrupt) and, for CANCEL_MS, a second
  * one cancels the operation in the mesh; at the prompt it clears the line. */
+#include "core/mode.h"
 #include "core/num.h"
 #include "tiers/console/complete.h"
 #include "tiers/console/console.h"
@@ -35,6 +36,8 @@ static struct {
     bool colour;
     bool at_prompt, over;
     bool heard; /* a status came since the connection was made */
+    bool mode_known;
+    enum mode mode; /* as last heard */
     uint64_t heard_ms, interrupted_ms;
     struct pager pager;
     const char *saying; /* the line of the dialogue that runs; NULL: none does */
@@ -45,11 +48,18 @@ static void prompt(void);
 
 /* --- the truthful prompt --------------------------------------------------------------------- */
 
+/* ", 2 to approve", or nothing. */
+static const char *count_text(uint32_t n, const char *what, char *ret, size_t size)
+{
+    snprintf(ret, size, n > 0 ? ", %u %s" : "", n, what);
+    return ret;
+}
+
 static void write_prompt(const struct mesh_status *s)
 {
     struct console *c = repl.console;
     uint64_t now_ms = uv_now(c->loop);
-    char a[32], b[32];
+    char a[32], b[32], waiting[32], approvals[32];
     if (!client_is_up(c->task.conf.client))
         snprintf(repl.prompt, sizeof repl.prompt, "mesh (not connected)> ");
     else if (!repl.heard)
@@ -58,9 +68,11 @@ static void write_prompt(const struct mesh_status *s)
         snprintf(repl.prompt, sizeof repl.prompt, "mesh (no answer for %llu s)> ",
                  (unsigned long long)(now_ms - repl.heard_ms) / 1000);
     else if (s)
-        snprintf(repl.prompt, sizeof repl.prompt, "mesh[%s/%s %s%s%s]> ",
+        snprintf(repl.prompt, sizeof repl.prompt, "mesh[%s/%s %s%s%s%s%s]> ",
                  render_count(s->summary.active, a), render_count(s->summary.agents, b),
                  mode_name(s->mode), s->frozen ? " FROZEN" : "",
+                 count_text(s->waiting, "waiting", waiting, sizeof waiting),
+                 count_text(s->approvals, "to approve", approvals, sizeof approvals),
                  c->task.conf.read_only ? " read-only" : "");
 }
 
@@ -78,11 +90,28 @@ static void renew_prompt(const struct mesh_status *s)
     rl_forced_update_display();
 }
 
+/* A change of the mode is said once, above the line that is typed. */
+static void announce_mode(const struct mesh_status *s)
+{
+    const char *what = mode_restrictions(s->mode);
+    bool changed = repl.mode_known && repl.mode != s->mode;
+    enum mode before = repl.mode;
+    repl.mode = s->mode;
+    repl.mode_known = true;
+    if (!changed || !repl.at_prompt)
+        return;
+    printf("\r\033[K%s -> %s: %s%s%s\n", mode_name(before), mode_name(s->mode),
+           mode_description(s->mode), *what ? ": " : "", what);
+    fflush(stdout);
+    rl_forced_update_display();
+}
+
 static void on_status(void *ctx, const struct reply *reply)
 {
     (void)ctx;
     if (reply->kind != REPLY_STATUS)
         return;
+    announce_mode(reply->status);
     repl.heard = true;
     repl.heard_ms = uv_now(repl.console->loop);
     renew_prompt(reply->status);

@@ -23,7 +23,6 @@
 #define TOP_SHOWN           20u
 #define TIMEOUT_ASK_US      (5 * (int64_t)US_PER_S)
 #define TIMEOUT_DELEGATE_US (300 * (int64_t)US_PER_S) /* spec 7.1 */
-#define TTL_GRACE_US        (2 * (int64_t)US_PER_S)
 
 static bool has(const struct invocation *in, const char *name)
 {
@@ -197,7 +196,6 @@ static bool build_operation(const struct invocation *in, const struct topology *
                                              TRINARY_TRANSIT}[command_value(in, "expect")->number];
     if (has(in, "consensus"))
         op->quorum = (uint32_t)command_value(in, "consensus")->number;
-    op->ttl_us = op->timeout_us + TTL_GRACE_US;
     return build_selector(in, t, &op->selector, error);
 }
 
@@ -280,7 +278,6 @@ static bool build_delegate(const struct invocation *in, const struct topology *t
     }
     if (!has(in, "timeout"))
         op->timeout_us = TIMEOUT_DELEGATE_US;
-    op->ttl_us = op->timeout_us + TTL_GRACE_US;
     return set_action(op, has(in, "action") ? command_value(in, "action")->text : "work", error) &&
            set_payload(op, command_value(in, "task")->text, error);
 }
@@ -306,7 +303,7 @@ static bool build_cascade(const struct invocation *in, struct operation *op,
     if (!has(in, "window"))
         op->window_us = 0; /* the strategy's own window */
     if (!has(in, "timeout"))
-        op->timeout_us = op->ttl_us = 0;
+        op->timeout_us = 0;
     if (has(in, "in")) {
         if (op->timing == TIMING_SOON) {
             snprintf(error, COMMAND_ERROR_MAX, "--in: contradicts --timing soon");
@@ -467,6 +464,8 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_PING:
     case CMD_QUARANTINE:
     case CMD_LIFT:
+    case CMD_THREATS:
+    case CMD_APPROVE:
         return request_recovery(in, t, ret, error);
     case CMD_KPI:
         ret->kind = COMMAND_QUERY;

@@ -1,7 +1,7 @@
-/* Requests of the recovery commands: freeze, thaw, heal, breaker, quarantine, lift, ping. Their
- * scope is the mesh
- * ("all"), a sector or a cluster, checked against the topology here, so that what does not exist is
- * refused with what does. */
+/* Requests of the recovery commands: freeze, thaw, heal, breaker, quarantine, lift, threats,
+ * approve, ping. Their scope is the mesh ("all"), a sector or a cluster, checked against the
+ * topology here, so that what does not exist is refused with what does. */
+#include "core/num.h"
 #include "tiers/console/request.h"
 
 #include <assert.h>
@@ -161,12 +161,51 @@ struct unit request_to(const struct invocation *in, struct unit otherwise)
     return otherwise;
 }
 
+static bool take_id(const char *text, struct command *ret, char error[COMMAND_ERROR_MAX])
+{
+    uint64_t id = 0;
+    if (strlen(text) != 16 || !num_parse_hex64(text, 16, &id)) {
+        snprintf(error, COMMAND_ERROR_MAX,
+                 "id: '%.40s' is none: 16 hex digits, as 3f9a0c1d2e4b5a69", text);
+        return false;
+    }
+    memcpy(ret->name, text, 17);
+    return true;
+}
+
+static bool build_threats(const struct invocation *in, struct command *ret,
+                          char error[COMMAND_ERROR_MAX])
+{
+    enum { LIST, SHOW, CLEAR };
+    const struct value *action = command_value(in, "action"), *id = command_value(in, "id");
+    int64_t which = action->given ? action->number : LIST;
+    ret->kind = COMMAND_THREAT;
+    ret->on = which == CLEAR;
+    if (which == LIST && id->given) {
+        snprintf(error, COMMAND_ERROR_MAX, "id: list takes none; say threats show %.40s", id->text);
+        return false;
+    }
+    if (which != LIST && !id->given) {
+        snprintf(error, COMMAND_ERROR_MAX, "id is missing: threats %s ID (threats list shows them)",
+                 which == SHOW ? "show" : "clear");
+        return false;
+    }
+    return !id->given || take_id(id->text, ret, error);
+}
+
 bool request_recovery(const struct invocation *in, const struct topology *t, struct command *ret,
                       char error[COMMAND_ERROR_MAX])
 {
     assert(in && t && ret && error);
     if (in->spec->verb == CMD_QUARANTINE || in->spec->verb == CMD_LIFT)
         return build_isolate(in, t, ret, error);
+    if (in->spec->verb == CMD_THREATS)
+        return build_threats(in, ret, error);
+    if (in->spec->verb == CMD_APPROVE) {
+        ret->kind = COMMAND_SECOND;
+        return !command_value(in, "id")->given ||
+               take_id(command_value(in, "id")->text, ret, error);
+    }
     const char *scope =
         command_value(in, "scope")->given ? command_value(in, "scope")->text : "all";
     switch ((int)in->spec->verb) {

@@ -349,8 +349,12 @@ void rollout_reply(struct rollout *r, const struct render *render, uint64_t now_
         lane->id = reply->operation_id;
         return;
     }
-    if (reply->kind == REPLY_ERROR) {
+    if (reply->kind == REPLY_ERROR || reply->kind == REPLY_HELD) {
+        char id[ID128_TEXT_MAX];
+        num_id128_format(reply->operation_id, id);
         snprintf(r->why, sizeof r->why, "%s", reply->text ? reply->text : "refused");
+        if (reply->kind == REPLY_HELD)
+            snprintf(r->why, sizeof r->why, "it waits for the mode ('jobs cancel %s')", id);
         r->reason = reply->reason;
         r->stopped = r->refused = true;
         r->next = lane->part; /* and all after it: not sent */

@@ -500,6 +500,11 @@ static void take_reply(struct task *t, const struct reply *reply)
         if (t->render.form == FORM_JSONL)
             render_jsonl_accepted(&t->render, reply->operation_id);
         break;
+    case REPLY_HELD:
+        task_clear_progress(t);
+        jobs_render_held(&t->render, reply);
+        task_finish(t, EXIT_HELD);
+        break;
     case REPLY_PROGRESS:
         take_progress(t, reply);
         break;

@@ -28,6 +28,7 @@ enum exit_code {
     EXIT_TIMEOUT = 4, /* or nobody answered */
     EXIT_NOT_FOUND = 5,
     EXIT_REFUSED = 6,
+    EXIT_HELD = 7, /* it waits for the mode, or for approval */
     EXIT_INTERRUPTED = 130
 };
 

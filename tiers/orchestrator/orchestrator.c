@@ -56,6 +56,9 @@ static void orchestrator_init(void *self, const struct node_conf *conf)
     o->conflicts.next_us = NEVER;
     logbook_init(&o->logbook);
     o->hub.on_reply = on_reply;
+    o->hub.on_hold = held_take;
+    o->held.next_us = NEVER;
+    o->jobs.waits = held_state;
 }
 
 static void start(struct orchestrator *o)
@@ -82,6 +85,25 @@ static uint32_t sectors_tripped(const struct hub *h)
     return n;
 }
 
+/* It is said in the log, in the audit, and by every console's prompt; what waits is looked at. In
+ * an emergency what is known goes into the registry at once (spec 6.3: preserve state). */
+static void change_mode(struct orchestrator *o, enum mode mode, uint64_t permille)
+{
+    struct hub *h = &o->hub;
+    enum mode before = h->mode;
+    h->mode = mode;
+    hub_note(h, NOTE_MODE, (uint64_t)mode, permille);
+    if (before != MODE_STARTING) {
+        audit_mode(o, before, permille);
+    }
+    if (mode == MODE_EMERGENCY) {
+        o->summary_us = o->history_us = h->now_us;
+    }
+    if (o->held.count > 0) {
+        o->held.next_us = h->now_us;
+    }
+}
+
 static void tick(struct orchestrator *o)
 {
     struct hub *h = &o->hub;
@@ -92,9 +114,7 @@ static void tick(struct orchestrator *o)
     hub_summary(h, &s);
     enum mode mode = mode_update(h->mode, s.active, s.agents > 0 ? s.agents : 1);
     if (mode != h->mode) {
-        uint64_t permille = s.agents > 0 ? (uint64_t)s.active * 1000u / s.agents : 0;
-        h->mode = mode;
-        hub_note(h, NOTE_MODE, (uint64_t)mode, permille);
+        change_mode(o, mode, s.agents > 0 ? (uint64_t)s.active * 1000u / s.agents : 0);
     }
     /* KPI mesh_availability (spec 11): time with 95 % of the agents active, once the mesh had
      * started. A step that comes late (a pause of this process) counts two beats at most. */
@@ -172,6 +192,7 @@ static void status(struct orchestrator *o, const struct msg *msg)
     for (uint32_t i = 0; i < o->hub.children_count; i++) {
         s.sectors_up += children_reachable(&o->hub.children, i) ? 1 : 0;
     }
+    held_count(o, &s.waiting, &s.approvals);
     s.available_us = o->available_us;
     s.observed_us = o->observed_us;
     struct reply r = {
@@ -184,9 +205,17 @@ static void command(struct orchestrator *o, const struct msg *msg)
     if (!audit_begin(o, msg)) {
         return;
     }
+    struct msg approved;
+    if (msg->u.command->kind == COMMAND_SECOND && second_approved(o, msg, &approved)) {
+        msg = &approved;
+    } else if (msg->u.command->kind == COMMAND_SECOND || !threats_allow(o, msg) ||
+               second_holds(o, msg)) {
+        audit_end(o);
+        return;
+    }
     jobs_command(&o->jobs, msg->u.command);
     if (!jobs_query(&o->jobs, &o->hub, msg) && !kpi_query(&o->kpi, &o->hub, msg) &&
-        !hub_message(&o->hub, msg)) {
+        !held_command(o, msg) && !hub_message(&o->hub, msg)) {
         switch ((int)msg->u.command->kind) {
         case COMMAND_STATUS:
             status(o, msg);
@@ -212,6 +241,9 @@ static void command(struct orchestrator *o, const struct msg *msg)
             break;
         case COMMAND_ISOLATE:
             isolate_command(o, msg);
+            break;
+        case COMMAND_THREAT:
+            threats_command(o, msg);
             break;
         default:
             hub_reply_error(&o->hub, msg, REASON_INVALID, "command: unknown kind");
@@ -256,19 +288,26 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     case EV_CLOCK:
         hosttime_clock(&o->hub.host, event->now_us, event->u.clock);
         break;
+    case EV_EVIDENCE:
+        threats_evidence(o, event->u.evidence);
+        break;
     case EV_WAKE:
     case EV_WORK:
     case EV_STOP:
         break;
     }
     tick(o);
+    int64_t threats_us = threats_tick(o);
     freeze_store_tick(o);
     int64_t routing_us = routing_tick(o);
     watch_tick(o);
+    int64_t held_us = held_tick(o);
     hub_pump(&o->hub);
     write_store(o);
     int64_t wake = next_wake(o);
     wake = routing_us < wake ? routing_us : wake;
+    wake = held_us < wake ? held_us : wake;
+    wake = threats_us < wake ? threats_us : wake;
     int64_t conflicts_us = conflicts_tick(o);
     int64_t incident_us = incidents_tick(o);
     int64_t log_us = log_tick(o);

@@ -188,6 +188,10 @@ void conflicts_report(struct orchestrator *o, const struct msg *msg)
         hub_note(&o->hub, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
         return;
     }
+    if (r->incident == FAILURE_NONE && strcmp(r->action, CONFLICT_BYZANTINE) == 0 &&
+        find(o, r->id) == NULL && !logbook_has(&o->logbook, r->id, "opened")) {
+        threats_contradicted(o, r->agent);
+    }
     if (o->hub.tuning.no_log) {
         acknowledge(o, r->id, r->agent, r->lamport);
         return;

@@ -200,11 +200,41 @@ void watch_tick(struct orchestrator *o)
     }
 }
 
+/* A scope that is not frozen, but parts of it are: which ones, for the refusal. */
+static bool parts_frozen(const struct hub *h, struct unit scope, struct text *t)
+{
+    uint32_t named = 0;
+    if (freezer_covers(&h->freezer, scope) != NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < h->freezer.count; i++) {
+        struct unit at = h->freezer.list[i].scope;
+        if (!freezer_holds(scope, at)) {
+            continue;
+        }
+        if (named++ == 0) {
+            text_unit(t, scope);
+            text_add(t, " is not frozen as a whole: thaw ");
+        } else {
+            text_add(t, ", ");
+        }
+        text_unit(t, at);
+    }
+    return named > 0;
+}
+
 void freeze_command(struct orchestrator *o, const struct msg *msg)
 {
     const struct command *c = msg->u.command;
     struct hub *h = &o->hub;
     bool freezes = c->kind == COMMAND_FREEZE;
+    char why[TEXT_BYTES_MAX];
+    struct text parts;
+    text_init(&parts, why, sizeof(why));
+    if (!freezes && parts_frozen(h, c->scope, &parts)) {
+        hub_reply_error(h, msg, REASON_INVALID, why);
+        return;
+    }
     if (c->scope.tier > TIER_CLUSTER || !topology_contains(h->topology, c->scope)) {
         hub_reply_error(h, msg, REASON_INVALID,
                         "scope: the mesh, a sector or a cluster of this topology");
@@ -214,7 +244,6 @@ void freeze_command(struct orchestrator *o, const struct msg *msg)
     if (w == NULL) {
         return;
     }
-    char why[TEXT_BYTES_MAX];
     const struct freeze *at = NULL;
     w->freeze = (struct freeze){.scope = c->scope, .at_mesh_us = hub_mesh_now(h)};
     freeze_name(c->name, w->freeze.at_mesh_us, w->freeze.preserve_state_to);

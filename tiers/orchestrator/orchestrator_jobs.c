@@ -75,6 +75,7 @@ static void job_open(struct jobs *j, struct hub *h, struct unit console, const s
                         .created_mesh_us = hub_mesh_now(h)};
     const struct origin *o = hub_origin_find(h, &job->id);
     job->targets = o != NULL ? o->targets : 0;
+    job->targets = reply->kind == REPLY_HELD ? reply->progress.targets : job->targets;
     job->outcomes[OUTCOME_PENDING] = job->targets;
     memcpy(job->action, op->action, sizeof(job->action));
     text_init(&t, job->input, sizeof(job->input));
@@ -118,11 +119,11 @@ static void job_end(struct jobs *j, struct hub *h, struct job *job, const struct
 void jobs_reply(struct jobs *j, struct hub *h, struct unit console, const struct reply *reply)
 {
     assert(j != NULL && h != NULL && reply != NULL);
-    if (reply->kind == REPLY_ACCEPTED) {
-        if (j->command != NULL) {
+    if (reply->kind == REPLY_ACCEPTED || reply->kind == REPLY_HELD) {
+        if (j->command != NULL && job_find(j, &reply->operation_id) == NULL) {
             job_open(j, h, console, reply);
         }
-        return;
+        return; /* else it has waited, and goes on */
     }
     if (reply->kind != REPLY_PROGRESS && reply->kind != REPLY_OPERATION) {
         return;
@@ -157,13 +158,16 @@ static void word(struct text *t, const char *name, const char *value)
     text_char(t, '\n');
 }
 
-static void row_text(const struct job *job, int64_t now_mesh_us, struct text *t)
+static void row_text(const struct jobs *j, const struct hub *h, const struct job *job,
+                     struct text *t)
 {
+    int64_t now_mesh_us = hub_mesh_now(h);
+    const char *waits = job->running && j->waits != NULL ? j->waits(h, &job->id) : NULL;
     char id[ID128_TEXT_MAX], console[UNIT_TEXT_MAX];
     num_id128_format(job->id, id);
     unit_format(job->console, console);
     word(t, "id", id);
-    word(t, "state", job->running ? "running" : job->report.status);
+    word(t, "state", waits != NULL ? waits : job->running ? "running" : job->report.status);
     word(t, "action", job->action);
     word(t, "input", job->input);
     word(t, "console", console);
@@ -196,7 +200,7 @@ static void list(struct jobs *j, struct hub *h, const struct msg *msg)
             continue;
         }
         text_init(&t, room, sizeof(room));
-        row_text(job, hub_mesh_now(h), &t);
+        row_text(j, h, job, &t);
         struct page_row row = {.key = UINT32_MAX - job->number, .unit = job->console};
         row.u.record.bytes = (uint32_t)t.used;
         row.u.record.text = room;

@@ -43,6 +43,8 @@ struct jobs {
     struct job_follower followers[JOBS_FOLLOWERS_ALL];
     uint32_t due;                  /* followers to be served */
     const struct command *command; /* of this step, while it is admitted */
+    /* NULL: it does not wait for the mode. Else what it waits for, in a word. */
+    const char *(*waits)(const struct hub *h, const struct id128 *id);
     struct pager pager;
     _Alignas(16) uint8_t memory[65536]; /* of the pager */
 };

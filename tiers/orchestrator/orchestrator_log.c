@@ -42,6 +42,12 @@ static const char *command_name(const struct command *c)
         return "route";
     case COMMAND_ISOLATE:
         return c->on ? "quarantine" : "lift";
+    case COMMAND_APPROVE:
+        return c->on ? "approve" : "reject";
+    case COMMAND_THREAT:
+        return c->on ? "threat-clear" : "threats";
+    case COMMAND_SECOND:
+        return c->name[0] != '\0' ? "approve" : "approvals";
     case COMMAND_KIND_COUNT:
         break;
     }
@@ -52,6 +58,8 @@ static bool reads_only(const struct command *c)
 {
     return c->kind == COMMAND_STATUS || c->kind == COMMAND_QUERY || c->kind == COMMAND_WHEN ||
            c->kind == COMMAND_LOG || (c->kind == COMMAND_HEAL && c->on) ||
+           (c->kind == COMMAND_THREAT && !c->on) ||
+           (c->kind == COMMAND_SECOND && c->name[0] == '\0') ||
            (c->kind == COMMAND_ROUTE && c->query.selector.capabilities == 0 &&
             c->query.selector.places.count == 0);
 }
@@ -100,6 +108,11 @@ static void describe(const struct command *c, struct text *t)
 {
     char places[192];
     text_char(t, '{');
+    if (c->operator_name[0] != '\0') {
+        text_add(t, "\"operator\": \"");
+        text_add_safe(t, c->operator_name, strlen(c->operator_name));
+        text_add(t, "\", ");
+    }
     if (c->kind == COMMAND_SUBMIT || c->kind == COMMAND_WHEN || c->kind == COMMAND_QUERY ||
         c->kind == COMMAND_ROUTE) {
         const struct selector *sel = c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE
@@ -119,7 +132,7 @@ static void describe(const struct command *c, struct text *t)
         text_add(t, ", \"payload\": ");
         conflict_json_text(t, op->payload, op->payload_bytes < 128 ? op->payload_bytes : 128);
         text_add(t, ", ");
-    } else if (c->kind == COMMAND_CANCEL) {
+    } else if (c->kind == COMMAND_CANCEL || c->kind == COMMAND_APPROVE) {
         text_add(t, "\"operation\": \"");
         text_id128(t, c->operation_id);
         text_add(t, "\", ");
@@ -136,6 +149,10 @@ static void describe(const struct command *c, struct text *t)
     } else if (c->kind == COMMAND_ISOLATE) {
         text_add(t, "\"reason\": ");
         conflict_json_text(t, c->decision.note, strlen(c->decision.note));
+        text_add(t, ", ");
+    } else if (command_has_id(c->kind)) {
+        text_add(t, "\"id\": ");
+        conflict_json_text(t, c->name, strlen(c->name));
         text_add(t, ", ");
     } else if (c->kind == COMMAND_LOG) {
         text_add(t, "\"log\": \"");
@@ -199,8 +216,9 @@ void audit_reply(struct orchestrator *o, const struct reply *reply)
         text_add(&t, "\", \"why\": ");
         conflict_json_text(&t, reply->text, strlen(reply->text));
         text_char(&t, '}');
-    } else if (reply->kind == REPLY_ACCEPTED) {
-        text_add(&t, "\"outcome\": \"accepted\", \"message_id\": \"");
+    } else if (reply->kind == REPLY_ACCEPTED || reply->kind == REPLY_HELD) {
+        text_add(&t, reply->kind == REPLY_HELD ? "\"outcome\": \"held\", \"message_id\": \""
+                                               : "\"outcome\": \"accepted\", \"message_id\": \"");
         text_id128(&t, reply->operation_id);
         text_add(&t, "\"}");
     } else {
@@ -221,6 +239,39 @@ void audit_end(struct orchestrator *o)
         row->body_bytes += (uint32_t)t.used;
         o->auditing = NULL;
     }
+}
+
+void audit_mode(struct orchestrator *o, enum mode before, uint64_t permille)
+{
+    struct hub *h = &o->hub;
+    struct logbook_row *row =
+        h->tuning.no_log ? NULL : logbook_add(&o->logbook, h->now_us, LOGBOOK_RESERVE);
+    if (row == NULL) {
+        return; /* the note says it all the same */
+    }
+    row->log = LOG_AUDIT;
+    row->at_us = hub_mesh_now(h);
+    num_id128_format(num_id128_from(row->at_us, &h->rng), row->id);
+    word(row->event, sizeof(row->event), "mode");
+    word(row->subject, sizeof(row->subject), "mode");
+    word(row->type, sizeof(row->type), "mode");
+    word(row->actor, sizeof(row->actor), "mesh");
+    unit_word(row->agent, sizeof(row->agent), h->self);
+    row->priority = h->mode >= MODE_DEGRADED_SEVERE ? 3 : 1;
+    struct text t;
+    text_init(&t, row->body, sizeof(row->body));
+    text_add(&t, "{\"action\": \"");
+    text_add(&t, mode_name(before));
+    text_add(&t, " -> ");
+    text_add(&t, mode_name(h->mode));
+    text_add(&t, "\", \"active_permille\": ");
+    text_u64(&t, permille);
+    text_add(&t, ", \"outcome\": \"changed\", \"why\": \"");
+    text_add(&t, mode_description(h->mode));
+    text_add(&t, "\", \"restrictions\": \"");
+    text_add(&t, mode_restrictions(h->mode));
+    text_add(&t, "\"}");
+    row->body_bytes = (uint32_t)t.used;
 }
 
 /* --- requests ----------------------------------------------------------------------------------

@@ -5,6 +5,8 @@
 #include "core/hub.h"
 #include "core/logbook.h"
 #include "core/routing.h"
+#include "core/threat.h"
+#include "tiers/orchestrator/orchestrator_held.h"
 #include "tiers/orchestrator/orchestrator_jobs.h"
 #include "tiers/orchestrator/orchestrator_kpi.h"
 
@@ -109,6 +111,20 @@ struct log_wait {
     enum log_ask ask;
 };
 
+/* Commands that wait for a second person; one more is refused. */
+#define SECONDS_MAX 8u
+#define SECOND_US   (300ll * US_PER_S)
+
+struct second_wait {
+    uint64_t id; /* 0: free */
+    int64_t until_us;
+    struct command command; /* without parts that point elsewhere */
+};
+
+struct second_book {
+    struct second_wait waits[SECONDS_MAX];
+};
+
 struct orchestrator {
     struct hub hub;
     int64_t tick_us;    /* next look at the mode and the breaker */
@@ -150,6 +166,9 @@ struct orchestrator {
     struct command command; /* that this node asks of itself */
     struct jobs jobs;
     struct kpi_book kpi;
+    struct held_book held;
+    struct threat_book threats;
+    struct second_book second;
 };
 
 /* orchestrator_freeze.c */
@@ -176,6 +195,8 @@ void watch_end(struct orchestrator *o, struct watch *w);
 bool audit_begin(struct orchestrator *o, const struct msg *msg);
 void audit_reply(struct orchestrator *o, const struct reply *reply);
 void audit_end(struct orchestrator *o);
+/* A row that says so: the mode changed. */
+void audit_mode(struct orchestrator *o, enum mode before, uint64_t permille);
 void log_command(struct orchestrator *o, const struct msg *msg);
 /* True: it was the answer to one of the above, or of the logbook. */
 bool log_stored(struct orchestrator *o, const struct store_reply *reply);
@@ -202,6 +223,20 @@ int64_t conflicts_tick(struct orchestrator *o);
 void isolate_command(struct orchestrator *o, const struct msg *msg);
 bool isolate_reply(struct orchestrator *o, const struct reply *reply); /* was it ours */
 void isolate_watch_tick(struct orchestrator *o, struct watch *w);
+
+/* orchestrator_threat.c */
+void threats_evidence(struct orchestrator *o, const struct evidence *e);
+void threats_contradicted(struct orchestrator *o, struct unit agent);
+/* False: refused (a thaw, while the mesh stands still because of a threat). */
+bool threats_allow(struct orchestrator *o, const struct msg *msg);
+void threats_command(struct orchestrator *o, const struct msg *msg);
+int64_t threats_tick(struct orchestrator *o); /* returns when to look again */
+
+/* orchestrator_second.c */
+/* True: it waits for another operator now, or was refused; the console was told. */
+bool second_holds(struct orchestrator *o, const struct msg *msg);
+/* An approval: *ret is what was approved, as the one who approves sends it; false: told. */
+bool second_approved(struct orchestrator *o, const struct msg *msg, struct msg *ret);
 
 /* orchestrator_incident.c */
 void incidents_start(struct orchestrator *o);

@@ -45,6 +45,23 @@ bool alarm_is_doubtful(enum alarm_kind kind, unsigned code)
     }
 }
 
+enum evidence_weight alarm_weight(enum alarm_kind kind, unsigned code)
+{
+    if (kind == ALARM_RECORD) {
+        bool over = code == INGRESS_SCOPE || code == INGRESS_CAPABILITY;
+        return over ? EVIDENCE_OVERREACH : EVIDENCE_DOUBT;
+    }
+    if (kind == ALARM_CHAIN) {
+        bool forged = code == CERT_BAD_SIGNATURE || code == CERT_TOKEN_CHANGED ||
+                      code == CERT_ROLE_WIDENED || code == CERT_SCOPE_WIDENED ||
+                      code == CERT_CAPABILITY_WIDENED;
+        return forged ? EVIDENCE_FORGERY : EVIDENCE_DOUBT;
+    }
+    bool forged = code == FRAME_SIGNATURE || code == FRAME_SOURCE || code == FRAME_ROLE ||
+                  code == FRAME_RECORDS;
+    return forged ? EVIDENCE_FORGERY : EVIDENCE_DOUBT;
+}
+
 static struct alarm_entry *entry_of(struct alarms *a, const char *token, enum alarm_kind kind,
                                     unsigned code)
 {
@@ -87,7 +104,9 @@ static bool is_due(const struct alarm_entry *e, int64_t now_ms)
 {
     uint64_t least = alarm_is_doubtful(e->row.kind, e->row.code) ? ALARM_DOUBT : 1;
     return e->row.count >= least && e->row.count > e->told &&
-           (e->told == 0 || now_ms - e->told_ms >= ALARM_AGAIN_MS);
+           (e->told == 0 || e->row.count / ALARM_GROWTH >= e->told ||
+            (e->told < THREAT_REFUSALS && e->row.count >= THREAT_REFUSALS) ||
+            now_ms - e->told_ms >= ALARM_AGAIN_MS);
 }
 
 size_t alarm_tell(struct alarms *a, int64_t now_ms, uint8_t ret[ALARM_BYTES_MAX])

@@ -3,8 +3,9 @@
  *
  * The sender is the one that the bus proves (the subject's token), never the one that a frame
  * claims. What also happens to honest processes (a late, repeated or old frame, a stale epoch)
- * counts only from ALARM_DOUBT on within a minute. Told at once the first time, then once a minute
- * while it goes on. It is evidence, not a verdict: a row names who reports.
+ * counts only from ALARM_DOUBT on within a minute. Told at once the first time, then whenever it is
+ * three times as much as was told or enough for a threat (threat.h), and once a minute while it
+ * goes on. It is evidence, not a verdict: a row names who reports.
  *
  * Record, little-endian: RECORD_ALARM u8, count u8, 6 zero bytes, then count rows of
  * ALARM_ROW_BYTES: token[16], kind u8, code u8, 6 zero bytes, count u64, first and last i64 (unix
@@ -15,6 +16,7 @@
 #ifndef TIERS_RUNNER_ALARM_H
 #define TIERS_RUNNER_ALARM_H
 
+#include "core/threat.h"
 #include "tiers/runner/endpoint.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,6 +25,7 @@
 #define ALARMS_MAX      256u
 #define ALARM_DOUBT     5u
 #define ALARM_AGAIN_MS  60000
+#define ALARM_GROWTH    3u
 #define ALARM_ROW_BYTES 48u
 #define ALARM_ROWS_MAX  16u
 #define ALARM_BYTES_MAX (8u + ALARM_ROWS_MAX * ALARM_ROW_BYTES)
@@ -65,6 +68,10 @@ int alarm_decode(const uint8_t *bytes, size_t length, struct alarm_row ret[ALARM
 
 /* "signature", "chain-revoked", "record-scope". */
 const char *alarm_name(enum alarm_kind kind, uint8_t code, char ret[40]);
+
+/* What it is worth as evidence: what a process of another version, configuration or clock may cause
+ * is a doubt. */
+enum evidence_weight alarm_weight(enum alarm_kind kind, unsigned code);
 
 /* Whether honest processes may cause it, too. */
 bool alarm_is_doubtful(enum alarm_kind kind, unsigned code);

@@ -19,6 +19,7 @@
 
 struct client {
     uv_loop_t *loop;
+    char name[TOKEN_MAX + 1];
     const struct config *config;
     struct identity identity;
     int64_t session_end_us; /* 0: the key is a plain file, and nobody has proven anything */
@@ -191,7 +192,7 @@ static bool new_parts(struct client *c, char *why, size_t why_bytes)
                               .port_scope = on_scope,
                               .ctx = c};
     c->egress = egress_new(&out);
-    struct ingress_conf in = {.token = CLIENT_TOKEN,
+    struct ingress_conf in = {.token = c->name,
                               .peers = c->peers,
                               .directory = &c->directory,
                               .codec = &c->codec,
@@ -218,7 +219,7 @@ static void free_parts(struct client *c)
 bool client_new(uv_loop_t *loop, const struct config *config, struct client **ret, char *why,
                 size_t why_bytes)
 {
-    return client_new_unlocked(loop, config, NULL, ret, why, why_bytes);
+    return client_new_unlocked(loop, config, CLIENT_TOKEN, NULL, ret, why, why_bytes);
 }
 
 const char *client_key_text(const struct client *client)
@@ -228,10 +229,11 @@ const char *client_key_text(const struct client *client)
                                        : "plain file (mesh keys protect encrypts it)";
 }
 
-bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const struct key_pair *key,
-                         struct client **ret, char *why, size_t why_bytes)
+bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const char *name,
+                         const struct key_pair *key, struct client **ret, char *why,
+                         size_t why_bytes)
 {
-    assert(loop != NULL && config != NULL);
+    assert(loop != NULL && config != NULL && name != NULL);
     assert(ret != NULL && why != NULL && why_bytes > 0);
     struct keys_error error;
     struct client *c = calloc(1, sizeof(*c));
@@ -242,8 +244,9 @@ bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const str
     }
     c->loop = loop;
     c->config = config;
+    (void)snprintf(c->name, sizeof(c->name), "%s", name);
     (void)snprintf(c->why, sizeof(c->why), "connecting to %.150s", config->nats_url);
-    if (identity_load_with(config->keys_dir, CLIENT_TOKEN, key, &c->identity, &error) < 0 ||
+    if (identity_load_with(config->keys_dir, name, key, &c->identity, &error) < 0 ||
         trust_load(config->keys_dir, &c->identity, clock_unix_us() / US_PER_S, &c->trust, &error) <
             0) {
         (void)snprintf(why, why_bytes, "%s", error.text);
@@ -254,7 +257,7 @@ bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const str
     if (c->port == 0) {
         (void)snprintf(why, why_bytes,
                        "%s/%s.cert: is no console's; run: mesh-keys issue %s %s console mesh",
-                       config->keys_dir, CLIENT_TOKEN, config->keys_dir, CLIENT_TOKEN);
+                       config->keys_dir, name, config->keys_dir, name);
         free_parts(c);
         return false;
     }
@@ -262,7 +265,7 @@ bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const str
     c->session_end_us = key != NULL ? clock_boot_us() + OPERATOR_SESSION_S * US_PER_S : 0;
     struct bus_config bus = {.loop = loop,
                              .url = config->nats_url,
-                             .token = CLIENT_TOKEN,
+                             .token = c->name,
                              .keys_dir = config_has_tls(config) ? config->keys_dir : NULL,
                              .on_frame = on_frame,
                              .on_link = on_bus_link,
@@ -336,7 +339,7 @@ int client_command(struct client *client, struct unit to, const struct command *
 {
     assert(client != NULL && command != NULL && on_reply != NULL);
     assert(to.tier == TIER_ORCHESTRATOR || to.tier == TIER_SECTOR);
-    if ((client->identity.cert.capabilities & command_capability(command->kind)) == 0) {
+    if ((client->identity.cert.capabilities & command_capability(command)) == 0) {
         return -EPERM;
     }
     if (client->session_end_us != 0 && clock_boot_us() >= client->session_end_us) {

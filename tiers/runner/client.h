@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <uv.h>
 
-#define CLIENT_TOKEN "operator" /* keys_dir/operator.key and .cert, of the role console */
+#define CLIENT_TOKEN "operator" /* unless said otherwise: keys_dir/operator.key and .cert */
 
 struct client;
 
@@ -24,10 +24,11 @@ typedef void client_link_fn(void *ctx, bool up, const char *why);
 bool client_new(uv_loop_t *loop, const struct config *config, struct client **ret, char *why,
                 size_t why_bytes);
 
-/* The same with the operator's key, which was encrypted in its file: it serves for
+/* The same as the operator `name`. key, where not NULL, was encrypted in its file: it serves for
  * OPERATOR_SESSION_S (passphrase.h), then commands are refused with -EKEYEXPIRED. */
-bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const struct key_pair *key,
-                         struct client **ret, char *why, size_t why_bytes);
+bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const char *name,
+                         const struct key_pair *key, struct client **ret, char *why,
+                         size_t why_bytes);
 /* How the operator's key is kept, for people. */
 const char *client_key_text(const struct client *client);
 

@@ -43,7 +43,10 @@ struct process_conf {
     struct place_set standby; /* the same: which units it may take over */
     char standby_text[CONFIG_TEXT_MAX];
     bool no_units, no_standby;
-    uint32_t metrics_port; /* 0: none */
+    char rescue[CONFIG_TEXT_MAX]; /* agents: the lead process to start when none is left; empty:
+                                     none */
+    uint32_t parent_pid;          /* ends with the process that started it; 0: it lives on */
+    uint32_t metrics_port;        /* 0: none */
     uint32_t agents_per_host;
     char journal[CONFIG_TEXT_MAX]; /* sim: a file of what ran; empty: none */
     bool delay_profile;            /* sim: delays, losses and clocks by class; false: none */

@@ -44,6 +44,8 @@ static const struct config_key keys[] = {
      "folder of issuer.pub, NAME.key and NAME.cert"},
     {"insecure", KEY_BOOL, false, 0, 1, MESH(insecure), NULL, "false",
      "allow links without TLS (nats://) and without login (redis://): tests on loopback only"},
+    {"second_person", KEY_BOOL, false, 0, 1, TUNING(second_person), NULL, "false",
+     "what stops or starts the whole mesh, and clears threats, waits for another operator"},
     {"actions", KEY_TEXT, false, 0, TEXT_MOST, MESH(actions), NULL, "",
      "file of actions and the handlers that run them"},
     {"talk_url", KEY_TEXT, false, 0, TEXT_MOST, MESH(talk_url), NULL, "",
@@ -85,6 +87,10 @@ static const struct config_key keys[] = {
      "mesh, or folded places: what it owns; none: it only stands by"},
     {"standby", KEY_TEXT, true, 1, TEXT_MOST, PROCESS(standby_text), NULL, "scope",
      "units of its tier to take over: scope (all that its certificate covers), none, or places"},
+    {"rescue", KEY_TEXT, true, 0, TEXT_MOST, PROCESS(rescue), NULL, "",
+     "agents: the lead process that is started here when none is heard any more"},
+    {"parent_pid", KEY_NUMBER, true, 0, INT32_MAX, PROCESS(parent_pid), NULL, "0",
+     "ends with the process of this pid, which started it; 0: never"},
     {"metrics_port", KEY_NUMBER, true, 0, 65535, PROCESS(metrics_port), NULL, "0",
      "Prometheus on this loopback port; 0: none"},
     {"agents_per_host", KEY_NUMBER, true, 1, 1024, PROCESS(agents_per_host), NULL, "30",
@@ -423,7 +429,7 @@ void config_draft_init(struct config_draft *draft, struct config_error *error)
         "name",           "nats_url",         "registry_url",    "keys_dir",     "simulation",
         "agent_beat_ms",  "agent_suspect_ms", "agent_failed_ms", "tier_beat_ms", "tier_suspect_ms",
         "tier_failed_ms", "bucket_ms",        "resend_ms",       "resends_max",  "predictor",
-        "predictor_tau",  "log_level",        "insecure"};
+        "predictor_tau",  "log_level",        "insecure",        "second_person"};
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
         bool of_process;
         const struct config_key *k = config_key_find(defaults[i], &of_process);
@@ -568,6 +574,24 @@ static bool finish_places(struct config_draft *draft, const struct process_conf 
     return false;
 }
 
+/* What it is to start when no lead process is left has to be one. */
+static bool finish_rescue(struct config_draft *draft, const struct process_conf *p)
+{
+    if (p->rescue[0] == '\0') {
+        return true;
+    }
+    const struct process_conf *lead = config_process(&draft->config, p->rescue);
+    if (p->role != PROCESS_AGENT && p->role != PROCESS_SIM) {
+        config_fail(draft, p->line, "[process %s]: rescue: of role agent and sim only", p->name);
+    } else if (lead == NULL || lead->role != PROCESS_CLUSTER) {
+        config_fail(draft, p->line, "[process %s]: rescue = %.100s: no process of role cluster",
+                    p->name, p->rescue);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 static bool finish_process(struct config_draft *draft, struct process_conf *p)
 {
     const struct topology *t = &draft->config.topology;
@@ -581,7 +605,8 @@ static bool finish_process(struct config_draft *draft, struct process_conf *p)
     p->no_units = strcmp(p->units_text, "none") == 0;
     p->no_standby = strcmp(p->standby_text, "none") == 0;
     if (!finish_places(draft, p, "units", p->units_text, "mesh", &p->units) ||
-        !finish_places(draft, p, "standby", p->standby_text, "scope", &p->standby)) {
+        !finish_places(draft, p, "standby", p->standby_text, "scope", &p->standby) ||
+        !finish_rescue(draft, p)) {
         return false;
     }
     if (p->no_units && (p->role == PROCESS_AGENT || p->role == PROCESS_SIM)) {

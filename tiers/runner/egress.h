@@ -31,6 +31,7 @@
 #define RECORD_ALIVE     0xe3u /* between processes of one tier: process_wards.c */
 #define RECORD_BUNDLE    0xe4u /* this byte, then a trust bundle (trust.h) */
 #define RECORD_ALARM     0xe5u /* alarm.h */
+#define RECORD_EXCLUDE   0xe6u /* process_exclude.c */
 #define RECORD_SPECIAL   0xe0u /* and above: no message */
 
 #define EGRESS_LINGER_US INT64_C(100000)

@@ -128,9 +128,10 @@ static void alarm_frame(struct ingress *in, enum frame_verdict v, const struct e
                 clock_unix_us() / US_PER_MS);
 }
 
-uint64_t command_capability(enum command_kind kind)
+uint64_t command_capability(const struct command *c)
 {
-    switch (kind) {
+    assert(c != NULL);
+    switch (c->kind) {
     case COMMAND_SUBMIT:
     case COMMAND_CANCEL:
     case COMMAND_RESOLVE:
@@ -141,7 +142,11 @@ uint64_t command_capability(enum command_kind kind)
     case COMMAND_BREAKER:
     case COMMAND_HEAL:
     case COMMAND_ISOLATE:
+    case COMMAND_APPROVE:
+    case COMMAND_SECOND:
         return CONSOLE_ADMIN;
+    case COMMAND_THREAT:
+        return c->on ? CONSOLE_ADMIN : CONSOLE_VIEW;
     case COMMAND_STATUS:
     case COMMAND_QUERY:
     case COMMAND_WHEN:
@@ -161,7 +166,7 @@ static bool allows(const struct peer *peer, const struct msg *msg)
         return (msg->u.hello.capabilities & ~peer->capabilities) == 0;
     }
     if (msg->type == MSG_COMMAND) {
-        return (peer->capabilities & command_capability(msg->u.command->kind)) != 0;
+        return (peer->capabilities & command_capability(msg->u.command)) != 0;
     }
     return true;
 }
@@ -213,6 +218,10 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
         refuse_hostile(in, why, peer);
         return;
     }
+    if (msg.type == MSG_COMMAND) { /* it lies in our arena */
+        memcpy(((struct command *)(uintptr_t)msg.u.command)->operator_name, peer->endpoint.token,
+               sizeof(peer->endpoint.token));
+    }
     if (!directory_learn(in->conf.directory, msg.from, endpoint, msg.epoch)) {
         refuse(in, INGRESS_EPOCH);
         alarm_record(in, INGRESS_EPOCH, peer);
@@ -245,8 +254,12 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
         }
     } else if (bytes[0] == RECORD_ANNOUNCE) {
         uint64_t stale = in->conf.directory->stale;
-        if (announce_apply(bytes, length, in->conf.codec->topology, peer, endpoint,
-                           in->conf.directory) < 0) {
+        int taken = announce_apply(bytes, length, in->conf.codec->topology, peer, endpoint,
+                                   in->conf.directory);
+        if (taken > 0 && in->conf.on_announced != NULL) {
+            in->conf.on_announced(in->conf.ctx, announce_first(bytes, length));
+        }
+        if (taken < 0) {
             refuse(in, INGRESS_KIND);
         } else if (in->conf.directory->stale != stale && in->conf.on_stale != NULL) {
             in->conf.on_stale(in->conf.ctx, endpoint, announce_first(bytes, length));
@@ -266,6 +279,13 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
             refuse_hostile(in, INGRESS_KIND, peer);
         } else if (in->conf.on_alarm != NULL) {
             in->conf.on_alarm(in->conf.ctx, peer->endpoint.token, rows, count);
+        }
+    } else if (bytes[0] == RECORD_EXCLUDE) {
+        if ((peer->roles & ROLE_ORCHESTRATOR) == 0) {
+            refuse_hostile(in, INGRESS_CAPABILITY, peer);
+        } else if (in->conf.on_exclude != NULL &&
+                   !in->conf.on_exclude(in->conf.ctx, endpoint, bytes, length)) {
+            refuse_hostile(in, INGRESS_KIND, peer);
         }
     } else if (bytes[0] == RECORD_ALIVE) {
         if (in->conf.on_alive != NULL) {

@@ -35,7 +35,7 @@ enum ingress_refusal {
     INGRESS_REFUSALS
 };
 /* What a console's certificate must have for this command: one bit of CONSOLE_* (keys.h). */
-uint64_t command_capability(enum command_kind kind);
+uint64_t command_capability(const struct command *c);
 const char *ingress_refusal_name(enum ingress_refusal r); /* "stale-epoch" */
 
 struct ingress_stats {
@@ -63,11 +63,15 @@ struct ingress_conf {
     /* The process at that endpoint announced units (this one is the first of them) under a lower
      * epoch than is known; may be NULL. */
     void (*on_stale)(void *ctx, uint32_t endpoint, struct unit first);
+    void (*on_announced)(void *ctx, struct unit first); /* by a process that may; else NULL */
     void (*on_ask)(void *ctx); /* somebody wants to know what we own; may be NULL */
     /* A RECORD_ALIVE of the process at that endpoint; may be NULL. */
     void (*on_alive)(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
     /* What the process of that name has refused; may be NULL. */
     void (*on_alarm)(void *ctx, const char *reporter, const struct alarm_row *rows, int count);
+    /* A RECORD_EXCLUDE of the process at that endpoint (process_exclude.c); false: it is none. May
+     * be NULL. */
+    bool (*on_exclude)(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
     void (*on_frame_done)(void *ctx); /* after each accepted frame; may be NULL */
     void *ctx;
 };

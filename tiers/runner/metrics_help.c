@@ -30,6 +30,7 @@ static const struct metric_info METRICS[] = {
     {"bus_service_refused_total", "Who looked for services too often, or without an inbox."},
     {"bus_errors_total", "Errors that the NATS library reported."},
     {"trust_version", "The version of the trust bundle in force."},
+    {"excluded", "Processes that the orchestrator has shut out."},
     {"trust_bundles_total", "Trust bundles seen, by verdict."},
     {"store_up", "1: connected to this bank of Redis."},
     {"store_in_flight", "Requests to Redis without an answer yet."},

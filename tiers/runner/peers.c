@@ -141,6 +141,18 @@ static struct peer **bucket_of(const struct peers *peers, const struct endpoint 
     return &peers->buckets[endpoint_hash(e) & peers->bucket_mask];
 }
 
+const struct peer *peers_by_token(const struct peers *peers, const char *token)
+{
+    assert(peers && token);
+    for (uint32_t i = 0; i <= peers->bucket_mask; i++) {
+        for (const struct peer *at = peers->buckets[i]; at; at = at->next) {
+            if (strcmp(at->endpoint.token, token) == 0)
+                return at;
+        }
+    }
+    return NULL;
+}
+
 const struct peer *peers_find(const struct peers *peers, const struct endpoint *e)
 {
     assert(peers);

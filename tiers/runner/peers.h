@@ -112,6 +112,8 @@ enum frame_verdict frame_open(struct peers *peers, const uint8_t *bytes, size_t 
 uint64_t peers_kid(const struct peers *peers, const struct endpoint *e);
 /* Forgets the peers that the bundle has revoked; returns how many. Their next frame is refused. */
 uint32_t peers_forget_revoked(struct peers *peers);
+/* Any endpoint of that process; NULL: none is known. Looks through all of them. */
+const struct peer *peers_by_token(const struct peers *peers, const char *token);
 const struct peer *peers_find(const struct peers *peers, const struct endpoint *e);
 
 /* Whether a frame from this signer to `to` has to carry the chain: until a frame from there has

@@ -95,6 +95,7 @@ static void stop(struct process *p, int exit_code)
         (void)redis_store_submit(p->store, &op, PROCESS_LEASE_TAG);
     }
     process_wards_release(p);
+    process_rescue_stop(p);
     log_line(&p->log, LOG_INFO, "stopping", "exit=%d", exit_code);
 }
 
@@ -376,6 +377,7 @@ static void tick_announce(struct process *p, int64_t now_us)
     p->announce = false;
     p->announced_us = now_us;
     p->trust_tell = p->trust_tell || p->conf->role == PROCESS_ORCHESTRATOR;
+    p->exclude_tell = true; /* by whom the orchestrator runs at */
     if (p->owns) {
         process_announce(p, p->conf, p->lease.epoch, p->everyone);
     }
@@ -431,7 +433,9 @@ static void on_tick(uv_timer_t *handle)
         runner_clock(p->runner);
     }
     process_contradict(p);
+    process_exclude_tick(p);
     process_alarm_tick(p);
+    process_rescue_tick(p, now_us);
     opcache_expire(p->opcache, clock_unix_us());
     process_metrics(p);
     notify_tick(&p->notify, now_us, process_is_ready(p), process_status(p));
@@ -533,7 +537,9 @@ static bool start_frames(struct process *p)
                               .on_bundle = process_bundle,
                               .on_alive = process_alive,
                               .on_stale = process_stale,
+                              .on_announced = process_announced,
                               .on_alarm = process_alarmed,
+                              .on_exclude = process_excluded,
                               .on_frame_done = on_frame_done,
                               .ctx = p};
     p->ingress = p->egress != NULL ? ingress_new(&in) : NULL;
@@ -630,6 +636,7 @@ static bool start(struct process *p)
     p->started_us = clock_boot_us();
     p->started_unix_us = clock_unix_us();
     p->alive_us = p->started_us;
+    process_rescue_start(p);
     if (p->kind->world != NULL && !p->kind->world(&p->config, p->conf, &p->world, &why)) {
         log_line(&p->log, LOG_ERROR, "world-failed", "why=\"%s\"", why);
         return false;
@@ -687,6 +694,11 @@ static int run(struct process *p)
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_WANTED) {
         files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
         (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    if (!process_follow_parent(p->conf)) {
+        log_line(&p->log, LOG_ERROR, "no-parent", "parent_pid=%u why=\"it is not there\"",
+                 p->conf->parent_pid);
+        return EXIT_FAULT;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     bool starts_programs = p->conf->role == PROCESS_AGENT || p->conf->role == PROCESS_SIM;

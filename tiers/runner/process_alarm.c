@@ -75,8 +75,11 @@ static bool may_write(struct process *p, const char *reporter, int64_t now_ms)
 void process_alarmed(void *ctx, const char *reporter, const struct alarm_row *rows, int count)
 {
     struct process *p = ctx;
-    if (p->sql == NULL || !p->owns || p->phase != PHASE_SERVING)
-        return;
+    for (int i = 0; i < count; i++)
+        process_evidence(p, reporter, &rows[i]);
+    if (p->sql == NULL || p->runner == NULL || p->phase != PHASE_SERVING ||
+        !runner_has(p->runner, unit_orchestrator()))
+        return; /* by whom the orchestrator runs at, be it a standby */
     for (int i = 0; i < count; i++) {
         if (may_write(p, reporter, clock_unix_us() / US_PER_MS))
             row_write(p, &rows[i], reporter);
@@ -88,7 +91,7 @@ void process_alarmed(void *ctx, const char *reporter, const struct alarm_row *ro
 void process_alarm_tick(struct process *p)
 {
     uint8_t record[ALARM_BYTES_MAX];
-    if (p->phase != PHASE_SERVING || !p->bus_up)
+    if (p->phase != PHASE_SERVING || !p->bus_up || p->runner == NULL)
         return;
     size_t length = alarm_tell(ingress_alarms(p->ingress), clock_unix_us() / US_PER_MS, record);
     if (length == 0)
@@ -100,7 +103,7 @@ void process_alarm_tick(struct process *p)
         log_line(&p->log, LOG_WARNING, "refused", "from=%s check=%s count=%" PRIu64, rows[i].token,
                  alarm_name(rows[i].kind, rows[i].code, name), rows[i].count);
     }
-    if (p->sql != NULL && p->owns)
+    if (runner_has(p->runner, unit_orchestrator()))
         process_alarmed(p, p->conf->name, rows, count);
     else
         (void)egress_record(p->egress, 0, p->everyone, record, length);

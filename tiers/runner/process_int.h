@@ -2,6 +2,7 @@
 #ifndef TIERS_RUNNER_PROCESS_INT_H
 #define TIERS_RUNNER_PROCESS_INT_H
 
+#include "core/rescue.h"
 #include "core/wards.h"
 #include "registry/redis.h"
 #include "registry/sql_log.h"
@@ -50,6 +51,9 @@ struct process {
     int64_t cert_ns;    /* when the certificate in keys_dir was written, as last looked at */
     bool trust_changed; /* peers are still to be held to it */
     bool trust_tell;    /* the others are still to be told */
+    int64_t exclude_changed_us; /* unix: the list of those shut out; 0: there never was one */
+    bool exclude_tell;          /* it is still to be told */
+    bool exclude_serves;        /* the orchestrator ran here at the last tick */
     struct alarm_reporter alarm_reporters[ALARM_REPORTERS];
     uint64_t alarm_rows_dropped;
     uint64_t trust_verdicts[TRUST_VERDICT_COUNT];
@@ -70,6 +74,9 @@ struct process {
     bool owns;                 /* the units of the own section run here */
     bool held;                 /* the lease on the own name was HELD at the last tick */
     struct unit first_unit;    /* of the own section */
+    struct rescue rescue;      /* of the leads, by a process of agents */
+    uv_process_t rescuer;      /* the lead process that was started here */
+    bool rescuer_open;
     struct wards wards;
     struct ward *ward_list;  /* rows of wards, */
     struct ward_of *ward_of; /* and what belongs to each */
@@ -133,6 +140,12 @@ bool process_take(struct process *p, const struct process_conf *c, uint64_t epoc
 void process_drop(struct process *p, const struct process_conf *c);
 void *process_ward_tag(uint32_t i);
 bool process_ward_reply(struct process *p, const void *tag, const struct store_reply *reply);
+/* process_rescue.c */
+void process_rescue_start(struct process *p);
+void process_rescue_tick(struct process *p, int64_t now_us);
+void process_rescue_stop(struct process *p);
+void process_announced(void *ctx, struct unit first);
+bool process_follow_parent(const struct process_conf *conf); /* false: it has ended already */
 /* process.c */
 void process_announce(struct process *p, const struct process_conf *c, uint64_t epoch,
                       uint32_t endpoint);
@@ -161,6 +174,14 @@ void process_bundle(void *ctx, const uint8_t *bytes, size_t length);
 /* process_alarm.c: security events, told to all and written into the audit log. */
 void process_alarm_tick(struct process *p);
 void process_alarmed(void *ctx, const char *reporter, const struct alarm_row *rows, int count);
+/* process_exclude.c: who is shut out, and why. */
+void process_exclude(void *ctx, const struct exclusion *e); /* the node here wants it */
+/* What the process there says of it; false: no such record. */
+bool process_excluded(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
+void process_exclude_tick(struct process *p);
+/* What is known of a process by its name: tier, rights, agents. */
+void process_accused(struct process *p, const char *token, struct evidence *ret);
+void process_evidence(struct process *p, const char *reporter, const struct alarm_row *row);
 void *process_alarm_tag(void); /* of rows that nobody waits for */
 
 /* process_metrics.c */

@@ -198,6 +198,8 @@ bool process_runner(struct process *p)
                                .egress = p->egress,
                                .store = store_submit,
                                .store_ctx = p,
+                               .exclude = process_exclude,
+                               .exclude_ctx = p,
                                .executor = p->executor};
     memcpy(conf.ops, p->kind->ops, sizeof(conf.ops));
     p->runner = runner_new(&conf);

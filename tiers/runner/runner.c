@@ -175,6 +175,11 @@ static void carry_out(struct runner *r, struct node *n)
             }
             log_note(r->conf.log, n->unit, &e->u.note);
             break;
+        case FX_EXCLUDE:
+            if (r->conf.exclude != NULL) {
+                r->conf.exclude(r->conf.exclude_ctx, &e->u.exclusion);
+            }
+            break;
         default:
             assert(false);
         }
@@ -184,7 +189,7 @@ static void carry_out(struct runner *r, struct node *n)
 void runner_step(struct runner *r, struct node *n, struct event *event)
 {
     assert(n->self != NULL);
-    assert(event->kind >= EV_START && event->kind <= EV_STOP);
+    assert(event->kind >= EV_START && event->kind <= EV_EVIDENCE);
     int64_t boot_us = clock_boot_us();
     int64_t now_us = runner_node_clock(n, boot_us);
     if (now_us < n->last_us) {
@@ -487,6 +492,18 @@ void runner_clock(struct runner *r)
             tell_clock(r, n);
         }
     }
+}
+
+void runner_evidence(struct runner *r, const struct evidence *e)
+{
+    assert(r != NULL && e != NULL);
+    struct node *n = runner_find(r, unit_orchestrator());
+    if (n == NULL || n->self == NULL || n->fresh || r->leaving) {
+        return;
+    }
+    struct event event = {.kind = EV_EVIDENCE};
+    event.u.evidence = e;
+    runner_step(r, n, &event);
 }
 
 const struct host_clock_watch *runner_host_clock(const struct runner *r)

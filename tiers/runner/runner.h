@@ -69,6 +69,9 @@ struct runner_conf {
     /* False: no answer will come. NULL: there is no store. tag: for runner_store_reply. */
     bool (*store)(void *ctx, const struct store_op *op, void *tag);
     void *store_ctx;
+    /* What the orchestrator wants shut out, or let in again (FX_EXCLUDE). NULL: nothing happens. */
+    void (*exclude)(void *ctx, const struct exclusion *e);
+    void *exclude_ctx;
     const struct executor *executor; /* of actions that are not built in; NULL: none */
 };
 
@@ -99,6 +102,9 @@ void runner_store_reply(struct runner *r, void *tag, const struct store_reply *r
 void runner_link(struct runner *r, enum link which, bool up);
 /* Once a second or more often: looks at the host's clock, and tells the nodes what is new of it. */
 void runner_clock(struct runner *r);
+
+/* For the orchestrator, if it runs here: a process refused what another sent. */
+void runner_evidence(struct runner *r, const struct evidence *e);
 
 /* Clean stop: every running agent has its last words (EV_STOP). Nothing is stepped after it. */
 void runner_goodbye(struct runner *r);

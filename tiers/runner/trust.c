@@ -105,7 +105,7 @@ enum trust_verdict trust_verify(const uint8_t *bytes, size_t length,
                                 size_t in_force_length, struct trust *ret)
 {
     assert(roots && ret);
-    static _Thread_local struct trust out;
+    static _Thread_local struct trust out; /* excluded_count stays 0 */
     enum trust_verdict v = trust_decode(bytes, length, &out);
     if (v != TRUST_OK)
         return v;
@@ -190,9 +190,21 @@ bool trust_revoke(struct trust *trust, const char *token, uint64_t epoch)
     return true;
 }
 
+bool trust_is_excluded(const struct trust *trust, const struct cert *process)
+{
+    assert(trust && process);
+    for (uint16_t i = 0; i < trust->excluded_count; i++) {
+        if (strcmp(trust->excluded[i].token, process->subject.token) == 0)
+            return process->epoch <= trust->excluded[i].epoch;
+    }
+    return false;
+}
+
 bool trust_is_revoked(const struct trust *trust, const struct cert *process)
 {
     assert(trust && process);
+    if (trust_is_excluded(trust, process))
+        return true;
     uint16_t low = 0, high = trust->revoked_count;
     while (low < high) {
         uint16_t middle = (uint16_t)((low + high) / 2);

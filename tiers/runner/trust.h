@@ -19,13 +19,14 @@
 
 #include "tiers/runner/keys.h"
 
-#define ROOTS_MAX         3u
-#define ROOTS_NEEDED      2u
-#define TRUST_ISSUERS_MAX 4u
-#define TRUST_REVOKED_MAX 1024u /* when full: `mesh keys bundle` drops those whose time is over */
-#define TRUST_LIFE_S      (INT64_C(90) * 86400)
-#define TRUST_EVER        UINT64_MAX
-#define TRUST_HEAD_BYTES  56u
+#define ROOTS_MAX          3u
+#define ROOTS_NEEDED       2u
+#define TRUST_ISSUERS_MAX  4u
+#define TRUST_REVOKED_MAX  1024u /* when full: `mesh keys bundle` drops those whose time is over */
+#define TRUST_LIFE_S       (INT64_C(90) * 86400)
+#define TRUST_EXCLUDED_MAX 32u /* shut out by the orchestrator; one more is refused */
+#define TRUST_EVER         UINT64_MAX
+#define TRUST_HEAD_BYTES   56u
 #define TRUST_BYTES_MAX                                                                            \
     (TRUST_HEAD_BYTES + TRUST_ISSUERS_MAX * PUBLIC_BYTES + TRUST_REVOKED_MAX * 24u + 1u +          \
      ROOTS_MAX * 65u)
@@ -45,6 +46,9 @@ struct trust {
     uint16_t issuer_count, revoked_count;
     uint8_t issuers[TRUST_ISSUERS_MAX][PUBLIC_BYTES];
     struct trust_revocation revoked[TRUST_REVOKED_MAX];
+    /* Not of the bundle: what the orchestrator that serves has shut out for now (exclude.h). */
+    uint16_t excluded_count;
+    struct trust_revocation excluded[TRUST_EXCLUDED_MAX];
 };
 
 enum trust_verdict {
@@ -79,6 +83,8 @@ size_t trust_sign(uint8_t *bytes, size_t length, uint8_t root, const uint8_t sec
 
 /* Adds or raises one revocation, in order. False: full. */
 bool trust_revoke(struct trust *trust, const char *token, uint64_t epoch);
+/* Shut out by the orchestrator, which counts as revoked. */
+bool trust_is_excluded(const struct trust *trust, const struct cert *process);
 bool trust_is_revoked(const struct trust *trust, const struct cert *process);
 /* The public key of an issuer that is trusted now; NULL: none has this kid. */
 const uint8_t *trust_issuer(const struct trust *trust, uint64_t kid);

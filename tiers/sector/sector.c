@@ -393,6 +393,7 @@ static int64_t sector_step(void *self, const struct event *event, struct outbox 
         break;
     case EV_WAKE:
     case EV_WORK:
+    case EV_EVIDENCE:
     case EV_STOP:
         break;
     }

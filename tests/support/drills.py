@@ -1,0 +1,165 @@
+"""Threat drills on real processes: an attacker with real keys does what is not his, and the time to
+the answer is measured. The mesh is that of tests/e2e; what is shut out is let in again at the end.
+
+Figures in seconds, from the deed that is enough (the third) to the effect:
+  quarantine_s  a process is refused by every other one (and its agents get no work)
+  isolation_s   a lead is refused by every other one;  takeover_s: all of its agents serve again
+  freeze_s      every agent stands still
+"""
+import json
+import pathlib
+import re
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+FULL = 10  # rogues of a full drill; with fewer the lead is left to the hostile frames of tests/e2e
+
+
+def p99(values):
+    """Of so few, the worst."""
+    return round(sorted(values)[min(len(values) - 1, int(0.99 * len(values)))], 3)
+
+
+class Drill:
+    def __init__(self, m, audit_rows, failure):
+        self.m, self.audit_rows, self.failure = m, audit_rows, failure
+        self.keys = m.run_dir / "keys"
+
+    def need(self, condition, what):
+        if not condition:
+            raise self.failure(what)
+
+    def tool(self, *words):
+        subprocess.run([ROOT / "build/mesh-keys", *map(str, words)], check=True, capture_output=True)
+
+    def permissions(self):
+        subprocess.run([ROOT / "deploy/permissions", "--run", self.m.run_dir], check=True, capture_output=True)
+
+    def deed(self, name, to, times=3):
+        """An agent's hello by somebody who may not speak for that agent, or not offer so much. The
+        time of the third, at the latest."""
+        for _ in range(times):
+            at = time.monotonic()
+            done = subprocess.run([ROOT / "build/bench-impostor", self.m.setting("nats_url"), self.keys, name, self.keys, name,
+                                   to, "s01.c1.a1", "s01.c1", "hello", "1", "7"], capture_output=True, text=True, timeout=30)
+            self.need(done.returncode == 0, f"{name}: {done.stderr}")
+        return at
+
+    def others(self, without=()):
+        """Processes of the mesh that run now."""
+        conf = (self.m.run_dir / "mesh.conf").read_text()
+        alive = lambda pid: (stat := pathlib.Path(f"/proc/{pid}/stat")).exists() and stat.read_text().rsplit(") ", 1)[1][0] != "Z"
+        return [n for n, pid in self.m.processes().items() if f"[process {n}]" in conf and n not in without and alive(pid)]
+
+    def excluded(self, count, without=()):
+        """Waits until every process but those has so many in its list; the time."""
+        names = self.others(without)
+        deadline = time.monotonic() + 30
+        while self.m.metric(r"^mesh_excluded") < count * len(names):
+            self.need(time.monotonic() < deadline, f"not shut out: {self.m.metric(r'^mesh_excluded')} of {count * len(names)}")
+            time.sleep(0.02)
+        return time.monotonic()
+
+    def threat(self, who):
+        """The row of the audit log that says that `who` was answered."""
+        def found():
+            rows = [r for r in self.audit_rows(self.m, "threat") if f'"process {who}"' in r["body"] and '"answered"' in r["body"]]
+            return rows[-1] if rows else None
+        return self.m.wait(f"the threat {who} in the audit log", found, 10)
+
+    def clear(self, who, operator="operator"):
+        done = self.m.console("--operator", operator, "threats", "clear", self.threat(who)["subject"])
+        self.need(done.returncode == 0, f"clear {who}: exit {done.returncode} {done.stdout}{done.stderr}")
+
+    def back(self, name):
+        """What was shut out and has stopped is certified anew and started again."""
+        self.clear(name)
+        time.sleep(1.1)  # a certificate's epoch is in seconds
+        self.tool("rotate", self.keys, name)
+        done = subprocess.run([ROOT / "deploy/resume", "--run", self.m.run_dir], capture_output=True, text=True, timeout=150)
+        self.need(done.returncode == 0, done.stderr[-300:])
+        self.m.wait("all agents are active again", lambda: self.m.active() == self.m.agents, 60)
+
+    def rogues(self, count):
+        """Certified by mistake, or stolen: processes that are in no plan."""
+        names = [f"rogue-{i}" for i in range(11, 11 + count)]
+        for i, name in enumerate(names):
+            self.tool("issue", self.keys, name, "sim", f"s01,h{9100 + i}", "0x1")
+        self.permissions()
+        lead = next(n for n in self.m.processes() if n.startswith("cluster") and "01" in self.m.setting_of(n, "units"))
+        times, before = [], round(self.m.metric(r"^mesh_excluded") / len(self.others()))
+        for i, name in enumerate(names):
+            at = self.deed(name, lead)
+            times.append(self.excluded(before + i + 1) - at)
+        listed = self.m.console("threats").stdout
+        self.need(all(name in listed for name in names) and "rogue_agent" in listed, f"threats: {listed}")
+        row = self.threat(names[0])
+        shown = self.m.console("threats", "show", row["subject"]).stdout
+        self.need("record-capability" in shown and "shut out" in shown, shown)
+        for name in names:
+            self.clear(name)
+            (self.keys / f"{name}.cert").unlink()
+        self.excluded(0)
+        self.permissions()
+        return times
+
+    def host(self, name="sim-2"):
+        """A host's keys are stolen: it stops, and no work goes to its agents."""
+        at = self.deed(name, next(n for n in self.m.processes() if n.startswith("cluster") and "01" in self.m.setting_of(n, "units"))
+                       if name == "sim-1" else "cluster-2")
+        took = self.excluded(1, [name]) - at
+        self.m.wait("its agents are in quarantine", lambda: self.m.json("status")["agents_active"] < self.m.agents, 10)
+        self.m.wait("it stops", lambda: "msg=shut-out" in (self.m.run_dir / "log" / f"{name}.log").read_text(), 10)
+        self.back(name)
+        return took
+
+    def lead(self, name="cluster-1"):
+        """A lead's keys are stolen: it is isolated, and a standby takes over."""
+        takeovers = self.m.metric(r"^mesh_takeovers_total")
+        at = self.deed(name, "sector-1")
+        isolated = self.excluded(1, [name]) - at
+        self.m.wait("a standby takes over", lambda: self.m.metric(r"^mesh_takeovers_total") > takeovers, 30)
+        self.m.wait("its agents serve", lambda: self.m.json("ask", "x", "--all")["states"]["ready"] >= 0.95 * self.m.agents, 30)
+        served = time.monotonic() - at
+        self.back(name)
+        return isolated, served
+
+    def operator(self):
+        """An admin's keys are stolen and used for what is no operator's: the mesh stands still."""
+        self.tool("issue", self.keys, "operator-2", "console", "mesh")
+        self.permissions()
+        done = self.m.console("--operator", "operator-2", "status")
+        self.need(done.returncode == 0, done.stderr)
+        stood = self.m.metric(r'^mesh_notes_total\{.*"frozen"')
+        at = self.deed("operator-2", "orchestrator")
+        while self.m.metric(r'^mesh_notes_total\{.*"frozen"') < stood + self.m.agents:
+            self.need(time.monotonic() < at + 20, "not all agents stand still")
+            time.sleep(0.02)
+        took = time.monotonic() - at
+        self.need(self.m.json("status")["frozen"], "status does not say so")
+        done = self.m.console("thaw", "all")
+        self.need(done.returncode == 6 and "because of threat" in done.stderr, f"thaw: {done.returncode} {done.stdout}{done.stderr}")
+        self.need(self.m.console("--operator", "operator-2", "status").returncode != 0, "who was shut out is answered")
+        self.clear("operator-2")
+        done = self.m.console("thaw", "all")
+        self.need(done.returncode == 0, f"thaw: {done.stdout}{done.stderr}")
+        (self.keys / "operator-2.cert").unlink()
+        self.permissions()
+        return took
+
+
+def run(m, audit_rows, failure, rogue_count):
+    d = Drill(m, audit_rows, failure)
+    for words, needle in [(["threats", "show"], "id is missing"), (["threats", "list", "x"], "list takes none"),
+                          (["threats", "clear", "xyz"], "16 hex digits"), (["threats", "show", "0" * 15 + "1"], "no threat of that name"),
+                          (["approve", "0" * 15 + "1"], "nothing of that number waits")]:
+        done = m.console(*words)
+        d.need(done.returncode in (2, 6) and needle in done.stderr, f"{words}: {done.returncode} {done.stdout}{done.stderr}")
+    rogues, host = d.rogues(rogue_count), d.host()
+    isolated, served = d.lead() if rogue_count >= FULL else (None, None)
+    frozen = d.operator()
+    figures = {"quarantine_s": p99(rogues + [host]), "quarantines": len(rogues) + 1, "freeze_s": round(frozen, 3)}
+    if isolated is not None:
+        figures |= {"isolation_s": round(isolated, 3), "takeover_s": round(served, 3)}
+    print(json.dumps({"drills": figures}), flush=True)

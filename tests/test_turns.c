@@ -1,0 +1,303 @@
+/* Whose turn it is, and parts of pools; background that goes out in shares, in virtual time. */
+#include "core/hub_share.h"
+#include "core/num.h"
+#include "core/turns.h"
+#include "sim/world.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ROOM    64u
+#define SECTORS 24u
+#define AGENTS  (SECTORS * 2u)
+
+static struct id128 id_of(uint32_t n)
+{
+    struct id128 id = {0};
+    memcpy(id.bytes, &n, sizeof(n));
+    return id;
+}
+
+static uint32_t take(struct turns *t)
+{
+    struct id128 id = turns_take(t);
+    uint32_t n;
+    memcpy(&n, id.bytes, sizeof(n));
+    return n;
+}
+
+struct queue {
+    struct turns turns;
+    struct id128 ids[ROOM];
+    uint8_t priorities[ROOM];
+};
+
+static void open(struct queue *q)
+{
+    turns_init(&q->turns, q->ids, q->priorities, ROOM);
+}
+
+static void the_urgent_pass_and_equals_keep_their_order(void **state)
+{
+    (void)state;
+    struct queue q;
+    open(&q);
+    static const uint8_t priorities[] = {0, 2, 1, 3, 2, 0};
+    static const uint32_t expected[] = {3, 1, 4, 2, 0, 5};
+    for (uint32_t round = 0; round < 40; round++) { /* the ring goes round */
+        q.turns.taken = 0;                          /* within 6 turns nobody is the oldest's */
+        for (uint32_t i = 0; i < 6; i++) {
+            turns_add(&q.turns, id_of(i), priorities[i]);
+        }
+        for (uint32_t i = 0; i < 6; i++) {
+            assert_int_equal(take(&q.turns), expected[i]);
+        }
+        assert_int_equal(q.turns.count, 0);
+    }
+}
+
+static void the_low_is_not_starved(void **state)
+{
+    (void)state;
+    struct queue q;
+    open(&q);
+    turns_add(&q.turns, id_of(1000), 0);
+    uint32_t turns = 0, got = 0;
+    for (uint32_t i = 0; got != 1000; i++) { /* something critical comes before each turn */
+        turns_add(&q.turns, id_of(i), 3);
+        got = take(&q.turns);
+        turns++;
+    }
+    assert_true(turns <= TURNS_OLDEST);
+    assert_int_equal(q.turns.count, 1); /* nothing is lost */
+    assert_int_equal(take(&q.turns), turns - 1);
+}
+
+static void each_priority_has_its_part_of_a_pool(void **state)
+{
+    (void)state;
+    assert_int_equal(turns_pool_share(2048, 0), 1024);
+    assert_int_equal(turns_pool_share(2048, 1), 1536);
+    assert_int_equal(turns_pool_share(2048, 2), 2048 - POOL_RESERVE);
+    assert_int_equal(turns_pool_share(2048, 3), 2048);
+    for (uint32_t places = 1; places < 200; places++) { /* a small pool still serves everyone */
+        for (uint8_t p = 0; p < PRIORITY_COUNT; p++) {
+            assert_in_range(turns_pool_share(places, p), 1, places);
+            assert_true(p == 0 ||
+                        turns_pool_share(places, p) >= turns_pool_share(places, (uint8_t)(p - 1u)));
+        }
+    }
+}
+
+/* --- background, in virtual time --- */
+
+struct seen {
+    uint8_t priority;     /* whose operation is looked at */
+    uint64_t sent, ended; /* sectors, by their places */
+    uint32_t at_once;     /* most without an end */
+    uint32_t steps;       /* of the root that sent some */
+};
+
+static void watch(void *context, const struct world_step *step)
+{
+    struct seen *s = context;
+    if (step->unit.tier != TIER_ORCHESTRATOR) {
+        return;
+    }
+    const struct msg *got = step->event->kind == EV_MSG ? step->event->u.msg : NULL;
+    if (got != NULL && got->type == MSG_RESULT && got->priority == s->priority &&
+        got->u.result->final) {
+        s->ended |= 1ull << (got->from.sector - 1u);
+    }
+    uint64_t before = s->sent;
+    for (uint32_t i = 0; i < step->out->effect_count; i++) {
+        const struct effect *e = &step->out->effects[i];
+        if (e->kind == FX_SEND && e->u.msg.type == MSG_OPERATE &&
+            e->u.msg.priority == s->priority) {
+            uint64_t mask = e->u.msg.mask == 0 ? 1 : e->u.msg.mask;
+            s->sent |= mask << (e->u.msg.to.sector - 1u);
+        }
+    }
+    s->steps += s->sent != before ? 1 : 0;
+    uint32_t open = (uint32_t)__builtin_popcountll(s->sent & ~s->ended);
+    s->at_once = open > s->at_once ? open : s->at_once;
+}
+
+static struct world *mesh(struct seen *seen)
+{
+    struct world_conf conf;
+    world_defaults(&conf, AGENTS, 7);
+    struct topology *t = &conf.topology;
+    t->sectors = SECTORS;
+    t->clusters_per_sector = 1;
+    t->agents_per_cluster = 2;
+    memset(t->class_agents, 0, sizeof(t->class_agents));
+    t->class_agents[CLASS_A_EDGE] = AGENTS;
+    assert_null(topology_check(t));
+    struct world *w = world_new(&conf);
+    world_run(w, 12 * US_PER_S);
+    memset(seen, 0, sizeof(*seen));
+    world_watch_set(w, watch, seen);
+    return w;
+}
+
+static uint64_t begin(struct world *w, struct seen *seen, uint8_t priority, const char *places)
+{
+    size_t at;
+    const char *why;
+    struct command c = {.kind = COMMAND_SUBMIT};
+    world_operation(&c.operation, "echo", "as you have time");
+    c.operation.priority = priority;
+    if (places != NULL) {
+        assert_true(
+            place_parse(places, strlen(places), NULL, &c.operation.selector.places, &at, &why));
+    } else {
+        *seen = (struct seen){.priority = priority};
+    }
+    return world_send(w, 1, unit_orchestrator(), &c);
+}
+
+/* Runs until the operation of `ref` ends. */
+static const struct report *ended(struct world *w, uint64_t ref)
+{
+    const struct reply *r = NULL;
+    for (int i = 0; i < 60000 && r == NULL; i++) {
+        world_run(w, US_PER_MS);
+        r = world_reply(w, ref);
+    }
+    assert_non_null(r);
+    assert_int_equal(r->kind, REPLY_OPERATION);
+    assert_int_equal(r->report->aggregate.targets, AGENTS);
+    return r->report;
+}
+
+static void done(struct world *w)
+{
+    assert_int_equal(world_stats(w)->executed_twice, 0);
+    assert_int_equal(world_stats(w)->uneven, 0);
+    world_free(w);
+}
+
+static void background_goes_out_in_shares(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    uint64_t ref = begin(w, &seen, 0, NULL);
+    const struct report *r = ended(w, ref);
+    assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
+    assert_int_equal(__builtin_popcountll(seen.sent), SECTORS);
+    assert_int_equal(seen.at_once, HUB_SHARE_CHILDREN);
+    assert_true(seen.steps >= SECTORS / HUB_SHARE_CHILDREN);
+    ref = begin(w, &seen, 2, NULL); /* the usual priority: everyone at once */
+    r = ended(w, ref);
+    assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
+    assert_int_equal(seen.at_once, SECTORS);
+    assert_int_equal(seen.steps, 1);
+    done(w);
+}
+
+static void the_slow_hold_up_no_share(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    for (uint32_t s = 1; s <= HUB_SHARE_CHILDREN; s++) { /* the first share: seconds of work */
+        for (uint32_t a = 1; a <= 2; a++) {
+            world_slow(w, unit_agent((uint16_t)s, 1, (uint16_t)a), 1e3);
+        }
+    }
+    uint64_t ref = begin(w, &seen, 0, NULL);
+    world_run(w, 5 * US_PER_S / 4 + 100 * US_PER_MS); /* a quarter of its time, and the way */
+    assert_int_equal(__builtin_popcountll(seen.sent), SECTORS);
+    uint64_t first = (1ull << HUB_SHARE_CHILDREN) - 1u;
+    assert_int_equal(seen.ended & first, 0);
+    assert_int_equal(seen.ended | first, (1ull << SECTORS) - 1u); /* all others are done */
+    (void)ended(w, ref);
+    done(w);
+}
+
+/* A small urgent operation comes just behind one to everyone: it is answered first. */
+static void the_small_and_urgent_is_not_behind_it(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    uint64_t wide = begin(w, &seen, 0, NULL);
+    while (seen.sent == 0) {
+        world_run(w, 100);
+    }
+    int64_t from_us = world_now(w);
+    uint64_t small = begin(w, &seen, 3, "s24");
+    while (world_reply(w, small) == NULL && world_now(w) < from_us + US_PER_S) {
+        world_run(w, 100);
+    }
+    const struct reply *r = world_reply(w, small);
+    assert_non_null(r);
+    assert_int_equal(r->report->aggregate.outcomes[OUTCOME_READY], 2);
+    assert_null(world_reply(w, wide));
+    assert_true((seen.sent >> (SECTORS - 1u) & 1u) == 0); /* its sector was not even reached */
+    assert_int_equal(ended(w, wide)->aggregate.outcomes[OUTCOME_READY], AGENTS);
+    done(w);
+}
+
+static void cancelled_before_its_share_is_answered_for(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    for (uint32_t s = 1; s <= HUB_SHARE_CHILDREN; s++) {
+        world_slow(w, unit_agent((uint16_t)s, 1, 1), 1e3);
+    }
+    uint64_t ref = begin(w, &seen, 0, NULL);
+    for (int i = 0; i < 1000 && num_id128_zero(world_accepted(w, ref)); i++) {
+        world_run(w, 100);
+    }
+    struct command c = {.kind = COMMAND_CANCEL, .operation_id = world_accepted(w, ref)};
+    assert_false(num_id128_zero(c.operation_id));
+    (void)world_send(w, 1, unit_orchestrator(), &c);
+    const struct report *r = ended(w, ref);
+    uint32_t unsent = SECTORS - (uint32_t)__builtin_popcountll(seen.sent);
+    assert_true(unsent > 0);
+    assert_true(r->aggregate.outcomes[OUTCOME_CANCELLED] >= unsent * 2u);
+    assert_true(world_stats(w)->executed <= (SECTORS - unsent) * 2u);
+    done(w);
+}
+
+static void a_sector_that_dies_before_its_share_is_answered_for(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    for (uint32_t s = 1; s <= HUB_SHARE_CHILDREN; s++) {
+        world_slow(w, unit_agent((uint16_t)s, 1, 1), 1e3);
+    }
+    uint64_t ref = begin(w, &seen, 0, NULL);
+    while (seen.sent == 0) {
+        world_run(w, 100);
+    }
+    world_kill(w, unit_sector(SECTORS), true);
+    const struct report *r = ended(w, ref);
+    assert_true(r->aggregate.outcomes[OUTCOME_UNREACHABLE] >= 2);
+    assert_true(r->aggregate.outcomes[OUTCOME_READY] >= (SECTORS - HUB_SHARE_CHILDREN - 1u) * 2u);
+    done(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_urgent_pass_and_equals_keep_their_order),
+        cmocka_unit_test(the_low_is_not_starved),
+        cmocka_unit_test(each_priority_has_its_part_of_a_pool),
+        cmocka_unit_test(background_goes_out_in_shares),
+        cmocka_unit_test(the_slow_hold_up_no_share),
+        cmocka_unit_test(the_small_and_urgent_is_not_behind_it),
+        cmocka_unit_test(cancelled_before_its_share_is_answered_for),
+        cmocka_unit_test(a_sector_that_dies_before_its_share_is_answered_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
