@@ -35,6 +35,7 @@ static enum row_kind row_kind_of(enum query_kind kind)
     case QUERY_JOB:
     case QUERY_ATTACH:
     case QUERY_WORK:
+    case QUERY_KPI:
     case QUERY_KIND_COUNT:
         break;
     }
@@ -43,8 +44,9 @@ static enum row_kind row_kind_of(enum query_kind kind)
 
 static bool kind_known(enum query_kind kind)
 {
-    bool job = kind == QUERY_JOBS || kind == QUERY_JOB || kind == QUERY_ATTACH;
-    return kind >= QUERY_AGENTS && kind < QUERY_KIND_COUNT && !job;
+    bool root =
+        kind == QUERY_JOBS || kind == QUERY_JOB || kind == QUERY_ATTACH || kind == QUERY_KPI;
+    return kind >= QUERY_AGENTS && kind < QUERY_KIND_COUNT && !root;
 }
 
 static struct hub_ask *ask_open(struct hub *h, const struct query *q)
@@ -140,7 +142,7 @@ static void ask_start(struct hub *h, struct hub_ask *a)
 static const char *query_fault(const struct hub *h, const struct query *q)
 {
     if (!kind_known(q->kind)) {
-        return "query: jobs are kept by the orchestrator alone";
+        return "query: jobs and metrics are kept by the orchestrator alone";
     }
     bool of_operation = q->kind == QUERY_ANSWERS || q->kind == QUERY_LATE || q->kind == QUERY_TRACE;
     if (of_operation && num_id128_zero(q->operation_id)) {

@@ -28,6 +28,7 @@ enum query_kind {
     QUERY_TOP_QUEUE,     /* queue_depth */
     QUERY_TOP_FAILED,    /* failed, in the last hour */
     QUERY_WORK,          /* key: query_work_key(); ROW_RECORD: what agents have not answered yet */
+    QUERY_KPI, /* the orchestrator's metrics over hour, day, month and before each; ROW_RECORD */
     QUERY_KIND_COUNT
 };
 

@@ -27,7 +27,7 @@ _Static_assert((int)CIRCUIT_HALF_OPEN == (int)MESH__CIRCUIT_STATE__CIRCUIT_HALF_
 _Static_assert((int)CONFLICT_OTHER == (int)MESH__CONFLICT_TYPE__CONFLICT_OTHER, "conflict");
 _Static_assert((int)DECISION_RETRY == (int)MESH__DECISION__DECISION_RETRY, "decision");
 _Static_assert((int)TIER_CONSOLE == (int)MESH__TIER__TIER_CONSOLE, "tier");
-_Static_assert((int)QUERY_WORK == (int)MESH__QUERY_KIND__QUERY_WORK, "query");
+_Static_assert((int)QUERY_KPI == (int)MESH__QUERY_KIND__QUERY_KPI, "query");
 _Static_assert((int)ROW_RECORD == (int)MESH__ROW_KIND__ROW_RECORD, "row");
 _Static_assert((int)COMMAND_SECOND == (int)MESH__COMMAND_KIND__COMMAND_SECOND, "command");
 _Static_assert((int)REPLY_HELD == (int)MESH__REPLY_KIND__REPLY_HELD, "reply");

@@ -234,27 +234,6 @@ static void status_box_and_json(void **state)
     json_decref(o);
 }
 
-static void kpis_know_their_targets(void **state)
-{
-    (void)state;
-    struct mesh_status s = {.quorums = 100,
-                            .quorums_achieved = 99,
-                            .window_hits = 94,
-                            .window_eligible = 100,
-                            .available_us = 999,
-                            .observed_us = 1000,
-                            .cascade_fast_p95_us = 999000,
-                            .cascade_p95_us = 5000000};
-    struct kpi kpis[KPI_COUNT];
-    render_compute_kpis(&s, kpis);
-    assert_true(kpis[0].known && kpis[0].met);
-    assert_true(kpis[1].known && !kpis[1].met);
-    assert_false(kpis[2].known);
-    assert_true(kpis[4].known && kpis[4].met);
-    assert_true(kpis[5].known && kpis[5].met); /* classes A and B have a target */
-    assert_true(kpis[6].known && kpis[6].target[0] == '\0');
-}
-
 static void pages_keep_what_they_are_given(void **state)
 {
     (void)state;
@@ -385,7 +364,6 @@ int main(void)
         cmocka_unit_test(reports_add_up_in_json),
         cmocka_unit_test(answers_cannot_drive_the_terminal),
         cmocka_unit_test(status_box_and_json),
-        cmocka_unit_test(kpis_know_their_targets),
         cmocka_unit_test(pages_keep_what_they_are_given),
         cmocka_unit_test(pages_keep_each_agent_once),
         cmocka_unit_test(completion_knows_the_table_and_the_places),

@@ -59,7 +59,8 @@ static inline void bench_collect(struct bench *b)
             b->sealed.payload = NULL;
         } else if (fx->kind == FX_STORE) {
             b->store_ops[fx->u.store.kind]++;
-            if (fx->u.store.kind != STORE_LOG_APPEND) { /* the audit of a command comes beside it */
+            /* The audit of a command comes beside it; scans and puts of rows have no key. */
+            if (fx->u.store.kind != STORE_LOG_APPEND && fx->u.store.key != NULL) {
                 strncpy(b->store_key, fx->u.store.key, sizeof(b->store_key) - 1);
             }
             strncpy(b->store_shard, fx->u.store.shard, sizeof(b->store_shard) - 1);

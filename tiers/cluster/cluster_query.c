@@ -447,6 +447,7 @@ void query_handle(struct cluster *c, int64_t now_us, const struct query *query, 
     case QUERY_JOBS:
     case QUERY_JOB:
     case QUERY_ATTACH:
+    case QUERY_KPI:
     case QUERY_KIND_COUNT:
         break; /* the orchestrator's alone */
     }

@@ -149,63 +149,8 @@ void render_status(const struct render *r, const struct mesh_status *status)
     box_rule(r, "└", "┘");
 }
 
-/* --- kpi, when ------------------------------------------------------------------------------- */
-
-void render_compute_kpis(const struct mesh_status *s, struct kpi ret[KPI_COUNT])
-{
-    const double ratio[KPI_COUNT] = {percent(s->quorums_achieved, s->quorums),
-                                     percent(s->window_hits, s->window_eligible),
-                                     percent(s->predicted_50ms, s->predicted),
-                                     percent(s->conflicts, s->answers),
-                                     percent(s->available_us, s->observed_us),
-                                     s->cascade_fast_p95_us / 1000.0,
-                                     s->cascade_p95_us / 1000.0};
-    const bool known[KPI_COUNT] = {
-        s->quorums > 0,     s->window_eligible > 0,     s->predicted > 0,     s->answers > 0,
-        s->observed_us > 0, s->cascade_fast_p95_us > 0, s->cascade_p95_us > 0};
-    const bool met[KPI_COUNT] = {ratio[0] >= 99, ratio[1] >= 95,   ratio[2] >= 90,
-                                 ratio[3] <= 1,  ratio[4] >= 99.9, ratio[5] <= 1000};
-    static const char *const names[KPI_COUNT][3] = {
-        {"coordination_success_rate", ">= 99 %", "%"},
-        {"arrival_window_hit_rate", ">= 95 %", "%"},
-        {"impedance_prediction_accuracy", "within 50 ms for 90 %", "%"},
-        {"conflict_rate", "<= 1 %", "%"},
-        {"mesh_availability", ">= 99.9 %", "%"},
-        {"cascade_latency_p95", "<= 1000 ms (A, B)", "ms"},
-        {"cascade_latency_p95_all", "", "ms"}};
-    for (size_t i = 0; i < KPI_COUNT; i++)
-        ret[i] = (struct kpi){.name = names[i][0],
-                              .target = names[i][1],
-                              .unit = names[i][2],
-                              .known = known[i],
-                              .met = met[i],
-                              .value = ratio[i]};
-}
-
-void render_kpi(const struct render *r, const struct mesh_status *status)
-{
-    struct kpi kpis[KPI_COUNT];
-    char span[32];
-    assert(r && status);
-    if (r->json) {
-        render_json_kpi(r, status);
-        return;
-    }
-    render_compute_kpis(status, kpis);
-    fprintf(r->out, "%-32s %12s  %-22s %s\n", "KPI", "VALUE", "TARGET", "MET");
-    for (size_t i = 0; i < KPI_COUNT; i++) {
-        char value[40];
-        if (kpis[i].known)
-            snprintf(value, sizeof value, "%.*f %s", kpis[i].unit[0] == '%' ? 2 : 0, kpis[i].value,
-                     kpis[i].unit);
-        else
-            snprintf(value, sizeof value, "no data yet");
-        fprintf(r->out, "%-32s %12s  %-22s %s\n", kpis[i].name, value, kpis[i].target,
-                !kpis[i].known || kpis[i].target[0] == '\0' ? "-" : (kpis[i].met ? "yes" : "no"));
-    }
-    fprintf(r->out, "since the orchestrator's start %s ago; recovery_time comes with incidents\n",
-            render_span(status->summary.updated_mesh_us - status->started_mesh_us, span));
-}
+/* --- when --------------------------------------------------------------------------------------
+ */
 
 void render_when(const struct render *r, const struct when_reply *when)
 {

@@ -27,7 +27,6 @@ struct render {
 };
 
 void render_status(const struct render *r, const struct mesh_status *status);
-void render_kpi(const struct render *r, const struct mesh_status *status);
 void render_when(const struct render *r, const struct when_reply *when);
 /* How far ahead T has to be for all that this report says were skipped. */
 int64_t render_earliest_us(const struct render *r, const struct report *report);
@@ -58,7 +57,6 @@ const char *render_span(int64_t us, char ret[32]);
 
 /* The JSON half (render_json.c), called by the functions above when r->json. */
 void render_json_status(const struct render *r, const struct mesh_status *status);
-void render_json_kpi(const struct render *r, const struct mesh_status *status);
 void render_json_when(const struct render *r, const struct when_reply *when);
 void render_json_report(const struct render *r, const struct report *report,
                         const struct answer_group *pages, size_t page_count);
@@ -84,14 +82,5 @@ void render_csv_groups(const struct render *r, const struct answer_group *groups
 
 /* render_diff.c */
 void render_diff(const struct render *r, const struct answer_group *groups, size_t count);
-
-/* The KPIs of spec part 11, computed once for both forms. Without a target ("") it informs. */
-struct kpi {
-    const char *name, *target, *unit;
-    bool known, met;
-    double value;
-};
-#define KPI_COUNT 7
-void render_compute_kpis(const struct mesh_status *s, struct kpi ret[KPI_COUNT]);
 
 #endif

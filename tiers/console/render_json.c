@@ -124,24 +124,6 @@ void render_json_status(const struct render *r, const struct mesh_status *status
     print(r, o);
 }
 
-void render_json_kpi(const struct render *r, const struct mesh_status *status)
-{
-    struct kpi kpis[KPI_COUNT];
-    json_t *o = json_object();
-    render_compute_kpis(status, kpis);
-    for (size_t i = 0; i < KPI_COUNT; i++) {
-        json_t *one = json_object();
-        json_object_set_new(one, "value", kpis[i].known ? json_real(kpis[i].value) : json_null());
-        json_object_set_new(one, "unit", json_string(kpis[i].unit));
-        json_object_set_new(one, "target", json_string(kpis[i].target));
-        bool judged = kpis[i].known && kpis[i].target[0] != '\0';
-        json_object_set_new(one, "met", judged ? json_boolean(kpis[i].met) : json_null());
-        json_object_set_new(o, kpis[i].name, one);
-    }
-    set_time(o, "since", status->started_mesh_us);
-    print(r, o);
-}
-
 void render_json_when(const struct render *r, const struct when_reply *when)
 {
     json_t *o = json_object();

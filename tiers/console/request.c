@@ -442,7 +442,6 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
         return request_routing(in, t, ret, error);
     switch ((int)in->spec->verb) {
     case CMD_STATUS:
-    case CMD_KPI:
     case CMD_CHECK:
     case CMD_WAIT:
         ret->kind = COMMAND_STATUS;
@@ -468,6 +467,10 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_THREATS:
     case CMD_APPROVE:
         return request_recovery(in, t, ret, error);
+    case CMD_KPI:
+        ret->kind = COMMAND_QUERY;
+        ret->query = (struct query){.kind = QUERY_KPI, .from_start = true, .limit = PAGE_ROWS_MAX};
+        return true;
     case CMD_CANCEL:
     case CMD_JOBS:
     case CMD_TRACE:

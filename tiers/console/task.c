@@ -12,6 +12,7 @@
 #include "tiers/console/delegate.h"
 #include "tiers/console/dry_run.h"
 #include "tiers/console/jobs.h"
+#include "tiers/console/kpi.h"
 #include "tiers/console/offer.h"
 #include "tiers/console/request.h"
 #include "tiers/console/review.h"
@@ -267,6 +268,19 @@ static void stream_rows(struct task *t)
     t->streamed = t->pages.count;
 }
 
+/* Rows that are text lines, and shown as a whole. */
+static bool take_records(struct task *t, enum command_verb verb)
+{
+    if (verb == CMD_KPI) {
+        const struct value *over = command_value(&t->invocation, "over");
+        kpi_render(&t->render, &t->pages, over->given ? (enum kpi_over)over->number : KPI_HOUR);
+        task_finish(t, EXIT_OK);
+    } else if (verb == CMD_TRACE) {
+        task_finish(t, trace_render(&t->render, &t->pages));
+    }
+    return verb == CMD_KPI || verb == CMD_TRACE;
+}
+
 static void take_rows(struct task *t, const struct rows *rows)
 {
     pages_add(&t->pages, t->render.topology, rows, t->rows_wanted);
@@ -308,10 +322,8 @@ static void take_rows(struct task *t, const struct rows *rows)
         task_finish(t, t->pages.missing ? EXIT_PARTIAL : EXIT_OK);
         return;
     }
-    if (verb == CMD_TRACE) {
-        task_finish(t, trace_render(&t->render, &t->pages));
+    if (take_records(t, verb))
         return;
-    }
     if (verb == CMD_DELEGATE) {
         if (!delegate_send(t)) {
             render_error(&t->render, "not-found", "no active agent there offers that");
@@ -431,10 +443,7 @@ static void take_status(struct task *t, const struct mesh_status *status)
         task_finish(t, check_render(&t->render, &t->invocation, status));
         return;
     }
-    if (t->invocation.spec->verb == CMD_KPI)
-        render_kpi(&t->render, status);
-    else
-        render_status(&t->render, status);
+    render_status(&t->render, status);
     task_finish(t, EXIT_OK);
 }
 

@@ -70,6 +70,7 @@ static void start(struct orchestrator *o)
     o->history_us = now + HISTORY_US;
     conflicts_start(o);
     incidents_start(o);
+    kpi_start(&o->kpi, &o->hub);
 }
 
 /* --- once a second -----------------------------------------------------------------------------
@@ -158,7 +159,8 @@ static void write_store(struct orchestrator *o)
 static void stored(struct orchestrator *o, const struct store_reply *reply)
 {
     if (freeze_stored(o, reply) || routing_stored(o, reply) || log_stored(o, reply) ||
-        conflicts_stored(o, reply) || incidents_stored(o, reply) || reply->ref != o->store_ref) {
+        conflicts_stored(o, reply) || incidents_stored(o, reply) ||
+        kpi_stored(&o->kpi, &o->hub, reply) || reply->ref != o->store_ref) {
         return;
     }
     if (reply->verdict != STORE_OK) {
@@ -212,8 +214,8 @@ static void command(struct orchestrator *o, const struct msg *msg)
         return;
     }
     jobs_command(&o->jobs, msg->u.command);
-    if (!jobs_query(&o->jobs, &o->hub, msg) && !held_command(o, msg) &&
-        !hub_message(&o->hub, msg)) {
+    if (!jobs_query(&o->jobs, &o->hub, msg) && !kpi_query(&o->kpi, &o->hub, msg) &&
+        !held_command(o, msg) && !hub_message(&o->hub, msg)) {
         switch ((int)msg->u.command->kind) {
         case COMMAND_STATUS:
             status(o, msg);
@@ -312,6 +314,9 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     wake = incident_us < wake ? incident_us : wake;
     int64_t jobs_us = jobs_tick(&o->jobs, &o->hub);
     wake = jobs_us < wake ? jobs_us : wake;
+    int64_t kpi_us = kpi_tick(&o->kpi, &o->hub, o->observed_us, o->available_us,
+                              o->frozen_loaded && o->routing.loaded);
+    wake = kpi_us < wake ? kpi_us : wake;
     wake = conflicts_us < wake ? conflicts_us : wake;
     return hub_end(&o->hub, log_us < wake ? log_us : wake);
 }

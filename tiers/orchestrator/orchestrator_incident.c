@@ -5,7 +5,11 @@
  * The log is the truth. The table here is of what is open, read from the log at the start: an
  * incident of which its lead says nothing any more (the lead was replaced, and judges anew) is
  * closed after INCIDENT_SILENT_US. With the table full, the oldest word is forgotten: such an
- * incident stays open in the log until this process starts again. */
+ * incident stays open in the log until this process starts again.
+ *
+ * What ends with word of it counts for the KPI recovery_time: agents that crashed or were cut off,
+ * and lost leads, as a cluster's; a silent coordinator and an open breaker as a sector's. An
+ * incident at a sector that an earlier orchestrator opened counts as a sector's. */
 #include "core/num.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_state.h"
@@ -101,6 +105,24 @@ bool incidents_report(struct orchestrator *o, const struct conflict_report *r)
     return false; /* acknowledged when it is durable */
 }
 
+/* Of which kind the recovery from it is, if it counts. */
+static void recoverable(struct orchestrator *o, struct incident_open *at, int64_t since_mesh_us)
+{
+    enum failure_class k = (enum failure_class)at->failure;
+    bool agents = k == FAILURE_AGENT_CRASH || k == FAILURE_TRANSIENT_NETWORK;
+    bool above = k == FAILURE_COORDINATOR_DOWN || k == FAILURE_CASCADE_FAILURE;
+    uint32_t i = at->unit.sector - 1u;
+    if (!agents && !above) {
+        return; /* nothing was away */
+    }
+    if (at->since_mesh_us == 0 || since_mesh_us < at->since_mesh_us) {
+        at->since_mesh_us = since_mesh_us;
+    }
+    at->of_cluster =
+        agents || (at->unit.tier == TIER_SECTOR && i < o->hub.children_count &&
+                   o->incidents.down[i].id == at->id && o->incidents.down[i].of_cluster);
+}
+
 void incidents_durable(struct orchestrator *o, const struct logbook_row *row)
 {
     uint64_t id = 0;
@@ -111,13 +133,20 @@ void incidents_durable(struct orchestrator *o, const struct logbook_row *row)
         return;
     }
     if (strcmp(row->event, incident_event_name(INCIDENT_RESOLVED)) != 0) {
-        (void)heard(o, id, failure_parse(row->type), unit);
+        struct incident_open *opened = heard(o, id, failure_parse(row->type), unit);
+        if (strcmp(row->event, incident_event_name(INCIDENT_OPENED)) == 0) {
+            recoverable(o, opened, row->at_us);
+        }
         return;
     }
     struct incident_open *at = find(o, id);
-    if (at != NULL) {
-        at->id = 0;
+    if (at == NULL) {
+        return;
     }
+    if (at->since_mesh_us != 0 && row->conflict != incident_event_id(id, UINT32_MAX)) {
+        kpi_recovered(&o->kpi, at->of_cluster, row->at_us - at->since_mesh_us);
+    }
+    at->id = 0;
 }
 
 /* --- of sectors and of the mesh ---------------------------------------------------------------
@@ -125,7 +154,7 @@ void incidents_durable(struct orchestrator *o, const struct logbook_row *row)
 
 /* An own incident begins, goes on or ends. seen: it is so now; what: in words. */
 static void own(struct orchestrator *o, struct incident_own *at, enum failure_class k,
-                struct unit unit, bool seen, const char *what)
+                struct unit unit, bool seen, const char *what, bool of_cluster)
 {
     int64_t now_us = o->hub.now_us;
     char memory[FOUND_MAX];
@@ -141,7 +170,8 @@ static void own(struct orchestrator *o, struct incident_own *at, enum failure_cl
         uint64_t id = incident_name(unit, k, hub_mesh_now(&o->hub));
         if (row_of(o, id, incident_event_id(id, 1), k, INCIDENT_OPENED, unit, what, strlen(what),
                    0) != NULL) {
-            *at = (struct incident_own){.id = id, .since_us = now_us, .said_us = now_us};
+            *at = (struct incident_own){
+                .id = id, .since_us = now_us, .said_us = now_us, .of_cluster = of_cluster};
         }
         return;
     }
@@ -187,7 +217,7 @@ static void incidents_watch(struct orchestrator *o)
         return;
     }
     own(o, &o->incidents.mesh, FAILURE_CASCADE_FAILURE, h->self, open && !h->breaker.held,
-        open ? "more than ten sectors have tripped: the mesh breaker is open" : "closed");
+        open ? "more than ten sectors have tripped: the mesh breaker is open" : "closed", false);
     for (uint32_t i = 0; i < h->children_count; i++) {
         const struct hub_child *c = &h->child[i];
         if (hub_child_agents(h, i) == 0 || children_epoch(&h->children, i) == 0) {
@@ -204,7 +234,8 @@ static void incidents_watch(struct orchestrator *o)
         bool more = !first && (!same || (c->has_summary && lost > o->incidents.lost[i]));
         up = up && !more;
         down_text(h, i, up, more && same ? lost - o->incidents.lost[i] : 0, what);
-        own(o, &o->incidents.down[i], FAILURE_COORDINATOR_DOWN, sector, !up, what);
+        own(o, &o->incidents.down[i], FAILURE_COORDINATOR_DOWN, sector, !up, what,
+            children_reachable(&h->children, i) && (same || first));
         if (!more || o->incidents.down[i].id != 0) { /* else the log took no row: said again */
             o->incidents.lost[i] = lost;
             o->incidents.epoch[i] = epoch;
@@ -212,7 +243,8 @@ static void incidents_watch(struct orchestrator *o)
         own(o, &o->incidents.tripped[i], FAILURE_CASCADE_FAILURE, sector,
             c->circuit == CIRCUIT_OPEN,
             c->circuit == CIRCUIT_OPEN ? "its breaker is open: nothing is routed there"
-                                       : "its breaker lets traffic pass again");
+                                       : "its breaker lets traffic pass again",
+            false);
     }
 }
 
@@ -225,7 +257,8 @@ void incidents_start(struct orchestrator *o)
 }
 
 /* An incident of an earlier life; those of sectors go on here. */
-static void adopt(struct orchestrator *o, uint64_t id, enum failure_class k, struct unit unit)
+static void adopt(struct orchestrator *o, uint64_t id, enum failure_class k, struct unit unit,
+                  int64_t since_mesh_us)
 {
     struct incident_own *at = NULL;
     if (unit.tier == TIER_ORCHESTRATOR && k == FAILURE_CASCADE_FAILURE) {
@@ -237,7 +270,7 @@ static void adopt(struct orchestrator *o, uint64_t id, enum failure_class k, str
     if (at != NULL && at->id == 0) {
         *at = (struct incident_own){.id = id, .since_us = o->hub.now_us};
     }
-    (void)heard(o, id, k, unit);
+    recoverable(o, heard(o, id, k, unit), since_mesh_us);
 }
 
 bool incidents_stored(struct orchestrator *o, const struct store_reply *reply)
@@ -259,7 +292,7 @@ bool incidents_stored(struct orchestrator *o, const struct store_reply *reply)
         unit = unit_orchestrator();
         if (num_parse_hex64(subject, strlen(subject), &id) && id != 0 &&
             (mesh || unit_parse(agent, strlen(agent), &unit, &why))) {
-            adopt(o, id, failure_parse(type), unit);
+            adopt(o, id, failure_parse(type), unit, reply->rows[i].stamp_us);
         }
     }
     return true;

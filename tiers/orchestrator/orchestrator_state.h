@@ -8,6 +8,7 @@
 #include "core/threat.h"
 #include "tiers/orchestrator/orchestrator_held.h"
 #include "tiers/orchestrator/orchestrator_jobs.h"
+#include "tiers/orchestrator/orchestrator_kpi.h"
 
 /* Consoles that wait for the end of a freeze, thaw or heal; one more is refused (OVERLOAD). */
 #define ORCHESTRATOR_WATCHES_MAX 16u
@@ -81,11 +82,14 @@ struct incident_open {
     struct unit unit;
     uint8_t failure; /* enum failure_class */
     int64_t heard_us;
+    int64_t since_mesh_us; /* 0: not known */
+    bool of_cluster;       /* its recovery counts as a cluster's (KPI recovery_time) */
 };
 
 struct incident_own {
     uint64_t id; /* 0: all is well */
     int64_t since_us, said_us;
+    bool of_cluster; /* leads are lost, the coordinator is there */
 };
 
 struct incident_book {
@@ -161,6 +165,7 @@ struct orchestrator {
     struct log_page page;   /* of one reply: too large for a stack frame */
     struct command command; /* that this node asks of itself */
     struct jobs jobs;
+    struct kpi_book kpi;
     struct held_book held;
     struct threat_book threats;
     struct second_book second;
