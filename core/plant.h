@@ -37,6 +37,7 @@
     X(PLANT_NO_REPLAY, "no-replay", "acceptance", "takes a frame again")                           \
     X(PLANT_NO_DOUBT, "no-doubt", "lease", "goes on after a pause without asking")                 \
     X(PLANT_DEAD_READY, "dead-ready", "sector", "counts what is behind a dead hop as READY")       \
+    X(PLANT_QUARANTINED, "quarantined", "lead", "gives work to agents in quarantine")              \
     X(PLANT_EARLY_LOG, "early-log", "root", "acknowledges a report before its log has it")         \
     X(PLANT_LOG_CHAIN, "log-chain", "store", "a row names the one before the last")
 

@@ -342,6 +342,35 @@ static void draw_liars(struct drawer *d)
     }
 }
 
+/* The operator keeps agents out, and lets them back. */
+static void draw_quarantines(struct drawer *d)
+{
+    uint32_t n = chance(d, 30) ? 1 + pick(d, 3) : 0;
+    for (uint32_t i = 0; i < n && d->s->act_count < SCENARIO_ACTS_MAX; i++) {
+        struct act *a = next_act(d, ACT_QUARANTINE);
+        a->unit = any_agent(d);
+        lasts(d, a, 1000, 30000);
+    }
+}
+
+/* Clocks that mesh time must bear: of the root, too. It slews at 500 ppm, so what is drawn is what
+ * it makes good again within the run's bounds (docs/SIMULATION.md). */
+static void draw_clocks(struct drawer *d)
+{
+    uint32_t n = chance(d, 25) ? 1 + pick(d, 3) : 0;
+    for (uint32_t i = 0; i < n && d->s->act_count + 1 < SCENARIO_ACTS_MAX; i++) {
+        struct act *a = next_act(d, chance(d, 50) ? ACT_CLOCK_JUMP : ACT_WALL_STEP);
+        a->unit = chance(d, 50) ? unit_orchestrator() : any_unit(d);
+        a->by_us = ms_between(d, 1, 60);
+        int64_t at_us = a->at_us;
+        if (a->kind == ACT_WALL_STEP) { /* is seen by who starts anew */
+            struct act *again = next_act(d, ACT_RESTART);
+            again->unit = d->s->acts[d->s->act_count - 2].unit;
+            again->at_us = at_us + 1;
+        }
+    }
+}
+
 static void draw_broken(struct drawer *d)
 {
     struct scenario *s = d->s;
@@ -393,6 +422,8 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     draw_cancels(&d);
     draw_processes(&d);
     draw_liars(&d);
+    draw_quarantines(&d);
+    draw_clocks(&d);
 }
 
 void draw_print(const struct scenario *s, FILE *to)

@@ -314,7 +314,7 @@ static void plan(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     enum agent_state state = members_state(c, i);
     int64_t need_us = 0;
     bool warm = state == AGENT_UNKNOWN && m->uid != 0 && now_us - c->started_us < LEAD_WARM_US;
-    if (m->quarantined) {
+    if (m->quarantined && !PLANTED(PLANT_QUARANTINED)) {
         end.outcome = OUTCOME_REFUSED;
         end.reason = REASON_QUARANTINED;
     } else if (!warm && (state == AGENT_UNKNOWN || state == AGENT_OFFLINE)) {
