@@ -182,7 +182,8 @@ static void thaw(struct play *p)
     world_run(p->w, POLL_US);
 }
 
-static void await_answer(struct play *p, uint32_t agents)
+/* The mode may still change: one that starts anew knows who is down some seconds later. */
+static void await_answer(struct play *p)
 {
     int64_t from_us = world_now(p->w), end_us = from_us + LIVE_ANSWER_US;
     uint32_t ready = 0;
@@ -190,6 +191,7 @@ static void await_answer(struct play *p, uint32_t agents)
         thaw(p);
         (void)lift(p);
         ready = probe(p);
+        uint32_t agents = play_status(p) ? core_served(p->s, p->status.mode) : core_agents(p->s);
         if (ready == agents) {
             break;
         }
@@ -227,7 +229,7 @@ void live_converge(struct play *p)
     }
     await_service(p, agents, sectors);
     judge_mode(p, agents); /* before the answer: what gets operations depends on it */
-    await_answer(p, core_served(p->s, p->status.mode));
+    await_answer(p);
 }
 
 void live_answered(struct play *p)

@@ -60,10 +60,14 @@ static void against_below(struct judge *j, const struct world_step *s, const str
     }
 }
 
+static bool late(const struct world_step *s)
+{
+    return judge_noted(s, NOTE_OP_LATE, NULL, NULL);
+}
+
 static bool taken(const struct world_step *s)
 {
-    return !judge_noted(s, NOTE_OP_LATE, NULL, NULL) &&
-           !judge_noted(s, NOTE_STALE_EPOCH, NULL, NULL) &&
+    return !late(s) && !judge_noted(s, NOTE_STALE_EPOCH, NULL, NULL) &&
            !judge_noted(s, NOTE_UNEXPECTED, NULL, NULL);
 }
 
@@ -73,13 +77,14 @@ static void from_agent(struct judge *j, const struct world_step *s, const struct
     struct judged_part *p = judge_part(j, &ack->operation_id, s->unit);
     struct judged_part *agent = judge_part(j, &ack->operation_id, m->from);
     uint64_t life = judge_node(j, s->unit)->epoch + 1;
-    if (p == NULL || agent == NULL || ack->outcome == OUTCOME_PENDING || !taken(s)) {
+    if (p == NULL || agent == NULL || ack->outcome == OUTCOME_PENDING || !(taken(s) || late(s)) ||
+        agent->answered_in == life) {
         return;
     }
-    if (agent->answered_in == life) {
-        return; /* said again: a lead notes only the first that is late */
+    agent->answered_in = life; /* said again: a lead notes only the first that is late */
+    if (late(s)) {
+        return;
     }
-    agent->answered_in = life;
     p->accepted++;
     p->ready += ack->outcome == OUTCOME_READY;
     p->conflict += ack->outcome == OUTCOME_CONFLICT;
