@@ -170,8 +170,8 @@ const char *mode_restrictions(enum mode mode)
         [MODE_STARTING] = "",
         [MODE_FULL] = "",
         [MODE_DEGRADED_LIGHT] = "background tasks are disabled, resends wait longer",
-        [MODE_DEGRADED_MODERATE] = "healthy sectors only, no operation over 1000 agents, "
-                                   "non-urgent ones wait",
+        [MODE_DEGRADED_MODERATE] = ("healthy sectors only, no operation over 1000 agents, "
+                                    "non-urgent ones wait"),
         [MODE_DEGRADED_SEVERE] = "critical operations only, mesh-wide ones need approval",
         [MODE_EMERGENCY] = "automated operations are halted, state is preserved: find the cause"};
     return texts[mode];

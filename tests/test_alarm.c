@@ -59,6 +59,25 @@ static void test_told_at_once_then_each_minute(void **state)
     }
 }
 
+/* Told and let in again: what else was counted until then is not news a minute later. */
+static void test_what_is_settled_is_not_told_again(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 10; i++)
+        alarm_count(&alarms, "host-1", ALARM_FRAME, FRAME_SOURCE, 1000);
+    alarm_count(&alarms, "host-2", ALARM_FRAME, FRAME_SOURCE, 1000);
+    assert_int_equal(told(1000), 2);
+    alarm_count(&alarms, "host-1", ALARM_FRAME, FRAME_SOURCE, 1500);
+    alarm_count(&alarms, "host-2", ALARM_FRAME, FRAME_SOURCE, 1500);
+    alarm_forget(&alarms, "host-1");
+    assert_int_equal(told(61500), 1);
+    assert_string_equal(rows[0].token, "host-2");
+    alarm_count(&alarms, "host-1", ALARM_FRAME, FRAME_SOURCE, 62000);
+    assert_int_equal(told(62000), 1); /* but a new deed is */
+    assert_int_equal(rows[0].count, 1);
+    assert_int_equal(rows[0].first_ms, 62000);
+}
+
 static void test_doubt(void **state)
 {
     (void)state;
@@ -129,8 +148,11 @@ static void test_records_in_one_form(void **state)
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup(name, setup)
-    const struct CMUnitTest tests[] = {CASE(test_told_at_once_then_each_minute), CASE(test_doubt),
-                                       CASE(test_senders_and_reasons_apart), CASE(test_bounds),
+    const struct CMUnitTest tests[] = {CASE(test_told_at_once_then_each_minute),
+                                       CASE(test_what_is_settled_is_not_told_again),
+                                       CASE(test_doubt),
+                                       CASE(test_senders_and_reasons_apart),
+                                       CASE(test_bounds),
                                        CASE(test_records_in_one_form)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

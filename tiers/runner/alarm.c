@@ -100,6 +100,15 @@ void alarm_count(struct alarms *a, const char *token, enum alarm_kind kind, unsi
     e->row.last_ms = now_ms;
 }
 
+void alarm_forget(struct alarms *a, const char *token)
+{
+    assert(a && token);
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (strcmp(a->list[i].row.token, token) == 0)
+            a->list[i].row.count = 0; /* begins anew, as after a quiet minute */
+    }
+}
+
 static bool is_due(const struct alarm_entry *e, int64_t now_ms)
 {
     uint64_t least = alarm_is_doubtful(e->row.kind, e->row.code) ? ALARM_DOUBT : 1;

@@ -60,6 +60,9 @@ struct alarms {
 void alarm_count(struct alarms *a, const char *token, enum alarm_kind kind, unsigned code,
                  int64_t now_ms);
 
+/* What this sender is charged with is settled: what was counted of it is not told again. */
+void alarm_forget(struct alarms *a, const char *token);
+
 /* The next record to be told, 0: nothing is due. */
 size_t alarm_tell(struct alarms *a, int64_t now_ms, uint8_t ret[ALARM_BYTES_MAX]);
 

@@ -59,6 +59,7 @@ void process_exclude(void *ctx, const struct exclusion *e)
         memcpy(row->token, e->name, strlen(e->name));
         row->epoch = (uint64_t)(clock_unix_us() / US_PER_S);
     } else {
+        alarm_forget(ingress_alarms(p->ingress), row->token);
         *row = t->excluded[--t->excluded_count];
     }
     int64_t now_us = clock_unix_us();
@@ -90,6 +91,20 @@ static bool list_decode(const uint8_t *bytes, size_t length, struct trust *ret, 
     return true;
 }
 
+/* Who is let in again begins without what was counted before: told a minute later, it would be shut
+ * out again for it. */
+static void forget_let_in(struct process *p, const struct trust *now)
+{
+    const struct trust *was = &p->trust.trust;
+    for (uint16_t i = 0; i < was->excluded_count; i++) {
+        bool still = false;
+        for (uint16_t k = 0; k < now->excluded_count && !still; k++)
+            still = strcmp(was->excluded[i].token, now->excluded[k].token) == 0;
+        if (!still)
+            alarm_forget(ingress_alarms(p->ingress), was->excluded[i].token);
+    }
+}
+
 bool process_excluded(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length)
 {
     struct process *p = ctx;
@@ -102,6 +117,7 @@ bool process_excluded(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t
         return true; /* one that was replaced, and does not know it yet */
     if (changed_us <= p->exclude_changed_us)
         return true;
+    forget_let_in(p, &said);
     struct trust *t = &p->trust.trust;
     t->excluded_count = said.excluded_count;
     memcpy(t->excluded, said.excluded, sizeof(t->excluded));
