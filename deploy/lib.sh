@@ -76,16 +76,17 @@ stop_all() {
 }
 
 # A loopback port that nothing listens on now. The caller tries another when a server loses the race.
+# UP_PORT_FIRST and UP_PORT_COUNT keep meshes that are started at the same moment apart.
 free_port() {
     local port
     for _ in $(seq 200); do
-        port=$((20000 + RANDOM % 12000))
+        port=$((${UP_PORT_FIRST:-20000} + RANDOM % ${UP_PORT_COUNT:-12000}))
         if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
             printf '%s' "$port"
             return 0
         fi
     done
-    die "no free loopback port between 20000 and 31999"
+    die "no free loopback port among ${UP_PORT_COUNT:-12000} from ${UP_PORT_FIRST:-20000} on"
 }
 
 port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
