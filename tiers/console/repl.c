@@ -51,7 +51,9 @@ static void prompt(void);
 /* ", 2 to approve", or nothing. */
 static const char *count_text(uint32_t n, const char *what, char *ret, size_t size)
 {
-    snprintf(ret, size, n > 0 ? ", %u %s" : "", n, what);
+    ret[0] = '\0';
+    if (n > 0)
+        snprintf(ret, size, ", %u %s", n, what);
     return ret;
 }
 
