@@ -131,15 +131,42 @@ static bool grows(enum store_kind kind)
            kind == STORE_DEAD_LETTER || kind == STORE_LOG_APPEND;
 }
 
+/* Names of fields are the node's own memory, and the journal outlives the node: they are kept
+ * behind the rest. at NULL: how many bytes that takes. */
+static size_t keep_names(const struct store_field *fields, uint32_t count, char *at)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t bytes = strlen(fields[i].name) + 1;
+        if (at != NULL) { /* of a copy: this is the journal's own */
+            memcpy(at + used, fields[i].name, bytes);
+            ((struct store_field *)(uintptr_t)fields)[i].name = at + used;
+        }
+        used += bytes;
+    }
+    return used;
+}
+
+static size_t keep_all_names(const struct store_op *op, char *at)
+{
+    size_t used = keep_names(op->fields, op->field_count, at);
+    for (uint32_t i = 0; i < op->row_count; i++) {
+        used +=
+            keep_names(op->rows[i].fields, op->rows[i].field_count, at == NULL ? NULL : at + used);
+    }
+    return used;
+}
+
 static void journal(struct world *w, struct world_bank *bank, const struct store_op *op)
 {
     if ((w->conf.store_sync_us == 0 && w->conf.store_lag_us == 0) || reads(op->kind)) {
         return;
     }
     uint32_t room = store_op_extra_bytes(op);
-    struct journal_entry *e = world_alloc(sizeof(*e) + room);
+    struct journal_entry *e = world_alloc(sizeof(*e) + room + keep_all_names(op, NULL));
     e->at_us = w->now_us;
     (void)store_op_copy(op, &e->op, e->bytes, room);
+    (void)keep_all_names(&e->op, (char *)e->bytes + room);
     *bank->last = e;
     bank->last = &e->next;
 }

@@ -55,7 +55,9 @@ bool held_take(struct hub *h, const struct msg *msg, uint32_t targets, const cha
     w->since_mesh_us = hub_mesh_now(h);
     w->until_us = h->now_us + wait_us;
     w->operation = c->operation;
-    memcpy(w->payload, c->operation.payload, c->operation.payload_bytes);
+    if (c->operation.payload_bytes > 0) {
+        memcpy(w->payload, c->operation.payload, c->operation.payload_bytes);
+    }
     b->count++;
     b->next_us = b->next_us < h->now_us + HELD_LOOK_US ? b->next_us : h->now_us + HELD_LOOK_US;
     char memory[TEXT_BYTES_MAX];

@@ -109,6 +109,7 @@ bool incidents_report(struct orchestrator *o, const struct conflict_report *r)
 static void recoverable(struct orchestrator *o, struct incident_open *at, int64_t since_mesh_us)
 {
     enum failure_class k = (enum failure_class)at->failure;
+    assert(o != NULL && at != NULL);
     bool agents = k == FAILURE_AGENT_CRASH || k == FAILURE_TRANSIENT_NETWORK;
     bool above = k == FAILURE_COORDINATOR_DOWN || k == FAILURE_CASCADE_FAILURE;
     uint32_t i = at->unit.sector - 1u;
