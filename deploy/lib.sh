@@ -76,12 +76,15 @@ stop_all() {
 }
 
 # A loopback port that nothing listens on now. The caller tries another when a server loses the race.
+# ports_drawn, a file: what it names was drawn before, and nothing listens there yet.
 # UP_PORT_FIRST and UP_PORT_COUNT keep meshes that are started at the same moment apart.
 free_port() {
     local port
     for _ in $(seq 200); do
         port=$((${UP_PORT_FIRST:-20000} + RANDOM % ${UP_PORT_COUNT:-12000}))
+        [ -z "${ports_drawn:-}" ] || ! grep -qsx "$port" "$ports_drawn" || continue
         if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            [ -z "${ports_drawn:-}" ] || echo "$port" >>"$ports_drawn"
             printf '%s' "$port"
             return 0
         fi
