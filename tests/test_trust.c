@@ -199,9 +199,19 @@ static void files_keep_the_version(void **state)
     assert_int_equal(version, 1);
     (void)snprintf(command, sizeof(command), "cp %s/trust.bundle %s/old", dir, dir);
     assert_int_equal(system(command), 0);
+    assert_int_equal(trust_load(dir, &id, now_s, &s, &why), 0);
+    s.trust.excluded = (struct trust_exclusions){1, {{"host-1", 7}}};
     request.revoke = NULL;
     assert_int_equal(trust_publish(dir, &request, now_s, &version, &why), 0);
     assert_int_equal(version, 2);
+    size_t length = 0;
+    assert_true(trust_file_changed(&s, bytes, &length));
+    assert_int_equal(trust_take(&s, id.mesh, bytes, length, now_s), TRUST_OK);
+    struct cert host = {.epoch = 7};
+    assert_true(endpoint_make("host-1", 6, 9, &host.subject));
+    assert_true(trust_is_revoked(&s.trust, &host)); /* a bundle lets nobody in again */
+    host.epoch = 8;
+    assert_false(trust_is_revoked(&s.trust, &host));
     assert_int_equal(trust_load(dir, &id, now_s, &s, &why), 0);
     assert_int_equal(s.trust.revoked_count, 1); /* carried over */
     assert_int_equal(trust_load(dir, &id, now_s + 86400, &s, &why), -EBADMSG);

@@ -31,11 +31,11 @@ static bool serves_root(const struct process *p)
            runner_has(p->runner, unit_orchestrator());
 }
 
-static struct trust_revocation *row_of(struct trust *t, const char *name)
+static struct trust_revocation *row_of(struct trust_exclusions *x, const char *name)
 {
-    for (uint16_t i = 0; i < t->excluded_count; i++) {
-        if (strcmp(t->excluded[i].token, name) == 0)
-            return &t->excluded[i];
+    for (uint16_t i = 0; i < x->count; i++) {
+        if (strcmp(x->list[i].token, name) == 0)
+            return &x->list[i];
     }
     return NULL;
 }
@@ -43,24 +43,24 @@ static struct trust_revocation *row_of(struct trust *t, const char *name)
 void process_exclude(void *ctx, const struct exclusion *e)
 {
     struct process *p = ctx;
-    struct trust *t = &p->trust.trust;
-    struct trust_revocation *row = row_of(t, e->name);
+    struct trust_exclusions *x = &p->trust.trust.excluded;
+    struct trust_revocation *row = row_of(x, e->name);
     if ((row != NULL) == e->on)
         return; /* it is so: a later certificate of it is not shut out with the earlier */
     if (strcmp(e->name, p->conf->name) == 0 || !token_valid(e->name, strlen(e->name)) ||
-        (e->on && t->excluded_count == TRUST_EXCLUDED_MAX)) {
+        (e->on && x->count == TRUST_EXCLUDED_MAX)) {
         log_line(&p->log, LOG_ERROR, "exclude-refused", "process=%s why=\"%s\"", e->name,
-                 t->excluded_count == TRUST_EXCLUDED_MAX ? "the list is full" : "not this one");
+                 x->count == TRUST_EXCLUDED_MAX ? "the list is full" : "not this one");
         return;
     }
     if (e->on) {
-        row = &t->excluded[t->excluded_count++];
+        row = &x->list[x->count++];
         memset(row, 0, sizeof(*row));
         memcpy(row->token, e->name, strlen(e->name));
         row->epoch = (uint64_t)(clock_unix_us() / US_PER_S);
     } else {
         alarm_forget(ingress_alarms(p->ingress), row->token);
-        *row = t->excluded[--t->excluded_count];
+        *row = x->list[--x->count];
     }
     int64_t now_us = clock_unix_us();
     p->exclude_changed_us = now_us > p->exclude_changed_us ? now_us : p->exclude_changed_us + 1;
@@ -70,17 +70,18 @@ void process_exclude(void *ctx, const struct exclusion *e)
     process_exclude_tick(p);
 }
 
-static bool list_decode(const uint8_t *bytes, size_t length, struct trust *ret, int64_t *ret_us)
+static bool list_decode(const uint8_t *bytes, size_t length, struct trust_exclusions *ret,
+                        int64_t *ret_us)
 {
     if (length < HEAD_BYTES || bytes[1] > TRUST_EXCLUDED_MAX ||
         length != HEAD_BYTES + (size_t)bytes[1] * EXCLUDE_ROW_BYTES ||
         sodium_is_zero(bytes + 2, 6) != 1 || get_u64(bytes + 8) > INT64_MAX / 4)
         return false;
     *ret_us = (int64_t)get_u64(bytes + 8);
-    ret->excluded_count = bytes[1];
-    for (uint16_t i = 0; i < ret->excluded_count; i++) {
+    ret->count = bytes[1];
+    for (uint16_t i = 0; i < ret->count; i++) {
         const uint8_t *at = bytes + HEAD_BYTES + (size_t)i * EXCLUDE_ROW_BYTES;
-        struct trust_revocation *row = &ret->excluded[i];
+        struct trust_revocation *row = &ret->list[i];
         memset(row, 0, sizeof(*row));
         memcpy(row->token, at, TOKEN_MAX);
         size_t n = strlen(row->token);
@@ -93,22 +94,19 @@ static bool list_decode(const uint8_t *bytes, size_t length, struct trust *ret, 
 
 /* Who is let in again begins without what was counted before: told a minute later, it would be shut
  * out again for it. */
-static void forget_let_in(struct process *p, const struct trust *now)
+static void forget_let_in(struct process *p, struct trust_exclusions *now)
 {
-    const struct trust *was = &p->trust.trust;
-    for (uint16_t i = 0; i < was->excluded_count; i++) {
-        bool still = false;
-        for (uint16_t k = 0; k < now->excluded_count && !still; k++)
-            still = strcmp(was->excluded[i].token, now->excluded[k].token) == 0;
-        if (!still)
-            alarm_forget(ingress_alarms(p->ingress), was->excluded[i].token);
+    const struct trust_exclusions *was = &p->trust.trust.excluded;
+    for (uint16_t i = 0; i < was->count; i++) {
+        if (row_of(now, was->list[i].token) == NULL)
+            alarm_forget(ingress_alarms(p->ingress), was->list[i].token);
     }
 }
 
 bool process_excluded(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length)
 {
     struct process *p = ctx;
-    static struct trust said;
+    struct trust_exclusions said = {0};
     int64_t changed_us = 0;
     const struct directory_entry *root = directory_find(&p->directory, unit_orchestrator());
     if (!list_decode(bytes, length, &said, &changed_us))
@@ -118,22 +116,20 @@ bool process_excluded(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t
     if (changed_us <= p->exclude_changed_us)
         return true;
     forget_let_in(p, &said);
-    struct trust *t = &p->trust.trust;
-    t->excluded_count = said.excluded_count;
-    memcpy(t->excluded, said.excluded, sizeof(t->excluded));
+    p->trust.trust.excluded = said;
     p->exclude_changed_us = changed_us;
     p->trust_changed = true;
-    log_line(&p->log, LOG_WARNING, "excluded-list", "count=%u", t->excluded_count);
+    log_line(&p->log, LOG_WARNING, "excluded-list", "count=%u", said.count);
     return true;
 }
 
 /* To an orchestrator that begins here: what those before it shut out. */
 static void tell_node(struct process *p)
 {
-    const struct trust *t = &p->trust.trust;
-    for (uint16_t i = 0; i < t->excluded_count; i++) {
+    const struct trust_exclusions *x = &p->trust.trust.excluded;
+    for (uint16_t i = 0; i < x->count; i++) {
         struct evidence e;
-        process_accused(p, t->excluded[i].token, &e);
+        process_accused(p, x->list[i].token, &e);
         e.weight = EVIDENCE_HELD;
         (void)snprintf(e.check, sizeof(e.check), "shut-out-before");
         runner_evidence(p->runner, &e);
@@ -149,16 +145,16 @@ void process_exclude_tick(struct process *p)
     p->exclude_serves = serves;
     if (!p->exclude_tell || !serves || !p->bus_up || p->exclude_changed_us == 0)
         return;
-    const struct trust *t = &p->trust.trust;
-    uint8_t record[EXCLUDE_BYTES_MAX] = {RECORD_EXCLUDE, (uint8_t)t->excluded_count};
+    const struct trust_exclusions *x = &p->trust.trust.excluded;
+    uint8_t record[EXCLUDE_BYTES_MAX] = {RECORD_EXCLUDE, (uint8_t)x->count};
     put_u64(record + 8, (uint64_t)p->exclude_changed_us);
-    for (uint16_t i = 0; i < t->excluded_count; i++) {
+    for (uint16_t i = 0; i < x->count; i++) {
         uint8_t *at = record + HEAD_BYTES + (size_t)i * EXCLUDE_ROW_BYTES;
-        memcpy(at, t->excluded[i].token, TOKEN_MAX);
-        put_u64(at + 16, t->excluded[i].epoch);
+        memcpy(at, x->list[i].token, TOKEN_MAX);
+        put_u64(at + 16, x->list[i].epoch);
     }
     p->exclude_tell = !egress_record(p->egress, 0, p->everyone, record,
-                                     HEAD_BYTES + (size_t)t->excluded_count * EXCLUDE_ROW_BYTES);
+                                     HEAD_BYTES + (size_t)x->count * EXCLUDE_ROW_BYTES);
 }
 
 /* ---- evidence ---- */

@@ -127,14 +127,8 @@ void process_keys_tick(struct process *p)
 
 static void take_bundle(struct process *p, const uint8_t *bytes, size_t length, const char *from)
 {
-    struct trust *t = &p->trust.trust; /* a bundle says nothing of who is shut out */
-    struct trust_revocation excluded[TRUST_EXCLUDED_MAX];
-    uint16_t excluded_count = t->excluded_count;
-    memcpy(excluded, t->excluded, sizeof(excluded));
     enum trust_verdict v =
         trust_take(&p->trust, p->identity.mesh, bytes, length, clock_unix_us() / US_PER_S);
-    t->excluded_count = excluded_count;
-    memcpy(t->excluded, excluded, sizeof(excluded));
     p->trust_verdicts[v]++;
     if (v == TRUST_OK) {
         p->trust_changed = true;

@@ -44,7 +44,7 @@ static void links(struct process *p, struct page *g)
     page_add(g, "bus_connects_total", NULL, NULL, bus.connects);
     page_add(g, "bus_lost_total", NULL, NULL, bus.lost);
     page_add(g, "trust_version", NULL, NULL, p->trust.trust.version);
-    page_add(g, "excluded", NULL, NULL, p->trust.trust.excluded_count);
+    page_add(g, "excluded", NULL, NULL, p->trust.trust.excluded.count);
     for (int v = 0; v < TRUST_VERDICT_COUNT; v++) {
         some(g, "trust_bundles_total", "verdict", trust_verdict_name((enum trust_verdict)v),
              p->trust_verdicts[v]);

@@ -105,7 +105,7 @@ enum trust_verdict trust_verify(const uint8_t *bytes, size_t length,
                                 size_t in_force_length, struct trust *ret)
 {
     assert(roots && ret);
-    static _Thread_local struct trust out; /* excluded_count stays 0 */
+    static _Thread_local struct trust out; /* excludes nobody */
     enum trust_verdict v = trust_decode(bytes, length, &out);
     if (v != TRUST_OK)
         return v;
@@ -193,9 +193,10 @@ bool trust_revoke(struct trust *trust, const char *token, uint64_t epoch)
 bool trust_is_excluded(const struct trust *trust, const struct cert *process)
 {
     assert(trust && process);
-    for (uint16_t i = 0; i < trust->excluded_count; i++) {
-        if (strcmp(trust->excluded[i].token, process->subject.token) == 0)
-            return process->epoch <= trust->excluded[i].epoch;
+    for (uint16_t i = 0; i < trust->excluded.count; i++) {
+        const struct trust_revocation *row = &trust->excluded.list[i];
+        if (strcmp(row->token, process->subject.token) == 0)
+            return process->epoch <= row->epoch;
     }
     return false;
 }

@@ -40,15 +40,20 @@ struct trust_revocation {
     uint64_t epoch;
 };
 
+/* Not of the bundle: what the orchestrator that serves has shut out for now (process_exclude.c). A
+ * new bundle says nothing of it. */
+struct trust_exclusions {
+    uint16_t count;
+    struct trust_revocation list[TRUST_EXCLUDED_MAX];
+};
+
 struct trust {
     uint64_t mesh, version; /* version 0: there is no bundle, nothing is revoked */
     int64_t not_before_s, not_after_s;
     uint16_t issuer_count, revoked_count;
     uint8_t issuers[TRUST_ISSUERS_MAX][PUBLIC_BYTES];
     struct trust_revocation revoked[TRUST_REVOKED_MAX];
-    /* Not of the bundle: what the orchestrator that serves has shut out for now (exclude.h). */
-    uint16_t excluded_count;
-    struct trust_revocation excluded[TRUST_EXCLUDED_MAX];
+    struct trust_exclusions excluded;
 };
 
 enum trust_verdict {

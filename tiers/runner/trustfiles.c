@@ -213,11 +213,13 @@ enum trust_verdict trust_take(struct trust_state *state, uint64_t mesh, const ui
     char path[PATH_BYTES];
     if (!state->has_roots)
         return TRUST_SIGNATURES;
+    struct trust_exclusions excluded = state->trust.excluded;
     enum trust_verdict v =
         trust_verify(bytes, length, &state->roots, mesh, now_s, state->version_seen,
                      state->length > 0 ? state->bytes : NULL, state->length, &state->trust);
     if (v != TRUST_OK)
         return v;
+    state->trust.excluded = excluded;
     memcpy(state->bytes, bytes, length);
     state->length = length;
     state->version_seen = state->trust.version;
