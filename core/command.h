@@ -60,10 +60,10 @@ struct command {
     struct query query;         /* QUERY */
     struct id128 operation_id;  /* CANCEL, APPROVE */
     struct unit scope;          /* FREEZE, THAW, BREAKER, ISOLATE, HEAL (NONE: whatever needs it) */
-    char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot, empty: by the time; THREAT, APPROVE:
-                                    an id */
+    char name[COMMAND_NAME_MAX]; /* FREEZE: of the snapshot, empty: by the time; THREAT, SECOND: an
+                                    id, empty: all */
     bool on; /* BREAKER: open, else close; HEAL: a dry run; ISOLATE: quarantine, else lift; ROUTE:
-                avoid */
+                avoid; APPROVE: else reject; THREAT: clear it */
     struct log_request log;            /* LOG */
     struct conflict_decision decision; /* RESOLVE; ISOLATE */
 };
@@ -122,13 +122,6 @@ struct mesh_status {
     int64_t last_cascade_mesh_us; /* 0: never */
     uint32_t operations_in_flight, operations_max;
     uint64_t operations_done, operations_refused;
-    uint64_t quorums, quorums_achieved;    /* since start: KPI coordination_success_rate */
-    uint64_t window_hits, window_eligible; /* KPI arrival_window_hit_rate */
-    uint64_t answers, conflicts;           /* KPI conflict_rate */
-    uint64_t predicted, predicted_50ms;    /* KPI impedance_prediction_accuracy */
-    uint64_t available_us, observed_us;    /* KPI mesh_availability */
-    /* KPI cascade_latency_p95: of all cascades, and of those to classes A and B; 0: none yet */
-    uint32_t cascade_p95_us, cascade_fast_p95_us;
     uint32_t waiting, approvals; /* submissions that wait for the mode, and for an operator */
     bool simulation, store_up, frozen;
     struct unit self;

@@ -5,7 +5,7 @@
 #include "core/limits.h"
 #include <stdint.h>
 
-/* Counted since start, for mesh_status (spec 8.1 KPIs). */
+/* Counted since start; the root adds them up over time (tiers/orchestrator/orchestrator_kpi.h). */
 struct hub_figures {
     uint64_t done, refused;
     uint64_t quorums, quorums_achieved;

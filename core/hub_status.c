@@ -10,12 +10,6 @@
 #define HISTORY_ENTRIES 1440u
 #define FIELDS          18u
 
-static uint32_t p95_of(const uint32_t times[LEAD_BUCKETS])
-{
-    int64_t p95 = lead_quantile(times, 0.95);
-    return p95 > UINT32_MAX ? UINT32_MAX : (uint32_t)p95;
-}
-
 void hub_status(const struct hub *h, struct mesh_status *ret)
 {
     assert(h != NULL && ret != NULL);
@@ -30,16 +24,6 @@ void hub_status(const struct hub *h, struct mesh_status *ret)
     ret->operations_max = OPERATIONS_MAX;
     ret->operations_done = f->done;
     ret->operations_refused = f->refused;
-    ret->quorums = f->quorums;
-    ret->quorums_achieved = f->quorums_achieved;
-    ret->window_hits = f->window_hits;
-    ret->window_eligible = f->window_eligible;
-    ret->answers = f->answers;
-    ret->conflicts = f->conflicts;
-    ret->predicted = f->predicted;
-    ret->predicted_50ms = f->predicted_50ms;
-    ret->cascade_p95_us = p95_of(f->cascade_times);
-    ret->cascade_fast_p95_us = p95_of(f->cascade_times_fast);
     ret->simulation = h->tuning.simulation;
     ret->store_up = h->store_up;
     ret->frozen = h->frozen;

@@ -158,7 +158,7 @@ static void operations_are_counted_over_every_span(void **state)
     bench_command(b, &c);
     struct id128 id = bench_reply(b, REPLY_ACCEPTED)->operation_id;
     bench_result(b, unit_sector(1), id, 10, OUTCOME_READY);
-    bench_result(b, unit_sector(2), id, 10, OUTCOME_READY);
+    bench_result(b, unit_sector(2), id, 10, OUTCOME_CONFLICT);
     bench_pass(b, 2000000);
     const struct rows *rows = ask(b);
     assert_int_equal(rows->row_count, 6);
@@ -167,6 +167,7 @@ static void operations_are_counted_over_every_span(void **state)
         const char *text = rows->rows[i].u.record.text;
         assert_non_null(strstr(text, before ? "\nquorums=0\n" : "\nquorums=1\n"));
         assert_non_null(strstr(text, before ? "\nanswers=0\n" : "\nanswers=20\n"));
+        assert_non_null(strstr(text, before ? "\nconflicts=0\n" : "\nconflicts=10\n"));
     }
     bench_close(b);
 }

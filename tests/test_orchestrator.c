@@ -146,8 +146,6 @@ static void a_hundred_sectors_take_two_messages(void **state)
     assert_int_equal(r->report->decision, DECISION_PROCEED);
     struct mesh_status s = status(b);
     assert_int_equal(s.operations_done, 1);
-    assert_int_equal(s.conflicts, 30);
-    assert_int_equal(s.answers, 3000);
     bench_close(b);
 }
 

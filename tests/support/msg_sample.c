@@ -439,13 +439,9 @@ static void status(struct sample *s, struct mesh_status *t)
 {
     summary(s, &t->summary);
     t->mode = (enum mode)upto(s, MODE_COUNT - 1);
-    uint32_t *const narrow[] = {&t->sectors,        &t->sectors_up,     &t->operations_in_flight,
-                                &t->operations_max, &t->cascade_p95_us, &t->cascade_fast_p95_us,
-                                &t->waiting,        &t->approvals};
-    uint64_t *const wide[] = {&t->operations_done,  &t->operations_refused, &t->quorums,
-                              &t->quorums_achieved, &t->window_hits,        &t->window_eligible,
-                              &t->answers,          &t->conflicts,          &t->predicted,
-                              &t->predicted_50ms,   &t->available_us,       &t->observed_us};
+    uint32_t *const narrow[] = {&t->sectors,        &t->sectors_up, &t->operations_in_flight,
+                                &t->operations_max, &t->waiting,    &t->approvals};
+    uint64_t *const wide[] = {&t->operations_done, &t->operations_refused};
     for (size_t i = 0; i < sizeof(narrow) / sizeof(narrow[0]); i++) {
         *narrow[i] = u32(s);
     }

@@ -193,8 +193,6 @@ static void status(struct orchestrator *o, const struct msg *msg)
         s.sectors_up += children_reachable(&o->hub.children, i) ? 1 : 0;
     }
     held_count(o, &s.waiting, &s.approvals);
-    s.available_us = o->available_us;
-    s.observed_us = o->observed_us;
     struct reply r = {
         .ref = msg->u.command->ref, .kind = REPLY_STATUS, .final = true, .status = &s};
     hub_reply(&o->hub, msg->from, &r);
