@@ -16,6 +16,7 @@
 #include "core/freezer.h"
 #include "core/gather.h"
 #include "core/hub_figures.h"
+#include "core/hub_reply.h"
 #include "core/meshtime.h"
 #include "core/mode.h"
 #include "core/node.h"
@@ -225,8 +226,6 @@ void hub_origin_prepared(struct hub *h, uint16_t slot, const struct hub_prepare 
 void hub_origin_operated(struct hub *h, uint16_t slot, const struct aggregate_view *view);
 void hub_origin_progress(struct hub *h, uint16_t slot, const struct aggregate_view *view);
 struct origin *hub_origin_find(struct hub *h, const struct id128 *id);
-void hub_reply(struct hub *h, struct unit console, const struct reply *reply);
-void hub_reply_error(struct hub *h, const struct msg *command, enum reason why, const char *text);
 
 /* --- hub_query.c --- */
 void hub_query_command(struct hub *h, const struct msg *msg);

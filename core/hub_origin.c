@@ -23,28 +23,6 @@
 #define TTL_DEFAULT_US     (30ll * US_PER_S)
 #define TTL_GRACE_US       (2ll * US_PER_S) /* beyond the timeout, where that alone was given */
 
-void hub_reply(struct hub *h, struct unit console, const struct reply *reply)
-{
-    if (h->on_reply != NULL && h->on_reply(h, console, reply)) {
-        return;
-    }
-    struct msg m = hub_msg(h, MSG_REPLY, console, 3);
-    m.u.reply = reply;
-    if (hub_fits(h, &m)) {
-        out_send(h->out, &m);
-    }
-}
-
-void hub_reply_error(struct hub *h, const struct msg *command, enum reason reason, const char *text)
-{
-    struct reply r = {.ref = command->u.command->ref,
-                      .kind = REPLY_ERROR,
-                      .final = true,
-                      .reason = reason,
-                      .text = text};
-    hub_reply(h, command->from, &r);
-}
-
 /* --- admission ---------------------------------------------------------------------------------
  */
 
@@ -598,7 +576,7 @@ void hub_submit(struct hub *h, const struct msg *msg)
             return;
         }
         no = (struct refusal){.reason = REASON_OVERLOAD,
-                              .text = "pool \"waiting\": 64 operations wait for the mode already"};
+                              .text = "pool \"waiting\": all its places wait for the mode"};
     }
     refuse(h, msg, no.reason, no.text);
 }

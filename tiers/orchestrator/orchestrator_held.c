@@ -184,12 +184,6 @@ int64_t held_tick(struct orchestrator *o)
 
 /* --- consoles --- */
 
-static void done(struct orchestrator *o, const struct msg *msg)
-{
-    struct reply r = {.ref = msg->u.command->ref, .kind = REPLY_OK, .final = true};
-    hub_reply(&o->hub, msg->from, &r);
-}
-
 bool held_command(struct orchestrator *o, const struct msg *msg)
 {
     const struct command *c = msg->u.command;
@@ -206,10 +200,10 @@ bool held_command(struct orchestrator *o, const struct msg *msg)
                             ? "the operation does not wait any more"
                             : "no operation of this id waits here");
     } else if (c->kind == COMMAND_CANCEL) {
-        done(o, msg);
+        hub_reply_ok(&o->hub, msg);
         refuse(o, w, REASON_NONE, "cancelled while it waited");
     } else if (!c->on) {
-        done(o, msg);
+        hub_reply_ok(&o->hub, msg);
         refuse(o, w, REASON_MODE, "an operator rejected it");
     } else if (w->approved) {
         hub_reply_error(&o->hub, msg, REASON_INVALID, "it is approved already");
@@ -219,7 +213,7 @@ bool held_command(struct orchestrator *o, const struct msg *msg)
     } else {
         w->approved = true;
         o->held.next_us = o->hub.now_us;
-        done(o, msg);
+        hub_reply_ok(&o->hub, msg);
     }
     return true;
 }

@@ -90,7 +90,6 @@ static void hear_again(struct orchestrator *o, const struct route_table *before)
 static void tell(struct orchestrator *o, const struct msg *msg)
 {
     char memory[TEXT_BYTES_MAX];
-    struct reply r = {.ref = msg->u.command->ref, .kind = REPLY_LINE};
     struct text t;
     for (uint32_t i = 0;; i++) {
         text_init(&t, memory, sizeof(memory));
@@ -99,21 +98,18 @@ static void tell(struct orchestrator *o, const struct msg *msg)
             break;
         }
         text_add(&t, more ? "" : "new work avoids nobody, and no class is excluded from anything");
-        r.text = memory;
-        hub_reply(&o->hub, msg->from, &r);
+        hub_reply_line(&o->hub, msg, memory);
         if (!more) {
             break;
         }
     }
-    r = (struct reply){.ref = r.ref, .kind = REPLY_OK, .final = true};
-    hub_reply(&o->hub, msg->from, &r);
+    hub_reply_ok(&o->hub, msg);
 }
 
 /* What one capability's mapping is now. */
 static void tell_mapping(struct orchestrator *o, const struct msg *msg, uint64_t capabilities)
 {
     char memory[TEXT_BYTES_MAX];
-    struct reply r = {.ref = msg->u.command->ref, .kind = REPLY_LINE, .text = memory};
     for (unsigned bit = 0; bit < o->hub.topology->capability_count; bit++) {
         struct text t;
         if ((capabilities >> bit & 1u) == 0) {
@@ -122,10 +118,9 @@ static void tell_mapping(struct orchestrator *o, const struct msg *msg, uint64_t
         text_init(&t, memory, sizeof(memory));
         text_add(&t, "Capability mapping updated: ");
         routing_mapping_line(&o->routing.table, o->hub.topology, bit, &t);
-        hub_reply(&o->hub, msg->from, &r);
+        hub_reply_line(&o->hub, msg, memory);
     }
-    r = (struct reply){.ref = r.ref, .kind = REPLY_OK, .final = true};
-    hub_reply(&o->hub, msg->from, &r);
+    hub_reply_ok(&o->hub, msg);
 }
 
 void routing_command(struct orchestrator *o, const struct msg *msg)

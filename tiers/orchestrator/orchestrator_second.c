@@ -69,7 +69,7 @@ bool second_holds(struct orchestrator *o, const struct msg *msg)
     }
     if (w == NULL) {
         hub_reply_error(&o->hub, msg, REASON_OVERLOAD,
-                        "8 orders wait for a second person already: approve shows them");
+                        "too many orders wait for a second person: approve shows them");
         return true;
     }
     *w = (struct second_wait){
@@ -100,19 +100,16 @@ static bool list(struct orchestrator *o, const struct msg *msg)
         }
         text_init(&t, memory, sizeof(memory));
         describe(&o->second.waits[i], o->hub.now_us, &t);
-        struct reply r = {.ref = msg->u.command->ref, .kind = REPLY_LINE, .text = memory};
-        hub_reply(&o->hub, msg->from, &r);
+        hub_reply_line(&o->hub, msg, memory);
         n++;
     }
     const char *none = o->hub.tuning.second_person
                            ? "nothing waits for a second person"
                            : "nothing waits: second_person is not set in the configuration";
-    struct reply r = {.ref = msg->u.command->ref, .kind = REPLY_LINE, .text = none};
     if (n == 0) {
-        hub_reply(&o->hub, msg->from, &r);
+        hub_reply_line(&o->hub, msg, none);
     }
-    struct reply ok = {.ref = msg->u.command->ref, .kind = REPLY_OK, .final = true};
-    hub_reply(&o->hub, msg->from, &ok);
+    hub_reply_ok(&o->hub, msg);
     return false;
 }
 

@@ -254,7 +254,9 @@ bool threats_allow(struct orchestrator *o, const struct msg *msg)
     text_init(&text, memory, sizeof(memory));
     if (is_disruptive(c) && c->operator_name[0] != '\0' &&
         threat_ordered(&o->threats, c->operator_name, o->hub.now_us) != NULL) {
-        text_add(&text, "more than 60 disruptive orders in a minute: this operator is shut out");
+        text_add(&text, "more than ");
+        text_u64(&text, THREAT_ORDERS_MAX);
+        text_add(&text, " disruptive orders in a minute: this operator is shut out");
         hub_reply_error(&o->hub, msg, REASON_QUARANTINED, memory);
         return false;
     }
@@ -271,12 +273,6 @@ bool threats_allow(struct orchestrator *o, const struct msg *msg)
 
 /* --- consoles ---------------------------------------------------------------------------------
  */
-
-static void line(struct orchestrator *o, const struct msg *msg, const char *text)
-{
-    struct reply r = {.ref = msg->u.command->ref, .kind = REPLY_LINE, .text = text};
-    hub_reply(&o->hub, msg->from, &r);
-}
 
 static void age(struct text *text, const char *what, int64_t us)
 {
@@ -299,7 +295,7 @@ static void show_one(struct orchestrator *o, const struct msg *msg, const struct
     who_text(t, &text);
     text_add(&text, ": ");
     evidence_text(t, &text);
-    line(o, msg, memory);
+    hub_reply_line(&o->hub, msg, memory);
 }
 
 static void show_more(struct orchestrator *o, const struct msg *msg, const struct threat *t)
@@ -310,9 +306,9 @@ static void show_more(struct orchestrator *o, const struct msg *msg, const struc
     text_init(&text, memory, sizeof(memory));
     age(&text, "first seen ", now_us - t->first_us);
     age(&text, ", last ", now_us - t->last_us);
-    line(o, msg, memory);
+    hub_reply_line(&o->hub, msg, memory);
     if (t->state == THREAT_SUSPECTED) {
-        line(o, msg, "not answered: too little so far, or told by one equal alone");
+        hub_reply_line(&o->hub, msg, "not answered: too little so far, or told by one equal alone");
         return;
     }
     text_init(&text, memory, sizeof(memory));
@@ -321,11 +317,13 @@ static void show_more(struct orchestrator *o, const struct msg *msg, const struc
     text_ms(&text, t->answered_us - t->detected_us, 3);
     text_add(&text, " ms: ");
     text_add(&text, answer_text(t));
-    line(o, msg, memory);
+    hub_reply_line(&o->hub, msg, memory);
     if (t->state == THREAT_CLEARED) {
-        line(o, msg, "cleared: the answer is undone");
+        hub_reply_line(&o->hub, msg, "cleared: the answer is undone");
     } else if (is_process(t)) {
-        line(o, msg, "for good: mesh keys revoke; a new certificate (mesh keys rotate) is let in");
+        hub_reply_line(
+            &o->hub, msg,
+            "for good: mesh keys revoke; a new certificate (mesh keys rotate) is let in");
     }
 }
 
@@ -352,14 +350,13 @@ static void clear(struct orchestrator *o, const struct msg *msg, struct threat *
         hub_breaker(h, t->unit, false);
     }
     say(o, t, "cleared", c->operator_name[0] != '\0' ? c->operator_name : "mesh");
-    line(o, msg,
-         t->kind == THREAT_ORCHESTRATOR_COMPROMISE
-             ? "cleared; the mesh stays frozen until: thaw all"
-         : !is_process(t) && t->unit.tier == TIER_AGENT
-             ? "cleared; the agent stays in quarantine until: lift"
-             : "cleared; what was done about it is undone");
-    struct reply ok = {.ref = c->ref, .kind = REPLY_OK, .final = true};
-    hub_reply(h, msg->from, &ok);
+    hub_reply_line(&o->hub, msg,
+                   t->kind == THREAT_ORCHESTRATOR_COMPROMISE
+                       ? "cleared; the mesh stays frozen until: thaw all"
+                   : !is_process(t) && t->unit.tier == TIER_AGENT
+                       ? "cleared; the agent stays in quarantine until: lift"
+                       : "cleared; what was done about it is undone");
+    hub_reply_ok(h, msg);
 }
 
 void threats_command(struct orchestrator *o, const struct msg *msg)
@@ -391,8 +388,9 @@ void threats_command(struct orchestrator *o, const struct msg *msg)
         }
     }
     if (n == 0) {
-        line(o, msg, "no threats: none suspected, none answered (audit --event threat: the past)");
+        hub_reply_line(
+            &o->hub, msg,
+            "no threats: none suspected, none answered (audit --event threat: the past)");
     }
-    struct reply ok = {.ref = c->ref, .kind = REPLY_OK, .final = true};
-    hub_reply(&o->hub, msg->from, &ok);
+    hub_reply_ok(&o->hub, msg);
 }

@@ -239,8 +239,7 @@ static void freeze(struct sector *s, const struct msg *msg)
         hub_reply_error(h, msg, REASON_INVALID, why);
         return;
     }
-    struct reply r = {.ref = c->ref, .kind = REPLY_OK, .final = true};
-    hub_reply(h, msg->from, &r);
+    hub_reply_ok(h, msg);
 }
 
 static void host_report(struct sector *s, const struct msg *msg)
