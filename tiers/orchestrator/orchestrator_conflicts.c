@@ -96,23 +96,15 @@ static void unit_word(char *ret, size_t size, struct unit u)
 struct logbook_row *conflict_row(struct orchestrator *o, const struct conflict_report *r,
                                  const char *event, unsigned number)
 {
-    struct logbook_row *row = logbook_add(&o->logbook, o->hub.now_us, LOGBOOK_RESERVE);
+    struct logbook_row *row =
+        log_row(o, LOG_CONFLICTS, LOGBOOK_RESERVE, event, conflict_type_name(r->type), r->agent);
     if (row == NULL) {
         return NULL;
     }
     struct text t;
-    row->log = LOG_CONFLICTS;
     row->conflict = r->id;
-    row->at_us = hub_mesh_now(&o->hub);
     row->priority = conflict_priority(r->type, r->divergence_depth, r->agents_affected);
     num_format_hex64(r->id, row->subject);
-    unit_word(row->agent, sizeof(row->agent), r->agent);
-    text_init(&t, row->type, sizeof(row->type));
-    text_add(&t, conflict_type_name(r->type));
-    text_init(&t, row->event, sizeof(row->event));
-    text_add(&t, event);
-    text_init(&t, row->actor, sizeof(row->actor));
-    text_add(&t, "mesh");
     /* One row for each event of a conflict (steps by their number): repeating it is that row. */
     text_init(&t, row->id, sizeof(row->id));
     text_hex64(&t, r->id);

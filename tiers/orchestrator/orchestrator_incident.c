@@ -52,25 +52,16 @@ static struct logbook_row *row_of(struct orchestrator *o, uint64_t incident, uin
                                   enum failure_class k, enum incident_event e, struct unit unit,
                                   const char *what, size_t bytes, uint32_t agents)
 {
-    struct logbook_row *row = logbook_add(&o->logbook, o->hub.now_us, LOGBOOK_RESERVE);
+    struct logbook_row *row =
+        log_row(o, LOG_INCIDENTS, LOGBOOK_RESERVE, incident_event_name(e), failure_name(k), unit);
     if (row == NULL) {
         return NULL;
     }
     struct text t;
-    row->log = LOG_INCIDENTS;
-    row->at_us = hub_mesh_now(&o->hub);
     row->priority = failure_priority(k);
     row->conflict = event_id;
     num_format_hex64(incident, row->subject);
     num_format_hex64(event_id, row->id);
-    text_init(&t, row->agent, sizeof(row->agent));
-    text_unit(&t, unit);
-    text_init(&t, row->type, sizeof(row->type));
-    text_add(&t, failure_name(k));
-    text_init(&t, row->event, sizeof(row->event));
-    text_add(&t, incident_event_name(e));
-    text_init(&t, row->actor, sizeof(row->actor));
-    text_add(&t, "mesh");
     text_init(&t, row->body, sizeof(row->body));
     text_add(&t, "{\"what\": ");
     conflict_json_text(&t, what, bytes);

@@ -78,6 +78,26 @@ static void unit_word(char *ret, size_t size, struct unit u)
     text_unit(&t, u);
 }
 
+struct logbook_row *log_row(struct orchestrator *o, enum log_kind log, uint32_t spare,
+                            const char *event, const char *type, struct unit agent)
+{
+    struct hub *h = &o->hub;
+    struct logbook_row *row = h->tuning.no_log ? NULL : logbook_add(&o->logbook, h->now_us, spare);
+    if (row == NULL) {
+        return NULL;
+    }
+    row->log = log;
+    row->at_us = hub_mesh_now(h);
+    if (log == LOG_AUDIT) {
+        num_id128_format(num_id128_from(row->at_us, &h->rng), row->id);
+    }
+    word(row->event, sizeof(row->event), event);
+    word(row->type, sizeof(row->type), type);
+    word(row->actor, sizeof(row->actor), "mesh");
+    unit_word(row->agent, sizeof(row->agent), agent);
+    return row;
+}
+
 static void range_text(const char *letter, struct range r, struct text *t)
 {
     if ((r.first == 0 && r.last == 0) || (r.first == 1 && r.last == UINT16_MAX)) {
@@ -170,7 +190,9 @@ bool audit_begin(struct orchestrator *o, const struct msg *msg)
     if (h->tuning.no_log || (c->kind == COMMAND_STATUS && (c->ref & AUTOMATIC) != 0)) {
         return true;
     }
-    struct logbook_row *row = logbook_add(&o->logbook, h->now_us, 0);
+    bool scoped = command_has_scope(c->kind) && c->scope.tier != TIER_NONE;
+    struct logbook_row *row =
+        log_row(o, LOG_AUDIT, 0, "command", command_name(c), scoped ? c->scope : h->self);
     if (row == NULL) {
         if (reads_only(c)) {
             return true;
@@ -184,15 +206,8 @@ bool audit_begin(struct orchestrator *o, const struct msg *msg)
         hub_reply_error(h, msg, REASON_OVERLOAD, memory);
         return false;
     }
-    row->log = LOG_AUDIT;
-    row->at_us = hub_mesh_now(h);
-    num_id128_format(num_id128_from(row->at_us, &h->rng), row->id);
-    word(row->event, sizeof(row->event), "command");
     num_format_hex64(c->ref, row->subject);
-    word(row->type, sizeof(row->type), command_name(c));
     unit_word(row->actor, sizeof(row->actor), msg->from);
-    bool scoped = command_has_scope(c->kind) && c->scope.tier != TIER_NONE;
-    unit_word(row->agent, sizeof(row->agent), scoped ? c->scope : h->self);
     row->priority = reads_only(c) ? 0 : 1;
     struct text t;
     text_init(&t, row->body, sizeof(row->body));
@@ -244,19 +259,11 @@ void audit_end(struct orchestrator *o)
 void audit_mode(struct orchestrator *o, enum mode before, uint64_t permille)
 {
     struct hub *h = &o->hub;
-    struct logbook_row *row =
-        h->tuning.no_log ? NULL : logbook_add(&o->logbook, h->now_us, LOGBOOK_RESERVE);
+    struct logbook_row *row = log_row(o, LOG_AUDIT, LOGBOOK_RESERVE, "mode", "mode", h->self);
     if (row == NULL) {
         return; /* the note says it all the same */
     }
-    row->log = LOG_AUDIT;
-    row->at_us = hub_mesh_now(h);
-    num_id128_format(num_id128_from(row->at_us, &h->rng), row->id);
-    word(row->event, sizeof(row->event), "mode");
     word(row->subject, sizeof(row->subject), "mode");
-    word(row->type, sizeof(row->type), "mode");
-    word(row->actor, sizeof(row->actor), "mesh");
-    unit_word(row->agent, sizeof(row->agent), h->self);
     row->priority = h->mode >= MODE_DEGRADED_SEVERE ? 3 : 1;
     struct text t;
     text_init(&t, row->body, sizeof(row->body));

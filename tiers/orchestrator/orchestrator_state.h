@@ -190,7 +190,11 @@ void heal_watch_tick(struct orchestrator *o, struct watch *w);
 void breaker_command(struct orchestrator *o, const struct msg *msg);
 void watch_end(struct orchestrator *o, struct watch *w);
 
-/* orchestrator_log.c: the audit of commands, requests about the logs */
+/* orchestrator_log.c: rows, the audit of commands, requests about the logs */
+/* A row of now, by the mesh; LOG_AUDIT: with an id. Priority, subject, body, what differs and other
+ * logs' ids are left to the caller. NULL: there is no room, or no log. spare: as logbook_add. */
+struct logbook_row *log_row(struct orchestrator *o, enum log_kind log, uint32_t spare,
+                            const char *event, const char *type, struct unit agent);
 /* False: it was refused, because nothing that changes the mesh is done unrecorded. */
 bool audit_begin(struct orchestrator *o, const struct msg *msg);
 void audit_reply(struct orchestrator *o, const struct reply *reply);

@@ -74,25 +74,17 @@ static void say(struct orchestrator *o, const struct threat *t, const char *stat
     if (o->hub.tuning.no_log) {
         return;
     }
-    struct logbook_row *row = logbook_add(&o->logbook, o->hub.now_us, 0);
+    struct logbook_row *row = log_row(o, LOG_AUDIT, 0, "threat", threat_kind_name(t->kind),
+                                      is_process(t) ? o->hub.self : t->unit);
     if (row == NULL) {
         hub_note(&o->hub, NOTE_STORE_REFUSED, STORE_LOG_APPEND, 0);
         return;
     }
     struct text text;
-    row->log = LOG_AUDIT;
-    row->at_us = hub_mesh_now(&o->hub);
     row->priority = 4;
-    num_id128_format(num_id128_from(row->at_us, &o->hub.rng), row->id);
-    text_init(&text, row->event, sizeof(row->event));
-    text_add(&text, "threat");
     num_format_hex64(t->id, row->subject);
-    text_init(&text, row->type, sizeof(row->type));
-    text_add(&text, threat_kind_name(t->kind));
     text_init(&text, row->actor, sizeof(row->actor));
     text_add_safe(&text, by, strlen(by));
-    text_init(&text, row->agent, sizeof(row->agent));
-    text_unit(&text, is_process(t) ? o->hub.self : t->unit);
     text_init(&text, row->body, sizeof(row->body));
     text_add(&text, "{\"state\": \"");
     text_add(&text, state);
