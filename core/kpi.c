@@ -151,9 +151,8 @@ static char *digits(struct text *t, const uint32_t *counts, unsigned first, uint
     char *begin = t->at + t->used;
     for (unsigned i = first; i < first + KPI_HEX_EACH && i < LEAD_BUCKETS; i++) {
         uint32_t n = counts[i] < HEX_MAX ? counts[i] : HEX_MAX;
-        for (unsigned k = HEX_DIGITS; k-- > 0;) {
-            text_char(t, "0123456789abcdef"[n >> 4u * k & 15u]);
-        }
+        const uint8_t bytes[HEX_DIGITS / 2u] = {(uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
+        text_hex(t, bytes, sizeof(bytes));
     }
     *ret_bytes = (uint32_t)(t->at + t->used - begin);
     return begin;
@@ -220,14 +219,12 @@ static bool load_digits(const struct store_row *row, const char *name, uint32_t 
     if (f == NULL || f->value_bytes != count * HEX_DIGITS) {
         return false;
     }
-    for (unsigned i = 0; i < f->value_bytes; i++) {
-        char c = f->value[i];
-        bool decimal = c >= '0' && c <= '9';
-        if (!decimal && (c < 'a' || c > 'f')) {
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t n = 0;
+        if (!num_parse_hex64(f->value + (size_t)i * HEX_DIGITS, HEX_DIGITS, &n)) {
             return false;
         }
-        uint32_t *n = &counts[first + i / HEX_DIGITS];
-        *n = *n << 4 | (uint32_t)(decimal ? c - '0' : c - 'a' + 10);
+        counts[first + i] = (uint32_t)n;
     }
     return true;
 }

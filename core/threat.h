@@ -22,17 +22,18 @@
 #include "core/unit.h"
 #include <stdbool.h>
 
-#define THREATS_MAX       64u /* beyond: the oldest that is over, then suspected, gives way */
-#define THREAT_ANOMALIES  128u
-#define THREAT_OPERATORS  16u
-#define THREAT_NAME_MAX   17u /* of a process, with NUL */
-#define THREAT_CHECK_MAX  40u
-#define THREAT_QUIET_US   (60ll * US_PER_S)
-#define THREAT_REFUSALS   3u
-#define DENIAL_REFUSALS   200u
-#define ANOMALIES_LEAST   3u
-#define THREAT_ORDERS_MAX 60u
-#define EVIDENCE_RANGES   8u
+#define THREATS_MAX        64u /* beyond: the oldest that is over, then suspected, gives way */
+#define THREAT_ANOMALIES   128u
+#define THREAT_OPERATORS   16u
+#define THREAT_NAME_MAX    17u /* of a process, with NUL */
+#define THREAT_CHECK_MAX   40u
+#define THREAT_QUIET_US    (60ll * US_PER_S)
+#define THREAT_REFUSALS    3u
+#define DENIAL_REFUSALS    200u
+#define ANOMALIES_LEAST    3u
+#define THREAT_ORDERS_MAX  60u
+#define THREAT_TELL_GROWTH 3u /* a process tells again when it is so many times what it told */
+#define EVIDENCE_RANGES    8u
 
 enum threat_kind {
     THREAT_NONE,

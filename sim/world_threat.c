@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define TELL_US (250 * US_PER_MS) /* the tick of a process, at which it tells what it refused */
-#define GROWTH  3u                /* ALARM_GROWTH */
 
 static void push(struct world *w, const struct evidence *e, int64_t delay_us)
 {
@@ -26,7 +25,7 @@ void world_refused(struct world *w, uint32_t from)
         return;
     }
     n->refused++;
-    if (n->refused_told != 0 && n->refused / GROWTH < n->refused_told) {
+    if (n->refused_told != 0 && n->refused / THREAT_TELL_GROWTH < n->refused_told) {
         return;
     }
     n->refused_told = n->refused;

@@ -113,7 +113,7 @@ static bool is_due(const struct alarm_entry *e, int64_t now_ms)
 {
     uint64_t least = alarm_is_doubtful(e->row.kind, e->row.code) ? ALARM_DOUBT : 1;
     return e->row.count >= least && e->row.count > e->told &&
-           (e->told == 0 || e->row.count / ALARM_GROWTH >= e->told ||
+           (e->told == 0 || e->row.count / THREAT_TELL_GROWTH >= e->told ||
             (e->told < THREAT_REFUSALS && e->row.count >= THREAT_REFUSALS) ||
             now_ms - e->told_ms >= ALARM_AGAIN_MS);
 }

@@ -25,7 +25,6 @@
 #define ALARMS_MAX      256u
 #define ALARM_DOUBT     5u
 #define ALARM_AGAIN_MS  60000
-#define ALARM_GROWTH    3u
 #define ALARM_ROW_BYTES 48u
 #define ALARM_ROWS_MAX  16u
 #define ALARM_BYTES_MAX (8u + ALARM_ROWS_MAX * ALARM_ROW_BYTES)
