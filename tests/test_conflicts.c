@@ -184,10 +184,7 @@ static struct bench *root(enum store_verdict log)
 {
     struct bench *b = bench_open(&orchestrator_ops, unit_orchestrator(), 1, 1, 4);
     b->log_verdict = log;
-    bench_nothing_frozen(b);
-    bench_beat(b, unit_sector(1), 1, 4, 4);
-    bench_pass(b, 1100000);
-    bench_forget(b);
+    bench_up(b, 1, 4, 4);
     return b;
 }
 

@@ -4,6 +4,7 @@
 #include "sim/world.h"
 #include "sim/world_fault.h"
 #include "tests/support/steps.h"
+#include "tests/support/worlds.h"
 #include "tiers/cluster/cluster.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,14 +74,7 @@ struct setting {
 static struct world *mesh(const struct setting *s)
 {
     struct world_conf conf;
-    world_defaults(&conf, AGENTS, s->seed);
-    conf.topology.sectors = 2;
-    conf.topology.clusters_per_sector = 2;
-    conf.topology.agents_per_cluster = 30;
-    memset(conf.topology.class_agents, 0, sizeof conf.topology.class_agents);
-    conf.topology.class_agents[CLASS_A_EDGE] = 60;
-    conf.topology.class_agents[CLASS_B_SERVERLESS] = 60;
-    assert_null(topology_check(&conf.topology));
+    tree_conf(&conf, s->seed, 2, 2, 30, AGENTS / 2);
     return world_new(&conf);
 }
 

@@ -4,6 +4,7 @@
 #include "core/num.h"
 #include "sim/world.h"
 #include "sim/world_fault.h"
+#include "tests/support/worlds.h"
 #include "tiers/runner/host_clock.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -231,14 +232,7 @@ static struct watched watched;
 static struct world *mesh(uint64_t seed, bool asymmetric)
 {
     struct world_conf conf;
-    world_defaults(&conf, AGENTS, seed);
-    struct topology *t = &conf.topology;
-    t->sectors = 2;
-    t->clusters_per_sector = 2;
-    t->agents_per_cluster = 6;
-    memset(t->class_agents, 0, sizeof t->class_agents);
-    t->class_agents[CLASS_A_EDGE] = AGENTS;
-    assert_null(topology_check(t));
+    tree_conf(&conf, seed, 2, 2, 6, AGENTS);
     struct world *w = world_new(&conf);
     struct world_rule slow = {.from = {.others = true}, .to = {.others = true}, .delay_us = 60000};
     struct unit agents[AGENTS];

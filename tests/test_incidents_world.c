@@ -3,6 +3,7 @@
  * done, and its end. 2 sectors x 2 clusters x 6 agents. */
 #include "core/incident.h"
 #include "sim/world.h"
+#include "tests/support/worlds.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,15 +18,7 @@
 static struct world *joined(uint64_t seed, uint32_t hosts)
 {
     struct world_conf conf;
-    world_defaults(&conf, AGENTS, seed);
-    struct topology *t = &conf.topology;
-    t->sectors = 2;
-    t->clusters_per_sector = 2;
-    t->agents_per_cluster = 6;
-    memset(t->class_agents, 0, sizeof(t->class_agents));
-    t->class_agents[CLASS_A_EDGE] = 12;
-    t->class_agents[CLASS_B_SERVERLESS] = 12;
-    assert_null(topology_check(t));
+    tree_conf(&conf, seed, 2, 2, 6, AGENTS / 2);
     conf.hosts = hosts;
     struct world *w = world_new(&conf);
     world_run(w, 30 * S);

@@ -129,11 +129,7 @@ static void damaged_records_are_left_out(void **state)
 static struct bench *mesh(void)
 {
     struct bench *b = bench_open(&orchestrator_ops, unit_orchestrator(), 2, 1, 10);
-    bench_nothing_frozen(b);
-    bench_beat(b, unit_sector(1), 1, 10, 10);
-    bench_beat(b, unit_sector(2), 1, 10, 10);
-    bench_pass(b, 1100000);
-    bench_forget(b);
+    bench_up(b, 2, 10, 10);
     return b;
 }
 

@@ -8,12 +8,7 @@ static struct bench *mesh(uint16_t sectors, uint16_t per, uint32_t active)
 {
     struct bench *b = bench_open(&orchestrator_ops, unit_orchestrator(), sectors, per > 64 ? 5 : 1,
                                  per > 64 ? per / 5 : per);
-    bench_nothing_frozen(b);
-    for (unsigned s = 1; s <= sectors; s++) {
-        bench_beat(b, unit_sector(s), 1, per, active);
-    }
-    bench_pass(b, 1100000);
-    bench_forget(b);
+    bench_up(b, sectors, per, active);
     return b;
 }
 
@@ -348,29 +343,38 @@ static void prepared(struct bench *b, unsigned sector, struct id128 id, enum tie
     bench_msg(b, &m);
 }
 
-static void a_wave_goes_level_by_level(void **state)
+static void all_prepared(struct bench *b, struct id128 id, enum tier level)
 {
-    (void)state;
-    struct bench *b = mesh(3, 10, 10);
+    for (unsigned s = 1; s <= 3; s++) {
+        prepared(b, s, id, level);
+    }
+}
+
+/* A wave to all three sectors is accepted. */
+static struct id128 begin_wave(struct bench *b)
+{
     struct command c;
     bench_submit(&c);
     c.operation.strategy = CASCADE_WAVE;
     c.operation.timing = TIMING_AT;
     bench_command(b, &c);
-    struct id128 id = bench_reply(b, REPLY_ACCEPTED)->operation_id;
+    return bench_reply(b, REPLY_ACCEPTED)->operation_id;
+}
+
+static void a_wave_goes_level_by_level(void **state)
+{
+    (void)state;
+    struct bench *b = mesh(3, 10, 10);
+    struct id128 id = begin_wave(b);
     const struct msg *p = bench_sent(b, MSG_PREPARE, 0);
     assert_int_equal(p->u.prepare->level, TIER_SECTOR);
     assert_true(p->mask == 7);
     assert_int_equal(bench_count(b, MSG_OPERATE), 0);
-    for (unsigned s = 1; s <= 3; s++) {
-        prepared(b, s, id, TIER_SECTOR);
-    }
+    all_prepared(b, id, TIER_SECTOR);
     p = bench_sent(b, MSG_PREPARE, 1);
     assert_non_null(p);
     assert_int_equal(p->u.prepare->level, TIER_CLUSTER);
-    for (unsigned s = 1; s <= 3; s++) {
-        prepared(b, s, id, TIER_CLUSTER);
-    }
+    all_prepared(b, id, TIER_CLUSTER);
     const struct msg *m = bench_sent(b, MSG_OPERATE, 0);
     assert_non_null(m);
     assert_int_equal(b->seals, 2); /* the carrier of the payload, then the operation with its T */
@@ -392,19 +396,10 @@ static void a_wave_goes_level_by_level(void **state)
 static int64_t time_to_t(int64_t way_us)
 {
     struct bench *b = mesh(3, 10, 10);
-    struct command c;
-    bench_submit(&c);
-    c.operation.strategy = CASCADE_WAVE;
-    c.operation.timing = TIMING_AT;
-    bench_command(b, &c);
-    struct id128 id = bench_reply(b, REPLY_ACCEPTED)->operation_id;
-    for (unsigned s = 1; s <= 3; s++) {
-        prepared(b, s, id, TIER_SECTOR);
-    }
+    struct id128 id = begin_wave(b);
+    all_prepared(b, id, TIER_SECTOR);
     bench_pass(b, way_us);
-    for (unsigned s = 1; s <= 3; s++) {
-        prepared(b, s, id, TIER_CLUSTER);
-    }
+    all_prepared(b, id, TIER_CLUSTER);
     assert_non_null(bench_sent(b, MSG_OPERATE, 0));
     int64_t ahead_us = b->sealed.target_mesh_us - b->sealed.created_mesh_us;
     bench_close(b);

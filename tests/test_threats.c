@@ -3,6 +3,7 @@
 #include "core/logs.h"
 #include "sim/world.h"
 #include "sim/world_fault.h"
+#include "tests/support/worlds.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -170,15 +171,7 @@ static void a_full_book_keeps_what_was_answered(void **state)
 static struct world *joined(uint64_t seed, uint32_t processes, bool second_person)
 {
     struct world_conf conf;
-    world_defaults(&conf, AGENTS, seed);
-    struct topology *t = &conf.topology;
-    t->sectors = 2;
-    t->clusters_per_sector = 2;
-    t->agents_per_cluster = 6;
-    memset(t->class_agents, 0, sizeof(t->class_agents));
-    t->class_agents[CLASS_A_EDGE] = 12;
-    t->class_agents[CLASS_B_SERVERLESS] = 12;
-    assert_null(topology_check(t));
+    tree_conf(&conf, seed, 2, 2, 6, AGENTS / 2);
     conf.processes = processes;
     conf.threats = true;
     conf.tuning.second_person = second_person;

@@ -3,6 +3,7 @@
  * difference, and when it is meant, run this test with MESH_UPDATE_GOLDEN=1. */
 #include "sim/trace.h"
 #include "sim/world.h"
+#include "tests/support/worlds.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,12 +26,7 @@ static struct story begin(uint16_t clusters)
 {
     struct story s = {0};
     struct world_conf conf;
-    world_defaults(&conf, clusters * 3u, 7);
-    conf.topology.sectors = 1;
-    conf.topology.clusters_per_sector = clusters;
-    conf.topology.agents_per_cluster = 3;
-    memset(conf.topology.class_agents, 0, sizeof(conf.topology.class_agents));
-    conf.topology.class_agents[CLASS_A_EDGE] = clusters * 3u;
+    tree_conf(&conf, 7, 1, clusters, 3, clusters * 3u);
     s.w = world_new(&conf);
     world_run(s.w, 12 * US_PER_S);
     return s;

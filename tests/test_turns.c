@@ -3,6 +3,7 @@
 #include "core/num.h"
 #include "core/turns.h"
 #include "sim/world.h"
+#include "tests/support/worlds.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,14 +131,7 @@ static void watch(void *context, const struct world_step *step)
 static struct world *mesh(struct seen *seen)
 {
     struct world_conf conf;
-    world_defaults(&conf, AGENTS, 7);
-    struct topology *t = &conf.topology;
-    t->sectors = SECTORS;
-    t->clusters_per_sector = 1;
-    t->agents_per_cluster = 2;
-    memset(t->class_agents, 0, sizeof(t->class_agents));
-    t->class_agents[CLASS_A_EDGE] = AGENTS;
-    assert_null(topology_check(t));
+    tree_conf(&conf, 7, SECTORS, 1, 2, AGENTS);
     struct world *w = world_new(&conf);
     world_run(w, 12 * US_PER_S);
     memset(seen, 0, sizeof(*seen));
@@ -201,16 +195,22 @@ static void background_goes_out_in_shares(void **state)
     done(w);
 }
 
+/* The first so many agents of the first so many sectors. */
+static void slow(struct world *w, uint32_t sectors, uint32_t agents, double factor)
+{
+    for (uint32_t s = 1; s <= sectors; s++) {
+        for (uint32_t a = 1; a <= agents; a++) {
+            world_slow(w, unit_agent((uint16_t)s, 1, (uint16_t)a), factor);
+        }
+    }
+}
+
 static void the_slow_hold_up_no_share(void **state)
 {
     (void)state;
     struct seen seen;
     struct world *w = mesh(&seen);
-    for (uint32_t s = 1; s <= HUB_SHARE_CHILDREN; s++) { /* the first share: seconds of work */
-        for (uint32_t a = 1; a <= 2; a++) {
-            world_slow(w, unit_agent((uint16_t)s, 1, (uint16_t)a), 1e3);
-        }
-    }
+    slow(w, HUB_SHARE_CHILDREN, 2, 1e3); /* the first share: seconds of work */
     uint64_t ref = begin(w, &seen, 0, NULL);
     world_run(w, 5 * US_PER_S / 4 + 100 * US_PER_MS); /* a quarter of its time, and the way */
     assert_int_equal(__builtin_popcountll(seen.sent), SECTORS);
@@ -227,11 +227,7 @@ static void the_small_and_urgent_is_not_behind_it(void **state)
     (void)state;
     struct seen seen;
     struct world *w = mesh(&seen);
-    for (uint32_t i = 1; i < SECTORS; i++) { /* so that no draw of delays decides who is first */
-        for (uint32_t k = 1; k <= 2; k++) {
-            world_slow(w, unit_agent((uint16_t)i, 1, (uint16_t)k), 100);
-        }
-    }
+    slow(w, SECTORS - 1u, 2, 100); /* so that no draw of delays decides who is first */
     uint64_t wide = begin(w, &seen, 0, NULL);
     while (seen.sent == 0) {
         world_run(w, 100);
@@ -255,9 +251,7 @@ static void cancelled_before_its_share_is_answered_for(void **state)
     (void)state;
     struct seen seen;
     struct world *w = mesh(&seen);
-    for (uint32_t s = 1; s <= HUB_SHARE_CHILDREN; s++) {
-        world_slow(w, unit_agent((uint16_t)s, 1, 1), 1e3);
-    }
+    slow(w, HUB_SHARE_CHILDREN, 1, 1e3);
     uint64_t ref = begin(w, &seen, 0, NULL);
     for (int i = 0; i < 1000 && num_id128_zero(world_accepted(w, ref)); i++) {
         world_run(w, 100);
@@ -278,9 +272,7 @@ static void a_sector_that_dies_before_its_share_is_answered_for(void **state)
     (void)state;
     struct seen seen;
     struct world *w = mesh(&seen);
-    for (uint32_t s = 1; s <= HUB_SHARE_CHILDREN; s++) {
-        world_slow(w, unit_agent((uint16_t)s, 1, 1), 1e3);
-    }
+    slow(w, HUB_SHARE_CHILDREN, 1, 1e3);
     uint64_t ref = begin(w, &seen, 0, NULL);
     while (seen.sent == 0) {
         world_run(w, 100);

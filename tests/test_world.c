@@ -1,6 +1,7 @@
 /* Small meshes of the real tiers in virtual time: 2 sectors x 2 clusters x 6 agents. */
 #include "core/num.h"
 #include "sim/world.h"
+#include "tests/support/worlds.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,13 +14,8 @@
 
 static void small(struct world_conf *conf, uint64_t seed)
 {
-    world_defaults(conf, AGENTS, seed);
+    tree_conf(conf, seed, 2, 2, 6, 6);
     struct topology *t = &conf->topology;
-    t->sectors = 2;
-    t->clusters_per_sector = 2;
-    t->agents_per_cluster = 6;
-    memset(t->class_agents, 0, sizeof(t->class_agents));
-    t->class_agents[CLASS_A_EDGE] = 6;
     t->class_agents[CLASS_B_SERVERLESS] = 6;
     t->class_agents[CLASS_C_PERSISTENT] = 6;
     t->class_agents[CLASS_D_GPU] = 6;

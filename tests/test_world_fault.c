@@ -2,6 +2,7 @@
  * that the mesh is whole afterwards. Packed agents as well. */
 #include "core/num.h"
 #include "sim/world_fault.h"
+#include "tests/support/worlds.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,15 +15,7 @@
 
 static void small(struct world_conf *conf, uint64_t seed)
 {
-    world_defaults(conf, AGENTS, seed);
-    struct topology *t = &conf->topology;
-    t->sectors = 2;
-    t->clusters_per_sector = 2;
-    t->agents_per_cluster = 6;
-    memset(t->class_agents, 0, sizeof(t->class_agents));
-    t->class_agents[CLASS_A_EDGE] = 12;
-    t->class_agents[CLASS_B_SERVERLESS] = 12;
-    assert_null(topology_check(t));
+    tree_conf(conf, seed, 2, 2, 6, AGENTS / 2);
 }
 
 static struct world *joined(uint64_t seed)

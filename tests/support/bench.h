@@ -302,4 +302,16 @@ static inline void bench_nothing_frozen(struct bench *b)
     }
 }
 
+/* The orchestrator's start: nothing was frozen, every sector has `per` agents, so many of them
+ * active, and the mode has settled. What was sent until then is forgotten. */
+static inline void bench_up(struct bench *b, unsigned sectors, uint32_t per, uint32_t active)
+{
+    bench_nothing_frozen(b);
+    for (unsigned s = 1; s <= sectors; s++) {
+        bench_beat(b, unit_sector((uint16_t)s), 1, per, active);
+    }
+    bench_pass(b, 1100000);
+    bench_forget(b);
+}
+
 #endif

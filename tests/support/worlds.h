@@ -1,0 +1,26 @@
+/* Small worlds for tests. */
+#ifndef TESTS_SUPPORT_WORLDS_H
+#define TESTS_SUPPORT_WORLDS_H
+
+#include "sim/world.h"
+#include <assert.h>
+#include <string.h>
+
+/* A tree of so many sectors, clusters in each, and agents in each of these; `edge` agents are of
+ * CLASS_A_EDGE, the others of CLASS_B_SERVERLESS. */
+static inline void tree_conf(struct world_conf *ret, uint64_t seed, uint16_t sectors,
+                             uint16_t clusters, uint16_t agents, uint32_t edge)
+{
+    uint32_t all = (uint32_t)sectors * clusters * agents;
+    world_defaults(ret, all, seed);
+    struct topology *t = &ret->topology;
+    t->sectors = sectors;
+    t->clusters_per_sector = clusters;
+    t->agents_per_cluster = agents;
+    memset(t->class_agents, 0, sizeof(t->class_agents));
+    t->class_agents[CLASS_A_EDGE] = edge;
+    t->class_agents[CLASS_B_SERVERLESS] = all - edge;
+    assert(topology_check(t) == NULL);
+}
+
+#endif
