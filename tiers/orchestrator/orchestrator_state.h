@@ -190,9 +190,9 @@ void heal_watch_tick(struct orchestrator *o, struct watch *w);
 void breaker_command(struct orchestrator *o, const struct msg *msg);
 void watch_end(struct orchestrator *o, struct watch *w);
 
-/* orchestrator_log.c: rows, the audit of commands, requests about the logs */
-/* A row of now, by the mesh; LOG_AUDIT: with an id. Priority, subject, body, what differs and other
- * logs' ids are left to the caller. NULL: there is no room, or no log. spare: as logbook_add. */
+/* orchestrator_log.c: rows, the audit of commands, requests about the logs. A row of now, by the
+ * mesh, LOG_AUDIT: with an id; the rest is the caller's. NULL: no room, or no log. spare: as
+ * logbook_add. */
 struct logbook_row *log_row(struct orchestrator *o, enum log_kind log, uint32_t spare,
                             const char *event, const char *type, struct unit agent);
 /* False: it was refused, because nothing that changes the mesh is done unrecorded. */
@@ -207,8 +207,7 @@ bool log_stored(struct orchestrator *o, const struct store_reply *reply);
 int64_t log_tick(struct orchestrator *o);
 /* Asks for the next page of what is open in `log`, if it is due and there is room. */
 void log_read_open(struct orchestrator *o, const char *log, struct log_reading *r);
-/* False: not its answer. True: *ret_rows says whether there are rows in it; what comes next is due.
- */
+/* False: not its answer. True: *ret_rows says whether there are rows in it; the next is due. */
 bool log_read_answer(struct orchestrator *o, struct log_reading *r, const struct store_reply *reply,
                      bool *ret_rows);
 /* Terminated; empty: no such field, or too long. */
@@ -236,8 +235,7 @@ bool threats_allow(struct orchestrator *o, const struct msg *msg);
 void threats_command(struct orchestrator *o, const struct msg *msg);
 int64_t threats_tick(struct orchestrator *o); /* returns when to look again */
 
-/* orchestrator_second.c */
-/* True: it waits for another operator now, or was refused; the console was told. */
+/* orchestrator_second.c. True: it waits for another operator, or was refused; that was told. */
 bool second_holds(struct orchestrator *o, const struct msg *msg);
 /* An approval: *ret is what was approved, as the one who approves sends it; false: told. */
 bool second_approved(struct orchestrator *o, const struct msg *msg, struct msg *ret);
