@@ -190,9 +190,8 @@ void heal_watch_tick(struct orchestrator *o, struct watch *w);
 void breaker_command(struct orchestrator *o, const struct msg *msg);
 void watch_end(struct orchestrator *o, struct watch *w);
 
-/* orchestrator_log.c: rows, the audit of commands, requests about the logs. A row of now, by the
- * mesh, LOG_AUDIT: with an id; the rest is the caller's. NULL: no room, or no log. spare: as
- * logbook_add. */
+/* orchestrator_log.c: rows, audit, requests about logs. A row of now, by the mesh (LOG_AUDIT: with
+ * an id); the rest is the caller's. NULL: no room, or no log. spare: as logbook_add. */
 struct logbook_row *log_row(struct orchestrator *o, enum log_kind log, uint32_t spare,
                             const char *event, const char *type, struct unit agent);
 /* False: it was refused, because nothing that changes the mesh is done unrecorded. */
