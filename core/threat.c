@@ -118,14 +118,17 @@ struct threat *threat_refused(struct threat_book *b, const struct evidence *e, i
     struct threat *t = of_process(b, e->accused);
     if (t == NULL) {
         t = open_new(b, kind_of(e), (struct unit){0}, now_us);
-    } else if (t->evidence.accuser[0] != '\0' && strcmp(t->evidence.accuser, e->accuser) != 0) {
+    }
+    bool known = t->state == THREAT_ANSWERED, counts = e->weight != EVIDENCE_DOUBT;
+    if (counts && t->count > 0 && strcmp(t->evidence.accuser, e->accuser) != 0) {
         memcpy(t->second, t->evidence.accuser, sizeof(t->second));
     }
-    bool known = t->state == THREAT_ANSWERED;
-    t->evidence = *e;
+    if (counts || t->count == 0) { /* a doubt does not hide what counted */
+        t->evidence = *e;
+    }
     t->last_us = now_us;
-    t->above = t->above || (e->accuser_above && e->weight != EVIDENCE_DOUBT);
-    t->count = e->weight != EVIDENCE_DOUBT && e->count > t->count ? e->count : t->count;
+    t->above = t->above || (e->accuser_above && counts);
+    t->count = counts && e->count > t->count ? e->count : t->count;
     if (known) {
         return NULL;
     }

@@ -80,6 +80,28 @@ static void doubts_are_never_enough(void **state)
     }
 }
 
+static void a_doubt_neither_hides_nor_supports_what_counted(void **state)
+{
+    (void)state;
+    struct threat_book *b = book();
+    struct evidence e = refused("agent-1", "agent-2", TIER_AGENT, EVIDENCE_FORGERY, 10);
+    assert_null(threat_refused(b, &e, S));
+    struct evidence doubt = refused("agent-1", "agent-3", TIER_AGENT, EVIDENCE_DOUBT, 1000);
+    snprintf(doubt.check, sizeof(doubt.check), "unknown-key");
+    doubt.accuser_above = true;
+    assert_null(threat_refused(b, &doubt, 2 * S)); /* not the second who saw it */
+    e.count++;
+    assert_null(threat_refused(b, &e, 3 * S)); /* nor was the doubter the first */
+    assert_null(threat_open(b, THREAT_ROGUE_AGENT));
+    struct evidence other = refused("agent-1", "agent-4", TIER_AGENT, EVIDENCE_FORGERY, 3);
+    struct threat *t = threat_refused(b, &other, 4 * S);
+    assert_non_null(t);
+    assert_string_equal(t->second, "agent-2");
+    assert_null(threat_refused(b, &doubt, 5 * S));
+    assert_string_equal(t->evidence.check, "record-scope");
+    assert_string_equal(t->evidence.accuser, "agent-4");
+}
+
 static void the_kind_follows_from_what_it_is(void **state)
 {
     (void)state;
@@ -519,6 +541,7 @@ int main(void)
         cmocka_unit_test(one_equal_is_not_believed_two_are),
         cmocka_unit_test(who_stands_above_is_believed_after_three),
         cmocka_unit_test(doubts_are_never_enough),
+        cmocka_unit_test(a_doubt_neither_hides_nor_supports_what_counted),
         cmocka_unit_test(the_kind_follows_from_what_it_is),
         cmocka_unit_test(a_fifth_of_a_cluster_is_one_and_two_clusters_are_a_sector),
         cmocka_unit_test(sixty_orders_a_minute_are_the_most),

@@ -106,16 +106,14 @@ def flood_of_bad(mesh, options):
     """The same frames to a lead process that verifies and to one that only takes them."""
     sectors, seconds = mesh.info["sectors"], options.seconds or 8
     others = [f"s{sectors - i}" for i in range(min(4, max(1, sectors // 2)))]
-    subject, frame = capture(mesh, "sim-1", "cluster-1")
-    frame = bytearray(frame)
-    frame[-1] ^= 1
     path = mesh.run / "flood.frame"
-    path.write_bytes(frame)
-    sink_subject = subject.replace("mesh.p.cluster-1.", "mesh.p.flood-sink.")
     quiet = finished(load(mesh, seconds - 1, others), "the load")
     ours, alone, rates, cpu = [], [], [], []
     before = mesh.counters()
-    for _ in range(3):
+    for _ in range(3):  # a frame of the session that runs: who was let back has a new one
+        subject, frame = capture(mesh, "sim-1", "cluster-1")
+        path.write_bytes(frame[:-1] + bytes([frame[-1] ^ 1]))
+        sink_subject = subject.replace("mesh.p.cluster-1.", "mesh.p.flood-sink.")
         p99, rate, _, _ = flood_round(mesh, path, sink_subject, seconds, others, True)
         alone.append(p99)
         p99, rate, used, _ = flood_round(mesh, path, subject, seconds, others, False)

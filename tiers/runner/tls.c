@@ -20,6 +20,8 @@
 #define PATH_BYTES   4096u
 #define CA_LIFE_S    (INT64_C(3652) * 86400)
 #define SERIAL_BYTES 16
+/* What the mesh's own processes expect, and what another's client expects that dials a NATS here. */
+#define SERVER_NAMES "DNS:" TLS_SERVER_NAME ",DNS:localhost,IP:127.0.0.1,IP:::1"
 
 static int fail(struct keys_error *why, int code, const char *path, const char *what)
 {
@@ -193,7 +195,7 @@ static X509 *leaf_make(EVP_PKEY *key, const char *name, uint64_t mesh, int64_t n
     bool server = strcmp(name, TLS_SERVER_FILE) == 0;
     tls_uri(mesh, name, uri, sizeof(uri));
     (void)snprintf(alternative, sizeof(alternative), "%s%s",
-                   server ? "DNS:" : "URI:", server ? TLS_SERVER_NAME : uri);
+                   server ? "" : "URI:", server ? SERVER_NAMES : uri);
     X509 *cert = cert_begin(key, "mesh", ca, now_s - CERT_BACKDATE_S, now_s + life_s);
     if (cert && extend(cert, ca, NID_basic_constraints, "critical,CA:FALSE") &&
         extend(cert, ca, NID_key_usage, "critical,digitalSignature") &&

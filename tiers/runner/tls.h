@@ -6,7 +6,8 @@
  *
  *     ca.key, ca.crt               the authority; ca.key is needed for issuing only
  *     NAME.tls.key, NAME.tls.crt   a process: one URI name, mesh://<mesh id>/p/NAME, client use
- * only nats.tls.key, nats.tls.crt   the server: one DNS name, TLS_SERVER_NAME, server use only
+ *     nats.tls.key, nats.tls.crt   the server: TLS_SERVER_NAME and the loopback's names, server use
+ *                                  only
  *
  * The two uses are apart, so a stolen process cannot pose as the server. Lives: as the process
  * certificate's; the authority's is ten years. */
