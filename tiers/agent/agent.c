@@ -104,7 +104,7 @@ static void hello_send(struct agent *a, int64_t now_us, struct outbox *out)
         return;
     }
     int64_t wait_us = HELLO_LEAST_US << (a->hellos < 3 ? a->hellos : 3);
-    a->hellos += a->hellos < 4 ? 1 : 0;
+    a->hellos = (uint8_t)(a->hellos < 4 ? a->hellos + 1 : 4);
     wait_us = wait_us < HELLO_MOST_US ? wait_us : HELLO_MOST_US;
     a->hello_next_us =
         now_us + num_clamp_i64(rng_jitter_us(&a->rng, wait_us, 300), HELLO_LEAST_US, HELLO_MOST_US);
@@ -122,7 +122,7 @@ static int64_t beat_after(struct agent *a, int64_t now_us)
             most_us = US_PER_S;
         }
         int64_t wait_us = NO_CLOCK_US << (a->hellos < 4 ? a->hellos : 4);
-        a->hellos += a->hellos < 4 ? 1 : 0;
+        a->hellos = (uint8_t)(a->hellos < 4 ? a->hellos + 1 : 4);
         wait_us = wait_us < most_us ? wait_us : most_us;
         return now_us + rng_jitter_us(&a->rng, wait_us, 200);
     }
