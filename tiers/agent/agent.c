@@ -330,11 +330,11 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         hosttime_clock(&a->host, now_us, event->u.clock);
         hosttime_apply(&a->host, &a->time, now_us);
         break;
-    case EV_EVIDENCE:
     case EV_STOP:
         goodbye(a, out);
         return NEVER;
     case EV_WAKE:
+    case EV_EVIDENCE: /* to the orchestrator alone */
     case EV_STORE: /* an agent asks nothing of the store */
         break;
     }

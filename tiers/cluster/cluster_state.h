@@ -111,6 +111,7 @@ struct lead_op {
     int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
     int64_t opened_us, closed_us, progress_us;
     int64_t ack_delay_us; /* between release and answer (schedule.h) */
+    int64_t early_us;     /* sends leave this much before T - lead (schedule.h) */
     uint32_t targets;
     uint64_t open;             /* not final */
     uint64_t sent;             /* at least once */
