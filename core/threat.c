@@ -26,16 +26,20 @@ const char *threat_state_name(enum threat_state s)
     return names[s];
 }
 
+static unsigned worth(const struct threat *t)
+{
+    static const uint8_t of[] = {0, 2, 4, 1};
+    return t->kind == THREAT_TIMING_ATTACK && t->state == THREAT_ANSWERED ? 3u : of[t->state];
+}
+
 /* A free place, or that of who is needed least. Answered ones stay: with nothing else there the
- * oldest of them gives way, and stays shut out. */
+ * oldest of them gives way, and stays shut out; those first that a lead holds and tells again. */
 static struct threat *place_for(struct threat_book *b)
 {
-    static const uint8_t worth[] = {0, 2, 3, 1};
     struct threat *least = &b->list[0];
     for (uint32_t i = 1; i < THREATS_MAX; i++) {
         struct threat *t = &b->list[i];
-        if (worth[t->state] < worth[least->state] ||
-            (t->state == least->state && t->last_us < least->last_us)) {
+        if (worth(t) < worth(least) || (worth(t) == worth(least) && t->last_us < least->last_us)) {
             least = t;
         }
     }

@@ -3,8 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define MEAN_OF  16u /* answers that the moving mean remembers */
-#define PROBE_OF 4u
+#define MEAN_OF  16u  /* answers that the moving mean remembers */
+#define PROBE_OF 4.0f /* of a longer round trip so much is taken over, of a shorter one all */
 
 static int64_t magnitude(int64_t us)
 {
@@ -31,10 +31,10 @@ static int contradiction(const struct timing_member *m, const struct timing_answ
     return magnitude(shift_us) > limit_us && opposed ? sign : 0;
 }
 
-static void mean_add(struct timing_member *m, float us, uint32_t of)
+static void mean_add(struct timing_member *m, float us)
 {
     m->heard = (uint8_t)(m->heard + (m->heard < UINT8_MAX ? 1u : 0u));
-    float n = (float)(m->heard < of ? m->heard : of);
+    float n = (float)(m->heard < MEAN_OF ? m->heard : MEAN_OF);
     m->back_us += (us - m->back_us) / n;
 }
 
@@ -91,7 +91,7 @@ bool timing_heard(struct timing_watch *t, uint32_t agents, uint32_t i,
     if ((t->locked >> i & 1u) != 0) {
         return heard_locked(t, i, sign);
     }
-    mean_add(m, (float)a->back_us, MEAN_OF);
+    mean_add(m, (float)a->back_us);
     if (sign == 0) {
         m->run = 0;
         return true;
@@ -127,10 +127,14 @@ void timing_beat(struct timing_watch *t, uint32_t i, int64_t now_us)
         return;
     }
     t->probing &= ~(1ull << i);
-    m->heard = m->calibrated ? m->heard : 0;
-    m->calibrated = true;
-    mean_add(m, (float)(now_us - t->probe_us) / 2.0f, PROBE_OF);
+    if (now_us - t->probe_us > TIMING_LATE_US) {
+        return; /* the probe was lost, and this is a beat of its own */
+    }
+    float back_us = (float)(now_us - t->probe_us) / 2.0f;
+    bool up = m->calibrated && back_us > m->back_us;
+    m->back_us = up ? m->back_us + (back_us - m->back_us) / PROBE_OF : back_us;
     m->heard = TIMING_SETTLED; /* it stands for that many answers */
+    m->calibrated = true;
 }
 
 void timing_forget(struct timing_watch *t, uint64_t agents)

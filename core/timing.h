@@ -39,6 +39,7 @@
 #define TIMING_CLOCK_US  (250ll * US_PER_MS) /* an error that a clock may claim and be judged by */
 #define TIMING_WINDOW_US (60ll * US_PER_S)
 #define TIMING_PROBE_US  (5ll * US_PER_S)
+#define TIMING_LATE_US   (2ll * US_PER_S) /* a later beat is no answer to a probe */
 
 struct timing_member {
     int64_t odd_us; /* the last contradiction */

@@ -181,6 +181,9 @@ static void calibration_believes_the_leads_own_clock(void **state)
         timing_beat(&watch, i, asked_us + 60 * MS);
         timing_beat(&watch, i, asked_us + 3 * S); /* its next beat is no answer to the probe */
     }
+    assert_int_equal(timing_probe(&watch, asked_us + TIMING_PROBE_US), 0x3ff);
+    timing_beat(&watch, 0, asked_us + TIMING_PROBE_US + TIMING_LATE_US + 1); /* nor is this */
+    assert_int_equal((int64_t)watch.of[0].back_us, 30 * MS);
     for (uint32_t n = 0; n < 2 * TIMING_CLEAN; n++) {
         (void)round_of(10, 180 * MS, -180 * MS); /* the way back is impossibly short */
     }

@@ -387,7 +387,7 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     children_heard(&c->children, i, now_us, h->incarnation);
     m->impedance.latency_us = h->impedance.latency_us;
     m->impedance.processing_us = h->impedance.processing_us;
-    m->impedance.queue_depth = h->impedance.queue_depth;
+    m->impedance.queue_depth = timing_queue(c, i, h->impedance.queue_depth);
     m->impedance.clock_error_us = h->impedance.clock_error_us;
     m->impedance.done = h->impedance.done;
     m->impedance.failed = h->impedance.failed;

@@ -167,6 +167,8 @@ int64_t incident_tick(struct cluster *c, int64_t now_us);
 /* Whether an answer with times is to be learnt from. */
 bool timing_answer(struct cluster *c, int64_t now_us, const struct lead_op *op,
                    const struct ack *ack, uint32_t i);
+/* What it says of its queue; of a locked one nothing is believed. */
+uint32_t timing_queue(const struct cluster *c, uint32_t i, uint32_t queue_depth);
 /* These are believed again, as they are now. */
 void timing_believe(struct cluster *c, int64_t now_us, uint64_t mask);
 int64_t timing_tick(struct cluster *c, int64_t now_us, struct outbox *out);

@@ -28,8 +28,9 @@ bool timing_answer(struct cluster *c, int64_t now_us, const struct lead_op *op,
         return (before >> i & 1u) == 0;
     }
     const struct member *m = &c->members[i];
+    /* With an empty queue: what it says of that is a claim, too, and must widen no limit. */
     struct prediction p = predictor_predict(&m->predictor, &c->priors[m->agent_class], op->weight,
-                                            op->queue[i], c->tuning.predictor_tau);
+                                            0, c->tuning.predictor_tau);
     int64_t done_us = meshtime_to_local(&c->time, ack->arrival_mesh_us);
     struct timing_answer a = {.claimed_us = done_us - ack->echo_sent_us,
                               .expected_us = p.network_us + p.processing_us,
@@ -40,6 +41,12 @@ bool timing_answer(struct cluster *c, int64_t now_us, const struct lead_op *op,
     bool learns = timing_heard(&c->timing, c->count, i, &a, now_us);
     tell_change(c, now_us, before);
     return learns;
+}
+
+uint32_t timing_queue(const struct cluster *c, uint32_t i, uint32_t queue_depth)
+{
+    assert(c != NULL && i < c->count);
+    return (c->timing.locked >> i & 1u) == 0 ? queue_depth : 0;
 }
 
 void timing_believe(struct cluster *c, int64_t now_us, uint64_t mask)
