@@ -163,6 +163,16 @@ void incident_over(struct cluster *c, int64_t now_us, enum failure_class k, uint
 bool incident_concerns(const struct cluster *c, enum failure_class k, uint32_t i);
 int64_t incident_tick(struct cluster *c, int64_t now_us);
 
+/* cluster_timing.c: claims of times against this lead's clock (core/timing.h). */
+/* Whether an answer with times is to be learnt from. */
+bool timing_answer(struct cluster *c, int64_t now_us, const struct lead_op *op,
+                   const struct ack *ack, uint32_t i);
+/* What it says of its queue; of a locked one nothing is believed. */
+uint32_t timing_queue(const struct cluster *c, uint32_t i, uint32_t queue_depth);
+/* These are believed again, as they are now. */
+void timing_believe(struct cluster *c, int64_t now_us, uint64_t mask);
+int64_t timing_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
 /* cluster_relay.c */
 void route_relay(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t author,
                  struct outbox *out);

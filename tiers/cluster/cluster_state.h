@@ -15,6 +15,7 @@
 #include "core/rng.h"
 #include "core/schedule.h"
 #include "core/slab.h"
+#include "core/timing.h"
 #include "tiers/cluster/cluster_arrival.h"
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
@@ -216,6 +217,7 @@ struct cluster {
     int64_t op_next_us[LEAD_OPS_MAX]; /* when live[i] wants to be looked at */
     struct member members[MEMBERS_MAX];
     struct lead_conflicts reports;
+    struct timing_watch timing;
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */
