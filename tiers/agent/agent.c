@@ -74,6 +74,7 @@ static void agent_init(void *self, const struct node_conf *conf)
     a->incarnation = conf->epoch;
     a->capabilities = conf->capabilities;
     a->context_hash = conf->context_hash;
+    a->facts = conf->facts;
     a->agent_class = (unsigned)conf->agent_class & 15u;
     a->topology = conf->topology;
     assert(conf->handlers_max <= UINT16_MAX);
@@ -97,12 +98,13 @@ static void hello_send(struct agent *a, int64_t now_us, struct outbox *out)
                                .incarnation = a->incarnation,
                                .agent_class = a->agent_class,
                                .capabilities = a->capabilities,
-                               .context_hash = a->context_hash};
+                               .context_hash = a->context_hash,
+                               .facts = a->facts};
     if (!agent_send(a, out, &m)) {
         return;
     }
     int64_t wait_us = HELLO_LEAST_US << (a->hellos < 3 ? a->hellos : 3);
-    a->hellos++;
+    a->hellos += a->hellos < 4 ? 1 : 0;
     wait_us = wait_us < HELLO_MOST_US ? wait_us : HELLO_MOST_US;
     a->hello_next_us =
         now_us + num_clamp_i64(rng_jitter_us(&a->rng, wait_us, 300), HELLO_LEAST_US, HELLO_MOST_US);
@@ -140,7 +142,7 @@ static void beat_send(struct agent *a, int64_t now_us, struct outbox *out)
     m.u.heartbeat.uid = a->uid;
     m.u.heartbeat.incarnation = a->incarnation;
     profiler_report(&a->profiler, now_us, work_queue_depth(a), imp);
-    if (a->relay_hour == (uint32_t)(now_us / (3600ll * US_PER_S))) {
+    if (a->relay_hour == (uint16_t)(now_us / (3600ll * US_PER_S))) {
         imp->done += a->relays_done;
         imp->failed += a->relays_failed;
     }

@@ -258,6 +258,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     m->agent_class = (uint8_t)h->agent_class;
     (void)member_capabilities(c, i, h->capabilities & names);
     m->impedance.context_hash = h->context_hash;
+    facts_told(c, i, h->facts);
     m->joined = true;
     if (m->lead_us == 0) {
         struct prediction p = members_predict(c, i, STANDARD_WEIGHT);

@@ -168,11 +168,8 @@ static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t q
     uint32_t scores[MEMBERS_MAX] = {0};
     for (uint32_t i = 0; i < c->count; i++) {
         const struct member *m = &c->members[i];
-        enum agent_state state = members_state(c, i);
         scores[i] = m->impedance.score;
-        if (selector_targets(&o->selector, c->topology, cluster_agent(c, i),
-                             (enum impedance_class)m->agent_class, m->capabilities, state,
-                             m->impedance.score)) {
+        if (members_targeted(c, i, &o->selector)) {
             mask |= bit_of(i);
             bool capable =
                 !o->unknown_capability && (o->selector.capabilities & ~m->capabilities) == 0;
@@ -467,9 +464,7 @@ void operate_prepare(struct cluster *c, int64_t now_us, const struct prepare *pr
         .correlation_id = prepare->correlation_id, .level = prepare->level, .clusters_reached = 1};
     for (uint32_t i = 0; i < c->count; i++) {
         const struct member *m = &c->members[i];
-        if (!selector_targets(&prepare->selector, c->topology, cluster_agent(c, i),
-                              (enum impedance_class)m->agent_class, m->capabilities,
-                              members_state(c, i), m->impedance.score)) {
+        if (!members_targeted(c, i, &prepare->selector)) {
             continue;
         }
         answer.targets++;

@@ -216,6 +216,7 @@ struct cluster {
     uint16_t live[LEAD_OPS_MAX];
     int64_t op_next_us[LEAD_OPS_MAX]; /* when live[i] wants to be looked at */
     struct member members[MEMBERS_MAX];
+    char facts[MEMBERS_MAX][FACTS_BYTES_MAX]; /* of each member (facts.h) */
     struct lead_conflicts reports;
     struct timing_watch timing;
     struct lead_relay relays[LEAD_RELAYS_MAX];
