@@ -254,6 +254,7 @@ static void start_now(struct world *w, uint32_t index)
     if (n->unit.tier == TIER_AGENT) {
         conf.capabilities = topology_class_capabilities(t, n->agent_class);
         memset(conf.context_hash.bytes, 0xc0, sizeof(conf.context_hash.bytes));
+        n->context = conf.context_hash;
     } else if (n->unit.tier == TIER_HOST) {
         uint32_t number = unit_number(n->unit) - 1;
         uint32_t each = (t->agents + w->conf.hosts - 1) / w->conf.hosts;

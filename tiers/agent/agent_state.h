@@ -140,9 +140,11 @@ struct agent {
     int64_t wake_us;                   /* what the last step asked for */
     uint8_t agent_class : 4, mode : 4; /* the mesh's, as the lead last said */
     uint8_t seen_next;
-    uint16_t said_ms;              /* local, low bits: when a handler\'s word was passed on */
-    bool frozen;                   /* no handler starts, no effect is released */
-    bool joined, bus_up, starved;  /* starved: the outbox was short of room in this step */
+    uint16_t said_ms;   /* local, low bits: when a handler\'s word was passed on */
+    uint16_t context_s; /* likewise: when its context was asked for; 0: it is not awaited */
+    bool frozen : 1;    /* no handler starts, no effect is released */
+    bool joined : 1, bus_up : 1;
+    bool starved : 1;              /* the outbox was short of room in this step */
     uint64_t seen[AGENT_SEEN_MAX]; /* low id bits, outcome and reason in the last 16; 0: none */
     /* The youngest of each block of ids, by the mesh time in it. A block counts as forgotten as
      * soon as its first id gives way: the others are still found by their ids. */

@@ -18,6 +18,7 @@
 #include "tiers/cluster/cluster_arrival.h"
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
+#include "tiers/cluster/cluster_content.h"
 #include "tiers/cluster/cluster_incident.h"
 #include "tiers/cluster/cluster_waits.h"
 #include "tiers/cluster/cluster_written.h"
@@ -215,6 +216,7 @@ struct cluster {
     int64_t op_next_us[LEAD_OPS_MAX]; /* when live[i] wants to be looked at */
     struct member members[MEMBERS_MAX];
     struct lead_conflicts reports;
+    struct lead_contents contents;
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */
