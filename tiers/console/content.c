@@ -103,3 +103,14 @@ bool content_build(const struct invocation *in, struct operation *op, char error
     }
     return take_key(file->text, op) || take_file(file->text, op, error);
 }
+
+bool content_render(const struct render *r, const struct invocation *in,
+                    const struct report *report)
+{
+    const struct aggregate_view *v = &report->aggregate;
+    bool put = in->spec->verb == CMD_CONTENT && command_value(in, "what")->number == PUT;
+    if (!put || r->json || v->outcomes[OUTCOME_READY] != 1 || v->group_count != 1)
+        return false;
+    fprintf(r->out, "%.*s\n", (int)v->groups[0].answer_bytes, (const char *)v->groups[0].answer);
+    return true;
+}

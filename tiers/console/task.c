@@ -178,6 +178,8 @@ int task_show_report(struct task *t, const struct report *report, const struct a
         return review_render(&t->render, &t->invocation, report, pages, page_count);
     if (verb == CMD_DELEGATE)
         return delegate_render(t, report);
+    if (content_render(&t->render, &t->invocation, report))
+        return report_exit(report);
     t->render.diff = (verb == CMD_ASK || verb == CMD_RUN) && !t->render.json &&
                      t->render.form != FORM_CSV && command_value(&t->invocation, "diff")->given;
     render_report(&t->render, verb, report, pages, page_count);
