@@ -368,6 +368,11 @@ static void fill(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     if (op->task_bytes > 0) {
         memcpy(op->task, o->payload, op->task_bytes);
     }
+    uint8_t hash[CONTENT_HASH];
+    if (content_of(o, hash)) { /* what its agents will hold, not how it begins */
+        content_ref_format(hash, op->task);
+        op->task_bytes = CONTENT_REF_BYTES;
+    }
     op->created_mesh_us = o->created_mesh_us;
     op->window_us = o->window_us;
     op->opened_us = now_us;

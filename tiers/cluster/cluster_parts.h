@@ -57,6 +57,16 @@ void heal_member_down(struct cluster *c, int64_t now_us, uint32_t i);
 void heal_order(struct cluster *c, int64_t now_us, struct unit target, struct outbox *out);
 int64_t heal_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
+/* cluster_content.c */
+void content_want(struct cluster *c, uint32_t i, const uint8_t hash[32]);
+void content_loaded(struct cluster *c, int64_t now_us, const struct lead_op *op, uint32_t i);
+bool content_welcome(struct cluster *c, uint32_t i, struct welcome *ret); /* what it is to hold */
+void content_reborn(struct cluster *c, uint32_t i);                       /* a new life of it */
+void content_heard(struct cluster *c, int64_t now_us, uint32_t i);        /* its beat */
+void content_spoilt(struct cluster *c, uint32_t i); /* it says that what it holds is wrong */
+void content_heal(struct cluster *c);
+int64_t content_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
 /* cluster_summary.c */
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
 

@@ -19,6 +19,7 @@
 #include "tiers/cluster/cluster_arrival.h"
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
+#include "tiers/cluster/cluster_content.h"
 #include "tiers/cluster/cluster_incident.h"
 #include "tiers/cluster/cluster_waits.h"
 #include "tiers/cluster/cluster_written.h"
@@ -219,6 +220,7 @@ struct cluster {
     char facts[MEMBERS_MAX][FACTS_BYTES_MAX]; /* of each member (facts.h) */
     struct lead_conflicts reports;
     struct timing_watch timing;
+    struct lead_contents contents;
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */
