@@ -60,6 +60,8 @@ struct welcome {
     enum reason reason;   /* when not */
     uint64_t incarnation; /* echoed */
     int64_t beat_us;
+    bool has_content;    /* the lead says which context it is to hold (content.h): its key */
+    uint8_t content[32]; /* BLAKE2b-256 */
 };
 
 struct heartbeat {

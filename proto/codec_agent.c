@@ -109,6 +109,9 @@ bool welcome_put(struct put *put, const struct msg *msg)
     w.reason = (Mesh__Reason)h->reason;
     w.incarnation = h->incarnation;
     w.beat_us = h->beat_us;
+    if (h->has_content) {
+        w.content = value_bytes(h->content, sizeof(h->content));
+    }
     return put_pack(put, &w.base);
 }
 
@@ -120,13 +123,18 @@ enum codec_verdict welcome_get(const struct get *get, const ProtobufCMessage *me
     if (!value_enum((int)w->reason, REASON_COUNT)) {
         return CODEC_BAD_ENUM;
     }
-    if (!value_time(w->beat_us)) {
+    struct welcome *h = &ret->u.welcome;
+    if (!value_time(w->beat_us) || (w->content.len != 0 && w->content.len != sizeof(h->content))) {
         return CODEC_BAD_RANGE;
     }
-    ret->u.welcome = (struct welcome){.accepted = w->accepted,
-                                      .reason = (enum reason)w->reason,
-                                      .incarnation = w->incarnation,
-                                      .beat_us = w->beat_us};
+    *h = (struct welcome){.accepted = w->accepted,
+                          .reason = (enum reason)w->reason,
+                          .incarnation = w->incarnation,
+                          .beat_us = w->beat_us,
+                          .has_content = w->content.len != 0};
+    if (h->has_content) {
+        memcpy(h->content, w->content.data, sizeof(h->content));
+    }
     return CODEC_OK;
 }
 

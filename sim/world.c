@@ -256,6 +256,7 @@ static void start_now(struct world *w, uint32_t index)
         conf.capabilities = topology_class_capabilities(t, n->agent_class);
         conf.facts = sim_facts(n->agent_class, topology_index(t, n->unit));
         memset(conf.context_hash.bytes, 0xc0, sizeof(conf.context_hash.bytes));
+        n->context = conf.context_hash;
     } else if (n->unit.tier == TIER_HOST) {
         uint32_t number = unit_number(n->unit) - 1;
         uint32_t each = (t->agents + w->conf.hosts - 1) / w->conf.hosts;

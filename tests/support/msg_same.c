@@ -532,6 +532,8 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.welcome.reason)
         SAME(u.welcome.incarnation)
         SAME(u.welcome.beat_us)
+        SAME(u.welcome.has_content)
+        SAME_ARRAY(u.welcome.content)
     } else if (a->type == MSG_HEARTBEAT) {
         SAME(u.heartbeat.uid)
         SAME(u.heartbeat.incarnation)

@@ -656,7 +656,11 @@ static void sample_agent(struct sample *s, struct msg *m)
         m->u.welcome = (struct welcome){.accepted = flag(s),
                                         .reason = (enum reason)upto(s, REASON_COUNT - 1),
                                         .incarnation = number(s, UINT64_MAX),
-                                        .beat_us = mesh_time(s)};
+                                        .beat_us = mesh_time(s),
+                                        .has_content = flag(s)};
+        for (size_t i = 0; m->u.welcome.has_content && i < sizeof(m->u.welcome.content); i++) {
+            m->u.welcome.content[i] = (uint8_t)number(s, UINT8_MAX);
+        }
     } else if (m->type == MSG_HEARTBEAT) {
         m->u.heartbeat.uid = number(s, UINT64_MAX);
         m->u.heartbeat.incarnation = number(s, UINT64_MAX);

@@ -10,6 +10,7 @@
  * timers. A send that finds no room in the outbox is either remembered (task states) or treated as
  * lost on the way, which resends already cover. */
 #include "tiers/agent/agent.h"
+#include "core/content.h"
 #include "core/plant.h"
 #include "tiers/agent/agent_state.h"
 #include <assert.h>
@@ -19,6 +20,8 @@
 #define HELLO_MOST_US    (5ll * US_PER_S)
 #define HELLO_REFUSED_US (15ll * US_PER_S)
 #define REJOIN_SPREAD_US (US_PER_S / 2ll)
+#define CONTEXT_REF      UINT64_MAX /* of the one work that is no task's */
+#define CONTEXT_S        10
 #define NO_CLOCK_US      (US_PER_S / 2ll) /* then twice as long each time; three beats do */
 
 int64_t agent_mesh(const struct agent *a, int64_t now_us)
@@ -164,6 +167,38 @@ static void rejoin(struct agent *a, int64_t now_us)
     a->hello_next_us = now_us + rng_range(&a->rng, 0, REJOIN_SPREAD_US);
 }
 
+/* The lead says which context this agent is to hold. A fetch that is not answered is given up; the
+ * lead says it again as long as beats tell of another one. */
+static void context_want(struct agent *a, int64_t now_us, const struct welcome *w,
+                         struct outbox *out)
+{
+    uint16_t now_s = (uint16_t)(now_us / US_PER_S);
+    bool busy = a->context_s != 0 && (uint16_t)(now_s - a->context_s) < CONTEXT_S;
+    struct id128 name = content_name(w->content);
+    if (!w->has_content || busy || a->frozen || num_id128_equal(name, a->context_hash) ||
+        !outbox_room(out, 1, 0)) {
+        return;
+    }
+    struct work_op op = {
+        .ref = CONTEXT_REF, .kind = WORK_CONTEXT, .deadline_us = now_us + CONTEXT_S * US_PER_S};
+    memcpy(op.content, w->content, sizeof(op.content));
+    a->context_s = now_s > 0 ? now_s : 1;
+    out_work(out, &op);
+}
+
+/* What it holds now, whether a task or the lead's word brought it: the next beat says so at once.
+ */
+static void context_heard(struct agent *a, int64_t now_us, const struct work_reply *reply)
+{
+    if (reply->ref == CONTEXT_REF && reply->final) {
+        a->context_s = 0;
+    }
+    if (reply->context != NULL && !num_id128_equal(*reply->context, a->context_hash)) {
+        a->context_hash = *reply->context;
+        a->beat_next_us = a->joined ? now_us : a->beat_next_us;
+    }
+}
+
 static void on_welcome(struct agent *a, int64_t now_us, const struct welcome *w, struct outbox *out)
 {
     if (w->incarnation != a->incarnation) {
@@ -181,6 +216,7 @@ static void on_welcome(struct agent *a, int64_t now_us, const struct welcome *w,
     }
     a->hello_next_us = NEVER;
     a->hellos = 0;
+    context_want(a, now_us, w, out);
     if (!a->joined) {
         a->joined = true;
         a->beat_next_us = now_us;
@@ -321,6 +357,7 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         on_message(a, now_us, event->u.msg, out);
         break;
     case EV_WORK:
+        context_heard(a, now_us, event->u.work);
         work_reply(a, now_us, event->u.work, out);
         break;
     case EV_LINK:
@@ -332,11 +369,11 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         hosttime_clock(&a->host, now_us, event->u.clock);
         hosttime_apply(&a->host, &a->time, now_us);
         break;
-    case EV_EVIDENCE:
     case EV_STOP:
         goodbye(a, out);
         return NEVER;
     case EV_WAKE:
+    case EV_EVIDENCE: /* to the orchestrator alone */
     case EV_STORE: /* an agent asks nothing of the store */
         break;
     }

@@ -57,6 +57,16 @@ void heal_member_down(struct cluster *c, int64_t now_us, uint32_t i);
 void heal_order(struct cluster *c, int64_t now_us, struct unit target, struct outbox *out);
 int64_t heal_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
+/* cluster_content.c */
+void content_want(struct cluster *c, uint32_t i, const uint8_t hash[32]);
+void content_loaded(struct cluster *c, int64_t now_us, const struct lead_op *op, uint32_t i);
+bool content_welcome(struct cluster *c, uint32_t i, struct welcome *ret); /* what it is to hold */
+void content_reborn(struct cluster *c, uint32_t i);                       /* a new life of it */
+void content_heard(struct cluster *c, int64_t now_us, uint32_t i);        /* its beat */
+void content_spoilt(struct cluster *c, uint32_t i); /* it says that what it holds is wrong */
+void content_heal(struct cluster *c);
+int64_t content_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
 /* cluster_summary.c */
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
 
@@ -172,6 +182,16 @@ void incident_over(struct cluster *c, int64_t now_us, enum failure_class k, uint
                    bool well);
 bool incident_concerns(const struct cluster *c, enum failure_class k, uint32_t i);
 int64_t incident_tick(struct cluster *c, int64_t now_us);
+
+/* cluster_timing.c: claims of times against this lead's clock (core/timing.h). */
+/* Whether an answer with times is to be learnt from. */
+bool timing_answer(struct cluster *c, int64_t now_us, const struct lead_op *op,
+                   const struct ack *ack, uint32_t i);
+/* What it says of its queue; of a locked one nothing is believed. */
+uint32_t timing_queue(const struct cluster *c, uint32_t i, uint32_t queue_depth);
+/* These are believed again, as they are now. */
+void timing_believe(struct cluster *c, int64_t now_us, uint64_t mask);
+int64_t timing_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* cluster_relay.c */
 void route_relay(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t author,

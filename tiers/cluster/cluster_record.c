@@ -136,6 +136,11 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         size_t from = r->text.used;
         text_id128(&r->text, imp->context_hash);
         record_field(r, "current_context_hash", from);
+        if ((c->contents.named & bit_of(i)) != 0) {
+            from = r->text.used;
+            text_hex(&r->text, c->contents.wanted[i], CONTENT_HASH);
+            record_field(r, "context_wanted", from);
+        }
     }
 }
 

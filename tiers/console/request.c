@@ -8,6 +8,7 @@
 #include "core/facts.h"
 #include "core/types.h"
 #include "tiers/console/condition.h"
+#include "tiers/console/content.h"
 #include "tiers/console/inquiry.h"
 #include "tiers/console/jobs.h"
 #include "tiers/console/logs.h"
@@ -439,6 +440,8 @@ static bool build_submission(const struct invocation *in, const struct topology 
         return build_cascade(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error);
     case CMD_DELEGATE:
         return build_delegate(in, t, op, error);
+    case CMD_CONTENT:
+        return content_build(in, op, error);
     default:
         break;
     }
@@ -463,6 +466,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_BROADCAST:
     case CMD_ASK:
     case CMD_RUN:
+    case CMD_CONTENT:
     case CMD_DELEGATE:
     case CMD_REVIEW:
     case CMD_CASCADE:

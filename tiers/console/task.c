@@ -9,6 +9,7 @@
 #include "core/node.h"
 #include "core/num.h"
 #include "tiers/console/condition.h"
+#include "tiers/console/content.h"
 #include "tiers/console/delegate.h"
 #include "tiers/console/dry_run.h"
 #include "tiers/console/found.h"
@@ -178,6 +179,8 @@ int task_show_report(struct task *t, const struct report *report, const struct a
         return review_render(&t->render, &t->invocation, report, pages, page_count);
     if (verb == CMD_DELEGATE)
         return delegate_render(t, report);
+    if (content_render(&t->render, &t->invocation, report))
+        return report_exit(report);
     t->render.diff = (verb == CMD_ASK || verb == CMD_RUN) && !t->render.json &&
                      t->render.form != FORM_CSV && command_value(&t->invocation, "diff")->given;
     render_report(&t->render, verb, report, pages, page_count);
@@ -663,10 +666,11 @@ static void refuse_read_only(struct task *t)
     uv_timer_start(&t->timer, on_refused, 0, 0);
 }
 
-/* `review list` is the only word of a command that acts which only reads. */
+/* Words of commands that act which only read. */
 static bool reads_only(const struct invocation *in)
 {
-    return (in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0) ||
+    return content_reads(in) ||
+           (in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0) ||
            request_routing_shows(in);
 }
 
@@ -745,7 +749,8 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
     bool acts = good && t->invocation.spec->changes && !reads_only(&t->invocation);
     if (good)
         good = request_build(&t->invocation, t->render.topology, &t->command, error);
-    if (good && t->command.kind == COMMAND_SUBMIT && t->invocation.spec->verb != CMD_REVIEW)
+    if (good && t->command.kind == COMMAND_SUBMIT && t->invocation.spec->verb != CMD_REVIEW &&
+        t->invocation.spec->verb != CMD_CONTENT)
         good = offer_check(t->conf.actions, t->render.topology, &t->invocation,
                            &t->command.operation, &acts, error);
     if (good && t->conf.read_only && acts && !dry_run_wanted(&t->invocation)) {

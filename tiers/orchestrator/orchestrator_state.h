@@ -56,8 +56,8 @@ enum conflict_stage {
 
 struct open_conflict {
     bool used, escalated;
-    uint8_t stage; /* enum conflict_stage */
-    uint8_t step;  /* of its strategy */
+    uint8_t stage;       /* enum conflict_stage */
+    uint8_t step, asked; /* of its strategy; how often it has compared */
     unsigned priority;
     int64_t deadline_us;     /* on the node's clock: then it is escalated */
     int64_t until_us;        /* ASKED: no answer is awaited after that */
@@ -225,14 +225,6 @@ int64_t conflicts_tick(struct orchestrator *o);
 void isolate_command(struct orchestrator *o, const struct msg *msg);
 bool isolate_reply(struct orchestrator *o, const struct reply *reply); /* was it ours */
 void isolate_watch_tick(struct orchestrator *o, struct watch *w);
-
-/* orchestrator_threat.c */
-void threats_evidence(struct orchestrator *o, const struct evidence *e);
-void threats_contradicted(struct orchestrator *o, struct unit agent);
-/* False: refused (a thaw, while the mesh stands still because of a threat). */
-bool threats_allow(struct orchestrator *o, const struct msg *msg);
-void threats_command(struct orchestrator *o, const struct msg *msg);
-int64_t threats_tick(struct orchestrator *o); /* returns when to look again */
 
 /* orchestrator_second.c. True: it waits for another operator, or was refused; that was told. */
 bool second_holds(struct orchestrator *o, const struct msg *msg);

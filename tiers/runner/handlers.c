@@ -1,7 +1,8 @@
 /* The actions of this version:
  *
  *   echo       the payload comes back (the first KiB of it)
- *   context    the hash of what the agent has loaded, in hex
+ *   context    the name of what the agent has loaded, in hex, and its size when an operation
+ *              brought it; HASH_MISMATCH when it is that no more
  *   work       takes the class's base time (spec 3.1) x (1 + weight / 2) x a lognormal draw, then
  *              echoes
  *   probe      nothing, at once
@@ -39,9 +40,27 @@ static void echo_finish(const struct handler_call *call, struct handler_answer *
 
 static void context_finish(const struct handler_call *call, struct handler_answer *ret)
 {
-    char text[ID128_TEXT_MAX];
+    static const uint8_t spoilt[] = "what is loaded does not hash to its name";
+    char text[ID128_TEXT_MAX + 32];
     num_id128_format(call->context_hash, text);
-    answer_bytes(ret, text, strlen(text));
+    size_t used = strlen(text);
+    if (call->context_bytes > 0) {
+        int n = snprintf(text + used, sizeof(text) - used, " %u bytes", call->context_bytes);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    answer_bytes(ret, text, used);
+    if (call->context_wrong) {
+        ret->verdict = OUTCOME_CONFLICT;
+        ret->has_conflict = true;
+        ret->conflict = (struct conflict_detail){.type = CONFLICT_HASH_MISMATCH,
+                                                 .context_hash = call->context_hash,
+                                                 .divergence_depth = 1,
+                                                 .agents_affected = 1,
+                                                 .expected = ret->at,
+                                                 .expected_bytes = ID128_TEXT_MAX - 1,
+                                                 .received = spoilt,
+                                                 .received_bytes = sizeof(spoilt) - 1};
+    }
 }
 
 static int64_t work_begin(const struct handler_call *call)

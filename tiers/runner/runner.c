@@ -65,6 +65,7 @@ void runner_free(struct runner *r)
     }
     free(r->nodes);
     runner_blobs_free(r);
+    runner_contents_free(r);
     unitmap_done(&r->map);
     timers_done(&r->timers);
     free(r);
@@ -415,6 +416,7 @@ void runner_remove(struct runner *r, struct unit u)
         return;
     }
     runner_work_forget(r, n);
+    runner_content_leave(r, n);
     runner_work_ended(r, n);
     timers_clear(&r->timers, &n->wake);
     free(n->self);
@@ -435,6 +437,10 @@ void runner_turn(struct runner *r)
         r->stats.lag_us = r->lag_max_us;
         r->lag_max_us = 0;
         r->lag_at_us = now_us;
+        if (now_us - r->contents_us >= 60 * US_PER_S) {
+            r->contents_us = now_us;
+            runner_contents_keep(r, false);
+        }
     }
 }
 
@@ -451,6 +457,10 @@ void runner_store_reply(struct runner *r, void *tag, const struct store_reply *r
     uint64_t bits = (uint64_t)(uintptr_t)tag;
     if (bits >> 32 == RUNNER_TAG_BLOB) {
         runner_blob_reply(r, (uint32_t)bits, reply);
+        return;
+    }
+    if (bits >> 32 == RUNNER_TAG_CONTENT) {
+        runner_content_reply(r, (uint32_t)bits, reply);
         return;
     }
     uint32_t index = (uint32_t)(bits & UINT32_MAX) - 1u;
@@ -473,6 +483,9 @@ void runner_link(struct runner *r, enum link which, bool up)
         return;
     }
     r->links[which] = up;
+    if (which == LINK_STORE && up) {
+        runner_contents_keep(r, true);
+    }
     for (uint32_t i = 0; i < r->node_count; i++) {
         if (r->nodes[i]->self == NULL || r->nodes[i]->fresh) {
             continue;
