@@ -47,6 +47,10 @@ def registers(bed):
     need(one.epoch == hello.incarnation > 0, f"the header's epoch is the incarnation: {one.epoch}, {hello.incarnation}")
     need(hello.agent_id != 0 and 1 <= hello.agent_class <= 6, f"uid and class: {hello}")
     need(hello.capabilities, "it offers capabilities")
+    pairs = [pair.split("=", 1) for pair in hello.facts.split(" ")] if hello.facts else []
+    need(all(len(pair) == 2 and all(pair) for pair in pairs) and pairs == sorted(pairs)
+         and len({pair[0] for pair in pairs}) == len(pairs) <= 16 and len(hello.facts) < 256,
+         f"facts are name=value by name, each once: {hello.facts!r}")
     lead.forget()
     again = lead.wait("HELLO again, since no WELCOME came", lambda r: r.name == "Hello", 6).body
     need((again.agent_id, again.incarnation) == (hello.agent_id, hello.incarnation), "the same agent says it again")

@@ -17,6 +17,22 @@ const HELLO_MS = [1000, 2000, 4000, 5000],
 
 const jitter = (ms, share) => ms * (1 - share + 2 * share * Math.random());
 
+// What --where asks of (docs/HANDLERS.md): by name; values without what a fact may not hold.
+function facts() {
+    const machine = {
+        arch: os.machine?.() ?? os.arch(),
+        cpus: os.cpus().length,
+        kernel: os.release(),
+        memory_mib: Math.floor(os.totalmem() / 1048576),
+        node: os.hostname(),
+        runtime: `node${process.versions.node}`,
+    };
+    const clean = (value) => String(value).replace(/[^!-~]|[,=!<>*?"\\]/g, '_').slice(0, 32);
+    return Object.entries(machine)
+        .map(([name, value]) => `${name}=${clean(value)}`)
+        .join(' ');
+}
+
 export class Agent {
     // publish(subject, bytes): to the bus. log(event, fields). revoked(): our certificate is void; never return.
     constructor({
@@ -89,6 +105,7 @@ export class Agent {
             agent_class: this.agentClass,
             capabilities: this.capabilities,
             current_context_hash: this.context,
+            facts: facts(),
         });
         if (!sent && this.up)
             this.publish(...this.endpoint.seal(null, [Buffer.from([RECORD.ask])]));
