@@ -41,6 +41,7 @@ enum command_verb {
     CMD_ACTIONS,
     CMD_DELEGATE,
     CMD_RUN,
+    CMD_CONTENT,
     CMD_REVIEW,
     CMD_GROUP,
     CMD_MANUAL,

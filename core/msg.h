@@ -52,6 +52,7 @@ struct hello {
     enum impedance_class agent_class;
     uint64_t capabilities;
     struct id128 context_hash;
+    const char *facts; /* facts.h; NULL: none */
 };
 
 struct welcome {
@@ -59,6 +60,8 @@ struct welcome {
     enum reason reason;   /* when not */
     uint64_t incarnation; /* echoed */
     int64_t beat_us;
+    bool has_content;    /* the lead says which context it is to hold (content.h): its key */
+    uint8_t content[32]; /* BLAKE2b-256 */
 };
 
 struct heartbeat {

@@ -54,6 +54,7 @@ enum work_kind {
     WORK_HANDLER = 1, /* run the operation's action (agents); the payload is that of `operation` */
     WORK_AGENT_START, /* host: create and start the agent node `unit` in this process */
     WORK_AGENT_STOP,  /* host: stop it, as a crash would */
+    WORK_CONTEXT,     /* agents: hold the context `content` (content.h), from the registry */
     WORK_KIND_COUNT
 };
 
@@ -70,6 +71,7 @@ struct work_reply {
     const struct conflict_detail *conflict; /* with OUTCOME_CONFLICT; else NULL */
     const struct operation *emit;           /* a message that the handler wants sent; else NULL */
     struct unit unit;                       /* WORK_AGENT_*: which */
+    const struct id128 *context; /* its name: what the agent holds from now on; NULL: as before */
 };
 
 struct work_op {
@@ -78,6 +80,7 @@ struct work_op {
     int64_t deadline_us;    /* the node's clock */
     struct id128 operation; /* WORK_HANDLER: the runner has its bytes (see FX_SEAL) */
     struct unit unit;       /* WORK_AGENT_* */
+    uint8_t content[32];    /* WORK_CONTEXT */
 };
 
 struct event {
@@ -199,6 +202,7 @@ struct node_conf {
     enum impedance_class agent_class;
     uint64_t capabilities;     /* bits into topology.capabilities */
     struct id128 context_hash; /* what the agent has loaded */
+    const char *facts;         /* facts.h; lives as long as the node; NULL: none */
     uint32_t handlers_max;     /* concurrent WORK_HANDLER, 1 or more */
     /* hosts: the agents that this process hosts, as linear indexes (topology.h) */
     uint32_t agent_first, agent_count;

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/facts.h"
 #include "core/note.h"
 
 #define TARGETS_MAX 64u
@@ -67,7 +68,9 @@ bool hello_put(struct put *put, const struct msg *msg)
     w.incarnation = h->incarnation;
     w.agent_class = (Mesh__ImpedanceClass)h->agent_class;
     w.current_context_hash = value_id(&h->context_hash);
-    return capabilities_put(put, h->capabilities, &w.n_capabilities, &w.capabilities) &&
+    w.facts = (char *)(uintptr_t)(h->facts != NULL ? h->facts : "");
+    return facts_valid(w.facts) &&
+           capabilities_put(put, h->capabilities, &w.n_capabilities, &w.capabilities) &&
            put_pack(put, &w.base);
 }
 
@@ -88,6 +91,10 @@ enum codec_verdict hello_get(const struct get *get, const ProtobufCMessage *mess
     if (!value_id_get(w->current_context_hash, &h->context_hash)) {
         return CODEC_BAD_RANGE;
     }
+    if (!facts_valid(w->facts)) {
+        return CODEC_BAD_TEXT;
+    }
+    h->facts = w->facts;
     h->uid = w->agent_id;
     h->incarnation = w->incarnation;
     h->agent_class = (enum impedance_class)w->agent_class;
@@ -102,6 +109,9 @@ bool welcome_put(struct put *put, const struct msg *msg)
     w.reason = (Mesh__Reason)h->reason;
     w.incarnation = h->incarnation;
     w.beat_us = h->beat_us;
+    if (h->has_content) {
+        w.content = value_bytes(h->content, sizeof(h->content));
+    }
     return put_pack(put, &w.base);
 }
 
@@ -113,13 +123,18 @@ enum codec_verdict welcome_get(const struct get *get, const ProtobufCMessage *me
     if (!value_enum((int)w->reason, REASON_COUNT)) {
         return CODEC_BAD_ENUM;
     }
-    if (!value_time(w->beat_us)) {
+    struct welcome *h = &ret->u.welcome;
+    if (!value_time(w->beat_us) || (w->content.len != 0 && w->content.len != sizeof(h->content))) {
         return CODEC_BAD_RANGE;
     }
-    ret->u.welcome = (struct welcome){.accepted = w->accepted,
-                                      .reason = (enum reason)w->reason,
-                                      .incarnation = w->incarnation,
-                                      .beat_us = w->beat_us};
+    *h = (struct welcome){.accepted = w->accepted,
+                          .reason = (enum reason)w->reason,
+                          .incarnation = w->incarnation,
+                          .beat_us = w->beat_us,
+                          .has_content = w->content.len != 0};
+    if (h->has_content) {
+        memcpy(h->content, w->content.data, sizeof(h->content));
+    }
     return CODEC_OK;
 }
 

@@ -21,6 +21,14 @@ struct cached *world_cached(struct world *w, const struct id128 *id)
     return c;
 }
 
+void world_hash(const uint8_t *bytes, uint32_t count, uint8_t ret[32])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t h = num_hash64(bytes, count, i);
+        memcpy(ret + i * 8, &h, 8);
+    }
+}
+
 void world_seal(struct world *w, const struct operation *operation)
 {
     struct operation op = *operation;
@@ -36,10 +44,7 @@ void world_seal(struct world *w, const struct operation *operation)
         }
         memset(&op.payload_of, 0, sizeof(op.payload_of));
     }
-    for (unsigned i = 0; i < 4; i++) { /* stands for BLAKE2b-256 */
-        uint64_t h = num_hash64(op.payload, op.payload_bytes, i);
-        memcpy(op.payload_hash + i * 8, &h, 8);
-    }
+    world_hash(op.payload, op.payload_bytes, op.payload_hash);
     struct cached *c = world_alloc(sizeof(*c));
     uint32_t room = operation_extra_bytes(&op);
     c->id = op.id;

@@ -69,6 +69,7 @@ struct world_node {
     int64_t host_error_us;          /* what its host says of its Unix clock (world_host_clock) */
     uint32_t waiting;               /* messages put back during this pause */
     bool excluded;                  /* heard no more */
+    struct id128 context;           /* agents: what it has loaded */
     uint64_t refused, refused_told; /* what it had no right to say, and how much of it was told */
 };
 static_assert(offsetof(struct world_node, works) == WORLD_NODE_HOT, "two lines");
@@ -221,6 +222,7 @@ void world_calls_free(struct world *w);
 
 /* world_cache.c */
 void world_seal(struct world *w, const struct operation *operation);
+void world_hash(const uint8_t *bytes, uint32_t count, uint8_t ret[32]); /* for BLAKE2b-256 */
 struct cached *world_cached(struct world *w, const struct id128 *id);
 void world_cache_sweep(struct world *w);
 void world_cache_free(struct world *w);
@@ -236,6 +238,9 @@ void world_stores_init(struct world *w);
 void world_stores_free(struct world *w);
 void world_store_fetch(const struct world *w);
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op);
+/* Carried out and answered at once; what ret points to is the store's own. */
+enum store_verdict world_store_now(struct world *w, const struct store_op *op,
+                                   struct store_reply *ret);
 bool world_store_up(const struct world *w); /* what nodes are told of their link */
 bool world_bank_up(const struct world *w, enum store_bank b);
 

@@ -375,6 +375,19 @@ void world_store_begin(struct world *w, uint32_t node, const struct store_op *op
     world_push(w, w->now_us + longer_us + rng_range(&w->net, 300, 1000), W_STORE, node, 0, block);
 }
 
+enum store_verdict world_store_now(struct world *w, const struct store_op *op,
+                                   struct store_reply *ret)
+{
+    int64_t longer_us;
+    enum store_bank b = store_bank(op->kind);
+    *ret = (struct store_reply){.kind = op->kind};
+    ret->verdict = obstacle(w, b, op, &longer_us);
+    if (ret->verdict == 0) {
+        carry_out(w, &w->banks[b], op, ret);
+    }
+    return ret->verdict;
+}
+
 bool world_log_row(const struct world *w, const char *log, uint64_t seq, const char **ret_id,
                    const char **ret_wrong)
 {

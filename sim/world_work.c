@@ -4,9 +4,11 @@
  *   echo, context   1 to 5 ms; the payload, or the agent's context hash in hex
  *   work            the class's base time (spec 3.1) x (1 + weight / 2) x the agent's own factor x
  * a lognormal draw (sigma by class, arrival.md section 2) conflict, fail  as echo; the payload is
- * the share of agents in permille that do so (empty: all), the same agents every time relay payload
+ * the share of agents in permille that do so (empty: all), the same agents every time; corrupt and
+ * rot likewise, of agents that have loaded a context; context-load: 1 to 5 ms, relay payload
  * "ROUTING PLACES ACTION TEXT": emits a message of the agent's own probe           200 us Anything
  * else: FAILED, unknown action. */
+#include "core/content.h"
 #include "core/num.h"
 #include "core/predictor.h"
 #include "sim/world_int.h"
@@ -73,10 +75,81 @@ static bool parse_relay(const struct operation *op, struct operation *ret)
 struct work_block {
     struct world_work work;
     struct conflict_detail conflict;
+    struct id128 context;
     uint8_t answer[]; /* as long as the payload, ANSWER_BYTES_MAX at most, and WORK_ANSWER_MIN */
 };
-#define WORK_ANSWER_MIN 32u
+#define WORK_ANSWER_MIN 40u
 #define CONTEXT_OF_ALL  "c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0" /* world.c */
+
+/* Loads the context of that key: payload, or what the registry has of it. */
+static void load(struct world *w, const uint8_t key[CONTENT_HASH], const uint8_t *payload,
+                 uint32_t bytes, struct work_block *b)
+{
+    struct work_reply *r = &b->work.reply;
+    struct store_reply found;
+    uint8_t hash[CONTENT_HASH];
+    struct store_op op = {.kind = payload != NULL ? STORE_BLOB_PUT : STORE_BLOB_GET,
+                          .shard = "mesh",
+                          .total_bytes = bytes,
+                          .body = payload,
+                          .body_bytes = bytes};
+    memcpy(op.hash, key, CONTENT_HASH);
+    enum store_verdict v = world_store_now(w, &op, &found);
+    r->verdict = OUTCOME_FAILED;
+    r->reason = REASON_HANDLER;
+    if (v != STORE_OK && v != STORE_EXISTS) {
+        return;
+    }
+    if (payload == NULL) {
+        world_hash(found.body, found.body_bytes, hash);
+        if (memcmp(hash, key, CONTENT_HASH) != 0) {
+            return;
+        }
+    }
+    r->verdict = OUTCOME_READY;
+    r->reason = REASON_NONE;
+    b->context = content_name(key);
+    r->context = &b->context;
+}
+
+/* What has to do with contexts; false: nothing of it. "corrupt" finds that what is loaded is not
+ * what its name says; "rot" has that happen unseen: only beats tell of it. */
+static bool context_verdict(struct world *w, struct world_node *n, const struct operation *op,
+                            struct work_block *b)
+{
+    struct work_reply *r = &b->work.reply;
+    uint8_t key[CONTENT_HASH], ref[CONTENT_HASH];
+    bool loaded = n->context.bytes[0] != 0xc0 || n->context.bytes[1] != 0xc0;
+    bool corrupt = strcmp(op->action, "corrupt") == 0;
+    r->answer = b->answer;
+    if (content_of(op, key)) {
+        bool named = content_ref_parse(op->payload, op->payload_bytes, ref);
+        load(w, key, named ? NULL : op->payload, named ? 0 : op->payload_bytes, b);
+        return true;
+    }
+    if (loaded && strcmp(op->action, "context") == 0) {
+        r->verdict = OUTCOME_READY;
+        num_id128_format(n->context, (char *)b->answer);
+        r->answer_bytes = ID128_TEXT_MAX - 1;
+        return true;
+    }
+    if (!loaded || (!corrupt && strcmp(op->action, "rot") != 0) || !belongs(n, op)) {
+        return false;
+    }
+    r->verdict = corrupt ? OUTCOME_CONFLICT : OUTCOME_READY;
+    num_id128_format(n->context, (char *)b->answer);
+    b->conflict = (struct conflict_detail){.type = CONFLICT_HASH_MISMATCH,
+                                           .divergence_depth = 1,
+                                           .agents_affected = 1,
+                                           .expected = b->answer,
+                                           .expected_bytes = ID128_TEXT_MAX - 1,
+                                           .received = (const uint8_t *)"deadbeef",
+                                           .received_bytes = 8};
+    r->conflict = corrupt ? &b->conflict : NULL;
+    memset(&b->context, 0xde, sizeof(b->context));
+    r->context = &b->context;
+    return true;
+}
 
 static void verdict(struct world_node *n, const struct operation *op, struct work_block *b)
 {
@@ -200,11 +273,12 @@ void world_work_begin(struct world *w, uint32_t node, const struct work_op *op)
 {
     struct world_node *n = &w->nodes[node];
     w->stats.works++;
-    if (op->kind != WORK_HANDLER) {
+    bool context = op->kind == WORK_CONTEXT;
+    if (op->kind != WORK_HANDLER && !context) {
         host_work(w, node, op);
         return;
     }
-    struct cached *c = world_cached(w, &op->operation);
+    struct cached *c = context ? NULL : world_cached(w, &op->operation);
     uint32_t room = c == NULL ? 0 : c->operation.payload_bytes;
     room = room < WORK_ANSWER_MIN    ? WORK_ANSWER_MIN
            : room > ANSWER_BYTES_MAX ? ANSWER_BYTES_MAX
@@ -213,13 +287,17 @@ void world_work_begin(struct world *w, uint32_t node, const struct work_op *op)
     struct work_block *b = (struct work_block *)(void *)block->bytes;
     b->work = (struct world_work){.reply = {.ref = op->ref, .seq = 1, .final = true}};
     int64_t takes = 1000;
-    if (c == NULL) {
+    if (context) {
+        load(w, op->content, NULL, 0, b);
+    } else if (c == NULL) {
         w->stats.uncached++;
         b->work.reply.verdict = OUTCOME_FAILED;
         b->work.reply.reason = REASON_EXPIRED;
     } else {
         count_execution(w, node, c);
-        verdict(n, &c->operation, b);
+        if (!context_verdict(w, n, &c->operation, b)) {
+            verdict(n, &c->operation, b);
+        }
         takes = duration_us(n, &c->operation);
         if (strcmp(c->operation.action, "relay") == 0) {
             emit(w, node, op, c);
@@ -253,6 +331,9 @@ void world_work_end(struct world *w, const struct entry *e, struct event *ret_ev
         }
     }
     if (!work->cancelled) {
+        if (work->reply.context != NULL) {
+            w->nodes[e->node].context = *work->reply.context;
+        }
         ret_event->kind = EV_WORK;
         ret_event->u.work = &work->reply;
     }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -58,6 +59,26 @@ static void the_audit_log_is_asked_for_an_event(void **state)
     rejects("incident list --type timing_attack", "COORDINATOR_DOWN or TIMING_ATTACK");
 }
 
+static void facts_select(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "find --where 'os = debian*, facts.gpu!=*'", "ask x --where 'os = debian*, facts.gpu!=*'",
+        "run facts --where 'os=debian*,gpu!=*'",     "broadcast hi --where 'os=debian*,gpu!=*'",
+        "cascade --where 'os=debian*,gpu!=*'",       "delegate x --where 'os=debian*,gpu!=*'",
+        "top --once --where 'os=debian*,gpu!=*'"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        assert_true(build(lines[i]));
+        assert_string_equal(command.kind == COMMAND_QUERY ? command.query.selector.where
+                                                          : command.operation.selector.where,
+                            "os=debian*,gpu!=*");
+    }
+    rejects("find --where os", "--where: 'os' at character 1: a condition is");
+    rejects("find --where 'gpu=*, os=>3'", "at character 8");
+    rejects("run facts --where cpus>=many", "compare with a number");
+    rejects("ask x --where ''", "--where");
+}
+
 static void defaults_are_those_of_the_manual(void **state)
 {
     (void)state;
@@ -82,6 +103,45 @@ static void defaults_are_those_of_the_manual(void **state)
     assert_int_equal(command.query.kind, QUERY_AGENTS);
     assert_int_equal(command.query.selector.state_mask, 1u << AGENT_OFFLINE | 1u << AGENT_SUSPECT);
     assert_int_equal(command.query.limit, 50);
+}
+
+static void contexts_by_content(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/test_console.XXXXXX", line[256];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    snprintf(line, sizeof line, "content put %s", path);
+    rejects(line, "is empty");
+    assert_int_equal(write(fd, "abc", 3), 3);
+    assert_true(build(line));
+    assert_string_equal(command.operation.action, "context-put");
+    assert_int_equal(command.operation.selector.sample, 1);
+    assert_memory_equal(command.operation.payload, "abc", 3);
+    snprintf(line, sizeof line, "content load %s", path);
+    rejects(line, "--all");
+    snprintf(line, sizeof line, "content load %s --all --on s01", path);
+    rejects(line, "contradicts");
+    snprintf(line, sizeof line, "content load %s --class A", path);
+    assert_true(build(line));
+    assert_string_equal(command.operation.action, "context-load");
+    assert_int_equal(command.operation.payload_bytes, 3);
+    assert_int_equal(ftruncate(fd, 32769), 0);
+    rejects(line, "longer than 32768 bytes");
+    assert_int_equal(ftruncate(fd, 32768), 0);
+    assert_true(build(line));
+    assert_true(build("content load 0123456789abcdef0123456789abcdef"
+                      "0123456789ABCDEF0123456789abcdef --all"));
+    assert_int_equal(command.operation.payload_bytes, 69);
+    assert_memory_equal(command.operation.payload, "blob:0123456789abcdef", 21);
+    rejects("content load 0123 --all", "No such file");
+    rejects("content put /", "irectory");
+    rejects("content put", "file is missing");
+    rejects("content list x", "takes none");
+    assert_true(build("content list --on s01"));
+    assert_string_equal(command.operation.action, "context");
+    close(fd);
+    unlink(path);
 }
 
 static void filters_and_requirements(void **state)
@@ -373,6 +433,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_audit_log_is_asked_for_an_event),
         cmocka_unit_test(defaults_are_those_of_the_manual),
+        cmocka_unit_test(facts_select),
+        cmocka_unit_test(contexts_by_content),
         cmocka_unit_test(filters_and_requirements),
         cmocka_unit_test(errors_say_where),
         cmocka_unit_test(reports_add_up_in_json),

@@ -10,6 +10,7 @@
  * timers. A send that finds no room in the outbox is either remembered (task states) or treated as
  * lost on the way, which resends already cover. */
 #include "tiers/agent/agent.h"
+#include "core/content.h"
 #include "core/plant.h"
 #include "tiers/agent/agent_state.h"
 #include <assert.h>
@@ -19,6 +20,8 @@
 #define HELLO_MOST_US    (5ll * US_PER_S)
 #define HELLO_REFUSED_US (15ll * US_PER_S)
 #define REJOIN_SPREAD_US (US_PER_S / 2ll)
+#define CONTEXT_REF      UINT64_MAX /* of the one work that is no task's */
+#define CONTEXT_S        10
 #define NO_CLOCK_US      (US_PER_S / 2ll) /* then twice as long each time; three beats do */
 
 int64_t agent_mesh(const struct agent *a, int64_t now_us)
@@ -74,6 +77,7 @@ static void agent_init(void *self, const struct node_conf *conf)
     a->incarnation = conf->epoch;
     a->capabilities = conf->capabilities;
     a->context_hash = conf->context_hash;
+    a->facts = conf->facts;
     a->agent_class = (unsigned)conf->agent_class & 15u;
     a->topology = conf->topology;
     assert(conf->handlers_max <= UINT16_MAX);
@@ -97,12 +101,13 @@ static void hello_send(struct agent *a, int64_t now_us, struct outbox *out)
                                .incarnation = a->incarnation,
                                .agent_class = a->agent_class,
                                .capabilities = a->capabilities,
-                               .context_hash = a->context_hash};
+                               .context_hash = a->context_hash,
+                               .facts = a->facts};
     if (!agent_send(a, out, &m)) {
         return;
     }
     int64_t wait_us = HELLO_LEAST_US << (a->hellos < 3 ? a->hellos : 3);
-    a->hellos++;
+    a->hellos = (uint8_t)(a->hellos < 4 ? a->hellos + 1 : 4);
     wait_us = wait_us < HELLO_MOST_US ? wait_us : HELLO_MOST_US;
     a->hello_next_us =
         now_us + num_clamp_i64(rng_jitter_us(&a->rng, wait_us, 300), HELLO_LEAST_US, HELLO_MOST_US);
@@ -120,7 +125,7 @@ static int64_t beat_after(struct agent *a, int64_t now_us)
             most_us = US_PER_S;
         }
         int64_t wait_us = NO_CLOCK_US << (a->hellos < 4 ? a->hellos : 4);
-        a->hellos += a->hellos < 4 ? 1 : 0;
+        a->hellos = (uint8_t)(a->hellos < 4 ? a->hellos + 1 : 4);
         wait_us = wait_us < most_us ? wait_us : most_us;
         return now_us + rng_jitter_us(&a->rng, wait_us, 200);
     }
@@ -140,7 +145,7 @@ static void beat_send(struct agent *a, int64_t now_us, struct outbox *out)
     m.u.heartbeat.uid = a->uid;
     m.u.heartbeat.incarnation = a->incarnation;
     profiler_report(&a->profiler, now_us, work_queue_depth(a), imp);
-    if (a->relay_hour == (uint32_t)(now_us / (3600ll * US_PER_S))) {
+    if (a->relay_hour == (uint16_t)(now_us / (3600ll * US_PER_S))) {
         imp->done += a->relays_done;
         imp->failed += a->relays_failed;
     }
@@ -162,6 +167,38 @@ static void rejoin(struct agent *a, int64_t now_us)
     a->hello_next_us = now_us + rng_range(&a->rng, 0, REJOIN_SPREAD_US);
 }
 
+/* The lead says which context this agent is to hold. A fetch that is not answered is given up; the
+ * lead says it again as long as beats tell of another one. */
+static void context_want(struct agent *a, int64_t now_us, const struct welcome *w,
+                         struct outbox *out)
+{
+    uint16_t now_s = (uint16_t)(now_us / US_PER_S);
+    bool busy = a->context_s != 0 && (uint16_t)(now_s - a->context_s) < CONTEXT_S;
+    struct id128 name = content_name(w->content);
+    if (!w->has_content || busy || a->frozen || num_id128_equal(name, a->context_hash) ||
+        !outbox_room(out, 1, 0)) {
+        return;
+    }
+    struct work_op op = {
+        .ref = CONTEXT_REF, .kind = WORK_CONTEXT, .deadline_us = now_us + CONTEXT_S * US_PER_S};
+    memcpy(op.content, w->content, sizeof(op.content));
+    a->context_s = now_s > 0 ? now_s : 1;
+    out_work(out, &op);
+}
+
+/* What it holds now, whether a task or the lead's word brought it: the next beat says so at once.
+ */
+static void context_heard(struct agent *a, int64_t now_us, const struct work_reply *reply)
+{
+    if (reply->ref == CONTEXT_REF && reply->final) {
+        a->context_s = 0;
+    }
+    if (reply->context != NULL && !num_id128_equal(*reply->context, a->context_hash)) {
+        a->context_hash = *reply->context;
+        a->beat_next_us = a->joined ? now_us : a->beat_next_us;
+    }
+}
+
 static void on_welcome(struct agent *a, int64_t now_us, const struct welcome *w, struct outbox *out)
 {
     if (w->incarnation != a->incarnation) {
@@ -179,6 +216,7 @@ static void on_welcome(struct agent *a, int64_t now_us, const struct welcome *w,
     }
     a->hello_next_us = NEVER;
     a->hellos = 0;
+    context_want(a, now_us, w, out);
     if (!a->joined) {
         a->joined = true;
         a->beat_next_us = now_us;
@@ -319,6 +357,7 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         on_message(a, now_us, event->u.msg, out);
         break;
     case EV_WORK:
+        context_heard(a, now_us, event->u.work);
         work_reply(a, now_us, event->u.work, out);
         break;
     case EV_LINK:
@@ -330,11 +369,11 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         hosttime_clock(&a->host, now_us, event->u.clock);
         hosttime_apply(&a->host, &a->time, now_us);
         break;
-    case EV_EVIDENCE:
     case EV_STOP:
         goodbye(a, out);
         return NEVER;
     case EV_WAKE:
+    case EV_EVIDENCE: /* to the orchestrator alone */
     case EV_STORE: /* an agent asks nothing of the store */
         break;
     }

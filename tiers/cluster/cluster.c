@@ -317,6 +317,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, members_tick(c, now_us, out));
     next_us = time_least(next_us, freeze_tick(c, now_us, out));
     next_us = time_least(next_us, heal_tick(c, now_us, out));
+    next_us = time_least(next_us, content_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));
     next_us = time_least(next_us, timing_tick(c, now_us, out));

@@ -511,6 +511,7 @@ static void conflict_heard(struct cluster *c, int64_t now_us, const struct lead_
     bool kept = conflict_add(c, now_us, &seen);
     if (kept && seen.detail->type == CONFLICT_HASH_MISMATCH) { /* the root will quarantine it */
         incident_begin(c, now_us, FAILURE_CONTEXT_CORRUPTION, bit_of(i));
+        content_spoilt(c, i);
     }
 }
 
@@ -542,6 +543,8 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
     }
     if (ack->outcome == OUTCOME_CONFLICT) { /* also a late one: it is information */
         conflict_heard(c, now_us, op, i, ack);
+    } else if (ack->outcome == OUTCOME_READY) {
+        content_loaded(c, now_us, op, i);
     }
     if ((op->open >> i & 1u) == 0) {
         if (ack->outcome != OUTCOME_PENDING && op->want_ack) {

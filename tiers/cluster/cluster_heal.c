@@ -47,6 +47,7 @@ void heal_order(struct cluster *c, int64_t now_us, struct unit target, struct ou
             c->members[i].uid != 0 && (s == AGENT_OFFLINE || s == AGENT_UNKNOWN) ? bit_of(i) : 0;
     }
     members_call(c, out);
+    content_heal(c);
     ask_for(c, now_us, away);
     cluster_circuit(c, breaker_force(&c->breaker, false), out);
 }

@@ -132,6 +132,9 @@ static void welcome(struct cluster *c, const struct msg *hello, enum reason reas
                                    .reason = reason,
                                    .incarnation = hello->u.hello.incarnation,
                                    .beat_us = c->tuning.agent_beat_us};
+    if (reason == REASON_NONE) {
+        (void)content_welcome(c, hello->from.agent - 1u, &m.u.welcome);
+    }
     cluster_send(c, out, &m);
 }
 
@@ -244,6 +247,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     }
     bool fresh = !m->joined || verdict == CHILDREN_NEW || m->uid != h->uid;
     if (fresh) {
+        content_reborn(c, i);
         member_renew(c, now_us, i, h);
     }
     if (m->uid != h->uid) {
@@ -258,6 +262,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     m->agent_class = (uint8_t)h->agent_class;
     (void)member_capabilities(c, i, h->capabilities & names);
     m->impedance.context_hash = h->context_hash;
+    facts_told(c, i, h->facts);
     m->joined = true;
     if (m->lead_us == 0) {
         struct prediction p = members_predict(c, i, STANDARD_WEIGHT);
@@ -399,6 +404,7 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     if (h->impedance.state == AGENT_QUARANTINED) {
         m->quarantined = true;
     }
+    content_heard(c, now_us, i);
     freeze_heard(c, now_us, i, h);
     timing_beat(&c->timing, i, now_us);
     predictor_latency(&m->predictor, h->impedance.latency_us);

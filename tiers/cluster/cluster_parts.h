@@ -4,6 +4,8 @@
 
 #include "tiers/cluster/cluster_state.h"
 
+struct record;
+
 /* cluster.c */
 int64_t cluster_mesh(const struct cluster *c, int64_t now_us);
 struct unit cluster_agent(const struct cluster *c, uint32_t i);
@@ -28,6 +30,9 @@ int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 enum agent_state members_state(const struct cluster *c, uint32_t i);
 bool members_in_service(const struct cluster *c, uint32_t i); /* active or degraded */
 bool members_preferred(const struct cluster *c, uint32_t i);  /* .. and no impedance spike */
+/* Whether the member is a target of the selector at all, by what the lead knows of it: all that
+ * selector_targets() looks at, and its facts. */
+bool members_targeted(const struct cluster *c, uint32_t i, const struct selector *sel);
 struct prediction members_predict(const struct cluster *c, uint32_t i, double weight);
 /* Keeps an agent out of operations, lets it back, or bars capabilities of it. */
 /* Capabilities that members of each class are not counted on for, as the sector says. */
@@ -52,8 +57,23 @@ void heal_member_down(struct cluster *c, int64_t now_us, uint32_t i);
 void heal_order(struct cluster *c, int64_t now_us, struct unit target, struct outbox *out);
 int64_t heal_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
+/* cluster_content.c */
+void content_want(struct cluster *c, uint32_t i, const uint8_t hash[32]);
+void content_loaded(struct cluster *c, int64_t now_us, const struct lead_op *op, uint32_t i);
+bool content_welcome(struct cluster *c, uint32_t i, struct welcome *ret); /* what it is to hold */
+void content_reborn(struct cluster *c, uint32_t i);                       /* a new life of it */
+void content_heard(struct cluster *c, int64_t now_us, uint32_t i);        /* its beat */
+void content_spoilt(struct cluster *c, uint32_t i); /* it says that what it holds is wrong */
+void content_heal(struct cluster *c);
+int64_t content_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
 /* cluster_summary.c */
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
+
+/* cluster_facts.c: what the agents say of themselves, kept at the lead and in their records. */
+void facts_told(struct cluster *c, uint32_t i, const char *facts); /* NULL: none */
+void facts_record(const struct cluster *c, uint32_t i, struct record *r);
+void facts_recall(struct cluster *c, uint32_t i, const struct store_row *row);
 
 /* cluster_roster.c */
 void roster_page(struct cluster *c, int64_t now_us, const struct store_reply *reply);

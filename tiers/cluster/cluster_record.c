@@ -98,6 +98,7 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         record_unit(r, "cluster_id", c->self);
         record_u64(r, "unit_epoch", m->epoch);
         record_capabilities(r, c->topology, m->capabilities);
+        facts_record(c, i, r);
     }
     if ((what & DIRTY_STATE) != 0) {
         record_text(r, "operational_state", agent_state_spec(members_state(c, i)));
@@ -135,6 +136,11 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         size_t from = r->text.used;
         text_id128(&r->text, imp->context_hash);
         record_field(r, "current_context_hash", from);
+        if ((c->contents.named & bit_of(i)) != 0) {
+            from = r->text.used;
+            text_hex(&r->text, c->contents.wanted[i], CONTENT_HASH);
+            record_field(r, "context_wanted", from);
+        }
     }
 }
 

@@ -13,6 +13,8 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     const char *why = NULL;
     enum impedance_class agent_class = CLASS_NONE;
     enum agent_state state = AGENT_UNKNOWN;
+    uint8_t wanted[CONTENT_HASH];
+    bool wants = false;
     for (uint32_t k = 0; k < row->field_count; k++) {
         const struct store_field *f = &row->fields[k];
         if (strcmp(f->name, "uid") == 0) {
@@ -27,6 +29,8 @@ static void roster_row(struct cluster *c, const struct store_row *row)
             num_parse_hex64(f->value, f->value_bytes, &caps);
         } else if (strcmp(f->name, "operational_state") == 0) {
             state = agent_state_parse(f->value, f->value_bytes);
+        } else if (strcmp(f->name, "context_wanted") == 0) {
+            wants = content_hex_parse(f->value, f->value_bytes, wanted);
         }
     }
     bool here = place.tier == TIER_AGENT && place.sector == c->self.sector &&
@@ -34,6 +38,9 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     struct member *m = here ? &c->members[place.agent - 1u] : NULL;
     if (!here || uid == 0 || (m->uid != 0 && m->uid != uid)) {
         return; /* another place, or another agent by now */
+    }
+    if (wants && (c->contents.named & bit_of(place.agent - 1u)) == 0) {
+        content_want(c, place.agent - 1u, wanted);
     }
     m->where = WHERE_KNOWN; /* the former lead has put it */
     if (m->uid == uid) {    /* the agent itself was faster */
@@ -54,6 +61,7 @@ static void roster_row(struct cluster *c, const struct store_row *row)
         c->priors_all = false;
         predictor_init(&m->predictor, c->tuning.predictor, agent_class);
     }
+    facts_recall(c, place.agent - 1u, row);
     learnt_read(c, place.agent - 1u, row);
 }
 

@@ -303,7 +303,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     else if (verb == CMD_BROADCAST)
         fprintf(r->out, "Broadcast complete: %s received, %s acknowledged\n",
                 render_count(v->sent, a), render_count(v->outcomes[OUTCOME_READY], b));
-    else if (verb == CMD_ASK || verb == CMD_RUN)
+    else if (verb == CMD_ASK || verb == CMD_RUN || verb == CMD_CONTENT)
         fprintf(r->out, "%s responses:\n",
                 render_count(v->outcomes[OUTCOME_READY] + v->outcomes[OUTCOME_CONFLICT], a));
     else
@@ -334,7 +334,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
         fprintf(r->out, "quorum: %s%s%s (confidence %.3f)%s%s\n", decision_name(report->decision),
                 report->decision_reason[0] ? ": " : "", report->decision_reason, report->confidence,
                 report->decision_recommendation[0] ? ". " : "", report->decision_recommendation);
-    if (verb == CMD_ASK || verb == CMD_RUN || verb == CMD_JOBS)
+    if (verb == CMD_ASK || verb == CMD_RUN || verb == CMD_JOBS || verb == CMD_CONTENT)
         print_groups(r, report, groups, group_count, pages != NULL);
     if (r->diff)
         render_diff(r, groups, group_count);

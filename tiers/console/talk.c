@@ -1,6 +1,7 @@
 /* Planning and proposing. See the header. */
 #include "tiers/console/talk.h"
 #include "core/types.h"
+#include "tiers/console/content.h"
 #include "tiers/console/request.h"
 #include "tiers/console/task.h"
 #include <assert.h>
@@ -38,7 +39,7 @@ static bool chosen_to_act(const struct invocation *in)
 bool talk_acts(const struct invocation *in)
 {
     assert(in && in->spec);
-    if (request_routing_shows(in))
+    if (request_routing_shows(in) || content_reads(in))
         return false;
     if (in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0)
         return false;

@@ -56,8 +56,8 @@ enum conflict_stage {
 
 struct open_conflict {
     bool used, escalated;
-    uint8_t stage; /* enum conflict_stage */
-    uint8_t step;  /* of its strategy */
+    uint8_t stage;       /* enum conflict_stage */
+    uint8_t step, asked; /* of its strategy; how often it has compared */
     unsigned priority;
     int64_t deadline_us;     /* on the node's clock: then it is escalated */
     int64_t until_us;        /* ASKED: no answer is awaited after that */

@@ -7,8 +7,9 @@
  *                          has the stronger provenance; the weaker source is told.
  *   CLOCK_RECONCILIATION   whose clock is off? The order of message ids and Lamport stamps stands.
  *   REROUTE                what can the agent not do, who near it can? Its lead routes around it.
- *   ISOLATE_AND_COMPARE    the agent is quarantined, then what it reports is compared with what is
- *                          expected: equal again, it is let back; else it stays out.
+ *   ISOLATE_AND_COMPARE    the agent is quarantined, its lead has it load the known-good context
+ *                          anew, and what it reports is compared with what is expected, up to
+ *                          COMPARE_MAX times: equal again, it is let back; else it stays out.
  *   ASK_AGAIN              as PROVENANCE_TRACE.
  *
  * Whatever that does not settle is put before a person with what was found ("review"). */
@@ -21,6 +22,7 @@
 #define ANSWER_US    (4ll * US_PER_S)
 #define AGAIN_US     (2ll * US_PER_S)
 #define CLOCK_OFF_US 50000u /* more than that beyond its neighbours: the clock is the source */
+#define COMPARE_MAX  10u    /* times, AGAIN_US apart: a context is loaded anew meanwhile */
 #define FOUND_MAX    300u
 
 static bool by_answers(enum strategy s)
@@ -93,6 +95,11 @@ void strategy_begin(struct orchestrator *o, struct open_conflict *c)
     text_init(&t, memory, sizeof(memory));
     values_text(&c->report, &t);
     c->step = 0;
+    if (c->asked > 0) { /* said before, and isolated */
+        c->step = 1;
+        ask(o, c);
+        return;
+    }
     if (!conflict_say(o, c, "step", memory)) {
         c->until_us = o->hub.now_us + AGAIN_US;
         return;
@@ -229,6 +236,8 @@ static void judge_hash(struct orchestrator *o, struct open_conflict *c, const st
         text_add(&t, ": what is expected; it is let back");
         isolate(o, c->report.agent, ISOLATE_LIFT, 0);
         settle(o, c, KEEP_EXPECTED, memory);
+    } else if (named && ++c->asked < COMPARE_MAX) {
+        again(o, c);
     } else {
         text_add(&t, ": it stays in quarantine");
         review(o, c, memory);

@@ -1,7 +1,8 @@
 /* The actions of this version:
  *
  *   echo       the payload comes back (the first KiB of it)
- *   context    the hash of what the agent has loaded, in hex
+ *   context    the name of what the agent has loaded, in hex, and its size when an operation
+ *              brought it; HASH_MISMATCH when it is that no more
  *   work       takes the class's base time (spec 3.1) x (1 + weight / 2) x a lognormal draw, then
  *              echoes
  *   probe      nothing, at once
@@ -10,7 +11,7 @@
  *   conflict   CONTEXT_DIVERGENCE, with the same payload
  *   relay      payload "PLACES TEXT" or "ROUTING PLACES ACTION TEXT": the agent sends TEXT to these
  *              places as a message of its own, and answers "sent"
- *   facts      os, host, process id, class
+ *   facts      what --where asks of, process, class
  *   whoami     the agent's place: an answer that no other agent gives
  *
  * A verdict depends on the agent and the payload only, so that a run can be repeated. */
@@ -22,7 +23,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 static void answer_bytes(struct handler_answer *a, const void *bytes, size_t count)
@@ -40,9 +40,27 @@ static void echo_finish(const struct handler_call *call, struct handler_answer *
 
 static void context_finish(const struct handler_call *call, struct handler_answer *ret)
 {
-    char text[ID128_TEXT_MAX];
+    static const uint8_t spoilt[] = "what is loaded does not hash to its name";
+    char text[ID128_TEXT_MAX + 32];
     num_id128_format(call->context_hash, text);
-    answer_bytes(ret, text, strlen(text));
+    size_t used = strlen(text);
+    if (call->context_bytes > 0) {
+        int n = snprintf(text + used, sizeof(text) - used, " %u bytes", call->context_bytes);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    answer_bytes(ret, text, used);
+    if (call->context_wrong) {
+        ret->verdict = OUTCOME_CONFLICT;
+        ret->has_conflict = true;
+        ret->conflict = (struct conflict_detail){.type = CONFLICT_HASH_MISMATCH,
+                                                 .context_hash = call->context_hash,
+                                                 .divergence_depth = 1,
+                                                 .agents_affected = 1,
+                                                 .expected = ret->at,
+                                                 .expected_bytes = ID128_TEXT_MAX - 1,
+                                                 .received = spoilt,
+                                                 .received_bytes = sizeof(spoilt) - 1};
+    }
 }
 
 static int64_t work_begin(const struct handler_call *call)
@@ -171,13 +189,10 @@ static void whoami_finish(const struct handler_call *call, struct handler_answer
 
 static void facts_finish(const struct handler_call *call, struct handler_answer *ret)
 {
-    struct utsname os;
     char text[512];
-    if (uname(&os) != 0) {
-        memset(&os, 0, sizeof(os));
-    }
-    int n = snprintf(text, sizeof(text), "os=%.64s-%.64s host=%.64s process=%.16s pid=%ld class=%s",
-                     os.sysname, os.release, os.nodename, call->process, (long)getpid(),
+    const char *facts = call->facts != NULL ? call->facts : "";
+    int n = snprintf(text, sizeof(text), "%s%sprocess=%.32s pid=%ld class=%s", facts,
+                     facts[0] != '\0' ? " " : "", call->process, (long)getpid(),
                      class_name(call->agent_class));
     answer_bytes(ret, text, n > 0 ? (size_t)n : 0);
 }
@@ -190,7 +205,7 @@ static const struct handler_ops table[] = {
     {"fail", "fails (payload: share of agents in permille)", NULL, fail_finish, NULL},
     {"conflict", "reports a conflict (payload: share in permille)", NULL, conflict_finish, NULL},
     {"relay", "sends a message of its own: PLACES TEXT", NULL, relay_finish, NULL},
-    {"facts", "os, host, process, class", NULL, facts_finish, NULL},
+    {"facts", "its facts (as --where has them), process, class", NULL, facts_finish, NULL},
     {"whoami", "the agent's place", NULL, whoami_finish, NULL},
 };
 #define HANDLERS (sizeof(table) / sizeof(table[0]))

@@ -65,6 +65,7 @@ void runner_free(struct runner *r)
     }
     free(r->nodes);
     runner_blobs_free(r);
+    runner_contents_free(r);
     unitmap_done(&r->map);
     timers_done(&r->timers);
     free(r);
@@ -304,6 +305,12 @@ static struct id128 context_of(enum impedance_class c)
     return id;
 }
 
+const char *runner_facts(const struct runner *r, struct unit agent, enum impedance_class c)
+{
+    const struct runner_world *w = r->conf.world;
+    return w != NULL && w->facts != NULL ? w->facts(w->ctx, agent, c) : r->conf.facts;
+}
+
 /* Everything about a node but its memory. */
 static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret)
 {
@@ -330,6 +337,7 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
             topology_class(r->conf.topology, topology_index(r->conf.topology, n->unit));
         ret->capabilities = topology_class_capabilities(r->conf.topology, ret->agent_class);
         ret->context_hash = context_of(ret->agent_class);
+        ret->facts = runner_facts(r, n->unit, ret->agent_class);
         /* People take hours: their reviews must not keep the desk's own commands waiting. */
         ret->handlers_max =
             ret->agent_class == CLASS_F_HUMAN ? DESK_HANDLERS_MAX : AGENT_HANDLERS_MAX;
@@ -408,6 +416,7 @@ void runner_remove(struct runner *r, struct unit u)
         return;
     }
     runner_work_forget(r, n);
+    runner_content_leave(r, n);
     runner_work_ended(r, n);
     timers_clear(&r->timers, &n->wake);
     free(n->self);
@@ -428,6 +437,10 @@ void runner_turn(struct runner *r)
         r->stats.lag_us = r->lag_max_us;
         r->lag_max_us = 0;
         r->lag_at_us = now_us;
+        if (now_us - r->contents_us >= 60 * US_PER_S) {
+            r->contents_us = now_us;
+            runner_contents_keep(r, false);
+        }
     }
 }
 
@@ -444,6 +457,10 @@ void runner_store_reply(struct runner *r, void *tag, const struct store_reply *r
     uint64_t bits = (uint64_t)(uintptr_t)tag;
     if (bits >> 32 == RUNNER_TAG_BLOB) {
         runner_blob_reply(r, (uint32_t)bits, reply);
+        return;
+    }
+    if (bits >> 32 == RUNNER_TAG_CONTENT) {
+        runner_content_reply(r, (uint32_t)bits, reply);
         return;
     }
     uint32_t index = (uint32_t)(bits & UINT32_MAX) - 1u;
@@ -466,6 +483,9 @@ void runner_link(struct runner *r, enum link which, bool up)
         return;
     }
     r->links[which] = up;
+    if (which == LINK_STORE && up) {
+        runner_contents_keep(r, true);
+    }
     for (uint32_t i = 0; i < r->node_count; i++) {
         if (r->nodes[i]->self == NULL || r->nodes[i]->fresh) {
             continue;

@@ -13,8 +13,12 @@
 #define RUNNER_BLOBS_MAX 64u        /* uploads of large answers at a time */
 #define RUNNER_TAG_BLOB  UINT32_MAX /* in a store tag, where nodes have their generation */
 
+#define RUNNER_CONTENTS_MAX 64u /* contexts held at a time (runner_content.c) */
+#define RUNNER_TAG_CONTENT  (UINT32_MAX - 1u)
+
 struct work;
 struct blob;
+struct held;
 
 struct node {
     struct timer wake; /* first: the timer is the node */
@@ -35,7 +39,8 @@ struct node {
     uint8_t agent_class;
     bool fresh; /* EV_START is still to come */
     struct id128 context_hash;
-    struct rng rng; /* of its handlers */
+    uint32_t content; /* slot + 1 of the context that it has loaded; 0: its class's own */
+    struct rng rng;   /* of its handlers */
     struct work *works;
 };
 
@@ -61,8 +66,11 @@ struct work {
     enum outcome verdict; /* set: decided at once */
     enum reason reason;
     struct runner *runner;
-    void *job;           /* of the executor, while it runs */
-    uint32_t blob;       /* slot + 1 of an upload of its answer; 0: none */
+    void *job;        /* of the executor, while it runs */
+    uint32_t blob;    /* slot + 1 of an upload of its answer; 0: none */
+    uint32_t content; /* slot + 1 of a context that it waits for, or brings; 0: none */
+    struct work *content_next;
+    bool content_only_put;
     uint32_t seq;        /* of its replies */
     uint32_t text_bytes; /* partial output that is due, or the text of a verdict at once */
     uint8_t *text;       /* ANSWER_BYTES_MAX; NULL: none yet */
@@ -79,7 +87,9 @@ struct runner {
     uint32_t posted_count;
     struct work *work_pool;
     uint32_t work_count;
-    struct blob *blobs; /* RUNNER_BLOBS_MAX; NULL: none yet */
+    struct blob *blobs;    /* RUNNER_BLOBS_MAX; NULL: none yet */
+    struct held *contents; /* RUNNER_CONTENTS_MAX; NULL: none yet */
+    int64_t contents_us;   /* when runner_contents_keep() looked last */
     bool links[2];
     struct host_clock_watch host_clock;
     bool leaving; /* the last words are said: nothing may wait for a timer any more */
@@ -93,6 +103,9 @@ int64_t runner_node_boot(const struct node *n, int64_t clock_us);
 /* Gives the node one event and carries out what it asks for. */
 void runner_step(struct runner *r, struct node *n, struct event *event);
 struct node *runner_find(const struct runner *r, struct unit u);
+
+/* What the agent says of itself (core/facts.h); NULL: nothing. */
+const char *runner_facts(const struct runner *r, struct unit agent, enum impedance_class c);
 
 /* runner_send.c */
 void runner_send(struct runner *r, struct node *n, const struct msg *msg);
@@ -114,5 +127,20 @@ void runner_blob_put(struct runner *r, struct work *w, const uint8_t *bytes, siz
 void runner_blob_reply(struct runner *r, uint32_t slot, const struct store_reply *reply);
 void runner_blob_forget(struct runner *r, struct work *w); /* the work goes first */
 void runner_blobs_free(struct runner *r);
+
+/* runner_content.c. A work that wants a context is answered from the heap; when that is READY its
+ * agent adopts it. bytes: NULL when it is to come from the registry. */
+void runner_content_want(struct runner *r, struct work *w, const uint8_t hash[32],
+                         const uint8_t *bytes, uint32_t count);
+void runner_content_reply(struct runner *r, uint32_t slot, const struct store_reply *reply);
+void runner_content_adopt(struct runner *r, struct node *n, struct work *w);
+void runner_content_forget(struct runner *r, struct work *w); /* the work goes first */
+void runner_content_leave(struct runner *r, struct node *n);  /* the agent goes */
+/* Whether what the agent has loaded still is what its name says; else it holds nothing any more. */
+bool runner_content_verify(struct runner *r, struct node *n, uint32_t *ret_bytes);
+void runner_contents_keep(struct runner *r, bool again);
+void runner_contents_free(struct runner *r);
+/* runner_work.c: the text of a verdict that is due. */
+void runner_work_text(struct work *w, const uint8_t *bytes, size_t count);
 
 #endif

@@ -5,6 +5,8 @@
  *
  * Actions that are not built in are the executor's (executor.h): its job has no timer here but for
  * partial output, which is passed on from the heap, never from inside a callback of a library. */
+#include "core/content.h"
+#include "core/num.h"
 #include "tiers/runner/chat.h"
 #include "tiers/runner/runner_int.h"
 #include <assert.h>
@@ -16,6 +18,7 @@ static void work_release(struct runner *r, struct work *w)
 {
     assert(w->job == NULL);
     runner_blob_forget(r, w);
+    runner_content_forget(r, w);
     if (w->link != NULL) {
         *w->link = w->next;
         if (w->next != NULL) {
@@ -37,6 +40,8 @@ static struct handler_call call_of(struct runner *r, struct node *n, const struc
                                  .unit = n->unit,
                                  .agent_class = (enum impedance_class)n->agent_class,
                                  .context_hash = n->context_hash,
+                                 .facts =
+                                     runner_facts(r, n->unit, (enum impedance_class)n->agent_class),
                                  .rng = &n->rng,
                                  .work_us = w != NULL ? w->work_us : NULL,
                                  .work_ctx = w != NULL ? w->ctx : NULL,
@@ -68,6 +73,11 @@ void runner_work_answer(struct runner *r, struct work *w, const uint8_t *bytes, 
 {
     assert(count <= ANSWER_BYTES_MAX);
     struct node *n = r->nodes[w->node];
+    bool brings = w->content != 0 && w->verdict == OUTCOME_READY;
+    if (brings) {
+        runner_content_adopt(r, n, w);
+    }
+    struct id128 context = n->context_hash;
     struct work_reply reply = {.ref = w->op.ref,
                                .seq = w->seq + 1,
                                .final = true,
@@ -76,9 +86,31 @@ void runner_work_answer(struct runner *r, struct work *w, const uint8_t *bytes, 
                                .answer = bytes,
                                .answer_bytes = count,
                                .conflict = conflict,
+                               .context = brings ? &context : NULL,
                                .unit = w->op.unit};
     work_release(r, w);
     reply_step(r, n, &reply);
+}
+
+/* A verdict with its text. A context that is not what its name says is a conflict about it: what
+ * the agent holds, and what it was offered instead. */
+static void answer_text(struct runner *r, struct work *w)
+{
+    uint8_t text[ANSWER_BYTES_MAX];
+    char name[ID128_TEXT_MAX];
+    uint32_t count = w->text_bytes;
+    const struct id128 held = r->nodes[w->node]->context_hash;
+    memcpy(text, w->text, count);
+    num_id128_format(held, name);
+    struct conflict_detail wrong = {.type = CONFLICT_HASH_MISMATCH,
+                                    .context_hash = held,
+                                    .divergence_depth = 1,
+                                    .agents_affected = 1,
+                                    .expected = (const uint8_t *)name,
+                                    .expected_bytes = sizeof(name) - 1,
+                                    .received = text,
+                                    .received_bytes = count};
+    runner_work_answer(r, w, text, count, w->verdict == OUTCOME_CONFLICT ? &wrong : NULL);
 }
 
 static void answer_clear(struct handler_answer *answer)
@@ -128,9 +160,7 @@ static void on_work(struct timer *timer, void *ctx)
         return;
     }
     if (w.text_bytes > 0) { /* it could not be started, and this is why */
-        uint8_t text[ANSWER_BYTES_MAX];
-        memcpy(text, w.text, w.text_bytes);
-        runner_work_answer(r, (struct work *)(void *)timer, text, w.text_bytes, NULL);
+        answer_text(r, (struct work *)(void *)timer);
         return;
     }
     work_release(r, (struct work *)(void *)timer);
@@ -156,6 +186,10 @@ static void on_work(struct timer *timer, void *ctx)
     answer_clear(&answer);
     struct handler_call call = call_of(r, n, &e->operation);
     call.began_us = w.began_us;
+    if (n->content != 0 && strcmp(e->operation.action, "context") == 0) {
+        call.context_wrong = !runner_content_verify(r, n, &call.context_bytes);
+        reply.context = call.context_wrong ? &n->context_hash : NULL;
+    }
     w.handler->finish(&call, &answer);
     if (r->conf.world != NULL && r->conf.world->ran != NULL) {
         r->conf.world->ran(r->conf.world->ctx, n->unit, &e->operation);
@@ -252,7 +286,7 @@ void runner_work_ended(struct runner *r, struct node *agent)
     }
 }
 
-static void text_set(struct work *w, const uint8_t *bytes, size_t count)
+void runner_work_text(struct work *w, const uint8_t *bytes, size_t count)
 {
     size_t keep = count < ANSWER_BYTES_MAX ? count : ANSWER_BYTES_MAX;
     if (w->text == NULL) {
@@ -268,7 +302,7 @@ void runner_run_progress(void *run, const uint8_t *bytes, size_t count)
 {
     struct work *w = run;
     assert(w != NULL && w->job != NULL);
-    text_set(w, bytes, count);
+    runner_work_text(w, bytes, count);
     (void)timers_set(&w->runner->timers, &w->timer, clock_boot_us());
 }
 
@@ -300,8 +334,23 @@ static bool executor_work(struct runner *r, struct node *n, struct work *w,
     }
     w->verdict = answer.verdict;
     w->reason = answer.reason;
-    text_set(w, answer.bytes, answer.count);
+    runner_work_text(w, answer.bytes, answer.count);
     return false;
+}
+
+/* True: it loads a context, or puts one, and answers by itself. */
+static bool content_work(struct runner *r, struct work *w, const struct operation *op)
+{
+    uint8_t hash[CONTENT_HASH], ref[CONTENT_HASH];
+    bool named = op->payload_bytes > 0 && content_ref_parse(op->payload, op->payload_bytes, ref);
+    w->content_only_put = strcmp(op->action, CONTENT_PUT) == 0 && op->payload_bytes > 0 && !named;
+    if (w->content_only_put) {
+        memcpy(hash, op->payload_hash, sizeof(hash));
+    } else if (!content_of(op, hash)) {
+        return false;
+    }
+    runner_content_want(r, w, hash, named ? NULL : op->payload, named ? 0 : op->payload_bytes);
+    return true;
 }
 
 /* True: it answers by itself. Else *ret_takes_us. */
@@ -312,6 +361,9 @@ static bool handler_work(struct runner *r, struct node *n, struct work *w, int64
     if (e == NULL) {
         w->reason = REASON_EXPIRED;
         return false;
+    }
+    if (content_work(r, w, &e->operation)) {
+        return true;
     }
     const struct executor *x = r->conf.executor;
     if (x != NULL && x->offers(x->self, e->operation.action)) {
@@ -353,6 +405,9 @@ void runner_work_begin(struct runner *r, struct node *n, const struct work_op *o
             return;
         }
         break;
+    case WORK_CONTEXT:
+        runner_content_want(r, w, op->content, NULL, 0);
+        return;
     case WORK_KIND_COUNT:
     default:
         w->reason = REASON_UNKNOWN_ACTION;

@@ -1,6 +1,7 @@
 /* The actions that every agent has, and what a payload must look like. JSON is parsed by jansson:
  * duplicate keys are refused, nesting is bounded by its own limit of 2,048. */
 #include "tiers/work/action.h"
+#include "core/content.h"
 
 #include "core/commands.h"
 #include <assert.h>
@@ -19,7 +20,9 @@
 static const struct action builtin[] = {
     BUILTIN("echo", "gives the payload back", VERB_OBSERVE),
     BUILTIN("context", "the hash of what the agent has loaded", VERB_OBSERVE),
-    BUILTIN("facts", "os, host, process, class", VERB_OBSERVE),
+    BUILTIN(CONTENT_ACTION, "loads a context: its bytes, or blob: and their hash", VERB_ACT),
+    BUILTIN(CONTENT_PUT, "puts a context into the registry", VERB_RECORD),
+    BUILTIN("facts", "its facts (as --where has them), process, class", VERB_OBSERVE),
     BUILTIN("whoami", "the agent's place", VERB_OBSERVE),
     BUILTIN("probe", "answers at once, with nothing", VERB_OBSERVE),
     BUILTIN("work", "takes its class's time, then gives the payload back", VERB_ACT),

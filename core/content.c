@@ -1,0 +1,57 @@
+/* Keys and names of contexts: text in, bytes out. */
+#include "core/content.h"
+#include "core/num.h"
+#include <assert.h>
+#include <string.h>
+
+#define PREFIX       "blob:"
+#define PREFIX_BYTES 5u
+
+bool content_hex_parse(const char *text, uint32_t bytes, uint8_t ret[CONTENT_HASH])
+{
+    struct id128 half[2];
+    assert(text != NULL || bytes == 0);
+    if (bytes != 4u * sizeof(half[0].bytes) || !num_id128_parse(text, bytes / 2u, &half[0]) ||
+        !num_id128_parse(text + bytes / 2u, bytes / 2u, &half[1])) {
+        return false;
+    }
+    memcpy(ret, half[0].bytes, sizeof(half[0].bytes));
+    memcpy(ret + sizeof(half[0].bytes), half[1].bytes, sizeof(half[1].bytes));
+    return true;
+}
+
+bool content_ref_parse(const uint8_t *text, uint32_t bytes, uint8_t ret[CONTENT_HASH])
+{
+    return bytes == CONTENT_REF_BYTES && memcmp(text, PREFIX, PREFIX_BYTES) == 0 &&
+           content_hex_parse((const char *)text + PREFIX_BYTES, bytes - PREFIX_BYTES, ret);
+}
+
+void content_ref_format(const uint8_t hash[CONTENT_HASH], uint8_t ret[CONTENT_REF_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    memcpy(ret, PREFIX, PREFIX_BYTES);
+    for (uint32_t i = 0; i < CONTENT_HASH; i++) {
+        ret[PREFIX_BYTES + 2u * i] = (uint8_t)digits[hash[i] >> 4];
+        ret[PREFIX_BYTES + 2u * i + 1u] = (uint8_t)digits[hash[i] & 15u];
+    }
+}
+
+bool content_of(const struct operation *op, uint8_t ret[CONTENT_HASH])
+{
+    assert(op != NULL && ret != NULL);
+    if (strcmp(op->action, CONTENT_ACTION) != 0 || op->payload_bytes == 0) {
+        return false;
+    }
+    if (!content_ref_parse(op->payload, op->payload_bytes, ret)) {
+        memcpy(ret, op->payload_hash, CONTENT_HASH);
+    }
+    return true;
+}
+
+struct id128 content_name(const uint8_t hash[CONTENT_HASH])
+{
+    struct id128 name;
+    assert(hash != NULL);
+    memcpy(name.bytes, hash, sizeof(name.bytes));
+    return name;
+}
