@@ -32,6 +32,11 @@
         .name = "capability", .kind = PARAMETER_TEXT, .flag = true, .value_name = "NAMES",         \
         .help = "capabilities that an agent must all have, as vision,embedding"                    \
     }
+#define WHERE                                                                                      \
+    {                                                                                              \
+        .name = "where", .kind = PARAMETER_TEXT, .flag = true, .value_name = "FACTS",              \
+        .help = "facts, all of them: os=debian*, gpu!=*, \"memory_mib>=4096,cpus<64\""             \
+    }
 #define REQUIRE                                                                                    \
     {                                                                                              \
         .name = "require", .kind = PARAMETER_TEXT, .flag = true, .value_name = "NAMES",            \

@@ -47,7 +47,8 @@ enum isolation {
     ISOLATE_QUARANTINE,
     ISOLATE_LIFT,
     ISOLATE_BAR,
-    ISOLATE_AVOID, /* new work goes around these agents of the cluster, and around no others */
+    ISOLATE_AVOID,   /* new work goes around these agents of the cluster, and around no others */
+    ISOLATE_BELIEVE, /* what its cluster's agents claim of their times is learnt again (timing.h) */
     ISOLATE_COUNT
 };
 

@@ -14,6 +14,7 @@ static const char *const classes[FAILURE_CLASS_COUNT] = {
     "BYZANTINE_BEHAVIOR",
     "CASCADE_FAILURE",
     "COORDINATOR_DOWN",
+    "TIMING_ATTACK",
 };
 
 const char *failure_name(enum failure_class c)
@@ -37,6 +38,7 @@ unsigned failure_priority(enum failure_class c)
     case FAILURE_AGENT_CRASH:
         return 2;
     case FAILURE_COORDINATOR_DOWN:
+    case FAILURE_TIMING_ATTACK:
         return 3;
     case FAILURE_CONTEXT_CORRUPTION: /* escalated at once (spec 6.1) */
     case FAILURE_BYZANTINE_BEHAVIOR:

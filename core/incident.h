@@ -22,6 +22,7 @@ enum failure_class {
     FAILURE_BYZANTINE_BEHAVIOR,
     FAILURE_CASCADE_FAILURE,
     FAILURE_COORDINATOR_DOWN, /* spec 10.3: a sector or the leads below it */
+    FAILURE_TIMING_ATTACK,    /* spec 9.2: core/timing.h */
     FAILURE_CLASS_COUNT
 };
 

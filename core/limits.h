@@ -13,6 +13,16 @@
 #define CAPABILITIES_MAX        64u /* distinct names in one mesh; a 65th is refused at start */
 #define CAPABILITY_NAME_MAX     32u /* with the terminating NUL */
 
+/* Facts of one agent (facts.h). More, or longer ones, are refused: by the configuration with their
+ * names, on the wire with the whole hello. */
+#define FACTS_MAX       16u
+#define FACTS_BYTES_MAX 256u /* all of them as text, with NUL */
+#define FACT_NAME_MAX   24u  /* without NUL, as the next */
+#define FACT_VALUE_MAX  64u
+/* Conditions on facts in one selector; more are refused by the console and on the wire. */
+#define WHERE_MAX       8u
+#define WHERE_BYTES_MAX 192u /* all of them as text, with NUL */
+
 /* Messages. Larger input is refused by the codec's pre-scan, counted by reason and dropped. */
 #define FRAME_BYTES_MAX   61440u /* 60 KiB on the wire, header and signature included */
 #define MESSAGE_BYTES_MAX 57344u /* one encoded message; fits a frame beside its headers */

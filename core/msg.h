@@ -52,6 +52,7 @@ struct hello {
     enum impedance_class agent_class;
     uint64_t capabilities;
     struct id128 context_hash;
+    const char *facts; /* facts.h; NULL: none */
 };
 
 struct welcome {

@@ -202,6 +202,7 @@ struct node_conf {
     enum impedance_class agent_class;
     uint64_t capabilities;     /* bits into topology.capabilities */
     struct id128 context_hash; /* what the agent has loaded */
+    const char *facts;         /* facts.h; lives as long as the node; NULL: none */
     uint32_t handlers_max;     /* concurrent WORK_HANDLER, 1 or more */
     /* hosts: the agents that this process hosts, as linear indexes (topology.h) */
     uint32_t agent_first, agent_count;

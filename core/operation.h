@@ -21,6 +21,7 @@ struct selector {
     /* Agents whose number (resolve.h: selector_number) lies in first..last; last 0: all. A part of
      * a selection that every tier finds alike: limits with a seed, canaries, waves, batches. */
     uint32_t part_seed, part_first, part_last;
+    char where[WHERE_BYTES_MAX]; /* conditions on facts (facts.h), all of which hold; "": none */
 };
 
 #define ACTION_MAX 32u /* with NUL */

@@ -304,6 +304,8 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
         inline_parts(c, m, ret);
         return;
     case MSG_HELLO:
+        to->u.hello.facts = part_text(c, m->u.hello.facts);
+        return;
     case MSG_WELCOME:
     case MSG_GOODBYE:
     case MSG_HEARTBEAT:

@@ -221,19 +221,40 @@ static uint64_t targets_most(const struct topology *topo, const struct selector 
     return sel->sample > 0 && sel->sample < most ? sel->sample : most;
 }
 
+/* The lead's own part of spread_us: the first fifth is nobody's. */
+static int64_t turn_us(const struct operation *op, struct unit cluster, int64_t spread_us)
+{
+    assert(spread_us >= 0);
+    uint64_t own[2] = {num_id128_low(op->id), (uint64_t)cluster.sector << 16 | cluster.cluster};
+    int64_t quiet_us = spread_us / SCHEDULE_QUIET_PART;
+    int64_t rest_us = spread_us - quiet_us;
+    return quiet_us + (int64_t)(num_hash64(own, sizeof own, 0) % (uint64_t)(rest_us + 1));
+}
+
+static bool is_held(const struct operation *op)
+{
+    return op->timing == TIMING_AT && op->target_mesh_us > 0;
+}
+
 int64_t schedule_ack_delay_us(const struct topology *topo, const struct operation *op,
                               struct unit cluster, int64_t deadline_mesh_us)
 {
     assert(topo != NULL && op != NULL);
-    if (op->timing != TIMING_AT || op->target_mesh_us <= 0) {
+    if (!is_held(op)) {
         return 0;
     }
     int64_t spread_us = (int64_t)targets_most(topo, &op->selector) * SCHEDULE_ACK_US;
     int64_t room_us = num_clamp_i64(deadline_mesh_us - op->target_mesh_us, 0, US_PER_S) / 4;
-    spread_us = spread_us < room_us ? spread_us : room_us;
-    uint64_t own[2] = {num_id128_low(op->id), (uint64_t)cluster.sector << 16 | cluster.cluster};
-    assert(spread_us >= 0);
-    int64_t quiet_us = spread_us / SCHEDULE_QUIET_PART;
-    int64_t rest_us = spread_us - quiet_us;
-    return quiet_us + (int64_t)(num_hash64(own, sizeof own, 0) % (uint64_t)(rest_us + 1));
+    return turn_us(op, cluster, spread_us < room_us ? spread_us : room_us);
+}
+
+int64_t schedule_early_us(const struct topology *topo, const struct operation *op,
+                          struct unit cluster, int64_t ahead_us)
+{
+    assert(topo != NULL && op != NULL);
+    if (!is_held(op) || ahead_us <= 0) {
+        return 0;
+    }
+    int64_t spread_us = (int64_t)targets_most(topo, &op->selector) * SCHEDULE_SEND_US;
+    return turn_us(op, cluster, spread_us < ahead_us / 4 ? spread_us : ahead_us / 4);
 }

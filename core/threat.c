@@ -12,7 +12,8 @@ const char *threat_kind_name(enum threat_kind k)
                                         "cluster_compromise",
                                         "sector_compromise",
                                         "orchestrator_compromise",
-                                        "denial_of_service"};
+                                        "denial_of_service",
+                                        "timing_attack"};
     _Static_assert(sizeof(names) / sizeof(names[0]) == THREAT_KIND_COUNT, "a name for each");
     assert(k < THREAT_KIND_COUNT);
     return names[k];
@@ -25,16 +26,20 @@ const char *threat_state_name(enum threat_state s)
     return names[s];
 }
 
+static unsigned worth(const struct threat *t)
+{
+    static const uint8_t of[] = {0, 2, 4, 1};
+    return t->kind == THREAT_TIMING_ATTACK && t->state == THREAT_ANSWERED ? 3u : of[t->state];
+}
+
 /* A free place, or that of who is needed least. Answered ones stay: with nothing else there the
- * oldest of them gives way, and stays shut out. */
+ * oldest of them gives way, and stays shut out; those first that a lead holds and tells again. */
 static struct threat *place_for(struct threat_book *b)
 {
-    static const uint8_t worth[] = {0, 2, 3, 1};
     struct threat *least = &b->list[0];
     for (uint32_t i = 1; i < THREATS_MAX; i++) {
         struct threat *t = &b->list[i];
-        if (worth[t->state] < worth[least->state] ||
-            (t->state == least->state && t->last_us < least->last_us)) {
+        if (worth(t) < worth(least) || (worth(t) == worth(least) && t->last_us < least->last_us)) {
             least = t;
         }
     }
@@ -71,11 +76,10 @@ static struct threat *of_process(struct threat_book *b, const char *name)
     return NULL;
 }
 
-static struct threat *of_unit(struct threat_book *b, struct unit u)
+static struct threat *of_unit(struct threat_book *b, enum threat_kind k, struct unit u)
 {
     for (uint32_t i = 0; i < THREATS_MAX; i++) {
-        if (is_open(&b->list[i]) && b->list[i].evidence.accused[0] == '\0' &&
-            unit_equal(b->list[i].unit, u)) {
+        if (is_open(&b->list[i]) && b->list[i].kind == k && unit_equal(b->list[i].unit, u)) {
             return &b->list[i];
         }
     }
@@ -151,7 +155,7 @@ struct threat *threat_contradicted(struct threat_book *b, struct unit agent, int
 {
     assert(b != NULL && agent.tier == TIER_AGENT);
     anomaly_add(b, agent, now_us);
-    struct threat *t = of_unit(b, agent);
+    struct threat *t = of_unit(b, THREAT_ROGUE_AGENT, agent);
     if (t != NULL) {
         t->count++;
         t->last_us = now_us;
@@ -185,7 +189,8 @@ struct threat *threat_cluster(struct threat_book *b, struct unit cluster, uint32
 {
     assert(b != NULL && cluster.tier == TIER_CLUSTER);
     uint32_t n = anomalies_of(b, cluster, now_us);
-    if (n < ANOMALIES_LEAST || n * 5u < agents || of_unit(b, cluster) != NULL) {
+    if (n < ANOMALIES_LEAST || n * 5u < agents ||
+        of_unit(b, THREAT_CLUSTER_COMPROMISE, cluster) != NULL) {
         return NULL;
     }
     struct threat *t = open_new(b, THREAT_CLUSTER_COMPROMISE, cluster, now_us);
@@ -200,15 +205,62 @@ struct threat *threat_sector(struct threat_book *b, struct unit sector, uint32_t
     uint32_t n = 0;
     for (uint32_t i = 0; i < THREATS_MAX; i++) {
         const struct threat *t = &b->list[i];
-        n += t->state == THREAT_ANSWERED && t->unit.tier == TIER_CLUSTER &&
+        n += t->state == THREAT_ANSWERED && t->kind == THREAT_CLUSTER_COMPROMISE &&
              t->unit.sector == sector.sector && now_us - t->detected_us <= THREAT_QUIET_US;
     }
-    if (n < 2 || n * 5u < clusters || of_unit(b, sector) != NULL) {
+    if (n < 2 || n * 5u < clusters || of_unit(b, THREAT_SECTOR_COMPROMISE, sector) != NULL) {
         return NULL;
     }
     struct threat *t = open_new(b, THREAT_SECTOR_COMPROMISE, sector, now_us);
     t->count = n;
     return detect(t, now_us);
+}
+
+static struct threat *of_incident(struct threat_book *b, uint64_t incident)
+{
+    for (uint32_t i = 0; i < THREATS_MAX; i++) {
+        if (b->list[i].state != THREAT_FREE && b->list[i].kind == THREAT_TIMING_ATTACK &&
+            b->list[i].incident == incident) {
+            return &b->list[i];
+        }
+    }
+    return NULL;
+}
+
+struct threat *threat_timing(struct threat_book *b, struct unit cluster, uint64_t incident,
+                             uint32_t agents, int64_t now_us)
+{
+    assert(b != NULL && cluster.tier == TIER_CLUSTER);
+    struct threat *t = of_incident(b, incident);
+    t = t == NULL ? of_unit(b, THREAT_TIMING_ATTACK, cluster) : t; /* of the lead before this one */
+    if (t != NULL) { /* over, if it is: reports are repeated */
+        t->incident = incident;
+        t->count = agents > t->count ? agents : t->count;
+        t->last_us = now_us;
+        return NULL;
+    }
+    t = open_new(b, THREAT_TIMING_ATTACK, cluster, now_us);
+    t->incident = incident;
+    t->count = agents;
+    return detect(t, now_us);
+}
+
+bool threat_timing_cleared(struct threat_book *b, uint64_t incident)
+{
+    assert(b != NULL);
+    const struct threat *t = of_incident(b, incident);
+    return t != NULL && t->state == THREAT_CLEARED;
+}
+
+struct threat *threat_timing_over(struct threat_book *b, uint64_t incident)
+{
+    assert(b != NULL);
+    struct threat *t = of_incident(b, incident);
+    if (t == NULL || t->state != THREAT_ANSWERED) {
+        return NULL;
+    }
+    t->state = THREAT_CLEARED;
+    return t;
 }
 
 struct threat *threat_ordered(struct threat_book *b, const char *name, int64_t now_us)

@@ -5,13 +5,15 @@
  *     SUSPECTED --enough evidence--> ANSWERED --an admin clears it--> CLEARED
  *         '-- THREAT_QUIET_US without more --> forgotten
  *
- * Three sources: what processes refused (struct evidence, from the acceptance of frames), answers
- * that contradict a quorum (a lead's report), and what operators order. Enough is:
+ * Four sources: what processes refused (struct evidence, from the acceptance of frames), answers
+ * that contradict a quorum and times that contradict a lead's clock (a lead's reports), and what
+ * operators order. Enough is:
  *   - THREAT_REFUSALS forgeries or overreaches within THREAT_QUIET_US, told by who stands above the
  *     accused in the tree or by two accusers: a single equal cannot have anybody shut out;
  *   - DENIAL_REFUSALS of them at once: a flood;
  *   - for a cluster, a fifth of its agents (ANOMALIES_LEAST at least) contradicting in
  *     THREAT_QUIET_US; for a sector, a fifth of its clusters (two at least) compromised;
+ *   - for claimed times, what core/timing.h says: the lead has judged;
  *   - for the orchestrator, THREAT_ORDERS_MAX disruptive orders of one operator within
  * THREAT_QUIET_US, or the first rule against somebody who may command. What also happens to honest
  * processes (late, repeated, stale) never is enough, however often. */
@@ -42,6 +44,7 @@ enum threat_kind {
     THREAT_SECTOR_COMPROMISE,
     THREAT_ORCHESTRATOR_COMPROMISE,
     THREAT_DENIAL_OF_SERVICE,
+    THREAT_TIMING_ATTACK,
     THREAT_KIND_COUNT
 };
 
@@ -76,9 +79,10 @@ struct threat {
     uint64_t id;
     struct unit unit;         /* AGENT, CLUSTER, SECTOR: the unit; NONE: a process, `evidence` */
     struct evidence evidence; /* the latest; unit threats: accused is empty */
-    char second[THREAT_NAME_MAX];                        /* another accuser */
-    bool above;                                          /* one of them stands above */
-    uint64_t count;                                      /* the most that one accuser told */
+    char second[THREAT_NAME_MAX]; /* another accuser */
+    bool above;                   /* one of them stands above */
+    uint64_t count;               /* the most that one accuser told */
+    uint64_t incident;            /* TIMING_ATTACK: of the lead that tells it */
     int64_t first_us, last_us, detected_us, answered_us; /* answered_us 0: not yet */
     /* how far the leads of its agents are told, and when they are told again */
     uint32_t told_range, told_agents;
@@ -113,6 +117,14 @@ struct threat *threat_cluster(struct threat_book *b, struct unit cluster, uint32
                               int64_t now_us);
 struct threat *threat_sector(struct threat_book *b, struct unit sector, uint32_t clusters,
                              int64_t now_us);
+/* A lead tells, in its incident of that id, that `agents` of its cluster claim times together that
+ * its own clock contradicts (core/timing.h): it has locked what it learnt of them. */
+struct threat *threat_timing(struct threat_book *b, struct unit cluster, uint64_t incident,
+                             uint32_t agents, int64_t now_us);
+/* Whether it was cleared. */
+bool threat_timing_cleared(struct threat_book *b, uint64_t incident);
+/* That incident has ended. The threat that is over by it, or NULL. */
+struct threat *threat_timing_over(struct threat_book *b, uint64_t incident);
 /* An operator gave a disruptive order. */
 struct threat *threat_ordered(struct threat_book *b, const char *name, int64_t now_us);
 

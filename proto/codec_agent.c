@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/facts.h"
 #include "core/note.h"
 
 #define TARGETS_MAX 64u
@@ -67,7 +68,9 @@ bool hello_put(struct put *put, const struct msg *msg)
     w.incarnation = h->incarnation;
     w.agent_class = (Mesh__ImpedanceClass)h->agent_class;
     w.current_context_hash = value_id(&h->context_hash);
-    return capabilities_put(put, h->capabilities, &w.n_capabilities, &w.capabilities) &&
+    w.facts = (char *)(uintptr_t)(h->facts != NULL ? h->facts : "");
+    return facts_valid(w.facts) &&
+           capabilities_put(put, h->capabilities, &w.n_capabilities, &w.capabilities) &&
            put_pack(put, &w.base);
 }
 
@@ -88,6 +91,10 @@ enum codec_verdict hello_get(const struct get *get, const ProtobufCMessage *mess
     if (!value_id_get(w->current_context_hash, &h->context_hash)) {
         return CODEC_BAD_RANGE;
     }
+    if (!facts_valid(w->facts)) {
+        return CODEC_BAD_TEXT;
+    }
+    h->facts = w->facts;
     h->uid = w->agent_id;
     h->incarnation = w->incarnation;
     h->agent_class = (enum impedance_class)w->agent_class;

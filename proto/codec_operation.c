@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/facts.h"
 #include "core/note.h"
 #include "core/num.h"
 
@@ -172,6 +173,15 @@ static bool masks_valid(uint32_t classes, uint32_t states, uint32_t score_min, u
            score_min <= SCORE_MAX && score_max <= SCORE_MAX;
 }
 
+static bool where_get(const char *wire, struct selector *ret)
+{
+    if (!where_valid(wire)) {
+        return false;
+    }
+    memcpy(ret->where, wire, strlen(wire) + 1u);
+    return true;
+}
+
 bool selector_put(struct put *put, const struct selector *s, Mesh__Selector *ret)
 {
     assert(put && s && ret);
@@ -185,7 +195,9 @@ bool selector_put(struct put *put, const struct selector *s, Mesh__Selector *ret
     ret->part_seed = s->part_seed;
     ret->part_first = s->part_first;
     ret->part_last = s->part_last;
+    ret->where = (char *)(uintptr_t)s->where;
     return masks_valid(s->class_mask, s->state_mask, s->score_min, s->score_max) &&
+           where_valid(s->where) &&
            places_put(put, &s->places, &ret->n_target_agent_ids, &ret->target_agent_ids) &&
            capabilities_put(put, s->capabilities, &ret->n_requires_capabilities,
                             &ret->requires_capabilities);
@@ -219,7 +231,7 @@ enum codec_verdict selector_get(const struct get *get, const Mesh__Selector *w,
     ret->part_seed = w->part_seed;
     ret->part_first = w->part_first;
     ret->part_last = w->part_last;
-    return CODEC_OK;
+    return where_get(w->where, ret) ? CODEC_OK : CODEC_BAD_TEXT;
 }
 
 static bool hash_given(const uint8_t hash[32])
@@ -254,7 +266,7 @@ bool operation_put(struct put *put, const struct operation *o, Mesh__MeshMessage
 {
     assert(put && o && ret);
     const struct selector *s = &o->selector;
-    if (!operation_valid(o) || o->unknown_capability ||
+    if (!operation_valid(o) || o->unknown_capability || !where_valid(s->where) ||
         !masks_valid(s->class_mask, s->state_mask, s->score_min, s->score_max)) {
         return false;
     }
@@ -296,6 +308,7 @@ bool operation_put(struct put *put, const struct operation *o, Mesh__MeshMessage
     ret->part_seed = s->part_seed;
     ret->part_first = s->part_first;
     ret->part_last = s->part_last;
+    ret->where = (char *)(uintptr_t)s->where;
     return places_put(put, &s->places, &ret->n_target_agent_ids, &ret->target_agent_ids) &&
            capabilities_put(put, s->capabilities, &ret->n_requires_capabilities,
                             &ret->requires_capabilities);
@@ -321,6 +334,9 @@ static enum codec_verdict operation_get_parts(const struct get *get, const Mesh_
         return CODEC_BAD_TEXT;
     }
     memcpy(ret->action, w->action, action + 1);
+    if (!where_get(w->where, &ret->selector)) {
+        return CODEC_BAD_TEXT;
+    }
     if (!value_id_get(w->message_id, &ret->id) ||
         !value_id_get(w->correlation_id, &ret->correlation_id) ||
         !value_id_get(w->causation_id, &ret->causation_id) ||

@@ -12,11 +12,13 @@
  * (laws.h). When effects happen is counted by the machine's clock (effects.h). */
 #include "sim/live.h"
 
+#include "core/facts.h"
 #include "core/note.h"
 #include "core/num.h"
 #include "core/predictor.h"
 #include "core/rng.h"
 #include "sim/effects.h"
+#include "sim/facts.h"
 #include "sim/laws.h"
 #include "tiers/agent/agent.h"
 #include "tiers/host/host.h"
@@ -49,6 +51,7 @@ struct live {
     struct effects effects;
     char why[1024];       /* of a profile that cannot be read */
     struct burst *bursts; /* two a host, for the whole mesh */
+    char facts[CLASS_COUNT][SIM_FACTS_KINDS][FACTS_BYTES_MAX];
 };
 
 static uint32_t host_of(const struct live *live, struct unit agent)
@@ -186,6 +189,28 @@ static int64_t no_work(void *ctx, struct unit agent, enum impedance_class c, dou
     return 0;
 }
 
+static const char *live_facts(void *ctx, struct unit agent, enum impedance_class c)
+{
+    const struct live *live = ctx;
+    return live->facts[c][sim_facts_which(topology_index(live->topology, agent))];
+}
+
+/* What the configuration sets, for all agents, and what the class says beside it. */
+static void facts_init(struct live *live, const char *configured)
+{
+    size_t at = 0;
+    for (int c = CLASS_NONE; c < CLASS_COUNT; c++) {
+        for (uint32_t k = 0; k < SIM_FACTS_KINDS; k++) {
+            char *facts = live->facts[c][k];
+            (void)facts_read(sim_facts_kind((enum impedance_class)c, k), facts, &at);
+            if (facts_read(configured, facts, &at) != NULL) { /* no room for both */
+                facts[0] = '\0';
+                (void)facts_read(configured, facts, &at);
+            }
+        }
+    }
+}
+
 static bool live_world(const struct config *config, const struct process_conf *process,
                        struct runner_world *ret, const char **ret_why)
 {
@@ -207,6 +232,7 @@ static bool live_world(const struct config *config, const struct process_conf *p
     }
     rng_seed(&live.net, process->seed, num_hash64(process->name, sizeof(process->name), 1));
     laws_default(&live.laws);
+    facts_init(&live, process->facts);
     if (process->profile[0] != '\0' &&
         !laws_read(process->profile, &live.laws, live.why, sizeof(live.why))) {
         *ret_why = live.why;
@@ -214,6 +240,7 @@ static bool live_world(const struct config *config, const struct process_conf *p
     }
     *ret = (struct runner_world){.ctx = &live,
                                  .work_us = no_work,
+                                 .facts = live_facts,
                                  .ran = live_ran,
                                  .released = live_released,
                                  .metrics = live_metrics};

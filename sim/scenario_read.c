@@ -413,8 +413,8 @@ static bool read_lie(struct reader *r, enum world_lie *ret)
         }
     }
     return word != NULL && refuse(r,
-                                  "'%s' is no lie: forge, replay, equivocate, capability, flood "
-                                  "or impedance",
+                                  "'%s' is no lie: forge, replay, equivocate, capability, flood, "
+                                  "impedance or timing",
                                   word);
 }
 

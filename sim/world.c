@@ -8,6 +8,7 @@
  * The world holds nodes to their contract (node.h): the wake lies after now, unless effects show
  * that the outbox was short; clocks never go back; no node spins at one instant for ever. */
 #include "core/num.h"
+#include "sim/facts.h"
 #include "sim/wire.h"
 #include "sim/world_process.h"
 #include "sim/world_queue.h"
@@ -253,6 +254,7 @@ static void start_now(struct world *w, uint32_t index)
                              .handlers_max = 4};
     if (n->unit.tier == TIER_AGENT) {
         conf.capabilities = topology_class_capabilities(t, n->agent_class);
+        conf.facts = sim_facts(n->agent_class, topology_index(t, n->unit));
         memset(conf.context_hash.bytes, 0xc0, sizeof(conf.context_hash.bytes));
         n->context = conf.context_hash;
     } else if (n->unit.tier == TIER_HOST) {

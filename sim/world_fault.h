@@ -107,6 +107,7 @@ enum world_lie {
     WORLD_LIE_CAPABILITY, /* claims to have all of them */
     WORLD_LIE_FLOOD,      /* says everything 21 times, each signed anew */
     WORLD_LIE_IMPEDANCE,  /* all such agents tell the same story: the fastest there are */
+    WORLD_LIE_TIMING,     /* answers that claim to have been done 0.4 s later than they were */
     WORLD_LIE_COUNT
 };
 void world_lie(struct world *w, struct unit u, bool below, enum world_lie lie, bool on);
@@ -135,6 +136,7 @@ void world_accuse(struct world *w, const struct evidence *e);
     X(WORLD_MET_STORE_LOST, "store-lost-writes")                                                   \
     X(WORLD_MET_LIE_CAPABILITY, "lie-capability")                                                  \
     X(WORLD_MET_LIE_IMPEDANCE, "lie-impedance")                                                    \
+    X(WORLD_MET_LIE_TIMING, "lie-timing")                                                          \
     X(WORLD_MET_LIE_EQUIVOCATE, "lie-equivocate")                                                  \
     X(WORLD_MET_LIE_FLOOD, "lie-flood")                                                            \
     X(WORLD_MET_REFUSED_SCOPE, "refused-scope")                                                    \

@@ -15,6 +15,7 @@
 #define FRAME_TTL_US  (30 * US_PER_S) /* EGRESS_FRAME_TTL_MS */
 #define FRAME_SKEW_US (2 * US_PER_S)  /* FRAME_SKEW_MS */
 #define FLOOD_COPIES  20u
+#define DAWDLE_US     (400 * US_PER_MS)
 #define REPLAY_US_MAX (40 * US_PER_S) /* longer than a frame lives */
 
 void world_lie(struct world *w, struct unit u, bool below, enum world_lie lie, bool on)
@@ -49,6 +50,13 @@ static void flatter(struct impedance *i)
     i->failed = 0;
 }
 
+/* Slower than they are, all by as much, on a clock that is said to know no better. */
+static void dawdle(struct ack *a)
+{
+    a->arrival_mesh_us += DAWDLE_US;
+    a->clock_error_us = US_PER_S;
+}
+
 static void say_again(struct world *w, uint32_t from, const struct msg *msg, uint32_t copies)
 {
     for (uint32_t i = 0; i < copies; i++) {
@@ -67,6 +75,11 @@ void world_lie_send(struct world *w, uint32_t from, const struct msg *msg)
     if (lies(n, WORLD_LIE_IMPEDANCE) && said.type == MSG_HEARTBEAT) {
         flatter(&said.u.heartbeat.impedance);
         met(w, WORLD_MET_LIE_IMPEDANCE);
+    }
+    if (lies(n, WORLD_LIE_TIMING) && said.type == MSG_ACK && said.u.ack.arrival_mesh_us != 0 &&
+        said.u.ack.release_mesh_us == 0) {
+        dawdle(&said.u.ack);
+        met(w, WORLD_MET_LIE_TIMING);
     }
     world_transmit(w, from, &said);
     if (lies(n, WORLD_LIE_EQUIVOCATE) && said.type == MSG_ACK) {

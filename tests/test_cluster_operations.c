@@ -127,6 +127,46 @@ static void test_hold_counts_release(void **state)
     assert_int_equal(released, AGENTS);
 }
 
+/* How long before T the first send of the lead to all of its agents leaves. */
+static int64_t sends_before_t(uint8_t n, enum timing timing, bool to_all, int64_t ahead_us)
+{
+    struct operation op = operation_of(n);
+    op.timing = timing;
+    op.target_mesh_us = rig.now_us + MESH + ahead_us;
+    if (!to_all) {
+        op.selector.places.count = 1;
+        op.selector.places.patterns[0] = (struct pattern){{1, 1}, {2, 2}, {1, AGENTS}};
+    }
+    int64_t target_us = rig.now_us + ahead_us;
+    operate(&op);
+    uint32_t sent = addressed();
+    int64_t before_us = sent > 0 ? target_us - rig.now_us : 0;
+    while (sent < AGENTS) { /* nobody is skipped for the others' sake */
+        assert_true(rig.wake_us < target_us);
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+        before_us = before_us == 0 && addressed() > 0 ? target_us - rig.now_us : before_us;
+        sent += addressed();
+    }
+    for (unsigned i = 1; i <= AGENTS; i++) {
+        ack_simple(i, &op, OUTCOME_READY);
+    }
+    result_of(&op, AGENTS);
+    return before_us;
+}
+
+/* Thirty thousand that hold until T are sent to over a longer time than thirty, who share it. */
+static void test_sends_to_many_who_hold_are_spread(void **state)
+{
+    (void)state;
+    int64_t few_us = sends_before_t(1, TIMING_AT, false, 2 * S);
+    int64_t many_us = sends_before_t(2, TIMING_AT, true, 2 * S);
+    int64_t by_us = sends_before_t(3, TIMING_BY, true, 2 * S); /* early would be early */
+    assert_true(few_us - by_us < 70000);
+    assert_true(many_us - few_us >= 70000 && many_us - few_us <= 500000);
+    assert_int_equal(sends_before_t(4, TIMING_AT, true, by_us), by_us); /* at once: no time left */
+}
+
 /* Arrival against the send and the prediction's centre as it was before the answer was learnt from;
  * no T is needed. */
 static void test_arrivals_count_against_their_prediction(void **state)
@@ -634,6 +674,7 @@ int main(void)
         JOINED(test_targets_left_out_have_their_reasons),
         JOINED(test_lead_time_and_skip),
         JOINED(test_hold_counts_release),
+        JOINED(test_sends_to_many_who_hold_are_spread),
         JOINED(test_arrivals_count_against_their_prediction),
         JOINED(test_odd_times_teach_nothing),
         JOINED(test_resend_then_timeouts),

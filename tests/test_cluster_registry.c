@@ -143,6 +143,139 @@ static void test_roster_is_loaded(void **state)
     assert_int_equal(v->reasons[REASON_NOT_JOINED], AGENTS - 1);
 }
 
+/* How many a query finds and a preparation counts: the same. */
+static uint32_t targets_of(const char *where)
+{
+    struct query q = {.ref = 5,
+                      .kind = QUERY_AGENTS,
+                      .from_start = true,
+                      .limit = 64,
+                      .deadline_mesh_us = rig.now_us + MESH + S};
+    strcpy(q.selector.where, where);
+    struct msg m = from_sector(MSG_QUERY);
+    m.u.query = &q;
+    rig_msg(&rig, &m);
+    assert_non_null(rig_sent(&rig, MSG_ROWS));
+    uint32_t found = rig_sent(&rig, MSG_ROWS)->u.rows.total;
+    struct prepare p = {.level = TIER_CLUSTER, .deadline_mesh_us = rig.now_us + MESH + S};
+    strcpy(p.selector.where, where);
+    m = from_sector(MSG_PREPARE);
+    m.u.prepare = &p;
+    rig_msg(&rig, &m);
+    assert_non_null(rig_sent(&rig, MSG_PREPARED));
+    assert_int_equal(rig_sent(&rig, MSG_PREPARED)->u.prepared->targets, found);
+    return found;
+}
+
+static void hello_facts(unsigned n, const char *facts)
+{
+    struct msg m = from_agent(MSG_HELLO, n);
+    m.epoch = 10;
+    m.u.hello = (struct hello){.uid = 1000 + n,
+                               .incarnation = 10,
+                               .agent_class = CLASS_A_EDGE,
+                               .capabilities = 3,
+                               .facts = facts};
+    rig_msg(&rig, &m);
+    assert_true(rig_sent(&rig, MSG_WELCOME)->u.welcome.accepted);
+}
+
+/* What was written of a member, as one row. */
+static const struct store_row *written_row(const char *place)
+{
+    rig_link(&rig, LINK_STORE, true);
+    for (int i = 0; i < 200; i++) {
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+        struct store_reply replies[OUTBOX_EFFECTS_MAX];
+        uint32_t count = 0;
+        const struct effect *e;
+        for (uint32_t k = 0; (e = rig_effect(&rig, FX_STORE, 0, k)) != NULL; k++) {
+            const struct store_op *op = &e->u.store;
+            for (uint32_t n = 0; op->kind == STORE_EPOCH_PUTS && n < op->row_count; n++) {
+                const char *at = row_field(&op->rows[n], "place");
+                if (at != NULL && strcmp(at, place) == 0) {
+                    return &op->rows[n];
+                }
+            }
+            replies[count++] =
+                (struct store_reply){.ref = op->ref, .kind = op->kind, .verdict = STORE_OK};
+        }
+        for (uint32_t k = 0; k < count; k++) {
+            rig_store(&rig, &replies[k]);
+        }
+    }
+    fail_msg("%s was not written", place);
+    return NULL;
+}
+
+#define FACTS_64 "a=01234567890123456789012345678901234567890123456789012345678901"
+
+static void test_facts_choose_and_are_written(void **state)
+{
+    (void)state;
+    hello_facts(3, FACTS_64 " cpus=8 os=debian12");
+    hello_facts(4, "cpus=64 gpu=a100 os=debian11");
+    assert_int_equal(targets_of("os=debian*"), 2);
+    assert_int_equal(targets_of("cpus>=64"), 1);
+    assert_int_equal(targets_of("os=debian*,gpu!=*"), 1);
+    assert_int_equal(targets_of("gpu!=*"), AGENTS - 1);
+    assert_int_equal(targets_of("os=plan9"), 0);
+    struct operation op = operation_of(1);
+    strcpy(op.selector.where, "os=debian*");
+    operate(&op);
+    const struct msg *sent = rig_sent(&rig, MSG_OPERATE);
+    assert_non_null(sent);
+    assert_true(unit_equal(sent->to, unit_agent(1, 2, 3)));
+    assert_int_equal(sent->mask, 3); /* a3 and a4, nobody else */
+    const struct store_row *row = written_row("s01.c2.a3");
+    assert_string_equal(row_field(row, "facts_1"), FACTS_64);
+    assert_string_equal(row_field(row, "facts_2"), " cpus=8 os=debian12");
+    assert_null(row_field(row, "facts_3"));
+}
+
+/* A successor knows the facts of who has not come yet, until he says others. */
+static void test_facts_survive_the_lead(void **state)
+{
+    (void)state;
+    rig_link(&rig, LINK_STORE, true);
+    const struct effect *e;
+    uint64_t ref = 0;
+    for (int i = 0; i < 10 && ref == 0; i++) {
+        for (uint32_t k = 0; (e = rig_effect(&rig, FX_STORE, 0, k)) != NULL; k++) {
+            ref = e->u.store.kind == STORE_SCAN ? e->u.store.ref : ref;
+        }
+        rig.now_us = rig.wake_us;
+        if (ref == 0) {
+            rig_wake(&rig);
+        }
+    }
+    struct store_field fields[] = {{"uid", "00000000000003eb", 16},
+                                   {"place", "s01.c2.a3", 9},
+                                   {"unit_epoch", "9", 1},
+                                   {"agent_class", "CLASS_A_EDGE", 12},
+                                   {"facts_1", FACTS_64, 64},
+                                   {"facts_2", " os=debian12", 12},
+                                   {"facts_3", "of a longer text before", 23}};
+    struct store_field edited[] = {{"uid", "00000000000003ec", 16},
+                                   {"place", "s01.c2.a4", 9},
+                                   {"unit_epoch", "9", 1},
+                                   {"agent_class", "CLASS_A_EDGE", 12},
+                                   {"facts_1", "os=debian12 arch=x86_64", 23}};
+    struct store_row rows[] = {
+        {.key = "agent:00000000000003eb", .fields = fields, .field_count = 7},
+        {.key = "agent:00000000000003ec", .fields = edited, .field_count = 5}};
+    struct store_reply reply = {
+        .ref = ref, .kind = STORE_SCAN, .verdict = STORE_OK, .rows = rows, .row_count = 2};
+    rig_store(&rig, &reply);
+    sector_beat_reply();
+    assert_int_equal(targets_of("a=0123*,os=debian12"), 1);
+    assert_int_equal(targets_of("os=*"), 1); /* what is out of order says nothing */
+    hello_facts(3, "os=debian13");
+    assert_int_equal(targets_of("os=debian12"), 0);
+    assert_int_equal(targets_of("os=debian13,a!=*"), 1);
+}
+
 /* Steps the node until until_us. Store operations are answered with `verdict`, or with nothing (0);
  * GETs with a summary of that time (NULL: missing). */
 struct seen {
@@ -331,6 +464,8 @@ int main(void)
         JOINED(test_back_after_an_outage),
         cmocka_unit_test_teardown(test_leads_come_back_one_by_one, teardown),
         FRESH(test_roster_is_loaded),
+        JOINED(test_facts_choose_and_are_written),
+        FRESH(test_facts_survive_the_lead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

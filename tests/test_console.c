@@ -46,6 +46,26 @@ static int setup(void **state)
     return 0;
 }
 
+static void facts_select(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "find --where 'os = debian*, facts.gpu!=*'", "ask x --where 'os = debian*, facts.gpu!=*'",
+        "run facts --where 'os=debian*,gpu!=*'",     "broadcast hi --where 'os=debian*,gpu!=*'",
+        "cascade --where 'os=debian*,gpu!=*'",       "delegate x --where 'os=debian*,gpu!=*'",
+        "top --once --where 'os=debian*,gpu!=*'"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        assert_true(build(lines[i]));
+        assert_string_equal(command.kind == COMMAND_QUERY ? command.query.selector.where
+                                                          : command.operation.selector.where,
+                            "os=debian*,gpu!=*");
+    }
+    rejects("find --where os", "--where: 'os' at character 1: a condition is");
+    rejects("find --where 'gpu=*, os=>3'", "at character 8");
+    rejects("run facts --where cpus>=many", "compare with a number");
+    rejects("ask x --where ''", "--where");
+}
+
 static void defaults_are_those_of_the_manual(void **state)
 {
     (void)state;
@@ -399,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_manual),
+        cmocka_unit_test(facts_select),
         cmocka_unit_test(contexts_by_content),
         cmocka_unit_test(filters_and_requirements),
         cmocka_unit_test(errors_say_where),

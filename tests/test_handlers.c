@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -135,17 +134,19 @@ static void context_probe_and_whoami(void **state)
     assert_answer("s1024.c64.a64");
 }
 
-static void facts_name_machine_and_process(void **state)
+static void facts_and_process(void **state)
 {
     (void)state;
-    struct utsname os;
-    char wanted[1024];
-    assert_int_equal(uname(&os), 0);
+    char wanted[128];
+    call.facts = "arch=x86_64 os=debian12";
     (void)snprintf(wanted, sizeof(wanted),
-                   "os=%.64s-%.64s host=%.64s process=agent-1 pid=%ld class=%s", os.sysname,
-                   os.release, os.nodename, (long)getpid(), class_name(CLASS_C_PERSISTENT));
+                   "arch=x86_64 os=debian12 process=agent-1 pid=%ld class=%s", (long)getpid(),
+                   class_name(CLASS_C_PERSISTENT));
     run("facts");
     assert_answer(wanted);
+    call.facts = NULL;
+    run("facts");
+    assert_answer(wanted + strlen("arch=x86_64 os=debian12 "));
     call.process = "longer-than-any-token-of-a-process";
     run("facts");
     assert_int_equal(answer.verdict, OUTCOME_READY);
@@ -444,7 +445,7 @@ int main(void)
         cmocka_unit_test_setup(the_table_is_complete_and_exact, setup),
         cmocka_unit_test_setup(echo_gives_back_the_first_kib, setup),
         cmocka_unit_test_setup(context_probe_and_whoami, setup),
-        cmocka_unit_test_setup(facts_name_machine_and_process, setup),
+        cmocka_unit_test_setup(facts_and_process, setup),
         cmocka_unit_test_setup(work_takes_the_time_of_its_class, setup),
         cmocka_unit_test_setup(work_repeats_from_its_seed, setup),
         cmocka_unit_test_setup(work_stays_in_its_bounds, setup),

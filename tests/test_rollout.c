@@ -32,7 +32,7 @@ static bool parse(const char *line, struct command *ret)
 static bool plan(const char *line)
 {
     struct command c;
-    return parse(line, &c) && rollout_plan(&rollout, &in, &topo, &c, error);
+    return parse(line, &c) && rollout_plan(&rollout, &in, &topo, NULL, &c, error);
 }
 
 static int setup(void **state)

@@ -78,8 +78,8 @@ static void nonsense_is_refused_with_line_and_reason(void **state)
          "x.scn:2: twin: agents have no process of their own here\n"},
         {"at 5s lie s01 forge\n", "x.scn:1: lie: only agents lie\n"},
         {"at 5s quarantine s01.c1\n", "x.scn:1: quarantine: an agent, as s01.c2.a3\n"},
-        {"at 5s lie s01.c1.a1 maybe\n",
-         "x.scn:1: 'maybe' is no lie: forge, replay, equivocate, capability, flood or impedance\n"},
+        {"at 5s lie s01.c1.a1 maybe\n", "x.scn:1: 'maybe' is no lie: forge, replay, equivocate, "
+                                        "capability, flood, impedance or timing\n"},
         {"expect availability >= 3\n", "x.scn:1: availability: a share, like >= 99.9%\n"},
         {"seed 1.5\n", "x.scn:1: seed: not a whole number\n"},
         {"heal 0s\n", "x.scn:1: heal: 0s is no time for it\n"},

@@ -154,6 +154,33 @@ static void test_choosing_t_from_the_lead_times(void **state)
     assert_in_range(t99 - now, 930 * MS, 1300 * MS);
 }
 
+static void test_early_by_how_many_are_meant(void **state)
+{
+    (void)state;
+    struct topology topo;
+    topology_default(30000, &topo);
+    struct operation op = {.timing = TIMING_AT, .target_mesh_us = now + 10 * US_PER_S};
+    const int64_t most = 30000 * SCHEDULE_SEND_US;
+    int64_t least = most, farthest = 0;
+    for (unsigned c = 1; c <= 10; c++) {
+        int64_t us = schedule_early_us(&topo, &op, unit_cluster(7, c), 10 * US_PER_S);
+        assert_int_equal(us, schedule_early_us(&topo, &op, unit_cluster(7, c), 10 * US_PER_S));
+        least = us < least ? us : least;
+        farthest = us > farthest ? us : farthest;
+    }
+    assert_true(least >= most / SCHEDULE_QUIET_PART && farthest <= most); /* quiet before T */
+    assert_true(farthest - least > most / 4);                             /* not together */
+    int64_t soon_us = schedule_early_us(&topo, &op, unit_cluster(7, 1), US_PER_S);
+    assert_true(soon_us > 0 && soon_us <= US_PER_S / 4);
+    assert_int_equal(schedule_early_us(&topo, &op, unit_cluster(7, 1), 0), 0);
+    assert_int_equal(schedule_early_us(&topo, &op, unit_cluster(7, 1), -5), 0);
+    op.selector.places.count = 1;
+    op.selector.places.patterns[0] = (struct pattern){{7, 7}, {1, 1}, {1, 30}};
+    assert_in_range(schedule_early_us(&topo, &op, unit_cluster(7, 1), 10 * US_PER_S), 1, 600);
+    op.timing = TIMING_BY;
+    assert_int_equal(schedule_early_us(&topo, &op, unit_cluster(7, 1), 10 * US_PER_S), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +189,7 @@ int main(void)
         cmocka_unit_test_setup(test_hold_merges_within_its_reach, setup),
         cmocka_unit_test_setup(test_cancel_and_resend, setup),
         cmocka_unit_test_setup(test_random_schedules, setup),
+        cmocka_unit_test_setup(test_early_by_how_many_are_meant, setup),
         cmocka_unit_test_setup(test_choosing_t_from_the_lead_times, setup)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -186,6 +186,37 @@ static void a_full_book_keeps_what_was_answered(void **state)
     }
     assert_non_null(threat_find(b, id));
     assert_null(threat_find(b, id + 2));
+    for (uint16_t i = 1; i <= 2 * THREATS_MAX; i++) { /* all clusters of two sectors at once */
+        struct unit c = unit_cluster((uint16_t)(1 + i / 65), (uint16_t)(1 + i % 65));
+        assert_non_null(threat_timing(b, c, i, 6, 3 * S + i));
+    }
+    assert_non_null(threat_find(b, id));
+}
+
+static void times_that_shift_are_a_threat_as_long_as_the_incident(void **state)
+{
+    (void)state;
+    struct threat_book *b = book();
+    struct unit c = unit_cluster(1, 1);
+    struct threat *t = threat_timing(b, c, 7, 6, S);
+    assert_non_null(t);
+    assert_int_equal(t->kind, THREAT_TIMING_ATTACK);
+    assert_null(threat_timing(b, c, 7, 9, 2 * S)); /* said again, and more */
+    assert_int_equal(t->count, 9);
+    assert_null(threat_timing(b, c, 8, 6, 3 * S)); /* the lead was replaced: the same threat */
+    assert_null(threat_timing_over(b, 7));
+    assert_ptr_equal(threat_timing_over(b, 8), t);
+    assert_null(threat_timing_over(b, 8));
+    assert_null(threat_timing(b, c, 8, 6, 4 * S)); /* a late copy does not open it again */
+    assert_true(threat_timing_cleared(b, 8));
+    assert_non_null(threat_timing(b, c, 9, 6, 5 * S));
+    /* It is no compromise of the cluster, hides none, and makes none of the sector. */
+    for (uint16_t i = 1; i <= 3; i++) {
+        assert_non_null(threat_contradicted(b, unit_agent(1, 1, i), 6 * S));
+    }
+    assert_non_null(threat_timing(b, unit_cluster(1, 2), 10, 6, 6 * S));
+    assert_null(threat_sector(b, unit_sector(1), 2, 6 * S));
+    assert_non_null(threat_cluster(b, c, 6, 6 * S));
 }
 
 /* --- drills ----------------------------------------------------------------------------------- */
@@ -546,6 +577,7 @@ int main(void)
         cmocka_unit_test(a_fifth_of_a_cluster_is_one_and_two_clusters_are_a_sector),
         cmocka_unit_test(sixty_orders_a_minute_are_the_most),
         cmocka_unit_test(a_full_book_keeps_what_was_answered),
+        cmocka_unit_test(times_that_shift_are_a_threat_as_long_as_the_incident),
         cmocka_unit_test(drill_rogue_agent),
         cmocka_unit_test(drill_quarantine_within_a_second),
         cmocka_unit_test(drill_cluster_and_sector),

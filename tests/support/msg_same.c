@@ -108,6 +108,9 @@ static const char *same_selector(const struct selector *a, const struct selector
     SAME(part_seed)
     SAME(part_first)
     SAME(part_last)
+    if (strcmp(a->where, b->where) != 0) {
+        return "where";
+    }
     SAME(score_max)
     SAME(capable_only)
     return NULL;
@@ -521,6 +524,10 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.hello.agent_class)
         SAME(u.hello.capabilities)
         SAME_ARRAY(u.hello.context_hash.bytes)
+        return strcmp(a->u.hello.facts != NULL ? a->u.hello.facts : "",
+                      b->u.hello.facts != NULL ? b->u.hello.facts : "") == 0
+                   ? NULL
+                   : "u.hello.facts";
     } else if (a->type == MSG_WELCOME) {
         SAME(u.welcome.accepted)
         SAME(u.welcome.reason)

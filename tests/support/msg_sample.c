@@ -211,6 +211,11 @@ static void selector(struct sample *s, struct selector *e)
     e->part_seed = u32(s);
     e->part_first = u32(s);
     e->part_last = u32(s);
+    static const char *const wheres[] = {
+        "", "os=debian12", "gpu!=*,kernel<6.2",
+        "a>=1,b>=1,c>=1,d>=1,e>=1,f>=1,g>=1,h=0123456789012345678901234567890123456789"
+        "*01234567890123456789012"};
+    (void)strcpy(e->where, wheres[upto(s, 3)]);
 }
 
 void sample_operation(struct sample *s, struct operation *ret)
@@ -640,6 +645,13 @@ static void sample_agent(struct sample *s, struct msg *m)
                                     .agent_class = (enum impedance_class)upto(s, CLASS_COUNT - 1),
                                     .capabilities = capabilities(s),
                                     .context_hash = id(s, false)};
+        static const char *const facts[] = {
+            NULL, "os=debian12",
+            "arch=x86_64 cpus=64 gpu=h100 host=node-17 kernel=6.1.0-18-amd64 memory_mib=524288 "
+            "rack=0123456789012345678901234567890123456789012345678901234567890123 "
+            "row=0123456789012345678901234567890123456789012345678901234567890123 "
+            "z=12345678901234567890123456789012"};
+        m->u.hello.facts = facts[upto(s, 2)];
     } else if (m->type == MSG_WELCOME) {
         m->u.welcome = (struct welcome){.accepted = flag(s),
                                         .reason = (enum reason)upto(s, REASON_COUNT - 1),

@@ -77,6 +77,7 @@ static void agent_init(void *self, const struct node_conf *conf)
     a->incarnation = conf->epoch;
     a->capabilities = conf->capabilities;
     a->context_hash = conf->context_hash;
+    a->facts = conf->facts;
     a->agent_class = (unsigned)conf->agent_class & 15u;
     a->topology = conf->topology;
     assert(conf->handlers_max <= UINT16_MAX);
@@ -100,12 +101,13 @@ static void hello_send(struct agent *a, int64_t now_us, struct outbox *out)
                                .incarnation = a->incarnation,
                                .agent_class = a->agent_class,
                                .capabilities = a->capabilities,
-                               .context_hash = a->context_hash};
+                               .context_hash = a->context_hash,
+                               .facts = a->facts};
     if (!agent_send(a, out, &m)) {
         return;
     }
     int64_t wait_us = HELLO_LEAST_US << (a->hellos < 3 ? a->hellos : 3);
-    a->hellos++;
+    a->hellos = (uint8_t)(a->hellos < 4 ? a->hellos + 1 : 4);
     wait_us = wait_us < HELLO_MOST_US ? wait_us : HELLO_MOST_US;
     a->hello_next_us =
         now_us + num_clamp_i64(rng_jitter_us(&a->rng, wait_us, 300), HELLO_LEAST_US, HELLO_MOST_US);
@@ -123,7 +125,7 @@ static int64_t beat_after(struct agent *a, int64_t now_us)
             most_us = US_PER_S;
         }
         int64_t wait_us = NO_CLOCK_US << (a->hellos < 4 ? a->hellos : 4);
-        a->hellos += a->hellos < 4 ? 1 : 0;
+        a->hellos = (uint8_t)(a->hellos < 4 ? a->hellos + 1 : 4);
         wait_us = wait_us < most_us ? wait_us : most_us;
         return now_us + rng_jitter_us(&a->rng, wait_us, 200);
     }
@@ -143,7 +145,7 @@ static void beat_send(struct agent *a, int64_t now_us, struct outbox *out)
     m.u.heartbeat.uid = a->uid;
     m.u.heartbeat.incarnation = a->incarnation;
     profiler_report(&a->profiler, now_us, work_queue_depth(a), imp);
-    if (a->relay_hour == (uint32_t)(now_us / (3600ll * US_PER_S))) {
+    if (a->relay_hour == (uint16_t)(now_us / (3600ll * US_PER_S))) {
         imp->done += a->relays_done;
         imp->failed += a->relays_failed;
     }
@@ -367,11 +369,11 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         hosttime_clock(&a->host, now_us, event->u.clock);
         hosttime_apply(&a->host, &a->time, now_us);
         break;
-    case EV_EVIDENCE:
     case EV_STOP:
         goodbye(a, out);
         return NEVER;
     case EV_WAKE:
+    case EV_EVIDENCE: /* to the orchestrator alone */
     case EV_STORE: /* an agent asks nothing of the store */
         break;
     }

@@ -122,6 +122,7 @@ struct agent {
     uint64_t uid, incarnation, lead_epoch;
     uint64_t capabilities;
     struct id128 context_hash;
+    const char *facts; /* the runner's; NULL: none */
     const struct topology *topology;
     struct rng rng;
     struct meshtime time;
@@ -133,16 +134,16 @@ struct agent {
     uint16_t tasks_in;  /* bit i: tasks[i] is not free; steps touch only those rows */
     uint16_t relays_in; /* bit i: relays[i] is taken */
     uint32_t work_count;
-    uint32_t hellos;
     uint32_t relays_done, relays_failed; /* in relay_hour */
-    uint32_t relay_hour;
-    uint32_t answer_free;              /* bit i: chunk i is free */
-    int64_t wake_us;                   /* what the last step asked for */
-    uint8_t agent_class : 4, mode : 4; /* the mesh's, as the lead last said */
+    uint32_t answer_free;                /* bit i: chunk i is free */
+    int64_t wake_us;                     /* what the last step asked for */
+    uint8_t agent_class : 4, mode : 4;   /* the mesh's, as the lead last said */
     uint8_t seen_next;
-    uint16_t said_ms;   /* local, low bits: when a handler\'s word was passed on */
-    uint16_t context_s; /* likewise: when its context was asked for; 0: it is not awaited */
-    bool frozen : 1;    /* no handler starts, no effect is released */
+    uint16_t said_ms;    /* local, low bits: when a handler\'s word was passed on */
+    uint16_t context_s;  /* likewise: when its context was asked for; 0: it is not awaited */
+    uint16_t relay_hour; /* local, low bits */
+    uint8_t hellos;      /* without an answer; 4: that many or more */
+    bool frozen : 1;     /* no handler starts, no effect is released */
     bool joined : 1, bus_up : 1;
     bool starved : 1;              /* the outbox was short of room in this step */
     uint64_t seen[AGENT_SEEN_MAX]; /* low id bits, outcome and reason in the last 16; 0: none */

@@ -320,6 +320,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, content_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));
+    next_us = time_least(next_us, timing_tick(c, now_us, out));
     next_us = time_least(next_us, incident_tick(c, now_us));
     next_us = time_least(next_us, conflict_tick(c, now_us, out));
     next_us = time_least(next_us, query_tick(c, now_us, out));

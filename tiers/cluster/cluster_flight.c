@@ -379,9 +379,9 @@ static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
                   const struct ack *ack, uint32_t i)
 {
     struct member *m = &c->members[i];
-    m->impedance.queue_depth = ack->queue_depth;
+    m->impedance.queue_depth = timing_queue(c, i, ack->queue_depth);
     m->impedance.clock_error_us = ack->clock_error_us;
-    if (!ack_timed(c, now_us, op, ack, i)) {
+    if (!ack_timed(c, now_us, op, ack, i) || !timing_answer(c, now_us, op, ack, i)) {
         return;
     }
     int64_t one_way_us = ack->received_mesh_us - cluster_mesh(c, ack->echo_sent_us);

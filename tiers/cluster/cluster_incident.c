@@ -30,6 +30,7 @@ static const char *told_as(enum failure_class k, enum incident_event e)
         "its answer contradicts the quorum of the others",
         "failures in a row opened the cluster's breaker",
         "",
+        "the times that they claim shifted together, against the lead's own clock",
     };
     static const char *const action[FAILURE_CLASS_COUNT] = {
         "",
@@ -40,6 +41,7 @@ static const char *told_as(enum failure_class k, enum incident_event e)
         "quarantined with the evidence, for a person to look at",
         "isolated: no new operations until a probe succeeds",
         "",
+        "what was learnt before stands, nothing is learnt from them; calibrated by beats",
     };
     static const char *const escalated[FAILURE_CLASS_COUNT] = {
         "",
@@ -50,6 +52,7 @@ static const char *told_as(enum failure_class k, enum incident_event e)
         "possibly an attack: at once",
         "the orchestrator is told at once",
         "",
+        "possibly an attack: at once",
     };
     switch (e) {
     case INCIDENT_OPENED:
@@ -191,7 +194,7 @@ void incident_begin(struct cluster *c, int64_t now_us, enum failure_class k, uin
     /* Until its first row is told, all belong to that one. */
     note_event(c, now_us, k, at->events == 0 ? INCIDENT_OPENED : INCIDENT_AFFECTED, more);
     note_event(c, now_us, k, INCIDENT_ACTION, more);
-    bool urgent = failure_priority(k) >= CONFLICT_PRIORITY_MAX;
+    bool urgent = failure_priority(k) >= CONFLICT_PRIORITY_MAX || k == FAILURE_TIMING_ATTACK;
     bool together = k == FAILURE_IMPEDANCE_SPIKE && bits_count(at->now) >= SPIKES_TOGETHER;
     if (urgent || together) {
         escalate(c, now_us, k, at->now);

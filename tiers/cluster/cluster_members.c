@@ -139,13 +139,14 @@ static void welcome(struct cluster *c, const struct msg *hello, enum reason reas
 }
 
 /* The measurements of another agent, or of another life of the same one. */
-static void member_renew(struct cluster *c, uint32_t i, const struct hello *h)
+static void member_renew(struct cluster *c, int64_t now_us, uint32_t i, const struct hello *h)
 {
     struct member *m = &c->members[i];
     if (m->uid != h->uid || m->agent_class != (uint8_t)h->agent_class) {
         predictor_init(&m->predictor, c->tuning.predictor, h->agent_class);
         m->impedance = (struct impedance){0};
         m->history = (struct impedance_history){0};
+        timing_believe(c, now_us, bit_of(i));
         m->quarantined = false;
         m->barred = 0;
     }
@@ -190,6 +191,10 @@ void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *is
     }
     if (isolate->what == ISOLATE_AVOID) {
         c->avoided = isolate->agents & c->all;
+        return;
+    }
+    if (isolate->what == ISOLATE_BELIEVE) {
+        timing_believe(c, now_us, c->all);
         return;
     }
     if (isolate->agents != 0) { /* several at once: all agents of a process */
@@ -243,7 +248,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     bool fresh = !m->joined || verdict == CHILDREN_NEW || m->uid != h->uid;
     if (fresh) {
         content_reborn(c, i);
-        member_renew(c, i, h);
+        member_renew(c, now_us, i, h);
     }
     if (m->uid != h->uid) {
         where_newcomer(m);
@@ -257,6 +262,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     m->agent_class = (uint8_t)h->agent_class;
     (void)member_capabilities(c, i, h->capabilities & names);
     m->impedance.context_hash = h->context_hash;
+    facts_told(c, i, h->facts);
     m->joined = true;
     if (m->lead_us == 0) {
         struct prediction p = members_predict(c, i, STANDARD_WEIGHT);
@@ -386,7 +392,7 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     children_heard(&c->children, i, now_us, h->incarnation);
     m->impedance.latency_us = h->impedance.latency_us;
     m->impedance.processing_us = h->impedance.processing_us;
-    m->impedance.queue_depth = h->impedance.queue_depth;
+    m->impedance.queue_depth = timing_queue(c, i, h->impedance.queue_depth);
     m->impedance.clock_error_us = h->impedance.clock_error_us;
     m->impedance.done = h->impedance.done;
     m->impedance.failed = h->impedance.failed;
@@ -400,6 +406,7 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     }
     content_heard(c, now_us, i);
     freeze_heard(c, now_us, i, h);
+    timing_beat(&c->timing, i, now_us);
     predictor_latency(&m->predictor, h->impedance.latency_us);
     measure(c, now_us, i, out);
     state_check(c, now_us, i, out);

@@ -168,11 +168,8 @@ static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t q
     uint32_t scores[MEMBERS_MAX] = {0};
     for (uint32_t i = 0; i < c->count; i++) {
         const struct member *m = &c->members[i];
-        enum agent_state state = members_state(c, i);
         scores[i] = m->impedance.score;
-        if (selector_targets(&o->selector, c->topology, cluster_agent(c, i),
-                             (enum impedance_class)m->agent_class, m->capabilities, state,
-                             m->impedance.score)) {
+        if (members_targeted(c, i, &o->selector)) {
             mask |= bit_of(i);
             bool capable =
                 !o->unknown_capability && (o->selector.capabilities & ~m->capabilities) == 0;
@@ -334,11 +331,11 @@ static void plan(struct cluster *c, int64_t now_us, struct lead_op *op, const st
         end.reason = REASON_OVERLOAD;
     } else {
         struct prediction p = members_predict(c, i, op->weight);
-        int64_t lead_us = p.lead_us;
-        if (op->hedge && op->want_ack) { /* and time for a second send, where there is some */
-            int64_t more_us = op->target_us - now_us - lead_us;
-            lead_us += num_clamp_i64(hedge_room_us(c, i, &p), 0, more_us > 0 ? more_us : 0);
-        }
+        /* And time for a second send and for the others' sends, where there is some. */
+        int64_t wish_us = op->hedge && op->want_ack ? hedge_room_us(c, i, &p) : 0;
+        wish_us += op->early_us;
+        int64_t more_us = op->target_us - now_us - p.lead_us;
+        int64_t lead_us = p.lead_us + num_clamp_i64(wish_us, 0, more_us > 0 ? more_us : 0);
         enum schedule_verdict v =
             schedule_plan(&op->schedule, &c->slab, i, now_us, op->target_us, lead_us,
                           c->tuning.bucket_us > 0 ? c->tuning.bucket_us : 1, &need_us, NULL);
@@ -390,6 +387,7 @@ static void fill(struct cluster *c, int64_t now_us, struct lead_op *op, const st
         op->target_mesh_us = o->target_mesh_us;
         op->target_us = local_time(c, now_us, o, o->target_mesh_us);
         op->target_us = op->target_us > 0 ? op->target_us : 1;
+        op->early_us = schedule_early_us(c->topology, o, c->self, op->target_us - now_us);
     }
     op->aggregate.clusters_reached = 1;
 }
@@ -471,9 +469,7 @@ void operate_prepare(struct cluster *c, int64_t now_us, const struct prepare *pr
         .correlation_id = prepare->correlation_id, .level = prepare->level, .clusters_reached = 1};
     for (uint32_t i = 0; i < c->count; i++) {
         const struct member *m = &c->members[i];
-        if (!selector_targets(&prepare->selector, c->topology, cluster_agent(c, i),
-                              (enum impedance_class)m->agent_class, m->capabilities,
-                              members_state(c, i), m->impedance.score)) {
+        if (!members_targeted(c, i, &prepare->selector)) {
             continue;
         }
         answer.targets++;

@@ -4,6 +4,8 @@
 
 #include "tiers/cluster/cluster_state.h"
 
+struct record;
+
 /* cluster.c */
 int64_t cluster_mesh(const struct cluster *c, int64_t now_us);
 struct unit cluster_agent(const struct cluster *c, uint32_t i);
@@ -28,6 +30,9 @@ int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 enum agent_state members_state(const struct cluster *c, uint32_t i);
 bool members_in_service(const struct cluster *c, uint32_t i); /* active or degraded */
 bool members_preferred(const struct cluster *c, uint32_t i);  /* .. and no impedance spike */
+/* Whether the member is a target of the selector at all, by what the lead knows of it: all that
+ * selector_targets() looks at, and its facts. */
+bool members_targeted(const struct cluster *c, uint32_t i, const struct selector *sel);
 struct prediction members_predict(const struct cluster *c, uint32_t i, double weight);
 /* Keeps an agent out of operations, lets it back, or bars capabilities of it. */
 /* Capabilities that members of each class are not counted on for, as the sector says. */
@@ -65,6 +70,11 @@ int64_t content_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* cluster_summary.c */
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
+
+/* cluster_facts.c: what the agents say of themselves, kept at the lead and in their records. */
+void facts_told(struct cluster *c, uint32_t i, const char *facts); /* NULL: none */
+void facts_record(const struct cluster *c, uint32_t i, struct record *r);
+void facts_recall(struct cluster *c, uint32_t i, const struct store_row *row);
 
 /* cluster_roster.c */
 void roster_page(struct cluster *c, int64_t now_us, const struct store_reply *reply);
@@ -173,6 +183,16 @@ void incident_over(struct cluster *c, int64_t now_us, enum failure_class k, uint
                    bool well);
 bool incident_concerns(const struct cluster *c, enum failure_class k, uint32_t i);
 int64_t incident_tick(struct cluster *c, int64_t now_us);
+
+/* cluster_timing.c: claims of times against this lead's clock (core/timing.h). */
+/* Whether an answer with times is to be learnt from. */
+bool timing_answer(struct cluster *c, int64_t now_us, const struct lead_op *op,
+                   const struct ack *ack, uint32_t i);
+/* What it says of its queue; of a locked one nothing is believed. */
+uint32_t timing_queue(const struct cluster *c, uint32_t i, uint32_t queue_depth);
+/* These are believed again, as they are now. */
+void timing_believe(struct cluster *c, int64_t now_us, uint64_t mask);
+int64_t timing_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* cluster_relay.c */
 void route_relay(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t author,

@@ -1,6 +1,7 @@
 /* Queries: the lead answers with one sorted page, built on the stack by core/pager.h from its own
  * rows. Inspection alone waits for somebody: the registry's record is fetched and stands below the
  * lead's own view; when the registry is away or silent for a second, the page says so instead. */
+#include "core/facts.h"
 #include "core/histogram.h"
 #include "core/pager.h"
 #include "core/resolve.h"
@@ -39,7 +40,8 @@ static bool query_takes(const struct cluster *c, const struct query *q, uint32_t
     const struct member *m = &c->members[i];
     return selector_takes(&q->selector, c->topology, cluster_agent(c, i),
                           (enum impedance_class)m->agent_class, m->capabilities,
-                          members_state(c, i), m->impedance.score);
+                          members_state(c, i), m->impedance.score) &&
+           facts_match(c->facts[i], q->selector.where);
 }
 
 static void agent_row(const struct cluster *c, uint32_t i, struct page_row *ret)
@@ -313,6 +315,8 @@ static void lead_view(const struct cluster *c, int64_t now_us, uint32_t i, struc
     text_id128(t, imp->context_hash);
     line(t, "capabilities");
     capability_names(c, m->capabilities, t);
+    line(t, "facts");
+    text_add(t, c->facts[i]);
 }
 
 /* One ROW_RECORD: the lead's view, an empty line, the registry's. */

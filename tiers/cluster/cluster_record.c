@@ -98,6 +98,7 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         record_unit(r, "cluster_id", c->self);
         record_u64(r, "unit_epoch", m->epoch);
         record_capabilities(r, c->topology, m->capabilities);
+        facts_record(c, i, r);
     }
     if ((what & DIRTY_STATE) != 0) {
         record_text(r, "operational_state", agent_state_spec(members_state(c, i)));

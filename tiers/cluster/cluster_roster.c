@@ -61,6 +61,7 @@ static void roster_row(struct cluster *c, const struct store_row *row)
         c->priors_all = false;
         predictor_init(&m->predictor, c->tuning.predictor, agent_class);
     }
+    facts_recall(c, place.agent - 1u, row);
     learnt_read(c, place.agent - 1u, row);
 }
 

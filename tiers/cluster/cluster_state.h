@@ -15,6 +15,7 @@
 #include "core/rng.h"
 #include "core/schedule.h"
 #include "core/slab.h"
+#include "core/timing.h"
 #include "tiers/cluster/cluster_arrival.h"
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
@@ -112,6 +113,7 @@ struct lead_op {
     int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
     int64_t opened_us, closed_us, progress_us;
     int64_t ack_delay_us; /* between release and answer (schedule.h) */
+    int64_t early_us;     /* sends leave this much before T - lead (schedule.h) */
     uint32_t targets;
     uint64_t open;             /* not final */
     uint64_t sent;             /* at least once */
@@ -215,7 +217,9 @@ struct cluster {
     uint16_t live[LEAD_OPS_MAX];
     int64_t op_next_us[LEAD_OPS_MAX]; /* when live[i] wants to be looked at */
     struct member members[MEMBERS_MAX];
+    char facts[MEMBERS_MAX][FACTS_BYTES_MAX]; /* of each member (facts.h) */
     struct lead_conflicts reports;
+    struct timing_watch timing;
     struct lead_contents contents;
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */

@@ -107,8 +107,8 @@ static bool build_incident(const struct invocation *in, enum action action, stru
         return fail(error, "id: 1 to 16 hex digits, as `incident list` shows them");
     if (type->given && failure_parse(type->text) == FAILURE_NONE)
         return fail(error, "--type: TRANSIENT_NETWORK, AGENT_CRASH, IMPEDANCE_SPIKE, "
-                           "CONTEXT_CORRUPTION, BYZANTINE_BEHAVIOR, CASCADE_FAILURE or "
-                           "COORDINATOR_DOWN");
+                           "CONTEXT_CORRUPTION, BYZANTINE_BEHAVIOR, CASCADE_FAILURE, "
+                           "COORDINATOR_DOWN or TIMING_ATTACK");
     ret->log.priority = priority->given ? (uint32_t)priority->number : 0;
     ret->log.open = action == ACTION_LIST && !all->given;
     if (action == ACTION_LIST)

@@ -5,6 +5,7 @@
  * CLASS_F, need minutes: name them with --class to include them) with hold at T. Times that are not
  * given stay 0 and are filled by the tier that admits the operation. */
 #include "tiers/console/request.h"
+#include "core/facts.h"
 #include "core/types.h"
 #include "tiers/console/condition.h"
 #include "tiers/console/content.h"
@@ -109,6 +110,18 @@ static bool build_scores(const struct invocation *in, struct selector *ret,
     return ret->score_min <= ret->score_max;
 }
 
+static bool build_where(const struct invocation *in, struct selector *ret,
+                        char error[COMMAND_ERROR_MAX])
+{
+    size_t at = 0;
+    const char *text = has(in, "where") ? command_value(in, "where")->text : NULL;
+    const char *why = text ? where_read(text, ret->where, &at) : NULL;
+    if (why)
+        snprintf(error, COMMAND_ERROR_MAX, "--where: '%.80s' at character %zu: %s", text, at + 1,
+                 why);
+    return !why;
+}
+
 static bool build_selector(const struct invocation *in, const struct topology *t,
                            struct selector *ret, char error[COMMAND_ERROR_MAX])
 {
@@ -127,7 +140,7 @@ static bool build_selector(const struct invocation *in, const struct topology *t
             "state: write unknown, active, degraded, suspect, offline, quarantined or frozen",
             take_state, t, ret, error))
         return false;
-    if (!build_scores(in, ret, error))
+    if (!build_where(in, ret, error) || !build_scores(in, ret, error))
         return false;
     const char *flag = has(in, "capability") ? "capability" : "require";
     if (!has(in, flag))
@@ -418,13 +431,13 @@ static bool build_submission(const struct invocation *in, const struct topology 
         return false;
     switch ((int)in->spec->verb) {
     case CMD_BROADCAST:
-        return build_broadcast(in, op, error) && rollout_limit(in, t, &op->selector, error);
+        return build_broadcast(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error);
     case CMD_ASK:
-        return build_ask(in, op, error) && rollout_limit(in, t, &op->selector, error);
+        return build_ask(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error);
     case CMD_RUN:
-        return build_run(in, op, error) && rollout_limit(in, t, &op->selector, error);
+        return build_run(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error);
     case CMD_CASCADE:
-        return build_cascade(in, op, error) && rollout_limit(in, t, &op->selector, error);
+        return build_cascade(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error);
     case CMD_DELEGATE:
         return build_delegate(in, t, op, error);
     case CMD_CONTENT:

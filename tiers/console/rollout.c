@@ -58,14 +58,18 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The sorted numbers of the agents that match by place, class and part; the caller frees. */
-static uint32_t *numbers(const struct selector *sel, const struct topology *t, uint32_t seed,
-                         uint32_t *ret_count)
+/* The sorted numbers of the agents that match by place, class and part, or that were found and
+ * match by part; the caller frees. */
+static uint32_t *numbers(const struct selector *sel, const struct topology *t, const uint8_t *found,
+                         uint32_t seed, uint32_t *ret_count)
 {
     uint32_t *all = malloc((t->agents + 1u) * sizeof *all);
     uint32_t n = 0;
+    struct selector part = {
+        .part_seed = sel->part_seed, .part_first = sel->part_first, .part_last = sel->part_last};
     for (uint32_t i = 0; all && i < t->agents; i++)
-        if (selector_expected(sel, t, topology_agent(t, i)))
+        if ((!found || found[i / 8] >> i % 8 & 1) &&
+            selector_expected(found ? &part : sel, t, topology_agent(t, i)))
             all[n++] = selector_number(seed, i);
     if (all)
         qsort(all, n, sizeof *all, by_value);
@@ -73,8 +77,8 @@ static uint32_t *numbers(const struct selector *sel, const struct topology *t, u
     return all;
 }
 
-bool rollout_limit(const struct invocation *in, const struct topology *t, struct selector *sel,
-                   char error[COMMAND_ERROR_MAX])
+bool rollout_limit(const struct invocation *in, const struct topology *t, const uint8_t *found,
+                   struct selector *sel, char error[COMMAND_ERROR_MAX])
 {
     const struct value *limit = given(in, "limit");
     uint32_t count = 0, wanted = 0;
@@ -90,7 +94,7 @@ bool rollout_limit(const struct invocation *in, const struct topology *t, struct
                  "--limit: contradicts --sample (a sample is drawn anew, a limit has a seed)");
         return false;
     }
-    uint32_t *all = numbers(sel, t, seed_of(in), &count);
+    uint32_t *all = numbers(sel, t, found, seed_of(in), &count);
     bool good = all && amount("--limit", limit->text, strlen(limit->text), count, &wanted, error);
     if (good && count > 0 && wanted < count) {
         sel->part_seed = seed_of(in);
@@ -185,8 +189,23 @@ static bool plan_stop(struct rollout *r, const struct invocation *in, uint32_t a
     return !stop || amount("--stop-on-fail", stop->text, strlen(stop->text), all, &r->most, error);
 }
 
+bool rollout_sample(const struct topology *t, const uint8_t *found, uint32_t seed,
+                    struct selector *sel)
+{
+    uint32_t count = 0, wanted = sel->sample;
+    assert(t && found && sel);
+    uint32_t *all = numbers(sel, t, found, seed, &count);
+    if (all && wanted < count) {
+        sel->part_seed = seed;
+        sel->part_last = all[wanted - 1];
+    }
+    sel->sample = 0;
+    free(all);
+    return all != NULL;
+}
+
 bool rollout_plan(struct rollout *r, const struct invocation *in, const struct topology *t,
-                  const struct command *submit, char error[COMMAND_ERROR_MAX])
+                  const uint8_t *found, const struct command *submit, char error[COMMAND_ERROR_MAX])
 {
     const struct selector *sel = &submit->operation.selector;
     const struct value *batch = given(in, "batch");
@@ -199,7 +218,7 @@ bool rollout_plan(struct rollout *r, const struct invocation *in, const struct t
         return false;
     }
     memset(r, 0, sizeof *r);
-    uint32_t *all = numbers(sel, t, seed_of(in), &count);
+    uint32_t *all = numbers(sel, t, found, seed_of(in), &count);
     r->memory = aligned_alloc(16, slab_bytes(SLAB_CHUNKS));
     bool good = all && r->memory;
     if (good && count == 0)

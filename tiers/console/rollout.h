@@ -56,16 +56,24 @@ struct rollout {
     enum reason reason;
 };
 
-/* --limit and --seed into the selector. False: error says what is wrong. */
-bool rollout_limit(const struct invocation *in, const struct topology *t, struct selector *sel,
-                   char error[COMMAND_ERROR_MAX]);
+/* --limit and --seed into the selector. found, here and below: a bit for each agent by its linear
+ * index, those that the mesh has found (found.h); NULL: whom the topology has by place and class.
+ * False: error says what is wrong. */
+bool rollout_limit(const struct invocation *in, const struct topology *t, const uint8_t *found,
+                   struct selector *sel, char error[COMMAND_ERROR_MAX]);
+
+/* The sample becomes a part: those of the found whose numbers under the seed are the lowest. False:
+ * out of memory. */
+bool rollout_sample(const struct topology *t, const uint8_t *found, uint32_t seed,
+                    struct selector *sel);
 
 /* Whether the line asks for parts. */
 bool rollout_wanted(const struct invocation *in);
 
 /* The plan for a submission; to be ended by rollout_done. */
 bool rollout_plan(struct rollout *r, const struct invocation *in, const struct topology *t,
-                  const struct command *submit, char error[COMMAND_ERROR_MAX]);
+                  const uint8_t *found, const struct command *submit,
+                  char error[COMMAND_ERROR_MAX]);
 void rollout_done(struct rollout *r);
 
 /* "3 waves: 1, 29 and 270 agents", for --dry-run. */

@@ -12,6 +12,7 @@
 #include "tiers/console/content.h"
 #include "tiers/console/delegate.h"
 #include "tiers/console/dry_run.h"
+#include "tiers/console/found.h"
 #include "tiers/console/jobs.h"
 #include "tiers/console/kpi.h"
 #include "tiers/console/offer.h"
@@ -154,7 +155,7 @@ static void ask_page(struct task *t)
     task_send(t);
 }
 
-static void ask_first_page(struct task *t)
+void task_first_page(struct task *t)
 {
     t->passes++;
     t->command.query.from_start = true;
@@ -235,7 +236,7 @@ static void take_report(struct task *t, const struct reply *reply)
     t->command.query.operation_id = report->operation_id;
     t->command.query.limit = PAGE_ROWS_MAX;
     t->rows_wanted = SIZE_MAX;
-    ask_first_page(t);
+    task_first_page(t);
 }
 
 /* The list of jobs: what was asked for, or where the one is whose id was shortened. */
@@ -294,12 +295,16 @@ static void take_rows(struct task *t, const struct rows *rows)
     }
     if (pages_lack(&t->pages, t->rows_wanted) && t->passes < PASSES_MAX) {
         t->command.query.limit = PAGE_ROWS_MAX;
-        ask_first_page(t);
+        task_first_page(t);
         return;
     }
     if (t->passes > 1)
         pages_sort(&t->pages);
     task_clear_progress(t);
+    if (t->finding) {
+        found_take(t);
+        return;
+    }
     if (t->kept) {
         struct answer_group *groups = pages_groups(&t->pages);
         const struct report *report = t->kept->u.reply->report;
@@ -434,7 +439,7 @@ static void take_status(struct task *t, const struct mesh_status *status)
         (void)request_build(&t->invocation, t->render.topology, &t->command, error);
         top_query(&t->top, &t->command.query);
         t->rows_wanted = t->command.query.limit;
-        ask_first_page(t);
+        task_first_page(t);
         return;
     }
     if (t->invocation.spec->verb == CMD_WAIT) {
@@ -568,7 +573,11 @@ static void begin_round(struct task *t)
         bool good = request_build(&t->invocation, t->render.topology, &t->command, error);
         assert(good && "it was good at the start");
         (void)good;
+        t->finding = found_wanted(t);
+        t->dry_run = !t->finding && dry_run_query(&t->invocation, &t->command);
     }
+    if (t->finding)
+        found_query(t);
     t->passes = 0;
     if (t->command.kind == COMMAND_LOG)
         logs_begin(&t->logs, &t->invocation, &t->command);
@@ -580,7 +589,7 @@ static void begin_round(struct task *t)
     } else if (inquiry_is(&t->invocation)) {
         inquiry_begin(t);
     } else if (t->command.kind == COMMAND_QUERY) {
-        ask_first_page(t);
+        task_first_page(t);
     } else {
         task_send(t);
     }
@@ -748,9 +757,11 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
         refuse_read_only(t);
         return;
     }
-    if (good && t->command.kind == COMMAND_SUBMIT && rollout_wanted(&t->invocation))
-        good = rollout_plan(&t->rollout, &t->invocation, t->render.topology, &t->command, error);
-    t->dry_run = good && dry_run_query(&t->invocation, &t->command);
+    t->finding = good && found_wanted(t);
+    if (good && t->command.kind == COMMAND_SUBMIT && !t->finding && rollout_wanted(&t->invocation))
+        good =
+            rollout_plan(&t->rollout, &t->invocation, t->render.topology, NULL, &t->command, error);
+    t->dry_run = good && !t->finding && dry_run_query(&t->invocation, &t->command);
     if (good && t->invocation.spec->verb == CMD_DELEGATE)
         delegate_query(t);
     if (good && request_dangerous(&t->invocation)) {

@@ -65,10 +65,11 @@ struct task {
     struct pages pages;
     size_t rows_wanted;
     size_t streamed;            /* rows that FORM_JSONL has shown already */
-    struct operation delegated; /* delegate: waits for its agents; no payload_bytes: none waits */
+    struct operation delegated; /* waits for the agents that are looked for (delegate.h, found.h) */
     struct unit delegates[32];
     uint32_t delegate_count;
     uint64_t sent_ms; /* uv_now() */
+    bool finding;     /* the rows of its query are counted out before it is sent (found.h) */
     bool dry_run;     /* the rows of its query are who is meant */
     uint32_t lines;   /* of REPLY_LINE so far */
     uint64_t sent_ns; /* uv_hrtime() of the last request */

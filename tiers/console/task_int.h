@@ -6,7 +6,8 @@
 
 /* task.c */
 void task_finish(struct task *t, int code);
-void task_send(struct task *t); /* t->command, under a new ref */
+void task_send(struct task *t);       /* t->command, under a new ref */
+void task_first_page(struct task *t); /* of t->command's query */
 uint64_t task_next_ref(void);
 void task_send_command(struct task *t, struct command *command); /* with its ref */
 #define TASK_SILENCE_MS 15000u /* without any reply while an operation runs: given up */

@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_state.h"
 #include "tiers/orchestrator/orchestrator_strategy.h"
+#include "tiers/orchestrator/orchestrator_threat.h"
 #include <assert.h>
 #include <string.h>
 

@@ -9,6 +9,7 @@
 #include "core/plant.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_strategy.h"
+#include "tiers/orchestrator/orchestrator_threat.h"
 #include <assert.h>
 #include <string.h>
 
@@ -185,6 +186,7 @@ void conflicts_report(struct orchestrator *o, const struct msg *msg)
         find(o, r->id) == NULL && !logbook_has(&o->logbook, r->id, "opened")) {
         threats_contradicted(o, r->agent);
     }
+    threats_timing(o, r);
     if (o->hub.tuning.no_log) {
         acknowledge(o, r->id, r->agent, r->lamport);
         return;

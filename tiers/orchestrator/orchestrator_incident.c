@@ -13,6 +13,7 @@
 #include "core/num.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_state.h"
+#include "tiers/orchestrator/orchestrator_threat.h"
 #include <assert.h>
 #include <string.h>
 
@@ -304,6 +305,7 @@ static void expire(struct orchestrator *o)
             continue;
         }
         uint64_t event_id = incident_event_id(at->id, UINT32_MAX);
+        threats_timing_over(o, at->id);
         if (!logbook_has(&o->logbook, event_id, incident_event_name(INCIDENT_RESOLVED))) {
             (void)row_of(o, at->id, event_id, (enum failure_class)at->failure, INCIDENT_RESOLVED,
                          at->unit, gone, sizeof(gone) - 1u, 0);

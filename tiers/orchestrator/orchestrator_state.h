@@ -226,14 +226,6 @@ void isolate_command(struct orchestrator *o, const struct msg *msg);
 bool isolate_reply(struct orchestrator *o, const struct reply *reply); /* was it ours */
 void isolate_watch_tick(struct orchestrator *o, struct watch *w);
 
-/* orchestrator_threat.c */
-void threats_evidence(struct orchestrator *o, const struct evidence *e);
-void threats_contradicted(struct orchestrator *o, struct unit agent);
-/* False: refused (a thaw, while the mesh stands still because of a threat). */
-bool threats_allow(struct orchestrator *o, const struct msg *msg);
-void threats_command(struct orchestrator *o, const struct msg *msg);
-int64_t threats_tick(struct orchestrator *o); /* returns when to look again */
-
 /* orchestrator_second.c. True: it waits for another operator, or was refused; that was told. */
 bool second_holds(struct orchestrator *o, const struct msg *msg);
 /* An approval: *ret is what was approved, as the one who approves sends it; false: told. */

@@ -8,8 +8,11 @@
  *   ... that may command: the mesh is frozen besides, and not thawed before the threat is cleared
  *   an agent       its lead has it in quarantine already (cluster_consensus.c)
  *   a cluster, a sector   its breaker opens by hand: nothing is routed there
+ *   claims of times  the lead has locked what it learnt, and calibrates; it is over when the lead
+ *                  says so (its incident has ended), or by clearing
  *
  * Clearing undoes the answer, except the freeze: `thaw` is a decision of its own. */
+#include "tiers/orchestrator/orchestrator_threat.h"
 #include "core/num.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_strategy.h"
@@ -23,6 +26,12 @@
 static bool is_process(const struct threat *t)
 {
     return t->evidence.accused[0] != '\0';
+}
+
+/* Nothing is routed to it until the threat is cleared. */
+static bool cuts_off(const struct threat *t)
+{
+    return t->kind == THREAT_CLUSTER_COMPROMISE || t->kind == THREAT_SECTOR_COMPROMISE;
 }
 
 static void who_text(const struct threat *t, struct text *text)
@@ -40,6 +49,9 @@ static const char *answer_text(const struct threat *t)
     if (t->kind == THREAT_ORCHESTRATOR_COMPROMISE) {
         return "shut out of the mesh, and the mesh is frozen";
     }
+    if (t->kind == THREAT_TIMING_ATTACK) {
+        return "impedances locked as they were before; the lead calibrates by its own clock";
+    }
     if (is_process(t)) {
         return "shut out of the mesh; its agents in quarantine, its units to a standby";
     }
@@ -51,9 +63,12 @@ static void evidence_text(const struct threat *t, struct text *text)
 {
     text_u64(text, t->count);
     if (!is_process(t)) {
-        text_add(text, t->unit.tier == TIER_AGENT     ? " answers against a quorum"
-                       : t->unit.tier == TIER_CLUSTER ? " agents against their quorums"
-                                                      : " clusters compromised");
+        text_add(text,
+                 t->kind == THREAT_TIMING_ATTACK
+                     ? " agents or more shifted their times together, against the lead's clock"
+                 : t->unit.tier == TIER_AGENT   ? " answers against a quorum"
+                 : t->unit.tier == TIER_CLUSTER ? " agents against their quorums"
+                                                : " clusters compromised");
         return;
     }
     text_add(text, " x ");
@@ -138,7 +153,7 @@ static void answer(struct orchestrator *o, struct threat *t)
     if (is_process(t)) {
         out_exclude(h->out, t->evidence.accused, true);
         t->tell_us = h->now_us;
-    } else if (t->unit.tier < TIER_AGENT) {
+    } else if (cuts_off(t)) {
         hub_breaker(h, t->unit, true);
     }
     /* What an orchestrator before this one did stands: its freeze is in the registry. */
@@ -229,6 +244,41 @@ void threats_contradicted(struct orchestrator *o, struct unit agent)
         return; /* a lead that had to leave some out */
     }
     (void)threat_contradicted(&o->threats, agent, o->hub.now_us);
+}
+
+/* The lead learns again from all of its agents. */
+static void believe(struct orchestrator *o, struct unit cluster)
+{
+    struct msg m = hub_msg(&o->hub, MSG_ISOLATE, unit_sector(cluster.sector), 3);
+    m.u.isolate = (struct isolate){.agent = unit_agent(cluster.sector, cluster.cluster, 1),
+                                   .what = ISOLATE_BELIEVE};
+    if (hub_fits(&o->hub, &m)) {
+        out_send(o->hub.out, &m);
+    }
+}
+
+void threats_timing(struct orchestrator *o, const struct conflict_report *r)
+{
+    assert(o != NULL && r != NULL);
+    struct unit cluster = unit_cluster(r->agent.sector, r->agent.cluster);
+    if (r->incident != FAILURE_TIMING_ATTACK || cluster.cluster == 0) {
+        return;
+    }
+    if (r->event == INCIDENT_RESOLVED) {
+        threats_timing_over(o, r->uid);
+    } else if (r->event == INCIDENT_STILL && threat_timing_cleared(&o->threats, r->uid)) {
+        believe(o, cluster); /* it was told when an operator cleared it, and did not hear */
+    } else if (r->event != INCIDENT_RECOVERED) {
+        (void)threat_timing(&o->threats, cluster, r->uid, r->agents_affected, o->hub.now_us);
+    }
+}
+
+void threats_timing_over(struct orchestrator *o, uint64_t incident)
+{
+    const struct threat *t = threat_timing_over(&o->threats, incident);
+    if (t != NULL) {
+        say(o, t, "cleared", "mesh");
+    }
 }
 
 static bool is_disruptive(const struct command *c)
@@ -338,8 +388,10 @@ static void clear(struct orchestrator *o, const struct msg *msg, struct threat *
         out_exclude(h->out, t->evidence.accused, false);
         t->told_range = t->told_agents = 0;
         t->tell_us = h->now_us;
-    } else if (t->unit.tier < TIER_AGENT) {
+    } else if (cuts_off(t)) {
         hub_breaker(h, t->unit, false);
+    } else if (t->kind == THREAT_TIMING_ATTACK) {
+        believe(o, t->unit);
     }
     say(o, t, "cleared", c->operator_name[0] != '\0' ? c->operator_name : "mesh");
     hub_reply_line(&o->hub, msg,

@@ -48,6 +48,7 @@ struct process_conf {
     uint32_t parent_pid;          /* ends with the process that started it; 0: it lives on */
     uint32_t metrics_port;        /* 0: none */
     uint32_t agents_per_host;
+    char facts[CONFIG_TEXT_MAX];   /* agents: facts that the operator sets (core/facts.h) */
     char journal[CONFIG_TEXT_MAX]; /* sim: a file of what ran; empty: none */
     bool delay_profile;            /* sim: delays, losses and clocks by class; false: none */
     char profile[CONFIG_TEXT_MAX]; /* sim: a file with the classes' figures; empty: built in */

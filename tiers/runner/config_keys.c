@@ -3,6 +3,8 @@
  * suspect < failed) are checked once all sources are read. */
 #include "tiers/runner/config_keys.h"
 
+#include "core/facts.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -89,6 +91,8 @@ static const struct config_key keys[] = {
      "units of its tier to take over: scope (all that its certificate covers), none, or places"},
     {"rescue", KEY_TEXT, true, 0, TEXT_MOST, PROCESS(rescue), NULL, "",
      "agents: the lead process that is started here when none is heard any more"},
+    {"facts", KEY_TEXT, true, 0, TEXT_MOST, PROCESS(facts), NULL, "",
+     "agents: facts beside those of the machine, as gpu=a100,rack=r7: what --where asks of"},
     {"parent_pid", KEY_NUMBER, true, 0, INT32_MAX, PROCESS(parent_pid), NULL, "0",
      "ends with the process of this pid, which started it; 0: never"},
     {"metrics_port", KEY_NUMBER, true, 0, 65535, PROCESS(metrics_port), NULL, "0",
@@ -592,6 +596,25 @@ static bool finish_rescue(struct config_draft *draft, const struct process_conf 
     return false;
 }
 
+/* Facts in the form in which they travel. */
+static bool finish_facts(struct config_draft *draft, struct process_conf *p)
+{
+    char facts[FACTS_BYTES_MAX] = "";
+    size_t at = 0;
+    const char *why = facts_read(p->facts, facts, &at);
+    if (why != NULL) {
+        config_fail(draft, p->line, "[process %s]: facts: at \"%.40s\": %s", p->name, p->facts + at,
+                    why);
+        return false;
+    }
+    if (facts[0] != '\0' && p->role != PROCESS_AGENT && p->role != PROCESS_SIM) {
+        config_fail(draft, p->line, "[process %s]: facts: of role agent and sim only", p->name);
+        return false;
+    }
+    memcpy(p->facts, facts, sizeof facts);
+    return true;
+}
+
 static bool finish_process(struct config_draft *draft, struct process_conf *p)
 {
     const struct topology *t = &draft->config.topology;
@@ -606,7 +629,7 @@ static bool finish_process(struct config_draft *draft, struct process_conf *p)
     p->no_standby = strcmp(p->standby_text, "none") == 0;
     if (!finish_places(draft, p, "units", p->units_text, "mesh", &p->units) ||
         !finish_places(draft, p, "standby", p->standby_text, "scope", &p->standby) ||
-        !finish_rescue(draft, p)) {
+        !finish_rescue(draft, p) || !finish_facts(draft, p)) {
         return false;
     }
     if (p->no_units && (p->role == PROCESS_AGENT || p->role == PROCESS_SIM)) {

@@ -11,7 +11,7 @@
  *   conflict   CONTEXT_DIVERGENCE, with the same payload
  *   relay      payload "PLACES TEXT" or "ROUTING PLACES ACTION TEXT": the agent sends TEXT to these
  *              places as a message of its own, and answers "sent"
- *   facts      os, host, process id, class
+ *   facts      what --where asks of, process, class
  *   whoami     the agent's place: an answer that no other agent gives
  *
  * A verdict depends on the agent and the payload only, so that a run can be repeated. */
@@ -23,7 +23,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 static void answer_bytes(struct handler_answer *a, const void *bytes, size_t count)
@@ -190,13 +189,10 @@ static void whoami_finish(const struct handler_call *call, struct handler_answer
 
 static void facts_finish(const struct handler_call *call, struct handler_answer *ret)
 {
-    struct utsname os;
     char text[512];
-    if (uname(&os) != 0) {
-        memset(&os, 0, sizeof(os));
-    }
-    int n = snprintf(text, sizeof(text), "os=%.64s-%.64s host=%.64s process=%.16s pid=%ld class=%s",
-                     os.sysname, os.release, os.nodename, call->process, (long)getpid(),
+    const char *facts = call->facts != NULL ? call->facts : "";
+    int n = snprintf(text, sizeof(text), "%s%sprocess=%.32s pid=%ld class=%s", facts,
+                     facts[0] != '\0' ? " " : "", call->process, (long)getpid(),
                      class_name(call->agent_class));
     answer_bytes(ret, text, n > 0 ? (size_t)n : 0);
 }
@@ -209,7 +205,7 @@ static const struct handler_ops table[] = {
     {"fail", "fails (payload: share of agents in permille)", NULL, fail_finish, NULL},
     {"conflict", "reports a conflict (payload: share in permille)", NULL, conflict_finish, NULL},
     {"relay", "sends a message of its own: PLACES TEXT", NULL, relay_finish, NULL},
-    {"facts", "os, host, process, class", NULL, facts_finish, NULL},
+    {"facts", "its facts (as --where has them), process, class", NULL, facts_finish, NULL},
     {"whoami", "the agent's place", NULL, whoami_finish, NULL},
 };
 #define HANDLERS (sizeof(table) / sizeof(table[0]))

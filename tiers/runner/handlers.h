@@ -19,6 +19,7 @@ struct handler_call {
     struct id128 context_hash;
     uint32_t context_bytes; /* of the context that was loaded; 0: the class's own */
     bool context_wrong;     /* what is loaded is not what context_hash says any more */
+    const char *facts;      /* core/facts.h; NULL: none */
     struct rng *rng;        /* of this agent */
     int64_t began_us;       /* the work's start, boot clock; 0 in begin() */
     /* NULL: the class's own times. Else a simulated agent's: how long this work takes it. */

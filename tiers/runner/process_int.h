@@ -45,6 +45,7 @@ struct process {
     const struct runner_kind *kind;
     struct config config;
     const struct process_conf *conf; /* in config */
+    char facts[FACTS_BYTES_MAX];     /* of its agents */
     struct log log;
     struct identity identity;
     struct trust_state trust;

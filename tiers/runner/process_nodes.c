@@ -3,6 +3,7 @@
 #include "tiers/runner/process_int.h"
 
 #include "tiers/runner/clock.h"
+#include "tiers/runner/host_facts.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,12 +187,17 @@ static bool store_submit(void *ctx, const struct store_op *op, void *tag)
 bool process_runner(struct process *p)
 {
     assert(p != NULL && p->runner == NULL);
+    if (p->conf->role == PROCESS_AGENT) {
+        memcpy(p->facts, p->conf->facts, sizeof(p->facts));
+        host_facts(p->facts);
+    }
     struct runner_conf conf = {.topology = &p->config.topology,
                                .tuning = &p->config.tuning,
                                .process = p->conf->name,
                                .seed = p->conf->seed,
                                .epoch = p->lease.epoch,
                                .world = p->kind->world != NULL ? &p->world : NULL,
+                               .facts = p->facts,
                                .log = &p->log,
                                .directory = &p->directory,
                                .opcache = p->opcache,

@@ -305,6 +305,12 @@ static struct id128 context_of(enum impedance_class c)
     return id;
 }
 
+const char *runner_facts(const struct runner *r, struct unit agent, enum impedance_class c)
+{
+    const struct runner_world *w = r->conf.world;
+    return w != NULL && w->facts != NULL ? w->facts(w->ctx, agent, c) : r->conf.facts;
+}
+
 /* Everything about a node but its memory. */
 static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret)
 {
@@ -331,6 +337,7 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
             topology_class(r->conf.topology, topology_index(r->conf.topology, n->unit));
         ret->capabilities = topology_class_capabilities(r->conf.topology, ret->agent_class);
         ret->context_hash = context_of(ret->agent_class);
+        ret->facts = runner_facts(r, n->unit, ret->agent_class);
         /* People take hours: their reviews must not keep the desk's own commands waiting. */
         ret->handlers_max =
             ret->agent_class == CLASS_F_HUMAN ? DESK_HANDLERS_MAX : AGENT_HANDLERS_MAX;

@@ -36,6 +36,8 @@ struct runner_world {
     void (*released)(void *ctx, uint64_t id_low);
     void (*metrics)(void *ctx, struct page *page); /* may be NULL */
     int64_t (*work_us)(void *ctx, struct unit agent, enum impedance_class c, double weight);
+    /* What an agent says of itself (core/facts.h), for as long as the process runs. */
+    const char *(*facts)(void *ctx, struct unit agent, enum impedance_class c);
 };
 
 struct runner_stats {
@@ -62,6 +64,7 @@ struct runner_conf {
     uint64_t epoch;                         /* of this process's ownership */
     const struct node_ops *ops[TIER_COUNT]; /* of the tiers that may run here */
     const struct runner_world *world;       /* NULL: a real process */
+    const char *facts; /* of its agents (core/facts.h); NULL: none, or the world's */
     struct log *log;
     struct directory *directory;
     struct opcache *opcache; /* NULL: no operations (tests) */

@@ -104,6 +104,9 @@ int64_t runner_node_boot(const struct node *n, int64_t clock_us);
 void runner_step(struct runner *r, struct node *n, struct event *event);
 struct node *runner_find(const struct runner *r, struct unit u);
 
+/* What the agent says of itself (core/facts.h); NULL: nothing. */
+const char *runner_facts(const struct runner *r, struct unit agent, enum impedance_class c);
+
 /* runner_send.c */
 void runner_send(struct runner *r, struct node *n, const struct msg *msg);
 /* msg: `to` is the node, no mask, recv_us on the node's clock. */

@@ -40,6 +40,8 @@ static struct handler_call call_of(struct runner *r, struct node *n, const struc
                                  .unit = n->unit,
                                  .agent_class = (enum impedance_class)n->agent_class,
                                  .context_hash = n->context_hash,
+                                 .facts =
+                                     runner_facts(r, n->unit, (enum impedance_class)n->agent_class),
                                  .rng = &n->rng,
                                  .work_us = w != NULL ? w->work_us : NULL,
                                  .work_ctx = w != NULL ? w->ctx : NULL,

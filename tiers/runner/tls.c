@@ -20,7 +20,7 @@
 #define PATH_BYTES   4096u
 #define CA_LIFE_S    (INT64_C(3652) * 86400)
 #define SERIAL_BYTES 16
-/* What the mesh's own processes expect, and what another's client expects that dials a NATS here. */
+/* What the mesh's own processes expect, and what another's client expects that dials a NATS. */
 #define SERVER_NAMES "DNS:" TLS_SERVER_NAME ",DNS:localhost,IP:127.0.0.1,IP:::1"
 
 static int fail(struct keys_error *why, int code, const char *path, const char *what)

@@ -22,7 +22,7 @@ static const struct action builtin[] = {
     BUILTIN("context", "the hash of what the agent has loaded", VERB_OBSERVE),
     BUILTIN(CONTENT_ACTION, "loads a context: its bytes, or blob: and their hash", VERB_ACT),
     BUILTIN(CONTENT_PUT, "puts a context into the registry", VERB_RECORD),
-    BUILTIN("facts", "os, host, process, class", VERB_OBSERVE),
+    BUILTIN("facts", "its facts (as --where has them), process, class", VERB_OBSERVE),
     BUILTIN("whoami", "the agent's place", VERB_OBSERVE),
     BUILTIN("probe", "answers at once, with nothing", VERB_OBSERVE),
     BUILTIN("work", "takes its class's time, then gives the payload back", VERB_ACT),

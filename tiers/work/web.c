@@ -74,23 +74,20 @@ static const char *header_value(const char *at, size_t bytes, const char *name)
     return bytes > n && strncasecmp(at, name, n) == 0 && at[n] == ':' ? at + n + 1 : NULL;
 }
 
-static size_t on_header(char *at, size_t size, size_t count, void *ctx)
+void web_header(struct request *r, const char *line, size_t bytes)
 {
-    struct request *r = ctx;
-    size_t bytes = size * count;
     char text[200];
-    (void)snprintf(text, sizeof(text), "%.*s", (int)(bytes < 199 ? bytes : 199), at);
+    (void)snprintf(text, sizeof(text), "%.*s", (int)(bytes < 199 ? bytes : 199), line);
     const char *value = header_value(text, strlen(text), "Retry-After");
-    r->last_us = clock_boot_us();
     if (value != NULL) {
         char *end;
         long s = strtol(value, &end, 10);
-        if (end != value && s >= 0 && s < 86400) {
+        if (end != value && s >= 0 && s <= WEB_RETRY_AFTER_MAX_US / US_PER_S) {
             r->retry_after_us = s * US_PER_S;
         } else {
             time_t when = curl_getdate(value, NULL);
             int64_t us = (int64_t)when * US_PER_S - clock_unix_us();
-            r->retry_after_us = when > 0 && us > 0 ? us : -1;
+            r->retry_after_us = when > 0 && us > 0 && us <= WEB_RETRY_AFTER_MAX_US ? us : -1;
         }
     }
     value = header_value(text, strlen(text), "Server-Timing");
@@ -99,7 +96,14 @@ static size_t on_header(char *at, size_t size, size_t count, void *ctx)
         double ms = strtod(cpu + 8, NULL);
         r->cpu_ms = ms >= 0 && ms < 1e9 ? (uint32_t)(ms + 0.999) : UINT32_MAX;
     }
-    return bytes;
+}
+
+static size_t on_header(char *at, size_t size, size_t count, void *ctx)
+{
+    struct request *r = ctx;
+    r->last_us = clock_boot_us();
+    web_header(r, at, size * count);
+    return size * count;
 }
 
 /* ---- libcurl on libuv ---- */

@@ -6,6 +6,8 @@
 #include "tiers/work/work_int.h"
 #include <curl/curl.h>
 
+#define WEB_RETRY_AFTER_MAX_US (86400ll * US_PER_S) /* a later wish of a server is none */
+
 struct request;
 
 /* What a handler does with an answer. ctx: request's `ctx`. */
@@ -47,6 +49,8 @@ bool request_start(struct request *r, struct web *web, const struct request_conf
                    const struct request_ops *ops, void *ctx, char why[ACTION_PROBLEM_SIZE]);
 void request_drop(struct request *r); /* ends it without a word; harmless when it is not active */
 
+/* A line of the answer's head, `bytes` long: what of it concerns repetitions and costs. */
+void web_header(struct request *r, const char *line, size_t bytes);
 bool request_retriable(long status);
 /* Backoff before attempt n (1: the first repetition), jittered; the server's wish wins. */
 uint64_t request_backoff_ms(const struct request *r, uint32_t attempt);
