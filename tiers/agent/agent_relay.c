@@ -21,7 +21,7 @@
 
 static void count_done(struct agent *a, int64_t now_us, bool ok)
 {
-    uint32_t hour = (uint16_t)(now_us / (3600ll * US_PER_S));
+    uint16_t hour = (uint16_t)(now_us / (3600ll * US_PER_S));
     if (hour != a->relay_hour) {
         a->relay_hour = hour;
         a->relays_done = 0;
