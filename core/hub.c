@@ -238,6 +238,7 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->quarantined += s->quarantined;
     into->frozen += s->frozen;
     into->frozen_late += s->frozen_late;
+    into->astray += s->astray;
     into->degraded += s->degraded;
     into->unstable += s->unstable;
     into->impedance_sum_us += s->impedance_sum_us;

@@ -30,6 +30,7 @@ static void cluster_part_put(const struct summary *s, Mesh__ClusterImpedanceSumm
     ret->conflicts_hour = s->conflicts_hour;
     ret->frozen_count = s->frozen;
     ret->frozen_late_count = s->frozen_late;
+    ret->astray_count = s->astray;
 }
 
 /* Whether there is anything to say. */
@@ -98,6 +99,7 @@ static bool cluster_part_get(const Mesh__ClusterImpedanceSummary *w, struct summ
     ret->quarantined = w->quarantined_count;
     ret->frozen = w->frozen_count;
     ret->frozen_late = w->frozen_late_count;
+    ret->astray = w->astray_count;
     ret->degraded = w->degraded_count;
     ret->unstable = w->unstable_count;
     ret->conflicts_hour = w->conflicts_hour;

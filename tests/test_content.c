@@ -189,6 +189,29 @@ static void a_corrupted_agent_heals(void **state)
     heals("rot", 8);
 }
 
+/* While the registry is away nobody can load anything anew; heal says who is to, and what came. */
+static void heal_says_what_it_synced(void **state)
+{
+    (void)state;
+    struct world *w = joined(9);
+    assert_int_equal(run(w, CONTENT_ACTION, TEXT, NULL)->outcomes[OUTCOME_READY], AGENTS);
+    world_run(w, 12 * S);
+    world_store_down(w, true);
+    world_restart(w, unit_agent(1, 2, 3), false); /* its lead tells it, in vain */
+    world_run(w, 15 * S);
+    assert_int_equal(holders(w, TEXT), AGENTS - 1);
+    world_store_down(w, false);
+    struct command c = {.kind = COMMAND_HEAL, .scope = unit_orchestrator()};
+    uint64_t ref = world_send(w, 1, unit_orchestrator(), &c);
+    world_run(w, 30 * S);
+    assert_int_equal(holders(w, TEXT), AGENTS);
+    const struct reply *r = world_reply(w, ref);
+    assert_non_null(r);
+    assert_int_equal(r->kind, REPLY_OK);
+    assert_int_equal(world_replies(w, ref), 5); /* Healing, who, synced, restored, OK */
+    done(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +219,7 @@ int main(void)
         cmocka_unit_test(it_goes_down_the_tree_and_outlives_agent_and_lead),
         cmocka_unit_test(another_one_takes_its_place_by_its_key_alone),
         cmocka_unit_test(a_corrupted_agent_heals),
+        cmocka_unit_test(heal_says_what_it_synced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

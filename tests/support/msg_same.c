@@ -59,6 +59,7 @@ static const char *same_summary(const struct summary *a, const struct summary *b
     SAME(quarantined)
     SAME(frozen)
     SAME(frozen_late)
+    SAME(astray)
     SAME(degraded)
     SAME(unstable)
     SAME(clusters)

@@ -167,7 +167,7 @@ static void summary(struct sample *s, struct summary *y)
         &y->unstable,         &y->clusters,       &y->clusters_up,   &y->sectors_healthy,
         &y->sectors_degraded, &y->slowest_score,  &y->fastest_score, &y->healthiest_mean_us,
         &y->sickest_mean_us,  &y->conflicts_hour, &y->circuits_open, &y->operations,
-        &y->leads_lost};
+        &y->leads_lost,       &y->astray};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
         *plain[i] = u32(s);
     }

@@ -172,8 +172,8 @@ static void rejoin(struct agent *a, int64_t now_us)
 static void context_want(struct agent *a, int64_t now_us, const struct welcome *w,
                          struct outbox *out)
 {
-    uint16_t now_s = (uint16_t)(now_us / US_PER_S);
-    bool busy = a->context_s != 0 && (uint16_t)(now_s - a->context_s) < CONTEXT_S;
+    uint8_t now_s = (uint8_t)(now_us / US_PER_S);
+    bool busy = a->context_s != 0 && (uint8_t)(now_s - a->context_s) < CONTEXT_S;
     struct id128 name = content_name(w->content);
     if (!w->has_content || busy || a->frozen || num_id128_equal(name, a->context_hash) ||
         !outbox_room(out, 1, 0)) {
@@ -374,7 +374,7 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         return NEVER;
     case EV_WAKE:
     case EV_EVIDENCE: /* to the orchestrator alone */
-    case EV_STORE: /* an agent asks nothing of the store */
+    case EV_STORE:    /* an agent asks nothing of the store */
         break;
     }
     return tick(a, now_us, out);

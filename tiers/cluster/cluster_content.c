@@ -111,12 +111,19 @@ void content_spoilt(struct cluster *c, uint32_t i)
     c->contents.due |= bit_of(i) & c->contents.named;
 }
 
+uint64_t content_astray(const struct cluster *c)
+{
+    uint64_t mask = 0;
+    for (uint64_t rest = c->contents.named; rest != 0; rest &= rest - 1u) {
+        uint32_t i = bits_lowest(rest);
+        mask |= c->members[i].joined && !holds(c, i) ? bit_of(i) : 0;
+    }
+    return mask;
+}
+
 void content_heal(struct cluster *c)
 {
-    for (uint32_t i = 0; i < c->count; i++) {
-        bool other = (c->contents.named & bit_of(i)) != 0 && c->members[i].joined && !holds(c, i);
-        c->contents.due |= other ? bit_of(i) : 0;
-    }
+    c->contents.due |= content_astray(c);
 }
 
 int64_t content_tick(struct cluster *c, int64_t now_us, struct outbox *out)

@@ -65,6 +65,7 @@ void content_reborn(struct cluster *c, uint32_t i);                       /* a n
 void content_heard(struct cluster *c, int64_t now_us, uint32_t i);        /* its beat */
 void content_spoilt(struct cluster *c, uint32_t i); /* it says that what it holds is wrong */
 void content_heal(struct cluster *c);
+uint64_t content_astray(const struct cluster *c); /* who holds another one than it was given */
 int64_t content_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* cluster_summary.c */

@@ -72,6 +72,7 @@ void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret)
     }
     assert(ret->active <= ret->agents);
     ret->conflicts_hour = members_conflicts_hour(c, now_us);
+    ret->astray = bits_count(content_astray(c));
     ret->circuit = breaker_state(&c->breaker);
     ret->circuits_open = ret->circuit == CIRCUIT_OPEN;
     ret->store_up = c->store_up;

@@ -21,6 +21,12 @@ static uint32_t away_of(const struct hub *h, uint32_t i)
     return agents > there ? agents - there : 0;
 }
 
+static uint32_t astray_of(const struct hub *h, uint32_t i)
+{
+    const struct hub_child *c = &h->child[i];
+    return children_reachable(&h->children, i) && c->has_summary ? c->summary.astray : 0;
+}
+
 /* The breakers of a sector as one: its own, or those of its clusters. */
 static enum circuit circuit_of(const struct hub *h, uint32_t i)
 {
@@ -32,8 +38,9 @@ static enum circuit circuit_of(const struct hub *h, uint32_t i)
 
 static bool needs(const struct hub *h, uint32_t i)
 {
-    return hub_child_agents(h, i) > 0 && (away_of(h, i) > 0 || circuit_of(h, i) != CIRCUIT_CLOSED ||
-                                          !children_reachable(&h->children, i));
+    return hub_child_agents(h, i) > 0 &&
+           (away_of(h, i) > 0 || astray_of(h, i) > 0 || circuit_of(h, i) != CIRCUIT_CLOSED ||
+            !children_reachable(&h->children, i));
 }
 
 static uint32_t pick(struct orchestrator *o, struct unit scope)
@@ -45,6 +52,7 @@ static uint32_t pick(struct orchestrator *o, struct unit scope)
         bool one = scope.tier >= TIER_SECTOR && scope.sector == i + 1;
         o->healed[i].picked = all || one || (scope.tier == TIER_NONE && needs(h, i));
         o->healed[i].away = away_of(h, i);
+        o->healed[i].astray = astray_of(h, i);
         o->healed[i].circuit = (uint8_t)circuit_of(h, i);
         n += o->healed[i].picked;
     }
@@ -91,7 +99,7 @@ static void count_line(struct orchestrator *o, const struct watch *w, uint32_t n
 }
 
 struct sums {
-    uint32_t away, open, down;
+    uint32_t away, astray, open, down;
 };
 
 static struct sums sum(const struct orchestrator *o, bool before)
@@ -103,6 +111,7 @@ static struct sums sum(const struct orchestrator *o, bool before)
             continue;
         }
         s.away += before ? o->healed[i].away : away_of(h, i);
+        s.astray += before ? o->healed[i].astray : astray_of(h, i);
         s.open +=
             (before ? (enum circuit)o->healed[i].circuit : circuit_of(h, i)) != CIRCUIT_CLOSED;
         s.down += !children_reachable(&h->children, i);
@@ -121,12 +130,18 @@ static void plan_lines(struct orchestrator *o, const struct watch *w, bool dry)
     if (s.away > 0) {
         count_line(o, w, s.away, restarts);
     }
+    if (s.astray > 0) {
+        count_line(
+            o, w, s.astray,
+            dry ? " agents hold another context than they were given: they would load it anew"
+                : " agents hold another context than they were given: they load it anew");
+    }
     if (s.open > 0) {
         count_line(o, w, s.open,
                    dry ? " sectors with open breakers: they would be closed"
                        : " sectors with open breakers: closed");
     }
-    if (s.down + s.away + s.open == 0) {
+    if (s.down + s.away + s.astray + s.open == 0) {
         watch_line(o, w, "- nothing is amiss: every agent is active, every breaker closed");
     }
 }
@@ -188,13 +203,19 @@ static void verdict_lines(struct orchestrator *o, struct watch *w, uint32_t pick
     if (now.away < before.away) {
         count_line(o, w, before.away - now.away, " agents are back");
     }
+    if (now.astray < before.astray) {
+        watch_line(o, w, "- Context synced from the registry");
+    }
     if (now.open < before.open) {
         watch_line(o, w, "- circuit breakers reset");
     }
     if (now.away > 0) {
         count_line(o, w, now.away, " agents are still away");
     }
-    bool healthy = now.away + now.open + now.down == 0;
+    if (now.astray > 0) {
+        count_line(o, w, now.astray, " agents still hold another context than they were given");
+    }
+    bool healthy = now.away + now.astray + now.open + now.down == 0;
     names_line(o, w, picked, "", healthy ? " restored to HEALTHY" : " still DEGRADED");
 }
 
@@ -203,7 +224,7 @@ void heal_watch_tick(struct orchestrator *o, struct watch *w)
     struct hub *h = &o->hub;
     struct sums now = sum(o, false);
     uint32_t picked = 0;
-    bool well = now.away + now.open + now.down == 0;
+    bool well = now.away + now.astray + now.open + now.down == 0;
     if (h->now_us - w->since_us < HEAL_LEAST_US || (!well && h->now_us < w->due_us)) {
         return;
     }
