@@ -10,12 +10,15 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define DIALS_MOST 500u
 
 static uint16_t port;
 
@@ -34,17 +37,39 @@ static void server_start(void)
     metrics_publish(metrics, page.text, page.used, true);
 }
 
-/* wait_us: for each piece of the answer. */
-static int dial(int64_t wait_us)
+/* NULL: connected. Else errno's text. */
+static const char *connect_once(int64_t wait_us, int *ret)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct linger linger = {.l_onoff = 1}; /* no port stays behind */
     struct timeval patience = {.tv_sec = wait_us / 1000000, .tv_usec = wait_us % 1000000};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
         connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0) {
+        const char *why = strerror(errno);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return why;
+    }
+    *ret = fd;
+    return NULL;
+}
+
+/* wait_us: for each piece of the answer. The fuzzer's own alarm interrupts a connect, and a port of
+ * this machine may be taken for a moment; a server that cannot be reached for seconds is gone. */
+static int dial(int64_t wait_us)
+{
+    int fd = -1;
+    const char *why = connect_once(wait_us, &fd);
+    for (unsigned again = 0; why != NULL && again < DIALS_MOST; again++) {
+        (void)usleep(10000);
+        why = connect_once(wait_us, &fd);
+    }
+    if (why != NULL) {
+        (void)fprintf(stderr, "fuzz_http: no connection to port %u: %s\n", port, why);
         abort();
     }
     return fd;

@@ -46,6 +46,19 @@ static int setup(void **state)
     return 0;
 }
 
+static void the_audit_log_is_asked_for_an_event(void **state)
+{
+    (void)state;
+    assert_true(build("audit"));
+    assert_string_equal(command.log.event, "");
+    assert_true(build("audit --event threat --since 24h --type timing_attack"));
+    assert_string_equal(command.log.event, "threat");
+    assert_string_equal(command.log.type, "timing_attack");
+    rejects("audit --event a-name-that-no-event-has", "--event: command, threat, mode");
+    assert_true(build("incident list --type TIMING_ATTACK"));
+    rejects("incident list --type timing_attack", "COORDINATOR_DOWN or TIMING_ATTACK");
+}
+
 static void facts_select(void **state)
 {
     (void)state;
@@ -418,6 +431,7 @@ static void secrets_are_recognised(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_audit_log_is_asked_for_an_event),
         cmocka_unit_test(defaults_are_those_of_the_manual),
         cmocka_unit_test(facts_select),
         cmocka_unit_test(contexts_by_content),

@@ -139,7 +139,7 @@ struct agent {
     int64_t wake_us;                     /* what the last step asked for */
     uint8_t agent_class : 4, mode : 4;   /* the mesh's, as the lead last said */
     uint8_t seen_next;
-    uint16_t said_ms;    /* local, low bits: when a handler\'s word was passed on */
+    uint16_t said_ms;    /* local, low bits: when a handler's word was passed on */
     uint16_t relay_hour; /* local, low bits */
     uint8_t context_s;   /* likewise: when its context was asked for; 0: it is not awaited */
     uint8_t hellos : 4;  /* without an answer; 4: that many or more */

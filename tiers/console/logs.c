@@ -93,6 +93,18 @@ static bool build_conflicts(const struct invocation *in, enum action action, str
     return true;
 }
 
+static bool build_audit(const struct invocation *in, struct command *ret,
+                        char error[COMMAND_ERROR_MAX])
+{
+    const struct value *event = command_value(in, "event");
+    if (!event->given)
+        return true;
+    if (strlen(event->text) >= sizeof ret->log.event)
+        return fail(error, "--event: command, threat, mode, .., as `audit list` shows them");
+    snprintf(ret->log.event, sizeof ret->log.event, "%s", event->text);
+    return true;
+}
+
 static bool build_incident(const struct invocation *in, enum action action, struct command *ret,
                            char error[COMMAND_ERROR_MAX])
 {
@@ -130,7 +142,7 @@ bool logs_build(const struct invocation *in, const struct topology *t, struct co
         return false;
     if (incident)
         return build_incident(in, action, ret, error);
-    return audit || build_conflicts(in, action, ret, error);
+    return audit ? build_audit(in, ret, error) : build_conflicts(in, action, ret, error);
 }
 
 void logs_begin(struct log_view *v, const struct invocation *in, struct command *command)
