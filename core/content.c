@@ -39,7 +39,8 @@ void content_ref_format(const uint8_t hash[CONTENT_HASH], uint8_t ret[CONTENT_RE
 bool content_of(const struct operation *op, uint8_t ret[CONTENT_HASH])
 {
     assert(op != NULL && ret != NULL);
-    if (strcmp(op->action, CONTENT_ACTION) != 0 || op->payload_bytes == 0) {
+    if (op->source.tier == TIER_AGENT || strcmp(op->action, CONTENT_ACTION) != 0 ||
+        op->payload_bytes == 0) {
         return false;
     }
     if (!content_ref_parse(op->payload, op->payload_bytes, ret)) {

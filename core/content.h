@@ -21,8 +21,8 @@
 /* The action that only puts its payload into the registry. Both answer "blob:KEY n bytes". */
 #define CONTENT_PUT "context-put"
 
-/* The key of what this operation loads; false: it loads nothing. payload_hash must be set, as in
- * every sealed operation. */
+/* The key of what this operation loads; false: it loads nothing, as no agent's own message does.
+ * payload_hash must be set, as in every sealed operation. */
 bool content_of(const struct operation *op, uint8_t ret[CONTENT_HASH]);
 
 /* "blob:HEX", not terminated. False, ret untouched, when text is anything else. */

@@ -44,6 +44,10 @@ static void keys_and_names(void **state)
     memset(back, 0, sizeof(back));
     assert_true(content_of(&op, back));
     assert_memory_equal(back, hash, sizeof(hash));
+    op.source = unit_agent(1, 1, 1); /* agents do not load anything into each other */
+    assert_false(content_of(&op, back));
+    op.source = unit_orchestrator();
+    assert_true(content_of(&op, back));
     strcpy(op.action, "echo");
     assert_false(content_of(&op, back));
 }

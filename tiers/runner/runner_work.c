@@ -343,7 +343,8 @@ static bool content_work(struct runner *r, struct work *w, const struct operatio
 {
     uint8_t hash[CONTENT_HASH], ref[CONTENT_HASH];
     bool named = op->payload_bytes > 0 && content_ref_parse(op->payload, op->payload_bytes, ref);
-    w->content_only_put = strcmp(op->action, CONTENT_PUT) == 0 && op->payload_bytes > 0 && !named;
+    w->content_only_put = op->source.tier != TIER_AGENT && strcmp(op->action, CONTENT_PUT) == 0 &&
+                          op->payload_bytes > 0 && !named;
     if (w->content_only_put) {
         memcpy(hash, op->payload_hash, sizeof(hash));
     } else if (!content_of(op, hash)) {
