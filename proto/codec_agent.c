@@ -63,7 +63,8 @@ enum codec_verdict impedance_get(const Mesh__AgentImpedance *w, struct impedance
 bool hello_put(struct put *put, const struct msg *msg)
 {
     const struct hello *h = &msg->u.hello;
-    Mesh__Hello w = MESH__HELLO__INIT;
+    Mesh__Hello w; /* its macro casts const away */
+    mesh__hello__init(&w);
     w.agent_id = h->uid;
     w.incarnation = h->incarnation;
     w.agent_class = (Mesh__ImpedanceClass)h->agent_class;

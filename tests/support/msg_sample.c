@@ -211,10 +211,9 @@ static void selector(struct sample *s, struct selector *e)
     e->part_seed = u32(s);
     e->part_first = u32(s);
     e->part_last = u32(s);
-    static const char *const wheres[] = {
-        "", "os=debian12", "gpu!=*,kernel<6.2",
-        "a>=1,b>=1,c>=1,d>=1,e>=1,f>=1,g>=1,h=0123456789012345678901234567890123456789"
-        "*01234567890123456789012"};
+    static const char longest[] = "a>=1,b>=1,c>=1,d>=1,e>=1,f>=1,g>=1,h=0123456789012345678901234"
+                                  "567890123456789*01234567890123456789012";
+    static const char *const wheres[] = {"", "os=debian12", "gpu!=*,kernel<6.2", longest};
     (void)strcpy(e->where, wheres[upto(s, 3)]);
 }
 
