@@ -75,8 +75,7 @@ static void a_fact_that_is_wrong_changes_nothing(void **state)
                                         "a=\"x\"",
                                         "a=b=c",
                                         "name-of-25-characters-xxx=1",
-                                        "gr\xc3\xb6\xc3\x9f"
-                                        "e=1"};
+                                        "gr\xc3\xb6\xc3\x9f=1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char facts[FACTS_BYTES_MAX] = "os=debian12", line[128];
         size_t at = 99;
