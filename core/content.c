@@ -29,7 +29,9 @@ bool content_ref_parse(const uint8_t *text, uint32_t bytes, uint8_t ret[CONTENT_
 void content_ref_format(const uint8_t hash[CONTENT_HASH], uint8_t ret[CONTENT_REF_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
-    memcpy(ret, PREFIX, PREFIX_BYTES);
+    for (uint32_t i = 0; i < PREFIX_BYTES; i++) { /* text, but not a string */
+        ret[i] = (uint8_t)PREFIX[i];
+    }
     for (uint32_t i = 0; i < CONTENT_HASH; i++) {
         ret[PREFIX_BYTES + 2u * i] = (uint8_t)digits[hash[i] >> 4];
         ret[PREFIX_BYTES + 2u * i + 1u] = (uint8_t)digits[hash[i] & 15u];
