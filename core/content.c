@@ -1,6 +1,7 @@
 /* Keys and names of contexts: text in, bytes out. */
 #include "core/content.h"
 #include "core/num.h"
+#include "core/text.h"
 #include <assert.h>
 #include <string.h>
 
@@ -28,14 +29,13 @@ bool content_ref_parse(const uint8_t *text, uint32_t bytes, uint8_t ret[CONTENT_
 
 void content_ref_format(const uint8_t hash[CONTENT_HASH], uint8_t ret[CONTENT_REF_BYTES])
 {
-    static const char digits[] = "0123456789abcdef";
-    for (uint32_t i = 0; i < PREFIX_BYTES; i++) { /* text, but not a string */
-        ret[i] = (uint8_t)PREFIX[i];
-    }
-    for (uint32_t i = 0; i < CONTENT_HASH; i++) {
-        ret[PREFIX_BYTES + 2u * i] = (uint8_t)digits[hash[i] >> 4];
-        ret[PREFIX_BYTES + 2u * i + 1u] = (uint8_t)digits[hash[i] & 15u];
-    }
+    char ref[CONTENT_REF_BYTES + 1u];
+    struct text t;
+    text_init(&t, ref, sizeof(ref));
+    text_add(&t, PREFIX);
+    text_hex(&t, hash, CONTENT_HASH);
+    assert(t.used == CONTENT_REF_BYTES);
+    memcpy(ret, ref, CONTENT_REF_BYTES);
 }
 
 bool content_of(const struct operation *op, uint8_t ret[CONTENT_HASH])

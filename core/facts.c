@@ -34,6 +34,16 @@ static bool name_valid(const char *name, size_t bytes)
     return true;
 }
 
+static bool is_star(char c)
+{
+    return c == '*' || c == '?';
+}
+
+bool facts_char(char c)
+{
+    return c > ' ' && c <= '~' && !is_star(c) && strchr(",=!<>\"\\", c) == NULL;
+}
+
 /* wild: of a condition, where * and ? stand for other text. */
 static bool value_valid(const char *value, size_t bytes, bool wild)
 {
@@ -41,9 +51,7 @@ static bool value_valid(const char *value, size_t bytes, bool wild)
         return false;
     }
     for (size_t i = 0; i < bytes; i++) {
-        char c = value[i];
-        bool star = c == '*' || c == '?';
-        if (c <= ' ' || c > '~' || (!wild && star) || strchr(",=!<>\"\\", c) != NULL) {
+        if (!facts_char(value[i]) && !(wild && is_star(value[i]))) {
             return false;
         }
     }

@@ -20,6 +20,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Whether it may stand in a value. */
+bool facts_char(char c);
+
 /* Sets one fact in a text of this form (FACTS_BYTES_MAX bytes). NULL, or what is wrong: then it is
  * as before. */
 const char *facts_set(char facts[FACTS_BYTES_MAX], const char *name, size_t name_bytes,

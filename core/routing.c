@@ -96,15 +96,6 @@ static uint64_t mapped(const struct route_table *r)
     return bits;
 }
 
-static uint32_t ones(uint64_t bits)
-{
-    uint32_t n = 0;
-    for (; bits != 0; bits &= bits - 1u) {
-        n++;
-    }
-    return n;
-}
-
 enum routing_verdict routing_map(struct route_table *r, uint32_t class_mask, uint64_t capabilities,
                                  bool exclude)
 {
@@ -117,7 +108,7 @@ enum routing_verdict routing_map(struct route_table *r, uint32_t class_mask, uin
                 exclude ? r->excluded[c] | capabilities : r->excluded[c] & ~capabilities;
         }
     }
-    if (ones(mapped(&next)) > ROUTING_MAPPED_MAX) {
+    if (num_bits(mapped(&next)) > ROUTING_MAPPED_MAX) {
         return ROUTING_FULL;
     }
     bool same = memcmp(next.excluded, r->excluded, sizeof next.excluded) == 0;

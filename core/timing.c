@@ -1,5 +1,6 @@
 #include "core/timing.h"
 
+#include "core/num.h"
 #include <assert.h>
 #include <string.h>
 
@@ -49,15 +50,6 @@ static uint64_t together(const struct timing_watch *t, uint32_t agents, int sign
     return mask;
 }
 
-static uint32_t count(uint64_t mask)
-{
-    uint32_t n = 0;
-    for (; mask != 0; mask &= mask - 1u) {
-        n++;
-    }
-    return n;
-}
-
 static void lock(struct timing_watch *t, uint64_t mask)
 {
     for (uint32_t i = 0; i < AGENTS_PER_CLUSTER_MAX; i++) {
@@ -102,7 +94,7 @@ bool timing_heard(struct timing_watch *t, uint32_t agents, uint32_t i,
     m->odd_us = now_us;
     uint64_t mask = together(t, agents, sign, now_us);
     uint32_t share = (agents + 4u) / 5u, enough = share > TIMING_LEAST ? share : TIMING_LEAST;
-    if (count(mask) >= enough || (t->locked != 0 && mask != 0)) {
+    if (num_bits(mask) >= enough || (t->locked != 0 && mask != 0)) {
         lock(t, mask);
     }
     return false;

@@ -7,6 +7,7 @@
  * A node that breaks its own asserts, its contract, or the sanitizers, is a finding. */
 #include "core/node.h"
 #include "proto/codec.h"
+#include "tests/support/steps.h"
 #include "tiers/agent/agent.h"
 #include "tiers/cluster/cluster.h"
 #include "tiers/orchestrator/orchestrator.h"
@@ -224,17 +225,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .init_now_us = 1000000,
                              .agent_class = CLASS_B_SERVERLESS,
                              .handlers_max = 4};
-    conf.tuning = (struct tuning){.agent_beat_us = 5000000,
-                                  .agent_suspect_us = 15000000,
-                                  .agent_failed_us = 30000000,
-                                  .tier_beat_us = 1000000,
-                                  .tier_suspect_us = 3000000,
-                                  .tier_failed_us = 4000000,
-                                  .bucket_us = 10000,
-                                  .resend_us = 200000,
-                                  .resends_max = 3,
-                                  .predictor_tau = 0.95,
-                                  .simulation = true};
+    conf.tuning = tuning_default();
+    conf.tuning.simulation = true;
     void *node = calloc(1, ops->size(&conf));
     if (node == NULL) {
         return 0;

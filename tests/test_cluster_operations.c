@@ -218,7 +218,7 @@ static uint32_t expected_of(unsigned n)
     for (uint32_t k = 0; (e = rig_effect(&rig, FX_SEND, MSG_OPERATE, k)) != NULL; k++) {
         uint64_t own = (uint64_t)1 << (n - 1u);
         if ((e->u.msg.mask & own) != 0) {
-            return e->u.msg.u.operate.targets[bits(e->u.msg.mask & (own - 1u))]
+            return e->u.msg.u.operate.targets[num_bits(e->u.msg.mask & (own - 1u))]
                 .expected_processing_us;
         }
         if (e->u.msg.mask == 0 && e->u.msg.to.agent == n) {

@@ -234,16 +234,9 @@ static void pass(int64_t for_us)
 static void lead_begins(uint64_t epoch, int64_t now_us)
 {
     struct node_conf conf = {.self = lead, .uid = 12, .epoch = epoch, .seed = 3, .topology = &topo};
-    conf.tuning = (struct tuning){.agent_beat_us = 5 * S,
-                                  .agent_suspect_us = 15 * S,
-                                  .agent_failed_us = 30 * S,
-                                  .tier_beat_us = S,
-                                  .tier_suspect_us = 3 * S,
-                                  .tier_failed_us = 4 * S,
-                                  .bucket_us = 1000,
-                                  .resend_us = 200000,
-                                  .resends_max = 0,
-                                  .predictor_tau = 0.95};
+    conf.tuning = tuning_default();
+    conf.tuning.bucket_us = 1000;
+    conf.tuning.resends_max = 0;
     rig_init(&rig, &cluster_ops, &conf, now_us);
     rig_start(&rig);
     rig_link(&rig, LINK_STORE, true);

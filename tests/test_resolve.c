@@ -1,4 +1,5 @@
 /* Selectors, samples and quotas. */
+#include "core/num.h"
 #include "core/resolve.h"
 
 #include <setjmp.h>
@@ -131,15 +132,6 @@ static void test_parts(void **state)
     assert_in_range(same, 50, 150); /* another seed is another order */
 }
 
-static unsigned bits(uint64_t mask)
-{
-    unsigned count = 0;
-    for (; mask != 0; mask &= mask - 1u) {
-        count++;
-    }
-    return count;
-}
-
 static void test_sample(void **state)
 {
     (void)state;
@@ -149,7 +141,7 @@ static void test_sample(void **state)
     unsigned chosen[64] = {0};
     for (int i = 0; i < 17000; i++) {
         uint64_t s = resolve_sample(mask, 5, &r);
-        assert_int_equal(bits(s), 5);
+        assert_int_equal(num_bits(s), 5);
         assert_int_equal(s & ~mask, 0);
         for (unsigned k = 0; k < 64; k++) {
             chosen[k] += (unsigned)(s >> k & 1u);
@@ -164,7 +156,7 @@ static void test_sample(void **state)
     assert_int_equal(resolve_sample(mask, UINT32_MAX, &r), mask);
     assert_int_equal(resolve_sample(mask, 0, &r), 0);
     assert_int_equal(resolve_sample(0, 3, &r), 0);
-    assert_int_equal(bits(resolve_sample(UINT64_MAX, 63, &r)), 63);
+    assert_int_equal(num_bits(resolve_sample(UINT64_MAX, 63, &r)), 63);
 }
 
 static void test_quota(void **state)

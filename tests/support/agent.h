@@ -31,16 +31,7 @@ static inline struct node_conf conf_for(unsigned sector, unsigned cluster, unsig
                              .agent_class = CLASS_C_PERSISTENT,
                              .capabilities = 3,
                              .handlers_max = 1};
-    conf.tuning = (struct tuning){.agent_beat_us = 5 * S,
-                                  .agent_suspect_us = 15 * S,
-                                  .agent_failed_us = 30 * S,
-                                  .tier_beat_us = S,
-                                  .tier_suspect_us = 3 * S,
-                                  .tier_failed_us = 4 * S,
-                                  .bucket_us = 10000,
-                                  .resend_us = 200000,
-                                  .resends_max = 3,
-                                  .predictor_tau = 0.95};
+    conf.tuning = tuning_default();
     return conf;
 }
 

@@ -5,6 +5,7 @@
 #include "core/aggregate.h"
 #include "core/node.h"
 #include "core/num.h"
+#include "tests/support/steps.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -163,16 +164,7 @@ static inline struct bench *bench_open(const struct node_ops *ops, struct unit s
                                  .topology = &b->topology,
                                  .unix_us = BENCH_UNIX_US,
                                  .init_now_us = b->now_us};
-    b->conf.tuning = (struct tuning){.agent_beat_us = 5000000,
-                                     .agent_suspect_us = 15000000,
-                                     .agent_failed_us = 30000000,
-                                     .tier_beat_us = 1000000,
-                                     .tier_suspect_us = 3000000,
-                                     .tier_failed_us = 4000000,
-                                     .bucket_us = 10000,
-                                     .resend_us = 200000,
-                                     .resends_max = 3,
-                                     .predictor_tau = 0.95};
+    b->conf.tuning = tuning_default();
     b->self = calloc(1, ops->size(&b->conf));
     assert_non_null(b->self);
     ops->init(b->self, &b->conf);

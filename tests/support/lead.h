@@ -24,16 +24,7 @@ static inline struct node_conf conf_default(void)
 {
     struct node_conf conf = {
         .self = unit_cluster(1, 2), .uid = 12, .epoch = 4, .seed = 3, .topology = &topo};
-    conf.tuning = (struct tuning){.agent_beat_us = 5 * S,
-                                  .agent_suspect_us = 15 * S,
-                                  .agent_failed_us = 30 * S,
-                                  .tier_beat_us = S,
-                                  .tier_suspect_us = 3 * S,
-                                  .tier_failed_us = 4 * S,
-                                  .bucket_us = 10000,
-                                  .resend_us = 200000,
-                                  .resends_max = 3,
-                                  .predictor_tau = 0.95};
+    conf.tuning = tuning_default();
     return conf;
 }
 
@@ -229,24 +220,15 @@ static inline const struct aggregate_view *result_of(const struct operation *op,
     return &m->u.result->aggregate;
 }
 
-static inline uint32_t bits(uint64_t mask)
-{
-    uint32_t n = 0;
-    for (; mask != 0; mask &= mask - 1) {
-        n++;
-    }
-    return n;
-}
-
 /* Agents addressed by all OPERATEs of this step. */
 static inline uint32_t addressed(void)
 {
     uint32_t n = 0;
     const struct effect *e;
     for (uint32_t k = 0; (e = rig_effect(&rig, FX_SEND, MSG_OPERATE, k)) != NULL; k++) {
-        n += e->u.msg.mask != 0 ? bits(e->u.msg.mask) : 1;
+        n += e->u.msg.mask != 0 ? num_bits(e->u.msg.mask) : 1;
         assert_int_equal(e->u.msg.u.operate.target_count,
-                         e->u.msg.mask != 0 ? bits(e->u.msg.mask) : 1);
+                         e->u.msg.mask != 0 ? num_bits(e->u.msg.mask) : 1);
     }
     return n;
 }

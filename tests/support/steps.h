@@ -17,6 +17,21 @@ struct rig {
     uint32_t fill; /* notes that stand in the outbox already when the node wakes */
 };
 
+/* The defaults of the configuration, as far as one node needs them. */
+static inline struct tuning tuning_default(void)
+{
+    return (struct tuning){.agent_beat_us = 5 * US_PER_S,
+                           .agent_suspect_us = 15 * US_PER_S,
+                           .agent_failed_us = 30 * US_PER_S,
+                           .tier_beat_us = US_PER_S,
+                           .tier_suspect_us = 3 * US_PER_S,
+                           .tier_failed_us = 4 * US_PER_S,
+                           .bucket_us = 10000,
+                           .resend_us = 200000,
+                           .resends_max = 3,
+                           .predictor_tau = 0.95};
+}
+
 static inline void rig_init(struct rig *r, const struct node_ops *ops, const struct node_conf *conf,
                             int64_t now_us)
 {

@@ -17,8 +17,7 @@ static void add(char facts[FACTS_BYTES_MAX], const char *name, const char *value
     if (facts_value(facts, name, strlen(name), &has) != NULL)
         return;
     for (; value[n] != '\0' && n < FACT_VALUE_MAX; n++) {
-        char c = value[n];
-        clean[n] = c <= ' ' || c > '~' || strchr(",=!<>*?\"\\", c) != NULL ? '_' : c;
+        clean[n] = facts_char(value[n]) ? value[n] : '_';
     }
     clean[n] = '\0';
     (void)facts_set(facts, name, strlen(name), clean, n); /* no value or no room: left out */
