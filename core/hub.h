@@ -42,11 +42,12 @@ struct hub_child {
 
 /* The caller's part of a gather: one operation passing through. */
 struct flight {
-    bool origin;   /* started here: `origin_slot` waits for it; else the parent */
-    bool queued;   /* in the ring of work */
-    bool finished; /* all answered: result to be sent */
-    bool cancel;   /* MSG_CANCEL to be sent from `cancel_block` on */
-    bool progress; /* counts to be sent up */
+    bool origin;           /* started here: `origin_slot` waits for it; else the parent */
+    bool queued;           /* in the ring of work */
+    bool finished;         /* all answered: result to be sent */
+    bool cancel;           /* MSG_CANCEL to be sent from `cancel_block` on */
+    bool progress;         /* counts to be sent up */
+    bool resumed, unknown; /* hub_resume.h; a child knows nothing of it */
     uint8_t priority, attempt;
     uint16_t origin_slot;
     uint32_t block; /* fan-out: the next 64 children; past the end: done */
@@ -78,7 +79,8 @@ struct origin {
     bool cancelled, summed; /* summed: `sum` is open: the phases so far, added up */
     uint32_t targets;
     int64_t progress_us;
-    int64_t created_mesh_us, target_mesh_us, window_us; /* T and window of the last phase */
+    int64_t created_mesh_us, target_mesh_us, window_us, deadline_mesh_us; /* of the last phase */
+    uint32_t class_mask;                                                  /* of the last phase */
     int64_t asked_us, way_us;   /* the leads were asked at; all had answered so much later */
     struct operation operation; /* without payload */
     struct cascade cascade;

@@ -43,6 +43,7 @@ enum msg_type {
     MSG_CONFLICT,     /* lead -> sector -> orchestrator, again until .. */
     MSG_CONFLICT_ACK, /* .. this comes back: it is in the log */
     MSG_ISOLATE,      /* down to a lead: quarantine, or lift it */
+    MSG_RESUME,       /* a new orchestrator -> sectors: what came of this operation? (u.cancel) */
     MSG_TYPE_COUNT
 };
 
@@ -126,7 +127,8 @@ struct ack {
 
 struct result {
     struct id128 operation_id;
-    bool final; /* false: progress only; counts so far, no groups */
+    bool final;   /* false: progress only; counts so far, no groups */
+    bool unknown; /* to RESUME: no such operation here; final, without targets */
     struct aggregate_view aggregate;
 };
 

@@ -422,6 +422,24 @@ enum codec_verdict cancel_get(const struct get *get, const ProtobufCMessage *mes
     return value_id_get(w->message_id, &ret->u.cancel.operation_id) ? CODEC_OK : CODEC_BAD_RANGE;
 }
 
+bool resume_put(struct put *put, const struct msg *msg)
+{
+    Mesh__Resume w = MESH__RESUME__INIT;
+    w.message_id = value_id(&msg->u.cancel.operation_id);
+    return put_pack(put, &w.base);
+}
+
+enum codec_verdict resume_get(const struct get *get, const ProtobufCMessage *message,
+                              struct msg *ret)
+{
+    (void)get;
+    const Mesh__Resume *w = (const Mesh__Resume *)message;
+    if (w->message_id.len == 0) {
+        return CODEC_MISSING;
+    }
+    return value_id_get(w->message_id, &ret->u.cancel.operation_id) ? CODEC_OK : CODEC_BAD_RANGE;
+}
+
 bool prepare_put(struct put *put, const struct msg *msg)
 {
     const struct prepare *p = msg->u.prepare;

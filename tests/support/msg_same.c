@@ -539,7 +539,7 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.heartbeat.uid)
         SAME(u.heartbeat.incarnation)
         return same_impedance(&a->u.heartbeat.impedance, &b->u.heartbeat.impedance);
-    } else if (a->type == MSG_CANCEL) {
+    } else if (a->type == MSG_CANCEL || a->type == MSG_RESUME) {
         SAME_ARRAY(u.cancel.operation_id.bytes)
     } else if (a->type == MSG_CIRCUIT) {
         SAME(u.circuit.action)
@@ -585,6 +585,7 @@ const char *sample_difference(const struct msg *a, const struct msg *b)
     if (a->type == MSG_RESULT) {
         SAME_ARRAY(u.result->operation_id.bytes)
         SAME(u.result->final)
+        SAME(u.result->unknown)
         return same_aggregate(&a->u.result->aggregate, &b->u.result->aggregate);
     }
     if (a->type == MSG_BEAT_REPLY) {

@@ -721,7 +721,10 @@ static void sample_result(struct sample *s, struct msg *m)
     struct result *r = take(s, sizeof(*r));
     r->operation_id = id(s, true);
     r->final = flag(s);
-    aggregate(s, &r->aggregate, r->final, r->final);
+    r->unknown = r->final && flag(s);
+    if (!r->unknown) {
+        aggregate(s, &r->aggregate, r->final, r->final);
+    }
     m->u.result = r;
 }
 
@@ -751,7 +754,7 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
         ack(s, &ret->u.ack);
     } else if (type == MSG_RESULT) {
         sample_result(s, ret);
-    } else if (type == MSG_CANCEL) {
+    } else if (type == MSG_CANCEL || type == MSG_RESUME) {
         ret->u.cancel.operation_id = id(s, true);
     } else if (type == MSG_PREPARE) {
         prepare(s, ret);

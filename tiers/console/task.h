@@ -61,6 +61,7 @@ struct task {
     bool have_progress, progress_shown;
     struct command look; /* whom the operation waits for, asked while it runs */
     uint64_t look_ms;
+    uint64_t again_ms; /* when its orchestrator was asked again */
     char waits_for[64];
     struct pages pages;
     size_t rows_wanted;

@@ -8,6 +8,7 @@
 
 #define PROGRESS_MS 1000u /* commands shorter than this show none */
 #define LOOK_MS     2000u
+#define AGAIN_MS    3000u
 
 void task_clear_progress(struct task *t)
 {
@@ -33,9 +34,26 @@ void task_show_progress(struct task *t)
     t->progress_shown = true;
 }
 
+/* Attached to a job that its orchestrator tells of. */
+static bool follows(const struct task *t)
+{
+    return t->accepted && t->command.kind == COMMAND_QUERY && t->command.query.kind == QUERY_ATTACH;
+}
+
+/* An orchestrator that took over does not know who followed a job: it is asked again. */
+static void follow_again(struct task *t, uint64_t now_ms)
+{
+    uint64_t heard_ms = t->deadline_ms - TASK_SILENCE_MS;
+    if (follows(t) && now_ms > heard_ms + AGAIN_MS && now_ms > t->again_ms + AGAIN_MS) {
+        t->again_ms = now_ms;
+        task_send_command(t, &t->command); /* under its ref: it takes its own place */
+    }
+}
+
 void progress_look(struct task *t)
 {
     uint64_t now_ms = uv_now(t->conf.loop);
+    follow_again(t, now_ms);
     bool runs = t->accepted && t->have_progress && !t->interrupted && t->conf.interactive;
     if (!runs || now_ms - t->started_ms < LOOK_MS || now_ms < t->look_ms)
         return;
@@ -50,6 +68,8 @@ void progress_look(struct task *t)
 bool progress_reply(struct task *t, const struct reply *reply)
 {
     char first[UNIT_TEXT_MAX];
+    if (follows(t) && reply->kind == REPLY_ERROR && reply->reason == REASON_OVERLOAD)
+        return true; /* it has just begun: asked again */
     if (t->look.ref == 0 || reply->ref != t->look.ref)
         return reply->ref != t->command.ref && !t->rollout.active; /* of an earlier request */
     t->look.ref = 0;
