@@ -149,6 +149,41 @@ static void what_had_ended_is_shown_with_its_answers(void **state)
 }
 
 /* One sector has it done, the other never got it. */
+/* Its console asks under the ref of before, so that it is known where it is: told once, not twice.
+ */
+static void its_own_console_asks_again(void **state)
+{
+    (void)state;
+    struct bench *b = mesh(3);
+    struct command c;
+    bench_submit(&c);
+    bench_command(b, &c);
+    struct id128 id = bench_reply(b, REPLY_ACCEPTED)->operation_id;
+    bench_close(b);
+    b = mesh(4);
+    struct command again = {.kind = COMMAND_QUERY, .ref = c.ref};
+    again.query =
+        (struct query){.kind = QUERY_ATTACH, .operation_id = id, .from_start = true, .limit = 1};
+    struct msg m = {.type = MSG_COMMAND, .from = unit_numbered(TIER_CONSOLE, 1), .epoch = 1};
+    m.u.command = &again;
+    bench_forget(b);
+    bench_msg(b, &m);
+    assert_false(bench_reply(b, REPLY_PROGRESS)->final);
+    assert_null(bench_reply(b, REPLY_ACCEPTED));
+    bench_result(b, unit_sector(1), id, PER, OUTCOME_READY);
+    bench_result(b, unit_sector(2), id, PER, OUTCOME_READY);
+    assert_int_equal(reported(b, id)->outcomes[OUTCOME_READY], SECTORS * PER);
+    uint32_t reports = 0;
+    for (uint32_t i = 0; i < b->sent_count; i++) {
+        reports += b->sent[i]->type == MSG_REPLY && b->sent[i]->u.reply->kind == REPLY_OPERATION;
+    }
+    assert_int_equal(reports, 1);
+    bench_forget(b);
+    bench_msg(b, &m); /* too late for that: it is told what there is */
+    assert_int_equal(reported(b, id)->outcomes[OUTCOME_READY], SECTORS * PER);
+    bench_close(b);
+}
+
 static void what_ran_is_taken_up_and_adds_up(void **state)
 {
     (void)state;
@@ -472,6 +507,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(what_had_ended_is_shown_with_its_answers),
         TEST(what_ran_is_taken_up_and_adds_up),
+        TEST(its_own_console_asks_again),
         TEST(a_sample_loses_what_nobody_knows),
         TEST(phases_add_up),
         TEST(what_was_not_sent_ends_at_once),

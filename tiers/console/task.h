@@ -61,7 +61,8 @@ struct task {
     bool have_progress, progress_shown;
     struct command look; /* whom the operation waits for, asked while it runs */
     uint64_t look_ms;
-    uint64_t again_ms; /* when its orchestrator was asked again */
+    struct command again; /* the same of an orchestrator that fell silent */
+    uint64_t again_ms;
     char waits_for[64];
     struct pages pages;
     size_t rows_wanted;

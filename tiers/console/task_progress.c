@@ -34,20 +34,27 @@ void task_show_progress(struct task *t)
     t->progress_shown = true;
 }
 
-/* Attached to a job that its orchestrator tells of. */
+/* An operation of its own, or a job that it is attached to, of which the mesh tells. */
 static bool follows(const struct task *t)
 {
-    return t->accepted && t->command.kind == COMMAND_QUERY && t->command.query.kind == QUERY_ATTACH;
+    const struct command *c = &t->command;
+    return t->accepted && !t->interrupted && !t->rollout.active &&
+           (c->kind == COMMAND_SUBMIT ||
+            (c->kind == COMMAND_QUERY && c->query.kind == QUERY_ATTACH));
 }
 
-/* An orchestrator that took over does not know who followed a job: it is asked again. */
+/* An orchestrator that took over does not know who followed a job, nor where this console is: it is
+ * asked, under the ref of before. */
 static void follow_again(struct task *t, uint64_t now_ms)
 {
     uint64_t heard_ms = t->deadline_ms - TASK_SILENCE_MS;
-    if (follows(t) && now_ms > heard_ms + AGAIN_MS && now_ms > t->again_ms + AGAIN_MS) {
-        t->again_ms = now_ms;
-        task_send_command(t, &t->command); /* under its ref: it takes its own place */
-    }
+    if (!follows(t) || now_ms < heard_ms + AGAIN_MS || now_ms < t->again_ms + AGAIN_MS)
+        return;
+    t->again_ms = now_ms;
+    t->again = (struct command){.kind = COMMAND_QUERY, .ref = t->command.ref};
+    t->again.query = (struct query){
+        .kind = QUERY_ATTACH, .operation_id = t->operation_id, .from_start = true, .limit = 1};
+    task_send_command(t, &t->again);
 }
 
 void progress_look(struct task *t)
@@ -68,8 +75,9 @@ void progress_look(struct task *t)
 bool progress_reply(struct task *t, const struct reply *reply)
 {
     char first[UNIT_TEXT_MAX];
-    if (follows(t) && reply->kind == REPLY_ERROR && reply->reason == REASON_OVERLOAD)
-        return true; /* it has just begun: asked again */
+    if (follows(t) && ((reply->kind == REPLY_ERROR && reply->reason == REASON_OVERLOAD) ||
+                       reply->kind == REPLY_ACCEPTED))
+        return true; /* it has just begun, and is asked again; or knows what is known here */
     if (t->look.ref == 0 || reply->ref != t->look.ref)
         return reply->ref != t->command.ref && !t->rollout.active; /* of an earlier request */
     t->look.ref = 0;

@@ -241,6 +241,22 @@ static struct job_follower *follower_take(struct jobs *j, uint32_t number, const
     return same < JOB_FOLLOWERS_MAX ? free : NULL;
 }
 
+static void standing(const struct job *job, struct reply *ret)
+{
+    ret->kind = REPLY_PROGRESS;
+    ret->operation_id = job->head.id;
+    ret->progress.targets = job->head.targets;
+    memcpy(ret->progress.outcomes, job->head.outcomes, sizeof(ret->progress.outcomes));
+    ret->progress.late = job->head.late;
+}
+
+static void progress(struct hub *h, const struct job *job, const struct msg *msg)
+{
+    struct reply r = {.ref = msg->u.command->ref};
+    standing(job, &r);
+    hub_reply(h, msg->from, &r);
+}
+
 static void attach(struct jobs *j, struct hub *h, const struct msg *msg)
 {
     const struct query *q = &msg->u.command->query;
@@ -248,6 +264,11 @@ static void attach(struct jobs *j, struct hub *h, const struct msg *msg)
     if (job == NULL) {
         hub_reply_error(h, msg, REASON_INVALID,
                         "no job of this id is known here: the last 256 are kept");
+        return;
+    }
+    if (job->head.running && job->head.ref == msg->u.command->ref &&
+        unit_equal(job->head.console, msg->from)) {
+        progress(h, job, msg); /* its own: it is told as it goes, and at the end */
         return;
     }
     struct job_follower *f = follower_take(j, job->number, msg);
@@ -303,12 +324,8 @@ static void serve(struct jobs *j, struct hub *h, struct job_follower *f)
         r.kind = REPLY_ACCEPTED;
         r.operation_id = job->head.id;
     } else if (job->head.running) {
-        r.kind = REPLY_PROGRESS;
+        standing(job, &r);
         r.final = !f->follow;
-        r.operation_id = job->head.id;
-        r.progress.targets = job->head.targets;
-        memcpy(r.progress.outcomes, job->head.outcomes, sizeof(r.progress.outcomes));
-        r.progress.late = job->head.late;
     } else {
         bool good = job_unpack_end(job->packed, job->packed_bytes, h->topology, &j->end);
         assert(good && "it was packed here, or looked at when it was read");
