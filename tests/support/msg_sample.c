@@ -1,4 +1,5 @@
 #include "tests/support/msg_sample.h"
+#include "core/num.h"
 
 #include <assert.h>
 #include <string.h>
@@ -224,6 +225,11 @@ void sample_operation(struct sample *s, struct operation *ret)
     o->id = id(s, true);
     o->correlation_id = id(s, false);
     o->causation_id = id(s, false);
+    o->trace.trace = id(s, false);
+    if (!num_id128_zero(o->trace.trace)) {
+        o->trace.parent = 1 + number(s, UINT64_MAX - 1);
+        o->trace.flags = (uint8_t)upto(s, 1);
+    }
     o->source = flag(s) ? unit_numbered(TIER_CONSOLE, u32(s)) : unit_orchestrator();
     o->source_epoch = number(s, UINT64_MAX);
     o->routing = (enum routing)upto(s, ROUTING_COUNT - 1);

@@ -188,6 +188,9 @@ static void course_part(struct walk *w, struct job_course *c)
     flag(w, &op->allow_partial);
     real(w, &op->minimum_response_rate);
     text_into(w, op->action, sizeof(op->action));
+    id(w, &op->trace.trace);
+    u64(w, &op->trace.parent);
+    op->trace.flags = (uint8_t)word(w, op->trace.flags, 2);
     selector_part(w, &op->selector);
     u32(w, &c->rest);
     flag(w, &c->has_before);
