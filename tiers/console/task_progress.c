@@ -28,9 +28,13 @@ void task_show_progress(struct task *t)
     if (done > 0 && done < all)
         snprintf(eta, sizeof eta, "  ETA %.0f s",
                  (double)elapsed_ms / 1000 * (double)(all - done) / (double)done);
-    fprintf(stderr, "\r%s / %s  %u %%%s%s%s\033[K", render_count(done, a), render_count(all, b),
+    unsigned percent = t->follow.percent; /* the run's own word */
+    if (done == 0 && percent > 0 && percent < 100)
+        snprintf(eta, sizeof eta, "  ETA %.0f s",
+                 (double)elapsed_ms / 1000 * (double)(100 - percent) / (double)percent);
+    fprintf(stderr, "\r%s / %s  %u %%%s%s%s%s%s\033[K", render_count(done, a), render_count(all, b),
             (unsigned)(100ull * done / all), eta, t->waits_for[0] ? "  waits for " : "",
-            t->waits_for);
+            t->waits_for, t->follow.word[0] ? ": " : "", t->follow.word);
     t->progress_shown = true;
 }
 
@@ -61,6 +65,7 @@ void progress_look(struct task *t)
 {
     uint64_t now_ms = uv_now(t->conf.loop);
     follow_again(t, now_ms);
+    follow_look(t);
     bool runs = t->accepted && t->have_progress && !t->interrupted && t->conf.interactive;
     if (!runs || now_ms - t->started_ms < LOOK_MS || now_ms < t->look_ms)
         return;
@@ -78,6 +83,8 @@ bool progress_reply(struct task *t, const struct reply *reply)
     if (follows(t) && ((reply->kind == REPLY_ERROR && reply->reason == REASON_OVERLOAD) ||
                        reply->kind == REPLY_ACCEPTED))
         return true; /* it has just begun, and is asked again; or knows what is known here */
+    if (follow_reply(t, reply))
+        return true;
     if (t->look.ref == 0 || reply->ref != t->look.ref)
         return reply->ref != t->command.ref && !t->rollout.active; /* of an earlier request */
     t->look.ref = 0;
