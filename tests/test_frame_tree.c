@@ -50,6 +50,8 @@ static void sign(unsigned count)
 static enum frame_proof proof(const uint8_t *frame, size_t length, struct frame_roots *roots)
 {
     struct frame_view view;
+    if (length < FRAME_BYTES_MIN)
+        return FRAME_FORGED;
     uint8_t *copy = malloc(length); /* of the exact length, so that reading beyond it is found */
     assert_non_null(copy);
     memcpy(copy, frame, length);
