@@ -14,7 +14,7 @@ import nacl.signing
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FRAME, CERT, OPERATION = b"mesh30k/frame/2\0", b"mesh30k/cert/01\0", b"mesh30k/oper/01\0"
-NODE, ROOT = b"mesh30k/node/2\0\0", b"mesh30k/root/2\0\0"
+NODE_DOMAIN, ROOT_DOMAIN = b"mesh30k/node/2\0\0", b"mesh30k/root/2\0\0"
 HEAD, SIGNATURE, CERT_BYTES, DIGEST = 120, 64, 300, 32
 TYPES = {1: "Hello", 2: "Welcome", 3: "Goodbye", 4: "Heartbeat", 6: "BeatReply", 7: "Coordinate", 8: "Acknowledge",
          10: "Cancel", 16: "Freeze", 17: "Thaw", 18: "Relay", 19: "RelayAck"}
@@ -47,8 +47,8 @@ def root_of(frame, leaf, path):
     """What the signature of a frame is over, given its path: digests of siblings, from the leaf upwards."""
     at = digest(frame)
     for level, sibling in enumerate(path):
-        at = digest(NODE + (sibling + at if leaf >> level & 1 else at + sibling))
-    return ROOT + at
+        at = digest(NODE_DOMAIN + (sibling + at if leaf >> level & 1 else at + sibling))
+    return ROOT_DOMAIN + at
 
 
 def key_file(path, what):

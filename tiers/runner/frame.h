@@ -36,8 +36,8 @@
 #define FRAME_DIGEST_BYTES 32u
 #define FRAME_DEPTH_MAX    5u
 #define FRAME_PATH_MAX     ((size_t)FRAME_DIGEST_BYTES * FRAME_DEPTH_MAX)
-#define FRAME_TAIL_MAX     ((size_t)CHAIN_BYTES + FRAME_PATH_MAX + SIGNATURE_BYTES) /* after the body \
-                                                                                     */
+/* What may follow the body. */
+#define FRAME_TAIL_MAX    (CHAIN_BYTES + FRAME_PATH_MAX + SIGNATURE_BYTES)
 #define FRAME_BODY_MAX    (FRAME_BYTES_MAX - FRAME_HEADER_BYTES - FRAME_TAIL_MAX)
 #define FRAME_RECORDS_MAX 16384u
 #define FRAME_TTL_MS_MAX  86400000u
