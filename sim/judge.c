@@ -310,7 +310,7 @@ void judge_init(struct judge *j, const struct scenario *s, struct world *w, stru
     const struct topology *t = &j->topology;
     j->first_cluster = 1u + t->sectors;
     j->first_agent = j->first_cluster + (uint32_t)t->sectors * t->clusters_per_sector;
-    j->places = j->first_agent + topology_index(t, topology_agent(t, t->agents - 1)) + 1;
+    j->places = j->first_agent + topology_places(t);
     j->node_count = w != NULL && s->conf.processes > 0 ? world_instances(w) : j->places;
     j->at_place = UINT32_MAX;
     j->effective = room(j->places * sizeof(*j->effective));

@@ -57,7 +57,7 @@ static void each_unit(const struct topology *t, struct unit top, bool below,
             }
         }
     }
-    for (uint32_t a = 0; a < t->agents; a++) {
+    for (uint32_t a = 0; a < topology_places(t); a++) {
         struct unit u = topology_agent(t, a);
         if (unit_equal(u, top) || (below && within(u, top))) {
             visit(context, u);
