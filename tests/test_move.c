@@ -223,6 +223,16 @@ static void hosts_and_leads_that_start_anew_find_them(void **state)
     ready(w, "s[1-2]", MESH);
     moved(w, "s02.c1.a7", "back"); /* one of them, by its place */
     assert_int_equal(uids(w, "s01.c2", now), 1);
+    /* A lead that begins just when they come home has never heard that they were away. */
+    struct command back = {.kind = COMMAND_MOVE, .name = "back"};
+    places(&back.query.selector, "s01.c2");
+    world_kill(w, unit_cluster(1, 2), false);
+    uint64_t ref = world_send(w, 1, unit_orchestrator(), &back);
+    world_restart(w, unit_cluster(1, 2), false);
+    world_run(w, 40 * US_PER_S);
+    assert_non_null(world_reply(w, ref));
+    assert_int_equal(uids(w, "s01.c2", now), 6);
+    assert_true(all_in(before, 6, now, 6));
     done(w);
 }
 

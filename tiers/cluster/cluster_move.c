@@ -18,7 +18,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define LOOK_US (5ll * US_PER_S)
+#define LOOK_US   (5ll * US_PER_S)
+#define RECENT_US (600ll * US_PER_S) /* ids of moves are mesh time */
 
 void move_init(struct cluster *c)
 {
@@ -69,7 +70,8 @@ static void let_go(struct cluster *c, int64_t now_us, uint32_t i, struct outbox 
     registry_waits(c, i);
     c->registry_next_us = 0;
     cluster_note(out, NOTE_MOVE_LEFT, unit_pack(cluster_agent(c, i)), unit_pack(c->moves.other[i]));
-    c->beat_next_us = time_least(c->beat_next_us, now_us + US_PER_S / 10); /* the sums have it */
+    c->beats = 0; /* the next beat has the sums */
+    c->beat_next_us = time_least(c->beat_next_us, now_us + US_PER_S / 10);
 }
 
 void move_dropped(struct cluster *c, uint32_t i)
@@ -99,8 +101,8 @@ static void order_home(struct cluster *c, int64_t now_us, const struct move *m, 
 {
     struct lead_moves *v = &c->moves;
     struct unit place = move_place_of(m, cluster_agent(c, i));
-    if (m->back) {
-        v->returning |= (v->gone | v->leaving) & bit_of(i);
+    if (m->back) { /* also to a lead that has just begun, and did not know that it was away */
+        v->returning |= bit_of(i);
         v->gone &= ~bit_of(i);
         v->leaving &= ~bit_of(i);
         v->left &= ~bit_of(i); /* expected here from now on */
@@ -108,7 +110,7 @@ static void order_home(struct cluster *c, int64_t now_us, const struct move *m, 
         v->until_us[i] = 0;
         if (c->members[i].joined) { /* it has not gone yet */
             v->returning &= ~bit_of(i);
-        } else if (v->returning >> i & 1u) {
+        } else {
             want_host(c, now_us, i);
         }
         return;
@@ -202,7 +204,9 @@ void move_arrived(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *
     }
     v->returning &= ~bit_of(i);
     if (returned || v->arrived_mesh_us[i] == 0) {
-        v->arrived_mesh_us[i] = meshtime_ready(&c->time) ? cluster_mesh(c, now_us) : 1;
+        int64_t mesh_us = meshtime_ready(&c->time) ? cluster_mesh(c, now_us) : 1;
+        bool now = mesh_us - (int64_t)v->id[i] < RECENT_US; /* else only this lead is new */
+        v->arrived_mesh_us[i] = now ? mesh_us : 1;
         cluster_note(out, NOTE_MOVE_ARRIVED, unit_pack(cluster_agent(c, i)),
                      unit_pack(v->other[i]));
     }

@@ -35,7 +35,7 @@ struct move_plan {
     bool named;                  /* the console said where to */
     uint32_t watch;
     uint64_t ask_ref; /* of the query that is out; 0: none */
-    int64_t ask_us;
+    int64_t ask_us, say_us;
     uint32_t count, arrived, cursor;      /* cursor: whose arrival is asked for next */
     uint64_t here[MOVE_AGENTS_MAX / 64u]; /* bits of those that have arrived */
     struct unit homes[MOVE_AGENTS_MAX];

@@ -16,6 +16,7 @@
 #define QUERY_WAIT_US (4ll * US_PER_S)
 #define PATIENCE_US   (90ll * US_PER_S)
 #define LINES_MAX     16u
+#define SAY_US        (5ll * US_PER_S)
 #define HEALTHY       950u /* permille in service, as in hub.c */
 #define IN_SERVICE    (1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED | 1u << AGENT_FROZEN)
 
@@ -256,6 +257,7 @@ static void settle(struct orchestrator *o)
     }
     p->asked = true;
     p->ask_us = o->hub.now_us + ASK_US;
+    p->say_us = o->hub.now_us + SAY_US;
     watch_of(o)->due_us = o->hub.now_us + PATIENCE_US;
 }
 
@@ -540,6 +542,10 @@ void move_watch_tick(struct orchestrator *o, struct watch *w)
         report_end(o);
     } else if (now_us >= p->ask_us) {
         ask_arrivals(o);
+    }
+    if (p->busy && now_us >= p->say_us) { /* consoles give up on silence */
+        p->say_us = now_us + SAY_US;
+        summed_line(o, p->arrived, p->back ? " are at home so far" : " are there so far");
     }
 }
 
