@@ -62,6 +62,19 @@ bool moves_enter(struct orchestrator *o, const struct move *m)
     return taken;
 }
 
+bool moves_room(const struct orchestrator *o, uint32_t moves)
+{
+    const struct move_book *b = &o->moves;
+    uint32_t live = 0, free = 0;
+    for (uint32_t i = 0; i < b->table.count; i++) {
+        live += !b->table.list[i].back; /* the others give way */
+    }
+    for (uint32_t i = 0; i < 2u * MOVES_MAX; i++) {
+        free += b->rows[i].id == 0;
+    }
+    return live + moves <= MOVES_MAX && moves <= free;
+}
+
 uint64_t moves_next_id(struct orchestrator *o)
 {
     uint64_t now = (uint64_t)hub_mesh_now(&o->hub);

@@ -61,6 +61,7 @@ struct move_book {
 struct orchestrator;
 /* Takes a move into the table; it is stored, then it begins. False: no room. */
 bool moves_enter(struct orchestrator *o, const struct move *m);
+bool moves_room(const struct orchestrator *o, uint32_t moves); /* for so many more */
 uint64_t moves_next_id(struct orchestrator *o);
 void moves_link(struct orchestrator *o, bool up); /* the store's: it may have lost its records */
 

@@ -233,7 +233,7 @@ static void settle(struct orchestrator *o)
     struct move_plan *p = &o->moves.plan;
     struct unit wanted[MOVE_AGENTS_MAX];
     uint32_t moves = each_move(o, p->back, NULL);
-    if (o->moves.table.count + 2u * moves > MOVES_MAX - 8u) {
+    if (!moves_room(o, 2u * moves)) { /* each may have to leave another place first */
         plan_fail(o, REASON_OVERLOAD, "move: 512 groups of agents live elsewhere: bring some back");
         return;
     }

@@ -284,7 +284,8 @@ void threats_timing_over(struct orchestrator *o, uint64_t incident)
 static bool is_disruptive(const struct command *c)
 {
     return c->kind == COMMAND_FREEZE || c->kind == COMMAND_THAW || c->kind == COMMAND_BREAKER ||
-           c->kind == COMMAND_ISOLATE || (c->kind == COMMAND_HEAL && !c->on);
+           c->kind == COMMAND_ISOLATE || (c->kind == COMMAND_HEAL && !c->on) ||
+           (c->kind == COMMAND_MOVE && !c->on && c->query.selector.places.count > 0);
 }
 
 bool threats_allow(struct orchestrator *o, const struct msg *msg)
