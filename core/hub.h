@@ -17,6 +17,7 @@
 #include "core/gather.h"
 #include "core/hub_figures.h"
 #include "core/hub_reply.h"
+#include "core/hub_when.h"
 #include "core/meshtime.h"
 #include "core/mode.h"
 #include "core/node.h"
@@ -96,6 +97,7 @@ struct hub_prepare {
     uint64_t waiting[GATHER_WORDS];
     struct prepare prepare;
     struct prepared merged;
+    struct when_ask when;
 };
 
 struct hub_ask {
@@ -208,7 +210,8 @@ int64_t hub_operate_next(const struct hub *h);
 uint32_t hub_expected(const struct hub *h, const struct selector *sel);
 
 /* --- hub_prepare.c --- */
-bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot);
+bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot,
+                 const struct when_ask *when); /* NULL: none */
 void hub_prepare_message(struct hub *h, const struct msg *msg);
 void hub_prepared_message(struct hub *h, uint32_t child, const struct msg *msg);
 void hub_prepare_pump(struct hub *h);
@@ -223,7 +226,6 @@ void hub_submit(struct hub *h, const struct msg *msg);
  * or said; it may try again, if the reason is not INVALID, CAPABILITY or NOT_MINE. */
 enum reason hub_release(struct hub *h, const struct msg *msg, struct id128 id, bool approved);
 void hub_cancel_command(struct hub *h, const struct msg *msg);
-void hub_when(struct hub *h, const struct msg *msg);
 void hub_origin_prepared(struct hub *h, uint16_t slot, const struct hub_prepare *p);
 void hub_origin_operated(struct hub *h, uint16_t slot, const struct aggregate_view *view);
 void hub_origin_progress(struct hub *h, uint16_t slot, const struct aggregate_view *view);

@@ -550,12 +550,34 @@ static uint64_t cluster_mask(const struct run *runs, uint32_t count, uint32_t fi
     return mask == UINT64_MAX >> (64u - agents) ? UINT64_MAX : mask;
 }
 
+/* Leaves of the runs those from the first to the last that touch the sector; returns how many. */
+static uint32_t sector_runs(const struct topology *t, const struct run **runs, uint32_t count,
+                            unsigned sector)
+{
+    struct unit last = unit_cluster(sector, topology_sector_clusters(t, sector));
+    uint32_t from = topology_index(t, unit_agent(sector, 1, 1));
+    uint32_t to =
+        topology_index(t, unit_agent(sector, last.cluster, topology_cluster_agents(t, last)));
+    while (count > 0 && ((*runs)->last < from || (*runs)->first > to)) {
+        (*runs)++;
+        count--;
+    }
+    while (count > 0 && ((*runs)[count - 1u].last < from || (*runs)[count - 1u].first > to)) {
+        count--;
+    }
+    return count;
+}
+
 /* False when nothing of the sector is in the set. */
 static bool sector_shape(const struct topology *t, const struct run *runs, uint32_t count,
                          unsigned sector, struct shape *ret)
 {
     uint32_t clusters = topology_sector_clusters(t, sector);
     bool any = false;
+    count = sector_runs(t, &runs, count, sector);
+    if (count == 0) {
+        return false;
+    }
     memset(ret, 0, sizeof *ret);
     ret->whole = true;
     for (uint32_t i = 0; i < clusters; i++) {
