@@ -133,6 +133,8 @@
         .name = "traceparent", .kind = PARAMETER_TEXT, .flag = true, .value_name = "CONTEXT",      \
         .help = "W3C trace context that it belongs to; default the environment's TRACEPARENT"      \
     }
+#define SENT    HEDGE, TRACE
+#define WATCHED TRACE, FOLLOW
 #define WEIGHT                                                                                     \
     {                                                                                              \
         .name = "weight", .kind = PARAMETER_SHARE, .flag = true, .least = 0, .most = 1000,         \

@@ -38,6 +38,7 @@ static const char *const REASONS[REASON_COUNT] = {"none",
                                                   "unknown-action",
                                                   "unexpected",
                                                   "routed-around",
+                                                  "moved",
                                                   "takeover"};
 static const char *const VERBS[VERB_COUNT] = {"none", "observe", "orient", "decide",
                                               "act",  "record",  "sync"};

@@ -1,5 +1,4 @@
 #include "tests/support/msg_sample.h"
-#include "core/num.h"
 
 #include <assert.h>
 #include <string.h>
@@ -225,11 +224,8 @@ void sample_operation(struct sample *s, struct operation *ret)
     o->id = id(s, true);
     o->correlation_id = id(s, false);
     o->causation_id = id(s, false);
-    o->trace.trace = id(s, false);
-    if (!num_id128_zero(o->trace.trace)) {
-        o->trace.parent = 1 + number(s, UINT64_MAX - 1);
-        o->trace.flags = (uint8_t)upto(s, 1);
-    }
+    static const struct trace_context traces[] = {{.parent = 0}, {{{1, 2}}, UINT64_MAX, 1}};
+    o->trace = traces[upto(s, 1)];
     o->source = flag(s) ? unit_numbered(TIER_CONSOLE, u32(s)) : unit_orchestrator();
     o->source_epoch = number(s, UINT64_MAX);
     o->routing = (enum routing)upto(s, ROUTING_COUNT - 1);
@@ -543,9 +539,12 @@ static struct command *command(struct sample *s, unsigned variant)
         c->operation.id = (struct id128){{0}};
         c->operation.created_mesh_us = 0;
         memset(c->operation.payload_hash, 0, sizeof(c->operation.payload_hash));
-    } else if (c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE) {
+    } else if (c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE || c->kind == COMMAND_MOVE) {
         query(s, &c->query);
-        c->on = c->kind == COMMAND_ROUTE && flag(s);
+        c->on = c->kind != COMMAND_QUERY && flag(s);
+        if (c->kind == COMMAND_MOVE) {
+            text_fill(s, c->name, sizeof(c->name) - 1);
+        }
     } else if (c->kind == COMMAND_CANCEL || c->kind == COMMAND_APPROVE) {
         c->operation_id = id(s, true);
         c->on = c->kind == COMMAND_APPROVE && flag(s);
@@ -727,10 +726,8 @@ static void sample_result(struct sample *s, struct msg *m)
     struct result *r = take(s, sizeof(*r));
     r->operation_id = id(s, true);
     r->final = flag(s);
-    r->unknown = r->final && flag(s);
-    if (!r->unknown) {
-        aggregate(s, &r->aggregate, r->final, r->final);
-    }
+    aggregate(s, &r->aggregate, r->final, r->final);
+    r->unknown = r->final && r->aggregate.targets == 0;
     m->u.result = r;
 }
 
@@ -789,6 +786,10 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
                                           .what = (enum isolation)(1 + upto(s, ISOLATE_COUNT - 2)),
                                           .capabilities = number(s, UINT64_MAX),
                                           .agents = number(s, UINT64_MAX)};
+    } else if (type == MSG_MOVE) {
+        const struct unit u = place(s, TIER_CLUSTER);
+        ret->u.move =
+            (struct move){number(s, UINT64_MAX), u, place(s, TIER_CLUSTER), 5, 6, flag(s)};
     } else if (type == MSG_COMMAND) {
         ret->u.command = command(s, variant);
     } else if (type == MSG_REPLY) {

@@ -63,7 +63,7 @@ struct jobs {
     struct job_course course;
     uint8_t course_bytes[JOB_PACKED_BYTES];
     struct pager pager;
-    _Alignas(16) uint8_t memory[65536]; /* of the pager */
+    _Alignas(16) uint8_t memory[81920]; /* of the pager */
 };
 
 /* A command begins (NULL: it ended); jobs_reply then knows what it was. */
