@@ -100,7 +100,7 @@ static const uint8_t *piece(struct walk *w, const uint8_t *bytes, uint32_t count
         w->bad = true;
         return NULL;
     }
-    if (w->to != NULL && count > 0) {
+    if (w->to != NULL && bytes != NULL && count > 0) {
         memcpy(w->to + w->used, bytes, count);
     }
     const uint8_t *at = w->to != NULL ? w->to : w->from;
@@ -235,7 +235,7 @@ static void groups_part(struct walk *w, struct aggregate_view *a, struct aggrega
             return;
         }
         for (uint32_t k = 0; k < g.run_count; k++) {
-            struct run r = w->to != NULL ? g.runs[k] : (struct run){0};
+            struct run r = w->to != NULL && g.runs != NULL ? g.runs[k] : (struct run){0};
             u32(w, &r.first);
             u32(w, &r.last);
             if (s != NULL) {
