@@ -4,6 +4,7 @@
 #include "tiers/console/condition.h"
 #include "tiers/console/console.h"
 #include "tiers/console/contexts.h"
+#include "tiers/console/hwlogin.h"
 #include "tiers/runner/client.h"
 #include "tiers/runner/config.h"
 #include "tiers/runner/enroll_command.h"
@@ -205,6 +206,26 @@ static bool unlock(const struct options *options, const struct config *config, s
     return ok;
 }
 
+/* The operator's hardware token, where there is one: asked for before anything is sent. */
+static bool open_session(const struct options *options, const struct config *config,
+                         struct client *client)
+{
+    struct keys_error why;
+    if (hwlogin(client, config->keys_dir, options->operator_name, &hwdevice_terminal, &why) == 0)
+        return true;
+    fprintf(stderr, "mesh: %s\n", why.text);
+    return false;
+}
+
+static int discard(uv_loop_t *loop, struct client *client)
+{
+    client_close(client);
+    uv_run(loop, UV_RUN_DEFAULT);
+    client_free(client);
+    uv_loop_close(loop);
+    return EXIT_FAILED;
+}
+
 static int run(const struct options *options, const struct config *config,
                const struct action_table *actions, struct unit via, int argc, char **argv)
 {
@@ -223,6 +244,8 @@ static int run(const struct options *options, const struct config *config,
         fprintf(stderr, "mesh: %s\n", why);
         return EXIT_FAILED;
     }
+    if (!open_session(options, config, client))
+        return discard(loop, client);
     const struct render render = {.out = stdout,
                                   .topology = &config->topology,
                                   .json = options->form == FORM_JSON,
@@ -293,6 +316,8 @@ int main(int argc, char **argv)
     int code = 0;
     signal(SIGPIPE, SIG_IGN);
     (void)harden(HARDEN_TOOL);
+    if (argc > 2 && strcmp(argv[1], "keys") == 0 && strcmp(argv[2], "token") == 0)
+        return hwtoken_command(argc - 2, argv + 2, &hwdevice_terminal);
     if (argc > 1 && strcmp(argv[1], "keys") == 0) /* works without a mesh */
         return keys_command(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "enroll") == 0)

@@ -32,6 +32,8 @@ static const char usage[] =
     "       mesh keys protect|unprotect DIR NAME [--passphrase-fd N]   the key under a passphrase\n"
     "       mesh keys revoke DIR NAME [--root FILE].. all certificates of NAME up to now\n"
     "       mesh keys bundle DIR [--root FILE]..      the next trust bundle, for 90 days\n"
+    "       mesh keys token ..                        operators' hardware tokens (mesh keys token "
+    "help)\n"
     "       mesh keys permissions nats|redis DIR      what the servers are to be told\n"
     "\n"
     "ROLES  orchestrator, sector, cluster, host, console, sim; several joined by commas\n"
@@ -471,5 +473,7 @@ int keys_command(int argc, char **argv)
     if (strcmp(verb, "permissions") == 0)
         return argc == 4 ? command_permissions(argv[2], argv[3])
                          : wrong_usage("permissions takes nats or redis, and DIR", "");
+    if (strcmp(verb, "token") == 0)
+        return wrong_usage("hardware tokens are for the console's program: mesh keys token ..", "");
     return wrong_usage("unknown command: ", verb);
 }

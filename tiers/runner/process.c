@@ -525,6 +525,9 @@ static bool start_frames(struct process *p)
                               .port_scope = process_port_scope,
                               .ctx = p};
     p->egress = egress_new(&out);
+    struct operators_conf who = {.trust = &p->trust.trust,
+                                 .mesh = p->identity.mesh,
+                                 .policy = (enum operator_policy)p->config.hardware_tokens};
     struct ingress_conf in = {.token = p->conf->name,
                               .peers = p->peers,
                               .sealer = p->sealer,
@@ -532,6 +535,7 @@ static bool start_frames(struct process *p)
                               .codec = &p->codec,
                               .opcache = p->opcache,
                               .egress = p->egress,
+                              .operators = who,
                               .on_msg = on_message,
                               .on_ask = on_ask,
                               .on_bundle = process_bundle,
