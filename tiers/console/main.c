@@ -217,13 +217,18 @@ static bool open_session(const struct options *options, const struct config *con
     return false;
 }
 
-static int discard(uv_loop_t *loop, struct client *client)
+static void discard(uv_loop_t *loop, struct client *client)
 {
     client_close(client);
     uv_run(loop, UV_RUN_DEFAULT);
     client_free(client);
     uv_loop_close(loop);
-    return EXIT_FAILED;
+}
+
+/* Monitoring takes 2 for critical and 1 for a warning: what cannot be told is 3. */
+static bool is_check(const struct options *options, int argc, char **argv)
+{
+    return options->first < argc && strcmp(argv[options->first], "check") == 0;
 }
 
 static int run(const struct options *options, const struct config *config,
@@ -234,18 +239,21 @@ static int run(const struct options *options, const struct config *config,
     struct client *client;
     char why[256];
     struct key_pair key = {0};
+    int failed = is_check(options, argc, argv) ? CHECK_UNKNOWN : EXIT_FAILED;
     bool locked = passphrase_is_needed(config->keys_dir, options->operator_name);
     if (locked && !unlock(options, config, &key))
-        return EXIT_FAILED;
+        return failed;
     bool made = client_new_unlocked(loop, config, options->operator_name, locked ? &key : NULL,
                                     &client, why, sizeof why);
     keys_wipe(&key, sizeof key);
     if (!made) {
         fprintf(stderr, "mesh: %s\n", why);
-        return EXIT_FAILED;
+        return failed;
     }
-    if (!open_session(options, config, client))
-        return discard(loop, client);
+    if (!open_session(options, config, client)) {
+        discard(loop, client);
+        return failed;
+    }
     const struct render render = {.out = stdout,
                                   .topology = &config->topology,
                                   .json = options->form == FORM_JSON,
@@ -269,10 +277,7 @@ static int run(const struct options *options, const struct config *config,
                : isatty(STDIN_FILENO) ? console_repl(&console)
                                       : console_script(&console);
     console_done(&console);
-    client_close(client);
-    uv_run(loop, UV_RUN_DEFAULT);
-    client_free(client);
-    uv_loop_close(loop);
+    discard(loop, client);
     return code;
 }
 
@@ -329,8 +334,7 @@ int main(int argc, char **argv)
     if (options.first < argc && strcmp(argv[options.first], "manual") == 0)
         return console_manual((const char *const *)&argv[options.first],
                               (size_t)(argc - options.first), options.form == FORM_JSON);
-    /* Monitoring takes 2 for critical: what cannot be told is 3. */
-    bool check = options.first < argc && strcmp(argv[options.first], "check") == 0;
+    bool check = is_check(&options, argc, argv);
     if (!find_config(&options, room))
         return check ? CHECK_UNKNOWN : EXIT_USAGE;
     const struct config_options file = {.file = options.config};

@@ -235,11 +235,10 @@ static void token_shown(struct ingress *in, const uint8_t *bytes, size_t length,
     }
     enum hwtoken_verdict v =
         operators_shown(in->operators, peer, bytes, length, clock_unix_us() / US_PER_MS);
-    if (v != HWTOKEN_OK) {
-        refuse(in, INGRESS_TOKEN);
-    }
     if (v == HWTOKEN_SHAPE || v == HWTOKEN_SIGNATURE || v == HWTOKEN_COUNTER) {
-        alarm_record(in, INGRESS_TOKEN, peer);
+        refuse_hostile(in, INGRESS_TOKEN, peer);
+    } else if (v != HWTOKEN_OK) {
+        refuse(in, INGRESS_TOKEN);
     }
 }
 

@@ -338,10 +338,10 @@ static int command_list(const char *dir, bool print)
         return 1;
     if (trust.length > 0)
         (void)printf("mesh %016" PRIx64 ", trust bundle version %" PRIu64 " for %lld more days, "
-                     "%u names revoked\n",
+                     "%u names revoked, %u hardware tokens\n",
                      identity.mesh, trust.trust.version,
                      (long long)(trust.trust.not_after_s - l.now_s) / 86400,
-                     trust.trust.revoked_count);
+                     trust.trust.revoked_count, trust.trust.hwtoken_count);
     else
         (void)printf("mesh %016" PRIx64 ", no trust bundle%s\n", identity.mesh,
                      trust.has_roots ? "" : " and no root.pub: nothing can be revoked");
