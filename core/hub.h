@@ -37,6 +37,7 @@
 
 struct hub_child {
     bool has_summary;
+    uint16_t away, guests; /* planned agents that live elsewhere, and those that came (move.h) */
     enum circuit circuit;
     struct summary summary;
 };
@@ -169,15 +170,16 @@ size_t hub_bytes(const struct node_conf *conf);
 /* memory: hub_bytes() zeroed bytes, 16-byte aligned. */
 void hub_init(struct hub *h, void *memory, const struct node_conf *conf);
 void hub_begin(struct hub *h, const struct event *event, struct outbox *out);
-/* Answers what both tiers answer alike. False: not mine. */
-bool hub_message(struct hub *h, const struct msg *msg);
+bool hub_message(struct hub *h, const struct msg *msg); /* false: not for both tiers alike */
 void hub_link(struct hub *h, enum link which, bool up);
 void hub_pump(struct hub *h);
 int64_t hub_end(struct hub *h, int64_t own_wake_us);
 
 struct unit hub_child_unit(const struct hub *h, uint32_t child);
 uint32_t hub_child_index(const struct hub *h, struct unit u);   /* UINT32_MAX: no child */
-uint32_t hub_child_agents(const struct hub *h, uint32_t child); /* by the topology */
+uint32_t hub_child_agents(const struct hub *h, uint32_t child); /* expected, moves counted */
+uint32_t hub_child_expected(const struct hub *h, const struct selector *sel, uint32_t child);
+uint32_t hub_child_expected(const struct hub *h, const struct selector *sel, uint32_t child);
 bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_outcome,
                       enum reason *ret_reason);
 int64_t hub_mesh_now(const struct hub *h);

@@ -479,6 +479,7 @@ static bool means_itself(const struct invocation *in, const struct topology *t)
     case CMD_THAW:
     case CMD_HEAL:
     case CMD_ROUTE_AROUND:
+    case CMD_MOVE:
     case CMD_STUCK:
     case CMD_DIAGNOSE:
         return !first->given || is_place(first->text, t);

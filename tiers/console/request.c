@@ -484,6 +484,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_LIFT:
     case CMD_THREATS:
     case CMD_APPROVE:
+    case CMD_MOVE:
         return request_recovery(in, t, ret, error);
     case CMD_KPI:
         ret->kind = COMMAND_QUERY;
