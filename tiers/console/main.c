@@ -259,13 +259,16 @@ static int run(const struct options *options, const struct config *config,
                                   .json = options->form == FORM_JSON,
                                   .form = options->form,
                                   .operator_key = client_key_text(client)};
-    const struct task_conf conf = {.loop = loop,
-                                   .client = client,
-                                   .via = via,
-                                   .wait_us = (int64_t)(options->wait_s * 1e6),
-                                   .interactive = isatty(STDERR_FILENO),
-                                   .read_only = options->read_only,
-                                   .actions = actions};
+    const struct task_conf conf = {
+        .loop = loop,
+        .client = client,
+        .via = via,
+        .wait_us = (int64_t)(options->wait_s * 1e6),
+        .interactive = isatty(STDERR_FILENO),
+        .lingers = isatty(STDERR_FILENO),
+        .again = isatty(STDERR_FILENO) ? "; so does Ctrl-C again within 2 s" : NULL,
+        .read_only = options->read_only,
+        .actions = actions};
     console_init(&console, loop, &conf, &render, options->form);
     console.mesh = options->config;
     console.model = (struct interpreter){.url = config->talk_url,
@@ -331,9 +334,10 @@ int main(int argc, char **argv)
         return code;
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)
         return context_words(&options, argc, argv);
-    if (options.first < argc && strcmp(argv[options.first], "manual") == 0)
-        return console_manual((const char *const *)&argv[options.first],
-                              (size_t)(argc - options.first), options.form == FORM_JSON);
+    if (options.first < argc &&
+        (strcmp(argv[options.first], "manual") == 0 || strcmp(argv[options.first], "help") == 0))
+        return console_unconnected((const char *const *)&argv[options.first],
+                                   (size_t)(argc - options.first), options.form == FORM_JSON);
     bool check = is_check(&options, argc, argv);
     if (!find_config(&options, room))
         return check ? CHECK_UNKNOWN : EXIT_USAGE;
