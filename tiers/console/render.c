@@ -135,7 +135,8 @@ void render_status(const struct render *r, const struct mesh_status *status)
     box_line(r, line);
     if (r->operator_key) {
         int bytes = (int)strcspn(r->operator_key, "("); /* what to do about it: --json has room */
-        snprintf(line, sizeof line, "Operator's key: %.*s", bytes, r->operator_key);
+        snprintf(line, sizeof line, "%s: %.*s", bytes > 26 ? "Key" : "Operator's key", bytes,
+                 r->operator_key);
         box_line(r, line);
     }
     if (status->simulation)

@@ -75,6 +75,7 @@ uint32_t task_ended(const struct aggregate_view *a)
 void task_finish(struct task *t, int code)
 {
     task_clear_progress(t);
+    follow_end(t);
     client_any_ref(t->conf.client, false);
     if (t->rollout.active)
         rollout_done(&t->rollout);
@@ -704,7 +705,7 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
     t->running = true;
     t->sent = t->accepted = t->have_progress = t->watching = t->interrupted = false;
     t->checked = false;
-    t->look_ms = t->look.ref = 0;
+    follow_begin(t);
     t->waits_for[0] = '\0';
     t->lines = 0;
     uv_update_time(t->conf.loop);

@@ -6,6 +6,7 @@
 #include "core/commands.h"
 #include "core/msg.h"
 #include "core/unit.h"
+#include "tiers/console/follow.h"
 #include "tiers/console/inquiry.h"
 #include "tiers/console/logs.h"
 #include "tiers/console/pages.h"
@@ -65,7 +66,10 @@ struct task {
     bool have_progress, progress_shown;
     struct command look; /* whom the operation waits for, asked while it runs */
     uint64_t look_ms;
+    struct command again; /* the same of an orchestrator that fell silent */
+    uint64_t again_ms;
     char waits_for[64];
+    struct follow follow;
     struct pages pages;
     size_t rows_wanted;
     size_t streamed;            /* rows that FORM_JSONL has shown already */

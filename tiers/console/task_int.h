@@ -31,6 +31,12 @@ void task_clear_progress(struct task *t);
 void progress_look(struct task *t);
 bool progress_reply(struct task *t, const struct reply *reply); /* was it the answer to that */
 
+/* task_follow.c */
+void follow_begin(struct task *t);
+void follow_look(struct task *t);
+bool follow_reply(struct task *t, const struct reply *reply); /* was it the answer to that */
+void follow_end(struct task *t);
+
 /* task_interrupt.c */
 /* What goes on in the mesh without this console, and how to stop it. */
 void task_hint(struct task *t, const char *what);
