@@ -58,6 +58,33 @@ static int usage(FILE *out, int code)
     return code;
 }
 
+/* One line: what is wrong with a flag that is unknown, or that lacks its value. */
+static void fail_flag(const char *name, size_t bytes)
+{
+    static const char *const flags[] = {"config", "context",  "json",          "read-only", "via",
+                                        "wait",   "operator", "passphrase-fd", "version",   "help"};
+    char word[32] = "";
+    const char *near = NULL;
+    unsigned best = 3;
+    memcpy(word, name, bytes < sizeof word ? bytes : 0);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        unsigned distance = word[0] ? command_distance(word, flags[i]) : best;
+        if (distance < best) {
+            best = distance;
+            near = flags[i];
+        }
+    }
+    if (near && best == 0)
+        fprintf(stderr, "mesh: --%s: %s\n", near,
+                strcmp(near, "json") == 0 || strcmp(near, "read-only") == 0
+                    ? "has no value"
+                    : "needs a value (mesh --help)");
+    else
+        fprintf(stderr, "mesh: unknown flag '--%.*s'%s%s%s\n", bytes < 60 ? (int)bytes : 60, name,
+                near ? ": did you mean '--" : ": mesh --help lists those before the command",
+                near ? near : "", near ? "'?" : "");
+}
+
 /* Global flags stand before the command. */
 static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
 {
@@ -87,8 +114,8 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             value = value ? value + 1 : has_value ? argv[++i] : NULL;
         }
         if (!has_value) {
-            fprintf(stderr, "mesh: unknown flag or missing value: --%.*s\n", (int)bytes, name);
-            *ret_code = usage(stderr, EXIT_USAGE);
+            *ret_code = EXIT_USAGE;
+            fail_flag(name, bytes);
             return false;
         }
         if (IS("config"))

@@ -17,6 +17,7 @@
 #include "tiers/runner/clock.h"
 #include <assert.h>
 #include <editline/readline.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -423,6 +424,9 @@ int console_repl(struct console *c)
     c->task.conf.lingers = false; /* the prompt waits for it */
     repl.colour = isatty(STDOUT_FILENO) && !(no_color && no_color[0]) && terminal &&
                   strcmp(terminal, "dumb") != 0;
+    /* libedit drops what is no character of the locale: text is UTF-8, also where none is set. */
+    if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX == 1)
+        (void)setlocale(LC_CTYPE, "C.UTF-8");
     rl_readline_name = "mesh";
     rl_catch_signals = 0;
     rl_attempted_completion_function = complete;
