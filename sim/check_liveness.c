@@ -248,7 +248,7 @@ void live_answered(struct play *p)
             world_now(p->w) > deadline_us + GRACE_US &&
             world_now(p->w) > phases_us + (a->strategy != CASCADE_NONE ? PHASES_US : GRACE_US);
         if (memcmp(&id, &none, sizeof(id)) != 0 && over &&
-            p->lives[i] == judge_node(&p->judge, unit_orchestrator())->epoch) {
+            p->lives[i] == judge_node(&p->judge, play_server(a))->epoch) {
             judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL,
                        "operation %s was accepted and never answered", a->label);
         }
