@@ -21,6 +21,7 @@
 #include "tiers/cluster/cluster_conflict.h"
 #include "tiers/cluster/cluster_content.h"
 #include "tiers/cluster/cluster_incident.h"
+#include "tiers/cluster/cluster_move.h"
 #include "tiers/cluster/cluster_waits.h"
 #include "tiers/cluster/cluster_written.h"
 
@@ -215,6 +216,7 @@ struct cluster {
     struct lead_inspect inspects[LEAD_INSPECTS_MAX];
     struct lead_conflicts reports;
     struct timing_watch timing;
+    struct lead_moves moves;
     struct child rows[MEMBERS_MAX];
     uint16_t buckets[LEAD_BUCKETS_HASH];
     struct lead_contents contents;
