@@ -44,11 +44,10 @@ struct hub_child {
 
 /* The caller's part of a gather: one operation passing through. */
 struct flight {
-    bool origin;   /* started here: `origin_slot` waits for it; else the parent */
-    bool queued;   /* in the ring of work */
-    bool finished; /* all answered: result to be sent */
-    bool cancel;   /* MSG_CANCEL to be sent from `cancel_block` on */
-    bool progress; /* counts to be sent up */
+    bool origin;           /* started here: `origin_slot` waits for it; else the parent */
+    bool queued, finished; /* in the ring of work; all answered: result to be sent */
+    bool cancel;           /* MSG_CANCEL to be sent from `cancel_block` on */
+    bool progress;         /* counts to be sent up */
     uint8_t priority, attempt;
     uint16_t origin_slot;
     uint32_t block, cancel_block;    /* fan-out: the next 64 children; past the end: done */
@@ -176,7 +175,6 @@ int64_t hub_end(struct hub *h, int64_t own_wake_us);
 struct unit hub_child_unit(const struct hub *h, uint32_t child);
 uint32_t hub_child_index(const struct hub *h, struct unit u);   /* UINT32_MAX: no child */
 uint32_t hub_child_agents(const struct hub *h, uint32_t child); /* expected, moves counted */
-uint32_t hub_child_expected(const struct hub *h, const struct selector *sel, uint32_t child);
 uint32_t hub_child_expected(const struct hub *h, const struct selector *sel, uint32_t child);
 bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_outcome,
                       enum reason *ret_reason);

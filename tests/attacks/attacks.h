@@ -39,6 +39,8 @@ struct victim {
     struct egress *egress;
     struct ingress *ingress;
     uint64_t messages;
+    enum key_proof proof; /* of the last command */
+    const char *proof_why;
 };
 
 struct world {
@@ -97,7 +99,7 @@ struct attack_list {
     size_t count;
 };
 struct attack_list attacks_frames(void), attacks_chains(void), attacks_records(void),
-    attacks_trust(void), attacks_inputs(void), attacks_floods(void);
+    attacks_trust(void), attacks_inputs(void), attacks_floods(void), attacks_tokens(void);
 
 struct mutation_result {
     uint64_t mutated, accepted, resigned;

@@ -206,6 +206,10 @@ static void command(struct orchestrator *o, const struct msg *msg)
         return;
     }
     struct msg approved;
+    if (!hub_key_allows(&o->hub, msg) || !threats_prove_person(o, msg)) {
+        audit_end(o);
+        return;
+    }
     if (msg->u.command->kind == COMMAND_SECOND && second_approved(o, msg, &approved)) {
         msg = &approved;
     } else if (msg->u.command->kind == COMMAND_SECOND || !threats_allow(o, msg) ||

@@ -301,6 +301,8 @@ static void message(struct sector *s, const struct msg *msg)
     struct hub *h = &s->hub;
     if (msg->from.tier == TIER_ORCHESTRATOR) {
         parent_message(s, msg);
+    } else if (msg->type == MSG_COMMAND && !hub_key_allows(h, msg)) {
+        return;
     } else if (hub_message(h, msg)) {
         if (msg->type == MSG_BEAT) {
             sector_move_tell(s, hub_child_index(h, msg->from));
