@@ -37,6 +37,7 @@ const char *msg_type_name(enum msg_type type)
         [MSG_CONFLICT] = "conflict",
         [MSG_CONFLICT_ACK] = "conflict-ack",
         [MSG_ISOLATE] = "isolate",
+        [MSG_MOVE] = "move",
     };
     unsigned i = (unsigned)type;
     return i < MSG_TYPE_COUNT && NAMES[i] != NULL ? NAMES[i] : "unknown";
@@ -115,6 +116,7 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
         return to.tier == TIER_CONSOLE &&
                (from.tier == TIER_ORCHESTRATOR || from.tier == TIER_SECTOR);
     case MSG_HEAL:
+    case MSG_MOVE:
         return (down && to.tier != TIER_AGENT) || (up && from.tier == TIER_CLUSTER) ||
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_CONFLICT:

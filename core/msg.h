@@ -10,6 +10,7 @@
 #include "core/command.h"
 #include "core/conflict.h"
 #include "core/limits.h"
+#include "core/move.h"
 #include "core/operation.h"
 #include "core/query.h"
 #include "core/result.h"
@@ -43,6 +44,7 @@ enum msg_type {
     MSG_CONFLICT,     /* lead -> sector -> orchestrator, again until .. */
     MSG_CONFLICT_ACK, /* .. this comes back: it is in the log */
     MSG_ISOLATE,      /* down to a lead: quarantine, or lift it */
+    MSG_MOVE, /* down to both leads: who lives elsewhere; lead -> sector -> host: bring it there */
     MSG_TYPE_COUNT
 };
 
@@ -226,6 +228,7 @@ struct msg {
         const struct conflict_report *conflict;
         struct conflict_ack conflict_ack;
         struct isolate isolate;
+        struct move move;
     } u;
 };
 

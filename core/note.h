@@ -49,7 +49,9 @@
     X(NOTE_REPLACE, "replace", "agent", "host", 'W')                                               \
     X(NOTE_FROZEN, "frozen", "unit", "-", 'W')                                                     \
     X(NOTE_THAWED, "thawed", "unit", "-", 'W')                                                     \
-    X(NOTE_THREAT, "threat", "kind", "id", 'W')
+    X(NOTE_THREAT, "threat", "kind", "id", 'W')                                                    \
+    X(NOTE_MOVE_LEFT, "move-left", "agent", "place", 'I')                                          \
+    X(NOTE_MOVE_ARRIVED, "move-arrived", "agent", "home", 'I')
 
 enum note {
     NOTE_NONE,

@@ -133,7 +133,8 @@ enum codec_verdict log_page_get(const struct get *get, const Mesh__LogPage *w,
     X(MSG_HOST_REPORT, host_report)                                                                \
     X(MSG_CONFLICT, conflict_report)                                                               \
     X(MSG_CONFLICT_ACK, conflict_ack)                                                              \
-    X(MSG_ISOLATE, isolate)
+    X(MSG_ISOLATE, isolate)                                                                        \
+    X(MSG_MOVE, move)
 
 #define X(type, name)                                                                              \
     bool name##_put(struct put *put, const struct msg *msg);                                       \

@@ -163,7 +163,7 @@ static void test_routes(void **state)
         BIT(MSG_BEAT_REPLY) | BIT(MSG_OPERATE) | BIT(MSG_CANCEL) | BIT(MSG_CIRCUIT);
     const uint32_t down_tiers = down | BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_FREEZE) |
                                 BIT(MSG_THAW) | BIT(MSG_HEAL) | BIT(MSG_CONFLICT_ACK) |
-                                BIT(MSG_ISOLATE);
+                                BIT(MSG_ISOLATE) | BIT(MSG_MOVE);
     const uint32_t up_tiers = BIT(MSG_BEAT) | BIT(MSG_RESULT) | BIT(MSG_PREPARED) | BIT(MSG_ROWS) |
                               BIT(MSG_CIRCUIT) | BIT(MSG_CONFLICT);
     const uint32_t relay = BIT(MSG_RELAY) | BIT(MSG_RELAY_ACK);
@@ -174,8 +174,8 @@ static void test_routes(void **state)
         {agent, lead,
          BIT(MSG_HELLO) | BIT(MSG_GOODBYE) | BIT(MSG_HEARTBEAT) | BIT(MSG_ACK) | relay},
         {lead, agent, BIT(MSG_WELCOME) | BIT(MSG_FREEZE) | BIT(MSG_THAW) | down | relay},
-        {lead, sector, up_tiers | BIT(MSG_HEAL) | relay},
-        {sector, unit_numbered(TIER_HOST, 1), BIT(MSG_HEAL)},
+        {lead, sector, up_tiers | BIT(MSG_HEAL) | BIT(MSG_MOVE) | relay},
+        {sector, unit_numbered(TIER_HOST, 1), BIT(MSG_HEAL) | BIT(MSG_MOVE)},
         {sector, lead, down_tiers | relay},
         {sector, root, up_tiers},
         {root, sector, down_tiers},

@@ -48,6 +48,8 @@ static const char *command_name(const struct command *c)
         return c->on ? "threat-clear" : "threats";
     case COMMAND_SECOND:
         return c->name[0] != '\0' ? "approve" : "approvals";
+    case COMMAND_MOVE:
+        return strcmp(c->name, "back") == 0 ? "move-back" : "move";
     case COMMAND_KIND_COUNT:
         break;
     }
@@ -60,6 +62,7 @@ static bool reads_only(const struct command *c)
            c->kind == COMMAND_LOG || (c->kind == COMMAND_HEAL && c->on) ||
            (c->kind == COMMAND_THREAT && !c->on) ||
            (c->kind == COMMAND_SECOND && c->name[0] == '\0') ||
+           (c->kind == COMMAND_MOVE && (c->on || c->query.selector.places.count == 0)) ||
            (c->kind == COMMAND_ROUTE && c->query.selector.capabilities == 0 &&
             c->query.selector.places.count == 0);
 }
@@ -169,6 +172,10 @@ static void describe(const struct command *c, struct text *t)
     } else if (c->kind == COMMAND_ISOLATE) {
         text_add(t, "\"reason\": ");
         conflict_json_text(t, c->decision.note, strlen(c->decision.note));
+        text_add(t, ", ");
+    } else if (c->kind == COMMAND_MOVE) {
+        text_add(t, "\"to\": ");
+        conflict_json_text(t, c->name, strlen(c->name));
         text_add(t, ", ");
     } else if (command_has_id(c->kind)) {
         text_add(t, "\"id\": ");

@@ -9,11 +9,12 @@
 #include "tiers/orchestrator/orchestrator_held.h"
 #include "tiers/orchestrator/orchestrator_jobs.h"
 #include "tiers/orchestrator/orchestrator_kpi.h"
+#include "tiers/orchestrator/orchestrator_move.h"
 
 /* Consoles that wait for the end of a freeze, thaw or heal; one more is refused (OVERLOAD). */
 #define ORCHESTRATOR_WATCHES_MAX 16u
 
-enum watch_kind { WATCH_FREE, WATCH_FREEZE, WATCH_THAW, WATCH_HEAL, WATCH_ISOLATE };
+enum watch_kind { WATCH_FREE, WATCH_FREEZE, WATCH_THAW, WATCH_HEAL, WATCH_ISOLATE, WATCH_MOVE };
 
 struct watch {
     enum watch_kind kind;
@@ -169,6 +170,7 @@ struct orchestrator {
     struct held_book held;
     struct threat_book threats;
     struct second_book second;
+    struct move_book moves;
 };
 
 /* orchestrator_freeze.c */
@@ -184,6 +186,12 @@ void watch_line(struct orchestrator *o, const struct watch *w, const char *text)
 void routing_command(struct orchestrator *o, const struct msg *msg);
 bool routing_stored(struct orchestrator *o, const struct store_reply *reply); /* was it ours */
 int64_t routing_tick(struct orchestrator *o); /* returns when to look again */
+/* orchestrator_move.c, orchestrator_move_plan.c */
+void move_command(struct orchestrator *o, const struct msg *msg);
+bool move_reply(struct orchestrator *o, const struct reply *reply); /* was it ours */
+bool move_stored(struct orchestrator *o, const struct store_reply *reply);
+void move_watch_tick(struct orchestrator *o, struct watch *w);
+int64_t moves_tick(struct orchestrator *o); /* returns when to look again */
 /* orchestrator_heal.c */
 void heal_command(struct orchestrator *o, const struct msg *msg);
 void heal_watch_tick(struct orchestrator *o, struct watch *w);

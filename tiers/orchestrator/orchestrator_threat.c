@@ -175,16 +175,16 @@ static bool tell_leads(struct orchestrator *o, struct threat *t)
         uint32_t first = t->evidence.agents[t->told_range].first + t->told_agents;
         uint32_t end =
             t->evidence.agents[t->told_range].first + t->evidence.agents[t->told_range].count;
-        if (first >= end || end > topology->agents) {
+        if (first >= end || end > topology_places(topology)) {
             t->told_range++;
             t->told_agents = 0;
             continue;
         }
-        struct unit agent = topology_agent(topology, first);
+        struct unit agent = moves_place(&o->moves.table, topology_agent(topology, first));
         struct msg m = hub_msg(&o->hub, MSG_ISOLATE, unit_sector(agent.sector), 3);
         m.u.isolate = (struct isolate){.agent = agent, .what = what};
         for (uint32_t i = first; i < end; i++) {
-            struct unit u = topology_agent(topology, i);
+            struct unit u = moves_place(&o->moves.table, topology_agent(topology, i));
             if (!unit_equal(topology_parent(u), topology_parent(agent))) {
                 break;
             }
@@ -284,7 +284,8 @@ void threats_timing_over(struct orchestrator *o, uint64_t incident)
 static bool is_disruptive(const struct command *c)
 {
     return c->kind == COMMAND_FREEZE || c->kind == COMMAND_THAW || c->kind == COMMAND_BREAKER ||
-           c->kind == COMMAND_ISOLATE || (c->kind == COMMAND_HEAL && !c->on);
+           c->kind == COMMAND_ISOLATE || (c->kind == COMMAND_HEAL && !c->on) ||
+           (c->kind == COMMAND_MOVE && !c->on && c->query.selector.places.count > 0);
 }
 
 bool threats_allow(struct orchestrator *o, const struct msg *msg)

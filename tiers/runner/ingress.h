@@ -13,6 +13,7 @@
 #include "tiers/runner/bus.h"
 #include "tiers/runner/directory.h"
 #include "tiers/runner/egress.h"
+#include "tiers/runner/grants.h"
 #include "tiers/runner/opcache.h"
 #include "tiers/runner/operators.h"
 #include "tiers/runner/peers.h"
@@ -33,6 +34,7 @@ enum ingress_refusal {
     INGRESS_UNCACHED,   /* names an operation that was refused or is gone */
     INGRESS_KIND,       /* a special record that is none */
     INGRESS_SEALER,     /* no room to verify: the frame was dropped */
+    INGRESS_GRANT,      /* a spare place that was not given to this speaker, so far as known here */
     INGRESS_TOKEN,      /* a hardware token's word that does not hold, see hwtoken_verdict */
     INGRESS_REFUSALS
 };
@@ -55,6 +57,7 @@ struct ingress_conf {
     struct sealer *sealer; /* NULL: verified in place */
     struct directory *directory;
     const struct codec *codec;
+    const struct grants *grants;     /* NULL: no agent speaks from elsewhere */
     struct opcache *opcache;         /* NULL: OPERATEs are refused (console) */
     struct egress *egress;           /* asks unknown peers for their chains */
     struct operators_conf operators; /* trust NULL: hardware tokens mean nothing here */
@@ -83,8 +86,9 @@ struct ingress_conf {
  * this order. INGRESS_OK: *ret holds it, and borrows the arena. *ret_codec: what the codec said
  * last. */
 enum ingress_refusal ingress_record(const struct codec *codec, const struct peer *peer,
-                                    const uint8_t *bytes, size_t length, struct arena *arena,
-                                    struct msg *ret, enum codec_verdict *ret_codec);
+                                    const struct grants *grants, const uint8_t *bytes,
+                                    size_t length, struct arena *arena, struct msg *ret,
+                                    enum codec_verdict *ret_codec);
 
 struct ingress;
 struct ingress *ingress_new(const struct ingress_conf *conf); /* NULL: no memory */

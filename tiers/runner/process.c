@@ -525,14 +525,14 @@ static bool start_frames(struct process *p)
                               .port_scope = process_port_scope,
                               .ctx = p};
     p->egress = egress_new(&out);
-    struct operators_conf who = {.trust = &p->trust.trust,
-                                 .mesh = p->identity.mesh,
-                                 .policy = (enum operator_policy)p->config.hardware_tokens};
+    struct operators_conf who = {&p->trust.trust, p->identity.mesh,
+                                 (enum operator_policy)p->config.hardware_tokens};
     struct ingress_conf in = {.token = p->conf->name,
                               .peers = p->peers,
                               .sealer = threads > 0 ? p->sealer : NULL,
                               .directory = &p->directory,
                               .codec = &p->codec,
+                              .grants = &p->grants,
                               .opcache = p->opcache,
                               .egress = p->egress,
                               .operators = who,
@@ -554,7 +554,8 @@ static bool start_directory(struct process *p)
 {
     struct unit twice;
     const struct endpoint all = {0};
-    if (!directory_init(&p->directory, &p->config.topology)) {
+    if (!directory_init(&p->directory, &p->config.topology) ||
+        !grants_init(&p->grants, &p->config.topology)) {
         log_line(&p->log, LOG_ERROR, "no-memory", "what=directory");
         return false;
     }
@@ -682,6 +683,7 @@ static void release(struct process *p)
     opcache_free(p->opcache);
     peers_free(p->peers);
     directory_done(&p->directory);
+    grants_done(&p->grants);
     free(p->ports);
     free(p->ward_list);
     free(p->ward_of);
