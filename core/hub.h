@@ -44,20 +44,18 @@ struct hub_child {
 
 /* The caller's part of a gather: one operation passing through. */
 struct flight {
-    bool origin;   /* started here: `origin_slot` waits for it; else the parent */
-    bool queued;   /* in the ring of work */
-    bool finished; /* all answered: result to be sent */
-    bool cancel;   /* MSG_CANCEL to be sent from `cancel_block` on */
-    bool progress; /* counts to be sent up */
+    bool origin;           /* started here: `origin_slot` waits for it; else the parent */
+    bool queued, finished; /* in the ring of work; all answered: result to be sent */
+    bool cancel;           /* MSG_CANCEL to be sent from `cancel_block` on */
+    bool progress;         /* counts to be sent up */
     uint8_t priority, attempt;
     uint16_t origin_slot;
-    uint32_t block; /* fan-out: the next 64 children; past the end: done */
-    uint32_t cancel_block;
+    uint32_t block, cancel_block;    /* fan-out: the next 64 children; past the end: done */
     uint64_t go[GATHER_WORDS];       /* children to send to */
     uint64_t heard[GATHER_WORDS];    /* any result came */
     uint64_t later[GATHER_WORDS];    /* background: children whose share has not come yet */
     int64_t share_us, share_step_us; /* the next share, NEVER: all are out; the one after */
-    bool sampled;
+    bool sampled, resumed, unknown;  /* resumed: hub_resume.h; unknown: to a child */
     struct id128 id;
     int64_t opened_us;
     int64_t first_us, last_us; /* final results of children that answered; 0: none yet */
@@ -77,10 +75,10 @@ struct origin {
     struct id128 current; /* the operation that is (or was last) in flight */
     struct unit console;
     uint64_t ref;
-    bool cancelled, summed; /* summed: `sum` is open: the phases so far, added up */
-    uint32_t targets;
+    bool cancelled, summed;       /* summed: `sum` is open: the phases so far, added up */
+    uint32_t targets, class_mask; /* class_mask: of the last phase */
     int64_t progress_us;
-    int64_t created_mesh_us, target_mesh_us, window_us; /* T and window of the last phase */
+    int64_t created_mesh_us, target_mesh_us, window_us, deadline_mesh_us; /* of the last phase */
     int64_t asked_us, way_us;   /* the leads were asked at; all had answered so much later */
     struct operation operation; /* without payload */
     struct cascade cascade;
@@ -104,8 +102,7 @@ struct hub_ask {
     bool used, ready; /* ready: all answered, the page is to be sent */
     bool console;     /* else for the parent */
     struct unit asker;
-    uint64_t ref;    /* ours, told to the children */
-    uint64_t parent; /* the asker's */
+    uint64_t ref, parent; /* ours, told to the children; the asker's */
     uint32_t block, waiting_count;
     int64_t deadline_us;
     uint64_t waiting[GATHER_WORDS];
@@ -178,7 +175,6 @@ int64_t hub_end(struct hub *h, int64_t own_wake_us);
 struct unit hub_child_unit(const struct hub *h, uint32_t child);
 uint32_t hub_child_index(const struct hub *h, struct unit u);   /* UINT32_MAX: no child */
 uint32_t hub_child_agents(const struct hub *h, uint32_t child); /* expected, moves counted */
-uint32_t hub_child_expected(const struct hub *h, const struct selector *sel, uint32_t child);
 uint32_t hub_child_expected(const struct hub *h, const struct selector *sel, uint32_t child);
 bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_outcome,
                       enum reason *ret_reason);

@@ -134,7 +134,8 @@ enum codec_verdict log_page_get(const struct get *get, const Mesh__LogPage *w,
     X(MSG_CONFLICT, conflict_report)                                                               \
     X(MSG_CONFLICT_ACK, conflict_ack)                                                              \
     X(MSG_ISOLATE, isolate)                                                                        \
-    X(MSG_MOVE, move)
+    X(MSG_MOVE, move)                                                                              \
+    X(MSG_RESUME, resume)
 
 #define X(type, name)                                                                              \
     bool name##_put(struct put *put, const struct msg *msg);                                       \

@@ -20,5 +20,9 @@ extern const struct check check_breakers;   /* breakers, too */
 extern const struct check check_signed;     /* nothing unsigned is believed */
 extern const struct check check_quarantine; /* the quarantined get nothing */
 extern const struct check check_log;        /* append only; acknowledged is durable */
+extern const struct check check_jobs;       /* an id that was told is not forgotten */
+
+/* No limit of docs/adr/0033 was met so far: whatever was told outlives the orchestrator. */
+bool check_jobs_kept(const struct judge *j);
 
 #endif

@@ -18,6 +18,7 @@ struct lead_asked {
 /* A handler's last word about where it stands (a PENDING acknowledgement with an answer). */
 struct lead_word {
     struct id128 operation;
+    uint32_t number; /* of the operation's words that were heard here, this one is the last */
     uint32_t bytes;
     uint8_t text[WORD_BYTES_MAX];
 };

@@ -58,6 +58,33 @@ static int usage(FILE *out, int code)
     return code;
 }
 
+/* One line: what is wrong with a flag that is unknown, or that lacks its value. */
+static void fail_flag(const char *name, size_t bytes)
+{
+    static const char *const flags[] = {"config", "context",  "json",          "read-only", "via",
+                                        "wait",   "operator", "passphrase-fd", "version",   "help"};
+    char word[32] = "";
+    const char *near = NULL;
+    unsigned best = 3;
+    memcpy(word, name, bytes < sizeof word ? bytes : 0);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        unsigned distance = word[0] ? command_distance(word, flags[i]) : best;
+        if (distance < best) {
+            best = distance;
+            near = flags[i];
+        }
+    }
+    if (near && best == 0)
+        fprintf(stderr, "mesh: --%s: %s\n", near,
+                strcmp(near, "json") == 0 || strcmp(near, "read-only") == 0
+                    ? "has no value"
+                    : "needs a value (mesh --help)");
+    else
+        fprintf(stderr, "mesh: unknown flag '--%.*s'%s%s%s\n", bytes < 60 ? (int)bytes : 60, name,
+                near ? ": did you mean '--" : ": mesh --help lists those before the command",
+                near ? near : "", near ? "'?" : "");
+}
+
 /* Global flags stand before the command. */
 static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
 {
@@ -87,8 +114,8 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             value = value ? value + 1 : has_value ? argv[++i] : NULL;
         }
         if (!has_value) {
-            fprintf(stderr, "mesh: unknown flag or missing value: --%.*s\n", (int)bytes, name);
-            *ret_code = usage(stderr, EXIT_USAGE);
+            *ret_code = EXIT_USAGE;
+            fail_flag(name, bytes);
             return false;
         }
         if (IS("config"))
@@ -259,13 +286,16 @@ static int run(const struct options *options, const struct config *config,
                                   .json = options->form == FORM_JSON,
                                   .form = options->form,
                                   .operator_key = client_key_text(client)};
-    const struct task_conf conf = {.loop = loop,
-                                   .client = client,
-                                   .via = via,
-                                   .wait_us = (int64_t)(options->wait_s * 1e6),
-                                   .interactive = isatty(STDERR_FILENO),
-                                   .read_only = options->read_only,
-                                   .actions = actions};
+    const struct task_conf conf = {
+        .loop = loop,
+        .client = client,
+        .via = via,
+        .wait_us = (int64_t)(options->wait_s * 1e6),
+        .interactive = isatty(STDERR_FILENO),
+        .lingers = isatty(STDERR_FILENO),
+        .again = isatty(STDERR_FILENO) ? "; so does Ctrl-C again within 2 s" : NULL,
+        .read_only = options->read_only,
+        .actions = actions};
     console_init(&console, loop, &conf, &render, options->form);
     console.mesh = options->config;
     console.model = (struct interpreter){.url = config->talk_url,
@@ -331,9 +361,10 @@ int main(int argc, char **argv)
         return code;
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)
         return context_words(&options, argc, argv);
-    if (options.first < argc && strcmp(argv[options.first], "manual") == 0)
-        return console_manual((const char *const *)&argv[options.first],
-                              (size_t)(argc - options.first), options.form == FORM_JSON);
+    if (options.first < argc &&
+        (strcmp(argv[options.first], "manual") == 0 || strcmp(argv[options.first], "help") == 0))
+        return console_unconnected((const char *const *)&argv[options.first],
+                                   (size_t)(argc - options.first), options.form == FORM_JSON);
     bool check = is_check(&options, argc, argv);
     if (!find_config(&options, room))
         return check ? CHECK_UNKNOWN : EXIT_USAGE;

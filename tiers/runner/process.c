@@ -505,14 +505,12 @@ static bool start_frames(struct process *p)
     peers.bad_per_s = config_has_tls(&p->config) ? RATE_BAD_DEFAULT : 0;
     p->peers = peers_new(&peers);
     unsigned threads = p->conf->crypto_threads;
-    if (sealer_new(&p->loop, threads, SEALER_JOBS, &p->sealer) < 0) {
-        return false;
-    }
+    bool seals = sealer_new(&p->loop, threads, SEALER_JOBS, &p->sealer) == 0;
     p->codec.topology = &p->config.topology;
     struct opcache_conf ops = {
         .trust = &p->trust.trust, .codec = &p->codec, .identity = &p->identity};
     p->opcache = opcache_new(&ops);
-    if (p->peers == NULL || p->opcache == NULL) {
+    if (!seals || p->peers == NULL || p->opcache == NULL) {
         return false;
     }
     struct egress_conf out = {.identity = &p->identity,
