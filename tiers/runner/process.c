@@ -523,8 +523,9 @@ static bool start_frames(struct process *p)
                               .port_scope = process_port_scope,
                               .ctx = p};
     p->egress = egress_new(&out);
-    struct operators_conf who = {&p->trust.trust, p->identity.mesh,
-                                 (enum operator_policy)p->config.hardware_tokens};
+    struct operators_conf who = {.trust = &p->trust.trust,
+                                 .mesh = p->identity.mesh,
+                                 .policy = (enum operator_policy)p->config.hardware_tokens};
     struct ingress_conf in = {.token = p->conf->name,
                               .peers = p->peers,
                               .sealer = threads > 0 ? p->sealer : NULL,
