@@ -250,8 +250,10 @@ void live_answered(struct play *p)
         bool over =
             world_now(p->w) > deadline_us + GRACE_US &&
             world_now(p->w) > phases_us + (a->strategy != CASCADE_NONE ? PHASES_US : GRACE_US);
-        bool same = p->lives[i] == judge_node(&p->judge, unit_orchestrator())->epoch;
-        if (memcmp(&id, &none, sizeof(id)) != 0 && over && (same || check_jobs_kept(&p->judge))) {
+        struct unit server = play_server(a);
+        bool same = p->lives[i] == judge_node(&p->judge, server)->epoch ||
+                    (server.tier == TIER_ORCHESTRATOR && check_jobs_kept(&p->judge));
+        if (memcmp(&id, &none, sizeof(id)) != 0 && over && same) {
             judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL,
                        "operation %s was accepted and never answered", a->label);
         }

@@ -12,7 +12,8 @@
 struct lead_asked {
     uint64_t ref;
     int64_t until_us;
-    uint8_t kind; /* enum store_kind */
+    uint64_t members; /* of an index write */
+    uint8_t kind;     /* enum store_kind */
 };
 
 /* A handler's last word about where it stands (a PENDING acknowledgement with an answer). */
