@@ -11,6 +11,7 @@
 #include "core/conflict.h"
 #include "core/limits.h"
 #include "core/operation.h"
+#include "core/order_head.h"
 #include "core/query.h"
 #include "core/result.h"
 #include "core/summary.h"
@@ -42,7 +43,8 @@ enum msg_type {
     MSG_HEAL,         /* down: recover this scope; lead -> sector -> host: start this agent anew */
     MSG_CONFLICT,     /* lead -> sector -> orchestrator, again until .. */
     MSG_CONFLICT_ACK, /* .. this comes back: it is in the log */
-    MSG_ISOLATE,      /* down to a lead: quarantine, or lift it */
+    MSG_ISOLATE,      /* sector -> lead: quarantine, or lift it */
+    MSG_ORDER,        /* orchestrator -> sectors: the next of the chain (order.h) */
     MSG_TYPE_COUNT
 };
 
@@ -73,14 +75,15 @@ struct heartbeat {
 struct beat {
     bool has_summary;
     struct summary summary;
+    struct order_head orders; /* sectors: the chain that they have taken .. */
+    bool orders_missed;       /* .. and one after it was heard: the next, please */
 };
 
 struct beat_reply {
     struct time_reply time;
-    enum mode mode;
-    uint64_t
-        circuit_open_mask; /* sector -> cluster: nothing; orchestrator -> sector: mesh breaker */
-    uint64_t excluded[CLASS_COUNT]; /* to sectors and leads: routing.h; [CLASS_NONE] is not used */
+    enum mode mode; /* from the orchestrator: nothing, it is an order (order.h); as the next two */
+    uint64_t circuit_open_mask;
+    uint64_t excluded[CLASS_COUNT]; /* to leads: routing.h; [CLASS_NONE] is not used */
     bool known; /* false: the lead does not know this agent (restarted): say hello again */
 };
 
@@ -186,6 +189,8 @@ struct host_report {
     uint32_t loop_lag_us;
 };
 
+struct order; /* order.h */
+
 struct heal {
     struct unit target;
 };
@@ -226,6 +231,7 @@ struct msg {
         const struct conflict_report *conflict;
         struct conflict_ack conflict_ack;
         struct isolate isolate;
+        const struct order *order;
     } u;
 };
 

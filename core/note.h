@@ -49,7 +49,12 @@
     X(NOTE_REPLACE, "replace", "agent", "host", 'W')                                               \
     X(NOTE_FROZEN, "frozen", "unit", "-", 'W')                                                     \
     X(NOTE_THAWED, "thawed", "unit", "-", 'W')                                                     \
-    X(NOTE_THREAT, "threat", "kind", "id", 'W')
+    X(NOTE_THREAT, "threat", "kind", "id", 'W')                                                    \
+    X(NOTE_ORDER, "order", "seq", "head", 'D')                                                     \
+    X(NOTE_ORDER_TAKEN, "order-taken", "seq", "head", 'D')                                         \
+    X(NOTE_ORDER_MISSED, "order-missed", "seq", "known", 'D')                                      \
+    X(NOTE_ORDER_REFUSED, "order-refused", "seq", "verdict", 'W')                                  \
+    X(NOTE_ORDER_FORK, "order-fork", "unit", "seq", 'W')
 
 enum note {
     NOTE_NONE,

@@ -288,6 +288,10 @@ static void drill_timing_attack(void **state)
         }
         echo(w, TIMING_CLEAN);
         world_run(w, 10 * S); /* calm for so long */
+        for (uint32_t n = 0; rows(w, LOG_AUDIT, "timing_attack", &page) < 2; n++) {
+            assert_true(n < TIMING_CLEAN); /* a late answer begins the ten anew */
+            echo(w, 1);
+        }
         assert_int_equal(rows(w, LOG_AUDIT, "timing_attack", &page), 2);
         assert_true(locked_row(&page.entries[1], "cleared") ||
                     locked_row(&page.entries[0], "cleared"));

@@ -2,7 +2,7 @@
 #ifndef TIERS_ORCHESTRATOR_ORCHESTRATOR_STATE_H
 #define TIERS_ORCHESTRATOR_ORCHESTRATOR_STATE_H
 
-#include "core/hub.h"
+#include "core/hub_order.h"
 #include "core/logbook.h"
 #include "core/routing.h"
 #include "core/threat.h"
@@ -168,6 +168,8 @@ struct orchestrator {
     struct kpi_book kpi;
     struct held_book held;
     struct threat_book threats;
+    struct order_chain orders;
+    uint64_t forks; /* of orders.forks, looked at */
     struct second_book second;
 };
 

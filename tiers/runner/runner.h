@@ -50,6 +50,7 @@ struct runner_stats {
     uint64_t store_ops, store_refused, store_replies;
     uint64_t seals, seals_refused;
     uint64_t notes[NOTE_COUNT];
+    uint64_t orders_forked, orders_old; /* refused by a sector here (core/order.h) */
     uint64_t stale_accepted; /* from a parent that was replaced, and acted upon: must stay 0 */
     uint64_t memory_refused; /* a node or an answer that found no memory */
     int64_t lag_us;          /* how late the latest timer of the last second ran */
