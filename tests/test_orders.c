@@ -248,6 +248,7 @@ static void the_chain_begins_with_the_last_head_that_is_known(void **state)
     assert_int_equal(m->u.order->u.state->prior_seq, 11);
     assert_int_equal(m->u.order->prev[0], 2);
     assert_true(m->u.order->u.state->complete);
+    assert_int_equal(b->log_rows, 1); /* who follows whom is a row of the audit log */
     /* One that has another order of number 11: the orchestrator before this one told two things. */
     says(b, 1, (struct order_head){.epoch = 2, .seq = 11, .hash = {3}}, false);
     assert_int_equal(b->notes[NOTE_ORDER_FORK], 1);

@@ -309,6 +309,7 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     int64_t held_us = held_tick(o);
     o->orders.complete = o->frozen_loaded;
     hub_pump(&o->hub);
+    audit_orders(o);
     write_store(o);
     int64_t wake = next_wake(o);
     wake = routing_us < wake ? routing_us : wake;

@@ -281,6 +281,38 @@ void audit_mode(struct orchestrator *o, enum mode before, uint64_t permille)
     row->body_bytes = (uint32_t)t.used;
 }
 
+static void head_text(struct text *t, const char *before, const struct order_head *head)
+{
+    text_add(t, before);
+    text_u64(t, head->epoch);
+    text_add(t, ", \"number\": ");
+    text_u64(t, head->seq);
+    text_add(t, ", \"head\": \"");
+    text_hex(t, head->hash, sizeof(head->hash));
+    text_add(t, "\"");
+}
+
+void audit_orders(struct orchestrator *o)
+{
+    if (o->orders_told || o->orders.head.seq == 0) {
+        return;
+    }
+    o->orders_told = true;
+    struct logbook_row *row = o->orders.prior.epoch != 0 ? log_row(o, LOG_AUDIT, LOGBOOK_RESERVE,
+                                                                   "orders", "begun", o->hub.self)
+                                                         : NULL;
+    if (row == NULL) {
+        return; /* the first chain of a mesh; or the log takes no rows, and sectors know it */
+    }
+    word(row->subject, sizeof(row->subject), "orders");
+    struct text t;
+    text_init(&t, row->body, sizeof(row->body));
+    head_text(&t, "{\"epoch\": ", &o->orders.head);
+    head_text(&t, ", \"after\": {\"epoch\": ", &o->orders.prior);
+    text_add(&t, "}, \"outcome\": \"begun\"}");
+    row->body_bytes = (uint32_t)t.used;
+}
+
 /* --- requests ----------------------------------------------------------------------------------
  */
 

@@ -169,7 +169,8 @@ struct orchestrator {
     struct held_book held;
     struct threat_book threats;
     struct order_chain orders;
-    uint64_t forks; /* of orders.forks, looked at */
+    uint64_t forks;   /* of orders.forks, looked at */
+    bool orders_told; /* in the audit log: that they have begun */
     struct second_book second;
 };
 
@@ -202,6 +203,8 @@ void audit_reply(struct orchestrator *o, const struct reply *reply);
 void audit_end(struct orchestrator *o);
 /* A row that says so: the mode changed. */
 void audit_mode(struct orchestrator *o, enum mode before, uint64_t permille);
+/* The same of a chain of orders that follows another's (core/hub_order.h): where that ended. */
+void audit_orders(struct orchestrator *o);
 void log_command(struct orchestrator *o, const struct msg *msg);
 /* True: it was the answer to one of the above, or of the logbook. */
 bool log_stored(struct orchestrator *o, const struct store_reply *reply);
