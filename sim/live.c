@@ -34,7 +34,8 @@
 
 #define LOG2_E 1.4426950408889634
 
-#define BURST_US 2000
+#define BURST_US     2000
+#define LIES_LOOK_US (200ll * US_PER_MS)
 
 /* The newest frame of a host in one direction. */
 struct burst {
@@ -49,6 +50,10 @@ struct live {
     FILE *journal; /* NULL: none is kept */
     struct laws laws;
     struct effects effects;
+    const char *lies; /* NULL: nobody lies */
+    int64_t lies_look_us, lies_us;
+    struct unit lies_in;
+    uint32_t lies_count;
     char why[1024];       /* of a profile that cannot be read */
     struct burst *bursts; /* two a host, for the whole mesh */
     char facts[CLASS_COUNT][SIM_FACTS_KINDS][FACTS_BYTES_MAX];
@@ -165,6 +170,33 @@ static void live_released(void *ctx, uint64_t id_low)
     effects_released(&live->effects, id_low, clock_unix_us());
 }
 
+/* MESH_SIM_LIES names a file that may come and go while the process runs; one line of it, as
+ * "s01.c1 15 400000": from now on agents 1 to 15 of that cluster claim to have been done 400 ms
+ * later than they were. For threat drills (tests/drills). */
+static int64_t live_claims(void *ctx, struct unit agent)
+{
+    struct live *live = ctx;
+    int64_t now_us = clock_boot_us();
+    if (now_us >= live->lies_look_us) {
+        live->lies_look_us = now_us + LIES_LOOK_US;
+        live->lies_count = 0;
+        FILE *in = fopen(live->lies, "re");
+        unsigned sector = 0, cluster = 0, count = 0;
+        long long shift_us = 0;
+        if (in != NULL) {
+            if (fscanf(in, "s%u.c%u %u %lld", &sector, &cluster, &count, &shift_us) == 4) {
+                live->lies_in = unit_cluster(sector, cluster);
+                live->lies_count = count;
+                live->lies_us = shift_us;
+            }
+            (void)fclose(in);
+        }
+    }
+    bool lies = agent.sector == live->lies_in.sector && agent.cluster == live->lies_in.cluster &&
+                agent.agent <= live->lies_count;
+    return lies ? live->lies_us : 0;
+}
+
 static void live_metrics(void *ctx, struct page *page)
 {
     const struct live *live = ctx;
@@ -244,6 +276,8 @@ static bool live_world(const struct config *config, const struct process_conf *p
                                  .ran = live_ran,
                                  .released = live_released,
                                  .metrics = live_metrics};
+    live.lies = getenv("MESH_SIM_LIES");
+    ret->claims_us = live.lies != NULL ? live_claims : NULL;
     if (process->journal[0] != '\0') {
         live.journal = fopen(process->journal, "ae");
         if (live.journal == NULL) {

@@ -309,7 +309,11 @@ void audit_orders(struct orchestrator *o)
     text_init(&t, row->body, sizeof(row->body));
     head_text(&t, "{\"epoch\": ", &o->orders.head);
     head_text(&t, ", \"after\": {\"epoch\": ", &o->orders.prior);
-    text_add(&t, "}, \"outcome\": \"begun\"}");
+    text_add(&t, "}, \"action\": \"orders\", \"outcome\": \"begun\", \"why\": \"after number ");
+    text_u64(&t, o->orders.prior.seq);
+    text_add(&t, " of epoch ");
+    text_u64(&t, o->orders.prior.epoch);
+    text_add(&t, "\"}");
     row->body_bytes = (uint32_t)t.used;
 }
 
