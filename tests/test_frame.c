@@ -2,6 +2,7 @@
  * a sealed frame, random mutations, replays, restarts and renewals, chains asked for and given. */
 #include "tiers/runner/peers.h"
 
+#include "tests/support/sign_alone.h"
 #include "tiers/runner/bytes.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -210,7 +211,7 @@ static enum frame_verdict forged(size_t offset, const void *value, size_t bytes)
     address.with_chain = true;
     size_t length = seal(&alice, &address, frame, 40);
     memcpy(frame + offset, value, bytes);
-    frame_sign(frame, length, alice.signer.key.key.secret);
+    sign_alone(frame, length, alice.signer.key.key.secret);
     return open_by(&bob, frame, length, alice_to_bob(), NOW_MS);
 }
 
@@ -223,7 +224,7 @@ static void test_shape_is_checked(void **state)
         enum frame_verdict verdict;
     } cases[] = {
         {0, 1, "M", FRAME_MAGIC},
-        {14, 1, "2", FRAME_VERSION},
+        {14, 1, "1", FRAME_VERSION},
         {15, 1, "x", FRAME_VERSION},
         {16, 1, {0xff}, FRAME_SIZE},
         {20, 1, {0x05}, FRAME_SHAPE}, /* an unknown flag */
@@ -248,7 +249,9 @@ static void test_shape_is_checked(void **state)
         {96, 8, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, FRAME_SHAPE},
         {104, 4, {0}, FRAME_SHAPE}, /* ttl 0 */
         {104, 4, {0xff, 0xff, 0xff, 0xff}, FRAME_SHAPE},
-        {108, 1, {1}, FRAME_SHAPE},
+        {108, 1, {1}, FRAME_SHAPE}, /* the second leaf of one */
+        {109, 1, {1}, FRAME_SIZE},  /* a path that is not there */
+        {110, 1, {1}, FRAME_SHAPE},
         {120, 2, {0, 0}, FRAME_RECORDS},
         {120, 2, {41, 0}, FRAME_RECORDS},
         {120, 2, {39, 0}, FRAME_RECORDS},
@@ -593,7 +596,7 @@ static void test_bad_chains(void **state)
     assert_int_equal(peers_stats(bob.peers)->peer_count, 0);
     /* A good chain, and a frame signed by another key. */
     length = seal(&alice, &a, frame, 10);
-    frame_sign(frame, length, bob.signer.key.key.secret);
+    sign_alone(frame, length, bob.signer.key.key.secret);
     assert_int_equal(open_by(&bob, frame, length, ab, NOW_MS), FRAME_SIGNATURE);
     assert_int_equal(peers_stats(bob.peers)->peer_count, 0);
 }
@@ -729,7 +732,7 @@ static void test_three_parts_interleaved(void **state)
         assert_int_equal(frame_check(bob.peers, bytes[i], length[i], &ab, NOW_MS, &job[i]),
                          FRAME_OK);
         assert_true(job[i].new_key);
-        frame_verify(&job[i]);
+        frame_verify(&job[i], NULL);
     }
     assert_int_equal(frame_accept(bob.peers, &job[0], NOW_MS, &peer), FRAME_OK);
     assert_int_equal(frame_accept(bob.peers, &job[1], NOW_MS, &peer), FRAME_OK);

@@ -12,7 +12,7 @@
 
 #define NOW_MS 1795000000000LL
 #define JOBS   3000u
-#define BYTES  1024u
+#define BYTES  1536u
 
 struct job {
     struct sealer_job job;
@@ -122,7 +122,7 @@ static struct sealer_job *sign_job(unsigned number)
                                .issued_ms = NOW_MS,
                                .ttl_ms = 10000};
     size_t length = frame_finish(&b, &alice, &alice_id, &to);
-    assert_true(length <= BYTES);
+    assert_true(length + FRAME_PATH_MAX <= BYTES);
     sealer_sign_init(&j->job, &alice, j->bytes, length);
     j->job.done = sign_done;
     j->job.owner = j;
@@ -134,10 +134,10 @@ static struct sealer_job *verify_job(unsigned number)
     struct job *j = &jobs[number];
     j->damaged = number % 10 == 9;
     if (j->damaged)
-        j->bytes[j->job.length - 1] ^= 1;
+        j->bytes[j->job.sign.length - 1] ^= 1;
     j->job.kind = SEALER_VERIFY;
     j->job.done = verify_done;
-    assert_int_equal(frame_check(bob, j->bytes, j->job.length, &route, NOW_MS, &j->job.frame),
+    assert_int_equal(frame_check(bob, j->bytes, j->job.sign.length, &route, NOW_MS, &j->job.frame),
                      FRAME_OK);
     return &j->job;
 }

@@ -73,7 +73,7 @@ struct shot {
     struct frame_builder builder;
     struct frame_address address;
     size_t length;
-    uint8_t bytes[FRAME_BYTES_MAX + 64];
+    uint8_t bytes[FRAME_BYTES_MAX + 64]; /* some cases are too long */
 };
 void shot_begin(struct shot *s, struct world *w, enum who from, struct victim *at);
 void shot_record(struct shot *s, const uint8_t *bytes, size_t length);

@@ -1,6 +1,7 @@
 /* Bytes of a frame: sizes, fields, times, sequence numbers, signatures (H4 to H8, H15). */
 #include "tests/attacks/attacks.h"
 
+#include "tests/support/sign_alone.h"
 #include "tiers/runner/bytes.h"
 #include "tiers/runner/clock.h"
 #include <sodium.h>
@@ -71,7 +72,7 @@ static const char *poke(struct world *w, size_t at, uint8_t value)
         return poke(w, at, value);                                                                 \
     }
 POKE(magic, 0, 'M')
-POKE(version, 14, '2')
+POKE(version, 14, '1')
 POKE(unknown_flag, 21, 0x80)
 POKE(unused_bytes, 108, 1)
 POKE(other_mesh, 24, 0xee)
@@ -320,7 +321,7 @@ static const char *signature_of_another(struct world *w)
 {
     good(w, &s);
     shot_seal(&s);
-    frame_sign(s.bytes, s.length, w->senders[HOST_TWO].signer.key.key.secret);
+    sign_alone(s.bytes, s.length, w->senders[HOST_TWO].signer.key.key.secret);
     return shot_fire(&s);
 }
 
@@ -347,8 +348,87 @@ static const char *signature_without_domain(struct world *w)
 {
     good(w, &s);
     shot_seal(&s);
-    crypto_sign_detached(s.bytes + s.length - SIGNATURE_BYTES, NULL, s.bytes + 20,
-                         s.length - SIGNATURE_BYTES - 20, w->senders[HOST].signer.key.key.secret);
+    uint8_t digest[64];
+    (void)crypto_generichash(digest, sizeof(digest), s.bytes, s.length - SIGNATURE_BYTES, NULL, 0);
+    (void)crypto_sign_detached(s.bytes + s.length - SIGNATURE_BYTES, NULL, digest, 32,
+                               w->senders[HOST].signer.key.key.secret);
+    return shot_fire(&s);
+}
+
+/* Two frames under one root; the first was accepted, so that the root is known. */
+static void good_pair(struct world *w)
+{
+    struct sender *from = &w->senders[HOST];
+    good(w, &s);
+    good(w, &t);
+    struct frame_unsigned pair[] = {
+        {s.bytes, frame_finish(&s.builder, &from->signer, &from->identity, &s.address)},
+        {t.bytes, frame_finish(&t.builder, &from->signer, &from->identity, &t.address)},
+    };
+    frame_tree_sign(pair, 2, from->signer.key.key.secret);
+    s.length = pair[0].length;
+    t.length = pair[1].length;
+    (void)shot_fire(&s);
+}
+
+static uint8_t *path_of(struct shot *shot)
+{
+    return shot->bytes + shot->length - SIGNATURE_BYTES - FRAME_DIGEST_BYTES;
+}
+
+static const char *path_of_another(struct world *w)
+{
+    good_pair(w);
+    memcpy(path_of(&t), path_of(&s), FRAME_DIGEST_BYTES);
+    return shot_fire(&t);
+}
+
+static const char *place_changed(struct world *w)
+{
+    good_pair(w);
+    t.bytes[108] = 0;
+    return shot_fire(&t);
+}
+
+static const char *path_changed(struct world *w)
+{
+    good_pair(w);
+    path_of(&t)[31] ^= 0x80;
+    return shot_fire(&t);
+}
+
+static const char *root_with_zeros(struct world *w)
+{
+    good_pair(w);
+    memset(t.bytes + t.length - SIGNATURE_BYTES, 0, SIGNATURE_BYTES);
+    return shot_fire(&t);
+}
+
+static const char *place_too_wide(struct world *w)
+{
+    good_pair(w);
+    t.bytes[108] = 2;
+    return shot_fire(&t);
+}
+
+static const char *tree_too_deep(struct world *w)
+{
+    good(w, &s);
+    shot_seal(&s);
+    memset(s.bytes + s.length, 0, (size_t)6 * FRAME_DIGEST_BYTES);
+    s.bytes[109] = 6;
+    s.length += (size_t)6 * FRAME_DIGEST_BYTES;
+    return shot_fire(&s);
+}
+
+static const char *node_as_frame(struct world *w)
+{
+    good_pair(w);
+    memcpy(s.bytes, "mesh30k/node/2\0\0", 16);
+    memcpy(s.bytes + 16, path_of(&t), FRAME_DIGEST_BYTES);
+    memcpy(s.bytes + 48, path_of(&s), FRAME_DIGEST_BYTES);
+    memcpy(s.bytes + 80, t.bytes + t.length - SIGNATURE_BYTES, SIGNATURE_BYTES);
+    s.length = 80 + SIGNATURE_BYTES;
     return shot_fire(&s);
 }
 
@@ -356,7 +436,7 @@ static const char *signed_by_the_process_key(struct world *w)
 {
     good(w, &s);
     shot_seal(&s);
-    frame_sign(s.bytes, s.length, w->senders[HOST].identity.key.secret);
+    sign_alone(s.bytes, s.length, w->senders[HOST].identity.key.secret);
     return shot_fire(&s);
 }
 
@@ -410,6 +490,13 @@ static const struct attack list[] = {
     {"H4d", "signed without the domain", signature_without_domain, "signature"},
     {"F29", "signed by the process key instead of the session's", signed_by_the_process_key,
      "signature"},
+    {"H5a", "a path of another frame under the same root", path_of_another, "signature"},
+    {"H5b", "another place in the tree", place_changed, "signature"},
+    {"H5c", "a sibling's digest changed", path_changed, "signature"},
+    {"H5d", "a known root with a signature of zeros", root_with_zeros, "signature"},
+    {"H5e", "a place beyond the tree's width", place_too_wide, "shape"},
+    {"H5f", "a tree of six levels", tree_too_deep, "shape"},
+    {"H5g", "a node of the tree as a frame", node_as_frame, "size"},
 };
 
 struct attack_list attacks_frames(void)

@@ -75,6 +75,15 @@ static void corpus(const char *dir)
     shot_seal(&s);
     corpus_put(dir, "frame", "honest", NULL, 0, s.bytes, s.length);
     corpus_put(dir, "accept", "honest", head, 2, s.bytes, s.length);
+    /* The same as the second of two under one signature, whoever the first may be. */
+    static uint8_t shared[FRAME_BYTES_MAX];
+    size_t leaf_bytes = frame_leaf_bytes(s.bytes);
+    memcpy(shared, s.bytes, leaf_bytes);
+    frame_place(shared, 1, 1);
+    memset(shared + leaf_bytes, 0xa5, FRAME_DIGEST_BYTES + SIGNATURE_BYTES);
+    size_t shared_bytes = leaf_bytes + FRAME_DIGEST_BYTES + SIGNATURE_BYTES;
+    corpus_put(dir, "frame", "shared", NULL, 0, shared, shared_bytes);
+    corpus_put(dir, "accept", "shared", head, 2, shared, shared_bytes);
     corpus_put(dir, "accept", "record", head, 2, s.bytes + FRAME_HEADER_BYTES + 2, 100);
     corpus_put(dir, "certificate", "chain", NULL, 0,
                s.bytes + s.length - SIGNATURE_BYTES - CHAIN_BYTES, CHAIN_BYTES);

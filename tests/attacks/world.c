@@ -4,6 +4,7 @@
 
 #include "proto/codec.h"
 #include "tests/support/identities.h"
+#include "tests/support/sign_alone.h"
 #include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -239,7 +240,7 @@ void shot_seal(struct shot *s)
 void shot_sign(struct shot *s)
 {
     if (s->length > SIGNATURE_BYTES && s->length <= FRAME_BYTES_MAX)
-        frame_sign(s->bytes, s->length, s->world->senders[s->from].signer.key.key.secret);
+        sign_alone(s->bytes, s->length, s->world->senders[s->from].signer.key.key.secret);
 }
 
 /* Everything that can have been counted since a copy was taken. */

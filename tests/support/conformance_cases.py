@@ -86,12 +86,17 @@ def operates(bed):
     sent = lead.mesh_us()
     seq, _, frame = lead.operate(op)
     ack = lead.final(op).body
-    stamp = struct.unpack_from("<q", frame, len(frame) - 64 - 600 - coordinate_bytes(frame) + 40)[0]
+    stamp = struct.unpack_from("<q", frame, path_at(frame) - 600 - coordinate_bytes(frame) + 40)[0]
     need((ack.outcome, ack.trinary_state, ack.reason) == (READY, 1, 0), f"READY: {ack}")
     need(ack.answer == op.payload, f"the answer: {ack.answer}")
     need(ack.seq == seq and ack.echo_sent_us == stamp, "seq and sent_us of the OPERATE come back")
     need(sent - 100000 <= ack.received <= ack.actual_arrival_time <= lead.mesh_us() + 100000, "its times are mesh time")
     need(ack.release == 0, "no release without TIMING_AT")
+
+
+def path_at(frame):
+    """Where a frame's path begins; its chain ends there."""
+    return 20 + struct.unpack_from("<I", frame, 16)[0]
 
 
 def coordinate_bytes(frame):
@@ -236,7 +241,7 @@ def duplicate(bed):
         lead.forget()
         _, _, frame = lead.operate(op, seq=seq, attempt=attempt)
         again = lead.final(op).body
-        stamp = struct.unpack_from("<q", frame, len(frame) - 64 - 600 - coordinate_bytes(frame) + 40)[0]
+        stamp = struct.unpack_from("<q", frame, path_at(frame) - 600 - coordinate_bytes(frame) + 40)[0]
         need((again.outcome, again.actual_arrival_time) == (first.outcome, first.actual_arrival_time), "the same answer again")
         need(again.echo_sent_us == stamp, "with the sent_us of the one that it answers")
     other = lead.operation("append", b"a number that was taken")

@@ -13,8 +13,9 @@ import nacl.exceptions
 import nacl.signing
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-FRAME, CERT, OPERATION = b"mesh30k/frame/1\0", b"mesh30k/cert/01\0", b"mesh30k/oper/01\0"
-HEAD, SIGNATURE, CERT_BYTES = 120, 64, 300
+FRAME, CERT, OPERATION = b"mesh30k/frame/2\0", b"mesh30k/cert/01\0", b"mesh30k/oper/01\0"
+NODE_DOMAIN, ROOT_DOMAIN = b"mesh30k/node/2\0\0", b"mesh30k/root/2\0\0"
+HEAD, SIGNATURE, CERT_BYTES, DIGEST = 120, 64, 300, 32
 TYPES = {1: "Hello", 2: "Welcome", 3: "Goodbye", 4: "Heartbeat", 6: "BeatReply", 7: "Coordinate", 8: "Acknowledge",
          10: "Cancel", 16: "Freeze", 17: "Thaw", 18: "Relay", 19: "RelayAck"}
 NUMBERS = {name: number for number, name in TYPES.items()}
@@ -36,6 +37,18 @@ def unit(tier, sector=0, cluster=0, agent=0):
 
 def kid_of(public):
     return hashlib.blake2b(bytes(public), digest_size=32).digest()[:8]
+
+
+def digest(data):
+    return hashlib.blake2b(data).digest()[:DIGEST]
+
+
+def root_of(frame, leaf, path):
+    """What the signature of a frame is over, given its path: digests of siblings, from the leaf upwards."""
+    at = digest(frame)
+    for level, sibling in enumerate(path):
+        at = digest(NODE_DOMAIN + (sibling + at if leaf >> level & 1 else at + sibling))
+    return ROOT_DOMAIN + at
 
 
 def key_file(path, what):
@@ -77,14 +90,17 @@ class Signer:
         """to: (token, port), or None: every process. Returns (subject, bytes); the chain is always there."""
         token, port = to or ("", 0)
         self.seq += 1
+        depth = self.seq % 4  # alone, or as one of up to eight that share a signature
+        leaf = self.seq // 4 % (1 << depth)
         body = b"".join(struct.pack("<H", len(r)) + r for r in records)
         head = (FRAME + struct.pack("<IHH", HEAD - 20 + len(body) + len(self.chain), 1, len(records)) + self.mesh +
                 self.name.encode().ljust(16, b"\0") + token.encode().ljust(16, b"\0") +
                 struct.pack("<HHI", 0, port, len(body)) + kid_of(self.session_key.verify_key) + self.session +
-                struct.pack("<QqIIQ", self.seq, int(time.time() * 1000), 30000, 0, 0))
+                struct.pack("<QqIBBHQ", self.seq, int(time.time() * 1000), 30000, leaf, depth, 0, 0))
         signed = head + body + self.chain
+        path = [os.urandom(DIGEST) for _ in range(depth)]
         subject = f"mesh.p.{token}.{port}.{self.name}.0" if to else f"mesh.all.{self.name}.0"
-        return subject, signed + self.session_key.sign(signed).signature
+        return subject, signed + b"".join(path) + self.session_key.sign(root_of(signed, leaf, path)).signature
 
     def seal(self, message):
         """A sealed operation as a record."""
@@ -97,7 +113,8 @@ class Frame:
 
     def __init__(self, subject, data, issuer, known):
         """known: session keys by their kid, of chains that were verified before; added to."""
-        if data[:16] != FRAME or struct.unpack_from("<I", data, 16)[0] != len(data) - 20 - SIGNATURE:
+        end, depth = 20 + struct.unpack_from("<I", data, 16)[0], data[109]
+        if data[:16] != FRAME or end + depth * DIGEST + SIGNATURE != len(data):
             raise Refused("magic or length")
         self.flags, self.count = struct.unpack_from("<HH", data, 20)
         source, destination = data[32:48].rstrip(b"\0").decode(), data[48:64].rstrip(b"\0").decode()
@@ -107,8 +124,8 @@ class Frame:
         if subject != f"{said}.{source}.{ports[0]}":
             raise Refused("subject and header differ")
         self.kid, self.session = data[72:80], data[80:88]
-        self.seq, self.issued, self.ttl, zero, _ = struct.unpack_from("<QqIIQ", data, 88)
-        if zero or not 1 <= self.ttl <= 86400000 or self.seq < 1 or abs(self.issued - time.time() * 1000) > 2000:
+        self.seq, self.issued, self.ttl, leaf, _, zero, _ = struct.unpack_from("<QqIBBHQ", data, 88)
+        if zero or depth > 5 or leaf >> depth or not 1 <= self.ttl <= 86400000 or self.seq < 1 or abs(self.issued - time.time() * 1000) > 2000:
             raise Refused("header fields")
         body = struct.unpack_from("<I", data, 68)[0]
         if self.flags & 1:
@@ -116,7 +133,8 @@ class Frame:
         if self.kid not in known:
             raise Refused("no chain before its key was known")
         try:
-            known[self.kid].verify(data[:-SIGNATURE], data[-SIGNATURE:])
+            path = [data[at:at + DIGEST] for at in range(end, end + depth * DIGEST, DIGEST)]
+            known[self.kid].verify(root_of(data[:end], leaf, path), data[-SIGNATURE:])
         except nacl.exceptions.BadSignatureError:
             raise Refused("signature") from None
         self.records, at = [], HEAD

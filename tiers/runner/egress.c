@@ -28,8 +28,7 @@
 #define BATCH        64u
 #define SIGNING_MAX  256u /* frames in the sealer; beyond, records gather in their buffers */
 #define OPS_KNOWN    16u  /* operations told apart within one frame; more ride twice */
-#define TAIL_BYTES   (CHAIN_BYTES + SIGNATURE_BYTES)
-#define SENT_US_AT   40u /* in a record's header */
+#define SENT_US_AT   40u  /* in a record's header */
 
 struct buffer {
     struct sealer_job job;
@@ -226,10 +225,10 @@ static struct buffer *buffer_take(struct egress *e)
     return b;
 }
 
-/* Room for one more record beside chain and signature. */
+/* Room for one more record beside chain, path and signature. */
 static bool buffer_grow(struct buffer *b, size_t record)
 {
-    size_t need = b->frame.used + FRAME_RECORD_BYTES + record + TAIL_BYTES;
+    size_t need = b->frame.used + FRAME_RECORD_BYTES + record + FRAME_TAIL_MAX;
     if (need <= b->room) {
         return true;
     }
@@ -248,11 +247,13 @@ static bool buffer_grow(struct buffer *b, size_t record)
 
 static void sealed(struct egress *e, struct buffer *b)
 {
-    if (b->job.cancelled || !e->conf.publish(e->conf.ctx, &b->route, b->job.bytes, b->job.length)) {
+    const struct frame_unsigned *f = &b->job.sign; /* signed by now */
+    if (b->job.cancelled || !e->conf.publish(e->conf.ctx, &b->route, f->bytes, f->length)) {
         e->stats.dropped_bus++;
     } else {
         e->stats.frames++;
-        e->stats.bytes += b->job.length;
+        e->stats.bytes += f->length;
+        e->stats.signatures += b->job.own_root;
     }
     buffer_release(e, b);
 }
@@ -317,14 +318,14 @@ static void buffer_close(struct egress *e, struct slot *s)
     to.with_chain = peers_needs_chain(e->conf.peers, signer, &to.destination);
     b->route = (struct route){.source = signer->self, .destination = to.destination};
     size_t length = frame_finish(&b->frame, signer, e->conf.identity, &to);
-    assert(length <= b->room);
+    assert(length + FRAME_PATH_MAX <= b->room);
     b->job.owner = b;
     b->job.done = on_sealed;
     b->job.cancelled = false;
     if (e->conf.sealer == NULL) {
-        frame_sign(b->frame.bytes, length, signer->key.key.secret);
-        b->job.bytes = b->frame.bytes;
-        b->job.length = length;
+        b->job.sign = (struct frame_unsigned){b->frame.bytes, length};
+        b->job.own_root = true;
+        frame_tree_sign(&b->job.sign, 1, signer->key.key.secret);
         sealed(e, b);
         return;
     }

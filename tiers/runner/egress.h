@@ -43,6 +43,7 @@
 
 struct egress_stats {
     uint64_t frames, records, bytes, operations;
+    uint64_t signatures;        /* made for the frames: fewer where several left together */
     uint64_t dropped_encode;    /* a message that the codec refused: a fault of the node */
     uint64_t dropped_operation; /* OPERATE whose sealed operation is not in the cache */
     uint64_t dropped_signer;    /* no valid certificate of our own */

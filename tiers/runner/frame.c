@@ -1,7 +1,7 @@
-/* The domain string is the magic: an Ed25519 signature needs one contiguous input that starts with
- * its domain and length, so the wire format begins with them and signing and verifying run over the
- * buffer in place. The chain stands behind the body, so a builder needs not know at the start
- * whether it will be needed; its room is always kept free (600 of 61,440 bytes).
+/* The domain string is the magic: a digest needs one contiguous input that starts with its domain
+ * and length, so the wire format begins with them and signing and verifying run over the buffer in
+ * place. Chain and path stand behind the body, so a builder needs not know at the start whether
+ * they will be needed; their room is always kept free (760 of 61,440 bytes).
  *
  * frame_parse reads the fixed header only, by offsets, and every field is range-checked before
  * use; lengths must add up exactly, so there is no byte that the signature does not cover and none
@@ -9,6 +9,7 @@
 #include "tiers/runner/frame.h"
 
 #include "tiers/runner/bytes.h"
+#include "tiers/runner/frame_tree.h"
 #include <assert.h>
 #include <sodium.h>
 #include <string.h>
@@ -28,11 +29,13 @@ enum {
     AT_SEQ = 88,
     AT_ISSUED = 96,
     AT_TTL = 104,
-    AT_ZERO = 108,
+    AT_LEAF = 108,
+    AT_DEPTH = 109,
+    AT_ZERO = 110,
     AT_KNOWN_KID = 112
 };
 #define SIGNED_FROM 20u
-static const char magic[16] = "mesh30k/frame/1";
+static const char magic[16] = "mesh30k/frame/2";
 #define MAGIC_BYTES 14u /* then the version and a NUL */
 
 const char *frame_verdict_name(enum frame_verdict v)
@@ -148,27 +151,34 @@ size_t frame_finish(struct frame_builder *b, struct frame_signer *signer,
     put_u64(at + AT_SEQ, ++signer->seq);
     put_u64(at + AT_ISSUED, (uint64_t)to->issued_ms);
     put_u32(at + AT_TTL, to->ttl_ms);
-    put_u32(at + AT_ZERO, 0);
+    put_u16(at + AT_ZERO, 0);
+    frame_place(at, 0, 0);
     put_u64(at + AT_KNOWN_KID, to->known_kid);
     size_t length = b->used + SIGNATURE_BYTES;
-    assert(length <= FRAME_BYTES_MAX);
+    assert(length + FRAME_PATH_MAX <= FRAME_BYTES_MAX);
     return length;
 }
 
-void frame_sign(uint8_t *bytes, size_t length, const uint8_t secret[SECRET_BYTES])
+size_t frame_leaf_bytes(const uint8_t *bytes)
 {
-    assert(bytes && secret);
-    assert(length >= FRAME_BYTES_MIN && length <= FRAME_BYTES_MAX);
-    size_t input = length - SIGNATURE_BYTES;
-    crypto_sign_detached(bytes + input, NULL, bytes, input, secret);
+    size_t leaf_bytes = SIGNED_FROM + get_u32(bytes + AT_SIGNED);
+    assert(leaf_bytes >= FRAME_HEADER_BYTES && leaf_bytes <= FRAME_BYTES_MAX - SIGNATURE_BYTES);
+    return leaf_bytes;
+}
+
+void frame_place(uint8_t *bytes, unsigned leaf, unsigned depth)
+{
+    assert(depth <= FRAME_DEPTH_MAX && leaf >> depth == 0);
+    bytes[AT_LEAF] = (uint8_t)leaf;
+    bytes[AT_DEPTH] = (uint8_t)depth;
 }
 
 size_t frame_seal(struct frame_builder *b, struct frame_signer *signer,
                   const struct identity *identity, const struct frame_address *to)
 {
-    size_t length = frame_finish(b, signer, identity, to);
-    frame_sign(b->bytes, length, signer->key.key.secret);
-    return length;
+    struct frame_unsigned alone = {b->bytes, frame_finish(b, signer, identity, to)};
+    frame_tree_sign(&alone, 1, signer->key.key.secret);
+    return alone.length;
 }
 
 static bool token_read(const uint8_t *at, struct endpoint *ret, uint16_t port, bool may_be_empty)
@@ -199,7 +209,8 @@ static bool ranges_hold(const struct frame_view *v, uint64_t issued)
 {
     return (v->flags & ~(FRAME_CHAIN | FRAME_WANT_CHAIN)) == 0 &&
            v->record_count <= FRAME_RECORDS_MAX && v->seq > 0 && v->ttl_ms > 0 &&
-           v->ttl_ms <= FRAME_TTL_MS_MAX && issued <= INT64_MAX / 4;
+           v->ttl_ms <= FRAME_TTL_MS_MAX && issued <= INT64_MAX / 4 &&
+           v->depth <= FRAME_DEPTH_MAX && v->leaf >> v->depth == 0;
 }
 
 enum frame_verdict frame_parse(const uint8_t *bytes, size_t length, struct frame_view *ret)
@@ -212,7 +223,9 @@ enum frame_verdict frame_parse(const uint8_t *bytes, size_t length, struct frame
         return FRAME_MAGIC;
     if (memcmp(bytes, magic, sizeof(magic)) != 0)
         return FRAME_VERSION;
-    if (get_u32(bytes + AT_SIGNED) != length - SIGNED_FROM - SIGNATURE_BYTES)
+    size_t leaf_bytes = (size_t)SIGNED_FROM + get_u32(bytes + AT_SIGNED);
+    size_t path_bytes = (size_t)FRAME_DIGEST_BYTES * bytes[AT_DEPTH];
+    if (leaf_bytes + path_bytes + SIGNATURE_BYTES != length || leaf_bytes < FRAME_HEADER_BYTES)
         return FRAME_SIZE;
     uint64_t issued = get_u64(bytes + AT_ISSUED);
     struct frame_view v = {.flags = get_u16(bytes + AT_FLAGS),
@@ -224,27 +237,21 @@ enum frame_verdict frame_parse(const uint8_t *bytes, size_t length, struct frame
                            .known_kid = get_u64(bytes + AT_KNOWN_KID),
                            .ttl_ms = get_u32(bytes + AT_TTL),
                            .body = bytes + FRAME_HEADER_BYTES,
-                           .body_bytes = get_u32(bytes + AT_BODY_BYTES)};
-    if (!ranges_hold(&v, issued) || get_u32(bytes + AT_ZERO) != 0 || !route_read(bytes, &v.route))
+                           .body_bytes = get_u32(bytes + AT_BODY_BYTES),
+                           .leaf_bytes = leaf_bytes,
+                           .leaf = bytes[AT_LEAF],
+                           .depth = bytes[AT_DEPTH]};
+    if (!ranges_hold(&v, issued) || get_u16(bytes + AT_ZERO) != 0 || !route_read(bytes, &v.route))
         return FRAME_SHAPE;
     v.issued_ms = (int64_t)issued;
     size_t chain_bytes = v.flags & FRAME_CHAIN ? CHAIN_BYTES : 0;
-    if (v.body_bytes != length - FRAME_BYTES_MIN - chain_bytes ||
-        length < FRAME_BYTES_MIN + chain_bytes)
+    if (leaf_bytes < FRAME_HEADER_BYTES + chain_bytes ||
+        v.body_bytes != leaf_bytes - FRAME_HEADER_BYTES - chain_bytes)
         return FRAME_SHAPE;
     if (chain_bytes > 0)
         v.chain = v.body + v.body_bytes;
     *ret = v;
     return FRAME_OK;
-}
-
-bool frame_signature_holds(const uint8_t *bytes, size_t length,
-                           const uint8_t public_key[PUBLIC_BYTES])
-{
-    assert(bytes && public_key);
-    assert(length >= FRAME_BYTES_MIN && length <= FRAME_BYTES_MAX);
-    size_t input = length - SIGNATURE_BYTES;
-    return crypto_sign_verify_detached(bytes + input, bytes, input, public_key) == 0;
 }
 
 bool frame_next(const struct frame_view *view, size_t *cursor, const uint8_t **ret_record,

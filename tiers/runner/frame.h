@@ -1,21 +1,24 @@
-/* The frame: what one endpoint sends to another in one go; many records, one Ed25519 signature.
+/* The frame: what one endpoint sends to another in one go; many records, one Ed25519 signature,
+ * which frames that leave together may share (frame_tree.h).
  *
  * Bytes, little-endian:
  *
- *       0 "mesh30k/frame/1\0": magic, version and signature domain in one
- *      16 signed_bytes u32: everything from 20 to the signature
+ *       0 "mesh30k/frame/2\0": magic, version and domain of the digest in one
+ *      16 signed_bytes u32: everything from 20 to the path
  *      20 flags u16          22 record_count u16
  *      24 mesh id u64        32 source token[16]    48 destination token[16] (zeros: every process)
  *      64 source port u16    66 destination port u16
  *      68 body_bytes u32     72 kid u64 of the signer
  *      80 session u64        88 seq u64 (from 1)
- *      96 issued i64, unix ms of mesh time           104 ttl u32 ms   108 zero u32
+ *      96 issued i64, unix ms of mesh time           104 ttl u32 ms
+ *     108 leaf u8: its place in the tree, below 2^depth             109 depth u8   110 zero u16
  *     112 known kid u64: the destination's key as the source knows it, 0: none
  *     120 body: records, each u16 length and that many bytes
  *         chain[CHAIN_BYTES] with FRAME_CHAIN
- *         signature[64] over all bytes before it
+ *         path[32 * depth]: the siblings' digests, from the leaf upwards
+ *         signature[64] of the tree's root; with depth 0 that is the frame's own digest
  *
- * The signed input "domain || length || bytes" lies on the wire in exactly that form, so neither
+ * The digest's input "domain || length || bytes" lies on the wire in exactly that form, so neither
  * side copies anything to sign or to verify. Records are opaque here. */
 #ifndef TIERS_RUNNER_FRAME_H
 #define TIERS_RUNNER_FRAME_H
@@ -30,9 +33,14 @@
 #define FRAME_HEADER_BYTES ((size_t)120)
 #define FRAME_RECORD_BYTES 2u /* before each record */
 #define FRAME_BYTES_MIN    (FRAME_HEADER_BYTES + SIGNATURE_BYTES)
-#define FRAME_BODY_MAX     (FRAME_BYTES_MAX - FRAME_BYTES_MIN - CHAIN_BYTES)
-#define FRAME_RECORDS_MAX  16384u
-#define FRAME_TTL_MS_MAX   86400000u
+#define FRAME_DIGEST_BYTES 32u
+#define FRAME_DEPTH_MAX    5u
+#define FRAME_PATH_MAX     ((size_t)FRAME_DIGEST_BYTES * FRAME_DEPTH_MAX)
+/* What may follow the body. */
+#define FRAME_TAIL_MAX    (CHAIN_BYTES + FRAME_PATH_MAX + SIGNATURE_BYTES)
+#define FRAME_BODY_MAX    (FRAME_BYTES_MAX - FRAME_HEADER_BYTES - FRAME_TAIL_MAX)
+#define FRAME_RECORDS_MAX 16384u
+#define FRAME_TTL_MS_MAX  86400000u
 
 _Static_assert(MESSAGE_BYTES_MAX + FRAME_RECORD_BYTES <= FRAME_BODY_MAX, "a message fits a frame");
 
@@ -106,13 +114,11 @@ struct frame_address {
     uint32_t ttl_ms; /* 1 to FRAME_TTL_MS_MAX */
 };
 
-/* Writes header and chain and takes the next seq. Returns the frame's length; the last 64 bytes
- * wait for frame_sign. */
+/* Writes header and chain and takes the next seq. Returns the frame's length as long as it has a
+ * signature of its own; that waits for frame_tree_sign, which may add a path. */
 size_t frame_finish(struct frame_builder *b, struct frame_signer *signer,
                     const struct identity *identity, const struct frame_address *to);
-/* Any thread: fills in the signature. */
-void frame_sign(uint8_t *bytes, size_t length, const uint8_t secret[SECRET_BYTES]);
-/* Both. */
+/* The same, and signed alone. */
 size_t frame_seal(struct frame_builder *b, struct frame_signer *signer,
                   const struct identity *identity, const struct frame_address *to);
 
@@ -129,13 +135,16 @@ struct frame_view {
     const uint8_t *body;
     size_t body_bytes;
     const uint8_t *chain; /* CHAIN_BYTES or NULL */
+    size_t leaf_bytes;    /* what its digest covers: all before the path */
+    uint8_t leaf, depth;
 };
+
+/* Where a finished frame's path begins, and writes its place in a tree. For frame_tree.c. */
+size_t frame_leaf_bytes(const uint8_t *bytes);
+void frame_place(uint8_t *bytes, unsigned leaf, unsigned depth);
 
 /* Size, magic, version and shape; no more than the header is looked at. *ret only with FRAME_OK. */
 enum frame_verdict frame_parse(const uint8_t *bytes, size_t length, struct frame_view *ret);
-/* Any thread. length was accepted by frame_parse. */
-bool frame_signature_holds(const uint8_t *bytes, size_t length,
-                           const uint8_t public_key[PUBLIC_BYTES]);
 bool frame_records_hold(const struct frame_view *view);
 
 /* Walks the records of an accepted frame: *cursor starts at 0; false at the end. */

@@ -43,6 +43,7 @@ static const struct metric_info METRICS[] = {
     {"log_commits_total", "Transactions of the SQL log."},
     {"log_refused_total", "Rows that the SQL log did not take."},
     {"frames_sent_total", "Frames signed and sent."},
+    {"signatures_made_total", "Signatures made for frames; those that leave together share one."},
     {"records_sent_total", "Records in the frames that were sent."},
     {"frame_bytes_sent_total", "Bytes of the frames that were sent."},
     {"operations_sent_total", "Sealed operations put into frames."},

@@ -44,6 +44,7 @@ struct peers {
     struct contact *contacts;
     struct cached_process processes[PROCESS_CACHE];
     struct rates rates;
+    struct frame_roots roots; /* of frame_open */
 };
 
 enum frame_verdict replay_check(const struct replay_window *w, uint64_t seq)
@@ -478,12 +479,13 @@ enum frame_verdict frame_check(struct peers *peers, const uint8_t *bytes, size_t
     return v;
 }
 
-void frame_verify(struct frame_job *job)
+void frame_verify(struct frame_job *job, struct frame_roots *roots)
 {
     assert(job && job->bytes);
     assert(!job->new_key || job->view.chain);
     job->verdict = FRAME_OK;
-    job->signatures = 1;
+    job->verified = true;
+    job->signatures = 0;
     if (job->new_key) {
         /* The frame's own signature comes last: it is the one that a stranger can vary for free. */
         job->signatures = job->process_cached ? 1 : 2;
@@ -492,10 +494,10 @@ void frame_verify(struct frame_job *job)
             job->verdict = FRAME_CHAIN_INVALID;
             return;
         }
-        job->signatures++;
     }
-    if (!frame_signature_holds(job->bytes, job->length, job->public_key) &&
-        !PLANTED(PLANT_NO_SIGNATURE))
+    enum frame_proof proof = frame_tree_proof(job->bytes, &job->view, job->public_key, roots);
+    job->signatures += proof == FRAME_PROVEN_BEFORE ? 0 : 1;
+    if (proof == FRAME_FORGED && !PLANTED(PLANT_NO_SIGNATURE))
         job->verdict = FRAME_SIGNATURE;
 }
 
@@ -547,7 +549,7 @@ enum frame_verdict frame_accept(struct peers *peers, struct frame_job *job, int6
                                 const struct peer **ret_peer)
 {
     assert(peers && job);
-    assert(job->signatures > 0 && ret_peer); /* frame_verify has run */
+    assert(job->verified && ret_peer);
     peers->stats.signatures += job->signatures;
     if (job->verdict != FRAME_OK) /* the subject's source is the header's: frame_check saw to it */
         peers_blame(peers, &job->view.route.source, now_ms);
@@ -587,7 +589,7 @@ enum frame_verdict frame_open(struct peers *peers, const uint8_t *bytes, size_t 
     enum frame_verdict v = frame_check(peers, bytes, length, subject, now_ms, &job);
     if (v != FRAME_OK)
         return v;
-    frame_verify(&job);
+    frame_verify(&job, &peers->roots);
     v = frame_accept(peers, &job, now_ms, ret_peer);
     if (v == FRAME_OK)
         *ret = job.view;

@@ -12,6 +12,7 @@
 #define TIERS_RUNNER_PEERS_H
 
 #include "tiers/runner/frame.h"
+#include "tiers/runner/frame_tree.h"
 #include "tiers/runner/keys.h"
 #include "tiers/runner/rate.h"
 #include "tiers/runner/trust.h"
@@ -87,7 +88,8 @@ struct frame_job {
     enum frame_verdict verdict;
     bool new_key;        /* the chain has to be verified, too */
     bool process_cached; /* its process certificate was verified before */
-    uint32_t signatures; /* verifications done */
+    bool verified;       /* frame_verify has run */
+    uint32_t signatures; /* verifications that it took */
     uint8_t issuer_public[PUBLIC_BYTES];
     uint8_t process_public[PUBLIC_BYTES];
     uint8_t public_key[PUBLIC_BYTES]; /* of the frame's signer */
@@ -96,8 +98,9 @@ struct frame_job {
 /* FRAME_OK: go on. Otherwise refused and counted. `subject` is what the bus said. */
 enum frame_verdict frame_check(struct peers *peers, const uint8_t *bytes, size_t length,
                                const struct route *subject, int64_t now_ms, struct frame_job *ret);
-/* Sets job->verdict to FRAME_OK, FRAME_SIGNATURE or FRAME_CHAIN_INVALID. Touches nothing else. */
-void frame_verify(struct frame_job *job);
+/* Sets job->verdict to FRAME_OK, FRAME_SIGNATURE or FRAME_CHAIN_INVALID. Touches nothing else but
+ * roots: NULL, or the calling thread's own. */
+void frame_verify(struct frame_job *job, struct frame_roots *roots);
 /* FRAME_OK: accepted; *ret_peer says who sent job->view. Otherwise refused and counted. Other
  * frames may have been accepted since frame_check; what depends on them is checked again. */
 enum frame_verdict frame_accept(struct peers *peers, struct frame_job *job, int64_t now_ms,

@@ -305,7 +305,7 @@ static void on_prepare(uv_prepare_t *handle)
         runner_turn(p->runner);
     }
     egress_flush(p->egress);
-    bus_flush(p->bus); /* without a sealer frames leave here, after the bus's own turn to write */
+    bus_flush(p->bus); /* without threads frames leave here, after the bus's own turn to write */
     p->frames_in_batch = 0;
     int64_t next_us = serves ? runner_next_us(p->runner) : NEVER;
     int64_t egress_us = egress_next_us(p->egress);
@@ -505,7 +505,7 @@ static bool start_frames(struct process *p)
     peers.bad_per_s = config_has_tls(&p->config) ? RATE_BAD_DEFAULT : 0;
     p->peers = peers_new(&peers);
     unsigned threads = p->conf->crypto_threads;
-    if (threads > 0 && sealer_new(&p->loop, threads, SEALER_JOBS, &p->sealer) < 0) {
+    if (sealer_new(&p->loop, threads, SEALER_JOBS, &p->sealer) < 0) {
         return false;
     }
     p->codec.topology = &p->config.topology;
@@ -527,7 +527,7 @@ static bool start_frames(struct process *p)
     p->egress = egress_new(&out);
     struct ingress_conf in = {.token = p->conf->name,
                               .peers = p->peers,
-                              .sealer = p->sealer,
+                              .sealer = threads > 0 ? p->sealer : NULL,
                               .directory = &p->directory,
                               .codec = &p->codec,
                               .opcache = p->opcache,

@@ -92,6 +92,7 @@ static void frames(struct process *p, struct page *g)
     const struct ingress_stats *in = ingress_stats(p->ingress);
     const struct peers_stats *peers = peers_stats(p->peers);
     page_add(g, "frames_sent_total", NULL, NULL, out->frames);
+    page_add(g, "signatures_made_total", NULL, NULL, out->signatures);
     page_add(g, "records_sent_total", NULL, NULL, out->records);
     page_add(g, "frame_bytes_sent_total", NULL, NULL, out->bytes);
     page_add(g, "operations_sent_total", NULL, NULL, out->operations);
@@ -255,12 +256,10 @@ void process_metrics(struct process *p)
     links(p, g);
     frames(p, g);
     operations(p, g);
-    if (p->sealer != NULL) {
-        struct sealer_stats s;
-        sealer_stats(p->sealer, &s);
-        page_add(g, "sealer_depth_max", NULL, NULL, s.depth_max);
-        some(g, "sealer_refused_total", NULL, NULL, s.refused);
-    }
+    struct sealer_stats s;
+    sealer_stats(p->sealer, &s);
+    page_add(g, "sealer_depth_max", NULL, NULL, s.depth_max);
+    some(g, "sealer_refused_total", NULL, NULL, s.refused);
     page_add(g, "directory_entries", NULL, NULL, p->directory.entry_count);
     some(g, "directory_stale_total", NULL, NULL, p->directory.stale);
     some(g, "directory_full_total", NULL, NULL, p->directory.full);

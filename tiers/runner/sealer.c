@@ -1,7 +1,8 @@
 /* One ring of job pointers in the order of submission: [head, take) is being worked on, [take,
  * tail) waits. Workers take a few at a time in order; the loop hands back from head while the job
  * there is finished. A finished job behind an unfinished one waits, for one signature's time (about
- * 40 us), and that is what keeps the order without any bookkeeping per peer.
+ * 40 us), and that is what keeps the order without any bookkeeping per peer. What a worker takes is
+ * a run of one kind: frames to verify, or frames that one signer signs together.
  *
  * One mutex guards the ring and the finished flags; it is held for pointer moves only. One uv_async
  * wakes the loop, which drains everything that is ready. Bounds: jobs_max jobs, SEALER_THREADS_MAX
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TAKE_MAX  4u  /* jobs that a worker takes at once: little, so that threads share evenly */
+#define TAKE_MAX  4u  /* frames to verify that a worker takes at once: threads share evenly */
 #define DRAIN_MAX 64u /* jobs handed back per look at the ring */
 
 struct sealer {
@@ -26,44 +27,81 @@ struct sealer {
     uint32_t jobs_max;
     uint64_t head, take, tail; /* they only grow; modulo jobs_max */
     struct sealer_stats stats;
+    struct frame_roots roots; /* without threads; else each has its own */
     void (*closed)(void *ctx);
     void *closed_ctx;
     uv_thread_t thread[SEALER_THREADS_MAX];
     struct sealer_job *jobs[];
 };
 
-static void job_run(struct sealer_job *job)
+/* Whether b can be worked on together with a, as the at-th of its run. */
+static bool joins(const struct sealer_job *a, const struct sealer_job *b, uint32_t at)
 {
-    if (job->kind == SEALER_VERIFY) {
-        frame_verify(&job->frame);
+    if (a->kind != b->kind)
+        return false;
+    return a->kind == SEALER_SIGN ? a->kid == b->kid && at < FRAME_TREE_MAX : at < TAKE_MAX;
+}
+
+static void sign_together(struct sealer_job *const *jobs, uint32_t count)
+{
+    struct frame_unsigned frames[FRAME_TREE_MAX];
+    assert(count > 0 && count <= FRAME_TREE_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        frames[i] = jobs[i]->sign;
+    frame_tree_sign(frames, count, jobs[0]->secret);
+    for (uint32_t i = 0; i < count; i++) {
+        jobs[i]->sign = frames[i];
+        jobs[i]->own_root = i == 0;
+        keys_wipe(jobs[i]->secret, sizeof(jobs[i]->secret));
+    }
+}
+
+static void run_jobs(struct sealer_job *const *jobs, uint32_t count, struct frame_roots *roots)
+{
+    if (jobs[0]->kind == SEALER_SIGN) {
+        sign_together(jobs, count);
         return;
     }
-    frame_sign(job->bytes, job->length, job->secret);
-    keys_wipe(job->secret, sizeof(job->secret));
+    for (uint32_t i = 0; i < count; i++)
+        frame_verify(&jobs[i]->frame, roots);
+}
+
+/* The lock is held. */
+static uint32_t take_run(struct sealer *s, struct sealer_job **ret)
+{
+    uint32_t count = 0;
+    do {
+        ret[count++] = s->jobs[s->take++ % s->jobs_max];
+    } while (s->take < s->tail && joins(ret[0], s->jobs[s->take % s->jobs_max], count));
+    return count;
 }
 
 static void worker(void *arg)
 {
     struct sealer *s = arg;
-    struct sealer_job *mine[TAKE_MAX];
+    struct sealer_job *mine[FRAME_TREE_MAX];
+    struct frame_roots roots = {0};
     uv_mutex_lock(&s->lock);
     for (;;) {
         while (s->take == s->tail && !s->stopping)
             uv_cond_wait(&s->work, &s->lock);
         if (s->stopping)
             break;
-        uint32_t count = 0;
-        while (count < TAKE_MAX && s->take < s->tail)
-            mine[count++] = s->jobs[s->take++ % s->jobs_max];
+        uint32_t count = take_run(s, mine);
         uv_mutex_unlock(&s->lock);
-        for (uint32_t i = 0; i < count; i++)
-            job_run(mine[i]);
+        run_jobs(mine, count, &roots);
         uv_mutex_lock(&s->lock);
         for (uint32_t i = 0; i < count; i++)
             mine[i]->finished = true;
         uv_async_send(&s->wake);
     }
     uv_mutex_unlock(&s->lock);
+}
+
+static void hand_back(struct sealer *s, struct sealer_job *job)
+{
+    s->stats.signatures += job->kind == SEALER_SIGN && job->own_root;
+    job->done(job);
 }
 
 /* Hands back what is finished, in order. The lock is not held while `done` runs. */
@@ -79,7 +117,7 @@ static void drain(struct sealer *s)
         uv_mutex_unlock(&s->lock);
         s->draining = true;
         for (uint32_t i = 0; i < count; i++)
-            ready[i]->done(ready[i]);
+            hand_back(s, ready[i]);
         s->draining = false;
     } while (count > 0);
 }
@@ -153,8 +191,8 @@ void sealer_sign_init(struct sealer_job *job, const struct frame_signer *signer,
     assert(job && signer);
     assert(bytes && length >= FRAME_BYTES_MIN && length <= FRAME_BYTES_MAX);
     job->kind = SEALER_SIGN;
-    job->bytes = bytes;
-    job->length = length;
+    job->sign = (struct frame_unsigned){bytes, length};
+    job->kid = signer->key.key.kid;
     memcpy(job->secret, signer->key.key.secret, SECRET_BYTES);
 }
 
@@ -168,12 +206,17 @@ static void count_job(struct sealer *s, const struct sealer_job *job)
 
 static void submit_inline(struct sealer *s, struct sealer_job *const *jobs, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        struct sealer_job *job = jobs[i];
-        job->cancelled = false;
-        count_job(s, job);
-        job_run(job);
-        job->done(job);
+    for (uint32_t from = 0, run; from < count; from += run) {
+        struct sealer_job *mine[FRAME_TREE_MAX];
+        for (run = 0; from + run < count && (run == 0 || joins(mine[0], jobs[from + run], run));
+             run++) {
+            mine[run] = jobs[from + run];
+            mine[run]->cancelled = false;
+            count_job(s, mine[run]);
+        }
+        run_jobs(mine, run, &s->roots);
+        for (uint32_t i = 0; i < run; i++)
+            hand_back(s, mine[i]);
     }
 }
 

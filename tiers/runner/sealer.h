@@ -1,6 +1,7 @@
 /* Signatures beside the loop (design 5: overlap them with I/O). Frames to sign and frames to verify
  * go in on the loop thread and come back on the loop thread, in the order in which they went in, so
- * the order per peer and per destination is kept. With 0 threads everything happens inside
+ * the order per peer and per destination is kept. Frames of one signer that go in together share a
+ * signature (frame_tree.h). With 0 threads everything happens inside
  * sealer_submit and `done` is called before it returns; callers need not know the difference. */
 #ifndef TIERS_RUNNER_SEALER_H
 #define TIERS_RUNNER_SEALER_H
@@ -21,9 +22,11 @@ struct sealer_job {
     enum sealer_kind kind;
     bool cancelled; /* out: the sealer was closed first; nothing was signed or verified */
     bool finished;  /* the sealer's own */
-    /* SEALER_SIGN: a frame from frame_finish; secret is copied in by sealer_sign_init and wiped. */
-    uint8_t *bytes;
-    size_t length;
+    bool own_root;  /* out, SEALER_SIGN: a signature was made for this frame, and perhaps others */
+    /* SEALER_SIGN: a frame from frame_finish in a buffer with room for FRAME_PATH_MAX bytes more;
+     * the length grows by its path. secret is copied in by sealer_sign_init and wiped. */
+    struct frame_unsigned sign;
+    uint64_t kid;
     uint8_t secret[SECRET_BYTES];
     /* SEALER_VERIFY: from frame_check; then give it to frame_accept. */
     struct frame_job frame;
@@ -32,9 +35,10 @@ struct sealer_job {
 };
 
 struct sealer_stats {
-    uint64_t signs, verifies;
-    uint64_t refused;   /* jobs that found no room */
-    uint32_t depth_max; /* the most jobs in the sealer at once */
+    uint64_t signs, verifies; /* frames */
+    uint64_t signatures;      /* made: fewer than signs */
+    uint64_t refused;         /* jobs that found no room */
+    uint32_t depth_max;       /* the most jobs in the sealer at once */
 };
 
 struct sealer;

@@ -1,5 +1,6 @@
-// Frames: many records, one signature (docs/SECURITY.md, Frames; layout in tiers/runner/frame.h), and which of them
+// Frames: many records, one signature, which frames may share (docs/SECURITY.md, Frames; layout in tiers/runner/frame.h), and which of them
 // to believe. Nothing is stored or moved by a frame whose signatures do not hold.
+import { createHash } from 'node:crypto';
 import {
     CHAIN_BYTES,
     CERT_BYTES,
@@ -15,12 +16,16 @@ import {
     ROLE,
 } from './keys.mjs';
 
-const MAGIC = Buffer.from('mesh30k/frame/1\0', 'latin1');
+const MAGIC = Buffer.from('mesh30k/frame/2\0', 'latin1');
+const NODE = Buffer.from('mesh30k/node/2\0\0', 'latin1'),
+    ROOT = Buffer.from('mesh30k/root/2\0\0', 'latin1');
 const HEAD = 120,
     SIGNATURE = 64,
+    DIGEST = 32,
+    DEPTH_MAX = 5,
     BYTES_MAX = 61440,
     RECORD_MAX = 57344;
-const BODY_MAX = BYTES_MAX - HEAD - SIGNATURE - CHAIN_BYTES;
+const BODY_MAX = BYTES_MAX - HEAD - SIGNATURE - CHAIN_BYTES - DEPTH_MAX * DIGEST;
 const WITH_CHAIN = 1,
     WANT_CHAIN = 2;
 const TTL_MS = 30000,
@@ -68,11 +73,30 @@ export function subjectRead(subject) {
 const same = (a, b) => a.token === b.token && a.port === b.port;
 const keyOf = (e) => `${e.token}.${e.port}`;
 
+const digest = (...parts) => {
+    const hash = createHash('blake2b512');
+    for (const part of parts) hash.update(part);
+    return hash.digest().subarray(0, DIGEST);
+};
+
+// What the signature is over: the root that a frame and its path lead to (frame_tree.h).
+function rootOf(frame, leaf, path) {
+    let at = digest(frame);
+    for (let i = 0; i * DIGEST < path.length; i++) {
+        const sibling = path.subarray(i * DIGEST, (i + 1) * DIGEST);
+        at = (leaf >> i) & 1 ? digest(NODE, sibling, at) : digest(NODE, at, sibling);
+    }
+    return Buffer.concat([ROOT, at]);
+}
+
 function parse(bytes) {
     if (bytes.length < HEAD + SIGNATURE || bytes.length > BYTES_MAX) return 'size';
     if (!bytes.subarray(0, 14).equals(MAGIC.subarray(0, 14))) return 'magic';
     if (!bytes.subarray(0, 16).equals(MAGIC)) return 'version';
-    if (bytes.readUInt32LE(16) !== bytes.length - 20 - SIGNATURE) return 'size';
+    const leafBytes = 20 + bytes.readUInt32LE(16);
+    const leaf = bytes[108],
+        depth = bytes[109];
+    if (leafBytes < HEAD || leafBytes + depth * DIGEST + SIGNATURE !== bytes.length) return 'size';
     const f = {
         flags: bytes.readUInt16LE(20),
         count: bytes.readUInt16LE(22),
@@ -95,16 +119,19 @@ function parse(bytes) {
         f.ttl === 0 ||
         f.ttl > TTL_MS_MAX ||
         f.issued > 2n ** 61n ||
-        bytes.readUInt32LE(108) !== 0 ||
+        bytes.readUInt16LE(110) !== 0 ||
+        depth > DEPTH_MAX ||
+        leaf >> depth !== 0 ||
         !f.from.token ||
         f.to.token === null ||
         f.from.port >= 32768 ||
         f.to.port >= 32768 ||
         (f.to.token === '' && f.to.port !== 0) ||
-        f.bodyBytes !== bytes.length - HEAD - SIGNATURE - chainBytes
+        f.bodyBytes !== leafBytes - HEAD - chainBytes
     )
         return 'shape';
     f.issued = Number(f.issued);
+    f.root = () => rootOf(bytes.subarray(0, leafBytes), leaf, bytes.subarray(leafBytes, -SIGNATURE));
     f.body = bytes.subarray(HEAD, HEAD + f.bodyBytes);
     f.chain = chainBytes
         ? bytes.subarray(HEAD + f.bodyBytes, HEAD + f.bodyBytes + CHAIN_BYTES)
@@ -188,7 +215,7 @@ export class Endpoint {
         const subject = to
             ? `mesh.p.${keyOf(to)}.${keyOf(this.self)}`
             : `mesh.all.${keyOf(this.self)}`;
-        return [subject, Buffer.concat([input, sign(input, s.secret)])];
+        return [subject, Buffer.concat([input, sign(rootOf(input, 0, Buffer.alloc(0)), s.secret)])];
     }
 
     // {records, peer} of a frame that is to be believed, else {refusal}; with {ask}: send that peer a seal(.., true).
@@ -207,13 +234,7 @@ export class Endpoint {
         if (typeof peer === 'string') return this.refuse(peer);
         const reason = this.standing(f, peer);
         if (reason) return this.refuse(reason);
-        if (
-            !signatureHolds(
-                bytes.subarray(-SIGNATURE),
-                bytes.subarray(0, -SIGNATURE),
-                peer.publicKey,
-            )
-        )
+        if (!signatureHolds(bytes.subarray(-SIGNATURE), f.root(), peer.publicKey))
             return this.refuse('signature');
         peer.window.take(f.seq);
         if (fresh) this.remember(peer);
