@@ -190,6 +190,27 @@ static void a_state_fills_every_gap(void **state)
     bench_close(b);
 }
 
+/* A sector that starts anew finds a lead that stands still by an order that holds no longer. */
+static void a_lead_that_nobody_holds_is_let_go(void **state)
+{
+    (void)state;
+    struct giver g;
+    struct bench *b = sector(&g);
+    struct beat beat = {.has_summary = true};
+    struct msg m = {.type = MSG_BEAT, .from = unit_cluster(2, 1), .epoch = 1};
+    beat.summary = (struct summary){
+        .agents = 10, .active = 10, .frozen = 10, .clusters = 1, .circuit = CIRCUIT_CLOSED};
+    m.u.beat = &beat;
+    bench_msg(b, &m);
+    assert_int_equal(bench_count(b, MSG_THAW), 3); /* whichever of the three holds it */
+    assert_int_equal(bench_sent(b, MSG_THAW, 0)->to.cluster, 1);
+    giver_freeze(b, &g, true, unit_cluster(2, 1));
+    bench_forget(b);
+    bench_msg(b, &m); /* now one does */
+    assert_int_equal(bench_count(b, MSG_THAW), 0);
+    bench_close(b);
+}
+
 static void nothing_but_a_state_begins(void **state)
 {
     (void)state;
@@ -389,6 +410,7 @@ int main(void)
         cmocka_unit_test(a_deposed_orchestrator_is_refused),
         cmocka_unit_test(another_past_is_noted),
         cmocka_unit_test(a_state_fills_every_gap),
+        cmocka_unit_test(a_lead_that_nobody_holds_is_let_go),
         cmocka_unit_test(nothing_but_a_state_begins),
         cmocka_unit_test(the_chain_begins_with_the_last_head_that_is_known),
         cmocka_unit_test(what_a_sector_lacks_is_said_again),

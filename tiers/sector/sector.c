@@ -297,7 +297,9 @@ static void message(struct sector *s, const struct msg *msg)
     if (msg->from.tier == TIER_ORCHESTRATOR) {
         parent_message(s, msg);
     } else if (hub_message(h, msg)) {
-        return;
+        if (msg->type == MSG_BEAT) {
+            sector_frozen(s, msg);
+        }
     } else if (msg->type == MSG_RELAY) {
         sector_relay(s, msg);
     } else if (msg->type == MSG_RELAY_ACK) {

@@ -57,6 +57,25 @@ static void freezes(struct sector *s, const struct order_state *state)
     }
 }
 
+void sector_frozen(struct sector *s, const struct msg *beat)
+{
+    struct hub *h = &s->hub;
+    const struct unit scopes[] = {unit_orchestrator(), h->self, beat->from};
+    bool known = s->state_complete && s->orders.head.epoch == children_epoch(&s->parent, 0);
+    if (!known || !beat->u.beat->has_summary || beat->u.beat->summary.frozen == 0 ||
+        hub_child_index(h, beat->from) == UINT32_MAX ||
+        freezer_covers(&h->freezer, beat->from) != NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < sizeof(scopes) / sizeof(scopes[0]); i++) {
+        struct msg m = hub_msg(h, MSG_THAW, beat->from, 3);
+        m.u.freeze.scope = scopes[i];
+        if (hub_fits(h, &m)) {
+            out_send(h->out, &m);
+        }
+    }
+}
+
 void sector_ordered(struct sector *s)
 {
     struct hub *h = &s->hub;
@@ -74,6 +93,7 @@ static void apply(struct sector *s, const struct order *o)
     case ORDER_STATE:
         s->state_mode = o->u.state->mode;
         s->state_open = o->u.state->mesh_open;
+        s->state_complete = o->u.state->complete;
         memcpy(h->excluded, o->u.state->excluded, sizeof(h->excluded));
         sector_ordered(s);
         freezes(s, o->u.state);

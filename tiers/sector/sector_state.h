@@ -42,7 +42,7 @@ struct sector {
     /* sector_orders.c */
     digest_fn *digest;
     struct order_follow orders;
-    bool orders_missed, state_open;
+    bool orders_missed, state_open, state_complete;
     enum mode state_mode;   /* as the latest STATE has it, as state_open: of the mesh breaker */
     struct freezer ordered; /* what stands still here by orders */
     int64_t beat_us, beaten_us;
@@ -60,6 +60,9 @@ struct sector {
 /* sector_orders.c */
 void sector_order(struct sector *s, const struct msg *msg);
 void sector_ordered(struct sector *s); /* what this orchestrator has said is in force (again) */
+/* A lead's beat: it stands still though nothing says so any more, because it was not told by the
+ * sector before this one, or by this one when it was away: it is told. */
+void sector_frozen(struct sector *s, const struct msg *beat);
 /* sector.c */
 void sector_isolate(struct sector *s, const struct isolate *isolate);
 /* sector_relay.c */
