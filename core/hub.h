@@ -135,7 +135,7 @@ struct hub {
     bool frozen;       /* this unit, by some scope of the freezer */
     bool settling;     /* it is not known yet whether it was frozen: nothing is admitted */
     bool mesh_open;    /* the mesh breaker, as the parent says */
-    uint64_t excluded[CLASS_COUNT]; /* routing.h; told down in beat replies */
+    uint64_t excluded[CLASS_COUNT]; /* routing.h; told down: order.h, beat replies */
     struct freezer freezer;
     enum mode mode;
     struct breaker breaker;

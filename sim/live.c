@@ -31,6 +31,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LOG2_E 1.4426950408889634
 
@@ -170,6 +171,30 @@ static void live_released(void *ctx, uint64_t id_low)
     effects_released(&live->effects, id_low, clock_unix_us());
 }
 
+/* What the file says now; anything but such a line: nobody lies. */
+static void lies_look(struct live *live)
+{
+    char line[80] = "", *rest = NULL;
+    FILE *in = fopen(live->lies, "re");
+    live->lies_count = 0;
+    if (in == NULL) {
+        return;
+    }
+    bool any = fgets(line, sizeof(line), in) != NULL;
+    (void)fclose(in);
+    const char *unit = any ? strtok_r(line, " \n", &rest) : NULL;
+    const char *count = any ? strtok_r(NULL, " \n", &rest) : NULL;
+    const char *shift = any ? strtok_r(NULL, " \n", &rest) : NULL;
+    const char *why = NULL;
+    uint64_t agents = 0, shift_us = 0;
+    if (shift != NULL && unit_parse(unit, strlen(unit), &live->lies_in, &why) &&
+        live->lies_in.tier == TIER_CLUSTER && num_parse_u64(count, strlen(count), &agents) &&
+        num_parse_u64(shift, strlen(shift), &shift_us) && shift_us <= 60 * US_PER_S) {
+        live->lies_count = agents <= AGENTS_PER_CLUSTER_MAX ? (uint32_t)agents : 0;
+        live->lies_us = (int64_t)shift_us;
+    }
+}
+
 /* MESH_SIM_LIES names a file that may come and go while the process runs; one line of it, as
  * "s01.c1 15 400000": from now on agents 1 to 15 of that cluster claim to have been done 400 ms
  * later than they were. For threat drills (tests/drills). */
@@ -179,18 +204,7 @@ static int64_t live_claims(void *ctx, struct unit agent)
     int64_t now_us = clock_boot_us();
     if (now_us >= live->lies_look_us) {
         live->lies_look_us = now_us + LIES_LOOK_US;
-        live->lies_count = 0;
-        FILE *in = fopen(live->lies, "re");
-        unsigned sector = 0, cluster = 0, count = 0;
-        long long shift_us = 0;
-        if (in != NULL) {
-            if (fscanf(in, "s%u.c%u %u %lld", &sector, &cluster, &count, &shift_us) == 4) {
-                live->lies_in = unit_cluster(sector, cluster);
-                live->lies_count = count;
-                live->lies_us = shift_us;
-            }
-            (void)fclose(in);
-        }
+        lies_look(live);
     }
     bool lies = agent.sector == live->lies_in.sector && agent.cluster == live->lies_in.cluster &&
                 agent.agent <= live->lies_count;
