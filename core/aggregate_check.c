@@ -13,12 +13,13 @@ struct bounds {
 
 static bool scope_bounds(const struct topology *t, struct unit scope, struct bounds *ret)
 {
-    uint32_t cluster = t->agents_per_cluster;
+    uint32_t cluster = (uint32_t)t->agents_per_cluster + t->spare;
+    uint32_t places = topology_places(t);
     uint32_t sector = cluster * t->clusters_per_sector;
     uint32_t end;
     if (scope.tier == TIER_ORCHESTRATOR) {
-        *ret = (struct bounds){0, t->agents, t->sectors, 0};
-        end = t->agents;
+        *ret = (struct bounds){0, places, t->sectors, 0};
+        end = places;
     } else if (scope.tier == TIER_SECTOR && scope.sector >= 1 && scope.sector <= t->sectors) {
         *ret = (struct bounds){.first = (scope.sector - 1u) * sector, .sectors = 1};
         end = ret->first + sector;
@@ -30,7 +31,7 @@ static bool scope_bounds(const struct topology *t, struct unit scope, struct bou
     } else {
         return false;
     }
-    ret->end = end < t->agents ? end : t->agents;
+    ret->end = end < places ? end : places;
     if (ret->first > ret->end) {
         ret->first = ret->end;
     }

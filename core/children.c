@@ -176,6 +176,14 @@ void children_left(struct children *c, uint32_t child)
     set_state(c, &c->rows[child], CHILD_DOWN);
 }
 
+void children_forget(struct children *c, uint32_t child)
+{
+    assert(c != NULL);
+    assert(child < c->count);
+    set_state(c, &c->rows[child], CHILD_UNKNOWN);
+    c->rows[child] = (struct child){.state = CHILD_UNKNOWN};
+}
+
 /* Whether so many fell silent that the fault is rather here. */
 static bool self_blame(const struct children *c, int64_t live, struct child_event *ret)
 {

@@ -91,6 +91,9 @@ enum children_verdict children_heard(struct children *c, uint32_t child, int64_t
 /* It said goodbye: down at once, without suspicion. */
 void children_left(struct children *c, uint32_t child);
 
+/* Nothing is known of it any more: another one may come in its place, under any epoch. */
+void children_forget(struct children *c, uint32_t child);
+
 /* Next event, if any is due. Call until it returns false. */
 bool children_tick(struct children *c, int64_t now_us, struct child_event *ret);
 

@@ -26,11 +26,15 @@ enum command_kind {
     COMMAND_APPROVE, /* operation id: what waits for approval goes on (`on`), or ends refused */
     COMMAND_THREAT,  /* `name`: the id of a threat, empty: all; `on`: clear it -> REPLY_LINE* */
     COMMAND_SECOND,  /* `name`: the id of what waits for a second person, empty: all of it */
+    COMMAND_MOVE,    /* `query.selector`.places: who; see below -> REPLY_LINE*, REPLY_OK or ERROR */
     COMMAND_KIND_COUNT
 };
 
 /* ROUTE: with capabilities, agents of the classes are excluded from them (`on`) or no more; else
  * with places, new work avoids those agents or no more; with neither it tells the table. */
+
+/* MOVE: `name` says where to: folded clusters, empty: the mesh chooses; "back": home again; `on`: a
+ * dry run. Without places it tells who lives elsewhere. */
 
 #define COMMAND_NAME_MAX 47u /* with NUL, as FREEZE_NAME_MAX */
 

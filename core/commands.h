@@ -58,6 +58,7 @@ enum command_verb {
     CMD_LIFT,
     CMD_THREATS,
     CMD_APPROVE,
+    CMD_MOVE,
     CMD_JOBS,
     CMD_TRACE,
     CMD_TOP,

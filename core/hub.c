@@ -128,7 +128,35 @@ uint32_t hub_child_index(const struct hub *h, struct unit u)
 uint32_t hub_child_agents(const struct hub *h, uint32_t child)
 {
     static const struct selector all = {0};
-    return selector_expected(&all, h->topology, hub_child_unit(h, child));
+    const struct hub_child *c = &h->child[child];
+    uint32_t planned = selector_expected(&all, h->topology, hub_child_unit(h, child));
+    if (h->topology->spare > 0 && c->has_summary && children_reachable(&h->children, child)) {
+        return c->summary.agents;
+    }
+    return (planned > c->away ? planned - c->away : 0) + c->guests;
+}
+
+uint32_t hub_child_expected(const struct hub *h, const struct selector *sel, uint32_t child)
+{
+    assert(h != NULL && sel != NULL);
+    const struct hub_child *c = &h->child[child];
+    struct unit u = hub_child_unit(h, child);
+    uint32_t n = selector_expected(sel, h->topology, u);
+    if (c->away > 0 && n > 0) { /* nobody here knows which of them are still meant */
+        static const struct selector all = {0};
+        uint32_t planned = selector_expected(&all, h->topology, u);
+        n = (uint32_t)((uint64_t)n * (planned > c->away ? planned - c->away : 0) / planned);
+    }
+    if (n > 0 || h->topology->spare == 0 || !c->has_summary ||
+        !children_reachable(&h->children, child) || !topology_contains(h->topology, u) ||
+        !place_touches(&sel->places, u)) {
+        return n;
+    }
+    for (unsigned k = CLASS_NONE + 1; k < CLASS_COUNT; k++) {
+        bool meant = sel->class_mask == 0 || (sel->class_mask >> k & 1u) != 0;
+        n += meant ? c->summary.class_active[k] : 0;
+    }
+    return n;
 }
 
 int64_t hub_mesh_now(const struct hub *h)
@@ -160,7 +188,7 @@ struct msg hub_msg(const struct hub *h, enum msg_type type, struct unit to, uint
 
 static bool unhealthy(const struct summary *s)
 {
-    return (uint64_t)s->active * 1000u <= (uint64_t)s->agents * HEALTHY_PERMILLE;
+    return s->agents > 0 && (uint64_t)s->active * 1000u <= (uint64_t)s->agents * HEALTHY_PERMILLE;
 }
 
 /* Whether unhealthy children are left out: in the modes that say so, and only while there is a
@@ -266,7 +294,7 @@ static void merge_child(const struct hub *h, struct summary *into, uint32_t chil
     bool root = h->self.tier == TIER_ORCHESTRATOR;
     bool up = children_reachable(&h->children, child) && c->has_summary;
     uint32_t agents = up && c->summary.agents > expected ? c->summary.agents : expected;
-    if (agents == 0) {
+    if (!topology_contains(h->topology, hub_child_unit(h, child))) {
         return; /* a place of the grid that the topology leaves empty */
     }
     into->agents += agents;
@@ -535,8 +563,9 @@ static bool heard_child(struct hub *h, uint32_t child, const struct msg *msg)
     }
     if (v == CHILDREN_NEW) { /* taken over before it was missed: it was lost all the same */
         h->leads_lost += h->self.tier == TIER_SECTOR && known != 0 && !was_down ? 1u : 0u;
-        memset(&h->child[child], 0, sizeof(h->child[child]));
-        h->child[child].circuit = CIRCUIT_CLOSED;
+        h->child[child] = (struct hub_child){.away = h->child[child].away,
+                                             .guests = h->child[child].guests,
+                                             .circuit = CIRCUIT_CLOSED};
         hub_child_new(h, child);
     }
     if (v == CHILDREN_NEW || v == CHILDREN_BACK) {
@@ -574,6 +603,7 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_THREAT:
     case COMMAND_SECOND:
     case COMMAND_APPROVE:
+    case COMMAND_MOVE:
     case COMMAND_KIND_COUNT:
         break;
     }

@@ -17,6 +17,7 @@
 #include "core/gather.h"
 #include "core/hub_figures.h"
 #include "core/hub_reply.h"
+#include "core/hub_when.h"
 #include "core/meshtime.h"
 #include "core/mode.h"
 #include "core/node.h"
@@ -36,17 +37,17 @@
 
 struct hub_child {
     bool has_summary;
+    uint16_t away, guests; /* planned agents that live elsewhere, and those that came (move.h) */
     enum circuit circuit;
     struct summary summary;
 };
 
 /* The caller's part of a gather: one operation passing through. */
 struct flight {
-    bool origin;   /* started here: `origin_slot` waits for it; else the parent */
-    bool queued;   /* in the ring of work */
-    bool finished; /* all answered: result to be sent */
-    bool cancel;   /* MSG_CANCEL to be sent from `cancel_block` on */
-    bool progress; /* counts to be sent up */
+    bool origin;           /* started here: `origin_slot` waits for it; else the parent */
+    bool queued, finished; /* in the ring of work; all answered: result to be sent */
+    bool cancel;           /* MSG_CANCEL to be sent from `cancel_block` on */
+    bool progress;         /* counts to be sent up */
     uint8_t priority, attempt;
     uint16_t origin_slot;
     uint32_t block; /* fan-out: the next 64 children; past the end: done */
@@ -95,14 +96,14 @@ struct hub_prepare {
     uint64_t waiting[GATHER_WORDS];
     struct prepare prepare;
     struct prepared merged;
+    struct when_ask when;
 };
 
 struct hub_ask {
     bool used, ready; /* ready: all answered, the page is to be sent */
     bool console;     /* else for the parent */
     struct unit asker;
-    uint64_t ref;    /* ours, told to the children */
-    uint64_t parent; /* the asker's */
+    uint64_t ref, parent; /* ours, told to the children; the asker's */
     uint32_t block, waiting_count;
     int64_t deadline_us;
     uint64_t waiting[GATHER_WORDS];
@@ -168,15 +169,15 @@ size_t hub_bytes(const struct node_conf *conf);
 /* memory: hub_bytes() zeroed bytes, 16-byte aligned. */
 void hub_init(struct hub *h, void *memory, const struct node_conf *conf);
 void hub_begin(struct hub *h, const struct event *event, struct outbox *out);
-/* Answers what both tiers answer alike. False: not mine. */
-bool hub_message(struct hub *h, const struct msg *msg);
+bool hub_message(struct hub *h, const struct msg *msg); /* false: not for both tiers alike */
 void hub_link(struct hub *h, enum link which, bool up);
 void hub_pump(struct hub *h);
 int64_t hub_end(struct hub *h, int64_t own_wake_us);
 
 struct unit hub_child_unit(const struct hub *h, uint32_t child);
 uint32_t hub_child_index(const struct hub *h, struct unit u);   /* UINT32_MAX: no child */
-uint32_t hub_child_agents(const struct hub *h, uint32_t child); /* by the topology */
+uint32_t hub_child_agents(const struct hub *h, uint32_t child); /* expected, moves counted */
+uint32_t hub_child_expected(const struct hub *h, const struct selector *sel, uint32_t child);
 bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_outcome,
                       enum reason *ret_reason);
 int64_t hub_mesh_now(const struct hub *h);
@@ -207,7 +208,8 @@ int64_t hub_operate_next(const struct hub *h);
 uint32_t hub_expected(const struct hub *h, const struct selector *sel);
 
 /* --- hub_prepare.c --- */
-bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot);
+bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot,
+                 const struct when_ask *when); /* NULL: none */
 void hub_prepare_message(struct hub *h, const struct msg *msg);
 void hub_prepared_message(struct hub *h, uint32_t child, const struct msg *msg);
 void hub_prepare_pump(struct hub *h);
@@ -222,7 +224,6 @@ void hub_submit(struct hub *h, const struct msg *msg);
  * or said; it may try again, if the reason is not INVALID, CAPABILITY or NOT_MINE. */
 enum reason hub_release(struct hub *h, const struct msg *msg, struct id128 id, bool approved);
 void hub_cancel_command(struct hub *h, const struct msg *msg);
-void hub_when(struct hub *h, const struct msg *msg);
 void hub_origin_prepared(struct hub *h, uint16_t slot, const struct hub_prepare *p);
 void hub_origin_operated(struct hub *h, uint16_t slot, const struct aggregate_view *view);
 void hub_origin_progress(struct hub *h, uint16_t slot, const struct aggregate_view *view);

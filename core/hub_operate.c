@@ -51,7 +51,11 @@ static enum reason down_reason(const struct hub *h)
 
 uint32_t hub_expected(const struct hub *h, const struct selector *sel)
 {
-    return selector_expected(sel, h->topology, h->self);
+    uint32_t n = selector_expected(sel, h->topology, h->self);
+    for (uint32_t i = 0; n == 0 && h->topology->spare > 0 && i < h->children_count; i++) {
+        n = hub_child_expected(h, sel, i);
+    }
+    return n;
 }
 
 /* --- opening -----------------------------------------------------------------------------------
@@ -115,19 +119,36 @@ static void sample_quotas(struct hub *h, const struct selector *sel, uint32_t wa
     }
 }
 
+/* The planned agents of a cluster or sector, in runs of neighbours: spare places lie between. */
+static uint32_t planned_runs(const struct topology *t, struct unit u, struct run *ret)
+{
+    unsigned from = u.tier == TIER_CLUSTER ? u.cluster : 1u;
+    unsigned to = u.tier == TIER_CLUSTER ? u.cluster : topology_sector_clusters(t, u.sector);
+    uint32_t count = 0;
+    for (unsigned k = from; k <= to; k++) {
+        struct run run = {.first = topology_index(t, unit_agent(u.sector, k, 1))};
+        run.last = run.first + topology_cluster_agents(t, unit_cluster(u.sector, k)) - 1u;
+        if (count > 0 && ret[count - 1u].last + 1u == run.first) {
+            ret[count - 1u].last = run.last;
+        } else {
+            ret[count++] = run;
+        }
+    }
+    return count;
+}
+
 static void child_dead(struct hub *h, struct gather *g, uint32_t child, enum outcome outcome,
                        enum reason reason)
 {
     const struct flight *f = flight_of(h, g);
-    uint32_t agents = hub_child_agents(h, child);
+    static const struct selector all = {0};
     struct unit u = hub_child_unit(h, child);
-    struct unit first = unit_agent(u.sector, u.tier == TIER_CLUSTER ? u.cluster : 1u, 1u);
-    struct run run = {.first = topology_index(h->topology, first)};
-    run.last = run.first + agents - 1;
+    uint32_t agents = selector_expected(&all, h->topology, u);
+    struct run runs[CLUSTERS_PER_SECTOR_MAX];
     outcome = PLANTED(PLANT_DEAD_READY) ? OUTCOME_READY : outcome;
     bool whole = !f->sampled && agents > 0 && gather_expected(&h->gathers, g, child) == agents;
-    (void)gather_child_dead(&h->gathers, g, child, outcome, reason, whole ? &run : NULL,
-                            whole ? 1 : 0);
+    uint32_t count = whole ? planned_runs(h->topology, u, runs) : 0;
+    (void)gather_child_dead(&h->gathers, g, child, outcome, reason, count > 0 ? runs : NULL, count);
 }
 
 /* Everything behind this node is refused for one reason; REASON_NONE: it may pass. */
@@ -226,7 +247,7 @@ enum gather_verdict hub_operate(struct hub *h, const struct operation *op, uint3
     uint32_t expected[SECTORS_MAX] = {0};
     uint32_t sum = 0;
     for (uint32_t i = 0; i < h->children_count; i++) {
-        expected[i] = selector_expected(&op->selector, h->topology, hub_child_unit(h, i));
+        expected[i] = hub_child_expected(h, &op->selector, i);
     }
     if (f->sampled) {
         sample_quotas(h, &op->selector, want, expected);

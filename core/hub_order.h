@@ -34,6 +34,8 @@ struct order_chain {
     bool complete;                 /* of the next STATE: what stands still is known */
     uint64_t forks;                /* so often one was told */
     uint64_t forked[GATHER_WORDS]; /* children that told one, until they agree */
+    uint64_t forks_seen;           /* of them, looked at by the orchestrator */
+    bool logged;                   /* that the chain has begun */
     int64_t above_us;              /* the chain went on above one last */
     uint64_t told[SECTORS_MAX];    /* by child: the number that it has, of this chain */
     struct order_kept kept[ORDERS_KEPT];

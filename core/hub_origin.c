@@ -60,21 +60,6 @@ static const char *check_template(const struct operation *op)
     return NULL;
 }
 
-/* Whether the selector stays within this node: always at the root; at a sector by its places. */
-static bool in_scope(const struct hub *h, const struct selector *sel)
-{
-    if (h->self.tier == TIER_ORCHESTRATOR) {
-        return true;
-    }
-    for (uint32_t i = 0; i < sel->places.count; i++) {
-        const struct range *r = &sel->places.patterns[i].sector;
-        if (r->first != h->self.sector || r->last != h->self.sector) {
-            return false;
-        }
-    }
-    return sel->places.count > 0;
-}
-
 static bool everyone_soon(const struct operation *op)
 {
     return op->selector.class_mask == 0 && op->strategy == CASCADE_NONE &&
@@ -126,7 +111,7 @@ static struct refusal admit(struct hub *h, const struct entry *e)
     if (why != NULL) {
         return (struct refusal){.reason = REASON_INVALID, .text = why};
     }
-    if (!in_scope(h, &op->selector)) {
+    if (!hub_in_scope(h, &op->selector)) {
         return (struct refusal){.reason = REASON_NOT_MINE,
                                 .text = "a sector serves only places that lie wholly within it"};
     }
@@ -288,7 +273,7 @@ static bool prepare(struct hub *h, struct origin *o, const struct cascade_step *
     p.selector.class_mask = step->class_mask;
     o->state = ORIGIN_PREPARING;
     o->asked_us = h->now_us;
-    return hub_prepare(h, &p, slot_of(h, o));
+    return hub_prepare(h, &p, slot_of(h, o), NULL);
 }
 
 /* --- the report --------------------------------------------------------------------------------
@@ -650,34 +635,4 @@ void hub_cancel_command(struct hub *h, const struct msg *msg)
     cascade_cancel(&o->cascade);
     breaker_finished(&h->breaker);
     report_unsent(h, o);
-}
-
-void hub_when(struct hub *h, const struct msg *msg)
-{
-    const struct operation *op = &msg->u.command->operation;
-    struct selector sel = op->selector;
-    if (!in_scope(h, &sel)) {
-        hub_reply_error(h, msg, REASON_NOT_MINE,
-                        "a sector serves only places that lie wholly within it");
-        return;
-    }
-    uint32_t leads[LEAD_BUCKETS];
-    int64_t margin = hub_hop_margin_us(h);
-    double wanted = op->minimum_response_rate > 0.0 && op->minimum_response_rate <= 1.0
-                        ? op->minimum_response_rate
-                        : 0.95;
-    if (sel.class_mask == 0) {
-        sel.class_mask = CLASS_MASK_ALL & ~(1u << CLASS_F_HUMAN);
-    }
-    struct reply r = {.ref = msg->u.command->ref, .kind = REPLY_WHEN, .final = true};
-    r.when.targets = hub_leads(h, &sel, leads);
-    r.when.lead_us_p50 = margin + lead_quantile(leads, 0.50);
-    r.when.lead_us_p95 = margin + lead_quantile(leads, 0.95);
-    r.when.lead_us_p99 = margin + lead_quantile(leads, 0.99);
-    r.when.wanted = wanted;
-    r.when.lead_us_wanted = margin + lead_quantile(leads, wanted);
-    r.when.confidence = h->tuning.predictor_tau;
-    r.when.ready_expected =
-        h->tuning.predictor_tau * lead_share(leads, r.when.lead_us_wanted - margin);
-    hub_reply(h, msg->from, &r);
 }

@@ -63,7 +63,8 @@ static uint32_t coordinators(const struct hub *h, const struct prepare *p, uint3
     return n;
 }
 
-bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot)
+bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot,
+                 const struct when_ask *when)
 {
     assert(h != NULL && p != NULL);
     struct hub_prepare *w = NULL;
@@ -79,6 +80,7 @@ bool hub_prepare(struct hub *h, const struct prepare *p, uint16_t origin_slot)
     w->origin = origin_slot != HUB_NO_ORIGIN;
     w->origin_slot = origin_slot;
     w->prepare = *p;
+    w->when = when != NULL ? *when : (struct when_ask){.ref = 0};
     w->deadline_us = meshtime_ready(&h->time) ? meshtime_to_local(&h->time, p->deadline_mesh_us)
                                               : h->now_us + US_PER_S;
     for (uint32_t i = 0; i < h->children_count; i++) {
@@ -111,7 +113,7 @@ void hub_prepare_message(struct hub *h, const struct msg *msg)
     if (p->level != TIER_SECTOR) {
         struct prepare below = *p;
         below.deadline_mesh_us -= 20 * US_PER_MS;
-        if (!hub_prepare(h, &below, HUB_NO_ORIGIN)) {
+        if (!hub_prepare(h, &below, HUB_NO_ORIGIN, NULL)) {
             hub_note(h, NOTE_OP_REFUSED, num_id128_low(p->correlation_id), REASON_OVERLOAD);
         }
         return;
@@ -183,6 +185,8 @@ static bool prepare_end(struct hub *h, struct hub_prepare *w)
                                                      : w->merged.clusters_reached;
         struct hub_prepare done = *w; /* the next step of the cascade may take the slot */
         hub_origin_prepared(h, done.origin_slot, &done);
+    } else if (w->when.console.tier != TIER_NONE) {
+        hub_when_prepared(h, w);
     } else {
         w->merged.sectors_reached = 1;
         answer(h, &w->merged);

@@ -84,7 +84,7 @@ static void summary_row(struct hub *h, struct hub_ask *a, uint32_t child)
     bool up = c->has_summary && children_reachable(&h->children, child);
     lost.offline = lost.agents;
     lost.clusters = u.tier == TIER_CLUSTER ? 1 : topology_sector_clusters(h->topology, u.sector);
-    if (lost.agents > 0 && selector_expected(&a->query.selector, h->topology, u) > 0) {
+    if (hub_child_expected(h, &a->query.selector, child) > 0) {
         struct page_row row = {.key = unit_pack(u), .unit = u};
         row.u.summary = up ? &c->summary : &lost;
         pager_row(&a->pager, &row);
@@ -104,7 +104,7 @@ static void pass_down(struct hub *h, struct hub_ask *a)
 {
     bool fresh = h->now_us - h->started_us < h->tuning.tier_suspect_us;
     for (uint32_t i = 0; i < h->children_count; i++) {
-        if (selector_expected(&a->query.selector, h->topology, hub_child_unit(h, i)) == 0) {
+        if (hub_child_expected(h, &a->query.selector, i) == 0) {
             continue;
         }
         bool unknown = children_state(&h->children, i) == CHILD_UNKNOWN;

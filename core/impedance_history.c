@@ -59,6 +59,29 @@ uint32_t impedance_history_values(const struct impedance_history *h, uint16_t re
     return h->minutes;
 }
 
+void impedance_history_load(struct impedance_history *h, int64_t now_us, const uint16_t *ms,
+                            uint32_t count, uint16_t spikes)
+{
+    assert(h != NULL && ms != NULL);
+    uint16_t own[HISTORY_MINUTES];
+    uint32_t n = impedance_history_values(h, own), sum = 0;
+    uint32_t minute =
+        n > 0 ? h->minute : (uint32_t)num_clamp_i64(now_us / MINUTE_US, 1, UINT32_MAX);
+    uint32_t all = n + count < HISTORY_MINUTES ? n + count : HISTORY_MINUTES;
+    for (uint32_t i = 0; i < all; i++) { /* from the newest on */
+        uint16_t value = i < n ? own[n - 1u - i] : ms[count - 1u - (i - n)];
+        h->ms[(minute + HISTORY_MINUTES - i) % HISTORY_MINUTES] = value;
+        sum += value;
+    }
+    h->minute = minute;
+    h->minutes = (uint8_t)all;
+    h->spikes = (uint16_t)(h->spikes + spikes > UINT16_MAX ? UINT16_MAX : h->spikes + spikes);
+    if (h->beats < BEATS_KNOWN && all > 0) {
+        h->average_us = (float)sum / (float)all * 1000.0f;
+        h->beats = BEATS_KNOWN;
+    }
+}
+
 int32_t impedance_history_trend_percent(const struct impedance_history *h)
 {
     uint16_t values[HISTORY_MINUTES];

@@ -20,6 +20,9 @@ struct impedance_history {
 
 /* predicted_us: of a standard payload, at each beat. Returns whether a spike begins with it. */
 bool impedance_history_add(struct impedance_history *h, int64_t now_us, uint32_t predicted_us);
+/* Goes on where another lead stopped: its values, the oldest first, come before those of here. */
+void impedance_history_load(struct impedance_history *h, int64_t now_us, const uint16_t *ms,
+                            uint32_t count, uint16_t spikes);
 /* Values in milliseconds, the oldest first; returns how many. */
 uint32_t impedance_history_values(const struct impedance_history *h, uint16_t ret[HISTORY_MINUTES]);
 /* The newest third of the minutes against the oldest, in percent of the latter, -100 to 1000; 0

@@ -37,6 +37,7 @@ const char *msg_type_name(enum msg_type type)
         [MSG_CONFLICT] = "conflict",
         [MSG_CONFLICT_ACK] = "conflict-ack",
         [MSG_ISOLATE] = "isolate",
+        [MSG_MOVE] = "move",
         [MSG_ORDER] = "order",
     };
     unsigned i = (unsigned)type;
@@ -117,6 +118,9 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
                (from.tier == TIER_ORCHESTRATOR || from.tier == TIER_SECTOR);
     case MSG_HEAL:
         return (down && to.tier == TIER_CLUSTER) || (up && from.tier == TIER_CLUSTER) ||
+               (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
+    case MSG_MOVE:
+        return (down && to.tier != TIER_AGENT) || (up && from.tier == TIER_CLUSTER) ||
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_CONFLICT:
         return up && from.tier != TIER_AGENT;

@@ -10,6 +10,7 @@
 #include "core/command.h"
 #include "core/conflict.h"
 #include "core/limits.h"
+#include "core/move.h"
 #include "core/operation.h"
 #include "core/order_head.h"
 #include "core/query.h"
@@ -44,7 +45,8 @@ enum msg_type {
     MSG_CONFLICT,     /* lead -> sector -> orchestrator, again until .. */
     MSG_CONFLICT_ACK, /* .. this comes back: it is in the log */
     MSG_ISOLATE,      /* sector -> lead: quarantine, or lift it */
-    MSG_ORDER,        /* orchestrator -> sectors: the next of the chain (order.h) */
+    MSG_MOVE,  /* down to both leads: who lives elsewhere; lead -> sector -> host: bring it there */
+    MSG_ORDER, /* orchestrator -> sectors: the next of the chain (order.h) */
     MSG_TYPE_COUNT
 };
 
@@ -231,6 +233,7 @@ struct msg {
         const struct conflict_report *conflict;
         struct conflict_ack conflict_ack;
         struct isolate isolate;
+        struct move move;
         const struct order *order;
     } u;
 };

@@ -80,6 +80,7 @@ struct work_op {
     int64_t deadline_us;    /* the node's clock */
     struct id128 operation; /* WORK_HANDLER: the runner has its bytes (see FX_SEAL) */
     struct unit unit;       /* WORK_AGENT_* */
+    struct unit home;       /* WORK_AGENT_*: who it is: the place that it was planned for */
     uint8_t content[32];    /* WORK_CONTEXT */
 };
 
@@ -99,13 +100,28 @@ struct event {
     } u;
 };
 
-enum effect_kind { FX_SEND = 1, FX_SEAL, FX_STORE, FX_WORK, FX_WORK_CANCEL, FX_NOTE, FX_EXCLUDE };
+enum effect_kind {
+    FX_SEND = 1,
+    FX_SEAL,
+    FX_STORE,
+    FX_WORK,
+    FX_WORK_CANCEL,
+    FX_NOTE,
+    FX_EXCLUDE,
+    FX_GRANT
+};
 
 /* Of the orchestrator: every process refuses the process of that name from now on, as if its
  * certificates up to now were revoked, or no more. A later certificate is good again. */
 struct exclusion {
     char name[THREAT_NAME_MAX];
     bool on;
+};
+
+/* Of a lead: whoever is certified for `home` speaks for `place`, a spare place of this lead, from
+ * now on; home.tier TIER_NONE: nobody does any more (docs/adr/0034-a-move-is-a-grant.md). */
+struct grant {
+    struct unit place, home;
 };
 
 struct effect {
@@ -118,6 +134,7 @@ struct effect {
         uint64_t work_ref;          /* FX_WORK_CANCEL */
         struct note_record note;    /* FX_NOTE */
         struct exclusion exclusion; /* FX_EXCLUDE */
+        struct grant grant;         /* FX_GRANT */
     } u;
 };
 
@@ -149,6 +166,7 @@ void out_work(struct outbox *out, const struct work_op *op);
 void out_work_cancel(struct outbox *out, uint64_t ref);
 void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b);
 void out_exclude(struct outbox *out, const char *name, bool on);
+void out_grant(struct outbox *out, struct unit place, struct unit home);
 
 /* How many of an outbox's bytes the variable parts of a message, operation or store op take. */
 uint32_t msg_extra_bytes(const struct msg *msg);
@@ -207,6 +225,7 @@ struct node_conf {
     uint32_t handlers_max;     /* concurrent WORK_HANDLER, 1 or more */
     /* hosts: the agents that this process hosts, as linear indexes (topology.h) */
     uint32_t agent_first, agent_count;
+    bool planned_only; /* those of them that are at spare places do not start by themselves */
 };
 
 /* One per tier: agent_ops, cluster_ops, sector_ops, orchestrator_ops, host_ops. */

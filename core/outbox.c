@@ -335,6 +335,7 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     case MSG_HOST_REPORT:
     case MSG_CONFLICT_ACK:
     case MSG_ISOLATE:
+    case MSG_MOVE:
         return;
     case MSG_TYPE_COUNT:
         break;
@@ -548,6 +549,13 @@ void out_exclude(struct outbox *out, const char *name, bool on)
     memset(e, 0, sizeof(*e));
     memcpy(e->name, name, bytes);
     e->on = on;
+}
+
+void out_grant(struct outbox *out, struct unit place, struct unit home)
+{
+    assert(out != NULL);
+    assert(place.tier == TIER_AGENT && (home.tier == TIER_AGENT || home.tier == TIER_NONE));
+    outbox_next(out, FX_GRANT)->u.grant = (struct grant){.place = place, .home = home};
 }
 
 void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b)

@@ -6,8 +6,9 @@
  * tier could carry.
  *
  * Data is handed out by a bump mark; blocks of dropped and replaced rows are holes until the room
- * is short, then the living blocks slide down in order. Cost of a merge: rows x log rows, and moves
- * of slots; bounded by PAGE_ROWS_MAX. */
+ * is short, then the living blocks slide down in order. The room is half as large again as what may
+ * live in it, so that a full page slides once for many merges, not for each. Cost of a row: log
+ * rows to find its place, and moves of slots when it is a new one; bounded by PAGE_ROWS_MAX. */
 #include "core/pager.h"
 #include "core/aggregate.h"
 #include "core/node.h"
@@ -22,12 +23,18 @@ static size_t round_up(size_t bytes)
     return (bytes + ALIGN - 1u) & ~(size_t)(ALIGN - 1u);
 }
 
+/* What may live there, and holes. */
+static uint32_t room_of(uint32_t data_max)
+{
+    return data_max + data_max / 2u;
+}
+
 size_t pager_bytes(uint32_t rows_max, uint32_t data_max)
 {
     assert(rows_max >= 1 && rows_max <= PAGE_ROWS_MAX);
     assert(data_max >= DATA_LEAST && data_max <= PAGE_BYTES_MAX);
     return round_up(rows_max * sizeof(struct page_row)) +
-           round_up(rows_max * sizeof(struct pager_slot)) + round_up(data_max);
+           round_up(rows_max * sizeof(struct pager_slot)) + round_up(room_of(data_max));
 }
 
 void pager_init(struct pager *p, void *memory, uint32_t rows_max, uint32_t data_max,
@@ -104,38 +111,43 @@ static void fill(const struct pager *p, struct pager_slot *slot, const struct pa
     attach(p, slot);
 }
 
-/* Slides the living blocks together, in the order in which they lie. */
+/* Slides the living blocks together, in the order in which they lie: each begins at a multiple of
+ * ALIGN, so that one look at every such place finds them in order. */
 static void compact(struct pager *p)
 {
+    uint16_t slot_at[(PAGE_BYTES_MAX + PAGE_BYTES_MAX / 2u) / ALIGN] = {0}; /* index + 1 */
     uint32_t used = 0;
-    uint32_t floor = 0;
-    for (uint32_t done = 0; done < p->row_count; done++) {
-        struct pager_slot *next = NULL;
-        for (uint32_t i = 0; i < p->row_count; i++) {
-            struct pager_slot *s = &p->slots[i];
-            if (s->bytes > 0 && s->at >= floor && (next == NULL || s->at < next->at)) {
-                next = s;
-            }
+    for (uint32_t i = 0; i < p->row_count; i++) {
+        if (p->slots[i].bytes > 0) {
+            slot_at[p->slots[i].at / ALIGN] = (uint16_t)(i + 1u);
         }
-        if (next == NULL) {
-            break;
-        }
-        floor = next->at + next->bytes;
-        memmove(p->data + used, p->data + next->at, next->bytes);
-        next->at = used;
-        used += next->bytes;
-        attach(p, next);
     }
+    for (uint32_t at = 0; at < p->data_used / ALIGN; at++) {
+        if (slot_at[at] == 0) {
+            continue;
+        }
+        struct pager_slot *s = &p->slots[slot_at[at] - 1u];
+        memmove(p->data + used, p->data + s->at, s->bytes);
+        s->at = used;
+        used += s->bytes;
+        attach(p, s);
+    }
+    assert(used == p->data_living);
     p->data_used = used;
 }
 
-static uint32_t living_bytes(const struct pager *p)
+/* A block of living data; there is room for it (make_room). */
+static uint32_t block(struct pager *p, uint32_t bytes)
 {
-    uint32_t bytes = 0;
-    for (uint32_t i = 0; i < p->row_count; i++) {
-        bytes += p->slots[i].bytes;
+    if (p->data_used + bytes > room_of(p->data_bytes)) {
+        compact(p);
     }
-    return bytes;
+    assert(p->data_living + bytes <= p->data_bytes);
+    assert(p->data_used + bytes <= room_of(p->data_bytes));
+    uint32_t at = p->data_used;
+    p->data_used += bytes;
+    p->data_living += bytes;
+    return at;
 }
 
 /* Nothing at or after this key is complete: drops what lies there. */
@@ -147,6 +159,7 @@ static void cut(struct pager *p, uint64_t key)
     }
     while (p->row_count > 0 && p->slots[p->row_count - 1u].row.key >= p->horizon) {
         p->row_count--;
+        p->data_living -= p->slots[p->row_count].bytes;
     }
     p->more = true;
 }
@@ -177,17 +190,13 @@ static uint32_t place_of(const struct pager *p, const struct page_row *row)
  * the row itself is what lies farthest. */
 static bool make_room(struct pager *p, uint64_t key, uint32_t bytes)
 {
-    while (living_bytes(p) + bytes > p->data_bytes) {
+    while (p->data_living + bytes > p->data_bytes) {
         uint64_t last = p->row_count > 0 ? p->slots[p->row_count - 1u].row.key : 0;
         cut(p, last > key ? last : key);
         if (last <= key) {
             return false;
         }
     }
-    if (p->data_used + bytes > p->data_bytes) {
-        compact(p);
-    }
-    assert(p->data_used + bytes <= p->data_bytes);
     return true;
 }
 
@@ -204,17 +213,37 @@ static void insert(struct pager *p, const struct page_row *row)
     if (!make_room(p, row->key, bytes)) {
         return;
     }
+    uint32_t block_at = block(p, bytes); /* while all slots are in use: it may slide them */
     uint32_t at = place_of(p, row);
     memmove(&p->slots[at + 1u], &p->slots[at], (p->row_count - at) * sizeof *p->slots);
     p->row_count++;
     struct pager_slot *slot = &p->slots[at];
-    slot->at = p->data_used;
+    slot->at = block_at;
     slot->bytes = bytes;
-    p->data_used += bytes;
     fill(p, slot, row);
 }
 
-/* The same answer again: counts are added, runs merged; its data block moves. */
+/* The row at its place gets other data. False: there is no room for it. */
+static bool replace(struct pager *p, uint32_t at, const struct page_row *row)
+{
+    struct pager_slot *slot = &p->slots[at];
+    uint32_t bytes = row_bytes(p->kind, row);
+    if (p->data_living - slot->bytes + bytes > p->data_bytes) {
+        return false;
+    }
+    p->data_living -= slot->bytes;
+    if (bytes <= slot->bytes) {
+        p->data_living += bytes;
+    } else {
+        slot->bytes = 0; /* a hole: nothing slides it */
+        slot->at = block(p, bytes);
+    }
+    slot->bytes = bytes;
+    fill(p, slot, row);
+    return true;
+}
+
+/* The same answer again: counts are added, runs merged; its data block moves when it grows. */
 static void merge_answer(struct pager *p, uint32_t at, const struct answer_group *add)
 {
     struct run runs[AGGREGATE_RUNS_MAX];
@@ -237,7 +266,11 @@ static void merge_answer(struct pager *p, uint32_t at, const struct answer_group
     row.u.answer.run_count = count;
     row.u.answer.runs = runs;
     row.u.answer.answer = answer;
+    if (replace(p, at, &row)) {
+        return;
+    }
     p->row_count--;
+    p->data_living -= p->slots[at].bytes;
     memmove(&p->slots[at], &p->slots[at + 1u], (p->row_count - at) * sizeof *p->slots);
     insert(p, &row);
 }

@@ -29,7 +29,9 @@ struct pager {
     bool bounded;     /* horizon holds */
     uint64_t horizon; /* no row at or after this key is known to be complete */
     uint32_t limit, row_count, total, missing;
-    uint32_t data_bytes, data_used;
+    uint32_t data_bytes;  /* of its rows, at most; the room is half as large again */
+    uint32_t data_living; /* of its rows */
+    uint32_t data_used;   /* those, and holes between them */
     struct page_row *out; /* limit rows: what pager_rows() lends */
     struct pager_slot *slots;
     uint8_t *data;

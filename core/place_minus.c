@@ -14,7 +14,7 @@ static struct range whole(struct range r, uint16_t most)
 static struct pattern box_of(const struct pattern *p, const struct topology *t)
 {
     struct pattern ret = {whole(p->sector, t->sectors), whole(p->cluster, t->clusters_per_sector),
-                          whole(p->agent, t->agents_per_cluster)};
+                          whole(p->agent, (uint16_t)(t->agents_per_cluster + t->spare))};
     return ret;
 }
 

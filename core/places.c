@@ -114,7 +114,7 @@ static bool parse_number(struct cursor *c, unsigned tier, uint16_t *ret)
     if (c->topo != NULL) {
         max = tier == 0   ? c->topo->sectors
               : tier == 1 ? c->topo->clusters_per_sector
-                          : c->topo->agents_per_cluster;
+                          : (uint32_t)c->topo->agents_per_cluster + c->topo->spare;
     }
     if (value < 1 || value > max) {
         c->at = start;
@@ -476,6 +476,20 @@ bool place_has_agent(const struct place_set *p, struct unit agent)
     return p->count == 0;
 }
 
+bool place_names_agent(const struct place_set *p, struct unit agent)
+{
+    assert(p != NULL && p->count <= RANGES_MAX);
+    assert(agent.tier == TIER_AGENT);
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct range r = p->patterns[i].agent;
+        if (r.last != 0 && r.last < ALL_LAST && range_has(p->patterns[i].sector, agent.sector) &&
+            range_has(p->patterns[i].cluster, agent.cluster) && range_has(r, agent.agent)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool place_touches(const struct place_set *p, struct unit u)
 {
     assert(p != NULL && p->count <= RANGES_MAX);
@@ -497,7 +511,7 @@ uint64_t place_children(const struct place_set *p, const struct topology *t, str
     assert(u.tier == TIER_ORCHESTRATOR || u.tier == TIER_SECTOR || u.tier == TIER_CLUSTER);
     uint32_t count = u.tier == TIER_ORCHESTRATOR ? t->sectors
                      : u.tier == TIER_SECTOR     ? topology_sector_clusters(t, u.sector)
-                                                 : topology_cluster_agents(t, u);
+                                                 : topology_cluster_places(t, u);
     uint64_t mask = 0;
     for (unsigned i = 0; i < 64 && first + i <= count; i++) {
         unsigned number = first + i;
@@ -518,12 +532,13 @@ struct shape {
     struct range_list sectors; /* that look so */
 };
 
-/* Agents of one cluster that are in the runs, first_index: the cluster's first. */
+/* Agents of one cluster that are in the runs, first_index: the cluster's first. All that are
+ * planned and nobody else are the cluster as a whole. */
 static uint64_t cluster_mask(const struct run *runs, uint32_t count, uint32_t first_index,
-                             uint32_t agents)
+                             uint32_t agents, uint32_t spare)
 {
     uint64_t mask = 0;
-    uint32_t end = first_index + agents - 1u;
+    uint32_t end = first_index + agents + spare - 1u;
     for (uint32_t i = 0; i < count; i++) {
         if (runs[i].first > end || runs[i].last < first_index || runs[i].last < runs[i].first) {
             continue;
@@ -535,18 +550,41 @@ static uint64_t cluster_mask(const struct run *runs, uint32_t count, uint32_t fi
     return mask == UINT64_MAX >> (64u - agents) ? UINT64_MAX : mask;
 }
 
+/* Leaves of the runs those from the first to the last that touch the sector; returns how many. */
+static uint32_t sector_runs(const struct topology *t, const struct run **runs, uint32_t count,
+                            unsigned sector)
+{
+    struct unit last = unit_cluster(sector, topology_sector_clusters(t, sector));
+    uint32_t from = topology_index(t, unit_agent(sector, 1, 1));
+    uint32_t to =
+        topology_index(t, unit_agent(sector, last.cluster, topology_cluster_agents(t, last)));
+    while (count > 0 && ((*runs)->last < from || (*runs)->first > to)) {
+        (*runs)++;
+        count--;
+    }
+    while (count > 0 && ((*runs)[count - 1u].last < from || (*runs)[count - 1u].first > to)) {
+        count--;
+    }
+    return count;
+}
+
 /* False when nothing of the sector is in the set. */
 static bool sector_shape(const struct topology *t, const struct run *runs, uint32_t count,
                          unsigned sector, struct shape *ret)
 {
     uint32_t clusters = topology_sector_clusters(t, sector);
     bool any = false;
+    count = sector_runs(t, &runs, count, sector);
+    if (count == 0) {
+        return false;
+    }
     memset(ret, 0, sizeof *ret);
     ret->whole = true;
     for (uint32_t i = 0; i < clusters; i++) {
         struct unit cluster = unit_cluster(sector, i + 1u);
         uint32_t first = topology_index(t, unit_agent(sector, i + 1u, 1));
-        ret->clusters[i] = cluster_mask(runs, count, first, topology_cluster_agents(t, cluster));
+        ret->clusters[i] =
+            cluster_mask(runs, count, first, topology_cluster_agents(t, cluster), t->spare);
         any = any || ret->clusters[i] != 0;
         ret->whole = ret->whole && ret->clusters[i] == UINT64_MAX;
     }

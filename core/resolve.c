@@ -79,18 +79,19 @@ static uint32_t expected_in_cluster(const struct selector *sel, const struct top
         return 0;
     }
     uint32_t agents = topology_cluster_agents(topo, cluster);
+    uint32_t places = topology_cluster_places(topo, cluster);
     bool all_classes = sel->class_mask == 0 || (sel->class_mask & CLASS_MASK_ALL) == CLASS_MASK_ALL;
     if (sel->places.count == 0 && all_classes && !sel->capable_only && sel->part_last == 0) {
         return agents;
     }
     uint32_t first = topology_index(topo, unit_agent(cluster.sector, cluster.cluster, 1));
     uint32_t sum = 0;
-    for (uint32_t i = 0; i < agents; i++) {
+    for (uint32_t i = 0; i < places; i++) {
         struct unit agent = unit_agent(cluster.sector, cluster.cluster, i + 1u);
-        enum impedance_class agent_class = topology_class(topo, first + i);
-        bool taken = class_expected(sel, topo, agent_class) &&
-                     place_has_agent(&sel->places, agent) && in_part(sel, first + i);
-        sum += taken ? 1u : 0u;
+        bool taken = i < agents ? class_expected(sel, topo, topology_class(topo, first + i)) &&
+                                      place_has_agent(&sel->places, agent)
+                                : place_names_agent(&sel->places, agent);
+        sum += taken && in_part(sel, first + i) ? 1u : 0u;
     }
     return sum;
 }
@@ -141,6 +142,9 @@ uint32_t selector_expected(const struct selector *sel, const struct topology *to
     }
     if (unit.tier == TIER_CLUSTER) {
         return expected_in_cluster(sel, topo, unit);
+    }
+    if (!topology_planned(topo, unit)) {
+        return place_names_agent(&sel->places, unit) && in_part(sel, topology_index(topo, unit));
     }
     enum impedance_class agent_class = topology_class(topo, topology_index(topo, unit));
     bool taken = class_expected(sel, topo, agent_class) && place_has_agent(&sel->places, unit) &&

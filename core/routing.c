@@ -242,7 +242,7 @@ static bool load_cluster(struct route_table *r, const struct topology *t, const 
     if (!unit_parse(place, bytes, &u, &why) || u.tier != TIER_CLUSTER || !topology_contains(t, u)) {
         return false;
     }
-    uint32_t count = topology_cluster_agents(t, u);
+    uint32_t count = topology_cluster_places(t, u);
     uint64_t all = count >= 64 ? UINT64_MAX : (1ull << count) - 1u;
     return (agents & all) != 0 && set_cluster(r, u, agents & all, true);
 }

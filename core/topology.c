@@ -148,6 +148,9 @@ const char *topology_check(const struct topology *t)
     if (t->agents_per_cluster < 1 || t->agents_per_cluster > AGENTS_PER_CLUSTER_MAX) {
         return "agents_per_cluster: 1 to 64";
     }
+    if (t->spare > AGENTS_PER_CLUSTER_MAX - t->agents_per_cluster) {
+        return "spare: agents_per_cluster and spare are 64 places at most";
+    }
     uint32_t sector_agents = (uint32_t)t->clusters_per_sector * t->agents_per_cluster;
     if (t->agents < 1 || t->agents > t->sectors * sector_agents) {
         return "agents: 1 to sectors x clusters_per_sector x agents_per_cluster";
@@ -164,6 +167,12 @@ const char *topology_check(const struct topology *t)
     }
     assert(sum <= AGENTS_MAX);
     return capabilities_check(t);
+}
+
+/* Linear indexes from one cluster to the next. */
+static uint32_t stride(const struct topology *t)
+{
+    return (uint32_t)t->agents_per_cluster + t->spare;
 }
 
 uint32_t topology_clusters(const struct topology *t)
@@ -191,22 +200,43 @@ uint32_t topology_cluster_agents(const struct topology *t, struct unit cluster)
     return smaller(t->agents - first, t->agents_per_cluster);
 }
 
+uint32_t topology_cluster_places(const struct topology *t, struct unit cluster)
+{
+    assert(t != NULL);
+    assert(t->spare < AGENTS_PER_CLUSTER_MAX);
+    return topology_cluster_agents(t, cluster) + t->spare;
+}
+
+uint32_t topology_places(const struct topology *t)
+{
+    assert(t != NULL);
+    assert(t->agents > 0);
+    return t->agents + topology_clusters(t) * t->spare;
+}
+
+bool topology_planned(const struct topology *t, struct unit agent)
+{
+    assert(t != NULL);
+    assert(agent.tier == TIER_AGENT && topology_contains(t, agent));
+    return t->spare == 0 ||
+           agent.agent <= topology_cluster_agents(t, unit_cluster(agent.sector, agent.cluster));
+}
+
 uint32_t topology_index(const struct topology *t, struct unit agent)
 {
     assert(t != NULL);
     assert(agent.tier == TIER_AGENT && topology_contains(t, agent));
-    return ((agent.sector - 1u) * t->clusters_per_sector + agent.cluster - 1u) *
-               t->agents_per_cluster +
+    return ((agent.sector - 1u) * t->clusters_per_sector + agent.cluster - 1u) * stride(t) +
            agent.agent - 1u;
 }
 
 struct unit topology_agent(const struct topology *t, uint32_t index)
 {
     assert(t != NULL);
-    assert(index < t->agents);
-    uint32_t cluster = index / t->agents_per_cluster;
+    assert(index < topology_places(t));
+    uint32_t cluster = index / stride(t);
     return unit_agent(cluster / t->clusters_per_sector + 1u, cluster % t->clusters_per_sector + 1u,
-                      index % t->agents_per_cluster + 1u);
+                      index % stride(t) + 1u);
 }
 
 bool topology_contains(const struct topology *t, struct unit u)
@@ -229,7 +259,7 @@ bool topology_contains(const struct topology *t, struct unit u)
         return u.cluster == 0 && u.agent == 0;
     }
     if (u.tier == TIER_AGENT && u.sector < t->sectors && u.cluster >= 1 &&
-        u.cluster <= t->clusters_per_sector && u.agent >= 1 && u.agent <= t->agents_per_cluster &&
+        u.cluster <= t->clusters_per_sector && u.agent >= 1 && u.agent <= stride(t) &&
         (uint32_t)u.sector * t->clusters_per_sector * t->agents_per_cluster <= t->agents) {
         return true; /* the sectors up to its own are full: without a division */
     }
@@ -239,7 +269,7 @@ bool topology_contains(const struct topology *t, struct unit u)
     if (u.tier == TIER_CLUSTER) {
         return u.agent == 0;
     }
-    return u.agent >= 1 && u.agent <= topology_cluster_agents(t, unit_cluster(u.sector, u.cluster));
+    return u.agent >= 1 && u.agent <= topology_cluster_places(t, unit_cluster(u.sector, u.cluster));
 }
 
 struct unit topology_parent(struct unit u)
@@ -277,9 +307,11 @@ static uint32_t class_order(const struct topology *t, uint32_t cluster)
 enum impedance_class topology_class(const struct topology *t, uint32_t agent_index)
 {
     assert(t != NULL);
-    assert(agent_index < t->agents);
+    assert(agent_index < topology_places(t));
     uint32_t size = t->agents_per_cluster;
-    uint32_t at = class_order(t, agent_index / size) * size + agent_index % size;
+    uint32_t cluster = agent_index / stride(t), slot = agent_index % stride(t);
+    uint32_t planned = smaller(t->agents - cluster * size, size);
+    uint32_t at = class_order(t, cluster) * size + smaller(slot, planned - 1u);
     uint32_t pure = 0;
     for (unsigned c = 1; c < CLASS_COUNT; c++) {
         pure += t->class_agents[c] / size * size;

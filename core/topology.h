@@ -1,9 +1,12 @@
 /* The shape of the mesh and the text forms of places.
  *
- * All counts are settings (spec 2.1: 100 x 10 x 30). Agents have a linear index, 0 to agents - 1,
+ * All counts are settings (spec 2.1: 100 x 10 x 30). A place has a linear index, 0 to places - 1,
  * in the order of sector, cluster, agent, with full strides: index = ((sector-1) *
- * clusters_per_sector + cluster-1) * agents_per_cluster + agent-1. Only the last cluster may hold
- * fewer than the others. Classes are assigned to whole clusters, remainders mixed (design 10).
+ * clusters_per_sector + cluster-1) * (agents_per_cluster + spare) + agent-1. Only the last cluster
+ * may have fewer than the others. Classes are assigned to whole clusters, remainders mixed (design
+ * 10). The spare places of a cluster are its last ones: nobody is expected there until an agent has
+ * moved to one (docs/adr/0034-a-move-is-a-grant.md); their nominal class is that of the cluster's
+ * last planned agent.
  *
  * Text: `s07.c3.a12`, ranges `s[01-99].c3`, `s07.c3.a[1-5,9]`, lists joined by commas, `*` or a
  * missing tail for "all below". The spec's long names are accepted: `SECTOR-12`,
@@ -25,6 +28,7 @@ struct topology {
     uint16_t clusters_per_sector;
     uint16_t agents_per_cluster;
     uint16_t capability_count;
+    uint16_t spare; /* free places of each cluster, numbered after its agents: for moves */
     uint32_t class_agents[CLASS_COUNT]; /* wanted allocation (spec 2.2); their sum is `agents` */
     /* The mesh's capability names; bit i of a capability mask is name i. The first names are those
      * of the spec's best_for (topology_default). */
@@ -41,7 +45,10 @@ void topology_default(uint32_t agents, struct topology *ret);
 const char *topology_check(const struct topology *t);
 
 uint32_t topology_clusters(const struct topology *t); /* that hold agents */
-uint32_t topology_cluster_agents(const struct topology *t, struct unit cluster); /* expected */
+uint32_t topology_cluster_agents(const struct topology *t, struct unit cluster); /* planned */
+uint32_t topology_cluster_places(const struct topology *t, struct unit cluster); /* and spare */
+uint32_t topology_places(const struct topology *t);                 /* linear indexes end here */
+bool topology_planned(const struct topology *t, struct unit agent); /* else a spare place */
 uint32_t topology_sector_clusters(const struct topology *t, unsigned sector);
 uint32_t topology_index(const struct topology *t, struct unit agent);
 struct unit topology_agent(const struct topology *t, uint32_t index);
@@ -85,6 +92,9 @@ bool place_parse(const char *text, size_t bytes, const struct topology *t, struc
  * than RANGES_MAX patterns; set is untouched. */
 bool place_subtract(struct place_set *set, const struct place_set *minus, const struct topology *t);
 bool place_has_agent(const struct place_set *p, struct unit agent);
+/* The same of a pattern that names agents by their numbers, not all of a cluster or sector: so a
+ * spare place is meant (topology_planned). */
+bool place_names_agent(const struct place_set *p, struct unit agent);
 bool place_touches(const struct place_set *p, struct unit sector_or_cluster);
 /* Children of u (a sector or cluster, or 1..64 sectors from `first` on for the orchestrator) that p
  * touches, bit i for child first + i. */

@@ -37,7 +37,8 @@ static const char *const REASONS[REASON_COUNT] = {"none",
                                                   "handler",
                                                   "unknown-action",
                                                   "unexpected",
-                                                  "routed-around"};
+                                                  "routed-around",
+                                                  "moved"};
 static const char *const VERBS[VERB_COUNT] = {"none", "observe", "orient", "decide",
                                               "act",  "record",  "sync"};
 static const char *const ROUTINGS[ROUTING_COUNT] = {"none", "direct", "broadcast", "scatter-gather",

@@ -80,6 +80,7 @@ enum reason {
     REASON_UNKNOWN_ACTION, /* no handler of that name */
     REASON_UNEXPECTED,     /* an answer other than trinary_expectation */
     REASON_ROUTED,         /* skipped: new work is routed around the agent */
+    REASON_MOVED,          /* refused, unreachable: the agent lives at another place now */
     REASON_COUNT
 };
 

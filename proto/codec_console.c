@@ -17,7 +17,7 @@ static bool command_has_operation(enum command_kind kind)
 
 static bool command_has_query(enum command_kind kind)
 {
-    return kind == COMMAND_QUERY || kind == COMMAND_ROUTE;
+    return kind == COMMAND_QUERY || kind == COMMAND_ROUTE || kind == COMMAND_MOVE;
 }
 
 static bool command_has_operation_id(enum command_kind kind)
@@ -50,7 +50,8 @@ bool command_put(struct put *put, const struct msg *msg)
         }
         w.operation = &operation;
     } else if (command_has_query(c->kind)) {
-        w.on = c->kind == COMMAND_ROUTE && c->on;
+        w.on = c->kind != COMMAND_QUERY && c->on;
+        w.name = c->kind == COMMAND_MOVE ? (char *)(uintptr_t)c->name : w.name;
         if (!query_part_put(put, &c->query, &query)) {
             return false;
         }

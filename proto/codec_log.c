@@ -2,6 +2,8 @@
  * of the logs. Texts have the bounds of core/logs.h; a longer one is refused, never cut. */
 #include "proto/codec_parts.h"
 
+#include "core/num.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -134,6 +136,32 @@ enum codec_verdict isolate_get(const struct get *get, const ProtobufCMessage *me
     i->agents = w->agents;
     return value_unit_get(w->agent, &i->agent) && i->agent.tier == TIER_AGENT ? CODEC_OK
                                                                               : CODEC_BAD_RANGE;
+}
+
+bool move_put(struct put *put, const struct msg *msg)
+{
+    const struct move *m = &msg->u.move;
+    Mesh__Move w = MESH__MOVE__INIT;
+    w.id = m->id;
+    w.home = unit_pack(m->home);
+    w.place = unit_pack(m->place);
+    w.agents = m->agents;
+    w.places = m->places;
+    w.back = m->back;
+    return put_pack(put, &w.base);
+}
+
+enum codec_verdict move_get(const struct get *get, const ProtobufCMessage *message, struct msg *ret)
+{
+    (void)get;
+    const Mesh__Move *w = (const Mesh__Move *)message;
+    struct move *m = &ret->u.move;
+    *m = (struct move){.id = w->id, .agents = w->agents, .places = w->places, .back = w->back};
+    return value_unit_get(w->home, &m->home) && m->home.tier == TIER_CLUSTER &&
+                   value_unit_get(w->place, &m->place) && m->place.tier == TIER_CLUSTER &&
+                   m->agents != 0 && num_bits(m->agents) == num_bits(m->places)
+               ? CODEC_OK
+               : CODEC_BAD_RANGE;
 }
 
 /* ---- what a console asks ---- */

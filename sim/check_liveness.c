@@ -25,8 +25,9 @@ static uint32_t core_agents(const struct scenario *s)
 {
     const struct topology *t = &s->conf.topology;
     uint32_t n = 0;
-    for (uint32_t a = 0; a < t->agents; a++) {
-        n += play_broken(s, topology_agent(t, a)) ? 0 : 1;
+    for (uint32_t a = 0; a < topology_places(t); a++) {
+        struct unit u = topology_agent(t, a);
+        n += topology_planned(t, u) && !play_broken(s, u) ? 1 : 0;
     }
     return n;
 }
@@ -37,9 +38,10 @@ static uint32_t core_below(const struct scenario *s, struct unit top, uint32_t *
     const struct topology *t = &s->conf.topology;
     uint32_t n = 0;
     *ret_all = 0;
-    for (uint32_t a = 0; a < t->agents; a++) {
+    for (uint32_t a = 0; a < topology_places(t); a++) {
         struct unit u = topology_agent(t, a);
-        if (u.sector == top.sector && (top.tier == TIER_SECTOR || u.cluster == top.cluster)) {
+        if (topology_planned(t, u) && u.sector == top.sector &&
+            (top.tier == TIER_SECTOR || u.cluster == top.cluster)) {
             n += play_broken(s, u) ? 0 : 1;
             ++*ret_all;
         }

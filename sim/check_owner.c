@@ -4,7 +4,10 @@
  * With processes (world_process.h) two may believe at once that a unit is theirs: one of them stood
  * still. As long as the store answers, the former owner must have asked before it does anything
  * (core/lease.h): after a unit was started under a higher epoch, no older instance takes a step.
- * And nothing is taken over that no fault has touched. */
+ * And nothing is taken over that no fault has touched.
+ *
+ * Agents are known by who they are, not by where: one that moves (core/move.h) has one life after
+ * the other, and when it was started elsewhere it acts at the former place no more. */
 #include "sim/check.h"
 
 #define NODES_MAX 65536u
@@ -44,13 +47,18 @@ static void started(struct judge *j, struct owners *o, const struct world_step *
 static void step(struct judge *j, void *state, const struct world_step *s)
 {
     struct owners *o = state;
-    uint32_t place = judge_place(j, s->unit);
+    bool agent = s->unit.tier == TIER_AGENT;
+    uint32_t place = judge_place(j, agent ? judge_home(j, s->unit) : s->unit);
     uint64_t epoch = 0;
     if (place >= NODES_MAX) {
         return;
     }
     if (s->event->kind == EV_START && judge_noted(s, NOTE_STARTED, &epoch, NULL)) {
         started(j, o, s, place, epoch);
+    } else if (agent && j->nodes[j->at].epoch + 1 < o->last[place]) {
+        judge_fail(j, &check_owner, VERDICT_SAFETY, s, "acts in its life %llu; %llu has begun",
+                   (unsigned long long)j->nodes[j->at].epoch,
+                   (unsigned long long)(o->last[place] - 1));
     } else if (j->scenario->conf.processes > 0 && j->nodes[j->at].epoch + 1 < o->last[place] &&
                !store_failed(j->scenario, s->true_us)) {
         judge_fail(j, &check_owner, VERDICT_SAFETY, s, "acts under epoch %llu; %llu has begun",

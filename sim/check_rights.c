@@ -5,7 +5,8 @@
 static void runs(struct judge *j, const struct world_step *s, const struct judged_op *op)
 {
     const struct topology *t = &j->topology;
-    uint64_t has = topology_class_capabilities(t, topology_class(t, topology_index(t, s->unit)));
+    uint64_t has = topology_class_capabilities(
+        t, topology_class(t, topology_index(t, judge_home(j, s->unit))));
     if (op->unknown_capability || (op->capabilities & ~has) != 0) {
         judge_fail(j, &check_rights, VERDICT_SAFETY, s,
                    "runs what needs capabilities %llx, has %llx",

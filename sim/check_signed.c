@@ -22,8 +22,8 @@ static void said(struct judge *j, const struct world_step *s, const struct msg *
     }
     if (m->type == MSG_HELLO && m->from.tier == TIER_AGENT) {
         const struct topology *t = &j->topology;
-        uint64_t may =
-            topology_class_capabilities(t, topology_class(t, topology_index(t, m->from)));
+        uint64_t may = topology_class_capabilities(
+            t, topology_class(t, topology_index(t, judge_home(j, m->from))));
         if ((m->u.hello.capabilities & ~may) != 0) {
             judge_fail(j, &check_signed, VERDICT_SAFETY, s,
                        "takes %s with capabilities %llx; its certificate has %llx", as,

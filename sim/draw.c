@@ -39,7 +39,8 @@ static int64_t ms_between(struct drawer *d, int64_t least_ms, int64_t most_ms)
 static struct unit any_agent(struct drawer *d)
 {
     const struct topology *t = &d->s->conf.topology;
-    return topology_agent(t, pick(d, t->agents));
+    struct unit u = topology_agent(t, pick(d, topology_places(t)));
+    return topology_planned(t, u) ? u : unit_agent(u.sector, u.cluster, 1);
 }
 
 static struct unit any_unit(struct drawer *d)
@@ -383,6 +384,29 @@ static void draw_broken(struct drawer *d)
     }
 }
 
+/* Agents move to healthy clusters, and some of them home again. Not together with what names agents
+ * by their places for the whole run. */
+static void draw_moves(struct drawer *d)
+{
+    struct scenario *s = d->s;
+    bool named = s->broken_count > 0 || s->conf.processes > 0;
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        enum act_kind k = s->acts[i].kind;
+        named = named || k == ACT_QUARANTINE || k == ACT_LIE || k == ACT_WALL_STEP;
+    }
+    if (named || !chance(d, 60)) {
+        return;
+    }
+    scenario_spare(s, 2 + pick(d, 5));
+    uint32_t n = 1 + pick(d, 4);
+    for (uint32_t i = 0; i < n && s->act_count < SCENARIO_ACTS_MAX; i++) {
+        struct act *a = next_act(d, ACT_MOVE);
+        struct unit u = any_agent(d);
+        a->unit = chance(d, 50) ? u : unit_cluster(u.sector, u.cluster);
+        lasts(d, a, 5000, 40000);
+    }
+}
+
 void draw_deep(uint64_t seed, struct scenario *ret)
 {
     static const enum act_kind faults[] = {
@@ -424,6 +448,7 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     draw_liars(&d);
     draw_quarantines(&d);
     draw_clocks(&d);
+    draw_moves(&d);
 }
 
 void draw_print(const struct scenario *s, FILE *to)

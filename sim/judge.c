@@ -100,6 +100,7 @@ static bool harmless(enum act_kind kind)
     case ACT_CANCEL:
     case ACT_FREEZE:
     case ACT_QUARANTINE:
+    case ACT_MOVE:
     case ACT_SLOW:
     case ACT_STORE_DOWN:
     case ACT_STORE_SILENT:
@@ -273,6 +274,24 @@ static void follow_frozen(struct judged_node *n, const struct world_step *s)
     }
 }
 
+struct unit judge_home(const struct judge *j, struct unit agent)
+{
+    uint32_t place = judge_place(j, agent);
+    assert(agent.tier == TIER_AGENT && place < j->places);
+    return j->homes[place].tier == TIER_AGENT ? j->homes[place] : agent;
+}
+
+/* Of a host: who starts where. */
+static void follow_host(struct judge *j, const struct world_step *s)
+{
+    for (uint32_t i = 0; i < s->out->effect_count; i++) {
+        const struct effect *fx = &s->out->effects[i];
+        if (fx->kind == FX_WORK && fx->u.work.kind == WORK_AGENT_START) {
+            j->homes[judge_place(j, fx->u.work.unit)] = fx->u.work.home;
+        }
+    }
+}
+
 void judge_step(void *judge, const struct world_step *s)
 {
     struct judge *j = judge;
@@ -280,6 +299,9 @@ void judge_step(void *judge, const struct world_step *s)
     j->at = j->at_place < j->places && s->instance >= j->places ? s->instance : j->at_place;
     struct judged_node *n = j->at < j->node_count ? &j->nodes[j->at] : NULL;
     j->steps++;
+    if (s->unit.tier == TIER_HOST) {
+        follow_host(j, s);
+    }
     if (n == NULL || j->violation.verdict != VERDICT_GOOD) {
         return; /* hosts have no checkers */
     }
@@ -310,13 +332,14 @@ void judge_init(struct judge *j, const struct scenario *s, struct world *w, stru
     const struct topology *t = &j->topology;
     j->first_cluster = 1u + t->sectors;
     j->first_agent = j->first_cluster + (uint32_t)t->sectors * t->clusters_per_sector;
-    j->places = j->first_agent + topology_index(t, topology_agent(t, t->agents - 1)) + 1;
+    j->places = j->first_agent + topology_places(t);
     j->node_count = w != NULL && s->conf.processes > 0 ? world_instances(w) : j->places;
     j->at_place = UINT32_MAX;
     j->effective = room(j->places * sizeof(*j->effective));
     for (uint32_t i = 0; i < j->places; i++) {
         j->effective[i] = i;
     }
+    j->homes = room(j->places * sizeof(*j->homes));
     j->nodes = room(j->node_count * sizeof(*j->nodes));
     j->states = room(check_count * sizeof(*j->states));
     for (uint32_t i = 0; i < check_count; i++) {
@@ -351,5 +374,6 @@ void judge_done(struct judge *j)
     }
     free(j->states);
     free(j->effective);
+    free(j->homes);
     free(j->nodes);
 }

@@ -75,6 +75,7 @@ struct judge {
     uint32_t places;       /* units; behind them the other instances of units (world_step) */
     uint32_t *effective;   /* by place: the instance that was started under the highest epoch */
     uint32_t at_place, at; /* of the step that is judged */
+    struct unit *homes;    /* by place, agents: who was last started there; TIER_NONE: its own */
     struct judged_node *nodes;
     struct judged_op *ops[JUDGE_SLOTS];
     uint64_t steps;
@@ -107,6 +108,8 @@ void judge_fail(struct judge *j, const struct check *check, enum verdict verdict
 uint32_t judge_index(const struct judge *j, struct unit u);
 /* The same for all instances of a unit. */
 uint32_t judge_place(const struct judge *j, struct unit u);
+/* The place that the agent there was planned for: who it is. */
+struct unit judge_home(const struct judge *j, struct unit agent);
 struct judged_node *judge_node(struct judge *j, struct unit u);
 struct judged_op *judge_op(struct judge *j, const struct id128 *id); /* NULL: never seen */
 struct judged_part *judge_part(struct judge *j, const struct id128 *id, struct unit u);

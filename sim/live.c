@@ -62,7 +62,9 @@ struct live {
 
 static uint32_t host_of(const struct live *live, struct unit agent)
 {
-    return topology_index(live->topology, agent) / live->agents_per_host;
+    const struct topology *t = live->topology; /* spare places are no machine's */
+    uint32_t cluster = (agent.sector - 1u) * t->clusters_per_sector + agent.cluster - 1u;
+    return (cluster * t->agents_per_cluster + agent.agent - 1u) / live->agents_per_host;
 }
 
 static double lognormal(struct rng *rng, double sigma)

@@ -57,7 +57,7 @@ static void each_unit(const struct topology *t, struct unit top, bool below,
             }
         }
     }
-    for (uint32_t a = 0; a < t->agents; a++) {
+    for (uint32_t a = 0; a < topology_places(t); a++) {
         struct unit u = topology_agent(t, a);
         if (unit_equal(u, top) || (below && within(u, top))) {
             visit(context, u);
@@ -70,6 +70,7 @@ static void restart_dead(void *context, struct unit u)
 {
     struct play *p = context;
     bool alone = p->s->conf.processes == 0 || u.tier == TIER_AGENT;
+    alone = alone && (u.tier != TIER_AGENT || p->s->conf.hosts == 0); /* else its host does */
     if (alone && !world_alive(p->w, u)) {
         world_restart(p->w, u, false);
     }
@@ -103,6 +104,21 @@ void play_quarantine(struct play *p, struct unit agent, bool on)
 {
     struct command c = {.kind = COMMAND_ISOLATE, .scope = agent, .on = on};
     snprintf(c.decision.note, sizeof(c.decision.note), "%s", on ? "looks odd" : "looked at");
+    (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
+}
+
+/* To healthy clusters, or home again. */
+static void move(struct play *p, struct unit u, bool back)
+{
+    struct command c = {.kind = COMMAND_MOVE};
+    char text[UNIT_TEXT_MAX];
+    size_t at;
+    const char *why;
+    bool good = place_parse(text, unit_format(u, text), &p->s->conf.topology,
+                            &c.query.selector.places, &at, &why);
+    assert(good);
+    (void)good;
+    snprintf(c.name, sizeof(c.name), "%s", back ? "back" : "");
     (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
 }
 
@@ -184,6 +200,9 @@ static void act(struct play *p, uint32_t index)
     case ACT_QUARANTINE:
         play_quarantine(p, a->unit, true);
         break;
+    case ACT_MOVE:
+        move(p, a->unit, false);
+        break;
     case ACT_CANCEL:
         about(p, a, COMMAND_CANCEL, false);
         break;
@@ -222,6 +241,8 @@ static void undo(struct play *p, uint32_t index)
         scoped(p, COMMAND_THAW, a->unit);
     } else if (a->kind == ACT_QUARANTINE) {
         play_quarantine(p, a->unit, false);
+    } else if (a->kind == ACT_MOVE) {
+        move(p, a->unit, true);
     } else if (a->kind == ACT_TWIN) {
         world_twin(p->w, a->unit, false);
     } else {

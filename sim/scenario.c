@@ -20,6 +20,14 @@ bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uin
     return topology_check(t) == NULL;
 }
 
+void scenario_spare(struct scenario *s, uint32_t spare)
+{
+    assert(s != NULL);
+    assert(spare >= 1 && spare < AGENTS_PER_CLUSTER_MAX);
+    s->conf.topology.spare = (uint16_t)spare;
+    s->conf.hosts = topology_clusters(&s->conf.topology);
+}
+
 void scenario_init(struct scenario *s)
 {
     memset(s, 0, sizeof(*s));
@@ -84,6 +92,10 @@ static const char *check_act(const struct scenario *s, uint32_t i)
     if (a->kind == ACT_QUARANTINE && a->unit.tier != TIER_AGENT) {
         return "quarantine: an agent, as s01.c2.a3";
     }
+    if (a->kind == ACT_MOVE && (s->conf.topology.spare == 0 || a->unit.tier < TIER_CLUSTER)) {
+        return s->conf.topology.spare == 0 ? "move: first say how many `spare N` places there are"
+                                           : "move: a cluster or an agent";
+    }
     if (a->kind == ACT_LIE && a->unit.tier != TIER_AGENT) {
         return "lie: only agents lie";
     }
@@ -105,6 +117,9 @@ const char *scenario_check(const struct scenario *s, uint32_t *ret_line)
     }
     if (s->conf.processes > 0 && s->conf.topology.agents > PROCESSES_AGENTS_MAX) {
         return "processes: 1,000 agents at most";
+    }
+    if (s->conf.processes > 0 && s->conf.topology.spare > 0) {
+        return "spare: not together with `processes`";
     }
     if (s->heal_us > 0 && s->heal_us > s->run_us) {
         return "heal: after the end of the run";
@@ -305,6 +320,9 @@ void scenario_write(const struct scenario *s, FILE *to)
     }
     if (s->conf.processes > 0) {
         fprintf(to, "processes %u\n", s->conf.processes);
+    }
+    if (t->spare > 0) {
+        fprintf(to, "spare %u\n", t->spare);
     }
     fputs("run ", to);
     put_time(to, s->run_us);

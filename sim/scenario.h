@@ -60,7 +60,8 @@ enum act_kind {
     X(ACT_LIE, "lie", ACT_UNIT | ACT_LIES | ACT_MAY_LAST)                                          \
     X(ACT_APPROVE, "approve", ACT_LABEL)                                                           \
     X(ACT_REJECT, "reject", ACT_LABEL)                                                             \
-    X(ACT_QUARANTINE, "quarantine", ACT_UNIT | ACT_MAY_LAST)
+    X(ACT_QUARANTINE, "quarantine", ACT_UNIT | ACT_MAY_LAST)                                       \
+    X(ACT_MOVE, "move", ACT_UNIT | ACT_MAY_LAST)
     ACT_LIST(ACT_ENUM)
 #undef ACT_ENUM
         ACT_KIND_COUNT
@@ -153,6 +154,8 @@ const char *lie_name(enum world_lie lie);
 /* The shape given by three numbers; classes by the spec's shares. False: out of range. */
 bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uint32_t agents);
 /* A scenario without acts: 2 sectors, 2 clusters each, 6 agents each, 60 s. */
+/* Spare places in each cluster, and a host for each. */
+void scenario_spare(struct scenario *s, uint32_t spare);
 void scenario_init(struct scenario *s);
 
 /* False: one line `FILE:LINE: reason` went to `errors`. */

@@ -637,6 +637,19 @@ static bool read_expect(struct reader *r)
 
 /* --- the file --- */
 
+/* Agents move by their hosts: a machine for each cluster. */
+static bool read_spare(struct reader *r)
+{
+    struct topology *t = &r->s->conf.topology;
+    uint32_t spare = 0;
+    if (!count(r, "free places in each cluster", 1, AGENTS_PER_CLUSTER_MAX - t->agents_per_cluster,
+               &spare)) {
+        return false;
+    }
+    scenario_spare(r->s, spare);
+    return true;
+}
+
 static bool read_statement(struct reader *r)
 {
     struct scenario *s = r->s;
@@ -662,6 +675,9 @@ static bool read_statement(struct reader *r)
     }
     if (accept(r, "processes")) {
         return read_processes(r);
+    }
+    if (accept(r, "spare")) {
+        return read_spare(r);
     }
     if (accept(r, "run")) {
         return duration(r, "how long", &s->run_us);

@@ -25,6 +25,7 @@ struct wire {
     uint32_t nodes, agents;
     struct speaker *speakers;   /* by agent */
     struct identity *receivers; /* by node */
+    struct grants *grants;      /* by node: who may speak for which spare place there */
     struct peers **peers;       /* by node; NULL: it has heard nothing */
     struct arena arena;
     uint8_t *arena_bytes, *record;
@@ -51,10 +52,11 @@ static void *wire_open(const struct topology *t, uint32_t nodes, int64_t now_ms)
     w->topology = t;
     w->codec.topology = t;
     w->nodes = nodes;
-    w->agents = topology_index(t, topology_agent(t, t->agents - 1)) + 1;
+    w->agents = topology_places(t);
     key_pair_make(&w->issuer);
     w->speakers = room(w->agents * sizeof(*w->speakers));
     w->receivers = room(nodes * sizeof(*w->receivers));
+    w->grants = room(nodes * sizeof(*w->grants));
     w->peers = room(nodes * sizeof(*w->peers));
     w->arena_bytes = aligned_alloc(ARENA_ALIGN, CODEC_ARENA_BYTES);
     w->record = room(MESSAGE_BYTES_MAX + RECORD_HEADER_BYTES);
@@ -68,6 +70,15 @@ static void wire_forget(void *wire, uint32_t node)
     struct wire *w = wire;
     peers_free(w->peers[node]);
     w->peers[node] = NULL;
+    grants_done(&w->grants[node]);
+}
+
+static void wire_grant(void *wire, uint32_t node, const struct grant *grant)
+{
+    struct wire *w = wire;
+    bool room = w->grants[node].homes.slots != NULL || grants_init(&w->grants[node], w->topology);
+    assert(room && grants_set(&w->grants[node], grant));
+    (void)room;
 }
 
 static void wire_close(void *wire)
@@ -78,6 +89,7 @@ static void wire_close(void *wire)
     }
     free(w->speakers);
     free(w->receivers);
+    free(w->grants);
     free(w->peers);
     free(w->arena_bytes);
     free(w->record);
@@ -236,10 +248,12 @@ static enum wire_verdict wire_take(void *wire, uint32_t node, uint32_t place, co
     }
     memset(ret, 0, sizeof(*ret));
     arena_reset(&w->arena);
-    enum ingress_refusal r =
-        ingress_record(&w->codec, peer, record, record_bytes, &w->arena, ret, &codec);
+    enum ingress_refusal r = ingress_record(
+        &w->codec, peer, w->grants[node].homes.slots != NULL ? &w->grants[node] : NULL, record,
+        record_bytes, &w->arena, ret, &codec);
     return r == INGRESS_OK           ? WIRE_TAKEN
            : r == INGRESS_SCOPE      ? WIRE_SCOPE
+           : r == INGRESS_GRANT      ? WIRE_SCOPE
            : r == INGRESS_CAPABILITY ? WIRE_CAPABILITY
                                      : WIRE_OTHER;
 }
@@ -248,4 +262,5 @@ const struct world_wire wire_real = {.open = wire_open,
                                      .close = wire_close,
                                      .seal = wire_seal,
                                      .take = wire_take,
-                                     .forget = wire_forget};
+                                     .forget = wire_forget,
+                                     .grant = wire_grant};

@@ -7,7 +7,7 @@
 #ifndef SIM_WIRE_H
 #define SIM_WIRE_H
 
-#include "core/msg.h"
+#include "core/node.h"
 #include "core/topology.h"
 
 #define WIRE_FRAME_MAX 65536u
@@ -41,7 +41,8 @@ struct world_wire {
      * until the next call. */
     enum wire_verdict (*take)(void *wire, uint32_t node, uint32_t place, const uint8_t *bytes,
                               uint32_t length, int64_t now_ms, struct msg *ret);
-    void (*forget)(void *wire, uint32_t node); /* its process has ended */
+    void (*forget)(void *wire, uint32_t node);                           /* its process has ended */
+    void (*grant)(void *wire, uint32_t node, const struct grant *grant); /* of the lead there */
 };
 extern const struct world_wire wire_real; /* wire.c */
 

@@ -76,12 +76,22 @@ static int64_t true_time(const struct world_node *n, int64_t local_us)
     return t;
 }
 
+/* Places that each host has; its number is that of its first one, as in the real mesh. */
+static uint32_t agents_each(const struct world_conf *conf)
+{
+    return (topology_places(&conf->topology) + conf->hosts - 1u) / conf->hosts;
+}
+
 uint32_t world_index(const struct world *w, struct unit u)
 {
     const struct topology *t = &w->conf.topology;
+    if (u.tier == TIER_HOST && w->conf.hosts == 0) {
+        return WORLD_NOBODY;
+    }
     if (u.tier == TIER_HOST) {
-        uint32_t number = unit_number(u);
-        return number >= 1 && number <= w->conf.hosts ? w->first_host + number - 1 : WORLD_NOBODY;
+        uint32_t first = unit_number(u) - 1u, each = agents_each(&w->conf);
+        return first / each < w->conf.hosts && first % each == 0 ? w->first_host + first / each
+                                                                 : WORLD_NOBODY;
     }
     if (u.tier == TIER_CONSOLE || u.tier == TIER_NONE || !topology_contains(t, u)) {
         return WORLD_NOBODY;
@@ -153,6 +163,11 @@ static void carry_out(struct world *w, uint32_t index)
             break;
         case FX_WORK_CANCEL:
             world_work_cancel(w, index, fx->u.work_ref);
+            break;
+        case FX_GRANT:
+            if (w->wire != NULL) {
+                w->conf.wire->grant(w->wire, index, &fx->u.grant);
+            }
             break;
         case FX_EXCLUDE:
             world_exclude(w, &fx->u.exclusion);
@@ -241,8 +256,9 @@ static void start_now(struct world *w, uint32_t index)
     if (n->self != NULL) {
         return;
     }
+    const struct world_node *who = n->home != 0 ? &w->nodes[n->home] : n;
     struct node_conf conf = {.self = n->unit,
-                             .uid = num_hash64(&n->unit, sizeof(n->unit), w->conf.seed),
+                             .uid = num_hash64(&who->unit, sizeof(who->unit), w->conf.seed),
                              .epoch = n->epoch,
                              /* each life draws anew, as each start of a process does */
                              .seed = w->conf.seed * 7919u + index + (n->epoch - 1) * 0x9e3779b9u,
@@ -255,16 +271,16 @@ static void start_now(struct world *w, uint32_t index)
                              .handlers_max = 4};
     if (n->unit.tier == TIER_AGENT) {
         conf.capabilities = topology_class_capabilities(t, n->agent_class);
-        conf.facts = sim_facts(n->agent_class, topology_index(t, n->unit));
+        conf.facts = sim_facts(n->agent_class, topology_index(t, who->unit));
         memset(conf.context_hash.bytes, 0xc0, sizeof(conf.context_hash.bytes));
         n->context = conf.context_hash;
     } else if (n->unit.tier == TIER_HOST) {
-        uint32_t number = unit_number(n->unit) - 1;
-        uint32_t each = (t->agents + w->conf.hosts - 1) / w->conf.hosts;
-        conf.agent_first = number * each;
-        conf.agent_count = conf.agent_first >= t->agents         ? 0
-                           : t->agents - conf.agent_first < each ? t->agents - conf.agent_first
-                                                                 : each;
+        uint32_t places = topology_places(t), each = agents_each(&w->conf);
+        conf.planned_only = true;
+        conf.agent_first = unit_number(n->unit) - 1u;
+        conf.agent_count = conf.agent_first >= places         ? 0
+                           : places - conf.agent_first < each ? places - conf.agent_first
+                                                              : each;
     }
     if (is_packed(w, n)) {
         n->ops->init(world_unpack(w, NULL), &conf);
@@ -562,7 +578,7 @@ struct world *world_new(const struct world_conf *conf)
     rng_seed(&w->net, conf->seed, 77);
     w->first_cluster = 1u + t->sectors;
     w->first_agent = w->first_cluster + (uint32_t)t->sectors * t->clusters_per_sector;
-    uint32_t agents = topology_index(t, topology_agent(t, t->agents - 1)) + 1;
+    uint32_t agents = topology_places(t);
     w->first_host = w->first_agent + agents;
     w->node_count = w->first_host + conf->hosts + world_processes_nodes(conf);
     w->nodes = world_alloc_lines(w->node_count * sizeof(*w->nodes));
@@ -593,12 +609,13 @@ struct world *world_new(const struct world_conf *conf)
     }
     for (uint32_t a = 0; a < agents; a++) {
         build_node(w, w->first_agent + a, &agent_ops, topology_agent(t, a));
-        if (conf->hosts == 0) {
+        if (conf->hosts == 0 && topology_planned(t, topology_agent(t, a))) {
             world_start(w, w->first_agent + a, rng_range(&w->net, 500000, 3000000));
         }
     }
     for (uint32_t h = 0; h < conf->hosts; h++) {
-        build_node(w, w->first_host + h, &host_ops, unit_numbered(TIER_HOST, h + 1));
+        build_node(w, w->first_host + h, &host_ops,
+                   unit_numbered(TIER_HOST, h * agents_each(conf) + 1u));
         world_start(w, w->first_host + h, 500000);
     }
     if (conf->processes > 0) {

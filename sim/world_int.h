@@ -60,7 +60,9 @@ struct world_node {
     struct rng rng;
     uint64_t epoch;
     uint64_t host_ref;
-    uint32_t host; /* who started the agent, told when it ends; 0: the world itself */
+    uint32_t host;  /* who started the agent, told when it ends; 0: the world itself */
+    uint32_t home;  /* agents: node of the place that it was planned for, when that is another */
+    uint64_t lives; /* epoch of the last life of the agent that was planned here, wherever */
     enum impedance_class agent_class;
     /* faults */
     uint64_t rules_from, rules_to; /* bits of the rules whose sides it is on */

@@ -33,7 +33,9 @@ void world_restart(struct world *w, struct unit u, bool below)
             if (w->nodes[i].self != NULL) {
                 world_stop(w, i);
             }
-            world_start(w, i, rng_range(&w->net, 1000, 50000));
+            if (w->conf.hosts == 0 || w->nodes[i].unit.tier != TIER_AGENT) { /* else its host */
+                world_start(w, i, rng_range(&w->net, 1000, 50000));
+            }
         }
     }
 }

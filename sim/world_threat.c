@@ -40,7 +40,8 @@ void world_refused(struct world *w, uint32_t from)
     size_t bytes = unit_format(n->unit, name);
     assert(bytes < sizeof(e.accused)); /* units stand for processes here */
     memcpy(e.accused, name, bytes);
-    e.agents[0].first = topology_index(&w->conf.topology, n->unit);
+    e.agents[0].first =
+        topology_index(&w->conf.topology, n->home != 0 ? w->nodes[n->home].unit : n->unit);
     e.agents[0].count = 1;
     push(w, &e, rng_range(&w->net, 500, TELL_US));
 }

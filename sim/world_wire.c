@@ -29,7 +29,8 @@ void world_wire_close(struct world *w)
 /* NULL: the codec refuses it, as it would in the real process. */
 struct block *world_wire_seal(struct world *w, uint32_t from, const struct msg *msg)
 {
-    uint32_t agent = from - w->first_agent, neighbour = agent > 0 ? agent - 1 : agent + 1;
+    uint32_t home = w->nodes[from].home != 0 ? w->nodes[from].home : from;
+    uint32_t agent = home - w->first_agent, neighbour = agent > 0 ? agent - 1 : agent + 1;
     uint32_t to = world_index(w, msg->to);
     if (w->forging == WIRE_STOLEN) {
         neighbour = topology_index(&w->conf.topology, msg->from);

@@ -226,11 +226,24 @@ static void host_answer(struct world *w, uint32_t host, uint64_t ref, struct uni
     world_push(w, w->now_us + 2000, W_WORK, host, 1, block);
 }
 
+/* Who starts at a place is who was planned for `home`: as quick, and with a number above those of
+ * all its lives so far. */
+static void live_as(struct world *w, uint32_t agent, uint32_t home)
+{
+    struct world_node *n = &w->nodes[agent], *who = &w->nodes[home];
+    n->home = agent != home ? home : 0;
+    n->agent_class = who->agent_class;
+    n->one_way_us = who->one_way_us;
+    n->speed = who->speed;
+    n->epoch = n->epoch > who->lives ? n->epoch : who->lives;
+    who->lives = n->epoch + 1; /* world_start adds one */
+}
+
 /* A start is work that lasts as long as the agent lives. */
 static void host_work(struct world *w, uint32_t host, const struct work_op *op)
 {
-    uint32_t agent = world_index(w, op->unit);
-    if (agent == WORLD_NOBODY || op->unit.tier != TIER_AGENT) {
+    uint32_t agent = world_index(w, op->unit), home = world_index(w, op->home);
+    if (agent == WORLD_NOBODY || op->unit.tier != TIER_AGENT || home == WORLD_NOBODY) {
         host_answer(w, host, op->ref, op->unit, REASON_INVALID);
         return;
     }
@@ -241,6 +254,7 @@ static void host_work(struct world *w, uint32_t host, const struct work_op *op)
     w->nodes[agent].host = host;
     w->nodes[agent].host_ref = op->ref;
     if (w->nodes[agent].self == NULL) {
+        live_as(w, agent, home);
         world_start(w, agent, 1000);
     }
 }
@@ -261,7 +275,7 @@ static void count_execution(struct world *w, uint32_t node, struct cached *c)
     uint32_t agent = node - w->first_agent;
     uint16_t start = (uint16_t)(w->nodes[node].epoch % UINT16_MAX + 1);
     if (c->executed == NULL) {
-        c->executed = world_alloc(w->conf.topology.agents * sizeof(*c->executed));
+        c->executed = world_alloc(topology_places(&w->conf.topology) * sizeof(*c->executed));
     }
     w->stats.executed++;
     w->stats.executed_twice += c->executed[agent] == start ? 1 : 0;

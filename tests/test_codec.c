@@ -272,7 +272,7 @@ static void hostile_fields_are_refused(void **state)
     EXPECT(MSG_WELCOME, "\x08\x81\x00", CODEC_BAD_VARINT);
     EXPECT(MSG_WELCOME, "\x88\x00\x01", CODEC_BAD_VARINT);
     EXPECT(MSG_WELCOME, "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", CODEC_BAD_VARINT);
-    EXPECT(MSG_WELCOME, "\x10\x15", CODEC_BAD_ENUM);
+    EXPECT(MSG_WELCOME, "\x10\x16", CODEC_BAD_ENUM);
     EXPECT(MSG_WELCOME, "\x10\xff\xff\xff\xff\x0f", CODEC_BAD_RANGE); /* 2^32 - 1 as an enum */
     EXPECT(MSG_WELCOME, "\x0a\x00", CODEC_MALFORMED);
     EXPECT(MSG_WELCOME, "\x0b\x0c", CODEC_MALFORMED); /* groups */

@@ -64,6 +64,34 @@ static void words_are_commands(void **state)
     MEANS("who did that", "audit");
 }
 
+static void facts_choose_agents(void **state)
+{
+    (void)state;
+    MEANS("who has gpu=a100 in sector 7?", "find --on s07 --where gpu=a100 --limit 10");
+    MEANS("agents with os=debian*,gpu!=*", "find --where 'os=debian*,gpu!=*' --limit 10");
+    MEANS("show slow agents with memory_mib>=4096 in s07, please",
+          "find --on s07 --slower 500 --where 'memory_mib>=4096' --limit 10");
+    MEANS("which gpus are offline with facts.os=debian12",
+          "find --class CLASS_D_GPU --state offline --where os=debian12 --limit 10");
+    MEANS("route around agents with kernel<5 in sector 7", "route-around s07 --where 'kernel<5'");
+    MEANS("stop avoiding agents with kernel<5", "route-around --where 'kernel<5' --undo");
+    MEANS("what are agents with gpu=a100 stuck on?", "stuck --where gpu=a100");
+    MEANS("when could the gpus with gpu=a100 be ready?",
+          "when --class CLASS_D_GPU --where gpu=a100");
+    MEANS("when can sector 7 be ready", "when --on s07");
+    MEANS("freeze sector 7 with os=debian12", "?");
+    assert_non_null(strstr(error, "'os=debian12' chooses agents by facts, and 'freeze s07"));
+    MEANS("who has gpu=", "?");
+    assert_non_null(strstr(error, "'gpu=' at character"));
+    MEANS("what's happening in sector 7 with os=debian12", "?");
+    const struct subject s = {.places = "s07.c4.a12"};
+    assert_string_equal(means("route around the ones with os=x", &s), "route-around --where os=x");
+    assert_true(grammar_read("yes, and find agents with cpus>=8, then freeze s07", &topology, &s,
+                             &said, error));
+    assert_int_equal(said.count, 3);
+    assert_string_equal(said.clauses[1].line, "find --where 'cpus>=8' --limit 10");
+}
+
 static void commands_are_themselves(void **state)
 {
     (void)state;
@@ -392,6 +420,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(words_are_commands, setup),
+        cmocka_unit_test_setup(facts_choose_agents, setup),
         cmocka_unit_test_setup(commands_are_themselves, setup),
         cmocka_unit_test_setup(what_is_not_understood_is_said, setup),
         cmocka_unit_test_setup(pronouns_are_the_subject, setup),

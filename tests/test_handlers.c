@@ -39,6 +39,7 @@ static int setup(void **state)
     call = (struct handler_call){.operation = &operation,
                                  .topology = &topology,
                                  .unit = unit_agent(3, 2, 17),
+                                 .home = unit_agent(3, 2, 17),
                                  .agent_class = CLASS_C_PERSISTENT,
                                  .rng = &rng,
                                  .process = "agent-1"};
@@ -214,7 +215,7 @@ static void work_repeats_from_its_seed(void **state)
 static int64_t fixed_us(void *ctx, struct unit unit, enum impedance_class c, double weight)
 {
     *(double *)ctx = weight;
-    assert_true(unit_equal(unit, call.unit));
+    assert_true(unit_equal(unit, call.home));
     return 1000 * (int64_t)c;
 }
 

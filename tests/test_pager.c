@@ -332,6 +332,56 @@ static void test_every_answer_comes_exactly_once(void **state)
     walk(&(struct tree){.share = 60, .bytes = 30}, 7);
 }
 
+/* Groups grow agent by agent, in no order, in a room that holds a seventh of them: blocks move and
+ * slide, rows are cut away, and still every agent is shown once, with its own answer. */
+static void test_groups_that_grow_in_a_small_room(void **state)
+{
+    enum { KINDS = 100, AGENTS = 3000 };
+    static uint32_t order[AGENTS];
+    static uint8_t seen[AGENTS];
+    struct rng rng;
+    uint64_t after = 0;
+    uint32_t pages = 0, sum = 0;
+    struct rows page = {.more = true};
+    (void)state;
+    rng_seed(&rng, 5, 6);
+    for (uint32_t i = 0; i < AGENTS; i++) {
+        uint32_t at = (uint32_t)rng_below(&rng, i + 1);
+        order[i] = order[at];
+        order[at] = i;
+    }
+    while (page.more) {
+        struct pager p;
+        pager_init(&p, rooms[0], 64, 4096, ROW_ANSWER, pages == 0, after, 64);
+        for (uint32_t i = 0; i < AGENTS; i++) {
+            uint32_t kind = order[i] % KINDS;
+            uint8_t answer[24] = {0};
+            struct run run;
+            memcpy(answer, &kind, sizeof kind);
+            struct page_row row = answer_row(answer, sizeof answer, &run, order[i]);
+            pager_row(&p, &row);
+        }
+        pager_rows(&p, 0, &page);
+        assert_true(page.row_count > 0 && page.row_count < 20); /* bytes cut it */
+        for (uint32_t i = 0; i < page.row_count; i++) {
+            const struct answer_group *g = &page.rows[i].u.answer;
+            assert_true((pages == 0 && i == 0) || page.rows[i].key > after);
+            after = page.rows[i].key;
+            assert_int_equal(g->count, AGENTS / KINDS);
+            for (uint32_t r = 0; r < g->run_count; r++) {
+                uint32_t kind = g->runs[r].first % KINDS;
+                assert_int_equal(g->runs[r].first, g->runs[r].last);
+                assert_memory_equal(g->answer, &kind, sizeof kind);
+                assert_int_equal(seen[g->runs[r].first]++, 0);
+                sum++;
+            }
+        }
+        pages++;
+    }
+    assert_int_equal(sum, AGENTS);
+    assert_true(pages > 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows_are_sorted_and_cut_at_the_limit),
@@ -340,6 +390,7 @@ int main(void)
                                        cmocka_unit_test(test_the_same_row_twice_is_one),
                                        cmocka_unit_test(test_records_and_summaries_are_copied),
                                        cmocka_unit_test(test_invalid_pages_change_nothing),
-                                       cmocka_unit_test(test_every_answer_comes_exactly_once)};
+                                       cmocka_unit_test(test_every_answer_comes_exactly_once),
+                                       cmocka_unit_test(test_groups_that_grow_in_a_small_room)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -105,9 +105,8 @@ static int64_t host_step(void *self, const struct event *e, struct outbox *out)
     const struct node_conf *conf = self;
     record(conf, e);
     for (uint32_t i = 0; e->kind == EV_START && i <= conf->agent_count; i++) {
-        struct work_op op = {.ref = i + 1,
-                             .kind = WORK_AGENT_START,
-                             .unit = topology_agent(conf->topology, conf->agent_first + i)};
+        struct unit u = topology_agent(conf->topology, conf->agent_first + i);
+        struct work_op op = {.ref = i + 1, .kind = WORK_AGENT_START, .unit = u, .home = u};
         out_work(out, &op); /* the last is not this host's */
     }
     return NEVER;

@@ -1,4 +1,6 @@
 /* Small meshes of the real tiers in virtual time. */
+#include "core/facts.h"
+#include "sim/facts.h"
 #include "tests/support/small_mesh.h"
 
 /* --- joining, status, operations ---------------------------------------------------------------
@@ -353,6 +355,50 @@ static void when_tells_the_lead_time(void **state)
     done(w);
 }
 
+/* How many lead times `when` counts: of those who are meant, and of nobody else. */
+static uint32_t when_counts(struct world *w, const struct selector *sel)
+{
+    struct command c;
+    submit(&c, "work", "x");
+    c.kind = COMMAND_WHEN;
+    c.operation.selector = *sel;
+    c.operation.minimum_response_rate = 0.95;
+    const struct reply *r = world_ask(w, unit_orchestrator(), &c, 2 * US_PER_S);
+    assert_non_null(r);
+    assert_int_equal(r->kind, REPLY_WHEN);
+    assert_true(r->when.targets == 0 || r->when.lead_us_p50 > 0);
+    return r->when.targets;
+}
+
+static void when_counts_who_is_meant(void **state)
+{
+    (void)state;
+    struct world_conf conf;
+    small(&conf, 21);
+    const struct topology *t = &conf.topology;
+    struct world *w = joined(21);
+    uint32_t with_gpu = 0, debian = 0;
+    for (uint32_t i = 0; i < AGENTS; i++) {
+        const char *facts = sim_facts(topology_class(t, i), i);
+        bool person = topology_class(t, i) == CLASS_F_HUMAN; /* counted when they are named */
+        with_gpu += !person && facts_match(facts, "gpu=*");
+        debian += !person && facts_match(facts, "os=debian12,gpu!=*");
+    }
+    assert_true(with_gpu > 0 && debian > 0);
+    struct selector sel = {.where = "gpu=*"};
+    assert_int_equal(when_counts(w, &sel), with_gpu);
+    sel = (struct selector){.where = "os=debian12,gpu!=*"};
+    assert_int_equal(when_counts(w, &sel), debian);
+    sel = (struct selector){.where = "os=plan9"};
+    assert_int_equal(when_counts(w, &sel), 0);
+    sel = (struct selector){.class_mask = 1u << CLASS_A_EDGE, .state_mask = 1u << AGENT_OFFLINE};
+    assert_int_equal(when_counts(w, &sel), 0);
+    sel = (struct selector){.class_mask = CLASS_MASK_ALL};
+    sel.places = (struct place_set){.count = 1, .patterns = {{{1, 1}, {1, 1}, {1, 3}}}};
+    assert_int_equal(when_counts(w, &sel), 3); /* not all of their sector */
+    done(w);
+}
+
 struct relayed {
     uint32_t notes, lost;
 };
@@ -457,6 +503,7 @@ int main(void)
         cmocka_unit_test(cancel_and_freeze),
         cmocka_unit_test(progress_is_told_every_second),
         cmocka_unit_test(when_tells_the_lead_time),
+        cmocka_unit_test(when_counts_who_is_meant),
         cmocka_unit_test(agents_send_across_sectors),
         cmocka_unit_test(hosts_start_their_agents_again),
         cmocka_unit_test(equal_seeds_give_equal_runs),

@@ -224,6 +224,9 @@ def rotation(mesh):
 
 # ---- the same mesh with its links in the clear ----
 
+SETTLE_S = 60  # units go back to the processes that came back late, and their agents say hello again
+
+
 class ClearMesh(Mesh):
     """As deploy/up makes it, then started again without TLS, subject permissions and the bucket of bad
     frames. Frames are signed and verified in both: that is the mesh's own protocol and has no switch."""
@@ -253,6 +256,7 @@ class ClearMesh(Mesh):
         while True:  # until the leases of those that were killed have run out, nobody answers
             try:
                 self.wait_active(0.999, 60)
+                time.sleep(SETTLE_S)
                 return
             except BenchError as problem:
                 if time.monotonic() > deadline:

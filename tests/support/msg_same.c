@@ -615,6 +615,13 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.conflict_ack.lamport)
     } else if (a->type == MSG_ISOLATE) {
         return same_isolate(&a->u.isolate, &b->u.isolate);
+    } else if (a->type == MSG_MOVE) {
+        SAME(u.move.id)
+        SAME_UNIT(u.move.home)
+        SAME_UNIT(u.move.place)
+        SAME(u.move.agents)
+        SAME(u.move.places)
+        SAME(u.move.back)
     } else if (a->type == MSG_HOST_REPORT) {
         SAME(u.host_report.process_start_us)
         SAME(u.host_report.agents_hosted)

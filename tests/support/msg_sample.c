@@ -465,9 +465,12 @@ static struct command *command(struct sample *s, unsigned variant)
         c->operation.id = (struct id128){{0}};
         c->operation.created_mesh_us = 0;
         memset(c->operation.payload_hash, 0, sizeof(c->operation.payload_hash));
-    } else if (c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE) {
+    } else if (c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE || c->kind == COMMAND_MOVE) {
         query(s, &c->query);
-        c->on = c->kind == COMMAND_ROUTE && flag(s);
+        c->on = c->kind != COMMAND_QUERY && flag(s);
+        if (c->kind == COMMAND_MOVE) {
+            text_fill(s, c->name, sizeof(c->name) - 1);
+        }
     } else if (c->kind == COMMAND_CANCEL || c->kind == COMMAND_APPROVE) {
         c->operation_id = id(s, true);
         c->on = c->kind == COMMAND_APPROVE && flag(s);
@@ -700,6 +703,10 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
         ret->u.isolate = sample_isolate(s);
     } else if (type == MSG_ORDER) {
         sample_order(s, ret);
+    } else if (type == MSG_MOVE) {
+        const struct unit u = place(s, TIER_CLUSTER);
+        ret->u.move =
+            (struct move){number(s, UINT64_MAX), u, place(s, TIER_CLUSTER), 5, 6, flag(s)};
     } else if (type == MSG_COMMAND) {
         ret->u.command = command(s, variant);
     } else if (type == MSG_REPLY) {

@@ -104,6 +104,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
     freeze_init(c);
     heal_init(c);
     members_init(c, conf);
+    move_init(c);
 }
 
 /* The beat to the sector; every fifth, and each that follows a change, has the summary. */
@@ -221,6 +222,9 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
     case MSG_ISOLATE:
         members_isolate(c, now_us, &msg->u.isolate, out);
         break;
+    case MSG_MOVE:
+        move_order(c, now_us, &msg->u.move, out);
+        break;
     case MSG_CONFLICT_ACK:
         conflict_acked(c, &msg->u.conflict_ack);
         break;
@@ -241,6 +245,9 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
 static void on_member(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
 {
     uint32_t i = msg->from.agent - 1u;
+    if (move_refuses(c, now_us, msg, out)) {
+        return;
+    }
     if (msg->type == MSG_HELLO) {
         members_hello(c, now_us, msg, out);
         return;
@@ -317,6 +324,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, members_tick(c, now_us, out));
     next_us = time_least(next_us, freeze_tick(c, now_us, out));
     next_us = time_least(next_us, heal_tick(c, now_us, out));
+    next_us = time_least(next_us, move_tick(c, now_us, out));
     next_us = time_least(next_us, content_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));

@@ -19,7 +19,12 @@ enum where {
     WHERE_READ,
     WHERE_READING,
     WHERE_PUT,
-    WHERE_PUTTING
+    WHERE_PUTTING,
+    /* of one that has left: is its line elsewhere by now? Then its record here goes. */
+    WHERE_LEFT,
+    WHERE_LEAVING,
+    WHERE_DROP,
+    WHERE_DROPPING
 };
 
 #endif

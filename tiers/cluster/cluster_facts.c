@@ -19,7 +19,8 @@ bool members_targeted(const struct cluster *c, uint32_t i, const struct selector
     assert(c != NULL && sel != NULL);
     assert(i < c->count);
     const struct member *m = &c->members[i];
-    return selector_targets(sel, c->topology, cluster_agent(c, i),
+    return move_expects(c, i) &&
+           selector_targets(sel, c->topology, cluster_agent(c, i),
                             (enum impedance_class)m->agent_class, m->capabilities,
                             members_state(c, i), m->impedance.score) &&
            facts_match(c->facts[i], sel->where);

@@ -42,6 +42,9 @@ void heal_order(struct cluster *c, int64_t now_us, struct unit target, struct ou
     }
     uint64_t away = 0;
     for (uint32_t i = 0; i < c->count; i++) {
+        if (!move_expects(c, i)) {
+            continue;
+        }
         enum agent_state s = members_state(c, i);
         away |=
             c->members[i].uid != 0 && (s == AGENT_OFFLINE || s == AGENT_UNKNOWN) ? bit_of(i) : 0;

@@ -64,6 +64,34 @@ void learnt_history_record(const struct member *m, struct record *r)
     record_u64(r, "impedance_spikes", m->history.spikes);
 }
 
+void learnt_history_read(struct cluster *c, int64_t now_us, uint32_t i, const struct store_row *row)
+{
+    assert(c != NULL && row != NULL);
+    assert(i < c->count);
+    uint16_t values[HISTORY_MINUTES];
+    uint32_t count = 0;
+    uint64_t spikes = 0;
+    for (uint32_t k = 0; k < row->field_count; k++) {
+        const struct store_field *f = &row->fields[k];
+        if (strcmp(f->name, "impedance_spikes") == 0) {
+            num_parse_u64(f->value, f->value_bytes, &spikes);
+        } else if (strcmp(f->name, "impedance_history_ms") == 0) {
+            count = 0;
+            for (uint32_t at = 0, end = 0; at < f->value_bytes && count < HISTORY_MINUTES;
+                 at = end + 1u) {
+                uint64_t ms = 0;
+                for (end = at; end < f->value_bytes && f->value[end] != ' '; end++) {
+                }
+                if (num_parse_u64(f->value + at, end - at, &ms) && ms <= UINT16_MAX) {
+                    values[count++] = (uint16_t)ms;
+                }
+            }
+        }
+    }
+    spikes = spikes < UINT16_MAX ? spikes : UINT16_MAX;
+    impedance_history_load(&c->members[i].history, now_us, values, count, (uint16_t)spikes);
+}
+
 /* The lines among a record's fields; false: not all are there, or they are of another form. */
 static bool lines_of(const struct store_row *row, struct saved_line *ret, uint32_t count)
 {

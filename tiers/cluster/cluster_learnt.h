@@ -9,6 +9,9 @@ bool learnt_differs(const struct cluster *c, const struct member *m); /* and it 
 void learnt_record(const struct member *m, struct record *r);
 void learnt_history_record(const struct member *m, struct record *r);
 /* A member's row of the roster; what is known better already stays. */
+/* The impedance of its last minutes, at another lead. */
+void learnt_history_read(struct cluster *c, int64_t now_us, uint32_t i,
+                         const struct store_row *row);
 void learnt_read(struct cluster *c, uint32_t i, const struct store_row *row);
 
 /* Of a class. due: one that is to be written; wanted: one that has not been read yet. */

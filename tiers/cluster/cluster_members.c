@@ -22,7 +22,7 @@
 void members_init(struct cluster *c, const struct node_conf *conf)
 {
     assert(c != NULL && conf != NULL);
-    c->count = topology_cluster_agents(conf->topology, conf->self);
+    c->count = topology_cluster_places(conf->topology, conf->self);
     assert(c->count >= 1 && c->count <= MEMBERS_MAX);
     c->first = topology_index(conf->topology, unit_agent(c->self.sector, c->self.cluster, 1));
     c->all = c->count == 64 ? UINT64_MAX : bit_of(c->count) - 1u;
@@ -264,6 +264,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
     m->impedance.context_hash = h->context_hash;
     facts_told(c, i, h->facts);
     m->joined = true;
+    move_arrived(c, now_us, i, out);
     if (m->lead_us == 0) {
         struct prediction p = members_predict(c, i, STANDARD_WEIGHT);
         m->lead_us = (uint32_t)num_clamp_i64(p.lead_us, 0, UINT32_MAX);
@@ -425,7 +426,8 @@ void members_call(struct cluster *c, struct outbox *out)
     assert(c != NULL && out != NULL);
     uint64_t mask = 0;
     for (uint32_t i = 0; i < c->count; i++) {
-        mask |= c->members[i].uid != 0 && !c->members[i].joined ? bit_of(i) : 0;
+        bool missing = c->members[i].uid != 0 && !c->members[i].joined;
+        mask |= missing && move_expects(c, i) ? bit_of(i) : 0;
     }
     c->call = false;
     if (mask == 0) {

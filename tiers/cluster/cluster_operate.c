@@ -171,8 +171,9 @@ static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t q
         scores[i] = m->impedance.score;
         if (members_targeted(c, i, &o->selector)) {
             mask |= bit_of(i);
-            bool capable =
-                !o->unknown_capability && (o->selector.capabilities & ~m->capabilities) == 0;
+            bool capable = !o->unknown_capability &&
+                           (o->selector.capabilities & ~m->capabilities) == 0 &&
+                           !move_before(c, i, o->created_mesh_us);
             able |= capable && members_preferred(c, i) ? bit_of(i) & ~c->avoided : 0;
             slow |= capable && members_in_service(c, i) ? bit_of(i) & ~c->avoided : 0;
         }
@@ -314,6 +315,9 @@ static void plan(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     if (m->quarantined && !PLANTED(PLANT_QUARANTINED)) {
         end.outcome = OUTCOME_REFUSED;
         end.reason = REASON_QUARANTINED;
+    } else if (move_before(c, i, o->created_mesh_us)) {
+        end.outcome = OUTCOME_REFUSED;
+        end.reason = REASON_MOVED;
     } else if (!warm && (state == AGENT_UNKNOWN || state == AGENT_OFFLINE)) {
         end.reason = m->uid == 0 ? REASON_NOT_JOINED : REASON_AGENT_OFFLINE;
     } else if ((o->unknown_capability || (o->selector.capabilities & ~m->capabilities) != 0) &&

@@ -78,6 +78,24 @@ void facts_recall(struct cluster *c, uint32_t i, const struct store_row *row);
 
 /* cluster_roster.c */
 void roster_page(struct cluster *c, int64_t now_us, const struct store_reply *reply);
+/* What of a record goes with its agent to another place: what it is to hold, its quarantine. */
+void roster_recall(struct cluster *c, uint32_t i, const struct store_row *row);
+
+/* cluster_move.c: who lives elsewhere, and who came from elsewhere. */
+void move_init(struct cluster *c);
+void move_order(struct cluster *c, int64_t now_us, const struct move *m, struct outbox *out);
+/* Whether somebody is expected at the place, or is there. */
+bool move_expects(const struct cluster *c, uint32_t i);
+/* Whether it is no target of what was created then: it lived elsewhere, and may have been one. */
+bool move_before(const struct cluster *c, uint32_t i, int64_t created_mesh_us);
+/* A message of an agent that lives elsewhere now: it is told, and brought there once more. */
+bool move_refuses(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out);
+void move_arrived(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
+void move_dropped(struct cluster *c, uint32_t i); /* its record is gone */
+void move_record(const struct cluster *c, uint32_t i, struct record *r);
+/* From the roster; false: that agent lives elsewhere by now. home.tier NONE: it lives here. */
+bool move_remember(struct cluster *c, uint32_t i, struct unit home, uint64_t uid);
+int64_t move_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* cluster_registry.c */
 #define STORE_RETRY_US US_PER_S /* after a refusal nothing is asked for so long */
@@ -105,7 +123,7 @@ bool registry_where(struct cluster *c, int64_t now_us, uint32_t i, struct store_
 void where_newcomer(struct member *m);
 bool where_waits(const struct member *m); /* there is something to ask or to put */
 bool where_send(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
-void where_reply(struct cluster *c, uint32_t i, const struct store_reply *reply);
+void where_reply(struct cluster *c, int64_t now_us, uint32_t i, const struct store_reply *reply);
 void where_failed(struct cluster *c, uint32_t i); /* no answer came */
 
 /* cluster_operate.c: admission and the table of operations. */

@@ -38,7 +38,8 @@ static void page_send(struct cluster *c, struct pager *p, uint64_t ref, struct o
 static bool query_takes(const struct cluster *c, const struct query *q, uint32_t i)
 {
     const struct member *m = &c->members[i];
-    return selector_takes(&q->selector, c->topology, cluster_agent(c, i),
+    return move_expects(c, i) &&
+           selector_takes(&q->selector, c->topology, cluster_agent(c, i),
                           (enum impedance_class)m->agent_class, m->capabilities,
                           members_state(c, i), m->impedance.score) &&
            facts_match(c->facts[i], q->selector.where);

@@ -93,6 +93,7 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         text_hex64(&r->text, m->uid);
         record_field(r, "uid", from);
         record_unit(r, "place", self);
+        move_record(c, i, r);
         record_text(r, "agent_class", class_name((enum impedance_class)m->agent_class));
         record_unit(r, "sector_id", c->sector);
         record_unit(r, "cluster_id", c->self);

@@ -240,6 +240,9 @@ void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what
     assert(c != NULL);
     assert(i < c->count);
     struct member *m = &c->members[i];
+    if (!move_expects(c, i)) {
+        return; /* it lives elsewhere: its record there is the true one */
+    }
     m->dirty |= (uint16_t)what;
     registry_waits(c, i);
     if (m->dirty != 0 && m->put == 0) {
@@ -571,7 +574,7 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
         return;
     }
     if (kind == REF_WHERE) {
-        where_reply(c, i, reply);
+        where_reply(c, now_us, i, reply);
         registry_waits(c, i);
         if (reply->verdict == STORE_FENCED) {
             return; /* it has gone on to another place already */

@@ -97,7 +97,10 @@ static uint64_t own_targets(const struct cluster *c, const struct operation *o)
     for (uint32_t i = 0; i < c->count; i++) {
         enum impedance_class k = topology_class(c->topology, c->first + i);
         bool class_fits = o->selector.class_mask == 0 || (o->selector.class_mask >> k & 1u) != 0;
-        if (class_fits && place_has_agent(&o->selector.places, cluster_agent(c, i))) {
+        struct unit u = cluster_agent(c, i);
+        bool meant = topology_planned(c->topology, u) ? place_has_agent(&o->selector.places, u)
+                                                      : place_names_agent(&o->selector.places, u);
+        if (class_fits && meant) {
             mask |= bit_of(i);
         }
     }

@@ -9,7 +9,7 @@
 static void roster_row(struct cluster *c, const struct store_row *row)
 {
     uint64_t uid = 0, incarnation = 0, caps = 0;
-    struct unit place = {0};
+    struct unit place = {0}, home = {0};
     const char *why = NULL;
     enum impedance_class agent_class = CLASS_NONE;
     enum agent_state state = AGENT_UNKNOWN;
@@ -23,6 +23,8 @@ static void roster_row(struct cluster *c, const struct store_row *row)
             num_parse_u64(f->value, f->value_bytes, &incarnation);
         } else if (strcmp(f->name, "place") == 0) {
             unit_parse(f->value, f->value_bytes, &place, &why);
+        } else if (strcmp(f->name, "home") == 0) {
+            unit_parse(f->value, f->value_bytes, &home, &why);
         } else if (strcmp(f->name, "agent_class") == 0) {
             agent_class = class_parse(f->value, f->value_bytes);
         } else if (strcmp(f->name, "capability_mask") == 0) {
@@ -36,7 +38,8 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     bool here = place.tier == TIER_AGENT && place.sector == c->self.sector &&
                 place.cluster == c->self.cluster && place.agent >= 1 && place.agent <= c->count;
     struct member *m = here ? &c->members[place.agent - 1u] : NULL;
-    if (!here || uid == 0 || (m->uid != 0 && m->uid != uid)) {
+    if (!here || uid == 0 || (m->uid != 0 && m->uid != uid) ||
+        !move_remember(c, place.agent - 1u, home, uid)) {
         return; /* another place, or another agent by now */
     }
     if (wants && (c->contents.named & bit_of(place.agent - 1u)) == 0) {
@@ -63,6 +66,24 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     }
     facts_recall(c, place.agent - 1u, row);
     learnt_read(c, place.agent - 1u, row);
+}
+
+void roster_recall(struct cluster *c, uint32_t i, const struct store_row *row)
+{
+    assert(c != NULL && row != NULL);
+    assert(i < c->count);
+    for (uint32_t k = 0; k < row->field_count; k++) {
+        const struct store_field *f = &row->fields[k];
+        uint8_t wanted[CONTENT_HASH];
+        if (strcmp(f->name, "operational_state") == 0 &&
+            agent_state_parse(f->value, f->value_bytes) == AGENT_QUARANTINED) {
+            c->members[i].quarantined = true;
+        } else if (strcmp(f->name, "context_wanted") == 0 &&
+                   content_hex_parse(f->value, f->value_bytes, wanted) &&
+                   (c->contents.named & bit_of(i)) == 0) {
+            content_want(c, i, wanted);
+        }
+    }
 }
 
 void roster_page(struct cluster *c, int64_t now_us, const struct store_reply *reply)

@@ -21,6 +21,7 @@
 #include "tiers/cluster/cluster_conflict.h"
 #include "tiers/cluster/cluster_content.h"
 #include "tiers/cluster/cluster_incident.h"
+#include "tiers/cluster/cluster_move.h"
 #include "tiers/cluster/cluster_waits.h"
 #include "tiers/cluster/cluster_written.h"
 
@@ -221,6 +222,7 @@ struct cluster {
     struct lead_conflicts reports;
     struct timing_watch timing;
     struct lead_contents contents;
+    struct lead_moves moves;
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */

@@ -63,8 +63,12 @@ static void count_active(const struct cluster *c, uint32_t i, struct summary *s)
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret)
 {
     assert(c != NULL && ret != NULL);
-    *ret = (struct summary){.agents = c->count, .clusters = 1, .clusters_up = 1};
+    *ret = (struct summary){.clusters = 1, .clusters_up = 1};
     for (uint32_t i = 0; i < c->count; i++) {
+        if (!move_expects(c, i)) {
+            continue;
+        }
+        ret->agents++;
         count_state(c, i, ret);
         if (members_in_service(c, i)) {
             count_active(c, i, ret);

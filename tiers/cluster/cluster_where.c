@@ -5,6 +5,8 @@
  * that a former lead cannot put an old place over a new one.
  *
  *   ASK -> asked -> READ -> reading -> PUT -> putting -> KNOWN
+ *   LEFT -> leaving -> DROP -> dropping: of one that lives elsewhere now (cluster_move.c), whose
+ *   record here goes when the line names another cluster, and that one has read it
  *
  * A store that fails or is away leaves it where it was; it is asked again. Two small requests for
  * each newcomer, among the writes behind (cluster_registry.c), none for who was here before. */
@@ -46,7 +48,8 @@ void where_newcomer(struct member *m)
 bool where_waits(const struct member *m)
 {
     assert(m != NULL);
-    return m->where == WHERE_ASK || m->where == WHERE_READ || m->where == WHERE_PUT;
+    return m->where == WHERE_ASK || m->where == WHERE_READ || m->where == WHERE_PUT ||
+           m->where == WHERE_LEFT || m->where == WHERE_DROP;
 }
 
 bool where_send(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
@@ -58,8 +61,9 @@ bool where_send(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *ou
     char shard[UNIT_TEXT_MAX];
     char key[STORE_KEY_MAX];
     struct store_op op = {.kind = STORE_GET, .shard = shard, .key = key};
+    bool record = m->where == WHERE_READ || m->where == WHERE_DROP;
     where_shard(m, shard);
-    uid_key(m, m->where == WHERE_READ ? "agent:" : "place:", key);
+    uid_key(m, record ? "agent:" : "place:", key);
     if (m->where == WHERE_READ) {
         unit_format(m->former, shard);
     } else if (m->where == WHERE_PUT) {
@@ -69,6 +73,10 @@ bool where_send(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *ou
         op.epoch = m->epoch > 0 ? m->epoch : 1;
         op.fields = r.fields;
         op.field_count = r.count;
+    } else if (m->where == WHERE_DROP) {
+        unit_format(c->self, shard);
+        op.kind = STORE_REMOVE;
+        op.collection = "roster";
     }
     if (!where_waits(m) || !registry_where(c, now_us, i, &op, out)) {
         return false;
@@ -91,7 +99,7 @@ static struct unit place_of(const struct store_reply *reply)
     return place;
 }
 
-void where_reply(struct cluster *c, uint32_t i, const struct store_reply *reply)
+void where_reply(struct cluster *c, int64_t now_us, uint32_t i, const struct store_reply *reply)
 {
     assert(c != NULL && reply != NULL);
     assert(i < c->count);
@@ -115,8 +123,16 @@ void where_reply(struct cluster *c, uint32_t i, const struct store_reply *reply)
     } else if (m->where == WHERE_READING) {
         if (reply->verdict == STORE_OK && reply->row_count > 0) {
             learnt_read(c, i, &reply->rows[0]);
+            learnt_history_read(c, now_us, i, &reply->rows[0]);
+            roster_recall(c, i, &reply->rows[0]);
         }
         m->where = WHERE_PUT;
+    } else if (m->where == WHERE_LEAVING) {
+        struct unit place = place_of(reply);
+        bool elsewhere = place.tier == TIER_AGENT && !unit_equal(topology_parent(place), c->self);
+        m->where = elsewhere ? WHERE_DROP : WHERE_KNOWN; /* asked again later (cluster_move.c) */
+    } else if (m->where == WHERE_DROPPING) {
+        move_dropped(c, i);
     } else {
         m->where = WHERE_KNOWN;
     }

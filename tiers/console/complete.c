@@ -110,7 +110,7 @@ static void offer_children(const struct topology *t, const char *word, size_t be
             offer_unit(ret, word, before, u);
     } else if (parent.tier == TIER_CLUSTER && deepest == TIER_AGENT) {
         u.tier = TIER_AGENT;
-        for (u.agent = 1; u.agent <= topology_cluster_agents(t, parent); u.agent++)
+        for (u.agent = 1; u.agent <= topology_cluster_places(t, parent); u.agent++)
             offer_unit(ret, word, before, u);
     }
 }

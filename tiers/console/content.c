@@ -65,7 +65,7 @@ static bool selects(const struct invocation *in)
 {
     return command_value(in, "on")->given || command_value(in, "except")->given ||
            command_value(in, "class")->given || command_value(in, "capability")->given ||
-           command_value(in, "state")->given;
+           command_value(in, "where")->given || command_value(in, "state")->given;
 }
 
 bool content_build(const struct invocation *in, struct operation *op, char error[COMMAND_ERROR_MAX])

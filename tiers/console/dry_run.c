@@ -34,9 +34,13 @@ static int by_first(const void *a, const void *b)
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* How many of them a sample would take; 0: all. */
+/* How many of them a sample, or a delegation, would take; 0: all. */
 static uint32_t sample_of(const struct invocation *in)
 {
+    if (in->spec->verb == CMD_DELEGATE) {
+        const struct value *several = command_value(in, "several");
+        return several->given ? (uint32_t)several->number : 1;
+    }
     for (size_t i = 0; i < COMMAND_PARAMETERS_MAX && in->spec->parameters[i].name; i++) {
         if (strcmp(in->spec->parameters[i].name, "sample") == 0 && in->values[i].given)
             return (uint32_t)in->values[i].number;
@@ -87,9 +91,14 @@ void dry_run_render(const struct render *r, const struct invocation *in, const s
         json_decref(o);
         return;
     }
-    fprintf(r->out, "%s would go to %s%s: nothing was sent\n", in->spec->name,
-            sample && sample < pages->count ? render_count(sample, b) : "all of these",
-            sample && sample < pages->count ? " of these, at random," : "");
+    if (in->spec->verb == CMD_ROUTE_AROUND)
+        fputs("route-around is about all of these: nothing was changed\n", r->out);
+    else
+        fprintf(r->out, "%s would go to %s%s: nothing was sent\n", in->spec->name,
+                sample && sample < pages->count ? render_count(sample, b) : "all of these",
+                !sample || sample >= pages->count ? ""
+                : in->spec->verb == CMD_DELEGATE  ? " of these, the best,"
+                                                  : " of these, at random,");
     fprintf(r->out, "  %s agents  %s\n", render_count(pages->count, a), n ? text : "none");
     for (enum impedance_class c = CLASS_A_EDGE; c < CLASS_COUNT; c++)
         if (by_class[c])

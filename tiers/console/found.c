@@ -33,7 +33,7 @@ void found_query(struct task *t)
 /* A bit for each agent of the rows; the caller frees. */
 static uint8_t *bits_of(const struct pages *pages, const struct topology *t)
 {
-    uint8_t *found = calloc(t->agents / 8u + 1u, 1);
+    uint8_t *found = calloc(topology_places(t) / 8u + 1u, 1);
     for (size_t i = 0; found && i < pages->count; i++) {
         uint32_t index = topology_index(t, pages->rows[i].unit);
         found[index / 8u] |= (uint8_t)(1u << index % 8u);

@@ -4,6 +4,7 @@
  * Bounds: GRAMMAR_TEXT_MAX bytes, WORDS_MAX words and GRAMMAR_CLAUSES_MAX clauses; more is an
  * error that says so. */
 #include "tiers/console/grammar.h"
+#include "core/facts.h"
 #include "core/num.h"
 #include "core/types.h"
 #include <assert.h>
@@ -183,13 +184,50 @@ static bool places_exist(const char *places, const struct topology *t,
     return false;
 }
 
+/* --- facts --- */
+
+/* The bytes of conditions on facts that begin here, as os=debian12,gpu!=*; 0: none do. */
+static size_t fact_bytes(const char *text)
+{
+    size_t n = strcspn(text, " \t\r\n;");
+    while (n > 0 && strchr(",?!.", text[n - 1]) != NULL)
+        n--;
+    bool condition = false;
+    for (size_t i = 1; i < n; i++)
+        condition = condition || strchr("=<>", text[i]) != NULL;
+    return condition && isalpha((unsigned char)text[0]) ? n : 0;
+}
+
+/* Moves the conditions of a clause to `facts`, joined; `text` keeps the other words. */
+static bool take_facts(char *text, char facts[WHERE_BYTES_MAX], char error[COMMAND_ERROR_MAX])
+{
+    char all[GRAMMAR_TEXT_MAX] = "";
+    size_t at = 0;
+    for (char *word = text; *word;) {
+        size_t n = fact_bytes(word);
+        if (n > 0) {
+            size_t used = strlen(all);
+            snprintf(all + used, sizeof all - used, "%s%.*s", used ? "," : "", (int)n, word);
+            memset(word, ' ', n);
+        }
+        word += n > 0 ? n : strcspn(word, " ");
+        word += strspn(word, " ");
+    }
+    const char *why = all[0] ? where_read(all, facts, &at) : NULL;
+    if (why)
+        snprintf(error, COMMAND_ERROR_MAX, "'%.80s' at character %zu: %s", all, at + 1, why);
+    return !why;
+}
+
 /* --- intents --- */
 
 struct reading {
     const struct words *w;
     const struct topology *t;
     const struct subject *subject;
-    char places[256]; /* named in the clause */
+    char places[256];            /* named in the clause */
+    char facts[WHERE_BYTES_MAX]; /* asked for in the clause, as --where takes them */
+    bool facts_taken;
     char *error;
 };
 
@@ -204,18 +242,28 @@ static const char *meant(const struct reading *r)
     return r->places[0] ? r->places : r->subject->places;
 }
 
-static bool route_around(const struct reading *r, char *ret)
+/* The places of a clause that asks for facts are those that it names, not what was spoken of. */
+static void with_facts(struct reading *r, const char *verb, const char *flags, char *ret)
+{
+    const char *places = r->facts[0] ? r->places : meant(r);
+    bool quoted = r->facts[strcspn(r->facts, "<>*?!")] != '\0';
+    r->facts_taken = true;
+    snprintf(ret, GRAMMAR_LINE_MAX, "%s%s%s%s%s%s%s%s", verb, places[0] ? " " : "", places,
+             r->facts[0] ? " --where " : "", quoted ? "'" : "", r->facts, quoted ? "'" : "", flags);
+}
+
+static bool route_around(struct reading *r, char *ret)
 {
     const char *undo = has(r->w, "undo restore unroute back stop again") ? " --undo" : "";
-    if (!meant(r)[0])
+    if (!meant(r)[0] && !r->facts[0])
         return lacks(r, "route around whom? name agents, or ask about a sector first");
-    snprintf(ret, GRAMMAR_LINE_MAX, "route-around %s%s", meant(r), undo);
+    with_facts(r, "route-around", undo, ret);
     return true;
 }
 
-static bool stuck(const struct reading *r, char *ret)
+static bool stuck(struct reading *r, char *ret)
 {
-    snprintf(ret, GRAMMAR_LINE_MAX, "stuck%s%s", meant(r)[0] ? " " : "", meant(r));
+    with_facts(r, "stuck", "", ret);
     return true;
 }
 
@@ -274,7 +322,7 @@ static bool scoped(const struct reading *r, const char *verb, const char *flags,
     return true;
 }
 
-static bool find(const struct reading *r, char *ret)
+static bool find(struct reading *r, char *ret)
 {
     const char *class = class_word(r->w);
     const char *state = "";
@@ -287,9 +335,26 @@ static bool find(const struct reading *r, char *ret)
     if (has(r->w, "dead down missing away"))
         state = "offline";
     bool slow = has(r->w, "slow slower slowest");
-    snprintf(ret, GRAMMAR_LINE_MAX, "find%s%s%s%s%s%s%s --limit 10", class[0] ? " --class " : "",
-             class, state[0] ? " --state " : "", state, r->places[0] ? " --on " : "", r->places,
+    char verb[GRAMMAR_LINE_MAX];
+    snprintf(verb, sizeof verb, "find%s%s%s%s%s%s%s", class[0] ? " --class " : "", class,
+             state[0] ? " --state " : "", state, r->places[0] ? " --on " : "", r->places,
              slow ? " --slower 500" : "");
+    bool quoted = r->facts[strcspn(r->facts, "<>*?!")] != '\0';
+    r->facts_taken = true;
+    snprintf(ret, GRAMMAR_LINE_MAX, "%.250s%s%s%s%s --limit 10", verb,
+             r->facts[0] ? " --where " : "", quoted ? "'" : "", r->facts, quoted ? "'" : "");
+    return true;
+}
+
+/* When could whom be READY? */
+static bool when(struct reading *r, char *ret)
+{
+    const char *class = class_word(r->w);
+    bool quoted = r->facts[strcspn(r->facts, "<>*?!")] != '\0';
+    r->facts_taken = true;
+    snprintf(ret, GRAMMAR_LINE_MAX, "when%s%s%s%s%s%s%s%s", class[0] ? " --class " : "", class,
+             r->places[0] ? " --on " : "", r->places, r->facts[0] ? " --where " : "",
+             quoted ? "'" : "", r->facts, quoted ? "'" : "");
     return true;
 }
 
@@ -311,7 +376,7 @@ static bool happening(const struct reading *r, char *ret)
 }
 
 /* Which intent; false with an error, or without one when nothing fits. */
-static bool intent(const struct reading *r, char *ret)
+static bool intent(struct reading *r, char *ret)
 {
     const struct words *w = r->w;
     bool routing = follows(w, "route routing steer go work", "around") || has(w, "avoid bypass") ||
@@ -338,7 +403,10 @@ static bool intent(const struct reading *r, char *ret)
                         strchr(r->places, ',') ? "" : r->places) > 0;
     if (has(w, "audit") || (has(w, "who") && has(w, "did commanded ordered")))
         return snprintf(ret, GRAMMAR_LINE_MAX, "audit") > 0;
-    if (has(w, "who which") || (has(w, "find list show") && has(w, "agents agent slow slowest")))
+    if (has(w, "when") && has(w, "ready"))
+        return when(r, ret);
+    if (has(w, "who which") || (has(w, "find list show") && has(w, "agents agent slow slowest")) ||
+        (r->facts[0] && !has(w, "sectors sector")))
         return find(r, ret);
     if (has(w, "sectors") && !r->places[0])
         return snprintf(ret, GRAMMAR_LINE_MAX, "sectors") > 0;
@@ -411,6 +479,7 @@ static bool means_itself(const struct invocation *in, const struct topology *t)
     case CMD_THAW:
     case CMD_HEAL:
     case CMD_ROUTE_AROUND:
+    case CMD_MOVE:
     case CMD_STUCK:
     case CMD_DIAGNOSE:
         return !first->given || is_place(first->text, t);
@@ -450,17 +519,20 @@ static bool read_clause(const char *text, size_t bytes, const struct topology *t
                         char error[COMMAND_ERROR_MAX])
 {
     struct words w;
-    char line[GRAMMAR_LINE_MAX] = "";
-    if (!split_words(text, bytes, &w)) {
+    struct reading r = {.w = &w, .t = t, .subject = subject, .error = error};
+    char line[GRAMMAR_LINE_MAX] = "", rest[GRAMMAR_TEXT_MAX];
+    snprintf(rest, sizeof rest, "%.*s", (int)bytes, text);
+    if (!take_facts(rest, r.facts, error))
+        return false;
+    if (!split_words(rest, strlen(rest), &w)) {
         snprintf(error, COMMAND_ERROR_MAX, "'%.40s..' is too long to understand", text);
         return false;
     }
     take_yes(&w);
     if (w.agreed && !add_clause(ret, ACT_YES, "", error))
         return false;
-    if (w.count == 0 || only_filler(&w))
+    if (!r.facts[0] && (w.count == 0 || only_filler(&w)))
         return true;
-    struct reading r = {.w = &w, .t = t, .subject = subject, .error = error};
     places_of(&w, r.places, sizeof r.places);
     if (r.places[0] && !places_exist(r.places, t, error))
         return false;
@@ -473,6 +545,11 @@ static bool read_clause(const char *text, size_t bytes, const struct topology *t
             snprintf(error, COMMAND_ERROR_MAX,
                      "not understood: '%.*s'; try \"what's happening in sector 7?\", or 'help'",
                      bytes < 60 ? (int)bytes : 60, text);
+        return false;
+    }
+    if (r.facts[0] && !r.facts_taken) {
+        snprintf(error, COMMAND_ERROR_MAX, "'%.60s' chooses agents by facts, and '%.60s' does not",
+                 r.facts, line);
         return false;
     }
     return add_clause(ret, ACT_COMMAND, line, error);
@@ -498,6 +575,10 @@ static size_t clause_end(const char *text, const char **ret_next)
     size_t i = 0;
     for (; text[i]; i++) {
         bool blank = i > 0 && isspace((unsigned char)text[i - 1]);
+        if (blank || i == 0)
+            i += fact_bytes(text + i);
+        if (!text[i])
+            break;
         bool stop =
             strchr(",;?!\n", text[i]) != NULL ||
             (text[i] == '.' && (text[i + 1] == '\0' || isspace((unsigned char)text[i + 1])));

@@ -3,12 +3,13 @@
  *   diagnose       status, clusters, agents, work                    -> diagnosis_place()
  *   stuck          work, agents with the capability that it needs    -> diagnosis_stuck()
  *   reassign       work of that operation, the best agent for it, cancel, the task again
- *   route-around   the order, then the agents, until their leads say that it holds
+ *   route-around   whom the flags mean, the order, then the agents, until their leads say that it
+ *                  holds (inquiry_route.c)
  *
  * A refusal at any step ends the chain with it. What reassign cancels is only what it has found
  * another agent for. */
-#include "tiers/console/inquiry.h"
 #include "core/types.h"
+#include "tiers/console/inquiry_int.h"
 #include "tiers/console/request.h"
 #include "tiers/console/targets.h"
 #include "tiers/console/task_int.h"
@@ -16,13 +17,9 @@
 #include <jansson.h>
 #include <string.h>
 
-#define AGENTS_MOST     4096u /* rows about agents that one inquiry reads */
-#define ROUTED_TRIES    100u
 #define STUCK_OLDER_US  (2 * (int64_t)US_PER_S)
 #define REASSIGN_US     (300 * (int64_t)US_PER_S) /* as delegate, spec 7.1 */
 #define REASSIGN_CHOICE 64u
-
-enum { STEP_FIRST, STEP_SECOND, STEP_THIRD, STEP_FOURTH };
 
 bool inquiry_is(const struct invocation *in)
 {
@@ -62,8 +59,9 @@ static bool build_stuck(const struct invocation *in, const struct topology *t, s
     const struct value *places = command_value(in, "places");
     ret->kind = COMMAND_QUERY;
     ret->query.kind = QUERY_WORK;
-    return !places->given ||
-           targets_parse("places", places->text, NULL, t, &ret->query.selector.places, error);
+    return (!places->given ||
+            targets_parse("places", places->text, NULL, t, &ret->query.selector.places, error)) &&
+           request_selector(in, t, &ret->query.selector, error);
 }
 
 static bool build_reassign(const struct invocation *in, const struct topology *t,
@@ -111,24 +109,24 @@ bool inquiry_build(const struct invocation *in, const struct topology *t, struct
 
 /* --- steps --- */
 
-static void ask(struct task *t, uint32_t step, const struct command *command)
+void inquiry_ask(struct task *t, uint32_t step, const struct command *command)
 {
     t->inquiry.step = step;
     t->command = *command;
     task_send(t);
 }
 
-static void ask_rows(struct task *t, uint32_t step, enum query_kind kind,
-                     const struct selector *selector)
+void inquiry_ask_rows(struct task *t, uint32_t step, enum query_kind kind,
+                      const struct selector *selector)
 {
     struct command c = {.kind = COMMAND_QUERY};
     c.query = (struct query){
         .kind = kind, .selector = *selector, .from_start = true, .limit = PAGE_ROWS_MAX};
-    ask(t, step, &c);
+    inquiry_ask(t, step, &c);
 }
 
 /* Adds a page; true: that was the last. Else the next one is asked for. */
-static bool take_page(struct task *t, struct pages *pages, const struct rows *rows, size_t most)
+bool inquiry_take_page(struct task *t, struct pages *pages, const struct rows *rows, size_t most)
 {
     pages_add(pages, t->render.topology, rows, most);
     if (!pages->more || rows->row_count == 0 || pages->count >= most)
@@ -149,7 +147,7 @@ static void take_work(struct inquiry *q, const struct rows *rows, int64_t older_
     q->missing = rows->missing > q->missing ? rows->missing : q->missing;
 }
 
-static bool of_kind(struct task *t, const struct reply *reply, enum reply_kind wanted)
+bool inquiry_of_kind(struct task *t, const struct reply *reply, enum reply_kind wanted)
 {
     if (reply->kind == REPLY_ERROR || reply->kind == REPLY_HELD) {
         render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
@@ -165,17 +163,17 @@ static void diagnose(struct task *t, const struct reply *reply)
     struct inquiry *q = &t->inquiry;
     const struct selector *where = &q->first.query.selector;
     bool rows = q->step != STEP_FIRST;
-    if (!of_kind(t, reply, rows ? REPLY_ROWS : REPLY_STATUS))
+    if (!inquiry_of_kind(t, reply, rows ? REPLY_ROWS : REPLY_STATUS))
         return;
     if (q->step == STEP_FIRST) {
         q->status = *reply->status;
-        ask_rows(t, STEP_SECOND, QUERY_CLUSTERS, where);
+        inquiry_ask_rows(t, STEP_SECOND, QUERY_CLUSTERS, where);
     } else if (q->step == STEP_SECOND) {
-        if (take_page(t, &q->clusters, reply->rows, SIZE_MAX))
-            ask_rows(t, STEP_THIRD, QUERY_AGENTS, where);
+        if (inquiry_take_page(t, &q->clusters, reply->rows, SIZE_MAX))
+            inquiry_ask_rows(t, STEP_THIRD, QUERY_AGENTS, where);
     } else if (q->step == STEP_THIRD) {
-        if (take_page(t, &q->agents, reply->rows, AGENTS_MOST))
-            ask_rows(t, STEP_FOURTH, QUERY_WORK, where);
+        if (inquiry_take_page(t, &q->agents, reply->rows, INQUIRY_AGENTS_MOST))
+            inquiry_ask_rows(t, STEP_FOURTH, QUERY_WORK, where);
     } else {
         take_work(q, reply->rows, DIAGNOSIS_STUCK_US);
         q->missing = q->agents.missing > q->missing ? q->agents.missing : q->missing;
@@ -222,7 +220,7 @@ static const char *wanted_capability(const struct task *t)
 static void stuck(struct task *t, const struct reply *reply)
 {
     struct inquiry *q = &t->inquiry;
-    if (!of_kind(t, reply, REPLY_ROWS))
+    if (!inquiry_of_kind(t, reply, REPLY_ROWS))
         return;
     if (q->step == STEP_FIRST) {
         const struct value *older = command_value(&t->invocation, "older");
@@ -236,8 +234,8 @@ static void stuck(struct task *t, const struct reply *reply)
         struct selector s = {.capable_only = true,
                              .capabilities = bit >= 0 ? UINT64_C(1) << bit : 0,
                              .state_mask = 1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED};
-        ask_rows(t, STEP_SECOND, QUERY_AGENTS, &s);
-    } else if (take_page(t, &q->agents, reply->rows, AGENTS_MOST)) {
+        inquiry_ask_rows(t, STEP_SECOND, QUERY_AGENTS, &s);
+    } else if (inquiry_take_page(t, &q->agents, reply->rows, INQUIRY_AGENTS_MOST)) {
         show_stuck(t, wanted_capability(t));
     }
 }
@@ -262,7 +260,7 @@ static void choose_best(struct task *t)
         s.class_mask = 1u << c;
     else if (strcmp(text, "best_available") != 0)
         (void)place_parse(text, strlen(text), t->render.topology, &s.places, &at, &why);
-    ask_rows(t, STEP_SECOND, QUERY_AGENTS, &s);
+    inquiry_ask_rows(t, STEP_SECOND, QUERY_AGENTS, &s);
 }
 
 /* The fastest that is not one of those that have it now, and not avoided. */
@@ -306,7 +304,7 @@ static void submit_again(struct task *t)
                          .cluster = {q->to.cluster, q->to.cluster},
                          .agent = {q->to.agent, q->to.agent}};
     q->started_ms = uv_now(t->conf.loop);
-    ask(t, STEP_FOURTH, &c);
+    inquiry_ask(t, STEP_FOURTH, &c);
 }
 
 static void show_reassigned(struct task *t, const struct report *report)
@@ -354,7 +352,7 @@ static void reassign_found(struct task *t)
     struct inquiry *q = &t->inquiry;
     struct command cancel = {.kind = COMMAND_CANCEL, .operation_id = q->task.operation};
     if (pick(q)) {
-        ask(t, STEP_THIRD, &cancel);
+        inquiry_ask(t, STEP_THIRD, &cancel);
         return;
     }
     render_error(&t->render, "not-found",
@@ -369,12 +367,12 @@ static void reassign(struct task *t, const struct reply *reply)
         if (reply->kind == REPLY_ACCEPTED) {
             t->accepted = true;
             t->operation_id = reply->operation_id;
-        } else if (of_kind(t, reply, REPLY_OPERATION)) {
+        } else if (inquiry_of_kind(t, reply, REPLY_OPERATION)) {
             show_reassigned(t, reply->report);
         }
         return;
     }
-    if (!of_kind(t, reply, q->step == STEP_THIRD ? REPLY_OK : REPLY_ROWS))
+    if (!inquiry_of_kind(t, reply, q->step == STEP_THIRD ? REPLY_OK : REPLY_ROWS))
         return;
     if (q->step == STEP_FIRST) {
         take_work(q, reply->rows, 0);
@@ -387,68 +385,11 @@ static void reassign(struct task *t, const struct reply *reply)
         q->task = q->work[0];
         choose_best(t);
     } else if (q->step == STEP_SECOND) {
-        if (take_page(t, &q->agents, reply->rows, AGENTS_MOST))
+        if (inquiry_take_page(t, &q->agents, reply->rows, INQUIRY_AGENTS_MOST))
             reassign_found(t);
     } else {
         submit_again(t);
     }
-}
-
-/* --- route-around --- */
-
-static void show_routed(struct task *t, bool holds)
-{
-    struct inquiry *q = &t->inquiry;
-    bool on = q->first.on;
-    json_t *list = json_array();
-    if (!t->render.json)
-        fprintf(t->render.out, "Routing updated. %s:\n",
-                on ? "Traffic now avoiding" : "Restored to normal");
-    for (size_t i = 0; i < q->agents.count; i++) {
-        const struct agent_row *a = &q->agents.rows[i].u.agent;
-        char place[UNIT_TEXT_MAX];
-        unit_format(q->agents.rows[i].unit, place);
-        if (a->routed_around != on)
-            continue;
-        if (t->render.json)
-            json_array_append_new(list, json_string(place));
-        else if (i < 2 * DIAGNOSIS_SLOW_MAX)
-            fprintf(t->render.out, "- %s (impedance %.0fms)\n", place,
-                    (double)a->impedance.predicted_us / US_PER_MS);
-        else if (i == 2 * DIAGNOSIS_SLOW_MAX)
-            fprintf(t->render.out, "  and more: %zu in all\n", q->agents.count);
-    }
-    if (t->render.json) {
-        json_t *all = json_pack("{s:b,s:b,s:O}", "avoid", on, "confirmed", holds, "agents", list);
-        json_dumpf(all, t->render.out, JSON_COMPACT);
-        fputc('\n', t->render.out);
-        json_decref(all);
-    } else if (!holds) {
-        fputs("not every lead has confirmed it yet: it is said again every 5 s\n", t->render.out);
-    }
-    json_decref(list);
-    task_finish(t, holds ? EXIT_OK : EXIT_PARTIAL);
-}
-
-static void route_around(struct task *t, const struct reply *reply)
-{
-    struct inquiry *q = &t->inquiry;
-    if (q->step == STEP_FIRST) {
-        if (reply->kind != REPLY_LINE && of_kind(t, reply, REPLY_OK))
-            ask_rows(t, STEP_SECOND, QUERY_AGENTS, &q->first.query.selector);
-        return;
-    }
-    if (!of_kind(t, reply, REPLY_ROWS) || !take_page(t, &q->agents, reply->rows, AGENTS_MOST))
-        return;
-    bool holds = q->agents.missing == 0;
-    for (size_t i = 0; i < q->agents.count; i++)
-        holds = holds && q->agents.rows[i].u.agent.routed_around == q->first.on;
-    if (!holds && ++q->tries < ROUTED_TRIES) {
-        pages_done(&q->agents);
-        ask_rows(t, STEP_SECOND, QUERY_AGENTS, &q->first.query.selector);
-        return;
-    }
-    show_routed(t, holds);
 }
 
 /* --- the seam to the task --- */
@@ -485,7 +426,7 @@ void inquiry_reply(struct task *t, const struct reply *reply)
         reassign(t, reply);
         break;
     default:
-        route_around(t, reply);
+        inquiry_route(t, reply);
         break;
     }
 }

@@ -60,11 +60,10 @@ static void add_row(struct pages *p, const struct page_row *row)
 /* Whether this agent is here already; marks it. */
 static bool seen_before(struct pages *p, const struct topology *t, struct unit agent)
 {
-    size_t agents = (size_t)t->sectors * t->clusters_per_sector * t->agents_per_cluster;
     if (agent.tier != TIER_AGENT || !topology_contains(t, agent))
         return false;
     if (!p->seen)
-        p->seen = calloc(agents / 8 + 1, 1);
+        p->seen = calloc(topology_places(t) / 8 + 1, 1);
     if (!p->seen) {
         fprintf(stderr, "mesh: out of memory\n");
         exit(1);

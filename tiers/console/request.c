@@ -122,9 +122,10 @@ static bool build_where(const struct invocation *in, struct selector *ret,
     return !why;
 }
 
-static bool build_selector(const struct invocation *in, const struct topology *t,
-                           struct selector *ret, char error[COMMAND_ERROR_MAX])
+bool request_selector(const struct invocation *in, const struct topology *t, struct selector *ret,
+                      char error[COMMAND_ERROR_MAX])
 {
+    assert(in && t && ret && error);
     const char *on = has(in, "on") ? command_value(in, "on")->text : NULL;
     const char *except = has(in, "except") ? command_value(in, "except")->text : NULL;
     if ((on || except) &&
@@ -210,7 +211,7 @@ static bool build_operation(const struct invocation *in, const struct topology *
                                              TRINARY_TRANSIT}[command_value(in, "expect")->number];
     if (has(in, "consensus"))
         op->quorum = (uint32_t)command_value(in, "consensus")->number;
-    return build_selector(in, t, &op->selector, error);
+    return request_selector(in, t, &op->selector, error);
 }
 
 static bool build_broadcast(const struct invocation *in, struct operation *op,
@@ -369,7 +370,7 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
     switch ((int)in->spec->verb) {
     case CMD_SECTORS:
         ret->kind = QUERY_SECTORS;
-        return build_selector(in, t, &ret->selector, error);
+        return request_selector(in, t, &ret->selector, error);
     case CMD_SECTOR:
         ret->kind = QUERY_CLUSTERS;
         return build_unit_query(in, "sector", TIER_SECTOR, t, ret, error);
@@ -381,13 +382,13 @@ static bool build_query(const struct invocation *in, const struct topology *t, s
         return build_unit_query(in, "agent", TIER_AGENT, t, ret, error);
     case CMD_TOP:
         ret->kind = (enum query_kind)(QUERY_TOP_SLOW + (int)command_value(in, "by")->number);
-        return build_selector(in, t, &ret->selector, error);
+        return request_selector(in, t, &ret->selector, error);
     case CMD_INSPECT:
         ret->kind = QUERY_INSPECT;
         return build_unit_query(in, "agent", TIER_AGENT, t, ret, error);
     case CMD_FIND:
         ret->kind = QUERY_AGENTS;
-        return build_selector(in, t, &ret->selector, error);
+        return request_selector(in, t, &ret->selector, error);
     default:
         break;
     }
@@ -483,6 +484,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_LIFT:
     case CMD_THREATS:
     case CMD_APPROVE:
+    case CMD_MOVE:
         return request_recovery(in, t, ret, error);
     case CMD_KPI:
         ret->kind = COMMAND_QUERY;

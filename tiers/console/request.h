@@ -12,6 +12,11 @@
 bool request_build(const struct invocation *in, const struct topology *t, struct command *ret,
                    char error[COMMAND_ERROR_MAX]);
 
+/* Whom the flags of a line choose: --on, --except, --class, --capability, --where, --state, scores;
+ * those that its command has. */
+bool request_selector(const struct invocation *in, const struct topology *t, struct selector *ret,
+                      char error[COMMAND_ERROR_MAX]);
+
 /* The same for freeze, thaw, heal, breaker, quarantine, lift and ping. */
 bool request_recovery(const struct invocation *in, const struct topology *t, struct command *ret,
                       char error[COMMAND_ERROR_MAX]);

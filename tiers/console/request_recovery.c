@@ -3,6 +3,7 @@
  * topology here, so that what does not exist is refused with what does. */
 #include "core/num.h"
 #include "tiers/console/request.h"
+#include "tiers/console/targets.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -193,12 +194,44 @@ static bool build_threats(const struct invocation *in, struct command *ret,
     return !id->given || take_id(id->text, ret, error);
 }
 
+/* Who, and where to; without who: who lives elsewhere. */
+static bool build_move(const struct invocation *in, const struct topology *t, struct command *ret,
+                       char error[COMMAND_ERROR_MAX])
+{
+    const struct value *places = command_value(in, "places"), *to = command_value(in, "to");
+    bool back = command_value(in, "back")->given;
+    const char *where = back ? "back" : to->given && strcmp(to->text, "auto") != 0 ? to->text : "";
+    ret->kind = COMMAND_MOVE;
+    ret->on = command_value(in, "dry-run")->given;
+    ret->query.kind = QUERY_AGENTS; /* of its query the selector alone is meant */
+    ret->query.limit = 1;
+    if (back && to->given) {
+        snprintf(error, COMMAND_ERROR_MAX, "--to: with --back they go home: leave one of them out");
+        return false;
+    }
+    if (!places->given && (back || to->given)) {
+        snprintf(error, COMMAND_ERROR_MAX, "places: whose? 'move' alone shows who lives elsewhere");
+        return false;
+    }
+    if (strlen(where) >= sizeof ret->name) {
+        snprintf(error, COMMAND_ERROR_MAX,
+                 "--to: %zu bytes, %zu at most: fold them, as s07.c[1-5,9]", strlen(where),
+                 sizeof ret->name - 1);
+        return false;
+    }
+    snprintf(ret->name, sizeof ret->name, "%s", where);
+    return !places->given ||
+           targets_parse("places", places->text, NULL, t, &ret->query.selector.places, error);
+}
+
 bool request_recovery(const struct invocation *in, const struct topology *t, struct command *ret,
                       char error[COMMAND_ERROR_MAX])
 {
     assert(in && t && ret && error);
     if (in->spec->verb == CMD_QUARANTINE || in->spec->verb == CMD_LIFT)
         return build_isolate(in, t, ret, error);
+    if (in->spec->verb == CMD_MOVE)
+        return build_move(in, t, ret, error);
     if (in->spec->verb == CMD_THREATS)
         return build_threats(in, ret, error);
     if (in->spec->verb == CMD_APPROVE) {
@@ -233,6 +266,8 @@ bool request_recovery(const struct invocation *in, const struct topology *t, str
 bool request_dangerous(const struct invocation *in)
 {
     assert(in && in->spec);
-    bool dry = in->spec->verb == CMD_HEAL && command_value(in, "dry-run")->given;
+    bool moves = in->spec->verb == CMD_MOVE;
+    bool dry = (in->spec->verb == CMD_HEAL || moves) && command_value(in, "dry-run")->given;
+    dry = dry || (moves && !command_value(in, "places")->given); /* it only shows */
     return in->spec->dangerous && !dry && !command_value(in, "yes")->given;
 }

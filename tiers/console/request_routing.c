@@ -57,17 +57,39 @@ static bool build_mapping(const struct invocation *in, const struct topology *t,
     return take_classes(classes->text, &ret->query.selector.class_mask, error);
 }
 
+/* Whether the mesh is asked first who is meant. */
+static bool asks_first(const struct invocation *in)
+{
+    return command_value(in, "where")->given || command_value(in, "class")->given ||
+           command_value(in, "dry-run")->given;
+}
+
+static bool chooses(const struct invocation *in)
+{
+    return command_value(in, "places")->given || command_value(in, "where")->given ||
+           command_value(in, "class")->given;
+}
+
 static bool build_route_around(const struct invocation *in, const struct topology *t,
                                struct command *ret, char error[COMMAND_ERROR_MAX])
 {
     const struct value *places = command_value(in, "places");
     ret->on = !command_value(in, "undo")->given;
-    if (!places->given && !ret->on) {
-        snprintf(error, COMMAND_ERROR_MAX, "places: whose? 'route-around' shows what is avoided");
+    if (!chooses(in) && (!ret->on || command_value(in, "dry-run")->given)) {
+        snprintf(error, COMMAND_ERROR_MAX,
+                 "places: whose? name places, --where or --class ('route-around' shows what is "
+                 "avoided)");
         return false;
     }
-    return !places->given ||
-           targets_parse("places", places->text, NULL, t, &ret->query.selector.places, error);
+    if (places->given &&
+        !targets_parse("places", places->text, NULL, t, &ret->query.selector.places, error))
+        return false;
+    if (!asks_first(in))
+        return true;
+    ret->kind = COMMAND_QUERY;
+    ret->query.from_start = true;
+    ret->query.limit = PAGE_ROWS_MAX;
+    return request_selector(in, t, &ret->query.selector, error);
 }
 
 bool request_routing(const struct invocation *in, const struct topology *t, struct command *ret,
@@ -88,5 +110,6 @@ bool request_routing_shows(const struct invocation *in)
     assert(in && in->spec);
     if (in->spec->verb == CMD_MAPPING)
         return !command_value(in, "what")->given || command_value(in, "what")->number == 0;
-    return in->spec->verb == CMD_ROUTE_AROUND && !command_value(in, "places")->given;
+    return in->spec->verb == CMD_ROUTE_AROUND && !chooses(in) &&
+           !command_value(in, "undo")->given && !command_value(in, "dry-run")->given;
 }

@@ -63,11 +63,11 @@ static int by_value(const void *a, const void *b)
 static uint32_t *numbers(const struct selector *sel, const struct topology *t, const uint8_t *found,
                          uint32_t seed, uint32_t *ret_count)
 {
-    uint32_t *all = malloc((t->agents + 1u) * sizeof *all);
+    uint32_t *all = malloc((topology_places(t) + 1u) * sizeof *all);
     uint32_t n = 0;
     struct selector part = {
         .part_seed = sel->part_seed, .part_first = sel->part_first, .part_last = sel->part_last};
-    for (uint32_t i = 0; all && i < t->agents; i++)
+    for (uint32_t i = 0; all && i < topology_places(t); i++)
         if ((!found || found[i / 8] >> i % 8 & 1) &&
             selector_expected(found ? &part : sel, t, topology_agent(t, i)))
             all[n++] = selector_number(seed, i);

@@ -91,7 +91,7 @@ static bool expand_stars(const char *word, size_t bytes, const struct topology *
         char c = i > 0 ? word[i - 1] : 0;
         unsigned most = c == 's'   ? t->sectors
                         : c == 'c' ? t->clusters_per_sector
-                        : c == 'a' ? t->agents_per_cluster
+                        : c == 'a' ? (unsigned)t->agents_per_cluster + t->spare
                                    : 0;
         if (word[i] == '*' && most > 0)
             used += (size_t)snprintf(ret + used, size - used, "[1-%u]", most);

@@ -332,6 +332,13 @@ static void take_rows(struct task *t, const struct rows *rows)
     }
     if (take_records(t, verb))
         return;
+    if (t->dry_run) {
+        dry_run_render(&t->render, &t->invocation, &t->pages);
+        if (t->rollout.active)
+            rollout_describe(&t->rollout, &t->render);
+        task_finish(t, t->pages.count ? EXIT_OK : EXIT_NOT_FOUND);
+        return;
+    }
     if (verb == CMD_DELEGATE) {
         if (!delegate_send(t)) {
             render_error(&t->render, "not-found", "no active agent there offers that");
@@ -339,13 +346,6 @@ static void take_rows(struct task *t, const struct rows *rows)
         } else {
             task_send(t);
         }
-        return;
-    }
-    if (t->dry_run) {
-        dry_run_render(&t->render, &t->invocation, &t->pages);
-        if (t->rollout.active)
-            rollout_describe(&t->rollout, &t->render);
-        task_finish(t, t->pages.count ? EXIT_OK : EXIT_NOT_FOUND);
         return;
     }
     bool one = verb == CMD_AGENT || verb == CMD_INSPECT;
@@ -762,7 +762,7 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
         good =
             rollout_plan(&t->rollout, &t->invocation, t->render.topology, NULL, &t->command, error);
     t->dry_run = good && !t->finding && dry_run_query(&t->invocation, &t->command);
-    if (good && t->invocation.spec->verb == CMD_DELEGATE)
+    if (good && t->invocation.spec->verb == CMD_DELEGATE && !t->dry_run)
         delegate_query(t);
     if (good && request_dangerous(&t->invocation)) {
         good = false;
@@ -781,7 +781,7 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
         return;
     }
     t->render.no_ack = t->command.kind == COMMAND_SUBMIT && !t->command.operation.require_ack;
-    t->rows_wanted = request_row_limit(&t->invocation);
+    t->rows_wanted = t->dry_run ? SIZE_MAX : request_row_limit(&t->invocation);
     if (t->invocation.spec->verb == CMD_WAIT) {
         const struct value *timeout = command_value(&t->invocation, "timeout");
         t->give_up_ms =

@@ -27,7 +27,10 @@
 struct hosted {
     int64_t due_us; /* when to start; NEVER: it runs */
     int64_t started_us;
-    uint8_t ends; /* in a row: the backoff's step */
+    struct unit place; /* elsewhere than planned (core/move.h); TIER_NONE: at home */
+    uint64_t move;     /* the order that said so */
+    bool moving;       /* it ends because it is to start there: no crash */
+    uint8_t ends;      /* in a row: the backoff's step */
 };
 
 struct host {
@@ -41,8 +44,9 @@ struct host {
     int64_t wake_us;
     uint32_t cursor;  /* the scan goes on here */
     uint32_t waiting; /* not running */
+    uint32_t idle;    /* never to run: spare places (node_conf.planned_only) */
     uint32_t restarts;
-    bool bus_up;
+    bool bus_up, planned_only;
     struct hosted agents[];
 };
 
@@ -56,8 +60,8 @@ static size_t host_size(const struct node_conf *conf)
 static void host_init(void *self, const struct node_conf *conf)
 {
     assert(self != NULL && conf != NULL);
-    assert(conf->agent_count <= conf->topology->agents &&
-           conf->agent_first <= conf->topology->agents - conf->agent_count);
+    assert(conf->agent_count <= topology_places(conf->topology) &&
+           conf->agent_first <= topology_places(conf->topology) - conf->agent_count);
     struct host *h = self;
     h->self = conf->self;
     h->epoch = conf->epoch;
@@ -65,6 +69,7 @@ static void host_init(void *self, const struct node_conf *conf)
     h->count = conf->agent_count;
     h->topology = conf->topology;
     h->waiting = h->count;
+    h->planned_only = conf->planned_only;
     h->bus_up = true;
     h->wake_us = NEVER;
     h->start_next_us = NEVER;
@@ -75,14 +80,28 @@ static void host_init(void *self, const struct node_conf *conf)
     rng_seed(&h->rng, conf->seed, conf->uid);
 }
 
+static struct unit home_of(const struct host *h, uint32_t i)
+{
+    return topology_agent(h->topology, h->first + i);
+}
+
+/* Where agent i is to run. */
+static struct unit place_of(const struct host *h, uint32_t i)
+{
+    return h->agents[i].place.tier != TIER_NONE ? h->agents[i].place : home_of(h, i);
+}
+
 static void on_start(struct host *h, int64_t now_us, struct outbox *out)
 {
     h->started_us = now_us;
     h->start_next_us = now_us + rng_range(&h->rng, 0, START_STEP_US);
     h->report_next_us = now_us + rng_jitter_us(&h->rng, FIRST_REPORT_US, 500);
     for (uint32_t i = 0; i < h->count; i++) {
-        h->agents[i].due_us = now_us;
+        bool idle = h->planned_only && !topology_planned(h->topology, home_of(h, i));
+        h->agents[i].due_us = idle ? NEVER : now_us;
+        h->waiting -= idle ? 1u : 0u;
     }
+    h->idle = h->count - h->waiting;
     if (outbox_room(out, 1, 0)) {
         out_note(out, NOTE_STARTED, h->epoch, 0);
     }
@@ -100,6 +119,13 @@ static void on_work(struct host *h, int64_t now_us, const struct work_reply *rep
     if (a->due_us != NEVER) {
         return; /* known not to run */
     }
+    if (a->moving) {
+        a->moving = false;
+        a->due_us = now_us;
+        h->waiting++;
+        h->start_next_us = now_us < h->start_next_us ? now_us : h->start_next_us;
+        return;
+    }
     if (now_us - a->started_us >= QUIET_US) {
         a->ends = 0;
     }
@@ -113,31 +139,83 @@ static void on_work(struct host *h, int64_t now_us, const struct work_reply *rep
         h->start_next_us = a->due_us;
     }
     if (outbox_room(out, 1, 0)) {
-        struct unit u = topology_agent(h->topology, h->first + i);
-        out_note(out, NOTE_CHILD_DOWN, unit_pack(u), 0);
+        out_note(out, NOTE_CHILD_DOWN, unit_pack(place_of(h, i)), 0);
     }
+}
+
+/* Which agent of here is at the place; `count`: none. */
+static uint32_t agent_at(const struct host *h, struct unit place)
+{
+    if (place.tier != TIER_AGENT || !topology_contains(h->topology, place)) {
+        return h->count;
+    }
+    uint32_t index = topology_index(h->topology, place) - h->first;
+    if (index < h->count && h->agents[index].place.tier == TIER_NONE) {
+        return index;
+    }
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (unit_equal(h->agents[i].place, place)) {
+            return i;
+        }
+    }
+    return h->count;
+}
+
+static void stop(const struct host *h, uint32_t i, struct outbox *out)
+{
+    struct work_op op = {.ref = STOP_REF,
+                         .kind = WORK_AGENT_STOP,
+                         .deadline_us = NEVER,
+                         .unit = place_of(h, i),
+                         .home = home_of(h, i)};
+    out_work(out, &op);
 }
 
 /* Its lead has given this agent up: stop it, if it runs at all, and start it anew. The end of the
  * work that runs it comes as an answer (on_work), and so the restart has its backoff. */
 static void replace(struct host *h, int64_t now_us, struct unit target, struct outbox *out)
 {
-    uint32_t index = target.tier == TIER_AGENT && topology_contains(h->topology, target)
-                         ? topology_index(h->topology, target)
-                         : UINT32_MAX;
-    if (index < h->first || index - h->first >= h->count || !outbox_room(out, 2, 0)) {
+    uint32_t i = agent_at(h, target);
+    if (i == h->count || !outbox_room(out, 2, 0)) {
         return;
     }
-    struct hosted *a = &h->agents[index - h->first];
+    struct hosted *a = &h->agents[i];
     out_note(out, NOTE_REPLACE, unit_pack(target), unit_number(h->self));
     if (a->due_us != NEVER) {
         a->due_us = now_us;
         h->start_next_us = now_us;
         return;
     }
-    struct work_op op = {
-        .ref = STOP_REF, .kind = WORK_AGENT_STOP, .deadline_us = NEVER, .unit = target};
-    out_work(out, &op);
+    stop(h, i, out);
+}
+
+/* An agent of here lives elsewhere, or at home again: it ends, and starts there at once. The same
+ * order again is no news. */
+static void move(struct host *h, int64_t now_us, const struct move *m, struct outbox *out)
+{
+    for (uint64_t rest = m->agents; rest != 0; rest &= rest - 1u) {
+        struct unit home = unit_agent(m->home.sector, m->home.cluster, num_lowest_bit(rest) + 1u);
+        uint32_t i = topology_index(h->topology, home) - h->first;
+        struct unit place = m->back ? (struct unit){0} : move_place_of(m, home);
+        if (i >= h->count || h->agents[i].move > m->id || !outbox_room(out, 2, 0)) {
+            continue;
+        }
+        struct hosted *a = &h->agents[i];
+        a->move = m->id;
+        if (unit_equal(a->place, place)) {
+            continue;
+        }
+        if (a->due_us == NEVER && a->started_us != 0) {
+            a->moving = true;
+            stop(h, i, out);
+        } else {
+            a->due_us = now_us;
+            h->start_next_us = now_us;
+        }
+        a->place = place;
+        out_note(out, NOTE_MOVE_LEFT, unit_pack(home), unit_pack(place_of(h, i)));
+        h->report_next_us = now_us + START_STEP_US; /* the sector there is to know this host */
+    }
 }
 
 /* One look at every agent at most; leaves start_next_us at the next time that matters. */
@@ -157,7 +235,8 @@ static void start_due(struct host *h, int64_t now_us, struct outbox *out)
             struct work_op op = {.ref = h->cursor + 1u,
                                  .kind = WORK_AGENT_START,
                                  .deadline_us = NEVER,
-                                 .unit = topology_agent(h->topology, h->first + h->cursor)};
+                                 .unit = place_of(h, h->cursor),
+                                 .home = home_of(h, h->cursor)};
             out_work(out, &op);
             a->due_us = NEVER;
             a->started_us = now_us;
@@ -181,7 +260,7 @@ static void report(struct host *h, int64_t now_us, struct outbox *out)
     m.u.host_report =
         (struct host_report){.process_start_us = (uint64_t)h->started_us,
                              .agents_hosted = h->count,
-                             .agents_running = h->count - h->waiting,
+                             .agents_running = h->count - h->idle - h->waiting,
                              .restarts = h->restarts,
                              .loop_lag_us = (uint32_t)num_clamp_i64(h->lag_us, 0, UINT32_MAX)};
     if (!outbox_room(out, 1, msg_extra_bytes(&m))) {
@@ -189,6 +268,15 @@ static void report(struct host *h, int64_t now_us, struct outbox *out)
         return;
     }
     out_send(out, &m);
+    uint16_t told = h->sector.sector;
+    for (uint32_t i = 0; i < h->count && outbox_room(out, 1, 0); i++) { /* where its agents are */
+        uint16_t sector = h->agents[i].place.sector;
+        if (sector != 0 && sector != h->sector.sector && sector != told) {
+            m.to = unit_sector(sector);
+            out_send(out, &m);
+            told = sector;
+        }
+    }
     h->lag_us = 0;
     h->report_next_us = now_us + REPORT_US;
 }
@@ -209,6 +297,8 @@ static int64_t host_step(void *self, const struct event *event, struct outbox *o
         h->bus_up = event->u.link.up;
     } else if (event->kind == EV_MSG && event->u.msg->type == MSG_HEAL) {
         replace(h, now_us, event->u.msg->u.heal.target, out);
+    } else if (event->kind == EV_MSG && event->u.msg->type == MSG_MOVE) {
+        move(h, now_us, &event->u.msg->u.move, out);
     } else if (event->kind == EV_MSG && outbox_room(out, 1, 0)) {
         out_note(out, NOTE_UNEXPECTED, event->u.msg->type, unit_pack(event->u.msg->from));
     }

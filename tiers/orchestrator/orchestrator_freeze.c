@@ -177,6 +177,10 @@ void watch_tick(struct orchestrator *o)
             isolate_watch_tick(o, w);
             continue;
         }
+        if (w->kind == WATCH_MOVE) {
+            move_watch_tick(o, w);
+            continue;
+        }
         if (w->kind != WATCH_FREEZE && w->kind != WATCH_THAW) {
             continue;
         }

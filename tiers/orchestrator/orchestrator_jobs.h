@@ -46,7 +46,7 @@ struct jobs {
     /* NULL: it does not wait for the mode. Else what it waits for, in a word. */
     const char *(*waits)(const struct hub *h, const struct id128 *id);
     struct pager pager;
-    _Alignas(16) uint8_t memory[65536]; /* of the pager */
+    _Alignas(16) uint8_t memory[81920]; /* of the pager */
 };
 
 /* A command begins (NULL: it ended); jobs_reply then knows what it was. */

@@ -48,6 +48,8 @@ static const char *command_name(const struct command *c)
         return c->on ? "threat-clear" : "threats";
     case COMMAND_SECOND:
         return c->name[0] != '\0' ? "approve" : "approvals";
+    case COMMAND_MOVE:
+        return strcmp(c->name, "back") == 0 ? "move-back" : "move";
     case COMMAND_KIND_COUNT:
         break;
     }
@@ -60,6 +62,7 @@ static bool reads_only(const struct command *c)
            c->kind == COMMAND_LOG || (c->kind == COMMAND_HEAL && c->on) ||
            (c->kind == COMMAND_THREAT && !c->on) ||
            (c->kind == COMMAND_SECOND && c->name[0] == '\0') ||
+           (c->kind == COMMAND_MOVE && (c->on || c->query.selector.places.count == 0)) ||
            (c->kind == COMMAND_ROUTE && c->query.selector.capabilities == 0 &&
             c->query.selector.places.count == 0);
 }
@@ -169,6 +172,10 @@ static void describe(const struct command *c, struct text *t)
     } else if (c->kind == COMMAND_ISOLATE) {
         text_add(t, "\"reason\": ");
         conflict_json_text(t, c->decision.note, strlen(c->decision.note));
+        text_add(t, ", ");
+    } else if (c->kind == COMMAND_MOVE) {
+        text_add(t, "\"to\": ");
+        conflict_json_text(t, c->name, strlen(c->name));
         text_add(t, ", ");
     } else if (command_has_id(c->kind)) {
         text_add(t, "\"id\": ");
@@ -294,10 +301,10 @@ static void head_text(struct text *t, const char *before, const struct order_hea
 
 void audit_orders(struct orchestrator *o)
 {
-    if (o->orders_told || o->orders.head.seq == 0) {
+    if (o->orders.logged || o->orders.head.seq == 0) {
         return;
     }
-    o->orders_told = true;
+    o->orders.logged = true;
     struct logbook_row *row = o->orders.prior.epoch != 0 ? log_row(o, LOG_AUDIT, LOGBOOK_RESERVE,
                                                                    "orders", "begun", o->hub.self)
                                                          : NULL;

@@ -9,11 +9,12 @@
 #include "tiers/orchestrator/orchestrator_held.h"
 #include "tiers/orchestrator/orchestrator_jobs.h"
 #include "tiers/orchestrator/orchestrator_kpi.h"
+#include "tiers/orchestrator/orchestrator_move.h"
 
 /* Consoles that wait for the end of a freeze, thaw or heal; one more is refused (OVERLOAD). */
 #define ORCHESTRATOR_WATCHES_MAX 16u
 
-enum watch_kind { WATCH_FREE, WATCH_FREEZE, WATCH_THAW, WATCH_HEAL, WATCH_ISOLATE };
+enum watch_kind { WATCH_FREE, WATCH_FREEZE, WATCH_THAW, WATCH_HEAL, WATCH_ISOLATE, WATCH_MOVE };
 
 struct watch {
     enum watch_kind kind;
@@ -133,9 +134,8 @@ struct orchestrator {
     uint64_t store_ref;       /* asked and not answered; 0: none */
     int64_t store_timeout_us; /* NEVER without */
     uint64_t available_us, observed_us;
-    /* the record of what is frozen */
-    bool frozen_loaded;                  /* from an earlier life, or there was none */
-    bool frozen_dirty;                   /* the registry's is not ours */
+    /* the record of what is frozen: from an earlier life, or there was none; not the registry's */
+    bool frozen_loaded, frozen_dirty;
     struct freezer_record frozen_record; /* its names stay where they are (store.h) */
     uint64_t frozen_ref;
     int64_t frozen_until_us; /* for its answer; NEVER without */
@@ -169,9 +169,8 @@ struct orchestrator {
     struct held_book held;
     struct threat_book threats;
     struct order_chain orders;
-    uint64_t forks;   /* of orders.forks, looked at */
-    bool orders_told; /* in the audit log: that they have begun */
     struct second_book second;
+    struct move_book moves;
 };
 
 /* orchestrator_freeze.c */
@@ -187,6 +186,12 @@ void watch_line(struct orchestrator *o, const struct watch *w, const char *text)
 void routing_command(struct orchestrator *o, const struct msg *msg);
 bool routing_stored(struct orchestrator *o, const struct store_reply *reply); /* was it ours */
 int64_t routing_tick(struct orchestrator *o); /* returns when to look again */
+/* orchestrator_move.c, orchestrator_move_plan.c */
+void move_command(struct orchestrator *o, const struct msg *msg);
+bool move_reply(struct orchestrator *o, const struct reply *reply); /* was it ours */
+bool move_stored(struct orchestrator *o, const struct store_reply *reply);
+void move_watch_tick(struct orchestrator *o, struct watch *w);
+int64_t moves_tick(struct orchestrator *o); /* returns when to look again */
 /* orchestrator_heal.c */
 void heal_command(struct orchestrator *o, const struct msg *msg);
 void heal_watch_tick(struct orchestrator *o, struct watch *w);
@@ -201,9 +206,7 @@ struct logbook_row *log_row(struct orchestrator *o, enum log_kind log, uint32_t 
 bool audit_begin(struct orchestrator *o, const struct msg *msg);
 void audit_reply(struct orchestrator *o, const struct reply *reply);
 void audit_end(struct orchestrator *o);
-/* A row that says so: the mode changed. */
 void audit_mode(struct orchestrator *o, enum mode before, uint64_t permille);
-/* The same of a chain of orders that follows another's (core/hub_order.h): where that ended. */
 void audit_orders(struct orchestrator *o);
 void log_command(struct orchestrator *o, const struct msg *msg);
 /* True: it was the answer to one of the above, or of the logbook. */

@@ -185,16 +185,16 @@ static bool tell_leads(struct orchestrator *o, struct threat *t)
         uint32_t first = t->evidence.agents[t->told_range].first + t->told_agents;
         uint32_t end =
             t->evidence.agents[t->told_range].first + t->evidence.agents[t->told_range].count;
-        if (first >= end || end > topology->agents) {
+        if (first >= end || end > topology_places(topology)) {
             t->told_range++;
             t->told_agents = 0;
             continue;
         }
-        struct unit agent = topology_agent(topology, first);
+        struct unit agent = moves_place(&o->moves.table, topology_agent(topology, first));
         struct order order = {.what = ORDER_ISOLATE};
         order.u.isolate = (struct isolate){.agent = agent, .what = what};
         for (uint32_t i = first; i < end; i++) {
-            struct unit u = topology_agent(topology, i);
+            struct unit u = moves_place(&o->moves.table, topology_agent(topology, i));
             if (!unit_equal(topology_parent(u), topology_parent(agent))) {
                 break;
             }
@@ -217,10 +217,10 @@ static void forked(struct orchestrator *o)
     const struct hub *h = &o->hub;
     const struct threat *suspected = NULL;
     uint32_t up = 0, tellers = hub_order_forked(h);
-    if (o->forks == o->orders.forks || tellers == 0) {
+    if (o->orders.forks_seen == o->orders.forks || tellers == 0) {
         return;
     }
-    o->forks = o->orders.forks;
+    o->orders.forks_seen = o->orders.forks;
     for (uint32_t i = 0; i < h->children_count; i++) {
         up += children_reachable(&h->children, i) ? 1 : 0;
     }
@@ -311,7 +311,8 @@ void threats_timing_over(struct orchestrator *o, uint64_t incident)
 static bool is_disruptive(const struct command *c)
 {
     return c->kind == COMMAND_FREEZE || c->kind == COMMAND_THAW || c->kind == COMMAND_BREAKER ||
-           c->kind == COMMAND_ISOLATE || (c->kind == COMMAND_HEAL && !c->on);
+           c->kind == COMMAND_ISOLATE || (c->kind == COMMAND_HEAL && !c->on) ||
+           (c->kind == COMMAND_MOVE && !c->on && c->query.selector.places.count > 0);
 }
 
 bool threats_allow(struct orchestrator *o, const struct msg *msg)

@@ -61,11 +61,12 @@ static struct unit partner(const struct handler_call *call, bool far)
     const struct topology *t = call->topology;
     uint32_t own = topology_index(t, call->unit), index = own;
     if (far) {
-        index = (uint32_t)rng_below(call->rng, t->agents);
+        do { /* not a place that is free by plan: few are */
+            index = (uint32_t)rng_below(call->rng, topology_places(t));
+        } while (!topology_planned(t, topology_agent(t, index)));
     } else {
         uint32_t first = topology_index(t, unit_agent(call->unit.sector, call->unit.cluster, 1));
-        uint32_t count =
-            t->agents - first < t->agents_per_cluster ? t->agents - first : t->agents_per_cluster;
+        uint32_t count = topology_cluster_agents(t, topology_parent(call->unit));
         index = count > 1
                     ? first + (own - first + 1 + (uint32_t)rng_below(call->rng, count - 1)) % count
                     : own;

@@ -381,7 +381,8 @@ bool process_owns(const struct config *config, const struct process_conf *proces
     case PROCESS_AGENT:
     case PROCESS_SIM:
         return u.tier == TIER_AGENT && topology_contains(&config->topology, u) &&
-               place_has_agent(&process->units, u);
+               (topology_planned(&config->topology, u) ? place_has_agent(&process->units, u)
+                                                       : place_names_agent(&process->units, u));
     case PROCESS_NONE:
     case PROCESS_ROLE_COUNT:
     default:

@@ -29,6 +29,8 @@ static const struct config_key keys[] = {
      DRAFT(clusters_per_sector), NULL, "by agents", "clusters in a sector"},
     {"agents_per_cluster", KEY_NUMBER, false, 1, AGENTS_PER_CLUSTER_MAX, DRAFT(agents_per_cluster),
      NULL, "by agents", "agents in a cluster"},
+    {"spare", KEY_NUMBER, false, 0, AGENTS_PER_CLUSTER_MAX - 1, DRAFT(spare), NULL, "0",
+     "free places beside them in each cluster, for agents that move"},
     {"capabilities", KEY_TEXT, false, 0, TEXT_MOST, DRAFT(capabilities), NULL, "",
      "capability names beside the default ones, joined by commas; name:DE gives it to classes D, "
      "E"},
@@ -520,6 +522,7 @@ static bool finish_shape(struct config_draft *draft)
     if (draft->agents_per_cluster > 0) {
         t->agents_per_cluster = (uint16_t)draft->agents_per_cluster;
     }
+    t->spare = (uint16_t)draft->spare;
     uint64_t room = (uint64_t)t->sectors * t->clusters_per_sector * t->agents_per_cluster;
     if (t->agents > room) {
         config_fail(draft, 0,

@@ -40,6 +40,7 @@ struct config_draft {
     struct config config;
     struct config_error *error;
     uint32_t agents, sectors, clusters_per_sector, agents_per_cluster; /* 0: not given */
+    uint32_t spare;
     char capabilities[CONFIG_TEXT_MAX];
     uint32_t mesh_set[CONFIG_KEYS_MAX]; /* line in which a key was set */
 };

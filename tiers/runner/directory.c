@@ -13,7 +13,8 @@ bool directory_init(struct directory *d, const struct topology *topology)
     assert(d != NULL);
     assert(topology != NULL);
     *d = (struct directory){0};
-    uint32_t units = topology->agents + topology_clusters(topology) + topology->sectors + 1;
+    uint32_t units =
+        topology_places(topology) + topology_clusters(topology) + topology->sectors + 1;
     d->entry_max = units + DIRECTORY_EXTRA_MAX;
     d->endpoint_mask = 255;
     d->endpoint_table = calloc(d->endpoint_mask + 1, sizeof(uint32_t));
@@ -141,6 +142,16 @@ bool directory_learn(struct directory *d, struct unit u, uint32_t endpoint, uint
     return true;
 }
 
+void directory_forget(struct directory *d, struct unit u)
+{
+    assert(d != NULL);
+    uint32_t at = unitmap_get(&d->units, u);
+    assert(at == UNITMAP_NONE || at < d->entry_count);
+    if (at != UNITMAP_NONE) {
+        d->entries[at].epoch = 0;
+    }
+}
+
 bool directory_host_next(const struct config *config, const struct process_conf *process,
                          uint32_t *cursor, struct host_run *ret)
 {
@@ -148,17 +159,16 @@ bool directory_host_next(const struct config *config, const struct process_conf 
     assert(cursor != NULL && ret != NULL);
     const struct topology *t = &config->topology;
     uint32_t per = process->role == PROCESS_SIM ? process->agents_per_host : UINT32_MAX;
-    uint32_t i = *cursor;
-    while (i < t->agents && !process_owns(config, process, topology_agent(t, i))) {
+    uint32_t i = *cursor, places = topology_places(t);
+    while (i < places && !process_owns(config, process, topology_agent(t, i))) {
         i++;
     }
-    if (i >= t->agents) {
+    if (i >= places) {
         return false;
     }
     uint32_t ordinal = *cursor == 0 ? 0 : ret->ordinal + 1;
     struct host_run run = {.first = i, .ordinal = ordinal};
-    while (i < t->agents && run.count < per &&
-           process_owns(config, process, topology_agent(t, i))) {
+    while (i < places && run.count < per && process_owns(config, process, topology_agent(t, i))) {
         i++;
         run.count++;
     }

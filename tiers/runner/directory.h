@@ -54,6 +54,9 @@ const struct directory_entry *directory_find(const struct directory *d, struct u
 /* False: refused, because the epoch known is higher (`stale`). */
 bool directory_learn(struct directory *d, struct unit u, uint32_t endpoint, uint64_t epoch);
 
+/* Its next message is believed under any epoch: another agent has its place. */
+void directory_forget(struct directory *d, struct unit u);
+
 /* Hosts: agents of one process are hosted in runs of neighbouring linear indexes, at most `per`
  * together. One run each call, first index from *cursor (start at 0); false at the end. */
 struct host_run {

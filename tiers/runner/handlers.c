@@ -68,7 +68,7 @@ static int64_t work_begin(const struct handler_call *call)
     static const double sigma[CLASS_COUNT] = {0.2, 0.15, 0.3, 0.3, 0.25, 0.45, 1.3};
     double weight = num_clamp(call->operation->payload_weight, 0.0, 1000.0);
     if (call->work_us != NULL) {
-        return call->work_us(call->work_ctx, call->unit, call->agent_class, weight);
+        return call->work_us(call->work_ctx, call->home, call->agent_class, weight);
     }
     double z = num_normal_quantile(rng_unit(call->rng));
     double us = (double)predictor_class_base_us(call->agent_class) * (1.0 + 0.5 * weight) *

@@ -14,7 +14,7 @@
 struct handler_call {
     const struct operation *operation;
     const struct topology *topology;
-    struct unit unit;
+    struct unit unit, home; /* where it is; the place that it was planned for */
     enum impedance_class agent_class;
     struct id128 context_hash;
     uint32_t context_bytes; /* of the context that was loaded; 0: the class's own */

@@ -43,9 +43,9 @@ struct ingress {
 const char *ingress_refusal_name(enum ingress_refusal r)
 {
     static const char *const names[INGRESS_REFUSALS] = {
-        "ok",          "endpoint",    "record-header", "record-body", "route",
-        "scope",       "capability",  "stale-epoch",   "operation",   "uncached",
-        "record-kind", "sealer-full", "order-source",  "order-fork",  "order-old"};
+        "ok",         "endpoint",     "record-header", "record-body", "route",       "scope",
+        "capability", "stale-epoch",  "operation",     "uncached",    "record-kind", "sealer-full",
+        "grant",      "order-source", "order-fork",    "order-old"};
     assert(r < INGRESS_REFUSALS);
     return names[r];
 }
@@ -145,6 +145,7 @@ uint64_t command_capability(const struct command *c)
     case COMMAND_ISOLATE:
     case COMMAND_APPROVE:
     case COMMAND_SECOND:
+    case COMMAND_MOVE:
         return CONSOLE_ADMIN;
     case COMMAND_THREAT:
         return c->on ? CONSOLE_ADMIN : CONSOLE_VIEW;
@@ -174,9 +175,26 @@ static bool allows(const struct peer *peer, const struct msg *msg)
 
 /* ---- records ---- */
 
+/* A place that was given to an agent of elsewhere is spoken for by who is certified for its home. A
+ * lead that has just begun does not know all of them yet: what it refuses for that is no attack. */
+static enum ingress_refusal may_speak(const struct topology *topology, const struct peer *peer,
+                                      const struct grants *grants, struct unit from)
+{
+    struct unit home = {0};
+    if (grants != NULL && from.tier == TIER_AGENT) {
+        home = grants_home(grants, from);
+    }
+    if (peer_may_speak_for(peer, home.tier == TIER_AGENT ? home : from)) {
+        return INGRESS_OK;
+    }
+    bool spare = from.tier == TIER_AGENT && !topology_planned(topology, from);
+    return spare ? INGRESS_GRANT : INGRESS_SCOPE;
+}
+
 enum ingress_refusal ingress_record(const struct codec *codec, const struct peer *peer,
-                                    const uint8_t *bytes, size_t length, struct arena *arena,
-                                    struct msg *ret, enum codec_verdict *ret_codec)
+                                    const struct grants *grants, const uint8_t *bytes,
+                                    size_t length, struct arena *arena, struct msg *ret,
+                                    enum codec_verdict *ret_codec)
 {
     assert(codec != NULL && peer != NULL);
     assert(arena != NULL && ret != NULL && ret_codec != NULL);
@@ -192,8 +210,9 @@ enum ingress_refusal ingress_record(const struct codec *codec, const struct peer
     if (!msg_route_valid(codec->topology, ret)) {
         return INGRESS_ROUTE;
     }
-    if (!peer_may_speak_for(peer, ret->from) && !PLANTED(PLANT_NO_SCOPE)) {
-        return INGRESS_SCOPE;
+    enum ingress_refusal speaker = may_speak(codec->topology, peer, grants, ret->from);
+    if (speaker != INGRESS_OK && !PLANTED(PLANT_NO_SCOPE)) {
+        return speaker;
     }
     *ret_codec = codec_decode(codec, header.type, bytes + RECORD_HEADER_BYTES, header.body_bytes,
                               arena, ret);
@@ -218,9 +237,13 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
     memset(&msg, 0, sizeof(msg));
     arena_reset(&in->arena);
     enum ingress_refusal why =
-        ingress_record(in->conf.codec, peer, bytes, length, &in->arena, &msg, &v);
-    if (why != INGRESS_ROUTE && why != INGRESS_SCOPE) {
+        ingress_record(in->conf.codec, peer, in->conf.grants, bytes, length, &in->arena, &msg, &v);
+    if (why != INGRESS_ROUTE && why != INGRESS_SCOPE && why != INGRESS_GRANT) {
         in->stats.codec[v]++;
+    }
+    if (why == INGRESS_GRANT) {
+        refuse(in, why);
+        return;
     }
     if (why != INGRESS_OK) {
         refuse_hostile(in, why, peer);

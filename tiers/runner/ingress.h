@@ -13,6 +13,7 @@
 #include "tiers/runner/bus.h"
 #include "tiers/runner/directory.h"
 #include "tiers/runner/egress.h"
+#include "tiers/runner/grants.h"
 #include "tiers/runner/opcache.h"
 #include "tiers/runner/peers.h"
 #include "tiers/runner/sealer.h"
@@ -32,6 +33,7 @@ enum ingress_refusal {
     INGRESS_UNCACHED,     /* names an operation that was refused or is gone */
     INGRESS_KIND,         /* a special record that is none */
     INGRESS_SEALER,       /* no room to verify: the frame was dropped */
+    INGRESS_GRANT,        /* a spare place that was not given to this speaker, so far as known */
     INGRESS_ORDER_SOURCE, /* an order by a process that does not serve the orchestrator's epoch */
     INGRESS_ORDER_FORK,   /* another order of that number is known (order.h), or another chain */
     INGRESS_ORDER_OLD,    /* an order too old to compare */
@@ -56,8 +58,9 @@ struct ingress_conf {
     struct sealer *sealer; /* NULL: verified in place */
     struct directory *directory;
     const struct codec *codec;
-    struct opcache *opcache; /* NULL: OPERATEs are refused (console) */
-    struct egress *egress;   /* asks unknown peers for their chains */
+    const struct grants *grants; /* NULL: no agent speaks from elsewhere */
+    struct opcache *opcache;     /* NULL: OPERATEs are refused (console) */
+    struct egress *egress;       /* asks unknown peers for their chains */
     /* One message as it came: `to` and mask are not resolved. msg->recv_us is the boot clock. It
      * and all it points to are borrowed for the call. */
     void (*on_msg)(void *ctx, const struct msg *msg);
@@ -85,8 +88,9 @@ struct ingress_conf {
  * this order. INGRESS_OK: *ret holds it, and borrows the arena. *ret_codec: what the codec said
  * last. */
 enum ingress_refusal ingress_record(const struct codec *codec, const struct peer *peer,
-                                    const uint8_t *bytes, size_t length, struct arena *arena,
-                                    struct msg *ret, enum codec_verdict *ret_codec);
+                                    const struct grants *grants, const uint8_t *bytes,
+                                    size_t length, struct arena *arena, struct msg *ret,
+                                    enum codec_verdict *ret_codec);
 
 struct ingress;
 struct ingress *ingress_new(const struct ingress_conf *conf); /* NULL: no memory */

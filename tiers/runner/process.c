@@ -530,6 +530,7 @@ static bool start_frames(struct process *p)
                               .sealer = threads > 0 ? p->sealer : NULL,
                               .directory = &p->directory,
                               .codec = &p->codec,
+                              .grants = &p->grants,
                               .opcache = p->opcache,
                               .egress = p->egress,
                               .on_msg = on_message,
@@ -551,7 +552,8 @@ static bool start_directory(struct process *p)
 {
     struct unit twice;
     const struct endpoint all = {0};
-    if (!directory_init(&p->directory, &p->config.topology)) {
+    if (!directory_init(&p->directory, &p->config.topology) ||
+        !grants_init(&p->grants, &p->config.topology)) {
         log_line(&p->log, LOG_ERROR, "no-memory", "what=directory");
         return false;
     }
@@ -679,6 +681,7 @@ static void release(struct process *p)
     opcache_free(p->opcache);
     peers_free(p->peers);
     directory_done(&p->directory);
+    grants_done(&p->grants);
     free(p->ports);
     free(p->ward_list);
     free(p->ward_of);

@@ -10,6 +10,7 @@
 #include "tiers/runner/bus.h"
 #include "tiers/runner/directory.h"
 #include "tiers/runner/egress.h"
+#include "tiers/runner/grants.h"
 #include "tiers/runner/ingress.h"
 #include "tiers/runner/keyfiles.h"
 #include "tiers/runner/log.h"
@@ -60,6 +61,7 @@ struct process {
     uint64_t trust_verdicts[TRUST_VERDICT_COUNT];
     struct codec codec;
     struct directory directory;
+    struct grants grants;
     struct peers *peers;
     struct sealer *sealer;
     struct opcache *opcache;

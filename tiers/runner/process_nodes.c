@@ -184,6 +184,16 @@ static bool store_submit(void *ctx, const struct store_op *op, void *tag)
     return redis_store_submit(p->store, op, tag); /* without a log it says so */
 }
 
+/* Whoever was at the place before, and under whatever epoch, is not looked for there any more. */
+static void on_grant(void *ctx, const struct grant *g)
+{
+    struct process *p = ctx;
+    if (!grants_set(&p->grants, g)) {
+        log_line(&p->log, LOG_ERROR, "no-memory", "what=grant");
+    }
+    directory_forget(&p->directory, g->place);
+}
+
 bool process_runner(struct process *p)
 {
     assert(p != NULL && p->runner == NULL);
@@ -206,6 +216,8 @@ bool process_runner(struct process *p)
                                .store_ctx = p,
                                .exclude = process_exclude,
                                .exclude_ctx = p,
+                               .grant = on_grant,
+                               .grant_ctx = p,
                                .executor = p->executor};
     memcpy(conf.ops, p->kind->ops, sizeof(conf.ops));
     p->runner = runner_new(&conf);

@@ -186,6 +186,11 @@ static void carry_out(struct runner *r, struct node *n)
             }
             log_note(r->conf.log, n->unit, &e->u.note);
             break;
+        case FX_GRANT:
+            if (r->conf.grant != NULL) {
+                r->conf.grant(r->conf.grant_ctx, &e->u.grant);
+            }
+            break;
         case FX_EXCLUDE:
             if (r->conf.exclude != NULL) {
                 r->conf.exclude(r->conf.exclude_ctx, &e->u.exclusion);
@@ -329,12 +334,13 @@ static void digest(const uint8_t *bytes, uint32_t count, uint8_t ret[ORDER_HASH]
 /* Everything about a node but its memory. */
 static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret)
 {
-    uint64_t key = unit_pack(n->unit);
+    uint64_t key = unit_pack(n->home);
     uint64_t uid = num_hash64(&key, sizeof(key), 0x6d657368);
     n->clock_offset_us = 0;
     n->clock_drift_ppb = 0;
     n->clock_base_us = clock_boot_us();
-    n->starts++;
+    struct node *identity = r->nodes[unitmap_get(&r->map, n->home)];
+    n->starts = ++identity->lives; /* wherever they are */
     n->parent_epoch = 0;
     /* Every life draws other numbers: an operation's id must not come again after a restart. */
     rng_seed(&n->rng, r->conf.seed, uid ^ n->starts ^ num_hash64(&n->epoch, sizeof(n->epoch), 3));
@@ -350,17 +356,17 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
     if (n->unit.tier == TIER_AGENT) {
         n->epoch = (r->conf.epoch << 16) + n->starts; /* rises with each start of the agent */
         ret->agent_class =
-            topology_class(r->conf.topology, topology_index(r->conf.topology, n->unit));
+            topology_class(r->conf.topology, topology_index(r->conf.topology, n->home));
         ret->capabilities = topology_class_capabilities(r->conf.topology, ret->agent_class);
         ret->context_hash = context_of(ret->agent_class);
-        ret->facts = runner_facts(r, n->unit, ret->agent_class);
+        ret->facts = runner_facts(r, n->home, ret->agent_class);
         /* People take hours: their reviews must not keep the desk's own commands waiting. */
         ret->handlers_max =
             ret->agent_class == CLASS_F_HUMAN ? DESK_HANDLERS_MAX : AGENT_HANDLERS_MAX;
         n->agent_class = (uint8_t)ret->agent_class;
         n->context_hash = ret->context_hash;
         if (r->conf.world != NULL && r->conf.world->clock != NULL) {
-            r->conf.world->clock(r->conf.world->ctx, n->unit, &n->clock_offset_us,
+            r->conf.world->clock(r->conf.world->ctx, n->home, &n->clock_offset_us,
                                  &n->clock_drift_ppb);
         }
     }
@@ -371,8 +377,8 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
     n->last_us = ret->init_now_us;
 }
 
-static int add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_first,
-               uint32_t agent_count, uint64_t epoch)
+static int add(struct runner *r, struct unit u, struct unit home, uint16_t port,
+               uint32_t agent_first, uint32_t agent_count, uint64_t epoch)
 {
     assert(r != NULL);
     assert(topology_contains(r->conf.topology, u));
@@ -387,12 +393,13 @@ static int add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_fi
         return -ENOSPC;
     }
     struct node *n = node_slot(r, u);
-    if (n == NULL) {
+    if (n == NULL || node_slot(r, home) == NULL) {
         r->stats.memory_refused++;
         return -ENOMEM;
     }
     struct node_conf conf;
     n->ops = ops;
+    n->home = home;
     n->port = port;
     n->agent_first = agent_first;
     n->agent_count = agent_count;
@@ -416,12 +423,17 @@ static int add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_fi
 int runner_add(struct runner *r, struct unit u, uint16_t port, uint32_t agent_first,
                uint32_t agent_count)
 {
-    return add(r, u, port, agent_first, agent_count, r->conf.epoch);
+    return add(r, u, u, port, agent_first, agent_count, r->conf.epoch);
 }
 
 int runner_add_owned(struct runner *r, struct unit u, uint64_t epoch)
 {
-    return add(r, u, 0, 0, 0, epoch);
+    return add(r, u, u, 0, 0, 0, epoch);
+}
+
+int runner_add_agent(struct runner *r, struct unit u, struct unit home, uint16_t port)
+{
+    return add(r, u, home, port, 0, 0, r->conf.epoch);
 }
 
 void runner_remove(struct runner *r, struct unit u)

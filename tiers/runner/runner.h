@@ -78,6 +78,9 @@ struct runner_conf {
     /* What the orchestrator wants shut out, or let in again (FX_EXCLUDE). NULL: nothing happens. */
     void (*exclude)(void *ctx, const struct exclusion *e);
     void *exclude_ctx;
+    /* Who may speak for a spare place (FX_GRANT). NULL: nothing happens. */
+    void (*grant)(void *ctx, const struct grant *g);
+    void *grant_ctx;
     const struct executor *executor; /* of actions that are not built in; NULL: none */
 };
 

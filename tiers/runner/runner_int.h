@@ -30,11 +30,13 @@ struct node {
     uint64_t epoch;
     uint64_t parent_epoch; /* the highest that spoke to it */
     uint64_t starts;
-    int64_t last_us;                        /* the last now_us it saw */
+    uint64_t lives;  /* starts of the agent that was planned for this place, wherever it ran */
+    int64_t last_us; /* the last now_us it saw */
     int64_t clock_offset_us, clock_base_us; /* boot clock to its own */
     int32_t clock_drift_ppb;
     uint32_t agent_first, agent_count;
-    uint32_t host; /* agents: index of the host node that started it, + 1; 0: none */
+    uint32_t host;    /* agents: index of the host node that started it, + 1; 0: none */
+    struct unit home; /* agents: the place that they were planned for, which is who they are */
     uint16_t port;
     uint8_t agent_class;
     bool fresh; /* EV_START is still to come */
@@ -103,6 +105,8 @@ int64_t runner_node_boot(const struct node *n, int64_t clock_us);
 /* Gives the node one event and carries out what it asks for. */
 void runner_step(struct runner *r, struct node *n, struct event *event);
 struct node *runner_find(const struct runner *r, struct unit u);
+/* An agent at a place, as the one that was planned for `home`; else as runner_add(). */
+int runner_add_agent(struct runner *r, struct unit u, struct unit home, uint16_t port);
 
 /* What the agent says of itself (core/facts.h); NULL: nothing. */
 const char *runner_facts(const struct runner *r, struct unit agent, enum impedance_class c);

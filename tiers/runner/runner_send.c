@@ -157,7 +157,7 @@ static void arrive(struct runner *r, const struct msg *msg, unsigned bit)
     narrow(msg, bit, to, &own);
     const struct runner_world *w = r->conf.world;
     if (w != NULL && w->delay_us != NULL && to.tier == TIER_AGENT) {
-        int64_t delay_us = w->delay_us(w->ctx, to, true);
+        int64_t delay_us = w->delay_us(w->ctx, n->home, true);
         if (delay_us < 0) {
             r->stats.sent_lost++;
         } else {
@@ -212,7 +212,7 @@ static void leave(struct runner *r, struct node *n, const struct msg *msg, uint3
     msg = claim(w, n, msg, &room);
     r->stats.sent_remote++;
     if (w != NULL && w->delay_us != NULL && n->unit.tier == TIER_AGENT && !r->leaving) {
-        int64_t delay_us = w->delay_us(w->ctx, n->unit, false);
+        int64_t delay_us = w->delay_us(w->ctx, n->home, false);
         if (delay_us < 0) {
             r->stats.sent_lost++;
             return;

@@ -38,10 +38,11 @@ static struct handler_call call_of(struct runner *r, struct node *n, const struc
     return (struct handler_call){.operation = op,
                                  .topology = r->conf.topology,
                                  .unit = n->unit,
+                                 .home = n->home,
                                  .agent_class = (enum impedance_class)n->agent_class,
                                  .context_hash = n->context_hash,
                                  .facts =
-                                     runner_facts(r, n->unit, (enum impedance_class)n->agent_class),
+                                     runner_facts(r, n->home, (enum impedance_class)n->agent_class),
                                  .rng = &n->rng,
                                  .work_us = w != NULL ? w->work_us : NULL,
                                  .work_ctx = w != NULL ? w->ctx : NULL,
@@ -244,9 +245,10 @@ static struct work *work_take(struct runner *r, struct node *n, const struct wor
 static bool host_work(struct runner *r, struct node *n, struct work *w)
 {
     struct unit u = w->op.unit;
-    uint32_t index = u.tier == TIER_AGENT && topology_contains(r->conf.topology, u)
-                         ? topology_index(r->conf.topology, u)
-                         : UINT32_MAX;
+    struct unit home = w->op.home;
+    bool known = u.tier == TIER_AGENT && topology_contains(r->conf.topology, u) &&
+                 home.tier == TIER_AGENT && topology_contains(r->conf.topology, home);
+    uint32_t index = known ? topology_index(r->conf.topology, home) : UINT32_MAX;
     if (n->unit.tier != TIER_HOST || index < n->agent_first ||
         index - n->agent_first >= n->agent_count) {
         w->reason = REASON_INVALID;
@@ -257,7 +259,7 @@ static bool host_work(struct runner *r, struct node *n, struct work *w)
         w->verdict = OUTCOME_READY;
         return false;
     }
-    int verdict = runner_add(r, u, n->port, 0, 0);
+    int verdict = runner_add_agent(r, u, home, n->port);
     if (verdict == 0) {
         runner_find(r, u)->host = n->index + 1;
         return true;

@@ -199,6 +199,8 @@ static void parent_message(struct sector *s, const struct msg *msg)
         pass_ack(s, msg);
     } else if (msg->type == MSG_ORDER) {
         sector_order(s, msg);
+    } else if (msg->type == MSG_MOVE) {
+        sector_move(s, msg);
     } else {
         hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
     }
@@ -273,7 +275,7 @@ static void replace(struct sector *s, const struct msg *msg)
     struct unit target = msg->u.heal.target;
     bool own = target.tier == TIER_AGENT && topology_contains(h->topology, target) &&
                target.sector == msg->from.sector && target.cluster == msg->from.cluster;
-    uint32_t index = own ? topology_index(h->topology, target) : 0;
+    uint32_t index = own ? topology_index(h->topology, sector_move_home(s, target)) : 0;
     for (uint32_t i = 0; own && i < SECTOR_HOSTS_MAX; i++) {
         const struct sector_host *host = &s->hosts[i];
         if (host->number == 0 || index < host->number - 1u ||
@@ -299,7 +301,10 @@ static void message(struct sector *s, const struct msg *msg)
     } else if (hub_message(h, msg)) {
         if (msg->type == MSG_BEAT) {
             sector_frozen(s, msg);
+            sector_move_tell(s, hub_child_index(h, msg->from));
         }
+    } else if (msg->type == MSG_MOVE) {
+        sector_move(s, msg);
     } else if (msg->type == MSG_RELAY) {
         sector_relay(s, msg);
     } else if (msg->type == MSG_RELAY_ACK) {

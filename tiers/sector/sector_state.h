@@ -55,6 +55,9 @@ struct sector {
     struct sector_route routes[SECTOR_ROUTES_MAX];
     struct sector_hold holds[SECTOR_HOLDS_MAX];
     struct sector_host hosts[SECTOR_HOSTS_MAX];
+    struct move_table moves;                     /* that touch this sector */
+    uint64_t move_told[CLUSTERS_PER_SECTOR_MAX]; /* epoch of each lead that has heard all of them */
+    uint32_t move_next;                          /* the entry that a new lead hears next */
 };
 
 /* sector_orders.c */
@@ -65,6 +68,11 @@ void sector_ordered(struct sector *s); /* what this orchestrator has said is in 
 void sector_frozen(struct sector *s, const struct msg *beat);
 /* sector.c */
 void sector_isolate(struct sector *s, const struct isolate *isolate);
+/* sector_move.c */
+void sector_move(struct sector *s, const struct msg *msg);
+struct unit sector_move_home(const struct sector *s, struct unit agent); /* of who is there */
+void sector_move_tell(struct sector *s, uint32_t child); /* once to each lead that begins */
+
 /* sector_relay.c */
 void sector_relay(struct sector *s, const struct msg *msg);
 void sector_relay_ack(struct sector *s, const struct msg *msg);
