@@ -53,12 +53,23 @@ static inline bool command_has_id(enum command_kind kind)
 
 #define OPERATOR_NAME_MAX 17u /* with NUL */
 
+/* What the process that took the frame found of the operator's hardware token. */
+enum key_proof {
+    PROOF_NONE,   /* none was shown, and none is asked for: the key in its file is enough */
+    PROOF_TOKEN,  /* this session was opened with one, its user verified */
+    PROOF_REFUSED /* one is asked for, and was not shown or does not hold: proof_why */
+};
+
 struct command {
     uint64_t ref; /* the console's own */
     /* Never on the wire: whose certificate signed the frame that it came in. Empty: the node
      * itself.
      */
     char operator_name[OPERATOR_NAME_MAX];
+    /* Never on the wire either. */
+    enum key_proof proof;
+    const char *proof_why; /* REFUSED: one line; lives for ever */
+    int64_t proof_us;      /* TOKEN: Unix time of the touch */
     enum command_kind kind;
     struct operation operation; /* SUBMIT, WHEN (selector, weight, minimum_response_rate) */
     struct query query;         /* QUERY */

@@ -350,6 +350,25 @@ static bool take_value(struct invocation *in, size_t index, const char *given,
     return false;
 }
 
+/* The nearest flag of the command within two edits, or one that any command takes; or NULL. */
+static const char *suggest_flag(const struct command_spec *spec, const char *name)
+{
+    static const char *const any[] = {"json", "output"};
+    const char *best = NULL;
+    unsigned best_distance = 3;
+    for (size_t i = 0; i < parameter_count(spec) + sizeof any / sizeof *any; i++) {
+        size_t own = parameter_count(spec);
+        const char *flag = i < own ? spec->parameters[i].name : any[i - own];
+        unsigned distance = command_distance(name, flag);
+        if ((i >= own || spec->parameters[i].flag) && distance < best_distance &&
+            distance < strlen(flag)) {
+            best = flag;
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
 static void fail_unknown_flag(const struct command_spec *spec, const char *name, size_t bytes,
                               char error[COMMAND_ERROR_MAX])
 {
@@ -358,6 +377,15 @@ static void fail_unknown_flag(const struct command_spec *spec, const char *name,
     text_add(&t, spec->name);
     text_add(&t, ": unknown flag '--");
     text_add_safe(&t, name, bytes < 40 ? bytes : 40);
+    char word[32] = "";
+    memcpy(word, name, bytes < sizeof word ? bytes : 0);
+    const char *near = word[0] ? suggest_flag(spec, word) : NULL;
+    if (near) {
+        text_add(&t, "': did you mean '--");
+        text_add(&t, near);
+        text_add(&t, "'?");
+        return;
+    }
     text_add(&t, "'; it has");
     bool any = false;
     for (size_t i = 0; i < parameter_count(spec); i++)

@@ -123,6 +123,18 @@
         .name = "hedge", .kind = PARAMETER_SWITCH, .flag = true,                                   \
         .help = "send once more to who is silent past its quantile (5 % of the targets at most)"   \
     }
+#define FOLLOW                                                                                     \
+    {                                                                                              \
+        .name = "follow", .kind = PARAMETER_SWITCH, .flag = true,                                  \
+        .help = "show the newest line that its agents write, as they run (8 agents at most)"       \
+    }
+#define TRACE                                                                                      \
+    {                                                                                              \
+        .name = "traceparent", .kind = PARAMETER_TEXT, .flag = true, .value_name = "CONTEXT",      \
+        .help = "W3C trace context that it belongs to; default the environment's TRACEPARENT"      \
+    }
+#define SENT    HEDGE, TRACE
+#define WATCHED TRACE, FOLLOW
 #define WEIGHT                                                                                     \
     {                                                                                              \
         .name = "weight", .kind = PARAMETER_SHARE, .flag = true, .least = 0, .most = 1000,         \

@@ -50,13 +50,12 @@ struct flight {
     bool progress;         /* counts to be sent up */
     uint8_t priority, attempt;
     uint16_t origin_slot;
-    uint32_t block; /* fan-out: the next 64 children; past the end: done */
-    uint32_t cancel_block;
+    uint32_t block, cancel_block;    /* fan-out: the next 64 children; past the end: done */
     uint64_t go[GATHER_WORDS];       /* children to send to */
     uint64_t heard[GATHER_WORDS];    /* any result came */
     uint64_t later[GATHER_WORDS];    /* background: children whose share has not come yet */
     int64_t share_us, share_step_us; /* the next share, NEVER: all are out; the one after */
-    bool sampled;
+    bool sampled, resumed, unknown;  /* resumed: hub_resume.h; unknown: to a child */
     struct id128 id;
     int64_t opened_us;
     int64_t first_us, last_us; /* final results of children that answered; 0: none yet */
@@ -76,10 +75,10 @@ struct origin {
     struct id128 current; /* the operation that is (or was last) in flight */
     struct unit console;
     uint64_t ref;
-    bool cancelled, summed; /* summed: `sum` is open: the phases so far, added up */
-    uint32_t targets;
+    bool cancelled, summed;       /* summed: `sum` is open: the phases so far, added up */
+    uint32_t targets, class_mask; /* class_mask: of the last phase */
     int64_t progress_us;
-    int64_t created_mesh_us, target_mesh_us, window_us; /* T and window of the last phase */
+    int64_t created_mesh_us, target_mesh_us, window_us, deadline_mesh_us; /* of the last phase */
     int64_t asked_us, way_us;   /* the leads were asked at; all had answered so much later */
     struct operation operation; /* without payload */
     struct cascade cascade;

@@ -15,6 +15,7 @@ struct hub_figures {
     int64_t last_cascade_mesh_us;
     uint32_t cascade_times[LEAD_BUCKETS];      /* durations .. */
     uint32_t cascade_times_fast[LEAD_BUCKETS]; /* .. of those to classes A and B alone */
+    uint64_t phases;                           /* that began after the first of their operation */
 };
 
 #endif

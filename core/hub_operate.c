@@ -10,6 +10,7 @@
  * already answers a duplicate with what it has. */
 #include "core/fault.h"
 #include "core/hub.h"
+#include "core/hub_resume.h"
 #include "core/hub_share.h"
 #include "core/num.h"
 #include "core/plant.h"
@@ -140,7 +141,8 @@ static uint32_t planned_runs(const struct topology *t, struct unit u, struct run
 static void child_dead(struct hub *h, struct gather *g, uint32_t child, enum outcome outcome,
                        enum reason reason)
 {
-    const struct flight *f = flight_of(h, g);
+    struct flight *f = flight_of(h, g);
+    f->unknown |= f->resumed;
     static const struct selector all = {0};
     struct unit u = hub_child_unit(h, child);
     uint32_t agents = selector_expected(&all, h->topology, u);
@@ -363,6 +365,10 @@ void hub_result_message(struct hub *h, uint32_t child, const struct msg *msg)
         return;
     }
     struct flight *f = flight_of(h, g);
+    if (r->unknown) {
+        hub_resume_unknown(h, g, child, msg);
+        return;
+    }
     enum gather_verdict v =
         gather_result(&h->gathers, g, child, h->topology, msg->from, r->final, &r->aggregate, NULL);
     uint32_t failures = 0;
@@ -428,6 +434,10 @@ void hub_child_new(struct hub *h, uint32_t child)
         f->heard[child / 64] &= ~(1ull << (child % 64));
         f->block = f->block < child / 64 ? f->block : child / 64;
         f->attempt++;
+        if (f->resumed && h->origins[f->origin_slot].cancelled) {
+            f->cancel = true;
+            f->cancel_block = 0;
+        }
         hub_queue(h, f);
     }
 }
@@ -450,13 +460,18 @@ static bool send_block(struct hub *h, struct gather *g, struct flight *f, uint32
     if (n == 0) {
         return true;
     }
-    struct msg m = hub_msg(h, MSG_OPERATE, hub_child_unit(h, block * 64), f->priority);
+    enum msg_type type = f->resumed ? MSG_RESUME : MSG_OPERATE;
+    struct msg m = hub_msg(h, type, hub_child_unit(h, block * 64), f->priority);
     m.mask = mask;
-    m.u.operate = (struct operate){.operation_id = f->id,
-                                   .deadline_mesh_us = f->child_deadline_mesh_us,
-                                   .attempt = f->attempt,
-                                   .target_count = n,
-                                   .targets = targets};
+    if (f->resumed) {
+        m.u.cancel.operation_id = f->id;
+    } else {
+        m.u.operate = (struct operate){.operation_id = f->id,
+                                       .deadline_mesh_us = f->child_deadline_mesh_us,
+                                       .attempt = f->attempt,
+                                       .target_count = n,
+                                       .targets = targets};
+    }
     if (!hub_fits(h, &m) || !outbox_room(h->out, 2, 0)) {
         h->short_of_room = true;
         return false;
@@ -492,6 +507,9 @@ static bool finish(struct hub *h, struct gather *g, struct flight *f)
     struct aggregate_scratch scratch;
     struct aggregate_view view;
     bool again = g->done;
+    if (f->resumed && !again) {
+        hub_resume_rest(h, g);
+    }
     aggregate_view(&g->aggregate, &h->gathers.slab, &scratch, &view);
     if (h->self.tier == TIER_SECTOR && view.clusters_reached > 0) {
         view.sectors_reached = 1;
@@ -585,6 +603,9 @@ static void progress_tick(struct hub *h)
     struct gather *g;
     while ((g = gather_each(&h->gathers, &cursor)) != NULL) {
         struct flight *f = flight_of(h, g);
+        if (f->resumed) {
+            hub_resume_look(h, g);
+        }
         if (h->now_us >= f->resend_us && f->attempt < h->tuning.resends_max) {
             resend_silent(h, g, f);
         }
@@ -604,8 +625,10 @@ static bool expire_due(struct hub *h)
             h->short_of_room = true;
             return false;
         }
+        struct flight *f = flight_of(h, g);
+        f->unknown |= f->resumed && g->waiting_count > 0;
         gather_expire(&h->gathers, g, OUTCOME_UNREACHABLE, down_reason(h));
-        if (!finish(h, g, flight_of(h, g))) {
+        if (!finish(h, g, f)) {
             return false;
         }
     }

@@ -11,6 +11,7 @@
  * ones keep their place (queries name them by the first id) until it is needed. */
 #include "core/histogram.h"
 #include "core/hub.h"
+#include "core/hub_resume.h"
 #include "core/num.h"
 #include "core/quorum.h"
 #include "core/schedule.h"
@@ -133,7 +134,7 @@ static struct refusal admit(struct hub *h, const struct entry *e)
     }
     if (h->settling) {
         return (struct refusal){.reason = REASON_FROZEN,
-                                .text = "starting: whether it was frozen is being read"};
+                                .text = "starting: what was frozen, and what ran, is being read"};
     }
     if (h->frozen) {
         return (struct refusal){.reason = REASON_FROZEN, .text = "frozen: thaw first"};
@@ -155,7 +156,7 @@ static struct refusal admit(struct hub *h, const struct entry *e)
     return (struct refusal){.reason = REASON_NONE, .text = NULL};
 }
 
-static struct origin *origin_take(struct hub *h)
+struct origin *hub_origin_take(struct hub *h)
 {
     for (uint32_t i = 0; i < h->origins_max; i++) {
         struct origin *o = &h->origins[(h->origin_cursor + i) % h->origins_max];
@@ -258,6 +259,9 @@ static enum gather_verdict operate(struct hub *h, struct origin *o, const struct
         o->state = ORIGIN_OPERATING;
         o->target_mesh_us = op.target_mesh_us;
         o->window_us = op.window_us;
+        o->deadline_mesh_us = deadline;
+        o->class_mask = op.selector.class_mask;
+        h->figures.phases += template == NULL ? 1u : 0u;
         seal(h, o, &op, template);
     }
     return v;
@@ -309,7 +313,7 @@ static void count_figures(struct hub *h, const struct origin *o, const struct re
     }
 }
 
-static void report(struct hub *h, struct origin *o, const struct aggregate_view *view)
+void hub_origin_report(struct hub *h, struct origin *o, const struct aggregate_view *view)
 {
     double rate = o->cascade.phase_count == 1 ? o->cascade.phases[0].threshold
                                               : o->operation.minimum_response_rate;
@@ -349,13 +353,13 @@ static void report_unsent(struct hub *h, struct origin *o)
 {
     struct aggregate_view view = {.targets = o->targets, .other = o->targets};
     view.outcomes[OUTCOME_CANCELLED] = o->targets;
-    report(h, o, &view);
+    hub_origin_report(h, o, &view);
 }
 
 static void report_phases(struct hub *h, struct origin *o, const struct aggregate_view *last)
 {
     if (!o->summed) {
-        report(h, o, last);
+        hub_origin_report(h, o, last);
         return;
     }
     struct aggregate_scratch scratch;
@@ -367,7 +371,7 @@ static void report_phases(struct hub *h, struct origin *o, const struct aggregat
     view.sectors_reached = view.sectors_reached < sectors ? view.sectors_reached : sectors;
     view.clusters_reached = view.clusters_reached < clusters ? view.clusters_reached : clusters;
     o->summed = false;
-    report(h, o, &view); /* copied into the outbox */
+    hub_origin_report(h, o, &view); /* copied into the outbox */
     aggregate_done(&o->sum, &h->gathers.slab);
 }
 
@@ -517,6 +521,7 @@ static const char *origin_begin(struct hub *h, struct origin *o, const struct op
     carrier.id = o->id;
     carrier.created_mesh_us = o->created_mesh_us;
     seal(h, o, &carrier, op);
+    o->state = ORIGIN_PREPARING;
     accepted(h, o);
     advance(h, o, NULL, NULL);
     return NULL;
@@ -533,7 +538,7 @@ static struct refusal enter(struct hub *h, struct entry *e)
     if (no.reason != REASON_NONE) {
         return no;
     }
-    struct origin *o = origin_take(h);
+    struct origin *o = hub_origin_take(h);
     assert(o != NULL);
     origin_open(h, o, e);
     const char *pool = origin_begin(h, o, op);

@@ -41,3 +41,14 @@ void hub_reply_error(struct hub *h, const struct msg *command, enum reason why, 
                       .text = text};
     hub_reply(h, command->from, &r);
 }
+
+bool hub_key_allows(struct hub *h, const struct msg *command)
+{
+    assert(h != NULL && command != NULL);
+    const struct command *c = command->u.command;
+    if (c->proof != PROOF_REFUSED) {
+        return true;
+    }
+    hub_reply_error(h, command, REASON_CAPABILITY, c->proof_why);
+    return false;
+}

@@ -13,5 +13,7 @@ void hub_reply(struct hub *h, struct unit console, const struct reply *reply);
 void hub_reply_line(struct hub *h, const struct msg *command, const char *text);
 void hub_reply_ok(struct hub *h, const struct msg *command);
 void hub_reply_error(struct hub *h, const struct msg *command, enum reason why, const char *text);
+/* False: refused, and said, for a hardware token is asked for and was not shown (command.h). */
+bool hub_key_allows(struct hub *h, const struct msg *command);
 
 #endif

@@ -1,6 +1,7 @@
 /* What a node of the upper tiers can tell of an operation's way through it: when it came, when the
  * first and the last child answered, which that was, and who has not. Times are mesh time. */
 #include "core/hub.h"
+#include "core/num.h"
 #include "core/text.h"
 #include <assert.h>
 #include <string.h>
@@ -30,6 +31,18 @@ static void first_waiting(const struct hub *h, const struct gather *g, struct te
     }
 }
 
+/* Of who started it; without one the operation's id is the trace. */
+static void trace_of(const struct origin *o, struct text *t)
+{
+    char given[TRACEPARENT_MAX];
+    if (!num_id128_zero(o->operation.trace.trace)) {
+        traceparent_format(&o->operation.trace, given);
+        text_add(t, "traceparent=");
+        text_add(t, given);
+        text_char(t, '\n');
+    }
+}
+
 void hub_trace(struct hub *h, struct query *q, struct pager *pager)
 {
     assert(h != NULL && q != NULL && pager != NULL);
@@ -43,6 +56,7 @@ void hub_trace(struct hub *h, struct query *q, struct pager *pager)
         text_add(&t, "action=");
         text_add(&t, o->operation.action);
         text_char(&t, '\n');
+        trace_of(o, &t);
         q->operation_id = o->state == ORIGIN_PREPARING ? q->operation_id : o->current;
     }
     struct gather *g = gather_find(&h->gathers, &q->operation_id);

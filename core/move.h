@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct move {
-    uint64_t id; /* mesh microseconds when it was ordered, or a little later */
+    uint64_t id;             /* mesh microseconds when it was ordered, or a little later */
     struct unit home, place; /* clusters */
     uint64_t agents, places; /* bits of numbers - 1 */
     bool back;               /* it is over: these agents live at home again */

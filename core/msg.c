@@ -38,6 +38,7 @@ const char *msg_type_name(enum msg_type type)
         [MSG_CONFLICT_ACK] = "conflict-ack",
         [MSG_ISOLATE] = "isolate",
         [MSG_MOVE] = "move",
+        [MSG_RESUME] = "resume",
         [MSG_ORDER] = "order",
     };
     unsigned i = (unsigned)type;
@@ -129,6 +130,8 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
     case MSG_ISOLATE:
         return down && to.tier == TIER_CLUSTER;
     case MSG_ORDER:
+        return down && from.tier == TIER_ORCHESTRATOR;
+    case MSG_RESUME:
         return down && from.tier == TIER_ORCHESTRATOR;
     case MSG_HOST_REPORT:
         return from.tier == TIER_HOST && to.tier == TIER_SECTOR;

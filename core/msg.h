@@ -45,8 +45,9 @@ enum msg_type {
     MSG_CONFLICT,     /* lead -> sector -> orchestrator, again until .. */
     MSG_CONFLICT_ACK, /* .. this comes back: it is in the log */
     MSG_ISOLATE,      /* sector -> lead: quarantine, or lift it */
-    MSG_MOVE,  /* down to both leads: who lives elsewhere; lead -> sector -> host: bring it there */
-    MSG_ORDER, /* orchestrator -> sectors: the next of the chain (order.h) */
+    MSG_MOVE, /* down to both leads: who lives elsewhere; lead -> sector -> host: bring it there */
+    MSG_RESUME, /* a new orchestrator -> sectors: what came of this operation? (u.cancel) */
+    MSG_ORDER,  /* orchestrator -> sectors: the next of the chain (order.h) */
     MSG_TYPE_COUNT
 };
 
@@ -131,7 +132,8 @@ struct ack {
 
 struct result {
     struct id128 operation_id;
-    bool final; /* false: progress only; counts so far, no groups */
+    bool final;   /* false: progress only; counts so far, no groups */
+    bool unknown; /* to RESUME: no such operation here; final, without targets */
     struct aggregate_view aggregate;
 };
 

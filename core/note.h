@@ -23,6 +23,7 @@
     X(NOTE_OP_CLOSED, "op-closed", "op", "ready", 'D')                                             \
     X(NOTE_OP_REFUSED, "op-refused", "op", "reason", 'I')                                          \
     X(NOTE_OP_HELD, "op-held", "op", "mode", 'I')                                                  \
+    X(NOTE_OP_RESUMED, "op-resumed", "op", "targets", 'I')                                         \
     X(NOTE_OP_LATE, "op-late", "op", "agent", 'D')                                                 \
     X(NOTE_SENT, "sent", "op", "agents", 'D')                                                      \
     X(NOTE_RESENT, "resent", "op", "agents", 'D')                                                  \

@@ -5,6 +5,7 @@
 
 #include "core/limits.h"
 #include "core/topology.h"
+#include "core/trace_context.h"
 #include "core/types.h"
 #include "core/unit.h"
 
@@ -31,6 +32,7 @@ struct operation {
     struct id128 id;             /* message_id: 48 bits of mesh ms, 80 random */
     struct id128 correlation_id; /* phases of one cascade share it */
     struct id128 causation_id;   /* zero: none */
+    struct trace_context trace;  /* given by who started it; zero: a trace of its own */
     struct id128 payload_of;     /* out_seal() only: take the payload of this cached operation */
     struct unit source;
     uint64_t source_epoch;

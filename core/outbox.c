@@ -336,6 +336,7 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     case MSG_CONFLICT_ACK:
     case MSG_ISOLATE:
     case MSG_MOVE:
+    case MSG_RESUME:
         return;
     case MSG_TYPE_COUNT:
         break;
@@ -365,7 +366,7 @@ static const struct store_field *fields_part(struct copier *c, const struct stor
     return fields;
 }
 
-/* Records to be written: of a row its key and its fields. */
+/* Records or members to be written: of a row its key, its fields and its score. */
 static const struct store_row *puts_part(struct copier *c, const struct store_op *source)
 {
     struct store_row *rows = part(c, source->rows, source->row_count * sizeof *rows);
@@ -374,8 +375,8 @@ static const struct store_row *puts_part(struct copier *c, const struct store_op
         const char *key = part_text(c, row->key);
         const struct store_field *fields = fields_part(c, row->fields, row->field_count);
         if (rows != NULL) {
-            rows[i] =
-                (struct store_row){.key = key, .fields = fields, .field_count = row->field_count};
+            rows[i] = (struct store_row){
+                .key = key, .fields = fields, .field_count = row->field_count, .score = row->score};
         }
     }
     return rows;

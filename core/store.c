@@ -28,7 +28,8 @@ enum needs {
     NEEDS_SCORE = 1u << 12, /* finite; the upper end of a range may be infinite */
     IS_RECORD = 1u << 13,   /* `epoch` is not a field that a caller may write */
     IS_LOG = 1u << 14,
-    NEEDS_PUTS = 1u << 15, /* rows: 1 to STORE_PUTS_MAX records */
+    NEEDS_PUTS = 1u << 15,    /* rows: 1 to STORE_PUTS_MAX records */
+    NEEDS_MEMBERS = 1u << 16, /* rows: 1 to STORE_ROWS_MAX members with finite scores */
 };
 
 struct kind_row {
@@ -43,8 +44,8 @@ static const struct kind_row kind_rows[STORE_KIND_COUNT] = {
     [STORE_GET] = {"get", STORE_BANK_REGISTRY, NEEDS_KEY},
     [STORE_REMOVE] = {"remove", STORE_BANK_REGISTRY, NEEDS_KEY | ALLOWS_COLLECTION},
     [STORE_SCAN] = {"scan", STORE_BANK_REGISTRY, NEEDS_COLLECTION | NEEDS_ROWS},
-    [STORE_INDEX_SET] = {"index-set", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_ID | NEEDS_SCORE},
-    [STORE_INDEX_REMOVE] = {"index-remove", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_ID},
+    [STORE_INDEX_SET] = {"index-set", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_MEMBERS},
+    [STORE_INDEX_REMOVE] = {"index-remove", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_MEMBERS},
     [STORE_INDEX_RANGE] = {"index-range", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_ROWS},
     [STORE_APPEND] = {"append", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_FIELDS | NEEDS_LIMIT},
     [STORE_HISTORY] = {"history", STORE_BANK_REGISTRY, NEEDS_KEY | NEEDS_ROWS},
@@ -220,6 +221,27 @@ static const char *check_puts(const struct store_op *op, unsigned needs)
     return NULL;
 }
 
+/* x - x is 0 for every finite x and not a number for the others. */
+static bool finite_score(double x)
+{
+    return x - x == 0.0;
+}
+
+static const char *check_members(const struct store_op *op, unsigned needs)
+{
+    if (!(needs & NEEDS_MEMBERS))
+        return NULL;
+    if (op->row_count == 0 || op->row_count > STORE_ROWS_MAX || !op->rows)
+        return "rows: 1 to 64 members";
+    for (uint32_t i = 0; i < op->row_count; i++) {
+        if (!name_valid(op->rows[i].key))
+            return "member: 1 to 95 bytes, no spaces or braces";
+        if (!finite_score(op->rows[i].score))
+            return "score: a finite number";
+    }
+    return NULL;
+}
+
 static const char *check_numbers(const struct store_op *op, unsigned needs)
 {
     if ((needs & NEEDS_ROWS) && (op->limit == 0 || op->limit > STORE_ROWS_MAX))
@@ -234,8 +256,7 @@ static const char *check_numbers(const struct store_op *op, unsigned needs)
         return "epoch: 2^48 at most when asked for";
     if ((needs & NEEDS_ATTEMPT) && op->attempt == 0)
         return "attempt: 1 at least";
-    /* x - x is 0 for every finite x and not a number for the others. */
-    if ((needs & NEEDS_SCORE) && !(op->score - op->score == 0.0))
+    if ((needs & NEEDS_SCORE) && !finite_score(op->score))
         return "score: a finite number";
     if (op->kind == STORE_INDEX_RANGE && op->score != op->score)
         return "score: a number";
@@ -303,6 +324,8 @@ const char *store_op_check(const struct store_op *op)
         wrong = check_fields(op, needs);
     if (!wrong)
         wrong = check_puts(op, needs);
+    if (!wrong)
+        wrong = check_members(op, needs);
     if (!wrong)
         wrong = check_numbers(op, needs);
     if (!wrong && store_bank(op->kind) == STORE_BANK_BLOB)

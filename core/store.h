@@ -20,7 +20,7 @@
 #define STORE_FIELD_NAME_MAX  40u
 #define STORE_FIELD_VALUE_MAX 64u /* without NUL; longer values are refused with STORE_INVALID */
 #define STORE_FIELDS_MAX      40u /* in one record */
-#define STORE_ROWS_MAX        64u /* rows in one scan or claim reply */
+#define STORE_ROWS_MAX        64u /* rows in one scan or claim reply, members in one index write */
 #define STORE_PUTS_MAX        10u /* records in one epoch-puts */
 #define STORE_JOB_BYTES_MAX   32768u
 #define STORE_BLOB_CHUNK_MAX  32768u
@@ -37,8 +37,8 @@ enum store_kind {
     STORE_SCAN,    /* collection, cursor, limit -> OK rows[] (key + fields), next cursor (0: end);
                     * a record that exists throughout is returned at least once */
     /* Indexes: member -> score, ascending; used for capabilities by impedance. */
-    STORE_INDEX_SET,    /* index key, member (id), score                      -> OK */
-    STORE_INDEX_REMOVE, /* index key, member                                  -> OK */
+    STORE_INDEX_SET,    /* index key, rows[] (key = member, score)            -> OK */
+    STORE_INDEX_REMOVE, /* index key, rows[] (key = member)                   -> OK */
     STORE_INDEX_RANGE,  /* index key, score_max, limit -> OK rows[] (key + score), ascending */
     /* History: append-only stream with a bounded number of entries (limit; the oldest go). */
     STORE_APPEND,  /* key, fields[], limit = entries kept                     -> OK */

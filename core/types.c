@@ -38,7 +38,8 @@ static const char *const REASONS[REASON_COUNT] = {"none",
                                                   "unknown-action",
                                                   "unexpected",
                                                   "routed-around",
-                                                  "moved"};
+                                                  "moved",
+                                                  "takeover"};
 static const char *const VERBS[VERB_COUNT] = {"none", "observe", "orient", "decide",
                                               "act",  "record",  "sync"};
 static const char *const ROUTINGS[ROUTING_COUNT] = {"none", "direct", "broadcast", "scatter-gather",

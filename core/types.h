@@ -81,6 +81,7 @@ enum reason {
     REASON_UNEXPECTED,     /* an answer other than trinary_expectation */
     REASON_ROUTED,         /* skipped: new work is routed around the agent */
     REASON_MOVED,          /* refused, unreachable: the agent lives at another place now */
+    REASON_TAKEOVER, /* unreachable: the orchestrator was replaced, its successor cannot know */
     REASON_COUNT
 };
 

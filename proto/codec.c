@@ -17,8 +17,8 @@ _Static_assert((int)CLASS_F_HUMAN == (int)MESH__IMPEDANCE_CLASS__CLASS_F_HUMAN, 
 _Static_assert((int)AGENT_FROZEN == (int)MESH__OPERATIONAL_STATE__STATE_FROZEN, "state");
 _Static_assert((int)OUTCOME_CANCELLED == (int)MESH__OUTCOME__OUTCOME_CANCELLED, "outcome");
 _Static_assert(OUTCOME_CANCELLED + 1 == OUTCOME_COUNT, "outcome");
-_Static_assert((int)REASON_MOVED == (int)MESH__REASON__REASON_MOVED, "reason");
-_Static_assert(REASON_MOVED + 1 == REASON_COUNT, "reason");
+_Static_assert((int)REASON_TAKEOVER == (int)MESH__REASON__REASON_TAKEOVER, "reason");
+_Static_assert(REASON_TAKEOVER + 1 == REASON_COUNT, "reason");
 _Static_assert((int)VERB_SYNC == (int)MESH__VERB__VERB_SYNC, "verb");
 _Static_assert((int)ROUTING_PIPELINE == (int)MESH__ROUTING_STRATEGY__ROUTING_PIPELINE, "routing");
 _Static_assert((int)TIMING_AT == (int)MESH__TIMING__TIMING_AT, "timing");

@@ -247,6 +247,12 @@ static bool target_valid(int64_t target_mesh_us, bool template)
            (template && target_mesh_us < 0 && target_mesh_us >= -TTL_US_MAX);
 }
 
+static bool trace_valid(const struct trace_context *c)
+{
+    return num_id128_zero(c->trace) ? c->parent == 0 && c->flags == 0
+                                    : c->parent != 0 && c->flags <= 1;
+}
+
 static bool operation_valid(const struct operation *o)
 {
     return value_enum((int)o->routing, ROUTING_COUNT) &&
@@ -259,7 +265,7 @@ static bool operation_valid(const struct operation *o)
            o->timeout_us >= 0 && o->timeout_us <= TTL_US_MAX &&
            value_rate(o->payload_weight, 0, WEIGHT_MAX) &&
            value_rate(o->minimum_response_rate, 0, 1) && o->payload_bytes <= PAYLOAD_BYTES_MAX &&
-           value_text(o->action, ACTION_MAX - 1u);
+           value_text(o->action, ACTION_MAX - 1u) && trace_valid(&o->trace);
 }
 
 bool operation_put(struct put *put, const struct operation *o, Mesh__MeshMessage *ret)
@@ -309,6 +315,9 @@ bool operation_put(struct put *put, const struct operation *o, Mesh__MeshMessage
     ret->part_first = s->part_first;
     ret->part_last = s->part_last;
     ret->where = (char *)(uintptr_t)s->where;
+    ret->trace_id = value_id(&o->trace.trace);
+    ret->trace_parent = o->trace.parent;
+    ret->trace_flags = o->trace.flags;
     return places_put(put, &s->places, &ret->n_target_agent_ids, &ret->target_agent_ids) &&
            capabilities_put(put, s->capabilities, &ret->n_requires_capabilities,
                             &ret->requires_capabilities);
@@ -340,6 +349,7 @@ static enum codec_verdict operation_get_parts(const struct get *get, const Mesh_
     if (!value_id_get(w->message_id, &ret->id) ||
         !value_id_get(w->correlation_id, &ret->correlation_id) ||
         !value_id_get(w->causation_id, &ret->causation_id) ||
+        !value_id_get(w->trace_id, &ret->trace.trace) || w->trace_flags > 1 ||
         !value_unit_get(w->source_agent_id, &ret->source) ||
         (w->payload_hash.len != 0 && w->payload_hash.len != sizeof(ret->payload_hash))) {
         return CODEC_BAD_RANGE;
@@ -388,6 +398,8 @@ enum codec_verdict operation_get(const struct get *get, const Mesh__MeshMessage 
     ret->allow_partial = w->allow_partial;
     ret->quorum = w->quorum;
     ret->hedge = w->hedge;
+    ret->trace.parent = w->trace_parent;
+    ret->trace.flags = (uint8_t)w->trace_flags;
     ret->created_mesh_us = w->created_at;
     ret->target_mesh_us = w->target_arrival_time;
     ret->payload_weight = w->payload_weight;
@@ -416,6 +428,24 @@ enum codec_verdict cancel_get(const struct get *get, const ProtobufCMessage *mes
 {
     (void)get;
     const Mesh__Cancel *w = (const Mesh__Cancel *)message;
+    if (w->message_id.len == 0) {
+        return CODEC_MISSING;
+    }
+    return value_id_get(w->message_id, &ret->u.cancel.operation_id) ? CODEC_OK : CODEC_BAD_RANGE;
+}
+
+bool resume_put(struct put *put, const struct msg *msg)
+{
+    Mesh__Resume w = MESH__RESUME__INIT;
+    w.message_id = value_id(&msg->u.cancel.operation_id);
+    return put_pack(put, &w.base);
+}
+
+enum codec_verdict resume_get(const struct get *get, const ProtobufCMessage *message,
+                              struct msg *ret)
+{
+    (void)get;
+    const Mesh__Resume *w = (const Mesh__Resume *)message;
     if (w->message_id.len == 0) {
         return CODEC_MISSING;
     }

@@ -138,6 +138,7 @@ enum codec_verdict log_page_get(const struct get *get, const Mesh__LogPage *w,
     X(MSG_CONFLICT_ACK, conflict_ack)                                                              \
     X(MSG_ISOLATE, isolate)                                                                        \
     X(MSG_MOVE, move)                                                                              \
+    X(MSG_RESUME, resume)                                                                          \
     X(MSG_ORDER, order)
 
 #define X(type, name)                                                                              \

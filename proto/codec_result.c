@@ -225,6 +225,7 @@ bool result_put(struct put *put, const struct msg *msg)
     Mesh__Result w = MESH__RESULT__INIT;
     w.message_id = value_id(&r->operation_id);
     w.final = r->final;
+    w.unknown = r->unknown;
     w.aggregate = &aggregate;
     return aggregate_put(put, &r->aggregate, &aggregate) && put_pack(put, &w.base);
 }
@@ -243,6 +244,10 @@ enum codec_verdict result_get(const struct get *get, const ProtobufCMessage *mes
     ret->u.result = result;
     result->final = w->final;
     if (!value_id_get(w->message_id, &result->operation_id)) {
+        return CODEC_BAD_RANGE;
+    }
+    result->unknown = w->unknown;
+    if (w->unknown && (!w->final || w->aggregate->targets != 0)) {
         return CODEC_BAD_RANGE;
     }
     return aggregate_get(get, w->aggregate, w->final, &result->aggregate);

@@ -313,13 +313,15 @@ static void put(struct memory_store *store, const struct store_op *op, struct st
     char epoch[24];
     struct object *object = object_find(store, OBJECT_RECORD, op->shard, op->key, NULL);
     if (op->kind == STORE_EPOCH_PUT) {
-        reply->epoch = object ? record_epoch(store, &object->as.record) : 0;
+        reply->epoch = object ? object->as.record.epoch : 0;
         if (reply->epoch > op->epoch) {
             reply->verdict = STORE_FENCED;
             return;
         }
-        size_t bytes = num_format_u64(op->epoch, epoch);
-        fields[count++] = (struct store_field){"epoch", epoch, (uint32_t)bytes};
+        if (reply->epoch != op->epoch) {
+            size_t bytes = num_format_u64(op->epoch, epoch);
+            fields[count++] = (struct store_field){"epoch", epoch, (uint32_t)bytes};
+        }
     }
     if (op->field_count > 0)
         memcpy(fields + count, op->fields, op->field_count * sizeof *fields);
@@ -342,14 +344,60 @@ static void put(struct memory_store *store, const struct store_op *op, struct st
         return;
     }
     if (op->kind == STORE_EPOCH_PUT)
-        reply->epoch = op->epoch;
+        reply->epoch = object->as.record.epoch = op->epoch;
     reply->verdict = STORE_OK;
+}
+
+/* Several writes in one: the memory that they touch is asked for at once, not one after the other.
+ */
+
+/* The object in the first slot of its search with its hash; most likely the one that is meant.
+ * Among millions another one has the same hash: its type is looked at when it has arrived. */
+static const struct object *likely(const struct memory_store *store, uint32_t hash)
+{
+    uint32_t mask = store->object_room - 1, at = hash & mask;
+    while (store->objects[at].object && store->objects[at].hash != hash)
+        at = (at + 1) & mask;
+    return store->objects[at].object;
+}
+
+static void fetch_bytes(const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)from + i);
+}
+
+static void fetch_records(const struct memory_store *store, const struct store_op *op)
+{
+    uint32_t hashes[STORE_PUTS_MAX];
+    const struct object *objects[STORE_PUTS_MAX];
+    if (store->object_room == 0)
+        return;
+    for (uint32_t i = 0; i < op->row_count; i++) {
+        char key[OBJECT_KEY_MAX];
+        size_t bytes = object_key(key, OBJECT_RECORD, op->shard, op->rows[i].key, NULL);
+        hashes[i] = hash_of(key, bytes);
+        __builtin_prefetch(&store->objects[hashes[i] & (store->object_room - 1)]);
+    }
+    for (uint32_t i = 0; i < op->row_count; i++) {
+        objects[i] = likely(store, hashes[i]);
+        if (objects[i])
+            fetch_bytes(objects[i], 128);
+    }
+    for (uint32_t i = 0; i < op->row_count; i++) {
+        const struct object *object = objects[i];
+        if (object && object->key[0] == OBJECT_RECORD)
+            fetch_bytes(object->as.record.fields,
+                        object->as.record.room * sizeof *object->as.record.fields +
+                            object->as.record.value_used);
+    }
 }
 
 /* One after the other; the first that could not be written gives the verdict. */
 static void put_each(struct memory_store *store, const struct store_op *op,
                      struct store_reply *reply)
 {
+    fetch_records(store, op);
     for (uint32_t i = 0; i < op->row_count; i++) {
         struct store_reply own = {.kind = op->kind};
         struct store_op one = {.kind = STORE_EPOCH_PUT,
@@ -378,7 +426,7 @@ static void get(struct memory_store *store, const struct store_op *op, struct st
     uint32_t used = 0;
     store->rows[0] = (struct store_row){0};
     record_row(store, &object->as.record, &used, &store->rows[0]);
-    reply->epoch = record_epoch(store, &object->as.record);
+    reply->epoch = object->as.record.epoch;
     reply->rows = store->rows;
     reply->row_count = 1;
     reply->verdict = STORE_OK;
@@ -429,13 +477,19 @@ static void index_change(struct memory_store *store, const struct store_op *op,
                          struct store_reply *reply)
 {
     reply->verdict = STORE_OK;
-    struct object *object = op->kind == STORE_INDEX_SET
-                                ? object_make(store, OBJECT_INDEX, op->shard, op->key, NULL)
+    bool set = op->kind == STORE_INDEX_SET;
+    struct object *object = set ? object_make(store, OBJECT_INDEX, op->shard, op->key, NULL)
                                 : object_find(store, OBJECT_INDEX, op->shard, op->key, NULL);
-    if (op->kind == STORE_INDEX_REMOVE && object)
-        ranking_remove(store, object->as.ranking, op->id);
-    if (op->kind == STORE_INDEX_SET &&
-        (!object || !ranking_set(store, object->as.ranking, op->id, op->score)))
+    bool full = set && !object;
+    if (object)
+        ranking_fetch(object->as.ranking, op->rows, op->row_count);
+    for (uint32_t i = 0; i < op->row_count && object && !full; i++) {
+        if (set)
+            full = !ranking_set(store, object->as.ranking, op->rows[i].key, op->rows[i].score);
+        else
+            ranking_remove(store, object->as.ranking, op->rows[i].key);
+    }
+    if (full)
         refuse_full(reply, "memory: the budget is used up");
     if (object && object->as.ranking->count == 0)
         object_drop(store, object);
@@ -578,59 +632,6 @@ static void dispatch(struct memory_store *store, const struct store_op *op,
         break;
     }
     assert(op->kind < STORE_KIND_COUNT); /* store_op_check lets no other pass */
-}
-
-/* --- what is about to be touched ---------------------------------------------------------------
- */
-
-/* The object in the first slot of its search with its hash; most likely the one that is meant.
- * Among millions another one has the same hash: its type is looked at when it has arrived. */
-static const struct object *likely(const struct memory_store *store, uint32_t hash)
-{
-    uint32_t mask = store->object_room - 1, at = hash & mask;
-    while (store->objects[at].object && store->objects[at].hash != hash)
-        at = (at + 1) & mask;
-    return store->objects[at].object;
-}
-
-static void fetch_bytes(const void *from, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 64)
-        __builtin_prefetch((const char *)from + i);
-}
-
-static void fetch_record(const struct record *r)
-{
-    fetch_bytes(r->fields, r->room * sizeof *r->fields + r->value_used);
-}
-
-void memory_store_fetch(const struct memory_store *store, const struct store_op *const *ops,
-                        uint32_t count)
-{
-    assert(store && (ops || count == 0) && count <= MEMORY_FETCH_MAX);
-    uint32_t hashes[MEMORY_FETCH_MAX];
-    const struct object *objects[MEMORY_FETCH_MAX];
-    if (store->object_room == 0)
-        return;
-    for (uint32_t i = 0; i < count; i++) {
-        char key[OBJECT_KEY_MAX];
-        enum object_type type = ops[i]->kind == STORE_INDEX_SET ? OBJECT_INDEX : OBJECT_RECORD;
-        size_t bytes = object_key(key, type, ops[i]->shard, ops[i]->key, NULL);
-        hashes[i] = hash_of(key, bytes);
-        __builtin_prefetch(&store->objects[hashes[i] & (store->object_room - 1)]);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        objects[i] = likely(store, hashes[i]);
-        if (objects[i])
-            fetch_bytes(objects[i], 128);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        char type = objects[i] ? objects[i]->key[0] : '\0';
-        if (type == OBJECT_INDEX && ops[i]->kind == STORE_INDEX_SET)
-            ranking_fetch(objects[i]->as.ranking, ops[i]->id);
-        else if (type == OBJECT_RECORD)
-            fetch_record(&objects[i]->as.record);
-    }
 }
 
 void memory_store_run(struct memory_store *store, int64_t now_us, const struct store_op *op,

@@ -5,7 +5,8 @@
  * the same replies.
  *
  * Bounded by a budget in bytes: what would exceed it is refused with STORE_FULL and changes
- * nothing. What ends a job or removes something always has room. */
+ * nothing (of several rows those that fit are written). What ends a job or removes something always
+ * has room. */
 #ifndef REGISTRY_MEMORY_H
 #define REGISTRY_MEMORY_H
 
@@ -29,12 +30,6 @@ void memory_store_apply(struct memory_store *store, int64_t now_us, const struct
 /* The same for an operation that has passed store_op_check(): those in an outbox have. */
 void memory_store_run(struct memory_store *store, int64_t now_us, const struct store_op *op,
                       struct store_reply *ret_reply);
-
-/* Asks the processor for the memory that these puts and index-sets will touch, all at once: a hint,
- * for who carries out several. */
-#define MEMORY_FETCH_MAX 16u
-void memory_store_fetch(const struct memory_store *store, const struct store_op *const *ops,
-                        uint32_t count);
 
 /* Row `seq` (from 1) of a log as it lies there. False: it has none. *ret_id until the next call;
  * *ret_wrong: NULL, or how the row breaks the chain. */

@@ -49,6 +49,7 @@ struct record_field {
  * room for fields, then room for values. */
 struct record {
     struct record_field *fields;
+    uint64_t epoch; /* that of its last epoch-put, which is a field as well; 0: none */
     uint16_t value_used, value_room;
     uint8_t count, room;
 };
@@ -180,7 +181,6 @@ const char *record_reserve(struct memory_store *store, struct record *record,
 const char *record_put(struct memory_store *store, struct record *record,
                        const struct store_field *fields, uint32_t count, bool merge);
 void record_clear(struct memory_store *store, struct record *record);
-uint64_t record_epoch(struct memory_store *store, const struct record *record); /* 0: none */
 /* Its fields as those of `row`, in store->fields from *used on. */
 void record_row(struct memory_store *store, const struct record *record, uint32_t *used,
                 struct store_row *row);
@@ -195,7 +195,8 @@ void ranking_remove(struct memory_store *store, struct ranking *ranking, const c
 void ranking_clear(struct memory_store *store, struct ranking *ranking);
 /* How many members have a score of at most `score`. */
 uint32_t ranking_below(struct ranking *ranking, double score);
-void ranking_fetch(const struct ranking *ranking, const char *name); /* into the cache */
+/* Members of these names into the cache. */
+void ranking_fetch(const struct ranking *ranking, const struct store_row *rows, uint32_t count);
 const struct member *ranking_at(struct ranking *ranking, uint32_t place);
 
 /* The kinds of memory_jobs.c. */

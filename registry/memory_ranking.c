@@ -38,14 +38,20 @@ struct member *ranking_find(const struct ranking *ranking, const char *name)
     return ranking->room ? *slot_of(ranking, name, hash_of(name, strlen(name))) : NULL;
 }
 
-void ranking_fetch(const struct ranking *ranking, const char *name)
+void ranking_fetch(const struct ranking *ranking, const struct store_row *rows, uint32_t count)
 {
+    struct member *const *slots[STORE_ROWS_MAX];
+    assert(count <= STORE_ROWS_MAX);
     if (ranking->room == 0)
         return;
-    uint32_t at = hash_of(name, strlen(name)) & (SLOTS_OF(ranking->room) - 1);
-    const struct member *likely = ranking->slots[at];
-    if (likely)
-        __builtin_prefetch(likely);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t hash = hash_of(rows[i].key, strlen(rows[i].key));
+        slots[i] = &ranking->slots[hash & (SLOTS_OF(ranking->room) - 1)];
+        __builtin_prefetch(slots[i]);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (*slots[i])
+            __builtin_prefetch(*slots[i]);
 }
 
 static bool before(const struct member *a, const struct member *b)

@@ -103,6 +103,7 @@ static bool record_grow(struct memory_store *store, struct record *record, uint3
         live += record->fields[i].room;
     assert(wanted >= record->count && live + more <= UINT16_MAX);
     struct record grown = {.fields = memory_take(store, piece_bytes(wanted, live + more)),
+                           .epoch = record->epoch,
                            .value_used = (uint16_t)live,
                            .value_room = (uint16_t)(live + more),
                            .count = record->count,
@@ -216,19 +217,6 @@ void record_clear(struct memory_store *store, struct record *record)
     assert(store && record);
     memory_give(store, record->fields, piece_bytes(record->room, record->value_room));
     *record = (struct record){0};
-}
-
-uint64_t record_epoch(struct memory_store *store, const struct record *record)
-{
-    assert(store && record);
-    uint16_t name = name_number(store, "epoch");
-    uint32_t place = field_place(record, name, 0);
-    uint64_t epoch = 0;
-    if (place < record->count) {
-        const struct record_field *f = &record->fields[place];
-        (void)num_parse_u64(values_of(record) + f->at, f->bytes, &epoch);
-    }
-    return epoch;
 }
 
 void record_row(struct memory_store *store, const struct record *record, uint32_t *used,

@@ -22,7 +22,8 @@
 /* A put: 80 for the fields, 10 for the largest head. Puts: for each record two names of it, a
  * number and its fields. */
 #define ARGUMENTS_MAX (16u + STORE_PUTS_MAX * (3u + 2u * STORE_FIELDS_MAX))
-#define TEXTS_MAX     (12u + 2u * STORE_PUTS_MAX)
+#define TEXTS_MAX     (12u + STORE_ROWS_MAX) /* an index's scores; a puts' keys are fewer */
+static_assert(STORE_ROWS_MAX >= 2u * STORE_PUTS_MAX, "two names of each record");
 
 struct command {
     const char *at[ARGUMENTS_MAX];
@@ -154,9 +155,11 @@ static void format_index(struct command *command, const struct store_op *op)
         add_count(command, op->limit);
         return;
     }
-    if (op->kind == STORE_INDEX_SET)
-        add_score(command, op->score);
-    add(command, op->id);
+    for (uint32_t i = 0; i < op->row_count; i++) {
+        if (op->kind == STORE_INDEX_SET)
+            add_score(command, op->rows[i].score);
+        add(command, op->rows[i].key);
+    }
 }
 
 static void format_history(struct command *command, const struct store_op *op)

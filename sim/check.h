@@ -19,7 +19,12 @@ extern const struct check check_modes;      /* modes follow the spec's threshold
 extern const struct check check_breakers;   /* breakers, too */
 extern const struct check check_signed;     /* nothing unsigned is believed */
 extern const struct check check_quarantine; /* the quarantined get nothing */
+extern const struct check check_context;    /* agents hold what they tell of */
 extern const struct check check_chain;      /* orders in their chain, each once */
 extern const struct check check_log;        /* append only; acknowledged is durable */
+extern const struct check check_jobs;       /* an id that was told is not forgotten */
+
+/* No limit of docs/adr/0033 was met so far: whatever was told outlives the orchestrator. */
+bool check_jobs_kept(const struct judge *j);
 
 #endif

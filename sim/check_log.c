@@ -14,7 +14,8 @@
 
 #define LOGS      4u
 #define ASKED_MAX 256u
-#define KEPT_MAX  8192u
+#define KEPT_MAX  8192u /* then the oldest of the audit give way: a day has one each second */
+#define AUDIT     1u
 
 static const char *const logs[LOGS] = {"conflicts", "audit", "grants", "incidents"};
 
@@ -33,7 +34,7 @@ struct log_state {
     } asked[ASKED_MAX];
     uint32_t asked_next;
     struct kept *kept;
-    uint32_t count;
+    uint32_t count, next; /* next: to give way, when all are taken */
 };
 
 static uint8_t log_number(const char *name)
@@ -44,6 +45,21 @@ static uint8_t log_number(const char *name)
         }
     }
     return LOGS;
+}
+
+/* NULL: there is none left. */
+static struct kept *room(struct log_state *l)
+{
+    if (l->count < KEPT_MAX) {
+        return &l->kept[l->count++];
+    }
+    for (uint32_t i = 0; i < KEPT_MAX; i++) {
+        struct kept *k = &l->kept[l->next++ % KEPT_MAX];
+        if (k->log == AUDIT) {
+            return k;
+        }
+    }
+    return NULL;
 }
 
 static void keep(struct judge *j, struct log_state *l, const struct world_step *s,
@@ -65,8 +81,9 @@ static void keep(struct judge *j, struct log_state *l, const struct world_step *
             return;
         }
     }
-    if (l->kept != NULL && l->count < KEPT_MAX) {
-        l->kept[l->count++] = *row;
+    struct kept *fresh = l->kept != NULL ? room(l) : NULL;
+    if (fresh != NULL) {
+        *fresh = *row;
     }
 }
 

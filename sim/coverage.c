@@ -32,6 +32,9 @@ void coverage_step(struct coverage *c, const struct world_step *s)
         } else if (fx->kind == FX_SEND && fx->u.msg.type == MSG_ACK) {
             const struct ack *a = &fx->u.msg.u.ack;
             c->reasons[(unsigned)a->reason < REASON_COUNT ? a->reason : 0]++;
+        } else if (fx->kind == FX_SEND && fx->u.msg.type == MSG_WELCOME) {
+            const struct welcome *a = &fx->u.msg.u.welcome;
+            c->reasons[(unsigned)a->reason < REASON_COUNT ? a->reason : 0]++;
         }
     }
 }

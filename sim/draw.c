@@ -372,6 +372,53 @@ static void draw_clocks(struct drawer *d)
     }
 }
 
+/* A sector serves consoles, too: what lies within it. The rest it refuses. */
+static void draw_served_by_sectors(struct drawer *d)
+{
+    for (uint32_t i = 0; i < d->s->act_count; i++) {
+        struct act *op = &d->s->acts[i];
+        if (op->kind != ACT_SUBMIT || !chance(d, 10)) {
+            continue;
+        }
+        op->via = unit_sector(1 + pick(d, d->s->conf.topology.sectors));
+        if (chance(d, 70)) {
+            char name[UNIT_TEXT_MAX];
+            bool whole = chance(d, 50);
+            unit_format(whole ? op->via : unit_cluster(op->via.sector, 1), name);
+            snprintf(op->places, sizeof(op->places), "%s", name);
+        }
+    }
+}
+
+/* Contexts are loaded, some from the registry by their names, and some rot where they lie: the
+ * agent's next beats tell of it. Where the registry forgets, what has rotted cannot come back; and
+ * where an agent is given another context while it is accused of its former one, a person decides.
+ */
+static void draw_contexts(struct drawer *d)
+{
+    static const char *const after[] = {"context", "rot", "context-load", "echo"};
+    bool forgets = false;
+    for (uint32_t i = 0; i < d->s->act_count; i++) {
+        enum act_kind kind = d->s->acts[i].kind;
+        forgets |= kind == ACT_STORE_WIPE || kind == ACT_STORE_CRASH || kind == ACT_STORE_FAILOVER;
+    }
+    uint32_t n = chance(d, 30) ? 2 + pick(d, 7) : 0, which = pick(d, 3);
+    for (uint32_t i = 0; i < n && d->s->act_count < SCENARIO_ACTS_MAX; i++) {
+        const char *action = i == 0 ? "context-load" : after[pick(d, 4)];
+        draw_operation(d);
+        struct act *a = &d->s->acts[d->s->act_count - 1];
+        bool rot = strcmp(action, "rot") == 0;
+        snprintf(a->action, sizeof(a->action), "%s", rot && forgets ? "context" : action);
+        a->payload[0] = '\0';
+        if (strcmp(action, "context-load") == 0) {
+            snprintf(a->payload, sizeof(a->payload), "what agents are to know, %u",
+                     forgets ? pick(d, 3) : which);
+        } else if (rot) {
+            snprintf(a->payload, sizeof(a->payload), "%u", 100 + pick(d, 900));
+        }
+    }
+}
+
 static void draw_broken(struct drawer *d)
 {
     struct scenario *s = d->s;
@@ -381,29 +428,6 @@ static void draw_broken(struct drawer *d)
         s->broken[s->broken_count++] = chance(d, 50)             ? a
                                        : i == 0 && chance(d, 50) ? unit_cluster(a.sector, a.cluster)
                                                                  : a;
-    }
-}
-
-/* Agents move to healthy clusters, and some of them home again. Not together with what names agents
- * by their places for the whole run. */
-static void draw_moves(struct drawer *d)
-{
-    struct scenario *s = d->s;
-    bool named = s->broken_count > 0 || s->conf.processes > 0;
-    for (uint32_t i = 0; i < s->act_count; i++) {
-        enum act_kind k = s->acts[i].kind;
-        named = named || k == ACT_QUARANTINE || k == ACT_LIE || k == ACT_WALL_STEP;
-    }
-    if (named || !chance(d, 60)) {
-        return;
-    }
-    scenario_spare(s, 2 + pick(d, 5));
-    uint32_t n = 1 + pick(d, 4);
-    for (uint32_t i = 0; i < n && s->act_count < SCENARIO_ACTS_MAX; i++) {
-        struct act *a = next_act(d, ACT_MOVE);
-        struct unit u = any_agent(d);
-        a->unit = chance(d, 50) ? u : unit_cluster(u.sector, u.cluster);
-        lasts(d, a, 5000, 40000);
     }
 }
 
@@ -448,7 +472,8 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     draw_liars(&d);
     draw_quarantines(&d);
     draw_clocks(&d);
-    draw_moves(&d);
+    draw_contexts(&d);
+    draw_served_by_sectors(&d);
 }
 
 void draw_print(const struct scenario *s, FILE *to)

@@ -107,6 +107,11 @@ void play_quarantine(struct play *p, struct unit agent, bool on)
     (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
 }
 
+struct unit play_server(const struct act *a)
+{
+    return a->via.tier == TIER_SECTOR ? a->via : unit_orchestrator();
+}
+
 /* To healthy clusters, or home again. */
 static void move(struct play *p, struct unit u, bool back)
 {
@@ -151,8 +156,8 @@ static void submit(struct play *p, uint32_t index)
         assert(good);
         (void)good;
     }
-    p->lives[index] = judge_node(&p->judge, unit_orchestrator())->epoch;
-    p->refs[index] = world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
+    p->lives[index] = judge_node(&p->judge, play_server(a))->epoch;
+    p->refs[index] = world_send(p->w, CONSOLE_WORK, play_server(a), &c);
     p->result->submitted++;
 }
 
@@ -164,7 +169,7 @@ static void about(struct play *p, const struct act *a, enum command_kind kind, b
         if (other->kind == ACT_SUBMIT && strcmp(other->label, a->label) == 0 && p->refs[i] != 0) {
             struct command c = {
                 .kind = kind, .on = on, .operation_id = world_accepted(p->w, p->refs[i])};
-            (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
+            (void)world_send(p->w, CONSOLE_WORK, play_server(other), &c);
         }
     }
 }
@@ -422,7 +427,7 @@ static void watch(void *context, const struct world_step *step)
             p->notes[i] += fx->kind == FX_NOTE && fx->u.note.note == e->note && here;
         }
     }
-    if (step->unit.tier == TIER_ORCHESTRATOR) {
+    if (step->unit.tier == TIER_ORCHESTRATOR || step->unit.tier == TIER_SECTOR) {
         follow_replies(p, step);
     }
     judge_step(&p->judge, step);

@@ -88,10 +88,9 @@ struct play {
     struct play_entry *entries;
     uint32_t entry_count, entry_room;
     uint64_t refs[SCENARIO_ACTS_MAX]; /* of submitted operations; 0: not yet */
-    bool
-        said[SCENARIO_ACTS_MAX]; /* the orchestrator gave its final answer; it may have been lost */
+    bool said[SCENARIO_ACTS_MAX]; /* who serves it gave its final answer; it may have been lost */
     uint64_t ended[SCENARIO_ACTS_MAX];    /* bits of the processes that a kill has ended */
-    uint64_t lives[SCENARIO_ACTS_MAX];    /* the orchestrator's, when it was submitted */
+    uint64_t lives[SCENARIO_ACTS_MAX];    /* of who serves it, when it was submitted */
     uint32_t rules[SCENARIO_ACTS_MAX][2]; /* of the network, that stand for an act */
     uint32_t notes[SCENARIO_EXPECT_MAX];
     uint32_t seconds, available; /* looked at, and of these with 95 % of the agents active */
@@ -106,6 +105,8 @@ bool play_bad(const struct play *p); /* a violation was found */
 void play_fault(struct play *p, uint32_t index);
 void play_fault_undo(struct play *p, uint32_t index);
 void play_fault_heal(struct play *p);
+/* Who serves the operation of a submit. */
+struct unit play_server(const struct act *a);
 /* The operator's, as the console's quarantine and lift. */
 void play_quarantine(struct play *p, struct unit agent, bool on);
 /* Whether the heal leaves u broken. */

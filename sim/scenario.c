@@ -99,6 +99,9 @@ static const char *check_act(const struct scenario *s, uint32_t i)
     if (a->kind == ACT_LIE && a->unit.tier != TIER_AGENT) {
         return "lie: only agents lie";
     }
+    if (a->via.tier != TIER_NONE && (a->via.tier != TIER_SECTOR || !inside(s, a->via))) {
+        return "via: a sector of this mesh";
+    }
     if (a->kind == ACT_CANCEL && !labelled(s, a->label)) {
         return "cancel: no operation has this label";
     }
@@ -217,6 +220,10 @@ static void put_operation(FILE *to, const struct act *a)
     put_option(to, "window", a->window_us);
     fputs(a->no_ack ? " no-ack" : "", to);
     fputs(a->hedge ? " hedge" : "", to);
+    if (a->via.tier != TIER_NONE) {
+        fputs(" via", to);
+        put_unit(to, a->via);
+    }
 }
 
 static void put_act(FILE *to, const struct act *a)

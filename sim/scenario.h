@@ -97,6 +97,7 @@ struct act {
     char places[PLACES_TEXT_MAX]; /* "": all */
     uint32_t class_mask, sample;
     char capability[CAPABILITY_NAME_MAX]; /* "": none is required */
+    struct unit via; /* the sector that serves it; TIER_NONE: the orchestrator */
     enum timing timing;
     enum cascade_strategy strategy;
     uint8_t priority;

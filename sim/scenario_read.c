@@ -359,6 +359,8 @@ static bool read_option(struct reader *r, struct act *a)
         a->no_ack = true;
     } else if (strcmp(word, "hedge") == 0) {
         a->hedge = true;
+    } else if (strcmp(word, "via") == 0) {
+        good = unit(r, &a->via);
     } else if (strcmp(word, "timing") == 0) {
         const char *name = next(r, "timing");
         good = name != NULL && (timing_parse(name, strlen(name), &a->timing) ||

@@ -89,9 +89,12 @@ static void print_msg(const struct trace *t, const struct world_step *s, const s
     } else if (m->type == MSG_RESULT) {
         fputc(' ', t->to);
         print_op(t->to, num_id128_low(m->u.result->operation_id));
-        fputs(m->u.result->final ? " final" : " progress", t->to);
+        fputs(m->u.result->unknown ? " unknown"
+              : m->u.result->final ? " final"
+                                   : " progress",
+              t->to);
         print_counts(t->to, &m->u.result->aggregate);
-    } else if (m->type == MSG_CANCEL) {
+    } else if (m->type == MSG_CANCEL || m->type == MSG_RESUME) {
         fputc(' ', t->to);
         print_op(t->to, num_id128_low(m->u.cancel.operation_id));
     } else if (m->type == MSG_PREPARED) {

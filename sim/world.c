@@ -137,9 +137,6 @@ void world_rewake(struct world *w, uint32_t index)
 
 static void carry_out(struct world *w, uint32_t index)
 {
-    if (w->out.effect_count > 1) {
-        world_store_fetch(w);
-    }
     for (uint32_t i = 0; i < w->out.effect_count; i++) {
         struct effect *fx = &w->out.effects[i];
         world_digest(w, (uint64_t)fx->kind);

@@ -54,7 +54,8 @@ struct world_node {
     float one_way_us, speed, slow; /* agents: speed and slow are factors on the class's time */
     uint16_t process;              /* that it runs in, or that it is; NO_PROCESS */
     uint8_t lies;                  /* bits of enum world_lie */
-    uint8_t host_says;             /* 0: nothing; 1: not synchronised; 2: synchronised */
+    uint8_t host_says : 7;         /* 0: nothing; 1: not synchronised; 2: synchronised */
+    uint8_t excluded : 1;          /* heard no more */
     /* handlers */
     struct world_work *works;
     struct rng rng;
@@ -70,7 +71,6 @@ struct world_node {
     int64_t swallow_until_us, wall_off_us;
     int64_t host_error_us;          /* what its host says of its Unix clock (world_host_clock) */
     uint32_t waiting;               /* messages put back during this pause */
-    bool excluded;                  /* heard no more */
     struct id128 context;           /* agents: what it has loaded */
     uint64_t refused, refused_told; /* what it had no right to say, and how much of it was told */
 };
@@ -238,7 +238,6 @@ void world_work_end(struct world *w, const struct entry *e, struct event *ret_ev
 /* world_store.c */
 void world_stores_init(struct world *w);
 void world_stores_free(struct world *w);
-void world_store_fetch(const struct world *w);
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op);
 /* Carried out and answered at once; what ret points to is the store's own. */
 enum store_verdict world_store_now(struct world *w, const struct store_op *op,

@@ -330,23 +330,6 @@ static void carry_out(struct world *w, struct world_bank *bank, const struct sto
     }
 }
 
-/* A lead writes several records in one step: their memory comes at once, not one after another. */
-void world_store_fetch(const struct world *w)
-{
-    const struct store_op *ops[MEMORY_FETCH_MAX];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < w->out.effect_count && count < MEMORY_FETCH_MAX; i++) {
-        const struct effect *fx = &w->out.effects[i];
-        if (fx->kind == FX_STORE &&
-            (fx->u.store.kind == STORE_EPOCH_PUT || fx->u.store.kind == STORE_INDEX_SET)) {
-            ops[count++] = &fx->u.store;
-        }
-    }
-    if (count > 1) {
-        memory_store_fetch(w->banks[STORE_BANK_REGISTRY].store, ops, count);
-    }
-}
-
 void world_store_begin(struct world *w, uint32_t node, const struct store_op *op)
 {
     struct store_reply reply = {.ref = op->ref, .kind = op->kind};

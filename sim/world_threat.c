@@ -63,7 +63,7 @@ void world_exclude(struct world *w, const struct exclusion *e)
         return; /* a console, or a process that is in no plan */
     }
     if (u.tier == TIER_AGENT) {
-        w->nodes[index].excluded = e->on;
+        w->nodes[index].excluded = e->on ? 1 : 0;
     } else if (e->on && u.tier != TIER_ORCHESTRATOR) {
         struct block *b = world_block(w, sizeof(u));
         memcpy(b->bytes, &u, sizeof(u));

@@ -579,6 +579,46 @@ static void test_progress_of_long_operations(void **state)
     check_sum(&m->u.result->aggregate, AGENTS);
 }
 
+static void word(unsigned n, const struct operation *op, const char *text)
+{
+    struct ack a = ack_of(op, OUTCOME_PENDING, text);
+    ack(n, &a);
+}
+
+static const struct rows *work_of(const struct operation *op)
+{
+    struct query q = {.ref = 5, .kind = QUERY_WORK, .from_start = true, .limit = 100};
+    q.operation_id = op != NULL ? op->id : (struct id128){{0}};
+    struct msg m = from_sector(MSG_QUERY);
+    m.u.query = &q;
+    rig_msg(&rig, &m);
+    assert_non_null(rig_sent(&rig, MSG_ROWS));
+    return &rig_sent(&rig, MSG_ROWS)->u.rows;
+}
+
+/* The newest word of each run, and how many there were: of one operation, or of all. */
+static void test_words_of_runs(void **state)
+{
+    (void)state;
+    struct operation first = operation_of(1), second = operation_of(2);
+    operate_by(&first, UINT32_MAX, rig.now_us + 10 * S);
+    operate_by(&second, UINT32_MAX, rig.now_us + 10 * S);
+    assert_int_equal(work_of(NULL)->total, 2 * AGENTS);
+    const struct rows *r = work_of(&first);
+    assert_int_equal(r->row_count, AGENTS);
+    assert_null(strstr(r->rows[0].u.record.text, "\nwords="));
+    word(1, &first, "10 % begun");
+    word(1, &first, "20 % going");
+    r = work_of(&first);
+    assert_non_null(strstr(r->rows[0].u.record.text, "\nwaiting_on=20 % going\nwords=2\n"));
+    r = work_of(&second);
+    assert_null(strstr(r->rows[0].u.record.text, "\nwords="));
+    word(1, &second, "mine");
+    assert_non_null(strstr(work_of(&second)->rows[0].u.record.text, "waiting_on=mine\nwords=1\n"));
+    ack_simple(1, &first, OUTCOME_READY);
+    assert_int_equal(work_of(&first)->row_count, AGENTS - 1); /* it has answered: the whole */
+}
+
 /* Opens operations of one priority until one is refused. */
 static uint32_t open_until_overload(uint8_t priority)
 {
@@ -688,6 +728,7 @@ int main(void)
         JOINED(test_breaker_trips_and_recovers),
         JOINED(test_late_beat_is_a_probe_still),
         JOINED(test_progress_of_long_operations),
+        JOINED(test_words_of_runs),
         JOINED(test_many_operations_then_overload),
         JOINED(test_prepare),
         JOINED(test_result_waits_for_the_bus),

@@ -272,7 +272,7 @@ static void hostile_fields_are_refused(void **state)
     EXPECT(MSG_WELCOME, "\x08\x81\x00", CODEC_BAD_VARINT);
     EXPECT(MSG_WELCOME, "\x88\x00\x01", CODEC_BAD_VARINT);
     EXPECT(MSG_WELCOME, "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", CODEC_BAD_VARINT);
-    EXPECT(MSG_WELCOME, "\x10\x16", CODEC_BAD_ENUM);
+    EXPECT(MSG_WELCOME, "\x10\x17", CODEC_BAD_ENUM);
     EXPECT(MSG_WELCOME, "\x10\xff\xff\xff\xff\x0f", CODEC_BAD_RANGE); /* 2^32 - 1 as an enum */
     EXPECT(MSG_WELCOME, "\x0a\x00", CODEC_MALFORMED);
     EXPECT(MSG_WELCOME, "\x0b\x0c", CODEC_MALFORMED); /* groups */
@@ -295,6 +295,14 @@ static void hostile_fields_are_refused(void **state)
     EXPECT(MSG_HELLO, "\x2a\x7f", CODEC_TRUNCATED);
     EXPECT(MSG_CANCEL, "\x0a\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", CODEC_BAD_RANGE); /* id 0 */
     EXPECT(MSG_CANCEL, "", CODEC_MISSING);
+    EXPECT(MSG_RESUME, "", CODEC_MISSING);
+#define RESULT_ID                                                                                  \
+    "\x0a\x10"                                                                                     \
+    "ABCDEFGHIJKLMNOP"
+    EXPECT(MSG_RESULT, RESULT_ID "\x10\x01\x1a\x00\x20\x01", CODEC_OK);
+    EXPECT(MSG_RESULT, RESULT_ID "\x1a\x00\x20\x01", CODEC_BAD_RANGE); /* unknown, not final */
+    EXPECT(MSG_RESULT, RESULT_ID "\x10\x01\x1a\x02\x08\x05\x20\x01", CODEC_BAD_RANGE);
+#undef RESULT_ID
     EXPECT(MSG_HEARTBEAT, "", CODEC_MISSING);
     EXPECT(MSG_HEARTBEAT, "\x12\x00\x12\x00", CODEC_DUPLICATE); /* a merge of messages */
     EXPECT(MSG_HEARTBEAT, "\x12\x09\x29\0\0\0\0\0\0\xf8\x7f", CODEC_BAD_RANGE); /* NaN ms */

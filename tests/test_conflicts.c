@@ -298,6 +298,16 @@ static void names_may_be_ambiguous(void **state)
     bench_close(b);
 }
 
+/* Its answer is lost: nobody knows anything of the agent, and that proves nothing. */
+static void answer_nothing(struct bench *b)
+{
+    const struct msg *q = bench_sent(b, MSG_QUERY, 0);
+    assert_non_null(q);
+    struct msg m = {.type = MSG_ROWS, .from = unit_sector(1), .epoch = 1};
+    m.u.rows = (struct rows){.ref = q->u.query->ref, .kind = ROW_AGENT, .missing = 1};
+    bench_msg(b, &m);
+}
+
 static void a_wrong_hash_isolates_first(void **state)
 {
     (void)state;
@@ -309,9 +319,19 @@ static void a_wrong_hash_isolates_first(void **state)
     tell(b, &r);
     bench_pass(b, 10000);
     assert_int_equal(bench_order(b, ORDER_ISOLATE, 0)->u.order->u.isolate.what, ISOLATE_QUARANTINE);
+    answer_nothing(b); /* asked again */
+    assert_null(bench_order(b, ORDER_ISOLATE, 1));
+    bench_forget(b);
+    bench_pass(b, 2100000);
+    assert_int_equal(bench_order(b, ORDER_ISOLATE, 0)->u.order->u.isolate.what, ISOLATE_QUARANTINE);
     answer_agents(b, 2, 9, 9);
     bench_pass(b, 10000);
     assert_int_equal(bench_order(b, ORDER_ISOLATE, 1)->u.order->u.isolate.what, ISOLATE_LIFT);
+    assert_int_equal(of(b)->conflicts.count, 1); /* until a row shows that it was heard */
+    bench_forget(b);
+    bench_pass(b, 2100000);
+    answer_agents(b, 2, 9, 9);
+    bench_pass(b, 10000);
     assert_int_equal(of(b)->conflicts.count, 0);
     bench_close(b);
 }

@@ -118,7 +118,7 @@ static void moved(struct world *w, const char *who, const char *to)
 }
 
 /* Rows of agents in service, for who they are. */
-static uint32_t uids(struct world *w, const char *where, uint64_t ret[MESH])
+static uint32_t uids(struct world *w, const char *where, uint64_t *ret)
 {
     struct command c = {.kind = COMMAND_QUERY};
     c.query = (struct query){.kind = QUERY_AGENTS, .from_start = true, .limit = 64};
@@ -304,6 +304,24 @@ static void the_grant_is_what_lets_them_speak(void **state)
     done(w);
 }
 
+/* More clusters than fit one page of answers are looked at for the nearest places. */
+static void all_clusters_are_looked_at(void **state)
+{
+    (void)state;
+    struct world_conf conf;
+    uint64_t now[64];
+    tree_conf(&conf, 9, 2, 20, 2, 40);
+    conf.topology.spare = 1;
+    conf.hosts = 40;
+    struct world *w = world_new(&conf);
+    world_run(w, 14 * US_PER_S);
+    moved(w, "s01.c[1-10]", "");
+    assert_int_equal(uids(w, "s01.c[1-10]", now), 0);
+    assert_int_equal(uids(w, "s01.c[11-20]", now), 30);
+    assert_int_equal(uids(w, "s02", now), 50);
+    done(w);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
@@ -346,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_cluster_without_a_lead_is_moved),
         cmocka_unit_test(work_in_flight_ends_once),
         cmocka_unit_test(the_grant_is_what_lets_them_speak),
+        cmocka_unit_test(all_clusters_are_looked_at),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

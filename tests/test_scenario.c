@@ -76,6 +76,9 @@ static void nonsense_is_refused_with_line_and_reason(void **state)
         {"at 5s twin s01 for 3s\n", "x.scn:1: twin: first say how many `processes N` a tier has\n"},
         {"processes 2\nat 5s twin s01.c1.a1\n",
          "x.scn:2: twin: agents have no process of their own here\n"},
+        {"at 5s submit a echo via s01.c1\n", "x.scn:1: via: a sector of this mesh\n"},
+        {"at 5s submit a echo via s03\n", "x.scn:1: via: a sector of this mesh\n"},
+        {"at 5s submit a echo via\n", "x.scn:1: the unit is missing\n"},
         {"at 5s lie s01 forge\n", "x.scn:1: lie: only agents lie\n"},
         {"at 5s quarantine s01.c1\n", "x.scn:1: quarantine: an agent, as s01.c2.a3\n"},
         {"at 5s lie s01.c1.a1 maybe\n", "x.scn:1: 'maybe' is no lie: forge, replay, equivocate, "

@@ -67,6 +67,10 @@ static struct store_field field(const char *name, const char *value)
     .fields = (const struct store_field[]){__VA_ARGS__},                                           \
     .field_count = sizeof((const struct store_field[]){__VA_ARGS__}) / sizeof(struct store_field)
 
+#define MEMBERS(...)                                                                               \
+    .rows = (const struct store_row[]){__VA_ARGS__},                                               \
+    .row_count = sizeof((const struct store_row[]){__VA_ARGS__}) / sizeof(struct store_row)
+
 #define BODY(text) .body = (const uint8_t *)(text), .body_bytes = (uint32_t)strlen(text)
 
 /* The value of a field in a row, or NULL. */
@@ -153,9 +157,20 @@ static void invalid_operations(void **state)
     VERDICT(STORE_INVALID, .kind = STORE_SCAN, .limit = 1);
     VERDICT(STORE_INVALID, .kind = STORE_SCAN, .collection = "c", .limit = 0);
     VERDICT(STORE_INVALID, .kind = STORE_SCAN, .collection = "c", .limit = 65);
-    VERDICT(STORE_INVALID, .kind = STORE_INDEX_SET, .key = "i", .id = "m", .score = NAN);
-    VERDICT(STORE_INVALID, .kind = STORE_INDEX_SET, .key = "i", .id = "m", .score = INFINITY);
+    struct store_row many_members[STORE_ROWS_MAX + 1];
+    for (unsigned i = 0; i <= STORE_ROWS_MAX; i++)
+        many_members[i] = (struct store_row){.key = "m"};
+    VERDICT(STORE_INVALID, .kind = STORE_INDEX_SET, .key = "i",
+            MEMBERS({.key = "m", .score = NAN}));
+    VERDICT(STORE_INVALID, .kind = STORE_INDEX_SET, .key = "i",
+            MEMBERS({.key = "n"}, {.key = "m", .score = INFINITY}));
+    VERDICT(STORE_INVALID, .kind = STORE_INDEX_SET, .key = "i", MEMBERS({.key = "a b"}));
+    VERDICT(STORE_INVALID, .kind = STORE_INDEX_REMOVE, .key = "i", MEMBERS({.key = NULL}));
+    VERDICT(STORE_INVALID, .kind = STORE_INDEX_SET, MEMBERS({.key = "m"}));
     VERDICT(STORE_INVALID, .kind = STORE_INDEX_SET, .key = "i");
+    VERDICT(STORE_INVALID, .kind = STORE_INDEX_REMOVE, .key = "i", .row_count = 1);
+    VERDICT(STORE_INVALID, .kind = STORE_INDEX_SET, .key = "i", .rows = many_members,
+            .row_count = STORE_ROWS_MAX + 1);
     VERDICT(STORE_INVALID, .kind = STORE_INDEX_RANGE, .key = "i", .limit = 1, .score = NAN);
     VERDICT(STORE_INVALID, .kind = STORE_APPEND, .key = "h", FIELDS({"f", "1", 1}));
     VERDICT(STORE_INVALID, .kind = STORE_LEASE_ACQUIRE, .key = "l", .ttl_us = 1);
@@ -310,16 +325,27 @@ static void indexes_are_ordered(void **state)
     } members[] = {{"d", 127.25}, {"b", 40}, {"a", 40}, {"c", -1.5}, {"e", 1000}, {"b", 41}};
     index_expect(subject, INFINITY, 64, "");
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
-        VERDICT(STORE_OK, .kind = STORE_INDEX_SET, .key = "capability:ocr", .id = members[i].id,
-                .score = members[i].score);
-    VERDICT(STORE_OK, .kind = STORE_INDEX_SET, .key = "capability:ocr", .id = "aa", .score = 40);
+        VERDICT(STORE_OK, .kind = STORE_INDEX_SET, .key = "capability:ocr",
+                MEMBERS({.key = members[i].id, .score = members[i].score}));
+    VERDICT(STORE_OK, .kind = STORE_INDEX_SET, .key = "capability:ocr",
+            MEMBERS({.key = "aa", .score = 40}));
     index_expect(subject, INFINITY, 64, "c=-1.5 a=40 aa=40 b=41 d=127.25 e=1000 ");
     index_expect(subject, 127.25, 64, "c=-1.5 a=40 aa=40 b=41 d=127.25 ");
     index_expect(subject, 127.2, 3, "c=-1.5 a=40 aa=40 ");
     index_expect(subject, -2, 64, "");
-    VERDICT(STORE_OK, .kind = STORE_INDEX_REMOVE, .key = "capability:ocr", .id = "a");
-    VERDICT(STORE_OK, .kind = STORE_INDEX_REMOVE, .key = "capability:ocr", .id = "a");
+    VERDICT(STORE_OK, .kind = STORE_INDEX_REMOVE, .key = "capability:ocr", MEMBERS({.key = "a"}));
+    VERDICT(STORE_OK, .kind = STORE_INDEX_REMOVE, .key = "capability:ocr", MEMBERS({.key = "a"}));
     index_expect(subject, 41, 64, "c=-1.5 aa=40 b=41 ");
+    /* several at once; the last word about one counts */
+    VERDICT(STORE_OK, .kind = STORE_INDEX_SET, .key = "capability:ocr",
+            MEMBERS({.key = "f", .score = 7}, {.key = "c", .score = 8}, {.key = "f", .score = 9}));
+    index_expect(subject, 41, 64, "c=8 f=9 aa=40 b=41 ");
+    VERDICT(STORE_OK, .kind = STORE_INDEX_REMOVE, .key = "capability:ocr",
+            MEMBERS({.key = "f"}, {.key = "nobody"}, {.key = "c"}, {.key = "aa"}));
+    index_expect(subject, INFINITY, 64, "b=41 d=127.25 e=1000 ");
+    VERDICT(STORE_OK, .kind = STORE_INDEX_REMOVE, .key = "capability:ocr",
+            MEMBERS({.key = "b"}, {.key = "d"}, {.key = "e"}, {.key = "b"}));
+    index_expect(subject, INFINITY, 64, "");
 }
 
 static void history_is_bounded(void **state)

@@ -55,8 +55,10 @@ static struct store_op random_op(uint64_t *seed, struct store_field *fields)
     op.rows = rows;
     op.row_count = 1 + (uint32_t)(random_next(seed) % 3);
     for (uint32_t i = 0; i < op.row_count; i++)
-        rows[i] = (struct store_row){
-            .key = PICK(keys), .fields = fields, .field_count = (uint32_t)(random_next(seed) % 3)};
+        rows[i] = (struct store_row){.key = PICK(keys),
+                                     .fields = fields,
+                                     .field_count = (uint32_t)(random_next(seed) % 3),
+                                     .score = PICK(scores)};
     op.hash[0] = (uint8_t)(random_next(seed) % 4);
     op.offset = random_next(seed) % 2 * STORE_BLOB_CHUNK_MAX;
     op.total_bytes = STORE_BLOB_CHUNK_MAX + 7;
@@ -246,26 +248,23 @@ static void equal_hashes_are_no_equal_objects(void **state)
     struct store_reply reply;
     static const char long_value[] = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
     struct store_field field = {"f", long_value, sizeof long_value - 1};
-    struct store_op put = {.kind = STORE_PUT,
+    struct store_row record = {.key = "record6396", .fields = &field, .field_count = 1};
+    struct store_row member = {.key = "m", .score = 1.0};
+    struct store_op put = {
+        .kind = STORE_EPOCH_PUTS, .shard = "mesh", .epoch = 1, .rows = &record, .row_count = 1};
+    struct store_op set = {.kind = STORE_INDEX_SET,
                            .shard = "mesh",
-                           .key = "record6396",
-                           .fields = &field,
-                           .field_count = 1};
-    struct store_op set = {
-        .kind = STORE_INDEX_SET, .shard = "mesh", .key = "index104844", .id = "m", .score = 1.0};
-    memory_store_apply(memory, 1, &put, &reply);
-    assert_int_equal(reply.verdict, STORE_OK);
-    memory_store_apply(memory, 1, &set, &reply);
-    assert_int_equal(reply.verdict, STORE_OK);
-    put.key = "record29380"; /* its index is there, it is not */
-    set.key = "index98009";  /* its record is there, it is not */
-    const struct store_op *both[] = {&put, &set};
-    memory_store_fetch(memory, both, 2);
-    memory_store_apply(memory, 1, &put, &reply);
-    assert_int_equal(reply.verdict, STORE_OK);
-    memory_store_apply(memory, 1, &set, &reply);
-    assert_int_equal(reply.verdict, STORE_OK);
-    memory_store_fetch(memory, both, 2);
+                           .key = "index104844",
+                           .rows = &member,
+                           .row_count = 1};
+    for (unsigned i = 0; i < 3; i++) {
+        memory_store_apply(memory, 1, &put, &reply);
+        assert_int_equal(reply.verdict, STORE_OK);
+        memory_store_apply(memory, 1, &set, &reply);
+        assert_int_equal(reply.verdict, STORE_OK);
+        record.key = "record29380"; /* its index is there, it is not */
+        set.key = "index98009";     /* its record is there, it is not */
+    }
     memory_store_free(memory);
 }
 

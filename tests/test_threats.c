@@ -443,6 +443,81 @@ static void drill_orchestrator_freeze(void **state)
     assert_true(worst_us <= 5 * S);
 }
 
+static struct command approval(uint64_t id)
+{
+    struct command c = {.kind = COMMAND_SECOND};
+    snprintf(c.name, sizeof(c.name), "%016lx", id);
+    return c;
+}
+
+/* A token's touch at that mesh time. */
+static struct command touched(struct command c, int64_t mesh_us)
+{
+    c.proof = PROOF_TOKEN;
+    c.proof_us = mesh_us;
+    return c;
+}
+
+static void a_freeze_takes_a_fresh_touch(void **state)
+{
+    (void)state;
+    static struct log_page page;
+    struct world *w = joined(9, 0, false);
+    int64_t before_us = status(w)->summary.updated_mesh_us;
+    (void)accuse(w, "operator", TIER_CONSOLE, 3, true);
+    (void)until(w, all_frozen, 10 * S);
+    struct command clear = clear_of(w, THREAT_ORCHESTRATOR_COMPROMISE);
+    const struct reply *r = ask(w, touched(clear, before_us), "admin-2");
+    assert_int_equal(r->kind, REPLY_ERROR);
+    assert_non_null(strstr(r->text, "after your token was touched"));
+    r = ask(w, touched(approval(77), before_us), "admin-2"); /* nor by approving it */
+    assert_non_null(strstr(r->text, "after your token was touched"));
+    /* The rest goes on with the session as it is. */
+    assert_int_equal(
+        ask(w, touched((struct command){.kind = COMMAND_STATUS}, before_us), "admin-2")->kind,
+        REPLY_STATUS);
+    world_run(w, 5 * S);
+    int64_t after_us = status(w)->summary.updated_mesh_us;
+    assert_int_equal(ask(w, touched(clear, after_us), "admin-2")->kind, REPLY_OK);
+    struct command thaw = {.kind = COMMAND_THAW, .scope = unit_orchestrator()};
+    assert_int_equal(ask(w, touched(thaw, after_us), "admin-2")->kind, REPLY_OK);
+    (void)until(w, all_active, 20 * S);
+    audit(w, "command", &page);
+    assert_true(page.count > 0);
+    done(w);
+}
+
+static void without_the_token_that_is_asked_for(void **state)
+{
+    (void)state;
+    static struct log_page page;
+    struct world *w = joined(10, 0, false);
+    struct command freeze = {.kind = COMMAND_FREEZE,
+                             .scope = unit_orchestrator(),
+                             .proof = PROOF_REFUSED,
+                             .proof_why = "hardware token: not shown"};
+    const struct reply *r = ask(w, freeze, "admin-1");
+    assert_int_equal(r->kind, REPLY_ERROR);
+    assert_int_equal(r->reason, REASON_CAPABILITY);
+    assert_string_equal(r->text, "hardware token: not shown");
+    assert_false(status(w)->frozen);
+    audit(w, "command", &page);
+    bool told = false;
+    for (uint32_t i = 0; i < page.count; i++) {
+        told = told || (strcmp(page.entries[i].type, "freeze") == 0 &&
+                        strstr(page.entries[i].body, "refused") != NULL &&
+                        strstr(page.entries[i].body, "not shown") != NULL);
+    }
+    assert_true(told);
+    freeze.scope = unit_sector(1); /* a sector that is asked itself refuses it, too */
+    snprintf(freeze.operator_name, sizeof(freeze.operator_name), "admin-1");
+    r = world_ask(w, unit_sector(1), &freeze, 20 * S);
+    assert_non_null(r);
+    assert_int_equal(r->kind, REPLY_ERROR);
+    assert_string_equal(r->text, "hardware token: not shown");
+    done(w);
+}
+
 static void drill_orders_without_end(void **state)
 {
     (void)state;
@@ -506,13 +581,6 @@ static uint64_t waiting(const struct reply *r)
     uint64_t id = 0;
     assert_int_equal(sscanf(hex, "%16lx", &id), 1);
     return id;
-}
-
-static struct command approval(uint64_t id)
-{
-    struct command c = {.kind = COMMAND_SECOND};
-    snprintf(c.name, sizeof(c.name), "%016lx", id);
-    return c;
 }
 
 static void a_second_person_is_another_and_says_it_once(void **state)
@@ -582,6 +650,8 @@ int main(void)
         cmocka_unit_test(drill_quarantine_within_a_second),
         cmocka_unit_test(drill_cluster_and_sector),
         cmocka_unit_test(drill_orchestrator_freeze),
+        cmocka_unit_test(a_freeze_takes_a_fresh_touch),
+        cmocka_unit_test(without_the_token_that_is_asked_for),
         cmocka_unit_test(drill_orders_without_end),
         cmocka_unit_test(drill_flood),
         cmocka_unit_test(bad_ids_are_told_apart),

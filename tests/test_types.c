@@ -179,7 +179,7 @@ static void test_routes(void **state)
         {sector, unit_numbered(TIER_HOST, 1), BIT(MSG_HEAL) | BIT(MSG_MOVE)},
         {sector, lead, down_tiers | relay},
         {sector, root, up_tiers},
-        {root, sector, (down & ~BIT(MSG_CIRCUIT)) | asked | BIT(MSG_ORDER)},
+        {root, sector, (down & ~BIT(MSG_CIRCUIT)) | asked | BIT(MSG_ORDER) | BIT(MSG_RESUME)},
         {sector, unit_sector(8), relay},
         {sector, sector, 0},
         {agent, unit_cluster(7, 4), 0},

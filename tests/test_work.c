@@ -123,6 +123,8 @@ static int teardown(void **state)
     return 0;
 }
 
+static struct trace_context given; /* of the operations that begin */
+
 static struct trial *begin_at(uint32_t slot, const char *action, const char *payload,
                               struct unit agent, enum impedance_class c, int64_t ttl_ms)
 {
@@ -131,6 +133,7 @@ static struct trial *begin_at(uint32_t slot, const char *action, const char *pay
     struct executor_answer answer = {0};
     (void)snprintf(op.action, sizeof(op.action), "%s", action);
     op.payload_bytes = (uint32_t)strlen(payload);
+    op.trace = given;
     op.id.bytes[15] = (uint8_t)slot;
     op.id.bytes[14] = (uint8_t)(slot >> 8);
     struct handler_call call = {
@@ -232,7 +235,15 @@ static void programs_answer(void **state)
     ends(r, OUTCOME_READY, "MESH_AGENT=s07.c1.a3");
     assert_non_null(strstr(r->text, "MESH_ACTION=env"));
     assert_non_null(strstr(r->text, "MESH_CLASS=CLASS_C_PERSISTENT"));
-    assert_non_null(strstr(r->text, "TRACEPARENT=00-"));
+    assert_non_null(strstr(r->text, "TRACEPARENT=00-")); /* the operation is the trace */
+    given = (struct trace_context){.trace.bytes = {0xab, 0xcd}, .parent = 5};
+    r = begin("env", "");
+    given = (struct trace_context){0};
+    ends(r, OUTCOME_READY, "TRACEPARENT=00-abcd0000000000000000000000000000-");
+    assert_null(strstr(r->text, "-0000000000000005-"));
+    const char *at = strstr(r->text, "TRACEPARENT=");
+    assert_memory_equal(at + sizeof("TRACEPARENT=") - 1 + 52, "-00",
+                        3);                /* not sampled: passed on */
     assert_null(strstr(r->text, "USER=")); /* nothing of ours leaks */
     settled();
 }

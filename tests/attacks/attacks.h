@@ -42,6 +42,8 @@ struct victim {
     struct egress *egress;
     struct ingress *ingress;
     uint64_t messages;
+    enum key_proof proof; /* of the last command */
+    const char *proof_why;
     struct order_follow orders; /* a sector's */
     enum order_verdict last;
 };
@@ -102,7 +104,8 @@ struct attack_list {
     size_t count;
 };
 struct attack_list attacks_frames(void), attacks_chains(void), attacks_records(void),
-    attacks_trust(void), attacks_inputs(void), attacks_floods(void), attacks_orders(void);
+    attacks_trust(void), attacks_inputs(void), attacks_floods(void), attacks_tokens(void),
+    attacks_orders(void);
 
 struct mutation_result {
     uint64_t mutated, accepted, resigned;

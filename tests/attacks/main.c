@@ -1,6 +1,7 @@
 /* mesh-hostile: every case, then mutated frames. The last line is one JSON object. Exit: 0 all
  * refused as they should be, 1 not, 2 wrong usage. */
 #include "tests/attacks/attacks.h"
+#include "tiers/runner/hwtoken.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -91,6 +92,14 @@ static void corpus(const char *dir)
     length = trust_sign(bundle, length, 0, world.roots[0].secret);
     length = trust_sign(bundle, length, 2, world.roots[2].secret);
     corpus_put(dir, "bundle", "honest", NULL, 0, bundle, length);
+    struct trust_hwtoken token = {.operator_name = "operator", .algorithm = HWTOKEN_EDDSA};
+    memcpy(token.key, world.issuer.public_key, PUBLIC_BYTES);
+    (void)trust_hwtoken_add(&world.trust, &token);
+    length = trust_encode(&world.trust, bundle);
+    corpus_put(dir, "bundle", "with-token", NULL, 0, bundle, length);
+    struct hwtoken_proof proof = {.kid = trust_hwtoken_kid(&token), .made_ms = 1, .until_ms = 2};
+    hwtoken_encode(&proof, body);
+    corpus_put(dir, "token", "honest", (const uint8_t[]){7}, 1, body, HWTOKEN_PROOF_BYTES);
 }
 
 int main(int argc, char **argv)
@@ -135,7 +144,7 @@ int main(int argc, char **argv)
         return flood(&world) ? 0 : 1;
     struct attack_list lists[] = {attacks_frames(), attacks_chains(), attacks_records(),
                                   attacks_trust(),  attacks_inputs(), attacks_floods(),
-                                  attacks_orders()};
+                                  attacks_tokens(), attacks_orders()};
     unsigned wrong = 0, cases = 0;
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         wrong += run_list(lists[i], !json, &cases);

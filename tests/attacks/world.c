@@ -13,7 +13,10 @@
 static void on_message(void *ctx, const struct msg *msg)
 {
     struct victim *v = ctx;
-    (void)msg;
+    if (msg->type == MSG_COMMAND) {
+        v->proof = msg->u.command->proof;
+        v->proof_why = msg->u.command->proof_why;
+    }
     v->messages++;
 }
 
@@ -70,6 +73,7 @@ static bool victim_open(struct world *w, struct victim *v, enum who who)
                               .codec = &w->codec,
                               .opcache = v->opcache,
                               .egress = v->egress,
+                              .operators = {.trust = &w->trust, .mesh = w->issuer.kid},
                               .on_msg = on_message,
                               .on_order = who == SECTOR ? on_order : NULL,
                               .on_ask = on_ask,

@@ -38,7 +38,29 @@ struct bench {
     enum store_verdict log_verdict; /* answers every append to a log at once; 0: never */
     uint64_t log_refs[OUTBOX_EFFECTS_MAX];
     uint32_t log_count, log_rows;
+    /* The table of jobs (orchestrator_jobs_store.c): each of its operations is answered at once, by
+     * `on_jobs`, NULL: OK, and there were none. jobs_silent: never. */
+    void (*on_jobs)(void *ctx, const struct store_op *op, struct store_reply *ret);
+    void *jobs_ctx;
+    bool jobs_silent;
+    struct store_op jobs[OUTBOX_EFFECTS_MAX]; /* without fields and rows */
+    enum store_verdict jobs_verdicts[OUTBOX_EFFECTS_MAX];
+    uint32_t jobs_count;
 };
+
+static inline void bench_job_store(struct bench *b, const struct store_op *op)
+{
+    struct store_reply reply = {.verdict = STORE_OK};
+    if (b->jobs_silent) {
+        return;
+    }
+    if (op->kind != STORE_SCAN && b->on_jobs != NULL) {
+        b->on_jobs(b->jobs_ctx, op, &reply);
+    }
+    assert_in_range(b->jobs_count, 0, OUTBOX_EFFECTS_MAX - 1);
+    b->jobs[b->jobs_count] = *op;
+    b->jobs_verdicts[b->jobs_count++] = reply.verdict;
+}
 
 static inline void bench_collect(struct bench *b)
 {
@@ -59,6 +81,9 @@ static inline void bench_collect(struct bench *b)
             b->seals++;
             b->sealed = fx->u.operation;
             b->sealed.payload = NULL;
+        } else if (fx->kind == FX_STORE && fx->u.store.collection != NULL &&
+                   strcmp(fx->u.store.collection, "jobs") == 0) {
+            bench_job_store(b, &fx->u.store);
         } else if (fx->kind == FX_STORE) {
             b->store_ops[fx->u.store.kind]++;
             /* The audit of a command comes beside it; scans and puts of rows have no key. */
@@ -99,6 +124,27 @@ static inline void bench_log(struct bench *b)
     }
 }
 
+static inline void bench_jobs(struct bench *b)
+{
+    struct store_op ops[OUTBOX_EFFECTS_MAX];
+    enum store_verdict verdicts[OUTBOX_EFFECTS_MAX];
+    uint32_t count = b->jobs_count;
+    memcpy(ops, b->jobs, sizeof(ops));
+    memcpy(verdicts, b->jobs_verdicts, sizeof(verdicts));
+    b->jobs_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct store_reply reply = {.verdict = verdicts[i]};
+        struct event e = {.kind = EV_STORE};
+        if (ops[i].kind == STORE_SCAN && b->on_jobs != NULL) {
+            b->on_jobs(b->jobs_ctx, &ops[i], &reply);
+        }
+        reply.ref = ops[i].ref;
+        reply.kind = ops[i].kind;
+        e.u.store = &reply;
+        bench_step(b, &e);
+    }
+}
+
 static inline void bench_step(struct bench *b, struct event *event)
 {
     event->now_us = b->now_us;
@@ -113,8 +159,10 @@ static inline void bench_step(struct bench *b, struct event *event)
         bench_collect(b);
         assert_in_range(b->log_count, 0, OUTBOX_EFFECTS_MAX);
         bench_log(b);
+        bench_jobs(b);
     }
     bench_log(b);
+    bench_jobs(b);
 }
 
 static inline void bench_forget(struct bench *b)

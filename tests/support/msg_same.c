@@ -121,6 +121,9 @@ const char *sample_operation_difference(const struct operation *a, const struct 
     SAME_ARRAY(id.bytes)
     SAME_ARRAY(correlation_id.bytes)
     SAME_ARRAY(causation_id.bytes)
+    SAME_ARRAY(trace.trace.bytes)
+    SAME(trace.parent)
+    SAME(trace.flags)
     SAME_UNIT(source)
     SAME(source_epoch)
     SAME(routing)
@@ -599,7 +602,7 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.heartbeat.uid)
         SAME(u.heartbeat.incarnation)
         return same_impedance(&a->u.heartbeat.impedance, &b->u.heartbeat.impedance);
-    } else if (a->type == MSG_CANCEL) {
+    } else if (a->type == MSG_CANCEL || a->type == MSG_RESUME) {
         SAME_ARRAY(u.cancel.operation_id.bytes)
     } else if (a->type == MSG_CIRCUIT) {
         SAME(u.circuit.action)
@@ -654,6 +657,7 @@ const char *sample_difference(const struct msg *a, const struct msg *b)
     if (a->type == MSG_RESULT) {
         SAME_ARRAY(u.result->operation_id.bytes)
         SAME(u.result->final)
+        SAME(u.result->unknown)
         return same_aggregate(&a->u.result->aggregate, &b->u.result->aggregate);
     }
     if (a->type == MSG_BEAT_REPLY) {

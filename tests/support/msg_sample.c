@@ -152,6 +152,8 @@ void sample_operation(struct sample *s, struct operation *ret)
     o->id = id(s, true);
     o->correlation_id = id(s, false);
     o->causation_id = id(s, false);
+    static const struct trace_context traces[] = {{.parent = 0}, {{{1, 2}}, UINT64_MAX, 1}};
+    o->trace = traces[upto(s, 1)];
     o->source = flag(s) ? unit_numbered(TIER_CONSOLE, u32(s)) : unit_orchestrator();
     o->source_epoch = number(s, UINT64_MAX);
     o->routing = (enum routing)upto(s, ROUTING_COUNT - 1);
@@ -659,6 +661,7 @@ static void sample_result(struct sample *s, struct msg *m)
     r->operation_id = id(s, true);
     r->final = flag(s);
     aggregate(s, &r->aggregate, r->final, r->final);
+    r->unknown = r->final && r->aggregate.targets == 0;
     m->u.result = r;
 }
 
@@ -675,7 +678,7 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
         ack(s, &ret->u.ack);
     } else if (type == MSG_RESULT) {
         sample_result(s, ret);
-    } else if (type == MSG_CANCEL) {
+    } else if (type == MSG_CANCEL || type == MSG_RESUME) {
         ret->u.cancel.operation_id = id(s, true);
     } else if (type == MSG_PREPARE) {
         prepare(s, ret);

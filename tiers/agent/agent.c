@@ -183,6 +183,9 @@ static void context_want(struct agent *a, int64_t now_us, const struct welcome *
         .ref = CONTEXT_REF, .kind = WORK_CONTEXT, .deadline_us = now_us + CONTEXT_S * US_PER_S};
     memcpy(op.content, w->content, sizeof(op.content));
     a->context_s = now_s > 0 ? now_s : 1;
+    if (PLANTED(PLANT_EARLY_CONTEXT)) {
+        a->context_hash = name;
+    }
     out_work(out, &op);
 }
 

@@ -1,4 +1,4 @@
-/* Records of several members in one write. */
+/* Records of several members, or their entries in an index, in one write. */
 #include "tiers/cluster/cluster_parts.h"
 #include "tiers/cluster/cluster_registry.h"
 #include <assert.h>
@@ -42,4 +42,36 @@ uint64_t batch_fill(struct cluster *c, struct batch *b)
         b->what_any |= what;
     }
     return idle;
+}
+
+uint64_t index_caps(const struct cluster *c)
+{
+    assert(c != NULL);
+    uint64_t caps = 0;
+    for (uint64_t rest = c->waits; rest != 0; rest &= rest - 1u) {
+        assert(bits_lowest(rest) < c->count);
+        caps |= c->members[bits_lowest(rest)].index_dirty;
+    }
+    return caps;
+}
+
+void index_fill(const struct cluster *c, uint32_t cap, bool set, struct index_batch *b)
+{
+    assert(c != NULL && b != NULL);
+    assert(cap < c->topology->capability_count);
+    b->count = 0;
+    b->members = 0;
+    for (uint64_t rest = c->waits; rest != 0; rest &= rest - 1u) {
+        uint32_t i = bits_lowest(rest);
+        const struct member *m = &c->members[i];
+        bool wanted = (m->capabilities >> cap & 1u) != 0 && members_in_service(c, i);
+        if ((m->index_dirty >> cap & 1u) == 0 || wanted != set) {
+            continue;
+        }
+        unit_format(cluster_agent(c, i), b->names[b->count]);
+        b->rows[b->count] = (struct store_row){.key = b->names[b->count],
+                                               .score = set ? (double)m->impedance.score : 0.0};
+        b->members |= bit_of(i);
+        b->count++;
+    }
 }

@@ -12,29 +12,44 @@
 #define AGAIN_US     (2ll * US_PER_S)
 #define AGAIN_MAX_US (10ll * US_PER_S)
 #define SENDS_STEP   16u
+#define WORDS        (LEAD_CONFLICTS_MAX / 64u)
 
 static struct lead_conflict *slot_take(struct cluster *c, int64_t now_us)
 {
     struct lead_conflicts *k = &c->reports;
-    for (uint32_t i = 0; k->count < LEAD_CONFLICTS_MAX && i < LEAD_CONFLICTS_MAX; i++) {
-        struct lead_conflict *at = &k->slots[i];
-        if (!at->used) {
-            memset(at, 0, sizeof *at);
-            at->used = true;
-            at->due_us = now_us;
-            k->count++;
-            return at;
+    for (uint32_t word = 0; k->count < LEAD_CONFLICTS_MAX && word < WORDS; word++) {
+        if (~k->used[word] == 0) {
+            continue;
         }
+        uint32_t bit = bits_lowest(~k->used[word]);
+        struct lead_conflict *at = &c->conflict_slots[word * 64u + bit];
+        memset(at, 0, sizeof *at);
+        k->used[word] |= bit_of(bit);
+        at->due_us = now_us;
+        k->count++;
+        return at;
     }
     return NULL;
 }
 
+/* The first slot in use from `from` on; LEAD_CONFLICTS_MAX: none. */
+static uint32_t slot_next(const struct cluster *c, uint32_t from)
+{
+    for (uint32_t word = from / 64u; word < WORDS; word++) {
+        uint64_t used = c->reports.used[word];
+        used &= word == from / 64u ? ~0ull << from % 64u : ~0ull;
+        if (used != 0) {
+            return word * 64u + bits_lowest(used);
+        }
+    }
+    return LEAD_CONFLICTS_MAX;
+}
+
 static struct lead_conflict *slot_of(struct cluster *c, uint64_t id)
 {
-    for (uint32_t i = 0; i < LEAD_CONFLICTS_MAX; i++) {
-        struct lead_conflict *at = &c->reports.slots[i];
-        if (at->used && at->report.id == id) {
-            return at;
+    for (uint32_t i = slot_next(c, 0); i < LEAD_CONFLICTS_MAX; i = slot_next(c, i + 1u)) {
+        if (c->conflict_slots[i].report.id == id) {
+            return &c->conflict_slots[i];
         }
     }
     return NULL;
@@ -124,7 +139,8 @@ void conflict_acked(struct cluster *c, const struct conflict_ack *ack)
     struct lead_conflict *at = slot_of(c, ack->id);
     c->reports.lamport = ack->lamport > c->reports.lamport ? ack->lamport : c->reports.lamport;
     if (at != NULL) {
-        at->used = false;
+        uint32_t i = (uint32_t)(at - c->conflict_slots);
+        c->reports.used[i / 64u] &= ~bit_of(i % 64u);
         c->reports.count--;
     }
 }
@@ -135,11 +151,9 @@ int64_t conflict_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     int64_t next_us = NEVER;
     uint32_t sent = 0;
     spill(c, now_us);
-    for (uint32_t i = 0; k->count > 0 && c->bus_up && i < LEAD_CONFLICTS_MAX; i++) {
-        struct lead_conflict *at = &k->slots[i];
-        if (!at->used) {
-            continue;
-        }
+    uint32_t i = k->count > 0 && c->bus_up ? slot_next(c, 0) : LEAD_CONFLICTS_MAX;
+    for (; i < LEAD_CONFLICTS_MAX; i = slot_next(c, i + 1u)) {
+        struct lead_conflict *at = &c->conflict_slots[i];
         if (at->due_us <= now_us && sent < SENDS_STEP) {
             struct msg m = {.type = MSG_CONFLICT, .priority = 1, .to = c->sector};
             m.u.conflict = &at->report;

@@ -8,7 +8,6 @@
 #define LEAD_CONFLICTS_MAX 128u
 
 struct lead_conflict {
-    bool used;
     uint8_t tries;
     int64_t due_us;
     struct conflict_report report;
@@ -16,10 +15,10 @@ struct lead_conflict {
 
 struct lead_conflicts {
     uint32_t count;
+    uint64_t used[LEAD_CONFLICTS_MAX / 64u]; /* bits of conflict_slots[] */
     uint64_t spilled;
     struct id128 spilled_operation;
     uint64_t lamport;
-    struct lead_conflict slots[LEAD_CONFLICTS_MAX];
 };
 
 #endif

@@ -519,6 +519,7 @@ static void keep_word(struct cluster *c, uint32_t i, const struct ack *ack)
 {
     if (ack->answer_bytes > 0) {
         struct lead_word *w = &c->words[i];
+        w->number = num_id128_equal(w->operation, ack->operation_id) ? w->number + 1u : 1u;
         w->operation = ack->operation_id;
         w->bytes = ack->answer_bytes < WORD_BYTES_MAX ? ack->answer_bytes : WORD_BYTES_MAX;
         memcpy(w->text, ack->answer, w->bytes);

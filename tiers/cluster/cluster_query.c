@@ -173,6 +173,8 @@ static void work_text(const struct cluster *c, int64_t now_us, const struct lead
     line(t, "waiting_on");
     if (w->bytes > 0 && num_id128_equal(w->operation, op->id)) {
         text_add_safe(t, w->text, w->bytes);
+        line(t, "words");
+        text_u64(t, w->number);
     }
     line(t, "age_ms");
     text_ms(t, now_us - op->opened_us, 0);
@@ -196,6 +198,10 @@ static void query_work(struct cluster *c, int64_t now_us, const struct query *q,
     page_open(&p, &memory, q, ROW_RECORD);
     for (uint32_t k = 0; k < c->live_count; k++) {
         const struct lead_op *op = &c->ops[c->live[k] - 1u];
+        if (!num_id128_zero(q->operation_id) && !num_id128_equal(op->id, q->operation_id) &&
+            !num_id128_equal(op->correlation, q->operation_id)) {
+            continue; /* one operation is meant, and not this */
+        }
         for (uint64_t rest = op->open & op->sent; rest != 0; rest &= rest - 1u) {
             uint32_t i = bits_lowest(rest);
             char room[WORK_TEXT];

@@ -14,8 +14,11 @@
  * missing or older did the store lose writes, and everything is written again.
  *
  * Records are written with the lead's epoch (STORE_EPOCH_PUT), so a lead that was replaced cannot
- * overwrite its successor. Refs: kind << 56 | capability << 48 | member << 40 | a number; a write
- * of members is known by its number alone. */
+ * overwrite its successor. An index is written for all members at once, those that enter it or
+ * whose scores changed in one write, those that leave it in another.
+ *
+ * Refs: kind << 56 | member or capability << 40 | a number; a write of members is known by its
+ * number alone. */
 #include "tiers/cluster/cluster_registry.h"
 #include "core/text.h"
 #include "tiers/cluster/cluster_learnt.h"
@@ -127,17 +130,19 @@ static bool store_send(struct cluster *c, int64_t now_us, struct outbox *out,
 }
 
 /* What was asked did not come about, as far as anyone knows. */
-static void asked_failed(struct cluster *c, int64_t now_us, uint64_t ref)
+static void asked_failed(struct cluster *c, int64_t now_us, const struct lead_asked *a)
 {
-    uint32_t i = ref_member(ref);
+    uint32_t i = ref_member(a->ref); /* or the capability of an index */
     c->registry_next_us = 0;
-    switch (ref_kind(ref)) {
+    switch (ref_kind(a->ref)) {
     case REF_PUT:
-        puts_ended(c, now_us, (uint32_t)ref, false);
+        puts_ended(c, now_us, (uint32_t)a->ref, false);
         break;
     case REF_INDEX:
-        c->members[i].index_dirty |= bit_of((uint32_t)(ref >> 48) & 0xffu);
-        registry_waits(c, i);
+        for (uint64_t rest = a->members; rest != 0; rest &= rest - 1u) {
+            c->members[bits_lowest(rest)].index_dirty |= bit_of(i);
+            registry_waits(c, bits_lowest(rest));
+        }
         break;
     case REF_WHERE:
         where_failed(c, i);
@@ -172,7 +177,7 @@ static void asked_lapse(struct cluster *c, int64_t now_us, bool all, struct outb
             continue;
         }
         asked_done(c, &c->asked[bits_lowest(rest)]);
-        asked_failed(c, now_us, a.ref);
+        asked_failed(c, now_us, &a);
         if (!all) {
             cluster_note(out, NOTE_STORE_LATE, a.ref, a.kind);
             int64_t pause_us = rng_jitter_us(&c->rng, STORE_RETRY_US, 300);
@@ -349,32 +354,35 @@ static void puts_ended(struct cluster *c, int64_t now_us, uint32_t seq, bool kep
     }
 }
 
-/* One index entry: set with the score while the agent is in service, else removed. */
-static bool put_index(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
+/* Entries of one index: those of members in service are set with their scores, the others' removed.
+ * False: there are none, or no room. */
+static bool put_index(struct cluster *c, int64_t now_us, uint32_t cap, bool set, struct outbox *out)
 {
-    struct member *m = &c->members[i];
-    uint32_t cap = bits_lowest(m->index_dirty);
-    bool set = members_in_service(c, i) && (m->capabilities >> cap & 1u) != 0;
+    struct index_batch b;
     char key[STORE_KEY_MAX];
     char shard[UNIT_TEXT_MAX];
-    char member[UNIT_TEXT_MAX];
     struct text t;
+    index_fill(c, cap, set, &b);
     text_init(&t, key, sizeof key);
     text_add(&t, "capability:");
     text_add(&t, c->topology->capabilities[cap]);
     unit_format(c->sector, shard);
-    unit_format(cluster_agent(c, i), member);
-    struct store_op op = {.ref = ref_of(REF_INDEX, i, ++c->store_seq) | (uint64_t)cap << 48,
+    struct store_op op = {.ref = ref_of(REF_INDEX, cap, ++c->store_seq),
                           .kind = set ? STORE_INDEX_SET : STORE_INDEX_REMOVE,
                           .shard = shard,
                           .key = key,
-                          .id = member,
-                          .score = set ? (double)m->impedance.score : 0.0};
-    if (!store_send(c, now_us, out, &op)) {
+                          .rows = b.rows,
+                          .row_count = b.count};
+    if (b.count == 0 || !store_send(c, now_us, out, &op)) {
         return false;
     }
-    m->index_dirty &= ~bit_of(cap);
-    m->indexed = set ? m->indexed | bit_of(cap) : m->indexed & ~bit_of(cap);
+    asked_find(c, op.ref)->members = b.members;
+    for (uint64_t rest = b.members; rest != 0; rest &= rest - 1u) {
+        struct member *m = &c->members[bits_lowest(rest)];
+        m->index_dirty &= ~bit_of(cap);
+        m->indexed = set ? m->indexed | bit_of(cap) : m->indexed & ~bit_of(cap);
+        registry_waits(c, bits_lowest(rest));
+    }
     return true;
 }
 
@@ -590,7 +598,7 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
         cluster_note(out, NOTE_STORE_REFUSED, reply->kind, reply->verdict);
         c->store_pause_us = now_us + rng_jitter_us(&c->rng, pause_us, 300);
         if (kind != REF_WHERE) {
-            asked_failed(c, now_us, reply->ref);
+            asked_failed(c, now_us, asked);
         }
     } else if (kind == REF_CHECK) {
         check_reply(c, now_us, reply);
@@ -601,20 +609,18 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     }
 }
 
-/* One member's place and entries; returns the writes made, more than `left` never. */
-static uint32_t index_writes(struct cluster *c, int64_t now_us, uint32_t i, uint32_t left,
-                             struct outbox *out)
+/* Entries of all indexes that changed; returns the writes made, more than `left` never. */
+static uint32_t index_writes(struct cluster *c, int64_t now_us, uint32_t left, struct outbox *out)
 {
-    const struct member *m = &c->members[i];
     uint32_t made = 0;
-    assert(m->uid != 0);
-    if (c->scan_done && where_waits(m) && made < left && where_send(c, now_us, i, out)) {
-        made++;
+    for (uint64_t caps = index_caps(c); caps != 0 && made < left; caps &= caps - 1u) {
+        uint32_t cap = bits_lowest(caps);
+        if (!outbox_room(out, OUTBOX_EFFECTS_MAX / 2, PUTS_ROOM)) {
+            break;
+        }
+        made += put_index(c, now_us, cap, true, out) ? 1 : 0;
+        made += made < left && put_index(c, now_us, cap, false, out) ? 1 : 0;
     }
-    while (m->index_dirty != 0 && made < left && put_index(c, now_us, i, out)) {
-        made++;
-    }
-    registry_waits(c, i);
     return made;
 }
 
@@ -672,24 +678,23 @@ static void write_due(struct cluster *c, int64_t now_us, struct outbox *out)
     uint32_t left = asked_room(c, LEAD_ASKED_RESERVE);
     left = left < LEAD_WRITES_STEP ? left : LEAD_WRITES_STEP;
     uint32_t made = 0, start = c->write_cursor;
-    uint64_t before = c->waits & (bit_of(start) - 1u), rest = c->waits & ~before;
     /* The rest of the room is for messages: what does not fit goes on after the pause. */
     while (made < left && outbox_room(out, OUTBOX_EFFECTS_MAX / 2, PUTS_ROOM) &&
            put_members(c, now_us, out)) {
         made++;
     }
-    while (made < left && (rest | before) != 0) {
-        if (!outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM)) {
-            break;
-        }
+    made += index_writes(c, now_us, left - made, out);
+    uint64_t before = c->waits & (bit_of(start) - 1u), rest = c->waits & ~before;
+    while (c->scan_done && made < left && (rest | before) != 0 &&
+           outbox_room(out, OUTBOX_EFFECTS_MAX / 2, WRITE_ROOM)) {
         uint64_t *turn = rest != 0 ? &rest : &before;
         uint32_t i = bits_lowest(*turn);
         *turn &= *turn - 1u;
-        made += index_writes(c, now_us, i, left - made, out);
-        c->write_cursor = made < left ? (i + 1u) % c->count : i;
-    }
-    if (made < left && (rest | before) == 0) {
-        c->write_cursor = start; /* once around */
+        if (where_waits(&c->members[i]) && where_send(c, now_us, i, out)) {
+            made++;
+            registry_waits(c, i);
+        }
+        c->write_cursor = (i + 1u) % c->count;
     }
     if (made > 0) {
         c->write_next_us = now_us + LEAD_WRITE_GAP_US;

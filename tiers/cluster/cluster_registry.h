@@ -29,9 +29,23 @@ struct batch {
     struct record records[STORE_PUTS_MAX];
 };
 
+/* Members whose entries in one index are in one write. */
+struct index_batch {
+    uint32_t count;
+    uint64_t members;
+    struct store_row rows[MEMBERS_MAX];
+    char names[MEMBERS_MAX][UNIT_TEXT_MAX];
+};
+static_assert(MEMBERS_MAX <= STORE_ROWS_MAX, "all members of a cluster in one write");
+
 /* Takes up what is new of members that wait and are in no write. Returns those of which nothing is:
  * they wait no longer. */
 uint64_t batch_fill(struct cluster *c, struct batch *b);
 void batch_key(const struct member *m, char *ret, size_t size);
+
+/* Capabilities whose indexes are to be written, and for one of them the members to be set in it, or
+ * to be removed from it. */
+uint64_t index_caps(const struct cluster *c);
+void index_fill(const struct cluster *c, uint32_t cap, bool set, struct index_batch *b);
 
 #endif

@@ -211,22 +211,24 @@ struct cluster {
     bool call;    /* ask the roster's agents to say hello */
     bool starved; /* the outbox was short of room in this step */
 
-    /* What is in use shares pages; large tables that are seldom used lie behind. */
+    /* What is in use shares pages: what is small, then tables whose first rows are in use; those
+     * that are seldom used lie between and behind. */
     struct lead_inspect inspects[LEAD_INSPECTS_MAX];
-    uint16_t buckets[LEAD_BUCKETS_HASH];
-    struct child rows[MEMBERS_MAX];
-    uint16_t live[LEAD_OPS_MAX];
-    int64_t op_next_us[LEAD_OPS_MAX]; /* when live[i] wants to be looked at */
-    struct member members[MEMBERS_MAX];
-    char facts[MEMBERS_MAX][FACTS_BYTES_MAX]; /* of each member (facts.h) */
     struct lead_conflicts reports;
     struct timing_watch timing;
-    struct lead_contents contents;
     struct lead_moves moves;
+    struct child rows[MEMBERS_MAX];
+    uint16_t buckets[LEAD_BUCKETS_HASH];
+    struct lead_contents contents;
+    uint16_t live[LEAD_OPS_MAX];
+    int64_t op_next_us[LEAD_OPS_MAX]; /* when live[i] wants to be looked at */
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */
+    struct member members[MEMBERS_MAX];
+    char facts[MEMBERS_MAX][FACTS_BYTES_MAX]; /* of each member (facts.h) */
     struct lead_op ops[LEAD_OPS_MAX];
+    struct lead_conflict conflict_slots[LEAD_CONFLICTS_MAX];
     _Alignas(16) uint8_t chunks[LEAD_CHUNKS * SLAB_CHUNK_BYTES];
 };
 

@@ -12,12 +12,14 @@
 struct lead_asked {
     uint64_t ref;
     int64_t until_us;
-    uint8_t kind; /* enum store_kind */
+    uint64_t members; /* of an index write */
+    uint8_t kind;     /* enum store_kind */
 };
 
 /* A handler's last word about where it stands (a PENDING acknowledgement with an answer). */
 struct lead_word {
     struct id128 operation;
+    uint32_t number; /* of the operation's words that were heard here, this one is the last */
     uint32_t bytes;
     uint8_t text[WORD_BYTES_MAX];
 };

@@ -87,14 +87,33 @@ static int show_manual(const struct render *r, const struct invocation *in)
     return EXIT_OK;
 }
 
-int console_manual(const char *const words[], size_t count, bool json)
+/* help [COMMAND]: the exit code. */
+static int show_help(const struct render *r, const struct invocation *in)
+{
+    const struct value *name = command_value(in, "command");
+    if (!name->given) {
+        help_all(r->out);
+        return EXIT_OK;
+    }
+    const struct command_spec *one = command_find(name->text, strlen(name->text));
+    if (one) {
+        help_one(r->out, one);
+        return EXIT_OK;
+    }
+    const char *near = command_suggest(name->text);
+    fprintf(stderr, "mesh: no command '%.60s'%s%s%s\n", name->text, near ? ": did you mean '" : "",
+            near ? near : "", near ? "'?" : "");
+    return EXIT_NOT_FOUND;
+}
+
+int console_unconnected(const char *const words[], size_t count, bool json)
 {
     static struct invocation in;
     char error[COMMAND_ERROR_MAX];
     const struct render r = {.out = stdout, .json = json};
     assert(words && count > 0);
     if (count <= COMMAND_WORDS_MAX && command_parse(words, count, &in, error))
-        return show_manual(&r, &in);
+        return in.spec->verb == CMD_HELP ? show_help(&r, &in) : show_manual(&r, &in);
     render_error(&r, "usage", count > COMMAND_WORDS_MAX ? "more than 64 words" : error);
     return EXIT_USAGE;
 }
@@ -153,20 +172,7 @@ bool console_local(const struct console *c, const char *const words[], size_t co
         }
         return true;
     }
-    const struct value *name = command_value(&in, "command");
-    if (!name->given) {
-        help_all(c->task.render.out);
-        return true;
-    }
-    const struct command_spec *one = command_find(name->text, strlen(name->text));
-    if (one) {
-        help_one(c->task.render.out, one);
-        return true;
-    }
-    const char *near = command_suggest(name->text);
-    fprintf(stderr, "mesh: no command '%.60s'%s%s%s\n", name->text, near ? ": did you mean '" : "",
-            near ? near : "", near ? "'?" : "");
-    *ret_code = EXIT_NOT_FOUND;
+    *ret_code = show_help(&c->task.render, &in);
     return true;
 }
 

@@ -251,11 +251,13 @@ static void print_command(const struct render *r, const struct log_entry *e, boo
                        : member(body, "conflict")[0]  ? member(body, "conflict")
                        : member(body, "operation")[0] ? member(body, "operation")
                                                       : member(body, "log");
+    /* The operator by the certificate that signed it; the console is in the row (--json). */
+    const char *who = member(body, "operator")[0] ? member(body, "operator") : e->actor;
     if (head)
-        fprintf(r->out, "%-24s %-12s %-9s %-12s %-10s %s\n", "TIME", "WHO", "COMMAND", "ON",
+        fprintf(r->out, "%-24s %-16s %-9s %-12s %-10s %s\n", "TIME", "WHO", "COMMAND", "ON",
                 "OUTCOME", "WHAT");
-    fprintf(r->out, "%-24s %-12s %-9s %-12.12s %-10s %.40s%s%.60s\n", render_time(e->at_us, time),
-            e->actor, e->type, member(body, "on")[0] ? member(body, "on") : e->agent,
+    fprintf(r->out, "%-24s %-16s %-9s %-12.12s %-10s %.40s%s%.60s\n", render_time(e->at_us, time),
+            who, e->type, member(body, "on")[0] ? member(body, "on") : e->agent,
             member(body, "outcome"), what, member(body, "why")[0] ? ": " : "", member(body, "why"));
     json_decref(body);
 }

@@ -4,6 +4,7 @@
 #include "tiers/console/condition.h"
 #include "tiers/console/console.h"
 #include "tiers/console/contexts.h"
+#include "tiers/console/hwlogin.h"
 #include "tiers/runner/client.h"
 #include "tiers/runner/config.h"
 #include "tiers/runner/enroll_command.h"
@@ -57,6 +58,33 @@ static int usage(FILE *out, int code)
     return code;
 }
 
+/* One line: what is wrong with a flag that is unknown, or that lacks its value. */
+static void fail_flag(const char *name, size_t bytes)
+{
+    static const char *const flags[] = {"config", "context",  "json",          "read-only", "via",
+                                        "wait",   "operator", "passphrase-fd", "version",   "help"};
+    char word[32] = "";
+    const char *near = NULL;
+    unsigned best = 3;
+    memcpy(word, name, bytes < sizeof word ? bytes : 0);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        unsigned distance = word[0] ? command_distance(word, flags[i]) : best;
+        if (distance < best) {
+            best = distance;
+            near = flags[i];
+        }
+    }
+    if (near && best == 0)
+        fprintf(stderr, "mesh: --%s: %s\n", near,
+                strcmp(near, "json") == 0 || strcmp(near, "read-only") == 0
+                    ? "has no value"
+                    : "needs a value (mesh --help)");
+    else
+        fprintf(stderr, "mesh: unknown flag '--%.*s'%s%s%s\n", bytes < 60 ? (int)bytes : 60, name,
+                near ? ": did you mean '--" : ": mesh --help lists those before the command",
+                near ? near : "", near ? "'?" : "");
+}
+
 /* Global flags stand before the command. */
 static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
 {
@@ -86,8 +114,8 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             value = value ? value + 1 : has_value ? argv[++i] : NULL;
         }
         if (!has_value) {
-            fprintf(stderr, "mesh: unknown flag or missing value: --%.*s\n", (int)bytes, name);
-            *ret_code = usage(stderr, EXIT_USAGE);
+            *ret_code = EXIT_USAGE;
+            fail_flag(name, bytes);
             return false;
         }
         if (IS("config"))
@@ -205,6 +233,31 @@ static bool unlock(const struct options *options, const struct config *config, s
     return ok;
 }
 
+/* The operator's hardware token, where there is one: asked for before anything is sent. */
+static bool open_session(const struct options *options, const struct config *config,
+                         struct client *client)
+{
+    struct keys_error why;
+    if (hwlogin(client, config->keys_dir, options->operator_name, &hwdevice_terminal, &why) == 0)
+        return true;
+    fprintf(stderr, "mesh: %s\n", why.text);
+    return false;
+}
+
+static void discard(uv_loop_t *loop, struct client *client)
+{
+    client_close(client);
+    uv_run(loop, UV_RUN_DEFAULT);
+    client_free(client);
+    uv_loop_close(loop);
+}
+
+/* Monitoring takes 2 for critical and 1 for a warning: what cannot be told is 3. */
+static bool is_check(const struct options *options, int argc, char **argv)
+{
+    return options->first < argc && strcmp(argv[options->first], "check") == 0;
+}
+
 static int run(const struct options *options, const struct config *config,
                const struct action_table *actions, struct unit via, int argc, char **argv)
 {
@@ -213,28 +266,36 @@ static int run(const struct options *options, const struct config *config,
     struct client *client;
     char why[256];
     struct key_pair key = {0};
+    int failed = is_check(options, argc, argv) ? CHECK_UNKNOWN : EXIT_FAILED;
     bool locked = passphrase_is_needed(config->keys_dir, options->operator_name);
     if (locked && !unlock(options, config, &key))
-        return EXIT_FAILED;
+        return failed;
     bool made = client_new_unlocked(loop, config, options->operator_name, locked ? &key : NULL,
                                     &client, why, sizeof why);
     keys_wipe(&key, sizeof key);
     if (!made) {
         fprintf(stderr, "mesh: %s\n", why);
-        return EXIT_FAILED;
+        return failed;
+    }
+    if (!open_session(options, config, client)) {
+        discard(loop, client);
+        return failed;
     }
     const struct render render = {.out = stdout,
                                   .topology = &config->topology,
                                   .json = options->form == FORM_JSON,
                                   .form = options->form,
                                   .operator_key = client_key_text(client)};
-    const struct task_conf conf = {.loop = loop,
-                                   .client = client,
-                                   .via = via,
-                                   .wait_us = (int64_t)(options->wait_s * 1e6),
-                                   .interactive = isatty(STDERR_FILENO),
-                                   .read_only = options->read_only,
-                                   .actions = actions};
+    const struct task_conf conf = {
+        .loop = loop,
+        .client = client,
+        .via = via,
+        .wait_us = (int64_t)(options->wait_s * 1e6),
+        .interactive = isatty(STDERR_FILENO),
+        .lingers = isatty(STDERR_FILENO),
+        .again = isatty(STDERR_FILENO) ? "; so does Ctrl-C again within 2 s" : NULL,
+        .read_only = options->read_only,
+        .actions = actions};
     console_init(&console, loop, &conf, &render, options->form);
     console.mesh = options->config;
     console.model = (struct interpreter){.url = config->talk_url,
@@ -246,10 +307,7 @@ static int run(const struct options *options, const struct config *config,
                : isatty(STDIN_FILENO) ? console_repl(&console)
                                       : console_script(&console);
     console_done(&console);
-    client_close(client);
-    uv_run(loop, UV_RUN_DEFAULT);
-    client_free(client);
-    uv_loop_close(loop);
+    discard(loop, client);
     return code;
 }
 
@@ -293,6 +351,8 @@ int main(int argc, char **argv)
     int code = 0;
     signal(SIGPIPE, SIG_IGN);
     (void)harden(HARDEN_TOOL);
+    if (argc > 2 && strcmp(argv[1], "keys") == 0 && strcmp(argv[2], "token") == 0)
+        return hwtoken_command(argc - 2, argv + 2, &hwdevice_terminal);
     if (argc > 1 && strcmp(argv[1], "keys") == 0) /* works without a mesh */
         return keys_command(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "enroll") == 0)
@@ -301,11 +361,11 @@ int main(int argc, char **argv)
         return code;
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)
         return context_words(&options, argc, argv);
-    if (options.first < argc && strcmp(argv[options.first], "manual") == 0)
-        return console_manual((const char *const *)&argv[options.first],
-                              (size_t)(argc - options.first), options.form == FORM_JSON);
-    /* Monitoring takes 2 for critical: what cannot be told is 3. */
-    bool check = options.first < argc && strcmp(argv[options.first], "check") == 0;
+    if (options.first < argc &&
+        (strcmp(argv[options.first], "manual") == 0 || strcmp(argv[options.first], "help") == 0))
+        return console_unconnected((const char *const *)&argv[options.first],
+                                   (size_t)(argc - options.first), options.form == FORM_JSON);
+    bool check = is_check(&options, argc, argv);
     if (!find_config(&options, room))
         return check ? CHECK_UNKNOWN : EXIT_USAGE;
     const struct config_options file = {.file = options.config};

@@ -141,7 +141,8 @@ void render_status(const struct render *r, const struct mesh_status *status)
     box_line(r, line);
     if (r->operator_key) {
         int bytes = (int)strcspn(r->operator_key, "("); /* what to do about it: --json has room */
-        snprintf(line, sizeof line, "Operator's key: %.*s", bytes, r->operator_key);
+        snprintf(line, sizeof line, "%s: %.*s", bytes > 26 ? "Key" : "Operator's key", bytes,
+                 r->operator_key);
         box_line(r, line);
     }
     if (status->simulation)
@@ -180,13 +181,38 @@ void render_when(const struct render *r, const struct when_reply *when)
 
 /* --- reports --------------------------------------------------------------------------------- */
 
+/* Bytes of one printable UTF-8 character beyond ASCII that begins here; 0: none. What would turn
+ * the order of a line around, and control characters, are none. */
+static size_t utf8_printable(const uint8_t *at, size_t left)
+{
+    size_t n = at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : at[0] >= 0xe0 ? 3 : at[0] >= 0xc2 ? 2 : 0;
+    uint32_t c = at[0] & (0xffu >> (n + 1));
+    if (n == 0 || at[0] >= 0xf5 || n > left)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (at[i] & 0x3f);
+    }
+    bool least = c >= (n == 2 ? 0xa0u : n == 3 ? 0x800u : 0x10000u) && c <= 0x10ffff;
+    bool order = (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+                 (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0x061c;
+    return least && !order && !(c >= 0xd800 && c <= 0xdfff) ? n : 0;
+}
+
 static void print_safe(const struct render *r, const void *bytes, size_t length, size_t most)
 {
-    char line[1100];
-    struct text t;
-    text_init(&t, line, sizeof line);
-    text_add_safe(&t, bytes, length < most ? length : most);
-    fprintf(r->out, "%s%s", line, length > most ? ".." : "");
+    const uint8_t *at = bytes;
+    size_t i = 0;
+    while (i < length && i < most) {
+        size_t n = at[i] < 0x80 ? 1 : utf8_printable(at + i, length - i);
+        if (n == 0 || at[i] < 0x20 || at[i] == 0x7f)
+            fputc('.', r->out);
+        else
+            fwrite(at + i, 1, n, r->out);
+        i += n ? n : 1;
+    }
+    fputs(i < length ? ".." : "", r->out);
 }
 
 static void print_outcomes(const struct render *r, const struct aggregate_view *a)

@@ -17,6 +17,7 @@
 #include "tiers/runner/clock.h"
 #include <assert.h>
 #include <editline/readline.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,8 @@ static struct {
     uv_timer_t poll;
     char prompt[128];
     bool colour;
+    char *line;   /* that libedit has handed over; NULL: the end of input */
+    bool entered; /* it has */
     bool at_prompt, over;
     bool heard; /* a status came since the connection was made */
     bool mode_known;
@@ -228,7 +231,7 @@ static bool is_said(const char *line, char room[GRAMMAR_TEXT_MAX])
     return grammar_speaks(line, c->task.render.topology, &c->talk.subject);
 }
 
-static void on_line(char *line)
+static void take_line(char *line)
 {
     char said[GRAMMAR_TEXT_MAX];
     static char room[COMMAND_LINE_BYTES_MAX];
@@ -270,6 +273,27 @@ static void on_line(char *line)
     run_words(words, count, form);
 }
 
+/* Called from within libedit, which goes on as if the next line were read in one piece: the line is
+ * taken when it has returned. */
+static void on_line(char *line)
+{
+    repl.line = line;
+    repl.entered = true;
+    repl.at_prompt = false;
+    rl_callback_handler_remove();
+}
+
+/* Unless something runs now, or this was the end, the prompt comes back. */
+static void line_entered(void)
+{
+    char *line = repl.line;
+    repl.entered = false;
+    repl.line = NULL;
+    take_line(line);
+    if (!repl.over && !repl.at_prompt && !repl.console->task.running)
+        prompt();
+}
+
 /* --- typing ---------------------------------------------------------------------------------- */
 
 static void clear_hint(void)
@@ -305,7 +329,9 @@ static void on_input(uv_poll_t *poll, int status, int events)
     clear_hint();
     rl_point = rl_end = 0; /* libedit does not tell when the line has become empty */
     rl_callback_read_char();
-    if (!repl.over)
+    if (repl.entered)
+        line_entered();
+    else
         show_hint();
 }
 
@@ -395,8 +421,12 @@ int console_repl(struct console *c)
     memset(&repl, 0, sizeof repl);
     repl.console = c;
     c->task.conf.again = "; so does Ctrl-C again within 3 s";
+    c->task.conf.lingers = false; /* the prompt waits for it */
     repl.colour = isatty(STDOUT_FILENO) && !(no_color && no_color[0]) && terminal &&
                   strcmp(terminal, "dumb") != 0;
+    /* libedit drops what is no character of the locale: text is UTF-8, also where none is set. */
+    if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX == 1)
+        (void)setlocale(LC_CTYPE, "C.UTF-8");
     rl_readline_name = "mesh";
     rl_catch_signals = 0;
     rl_attempted_completion_function = complete;

@@ -17,6 +17,7 @@
 #include "tiers/console/targets.h"
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ASK_SAMPLE          100u
@@ -183,6 +184,19 @@ static bool set_payload(struct operation *op, const char *text, char error[COMMA
     return true;
 }
 
+/* What stands in the environment and is none, is as if it were not there (W3C); what was typed is
+ * an error. */
+static bool build_trace(const struct invocation *in, struct operation *op,
+                        char error[COMMAND_ERROR_MAX])
+{
+    const char *given = has(in, "traceparent") ? command_value(in, "traceparent")->text : NULL;
+    const char *text = given ? given : getenv("TRACEPARENT");
+    const char *why = text ? traceparent_parse(text, &op->trace) : NULL;
+    if (why && given)
+        snprintf(error, COMMAND_ERROR_MAX, "--traceparent: '%.60s': %s", given, why);
+    return !why || !given;
+}
+
 /* What every operation has in common. */
 static bool build_operation(const struct invocation *in, const struct topology *t,
                             struct operation *op, char error[COMMAND_ERROR_MAX])
@@ -211,7 +225,7 @@ static bool build_operation(const struct invocation *in, const struct topology *
                                              TRINARY_TRANSIT}[command_value(in, "expect")->number];
     if (has(in, "consensus"))
         op->quorum = (uint32_t)command_value(in, "consensus")->number;
-    return request_selector(in, t, &op->selector, error);
+    return build_trace(in, op, error) && request_selector(in, t, &op->selector, error);
 }
 
 static bool build_broadcast(const struct invocation *in, struct operation *op,

@@ -75,6 +75,7 @@ uint32_t task_ended(const struct aggregate_view *a)
 void task_finish(struct task *t, int code)
 {
     task_clear_progress(t);
+    follow_end(t);
     client_any_ref(t->conf.client, false);
     if (t->rollout.active)
         rollout_done(&t->rollout);
@@ -549,7 +550,8 @@ static void on_reply(void *ctx, const struct reply *reply)
 {
     struct task *t = ctx;
     assert(t->running);
-    t->deadline_ms = uv_now(t->conf.loop) + TASK_SILENCE_MS;
+    if (!t->interrupted)
+        t->deadline_ms = uv_now(t->conf.loop) + TASK_SILENCE_MS;
     if (taken_aside(t, reply))
         return;
     if (inquiry_is(&t->invocation) && reply->kind != REPLY_PROGRESS) {
@@ -667,44 +669,11 @@ static void refuse_read_only(struct task *t)
 }
 
 /* Words of commands that act which only read. */
-static bool reads_only(const struct invocation *in)
+bool task_reads_only(const struct invocation *in)
 {
     return content_reads(in) ||
            (in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0) ||
            request_routing_shows(in);
-}
-
-/* Takes `watch` apart: its own flags, then the words of the command that it repeats. */
-static bool start_watch(struct task *t, char error[COMMAND_ERROR_MAX])
-{
-    static struct invocation inner;
-    const char *words[COMMAND_WORDS_MAX], *why = NULL;
-    size_t count = 0;
-    const struct value *every = command_value(&t->invocation, "every");
-    const struct value *times = command_value(&t->invocation, "times");
-    char line[COMMAND_LINE_BYTES_MAX];
-    strncpy(line, command_value(&t->invocation, "command")->text, sizeof line - 1);
-    line[sizeof line - 1] = '\0';
-    if (!command_split(line, t->watch_line, sizeof t->watch_line, words, &count, &why)) {
-        snprintf(error, COMMAND_ERROR_MAX, "watch: %s", why);
-        return false;
-    }
-    if (count > 1 && strcmp(words[count - 1], "--json") == 0) {
-        t->render.json = true;
-        t->render.form = FORM_JSON;
-        count--;
-    }
-    if (!command_parse(words, count, &inner, error))
-        return false;
-    if (inner.spec->changes || inner.spec->local) {
-        snprintf(error, COMMAND_ERROR_MAX, "watch: '%s' is not a command that only reads",
-                 inner.spec->name);
-        return false;
-    }
-    t->watching = true;
-    t->watch_every_ms = every->given ? (uint64_t)(every->number / US_PER_MS) : 2000;
-    t->watch_left = times->given ? times->number : -1;
-    return command_parse(words, count, &t->invocation, error);
 }
 
 /* Rows and answers have every form; all else is text or JSON. */
@@ -736,7 +705,7 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
     t->running = true;
     t->sent = t->accepted = t->have_progress = t->watching = t->interrupted = false;
     t->checked = false;
-    t->look_ms = t->look.ref = 0;
+    follow_begin(t);
     t->waits_for[0] = '\0';
     t->lines = 0;
     uv_update_time(t->conf.loop);
@@ -745,8 +714,8 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
     bool good = command_parse(words, count, &t->invocation, error) &&
                 form_offered(t->invocation.spec, form, error);
     if (good && t->invocation.spec->verb == CMD_WATCH)
-        good = start_watch(t, error);
-    bool acts = good && t->invocation.spec->changes && !reads_only(&t->invocation);
+        good = task_watch(t, error);
+    bool acts = good && t->invocation.spec->changes && !task_reads_only(&t->invocation);
     if (good)
         good = request_build(&t->invocation, t->render.topology, &t->command, error);
     if (good && t->command.kind == COMMAND_SUBMIT && t->invocation.spec->verb != CMD_REVIEW &&

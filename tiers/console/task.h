@@ -6,6 +6,7 @@
 #include "core/commands.h"
 #include "core/msg.h"
 #include "core/unit.h"
+#include "tiers/console/follow.h"
 #include "tiers/console/inquiry.h"
 #include "tiers/console/logs.h"
 #include "tiers/console/pages.h"
@@ -32,6 +33,8 @@ enum exit_code {
     EXIT_INTERRUPTED = 130
 };
 
+#define INTERRUPT_AGAIN_MS 2000u
+
 struct task_conf {
     uv_loop_t *loop;
     struct client *client;
@@ -41,6 +44,7 @@ struct task_conf {
     bool read_only;   /* commands that act are refused */
     const struct action_table *actions; /* what agents offer; NULL: what every agent has */
     const char *again; /* what another Ctrl-C does, behind the hint after the first; or NULL */
+    bool lingers;      /* after the first it waits for another for INTERRUPT_AGAIN_MS */
 };
 
 struct task {
@@ -56,12 +60,16 @@ struct task {
     uint64_t deadline_ms;
     bool sent, accepted;
     bool interrupted; /* what has arrived is being fetched, or the operation cancelled */
+    bool hinted;      /* it was shown, and how to cancel */
     struct id128 operation_id;
     struct aggregate_view progress; /* counts only */
     bool have_progress, progress_shown;
     struct command look; /* whom the operation waits for, asked while it runs */
     uint64_t look_ms;
+    struct command again; /* the same of an orchestrator that fell silent */
+    uint64_t again_ms;
     char waits_for[64];
+    struct follow follow;
     struct pages pages;
     size_t rows_wanted;
     size_t streamed;            /* rows that FORM_JSONL has shown already */

@@ -14,7 +14,12 @@ void task_send_command(struct task *t, struct command *command); /* with its ref
 /* Its exit code. pages: all groups of answers, when they were fetched. */
 int task_show_report(struct task *t, const struct report *report, const struct answer_group *pages,
                      size_t page_count);
+/* Words of commands that act which only read. */
+bool task_reads_only(const struct invocation *in);
 uint32_t task_ended(const struct aggregate_view *a); /* targets in a final state */
+
+/* task_watch.c: t->invocation becomes that of the command which is repeated. False: error. */
+bool task_watch(struct task *t, char error[COMMAND_ERROR_MAX]);
 
 /* task_rollout.c */
 void task_rollout_step(struct task *t); /* sends what may be sent now; ends when all is done */
@@ -25,6 +30,12 @@ void task_clear_progress(struct task *t);
 /* While an operation runs: now and then the mesh is asked whom it waits for. */
 void progress_look(struct task *t);
 bool progress_reply(struct task *t, const struct reply *reply); /* was it the answer to that */
+
+/* task_follow.c */
+void follow_begin(struct task *t);
+void follow_look(struct task *t);
+bool follow_reply(struct task *t, const struct reply *reply); /* was it the answer to that */
+void follow_end(struct task *t);
 
 /* task_interrupt.c */
 /* What goes on in the mesh without this console, and how to stop it. */

@@ -50,6 +50,7 @@ static bool ask_arrived(struct task *t)
     if (!submitted || t->render.json || !client_is_up(t->conf.client))
         return false;
     t->interrupted = true;
+    t->hinted = false;
     t->deadline_ms = uv_now(t->conf.loop) + ARRIVED_MS;
     t->command = (struct command){.kind = COMMAND_QUERY};
     t->command.query = (struct query){.kind = QUERY_ANSWERS,
@@ -62,6 +63,7 @@ static bool ask_arrived(struct task *t)
 
 static void cancel(struct task *t)
 {
+    t->hinted = false;
     t->command = (struct command){.kind = COMMAND_CANCEL, .operation_id = t->operation_id};
     t->deadline_ms = uv_now(t->conf.loop) + ARRIVED_MS;
     task_send(t);
@@ -85,6 +87,11 @@ void interrupt_reply(struct task *t, const struct reply *reply)
     if (reply->kind == REPLY_ROWS) {
         show_arrived(t, reply->rows);
         task_hint(t, "interrupted");
+        t->hinted = true;
+        if (t->conf.lingers) {
+            t->deadline_ms = uv_now(t->conf.loop) + INTERRUPT_AGAIN_MS;
+            return;
+        }
     } else if (reply->kind == REPLY_OK) {
         fputs("cancel: done\n", t->render.out);
     } else if (reply->kind == REPLY_ERROR) {
@@ -98,7 +105,8 @@ void interrupt_reply(struct task *t, const struct reply *reply)
 
 void interrupt_late(struct task *t)
 {
-    task_hint(t, "interrupted");
+    if (!t->hinted)
+        task_hint(t, "interrupted");
     task_finish(t, EXIT_INTERRUPTED);
 }
 

@@ -8,6 +8,7 @@
 
 #define PROGRESS_MS 1000u /* commands shorter than this show none */
 #define LOOK_MS     2000u
+#define AGAIN_MS    3000u
 
 void task_clear_progress(struct task *t)
 {
@@ -27,15 +28,44 @@ void task_show_progress(struct task *t)
     if (done > 0 && done < all)
         snprintf(eta, sizeof eta, "  ETA %.0f s",
                  (double)elapsed_ms / 1000 * (double)(all - done) / (double)done);
-    fprintf(stderr, "\r%s / %s  %u %%%s%s%s\033[K", render_count(done, a), render_count(all, b),
+    unsigned percent = t->follow.percent; /* the run's own word */
+    if (done == 0 && percent > 0 && percent < 100)
+        snprintf(eta, sizeof eta, "  ETA %.0f s",
+                 (double)elapsed_ms / 1000 * (double)(100 - percent) / (double)percent);
+    fprintf(stderr, "\r%s / %s  %u %%%s%s%s%s%s\033[K", render_count(done, a), render_count(all, b),
             (unsigned)(100ull * done / all), eta, t->waits_for[0] ? "  waits for " : "",
-            t->waits_for);
+            t->waits_for, t->follow.word[0] ? ": " : "", t->follow.word);
     t->progress_shown = true;
+}
+
+/* An operation of its own, or a job that it is attached to, of which the mesh tells. */
+static bool follows(const struct task *t)
+{
+    const struct command *c = &t->command;
+    return t->accepted && !t->interrupted && !t->rollout.active &&
+           (c->kind == COMMAND_SUBMIT ||
+            (c->kind == COMMAND_QUERY && c->query.kind == QUERY_ATTACH));
+}
+
+/* An orchestrator that took over does not know who followed a job, nor where this console is: it is
+ * asked, under the ref of before. */
+static void follow_again(struct task *t, uint64_t now_ms)
+{
+    uint64_t heard_ms = t->deadline_ms - TASK_SILENCE_MS;
+    if (!follows(t) || now_ms < heard_ms + AGAIN_MS || now_ms < t->again_ms + AGAIN_MS)
+        return;
+    t->again_ms = now_ms;
+    t->again = (struct command){.kind = COMMAND_QUERY, .ref = t->command.ref};
+    t->again.query = (struct query){
+        .kind = QUERY_ATTACH, .operation_id = t->operation_id, .from_start = true, .limit = 1};
+    task_send_command(t, &t->again);
 }
 
 void progress_look(struct task *t)
 {
     uint64_t now_ms = uv_now(t->conf.loop);
+    follow_again(t, now_ms);
+    follow_look(t);
     bool runs = t->accepted && t->have_progress && !t->interrupted && t->conf.interactive;
     if (!runs || now_ms - t->started_ms < LOOK_MS || now_ms < t->look_ms)
         return;
@@ -50,6 +80,11 @@ void progress_look(struct task *t)
 bool progress_reply(struct task *t, const struct reply *reply)
 {
     char first[UNIT_TEXT_MAX];
+    if (follows(t) && ((reply->kind == REPLY_ERROR && reply->reason == REASON_OVERLOAD) ||
+                       reply->kind == REPLY_ACCEPTED))
+        return true; /* it has just begun, and is asked again; or knows what is known here */
+    if (follow_reply(t, reply))
+        return true;
     if (t->look.ref == 0 || reply->ref != t->look.ref)
         return reply->ref != t->command.ref && !t->rollout.active; /* of an earlier request */
     t->look.ref = 0;

@@ -1,5 +1,7 @@
 #include "tiers/console/trace.h"
 
+#include "core/num.h"
+#include "core/trace_context.h"
 #include "tiers/console/jobs.h"
 #include "tiers/console/task.h"
 #include <assert.h>
@@ -237,6 +239,19 @@ static void show_json(const struct render *r, const struct trace *t)
     json_decref(o);
 }
 
+/* The W3C trace that it belongs to, when who started it gave one. */
+static void show_context(const struct render *r, const struct trace *t)
+{
+    char given[TRACEPARENT_MAX];
+    struct trace_context c;
+    char id[ID128_TEXT_MAX];
+    record_value(t->root, "traceparent", given, sizeof given);
+    if (!given[0] || traceparent_parse(given, &c))
+        return;
+    num_id128_format(c.trace, id);
+    fprintf(r->out, "trace %s, started under span %016llx\n", id, (unsigned long long)c.parent);
+}
+
 static void show(const struct render *r, const struct trace *t)
 {
     char action[ACTION_MAX], n[32], m[32];
@@ -247,6 +262,8 @@ static void show(const struct render *r, const struct trace *t)
                 render_count((uint64_t)record_number(t->root, "answered"), n),
                 render_count((uint64_t)record_number(t->root, "targets"), m),
                 last > 0 ? (double)(last - record_number(t->root, "opened")) / US_PER_MS : 0.0);
+    if (t->root)
+        show_context(r, t);
     show_stages(r, t);
     show_way(r, t);
     if (show_broken(r, t) == 0)

@@ -3,8 +3,9 @@
  * the mesh breaker over tripped sectors, the status with the KPIs of spec 8.1, freezing, and the
  * mesh's record and history in the registry.
  *
- * It holds no state that must survive: sectors come back with their beats within a second, and say
- * where the chain of orders stands (core/hub_order.h); leads and sectors serve on without it. */
+ * What must survive it is in the registry: what is frozen, what is routed around, the jobs. Sectors
+ * come back with their beats within a second, and say where the chain of orders stands
+ * (core/hub_order.h); leads and sectors serve on without it. */
 #include "tiers/orchestrator/orchestrator.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_state.h"
@@ -163,7 +164,8 @@ static void stored(struct orchestrator *o, const struct store_reply *reply)
 {
     if (freeze_stored(o, reply) || routing_stored(o, reply) || move_stored(o, reply) ||
         log_stored(o, reply) || conflicts_stored(o, reply) || incidents_stored(o, reply) ||
-        kpi_stored(&o->kpi, &o->hub, reply) || reply->ref != o->store_ref) {
+        kpi_stored(&o->kpi, &o->hub, reply) || jobs_stored(&o->jobs, &o->hub, reply) ||
+        reply->ref != o->store_ref) {
         return;
     }
     if (reply->verdict != STORE_OK) {
@@ -211,6 +213,10 @@ static void command(struct orchestrator *o, const struct msg *msg)
         return;
     }
     struct msg approved;
+    if (!hub_key_allows(&o->hub, msg) || !threats_prove_person(o, msg)) {
+        audit_end(o);
+        return;
+    }
     if (msg->u.command->kind == COMMAND_SECOND && second_approved(o, msg, &approved)) {
         msg = &approved;
     } else if (msg->u.command->kind == COMMAND_SECOND || !threats_allow(o, msg) ||
@@ -327,7 +333,9 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     int64_t incident_us = incidents_tick(o);
     int64_t log_us = log_tick(o);
     wake = incident_us < wake ? incident_us : wake;
-    int64_t jobs_us = jobs_tick(&o->jobs, &o->hub);
+    int64_t jobs_us = jobs_store_tick(&o->jobs, &o->hub);
+    wake = jobs_us < wake ? jobs_us : wake;
+    jobs_us = jobs_tick(&o->jobs, &o->hub);
     wake = jobs_us < wake ? jobs_us : wake;
     int64_t kpi_us = kpi_tick(&o->kpi, &o->hub, o->observed_us, o->available_us,
                               o->frozen_loaded && o->routing.loaded);

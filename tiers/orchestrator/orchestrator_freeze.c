@@ -286,7 +286,8 @@ static void ask(struct orchestrator *o, struct store_op *op)
 void freeze_store_tick(struct orchestrator *o)
 {
     struct hub *h = &o->hub;
-    h->settling = !o->frozen_loaded && h->now_us - h->started_us < SETTLE_US;
+    h->settling =
+        (!o->frozen_loaded && h->now_us - h->started_us < SETTLE_US) || jobs_settling(&o->jobs, h);
     if (o->frozen_ref != 0 && h->now_us >= o->frozen_until_us) {
         hub_note(h, NOTE_STORE_LATE, o->frozen_ref, STORE_PUT);
         o->frozen_ref = 0;
@@ -325,7 +326,7 @@ bool freeze_stored(struct orchestrator *o, const struct store_reply *reply)
     if (reply->kind == STORE_GET &&
         (reply->verdict == STORE_OK || reply->verdict == STORE_MISSING)) {
         o->frozen_loaded = true;
-        h->settling = false;
+        h->settling = jobs_settling(&o->jobs, h);
         for (uint32_t k = 0; reply->row_count > 0 && k < reply->rows[0].field_count; k++) {
             struct freeze f;
             if (freezer_load(&reply->rows[0].fields[k], &f) &&

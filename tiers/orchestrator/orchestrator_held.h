@@ -5,8 +5,8 @@
  *
  * Bounds: HELD_MAX wait; one more is refused (overload). Each waits for its time to live, or
  * HELD_WAIT_US when none was given: then it ends REFUSED, as it does when it is rejected,
- * cancelled, or made impossible meanwhile. Kept in memory, as operations in flight are: an
- * orchestrator that takes over begins with none, and `jobs` there does not know them. */
+ * cancelled, or made impossible meanwhile. Kept in memory: an orchestrator that takes over ends
+ * them, unreachable for the reason "takeover" (docs/adr/0033). */
 #ifndef TIERS_ORCHESTRATOR_ORCHESTRATOR_HELD_H
 #define TIERS_ORCHESTRATOR_ORCHESTRATOR_HELD_H
 

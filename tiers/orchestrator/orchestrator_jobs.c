@@ -5,6 +5,7 @@
 #include "core/num.h"
 #include "core/text.h"
 #include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #define ROWS_MAX      128u
@@ -16,7 +17,7 @@
 static struct job *job_find(struct jobs *j, const struct id128 *id)
 {
     for (uint32_t i = 0; i < JOBS_MAX; i++) {
-        if (j->jobs[i].used && num_id128_equal(j->jobs[i].id, *id)) {
+        if (j->jobs[i].used && num_id128_equal(j->jobs[i].head.id, *id)) {
             return &j->jobs[i];
         }
     }
@@ -42,8 +43,8 @@ static struct job *job_take(struct jobs *j)
         if (!at->used) {
             return at;
         }
-        bool better = best == NULL || (best->running && !at->running) ||
-                      (best->running == at->running && at->number < best->number);
+        bool better = best == NULL || (best->head.running && !at->head.running) ||
+                      (best->head.running == at->head.running && at->number < best->number);
         best = better ? at : best;
     }
     return best;
@@ -51,9 +52,9 @@ static struct job *job_take(struct jobs *j)
 
 static void count(struct job *job, const struct aggregate_view *a)
 {
-    job->targets = a->targets;
-    job->late = a->late;
-    memcpy(job->outcomes, a->outcomes, sizeof(job->outcomes));
+    job->head.targets = a->targets;
+    job->head.late = a->late;
+    memcpy(job->head.outcomes, a->outcomes, sizeof(job->head.outcomes));
 }
 
 void jobs_command(struct jobs *j, const struct command *command)
@@ -62,23 +63,36 @@ void jobs_command(struct jobs *j, const struct command *command)
     j->command = command != NULL && command->kind == COMMAND_SUBMIT ? command : NULL;
 }
 
+/* The place is free: what the store still answers about it is no longer asked. */
+static void job_forget(struct jobs *j, struct job *job)
+{
+    j->writes -= job->store_ref != 0 ? 1u : 0u;
+    j->dirty -= job->dirty ? 1u : 0u;
+    j->resuming -= job->resume ? 1u : 0u;
+    memset(job, 0, offsetof(struct job, packed));
+}
+
 static void job_open(struct jobs *j, struct hub *h, struct unit console, const struct reply *reply)
 {
     const struct operation *op = &j->command->operation;
     struct job *job = job_take(j);
     struct text t;
-    *job = (struct job){.used = true,
-                        .running = true,
-                        .number = ++j->last_number,
-                        .id = reply->operation_id,
-                        .console = console,
-                        .created_mesh_us = hub_mesh_now(h)};
-    const struct origin *o = hub_origin_find(h, &job->id);
-    job->targets = o != NULL ? o->targets : 0;
-    job->targets = reply->kind == REPLY_HELD ? reply->progress.targets : job->targets;
-    job->outcomes[OUTCOME_PENDING] = job->targets;
-    memcpy(job->action, op->action, sizeof(job->action));
-    text_init(&t, job->input, sizeof(job->input));
+    job_forget(j, job);
+    job->used = true;
+    job->number = ++j->last_number;
+    struct job_head *head = &job->head;
+    head->running = true;
+    head->id = reply->operation_id;
+    head->console = console;
+    head->ref = j->command->ref;
+    head->created_mesh_us = hub_mesh_now(h);
+    job->origin = hub_origin_find(h, &head->id);
+    head->targets = job->origin != NULL ? job->origin->targets : 0;
+    head->targets = reply->kind == REPLY_HELD ? reply->progress.targets : head->targets;
+    head->outcomes[OUTCOME_PENDING] = head->targets;
+    memcpy(head->action, op->action, sizeof(head->action));
+    text_init(&t, head->input, sizeof(head->input));
+    job_changed(j, job);
     text_add_safe(&t, op->payload,
                   op->payload_bytes < JOB_INPUT_MAX ? op->payload_bytes : JOB_INPUT_MAX - 1u);
 }
@@ -97,44 +111,40 @@ static void followers_due(struct jobs *j, const struct job *job)
 static void job_end(struct jobs *j, struct hub *h, struct job *job, const struct reply *reply)
 {
     struct report whole = *reply->report;
-    struct reply copy = *reply;
-    struct msg from = {.type = MSG_REPLY}, to;
-    copy.report = &whole;
-    from.u.reply = &copy;
-    if (msg_extra_bytes(&from) > JOB_REPORT_BYTES) {
-        whole.aggregate.group_count = 0;
-        whole.aggregate.groups = NULL;
-        whole.aggregate.other = whole.aggregate.targets;
-    }
-    (void)msg_copy(&from, &to, job->parts, JOB_REPORT_BYTES);
-    job->reply = *to.u.reply;
-    job->report = *to.u.reply->report;
-    job->reply.report = &job->report;
-    job->running = false;
-    job->finished_mesh_us = hub_mesh_now(h);
-    count(job, &job->report.aggregate);
+    struct text t;
+    job->head.running = false;
+    job->head.finished_mesh_us = hub_mesh_now(h);
+    count(job, &whole.aggregate);
+    text_init(&t, job->status, sizeof(job->status));
+    text_add(&t, whole.status);
+    job->packed_bytes = job_pack_ended(&job->head, &whole, job->packed);
+    assert(job->packed_bytes > 0); /* an aggregate's parts are bounded (limits.h) */
+    job->origin = NULL;
+    j->resuming -= job->resume ? 1u : 0u;
+    job->resume = false;
+    job_changed(j, job);
     followers_due(j, job);
 }
 
 void jobs_reply(struct jobs *j, struct hub *h, struct unit console, const struct reply *reply)
 {
     assert(j != NULL && h != NULL && reply != NULL);
-    if (reply->kind == REPLY_ACCEPTED || reply->kind == REPLY_HELD) {
-        if (j->command != NULL && job_find(j, &reply->operation_id) == NULL) {
-            job_open(j, h, console, reply);
-        }
-        return; /* else it has waited, and goes on */
-    }
-    if (reply->kind != REPLY_PROGRESS && reply->kind != REPLY_OPERATION) {
+    struct job *job =
+        num_id128_zero(reply->operation_id) ? NULL : job_find(j, &reply->operation_id);
+    bool accepted = reply->kind == REPLY_ACCEPTED || reply->kind == REPLY_HELD;
+    if (accepted && j->command != NULL && job == NULL) {
+        job_open(j, h, console, reply);
+    } else if (job == NULL || !job->head.running) {
         return;
-    }
-    struct job *job = job_find(j, &reply->operation_id);
-    if (job == NULL || !job->running) {
-        return;
-    }
-    if (reply->kind == REPLY_OPERATION) {
+    } else if (accepted) { /* it has waited, and goes on */
+        job->origin = hub_origin_find(h, &job->head.id);
+        job_changed(j, job);
+    } else if (reply->kind == REPLY_OPERATION) {
         job_end(j, h, job, reply);
-    } else {
+    } else if (reply->kind == REPLY_OK) { /* to its cancel */
+        job->head.cancelled = true;
+        job_changed(j, job);
+    } else if (reply->kind == REPLY_PROGRESS) {
         count(job, &reply->progress);
         followers_due(j, job);
     }
@@ -161,25 +171,26 @@ static void word(struct text *t, const char *name, const char *value)
 static void row_text(const struct jobs *j, const struct hub *h, const struct job *job,
                      struct text *t)
 {
+    const struct job_head *head = &job->head;
     int64_t now_mesh_us = hub_mesh_now(h);
-    const char *waits = job->running && j->waits != NULL ? j->waits(h, &job->id) : NULL;
+    const char *waits = head->running && j->waits != NULL ? j->waits(h, &head->id) : NULL;
     char id[ID128_TEXT_MAX], console[UNIT_TEXT_MAX];
-    num_id128_format(job->id, id);
-    unit_format(job->console, console);
+    num_id128_format(head->id, id);
+    unit_format(head->console, console);
     word(t, "id", id);
-    word(t, "state", waits != NULL ? waits : job->running ? "running" : job->report.status);
-    word(t, "action", job->action);
-    word(t, "input", job->input);
+    word(t, "state", waits != NULL ? waits : head->running ? "running" : job->status);
+    word(t, "action", head->action);
+    word(t, "input", head->input);
     word(t, "console", console);
-    figure(t, "created", job->created_mesh_us);
-    figure(t, "finished", job->finished_mesh_us);
+    figure(t, "created", head->created_mesh_us);
+    figure(t, "finished", head->finished_mesh_us);
     figure(t, "took_us",
-           (job->running ? now_mesh_us : job->finished_mesh_us) - job->created_mesh_us);
-    figure(t, "targets", job->targets);
-    figure(t, "late", job->late);
+           (head->running ? now_mesh_us : head->finished_mesh_us) - head->created_mesh_us);
+    figure(t, "targets", head->targets);
+    figure(t, "late", head->late);
     for (enum outcome o = OUTCOME_READY; o < OUTCOME_COUNT; o++) {
-        if (job->outcomes[o] > 0) {
-            figure(t, outcome_name(o), job->outcomes[o]);
+        if (head->outcomes[o] > 0) {
+            figure(t, outcome_name(o), head->outcomes[o]);
         }
     }
 }
@@ -201,7 +212,7 @@ static void list(struct jobs *j, struct hub *h, const struct msg *msg)
         }
         text_init(&t, room, sizeof(room));
         row_text(j, h, job, &t);
-        struct page_row row = {.key = UINT32_MAX - job->number, .unit = job->console};
+        struct page_row row = {.key = UINT32_MAX - job->number, .unit = job->head.console};
         row.u.record.bytes = (uint32_t)t.used;
         row.u.record.text = room;
         pager_row(&j->pager, &row);
@@ -212,16 +223,38 @@ static void list(struct jobs *j, struct hub *h, const struct msg *msg)
     hub_reply(h, msg->from, &reply);
 }
 
-static struct job_follower *follower_take(struct jobs *j, uint32_t number)
+/* One that asks again takes its own place. */
+static struct job_follower *follower_take(struct jobs *j, uint32_t number, const struct msg *msg)
 {
     struct job_follower *free = NULL;
     uint32_t same = 0;
     for (uint32_t i = 0; i < JOBS_FOLLOWERS_ALL; i++) {
         struct job_follower *f = &j->followers[i];
+        if (f->used && f->number == number && unit_equal(f->console, msg->from) &&
+            f->ref == msg->u.command->ref) {
+            j->due -= f->due ? 1u : 0u;
+            return f;
+        }
         same += f->used && f->number == number ? 1u : 0u;
         free = !f->used && free == NULL ? f : free;
     }
     return same < JOB_FOLLOWERS_MAX ? free : NULL;
+}
+
+static void standing(const struct job *job, struct reply *ret)
+{
+    ret->kind = REPLY_PROGRESS;
+    ret->operation_id = job->head.id;
+    ret->progress.targets = job->head.targets;
+    memcpy(ret->progress.outcomes, job->head.outcomes, sizeof(ret->progress.outcomes));
+    ret->progress.late = job->head.late;
+}
+
+static void progress(struct hub *h, const struct job *job, const struct msg *msg)
+{
+    struct reply r = {.ref = msg->u.command->ref};
+    standing(job, &r);
+    hub_reply(h, msg->from, &r);
 }
 
 static void attach(struct jobs *j, struct hub *h, const struct msg *msg)
@@ -230,11 +263,15 @@ static void attach(struct jobs *j, struct hub *h, const struct msg *msg)
     const struct job *job = job_find(j, &q->operation_id);
     if (job == NULL) {
         hub_reply_error(h, msg, REASON_INVALID,
-                        "no job of this id is known here: the last 256 are kept, until the "
-                        "orchestrator ends");
+                        "no job of this id is known here: the last 256 are kept");
         return;
     }
-    struct job_follower *f = follower_take(j, job->number);
+    if (job->head.running && job->head.ref == msg->u.command->ref &&
+        unit_equal(job->head.console, msg->from)) {
+        progress(h, job, msg); /* its own: it is told as it goes, and at the end */
+        return;
+    }
+    struct job_follower *f = follower_take(j, job->number, msg);
     if (f == NULL) {
         hub_reply_error(h, msg, REASON_OVERLOAD, "pool \"followers\": 4 consoles follow this job");
         return;
@@ -256,7 +293,10 @@ bool jobs_query(struct jobs *j, struct hub *h, const struct msg *msg)
                                      c->query.kind != QUERY_ATTACH)) {
         return false;
     }
-    if (c->query.kind == QUERY_JOBS) {
+    if (jobs_settling(j, h)) {
+        hub_reply_error(h, msg, REASON_OVERLOAD,
+                        "starting: the jobs of before are being read: try again");
+    } else if (c->query.kind == QUERY_JOBS) {
         list(j, h, msg);
     } else {
         attach(j, h, msg);
@@ -282,17 +322,17 @@ static void serve(struct jobs *j, struct hub *h, struct job_follower *f)
     } else if (f->follow && !f->told) {
         f->told = f->due = true; /* and then how it stands */
         r.kind = REPLY_ACCEPTED;
-        r.operation_id = job->id;
-    } else if (job->running) {
-        r.kind = REPLY_PROGRESS;
+        r.operation_id = job->head.id;
+    } else if (job->head.running) {
+        standing(job, &r);
         r.final = !f->follow;
-        r.operation_id = job->id;
-        r.progress.targets = job->targets;
-        memcpy(r.progress.outcomes, job->outcomes, sizeof(r.progress.outcomes));
-        r.progress.late = job->late;
     } else {
-        r = job->reply;
-        r.ref = f->ref;
+        bool good = job_unpack_end(job->packed, job->packed_bytes, h->topology, &j->end);
+        assert(good && "it was packed here, or looked at when it was read");
+        (void)good;
+        r.kind = REPLY_OPERATION;
+        r.operation_id = job->head.id;
+        r.report = &j->end.report;
         r.final = true;
     }
     f->used = !r.final;

@@ -134,7 +134,7 @@ static void describe(const struct command *c, struct text *t)
     if (c->operator_name[0] != '\0') {
         text_add(t, "\"operator\": \"");
         text_add_safe(t, c->operator_name, strlen(c->operator_name));
-        text_add(t, "\", ");
+        text_add(t, c->proof == PROOF_TOKEN ? "\", \"key\": \"token\", " : "\", ");
     }
     if (c->kind == COMMAND_SUBMIT || c->kind == COMMAND_WHEN || c->kind == COMMAND_QUERY ||
         c->kind == COMMAND_ROUTE) {

@@ -8,7 +8,7 @@
 
 /* Agents that one command moves at most; more are refused: say it for parts. */
 #define MOVE_AGENTS_MAX 384u
-/* Clusters that are looked at as places to move to: so many fit one page of a query. */
+/* Clusters that are looked at as places to move to; the console may name others. */
 #define MOVE_CLUSTERS_MAX 150u
 /* How many agents begin to move in a second, mesh-wide: work goes on meanwhile, and a host or a
  * lead that cannot take them is seen before most of them have left. */
@@ -40,6 +40,7 @@ struct move_plan {
     uint64_t here[MOVE_AGENTS_MAX / 64u]; /* bits of those that have arrived */
     struct unit homes[MOVE_AGENTS_MAX];
     struct unit places[MOVE_AGENTS_MAX];
+    struct place_set where; /* whose clusters are asked for, page by page */
     uint32_t target_count;
     struct move_target targets[MOVE_CLUSTERS_MAX];
 };

@@ -263,7 +263,9 @@ static void settle(struct orchestrator *o)
 
 /* --- where to --- */
 
-static void ask(struct orchestrator *o, enum query_kind kind, const struct place_set *places)
+/* after: the last row of the page before; 0: the first page. */
+static void ask(struct orchestrator *o, enum query_kind kind, const struct place_set *places,
+                uint64_t after)
 {
     struct move_plan *p = &o->moves.plan;
     struct command *command = &o->command;
@@ -271,7 +273,8 @@ static void ask(struct orchestrator *o, enum query_kind kind, const struct place
     command->kind = COMMAND_QUERY;
     command->ref = ++o->hub.next_ref;
     command->query.kind = kind;
-    command->query.from_start = true;
+    command->query.from_start = after == 0;
+    command->query.after_key = after;
     command->query.limit = PAGE_ROWS_MAX;
     command->query.selector.places = *places;
     p->ask_ref = command->ref;
@@ -296,7 +299,7 @@ static void add_sector(struct place_set *set, unsigned sector)
     set->patterns[set->count++] = (struct pattern){.sector = {(uint16_t)sector, (uint16_t)sector}};
 }
 
-/* The sectors of those that move, then the healthiest others, as many as one page can show. */
+/* The sectors of those that move, then the healthiest others, MOVE_CLUSTERS_MAX in all. */
 static void auto_places(struct orchestrator *o, struct place_set *ret)
 {
     struct hub *h = &o->hub;
@@ -462,7 +465,7 @@ static void ask_arrivals(struct orchestrator *o)
         at->agent.last = u.agent > at->agent.last ? u.agent : at->agent.last;
     }
     if (set.count > 0) {
-        ask(o, QUERY_AGENTS, &set);
+        ask(o, QUERY_AGENTS, &set, 0);
     }
 }
 
@@ -519,7 +522,12 @@ bool move_reply(struct orchestrator *o, const struct reply *reply)
             return true;
         }
     }
-    assign(o);
+    const struct rows *rows = reply->rows;
+    if (rows->more && rows->row_count > 0) {
+        ask(o, QUERY_CLUSTERS, &p->where, rows->rows[rows->row_count - 1u].key);
+    } else {
+        assign(o);
+    }
     return true;
 }
 
@@ -636,6 +644,7 @@ void move_command(struct orchestrator *o, const struct msg *msg)
         if (!named) {
             auto_places(o, &places);
         }
-        ask(o, QUERY_CLUSTERS, &places);
+        p->where = places;
+        ask(o, QUERY_CLUSTERS, &p->where, 0);
     }
 }

@@ -223,6 +223,8 @@ static void judge_context(struct orchestrator *o, struct open_conflict *c, const
     }
 }
 
+/* An order to a lead may be lost, or overtaken by the question: it is said again until the lead's
+ * own row shows it, which the first one cannot. */
 static void judge_hash(struct orchestrator *o, struct open_conflict *c, const struct holders *h)
 {
     char memory[FOUND_MAX];
@@ -232,11 +234,22 @@ static void judge_hash(struct orchestrator *o, struct open_conflict *c, const st
         num_id128_parse((const char *)c->report.expected, c->report.expected_bytes, &wanted);
     text_init(&t, memory, sizeof(memory));
     holders_text(h, &t);
+    bool out = h->own->impedance.state == AGENT_QUARANTINED;
     if (named && num_id128_equal(h->own->impedance.context_hash, wanted)) {
+        bool unheard = out || c->asked == 0;
+        if (unheard) {
+            isolate(o, c->report.agent, ISOLATE_LIFT, 0);
+        }
+        if (unheard && ++c->asked < COMPARE_MAX) {
+            again(o, c);
+            return;
+        }
         text_add(&t, ": what is expected; it is let back");
-        isolate(o, c->report.agent, ISOLATE_LIFT, 0);
         settle(o, c, KEEP_EXPECTED, memory);
     } else if (named && ++c->asked < COMPARE_MAX) {
+        if (!out) {
+            isolate(o, c->report.agent, ISOLATE_QUARANTINE, 0);
+        }
         again(o, c);
     } else {
         text_add(&t, ": it stays in quarantine");
@@ -306,6 +319,10 @@ static void judge_agents(struct orchestrator *o, struct open_conflict *c, const 
     uint64_t capability = capability_in(topology, r->expected, r->expected_bytes);
     capability |= capability == 0 ? capability_in(topology, r->received, r->received_bytes) : 0;
     hold(rows, r->agent, capability, &h);
+    if (h.own == NULL && rows->missing > 0) {
+        again(o, c); /* its lead was silent: that says nothing about the agent */
+        return;
+    }
     if (h.own == NULL) {
         review(o, c, "its lead does not know this agent");
         return;

@@ -341,6 +341,31 @@ bool threats_allow(struct orchestrator *o, const struct msg *msg)
     return false;
 }
 
+bool threats_prove_person(struct orchestrator *o, const struct msg *msg)
+{
+    assert(o != NULL && msg != NULL);
+    const struct command *c = msg->u.command;
+    const struct threat *t = threat_open(&o->threats, THREAT_ORCHESTRATOR_COMPROMISE);
+    bool ends_it =
+        (c->kind == COMMAND_THREAT && c->on) || (c->kind == COMMAND_SECOND && c->name[0] != '\0');
+    if (t == NULL || t->answered_us == 0 || !ends_it || c->proof != PROOF_TOKEN) {
+        return true;
+    }
+    int64_t frozen_us = hub_mesh_now(&o->hub) - (o->hub.now_us - t->answered_us);
+    if (c->proof_us > frozen_us) {
+        return true;
+    }
+    char memory[TEXT_BYTES_MAX];
+    struct text text;
+    text_init(&text, memory, sizeof(memory));
+    text_add(&text, "threat ");
+    text_hex64(&text, t->id);
+    text_add(&text, " froze the mesh after your token was touched: start the console again, touch "
+                    "it, then repeat this");
+    hub_reply_error(&o->hub, msg, REASON_CAPABILITY, memory);
+    return false;
+}
+
 /* --- consoles ---------------------------------------------------------------------------------
  */
 

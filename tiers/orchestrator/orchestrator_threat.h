@@ -12,6 +12,9 @@ void threats_timing(struct orchestrator *o, const struct conflict_report *r);
 void threats_timing_over(struct orchestrator *o, uint64_t incident);
 /* False: refused (a thaw, while the mesh stands still because of a threat). */
 bool threats_allow(struct orchestrator *o, const struct msg *msg);
+/* False: refused. What ends an answer that froze the mesh takes a person in the flesh: an operator
+ * whose session was opened with a hardware token has to touch it again, after the answer. */
+bool threats_prove_person(struct orchestrator *o, const struct msg *msg);
 void threats_command(struct orchestrator *o, const struct msg *msg);
 int64_t threats_tick(struct orchestrator *o); /* returns when to look again */
 

@@ -23,6 +23,8 @@ struct client {
     const struct config *config;
     struct identity identity;
     int64_t session_end_us; /* 0: the key is a plain file, and nobody has proven anything */
+    bool has_token;         /* proof is a record that goes with each command */
+    uint8_t proof[HWTOKEN_PROOF_BYTES];
     struct trust_state trust;
     struct codec codec;
     struct directory directory;
@@ -79,7 +81,9 @@ static bool send_command(struct client *c, uint32_t endpoint)
                       .epoch = c->epoch,
                       .u.command = c->pending};
     c->sent_to = endpoint;
-    return egress_msg(c->egress, c->port, endpoint, &msg, 0);
+    return (!c->has_token ||
+            egress_record(c->egress, c->port, endpoint, c->proof, sizeof(c->proof))) &&
+           egress_msg(c->egress, c->port, endpoint, &msg, 0);
 }
 
 static void on_frame(void *ctx, struct bus_frame *frame)
@@ -225,8 +229,79 @@ bool client_new(uv_loop_t *loop, const struct config *config, struct client **re
 const char *client_key_text(const struct client *client)
 {
     assert(client != NULL);
+    if (client->has_token) {
+        return "hardware token with user verification";
+    }
     return client->session_end_us != 0 ? "encrypted file (weaker than a hardware token)"
                                        : "plain file (mesh keys protect encrypts it)";
+}
+
+uint32_t client_tokens(const struct client *client, struct trust_hwtoken *ret, uint32_t max)
+{
+    assert(client != NULL && (ret != NULL || max == 0));
+    const struct trust *t = &client->trust.trust;
+    uint32_t count = 0;
+    for (uint16_t i = 0; i < t->hwtoken_count; i++) {
+        if (strcmp(t->hwtokens[i].operator_name, client->name) == 0 && count++ < max) {
+            ret[count - 1] = t->hwtokens[i];
+        }
+    }
+    return count;
+}
+
+uint64_t client_mesh(const struct client *client)
+{
+    assert(client != NULL);
+    return client->identity.mesh;
+}
+
+static struct hwtoken_session session_of(const struct client *c, const struct frame_signer *signer)
+{
+    struct hwtoken_session s = {.mesh = c->identity.mesh,
+                                .console = signer->self,
+                                .roles = c->identity.cert.roles,
+                                .capabilities = c->identity.cert.capabilities,
+                                .epoch = signer->key.epoch};
+    memcpy(s.public_key, signer->key.key.public_key, PUBLIC_BYTES);
+    return s;
+}
+
+bool client_session(struct client *client, struct hwtoken_proof *ret,
+                    uint8_t ret_challenge[HWTOKEN_HASH_BYTES])
+{
+    assert(client != NULL && ret != NULL);
+    assert(ret_challenge != NULL);
+    struct frame_signer *signer = egress_signer(client->egress, client->port);
+    if (signer == NULL) {
+        return false;
+    }
+    int64_t made_ms = clock_unix_us() / US_PER_MS, end_ms = signer->key.not_after_s * 1000;
+    *ret = (struct hwtoken_proof){.made_ms = made_ms, .until_ms = made_ms + HWTOKEN_LIFE_MS};
+    if (ret->until_ms > end_ms) {
+        ret->until_ms = end_ms;
+    }
+    struct hwtoken_session session = session_of(client, signer);
+    hwtoken_challenge(&session, ret->made_ms, ret->until_ms, ret_challenge);
+    return ret->made_ms < ret->until_ms;
+}
+
+enum hwtoken_verdict client_opened(struct client *client, const struct hwtoken_proof *proof)
+{
+    assert(client != NULL && proof != NULL);
+    struct frame_signer *signer = egress_signer(client->egress, client->port);
+    if (signer == NULL) {
+        return HWTOKEN_EXPIRED;
+    }
+    int64_t now_ms = clock_unix_us() / US_PER_MS;
+    struct hwtoken_session session = session_of(client, signer);
+    enum hwtoken_verdict v = hwtoken_verify(proof, &session, &client->trust.trust, now_ms);
+    if (v == HWTOKEN_OK) {
+        hwtoken_encode(proof, client->proof);
+        client->has_token = true;
+        client->session_end_us = clock_boot_us() + (proof->until_ms - now_ms) * US_PER_MS;
+        signer->key.renew_at_s = INT64_MAX; /* the token has signed for this key alone */
+    }
+    return v;
 }
 
 bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const char *name,

@@ -6,6 +6,7 @@
 
 #include "core/command.h"
 #include "tiers/runner/config.h"
+#include "tiers/runner/hwtoken.h"
 #include "tiers/runner/keys.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +30,21 @@ bool client_new(uv_loop_t *loop, const struct config *config, struct client **re
 bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const char *name,
                          const struct key_pair *key, struct client **ret, char *why,
                          size_t why_bytes);
+/* ---- an operator with a hardware token (hwtoken.h), before the loop runs ---- */
+
+/* The tokens that the trust bundle has for this operator; at most max, returns how many there are.
+ */
+uint32_t client_tokens(const struct client *client, struct trust_hwtoken *ret, uint32_t max);
+uint64_t client_mesh(const struct client *client);
+/* What a token has to sign to open this console's session, now, for HWTOKEN_LIFE_MS or as long as
+ * the certificate lives: *ret is to be completed with kid, authenticator and signature. False: the
+ * operator's certificate is no good now. */
+bool client_session(struct client *client, struct hwtoken_proof *ret,
+                    uint8_t ret_challenge[HWTOKEN_HASH_BYTES]);
+/* Takes the completed proof: it goes with every command, until its time is over, then commands are
+ * refused with -EKEYEXPIRED. HWTOKEN_OK, or why every process would refuse it. */
+enum hwtoken_verdict client_opened(struct client *client, const struct hwtoken_proof *proof);
+
 /* How the operator's key is kept, for people. */
 const char *client_key_text(const struct client *client);
 

@@ -66,6 +66,7 @@ struct config {
     char blob_url[CONFIG_TEXT_MAX];    /* empty: registry_url */
     char log_url[CONFIG_TEXT_MAX];     /* empty: no log */
     char keys_dir[CONFIG_TEXT_MAX];
+    int hardware_tokens;           /* enum operator_policy of operators.h */
     bool insecure;                 /* links without TLS and logins are allowed: tests on loopback */
     char actions[CONFIG_TEXT_MAX]; /* file of actions and their handlers; empty: built-in ones */
     char talk_url[CONFIG_TEXT_MAX]; /* consoles: a model for the dialogue; empty: none */

@@ -50,6 +50,8 @@ static const struct config_key keys[] = {
      "allow links without TLS (nats://) and without login (redis://): tests on loopback only"},
     {"second_person", KEY_BOOL, false, 0, 1, TUNING(second_person), NULL, "false",
      "what stops or starts the whole mesh, and clears threats, waits for another operator"},
+    {"hardware_tokens", KEY_CHOICE, false, 0, 2, MESH(hardware_tokens), "none|admin|operator",
+     "none", "what takes a hardware token of whoever orders it: what admins do; also operations"},
     {"actions", KEY_TEXT, false, 0, TEXT_MOST, MESH(actions), NULL, "",
      "file of actions and the handlers that run them"},
     {"talk_url", KEY_TEXT, false, 0, TEXT_MOST, MESH(talk_url), NULL, "",
@@ -432,10 +434,11 @@ void config_draft_init(struct config_draft *draft, struct config_error *error)
     draft->error = error;
     struct config_from from = {.flag = true};
     static const char *const defaults[] = {
-        "name",           "nats_url",         "registry_url",    "keys_dir",     "simulation",
-        "agent_beat_ms",  "agent_suspect_ms", "agent_failed_ms", "tier_beat_ms", "tier_suspect_ms",
-        "tier_failed_ms", "bucket_ms",        "resend_ms",       "resends_max",  "predictor",
-        "predictor_tau",  "log_level",        "insecure",        "second_person"};
+        "name",         "nats_url",        "registry_url",     "keys_dir",
+        "simulation",   "agent_beat_ms",   "agent_suspect_ms", "agent_failed_ms",
+        "tier_beat_ms", "tier_suspect_ms", "tier_failed_ms",   "bucket_ms",
+        "resend_ms",    "resends_max",     "predictor",        "predictor_tau",
+        "log_level",    "insecure",        "second_person",    "hardware_tokens"};
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
         bool of_process;
         const struct config_key *k = config_key_find(defaults[i], &of_process);

@@ -32,6 +32,7 @@
 #define RECORD_BUNDLE    0xe4u /* this byte, then a trust bundle (trust.h) */
 #define RECORD_ALARM     0xe5u /* alarm.h */
 #define RECORD_EXCLUDE   0xe6u /* process_exclude.c */
+#define RECORD_OPERATOR  0xe7u /* a console's hardware token: hwtoken.h */
 #define RECORD_SPECIAL   0xe0u /* and above: no message */
 
 #define EGRESS_LINGER_US INT64_C(100000)

@@ -29,6 +29,7 @@ struct job {
 struct ingress {
     struct ingress_conf conf;
     struct ingress_stats stats;
+    struct operators *operators; /* or NULL */
     struct alarms alarms;
     int64_t repeats_until_us;
     struct job *pool;
@@ -43,9 +44,10 @@ struct ingress {
 const char *ingress_refusal_name(enum ingress_refusal r)
 {
     static const char *const names[INGRESS_REFUSALS] = {
-        "ok",         "endpoint",     "record-header", "record-body", "route",       "scope",
-        "capability", "stale-epoch",  "operation",     "uncached",    "record-kind", "sealer-full",
-        "grant",      "order-source", "order-fork",    "order-old"};
+        "ok",          "endpoint",    "record-header", "record-body",    "route",
+        "scope",       "capability",  "stale-epoch",   "operation",      "uncached",
+        "record-kind", "sealer-full", "grant",         "hardware-token", "order-source",
+        "order-fork",  "order-old"};
     assert(r < INGRESS_REFUSALS);
     return names[r];
 }
@@ -62,6 +64,12 @@ struct ingress *ingress_new(const struct ingress_conf *conf)
         return NULL;
     }
     in->conf = *conf;
+    if (conf->operators.trust != NULL &&
+        (in->operators = operators_new(&conf->operators)) == NULL) {
+        free(in);
+        free(bytes);
+        return NULL;
+    }
     in->arena_bytes = bytes;
     arena_init(&in->arena, bytes, CODEC_ARENA_BYTES);
     return in;
@@ -77,6 +85,7 @@ void ingress_free(struct ingress *in)
         in->pool = j->next;
         free(j);
     }
+    operators_free(in->operators);
     free(in->arena_bytes);
     free(in);
 }
@@ -229,6 +238,37 @@ static bool serves(const struct ingress *in, const struct msg *msg, uint32_t end
     return e == NULL || e->endpoint == endpoint;
 }
 
+static void command_signed_by(const struct ingress *in, struct command *c, const struct peer *peer)
+{
+    memcpy(c->operator_name, peer->endpoint.token, sizeof(peer->endpoint.token));
+    c->proof = PROOF_NONE;
+    if (in->operators != NULL) {
+        (void)operators_judge(in->operators, peer, command_capability(c),
+                              clock_unix_us() / US_PER_MS, c);
+    }
+}
+
+/* A proof that does not hold refuses its session's commands, by name (operators.h); only what no
+ * console's key could have signed for itself is an alarm. */
+static void token_shown(struct ingress *in, const uint8_t *bytes, size_t length,
+                        const struct peer *peer)
+{
+    if ((peer->roles & ROLE_CONSOLE) == 0) {
+        refuse_hostile(in, INGRESS_CAPABILITY, peer);
+        return;
+    }
+    if (in->operators == NULL) {
+        return;
+    }
+    enum hwtoken_verdict v =
+        operators_shown(in->operators, peer, bytes, length, clock_unix_us() / US_PER_MS);
+    if (v == HWTOKEN_SHAPE || v == HWTOKEN_SIGNATURE || v == HWTOKEN_COUNTER) {
+        refuse_hostile(in, INGRESS_TOKEN, peer);
+    } else if (v != HWTOKEN_OK) {
+        refuse(in, INGRESS_TOKEN);
+    }
+}
+
 static void message(struct ingress *in, const uint8_t *bytes, size_t length,
                     const struct peer *peer, uint32_t endpoint, int64_t recv_us)
 {
@@ -250,8 +290,7 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
         return;
     }
     if (msg.type == MSG_COMMAND) { /* it lies in our arena */
-        memcpy(((struct command *)(uintptr_t)msg.u.command)->operator_name, peer->endpoint.token,
-               sizeof(peer->endpoint.token));
+        command_signed_by(in, (struct command *)(uintptr_t)msg.u.command, peer);
     }
     if (!directory_learn(in->conf.directory, msg.from, endpoint, msg.epoch)) {
         refuse(in, INGRESS_EPOCH);
@@ -326,6 +365,8 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
                    !in->conf.on_exclude(in->conf.ctx, endpoint, bytes, length)) {
             refuse_hostile(in, INGRESS_KIND, peer);
         }
+    } else if (bytes[0] == RECORD_OPERATOR) {
+        token_shown(in, bytes, length, peer);
     } else if (bytes[0] == RECORD_ALIVE) {
         if (in->conf.on_alive != NULL) {
             in->conf.on_alive(in->conf.ctx, endpoint, bytes, length);

@@ -15,6 +15,7 @@
 #include "tiers/runner/egress.h"
 #include "tiers/runner/grants.h"
 #include "tiers/runner/opcache.h"
+#include "tiers/runner/operators.h"
 #include "tiers/runner/peers.h"
 #include "tiers/runner/sealer.h"
 #include <stdbool.h>
@@ -34,6 +35,7 @@ enum ingress_refusal {
     INGRESS_KIND,         /* a special record that is none */
     INGRESS_SEALER,       /* no room to verify: the frame was dropped */
     INGRESS_GRANT,        /* a spare place that was not given to this speaker, so far as known */
+    INGRESS_TOKEN,        /* a hardware token's word that does not hold, see hwtoken_verdict */
     INGRESS_ORDER_SOURCE, /* an order by a process that does not serve the orchestrator's epoch */
     INGRESS_ORDER_FORK,   /* another order of that number is known (order.h), or another chain */
     INGRESS_ORDER_OLD,    /* an order too old to compare */
@@ -58,9 +60,10 @@ struct ingress_conf {
     struct sealer *sealer; /* NULL: verified in place */
     struct directory *directory;
     const struct codec *codec;
-    const struct grants *grants; /* NULL: no agent speaks from elsewhere */
-    struct opcache *opcache;     /* NULL: OPERATEs are refused (console) */
-    struct egress *egress;       /* asks unknown peers for their chains */
+    const struct grants *grants;     /* NULL: no agent speaks from elsewhere */
+    struct opcache *opcache;         /* NULL: OPERATEs are refused (console) */
+    struct egress *egress;           /* asks unknown peers for their chains */
+    struct operators_conf operators; /* trust NULL: hardware tokens mean nothing here */
     /* One message as it came: `to` and mask are not resolved. msg->recv_us is the boot clock. It
      * and all it points to are borrowed for the call. */
     void (*on_msg)(void *ctx, const struct msg *msg);

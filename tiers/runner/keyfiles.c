@@ -71,8 +71,8 @@ static void sync_dir(const char *dir)
 int keyfile_put(const char *dir, const char *path, const char *what, const uint8_t *data,
                 size_t bytes, bool replace, struct keys_error *why)
 {
-    char text[FILE_BYTES], hex[2u * CERT_BYTES + 1], temporary[PATH_BYTES + 32];
-    assert(bytes <= CERT_BYTES);
+    char text[FILE_BYTES], hex[2u * KEYFILE_BYTES_MAX + 1], temporary[PATH_BYTES + 32];
+    assert(bytes <= KEYFILE_BYTES_MAX);
     sodium_bin2hex(hex, sizeof(hex), data, bytes);
     int length = snprintf(text, sizeof(text), "mesh30k %s 1\n%s\n", what, hex);
     (void)snprintf(temporary, sizeof(temporary), "%s.%ld.tmp", path, (long)getpid());
@@ -126,7 +126,7 @@ static int file_parse(const char *path, const char *text, const char *what, uint
     const char *hex = text + n;
     const char *end;
     size_t got;
-    uint8_t data[CERT_BYTES];
+    uint8_t data[KEYFILE_BYTES_MAX];
     if (sodium_hex2bin(data, sizeof(data), hex, strlen(hex), NULL, &got, &end) != 0 ||
         got != bytes || strcmp(end, "\n") != 0) {
         sodium_memzero(data, sizeof(data));

@@ -21,7 +21,7 @@ struct keys_error {
 /* One key file: "mesh30k <what> 1" and a line of hex; at most KEYFILE_BYTES_MAX bytes of data. get
  * checks owner and mode of a secret; put writes a temporary file first, and overwrites only with
  * `replace`. */
-#define KEYFILE_BYTES_MAX CERT_BYTES
+#define KEYFILE_BYTES_MAX 512u
 int keyfile_put(const char *dir, const char *path, const char *what, const uint8_t *data,
                 size_t bytes, bool replace, struct keys_error *why);
 int keyfile_get(const char *path, const char *what, bool secret, uint8_t *ret, size_t bytes,

@@ -96,6 +96,13 @@ void keys_lock(void *secret, size_t bytes)
     (void)sodium_mlock(secret, bytes); /* best effort: the process key is in a file anyway */
 }
 
+void keys_unlock(void *secret, size_t bytes)
+{
+    assert(secret);
+    (void)sodium_munlock(secret, bytes);
+    sodium_memzero(secret, bytes);
+}
+
 /* Order of units within a tier. */
 static uint64_t unit_rank(struct unit u)
 {

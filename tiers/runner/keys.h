@@ -133,6 +133,8 @@ uint64_t key_kid(const uint8_t public_key[PUBLIC_BYTES]);
 void keys_wipe(void *secret, size_t bytes);
 /* Keeps a secret out of swap and out of dumps, where RLIMIT_MEMLOCK allows. */
 void keys_lock(void *secret, size_t bytes);
+/* Wipes it, too. */
+void keys_unlock(void *secret, size_t bytes);
 
 /* Signs with the domain of certificates. cert must be well formed (asserted). */
 void cert_seal(const struct cert *cert, const uint8_t issuer_secret[SECRET_BYTES],

@@ -32,6 +32,8 @@ static const char usage[] =
     "       mesh keys protect|unprotect DIR NAME [--passphrase-fd N]   the key under a passphrase\n"
     "       mesh keys revoke DIR NAME [--root FILE].. all certificates of NAME up to now\n"
     "       mesh keys bundle DIR [--root FILE]..      the next trust bundle, for 90 days\n"
+    "       mesh keys token ..                        operators' hardware tokens (mesh keys token "
+    "help)\n"
     "       mesh keys permissions nats|redis DIR      what the servers are to be told\n"
     "\n"
     "ROLES  orchestrator, sector, cluster, host, console, sim; several joined by commas\n"
@@ -336,10 +338,10 @@ static int command_list(const char *dir, bool print)
         return 1;
     if (trust.length > 0)
         (void)printf("mesh %016" PRIx64 ", trust bundle version %" PRIu64 " for %lld more days, "
-                     "%u names revoked\n",
+                     "%u names revoked, %u hardware tokens\n",
                      identity.mesh, trust.trust.version,
                      (long long)(trust.trust.not_after_s - l.now_s) / 86400,
-                     trust.trust.revoked_count);
+                     trust.trust.revoked_count, trust.trust.hwtoken_count);
     else
         (void)printf("mesh %016" PRIx64 ", no trust bundle%s\n", identity.mesh,
                      trust.has_roots ? "" : " and no root.pub: nothing can be revoked");
@@ -471,5 +473,7 @@ int keys_command(int argc, char **argv)
     if (strcmp(verb, "permissions") == 0)
         return argc == 4 ? command_permissions(argv[2], argv[3])
                          : wrong_usage("permissions takes nats or redis, and DIR", "");
+    if (strcmp(verb, "token") == 0)
+        return wrong_usage("hardware tokens are for the console's program: mesh keys token ..", "");
     return wrong_usage("unknown command: ", verb);
 }

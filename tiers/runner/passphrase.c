@@ -73,8 +73,8 @@ static int tty_ask(const char *prompt, char ret[PASSPHRASE_MAX])
     }
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
+    (void)tcsetattr(fd, TCSAFLUSH, &silent); /* first: who sees the prompt may type */
     (void)dprintf(fd, "%s: ", prompt);
-    (void)tcsetattr(fd, TCSAFLUSH, &silent);
     int rc = line_read(fd, ret);
     (void)tcsetattr(fd, TCSAFLUSH, &before);
     (void)dprintf(fd, "\n");

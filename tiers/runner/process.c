@@ -505,14 +505,12 @@ static bool start_frames(struct process *p)
     peers.bad_per_s = config_has_tls(&p->config) ? RATE_BAD_DEFAULT : 0;
     p->peers = peers_new(&peers);
     unsigned threads = p->conf->crypto_threads;
-    if (sealer_new(&p->loop, threads, SEALER_JOBS, &p->sealer) < 0) {
-        return false;
-    }
+    bool seals = sealer_new(&p->loop, threads, SEALER_JOBS, &p->sealer) == 0;
     p->codec.topology = &p->config.topology;
     struct opcache_conf ops = {
         .trust = &p->trust.trust, .codec = &p->codec, .identity = &p->identity};
     p->opcache = opcache_new(&ops);
-    if (p->peers == NULL || p->opcache == NULL) {
+    if (!seals || p->peers == NULL || p->opcache == NULL) {
         return false;
     }
     struct egress_conf out = {.identity = &p->identity,
@@ -525,6 +523,9 @@ static bool start_frames(struct process *p)
                               .port_scope = process_port_scope,
                               .ctx = p};
     p->egress = egress_new(&out);
+    struct operators_conf who = {.trust = &p->trust.trust,
+                                 .mesh = p->identity.mesh,
+                                 .policy = (enum operator_policy)p->config.hardware_tokens};
     struct ingress_conf in = {.token = p->conf->name,
                               .peers = p->peers,
                               .sealer = threads > 0 ? p->sealer : NULL,
@@ -533,6 +534,7 @@ static bool start_frames(struct process *p)
                               .grants = &p->grants,
                               .opcache = p->opcache,
                               .egress = p->egress,
+                              .operators = who,
                               .on_msg = on_message,
                               .on_order = process_order,
                               .on_ask = on_ask,

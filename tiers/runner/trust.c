@@ -10,6 +10,8 @@
 #define REVOKED_BYTES  24u
 #define SIGNATURE_ROOM 65u
 #define SIGNED_FROM    20u
+#define HWTOKEN_BYTES  81u
+#define KEY_AT         17u /* in a hardware token's row */
 
 static const char magic[16] = {'m', 'e', 's', 'h', '3', '0', 'k', '/',
                                'b', 'u', 'n', 'd', 'l', 'e', '/', '1'};
@@ -24,22 +26,56 @@ const char *trust_verdict_name(enum trust_verdict v)
     return names[v];
 }
 
-static size_t body_end(uint16_t issuers, uint16_t revoked)
+/* Where the signatures begin, and without tokens where the revoked end. */
+static size_t body_end(uint16_t issuers, uint16_t revoked, uint16_t hwtokens)
 {
-    return TRUST_HEAD_BYTES + (size_t)issuers * PUBLIC_BYTES + (size_t)revoked * REVOKED_BYTES;
+    return TRUST_HEAD_BYTES + (size_t)issuers * PUBLIC_BYTES + (size_t)revoked * REVOKED_BYTES +
+           (hwtokens > 0 ? 2u + (size_t)hwtokens * HWTOKEN_BYTES : 0);
+}
+
+static bool name_decode(const uint8_t at[TOKEN_MAX], char ret[TOKEN_MAX + 1])
+{
+    memset(ret, 0, TOKEN_MAX + 1);
+    memcpy(ret, at, TOKEN_MAX);
+    size_t bytes = strlen(ret);
+    return token_valid(ret, bytes) && sodium_is_zero(at + bytes, TOKEN_MAX - bytes) == 1;
 }
 
 static bool decode_revoked(const uint8_t *at, struct trust *out)
 {
     for (uint16_t i = 0; i < out->revoked_count; i++, at += REVOKED_BYTES) {
         struct trust_revocation *r = &out->revoked[i];
-        memset(r->token, 0, sizeof(r->token));
-        memcpy(r->token, at, TOKEN_MAX);
-        size_t bytes = strlen(r->token);
-        if (!token_valid(r->token, bytes) || sodium_is_zero(at + bytes, TOKEN_MAX - bytes) != 1 ||
+        if (!name_decode(at, r->token) ||
             (i > 0 && strcmp(out->revoked[i - 1].token, r->token) >= 0))
             return false;
         r->epoch = get_u64(at + TOKEN_MAX);
+    }
+    return true;
+}
+
+static int hwtoken_order(const struct trust_hwtoken *a, const struct trust_hwtoken *b)
+{
+    int order = strcmp(a->operator_name, b->operator_name);
+    order = order != 0 ? order : a->algorithm - b->algorithm;
+    return order != 0 ? order : memcmp(a->key, b->key, sizeof(a->key));
+}
+
+bool trust_hwtoken_shape(const struct trust_hwtoken *t)
+{
+    return t->algorithm == HWTOKEN_ES256 ||
+           (t->algorithm == HWTOKEN_EDDSA &&
+            sodium_is_zero(t->key + PUBLIC_BYTES, sizeof(t->key) - PUBLIC_BYTES) == 1);
+}
+
+static bool decode_hwtokens(const uint8_t *at, struct trust *out)
+{
+    for (uint16_t i = 0; i < out->hwtoken_count; i++, at += HWTOKEN_BYTES) {
+        struct trust_hwtoken *t = &out->hwtokens[i];
+        t->algorithm = at[TOKEN_MAX];
+        memcpy(t->key, at + KEY_AT, sizeof(t->key));
+        if (!name_decode(at, t->operator_name) || !trust_hwtoken_shape(t) ||
+            (i > 0 && hwtoken_order(&out->hwtokens[i - 1], t) >= 0))
+            return false;
     }
     return true;
 }
@@ -61,14 +97,22 @@ enum trust_verdict trust_decode(const uint8_t *bytes, size_t length, struct trus
     assert(bytes || length == 0);
     assert(ret);
     if (length < TRUST_HEAD_BYTES + 1u || length > TRUST_BYTES_MAX ||
-        memcmp(bytes, magic, sizeof(magic)) != 0)
+        memcmp(bytes, magic, sizeof(magic) - 1) != 0 || (bytes[15] != '1' && bytes[15] != '2'))
         return TRUST_SHAPE;
     ret->issuer_count = get_u16(bytes + 52);
     ret->revoked_count = get_u16(bytes + 54);
-    size_t end = body_end(ret->issuer_count, ret->revoked_count);
-    if (ret->issuer_count == 0 || ret->issuer_count > TRUST_ISSUERS_MAX ||
-        ret->revoked_count > TRUST_REVOKED_MAX || end >= length ||
-        get_u32(bytes + 16) != end - SIGNED_FROM || !signatures_shape(bytes + end, length - end))
+    ret->hwtoken_count = 0;
+    size_t end = body_end(ret->issuer_count, ret->revoked_count, 0);
+    if (bytes[15] == '2') { /* its one encoding: the other magic has none */
+        if (end + 2u >= length || get_u16(bytes + end) == 0)
+            return TRUST_SHAPE;
+        ret->hwtoken_count = get_u16(bytes + end);
+        end = body_end(ret->issuer_count, ret->revoked_count, ret->hwtoken_count);
+    }
+    if (ret->issuer_count == 0 || ret->hwtoken_count > TRUST_HWTOKENS_MAX ||
+        ret->issuer_count > TRUST_ISSUERS_MAX || ret->revoked_count > TRUST_REVOKED_MAX ||
+        end >= length || get_u32(bytes + 16) != end - SIGNED_FROM ||
+        !signatures_shape(bytes + end, length - end))
         return TRUST_SHAPE;
     ret->mesh = get_u64(bytes + 20);
     ret->version = get_u64(bytes + 28);
@@ -84,8 +128,9 @@ enum trust_verdict trust_decode(const uint8_t *bytes, size_t length, struct trus
                 return TRUST_SHAPE;
         }
     }
-    const uint8_t *revoked = bytes + body_end(ret->issuer_count, 0);
-    return decode_revoked(revoked, ret) ? TRUST_OK : TRUST_SHAPE;
+    const uint8_t *revoked = bytes + body_end(ret->issuer_count, 0, 0);
+    const uint8_t *tokens = revoked + (size_t)ret->revoked_count * REVOKED_BYTES + 2u;
+    return decode_revoked(revoked, ret) && decode_hwtokens(tokens, ret) ? TRUST_OK : TRUST_SHAPE;
 }
 
 static bool signatures_hold(const uint8_t *bytes, size_t end, const struct trust_roots *roots)
@@ -111,7 +156,7 @@ enum trust_verdict trust_verify(const uint8_t *bytes, size_t length,
         return v;
     if (out.mesh != mesh)
         return TRUST_MESH;
-    size_t end = body_end(out.issuer_count, out.revoked_count);
+    size_t end = body_end(out.issuer_count, out.revoked_count, out.hwtoken_count);
     if (in_force && out.version == version_seen) {
         bool same = in_force_length >= end && memcmp(bytes, in_force, end) == 0;
         return same ? TRUST_KNOWN : TRUST_EQUIVOCATION;
@@ -135,9 +180,11 @@ size_t trust_encode(const struct trust *trust, uint8_t ret[TRUST_BYTES_MAX])
     assert(trust && ret);
     assert(trust->issuer_count > 0 && trust->issuer_count <= TRUST_ISSUERS_MAX);
     assert(trust->revoked_count <= TRUST_REVOKED_MAX && trust->version > 0);
-    size_t end = body_end(trust->issuer_count, trust->revoked_count);
+    assert(trust->hwtoken_count <= TRUST_HWTOKENS_MAX);
+    size_t end = body_end(trust->issuer_count, trust->revoked_count, trust->hwtoken_count);
     memset(ret, 0, end + 1);
     memcpy(ret, magic, sizeof(magic));
+    ret[15] = trust->hwtoken_count > 0 ? '2' : '1';
     put_u32(ret + 16, (uint32_t)(end - SIGNED_FROM));
     put_u64(ret + 20, trust->mesh);
     put_u64(ret + 28, trust->version);
@@ -146,10 +193,19 @@ size_t trust_encode(const struct trust *trust, uint8_t ret[TRUST_BYTES_MAX])
     put_u16(ret + 52, trust->issuer_count);
     put_u16(ret + 54, trust->revoked_count);
     memcpy(ret + TRUST_HEAD_BYTES, trust->issuers, (size_t)trust->issuer_count * PUBLIC_BYTES);
-    uint8_t *at = ret + body_end(trust->issuer_count, 0);
+    uint8_t *at = ret + body_end(trust->issuer_count, 0, 0);
     for (uint16_t i = 0; i < trust->revoked_count; i++, at += REVOKED_BYTES) {
         memcpy(at, trust->revoked[i].token, TOKEN_MAX);
         put_u64(at + TOKEN_MAX, trust->revoked[i].epoch);
+    }
+    if (trust->hwtoken_count > 0) {
+        put_u16(at, trust->hwtoken_count);
+        at += 2;
+    }
+    for (uint16_t i = 0; i < trust->hwtoken_count; i++, at += HWTOKEN_BYTES) {
+        memcpy(at, trust->hwtokens[i].operator_name, TOKEN_MAX);
+        at[TOKEN_MAX] = trust->hwtokens[i].algorithm;
+        memcpy(at + KEY_AT, trust->hwtokens[i].key, HWTOKEN_KEY_BYTES);
     }
     return end + 1;
 }
@@ -229,4 +285,55 @@ const uint8_t *trust_issuer(const struct trust *trust, uint64_t kid)
             return trust->issuers[i];
     }
     return NULL;
+}
+
+uint64_t trust_hwtoken_kid(const struct trust_hwtoken *token)
+{
+    assert(token);
+    uint8_t bytes[1 + HWTOKEN_KEY_BYTES], hash[32];
+    bytes[0] = token->algorithm;
+    memcpy(bytes + 1, token->key, HWTOKEN_KEY_BYTES);
+    crypto_generichash(hash, sizeof(hash), bytes, sizeof(bytes), NULL, 0);
+    return get_u64(hash);
+}
+
+const struct trust_hwtoken *trust_hwtoken_find(const struct trust *trust, const char *operator_name,
+                                               uint64_t kid)
+{
+    assert(trust && operator_name);
+    for (uint16_t i = 0; i < trust->hwtoken_count; i++) {
+        const struct trust_hwtoken *t = &trust->hwtokens[i];
+        if (strcmp(t->operator_name, operator_name) == 0 &&
+            (kid == 0 || trust_hwtoken_kid(t) == kid))
+            return t;
+    }
+    return NULL;
+}
+
+bool trust_hwtoken_add(struct trust *trust, const struct trust_hwtoken *token)
+{
+    assert(trust && token && trust_hwtoken_shape(token));
+    assert(token_valid(token->operator_name, strlen(token->operator_name)));
+    uint16_t i = 0;
+    while (i < trust->hwtoken_count && hwtoken_order(&trust->hwtokens[i], token) < 0)
+        i++;
+    struct trust_hwtoken *at = &trust->hwtokens[i];
+    if (trust->hwtoken_count == TRUST_HWTOKENS_MAX ||
+        (i < trust->hwtoken_count && hwtoken_order(at, token) == 0))
+        return false;
+    memmove(at + 1, at, (size_t)(trust->hwtoken_count - i) * sizeof(*at));
+    *at = *token;
+    trust->hwtoken_count++;
+    return true;
+}
+
+bool trust_hwtoken_remove(struct trust *trust, const char *operator_name, uint64_t kid)
+{
+    const struct trust_hwtoken *found = trust_hwtoken_find(trust, operator_name, kid);
+    if (!found)
+        return false;
+    struct trust_hwtoken *at = &trust->hwtokens[found - trust->hwtokens];
+    trust->hwtoken_count--;
+    memmove(at, at + 1, (size_t)(&trust->hwtokens[trust->hwtoken_count] - at) * sizeof(*at));
+    return true;
 }

@@ -4,14 +4,16 @@
  *
  * Bytes, little-endian, one encoding:
  *
- *       0 "mesh30k/bundle/1": magic and signature domain
+ *       0 "mesh30k/bundle/1": magic and signature domain; "mesh30k/bundle/2" with hardware tokens
  *      16 signed_bytes u32: from 20 to the signatures
  *      20 mesh id u64   28 version u64 (from 1)   36 not before i64   44 not after i64 (unix s)
  *      52 issuer_count u16   54 revoked_count u16
  *      56 issuers, 32 bytes each, no two equal
  *         revoked: token[16], epoch u64; ascending by token: every certificate of that process up
- * to and with this epoch (TRUST_EVER: any at all) signature_count u8, then that many of: root index
- * u8 (ascending), signature[64]
+ *         to and with this epoch (TRUST_EVER: any at all)
+ *         /2 only: hwtoken_count u16 (from 1), then that many of: operator's name[16], algorithm
+ *         u8, key[64] (EdDSA: 32 bytes, then zeros); ascending
+ *         signature_count u8, then that many of: root index u8 (ascending), signature[64]
  *
  * Everything here is pure; files are in trustfiles.h. */
 #ifndef TIERS_RUNNER_TRUST_H
@@ -27,9 +29,11 @@
 #define TRUST_EXCLUDED_MAX 32u /* shut out by the orchestrator; one more is refused */
 #define TRUST_EVER         UINT64_MAX
 #define TRUST_HEAD_BYTES   56u
+#define TRUST_HWTOKENS_MAX 64u /* one more is refused: `mesh keys token remove` makes room */
+#define HWTOKEN_KEY_BYTES  64u
 #define TRUST_BYTES_MAX                                                                            \
-    (TRUST_HEAD_BYTES + TRUST_ISSUERS_MAX * PUBLIC_BYTES + TRUST_REVOKED_MAX * 24u + 1u +          \
-     ROOTS_MAX * 65u)
+    (TRUST_HEAD_BYTES + TRUST_ISSUERS_MAX * PUBLIC_BYTES + TRUST_REVOKED_MAX * 24u + 2u +          \
+     TRUST_HWTOKENS_MAX * 81u + 1u + ROOTS_MAX * 65u)
 
 struct trust_roots {
     uint8_t public_keys[ROOTS_MAX][PUBLIC_BYTES];
@@ -47,12 +51,24 @@ struct trust_exclusions {
     struct trust_revocation list[TRUST_EXCLUDED_MAX];
 };
 
+enum hwtoken_algorithm { HWTOKEN_EDDSA = 1, HWTOKEN_ES256 = 2 };
+
+/* A credential of an operator's hardware token. Whose name has any here opens no session without
+ * one of them (hwtoken.h). */
+struct trust_hwtoken {
+    char operator_name[TOKEN_MAX + 1]; /* of the console's certificate */
+    uint8_t algorithm;
+    uint8_t key[HWTOKEN_KEY_BYTES]; /* EDDSA: 32 bytes, then zeros; ES256: x, y */
+};
+
 struct trust {
     uint64_t mesh, version; /* version 0: there is no bundle, nothing is revoked */
     int64_t not_before_s, not_after_s;
     uint16_t issuer_count, revoked_count;
     uint8_t issuers[TRUST_ISSUERS_MAX][PUBLIC_BYTES];
     struct trust_revocation revoked[TRUST_REVOKED_MAX];
+    uint16_t hwtoken_count;
+    struct trust_hwtoken hwtokens[TRUST_HWTOKENS_MAX];
     struct trust_exclusions excluded;
 };
 
@@ -91,6 +107,17 @@ bool trust_revoke(struct trust *trust, const char *token, uint64_t epoch);
 /* Shut out by the orchestrator, which counts as revoked. */
 bool trust_is_excluded(const struct trust *trust, const struct cert *process);
 bool trust_is_revoked(const struct trust *trust, const struct cert *process);
+/* Its one encoding, of an algorithm that is known. */
+bool trust_hwtoken_shape(const struct trust_hwtoken *token);
+/* The name of a credential: the first 8 bytes of BLAKE2b-256 of algorithm and key. */
+uint64_t trust_hwtoken_kid(const struct trust_hwtoken *token);
+/* The token of that operator with this name (0: any of them), or NULL. */
+const struct trust_hwtoken *trust_hwtoken_find(const struct trust *trust, const char *operator_name,
+                                               uint64_t kid);
+/* In order. False: it is there already, or full. */
+bool trust_hwtoken_add(struct trust *trust, const struct trust_hwtoken *token);
+bool trust_hwtoken_remove(struct trust *trust, const char *operator_name, uint64_t kid);
+
 /* The public key of an issuer that is trusted now; NULL: none has this kid. */
 const uint8_t *trust_issuer(const struct trust *trust, uint64_t kid);
 

@@ -295,6 +295,28 @@ static int sign_all(const char *dir, const struct trust_roots *roots,
     return 0;
 }
 
+static int apply(const char *dir, const struct trust_request *request, struct trust *t,
+                 struct keys_error *why)
+{
+    const struct trust_hwtoken *add = request->token_add;
+    if (request->revoke && !trust_revoke(t, request->revoke, request->epoch))
+        return fail(why, -ENOSPC, "%.200s: %u names are revoked, and more do not fit", dir,
+                    TRUST_REVOKED_MAX);
+    if (add && trust_hwtoken_find(t, add->operator_name, trust_hwtoken_kid(add)))
+        return fail(why, -EEXIST, "%.200s: this token is in the bundle already", dir);
+    if (add && !trust_hwtoken_add(t, add))
+        return fail(why, -ENOSPC,
+                    "%.200s: %u hardware tokens are in the bundle, and more do not fit", dir,
+                    TRUST_HWTOKENS_MAX);
+    if (request->token_of && !trust_hwtoken_remove(t, request->token_of, request->token_kid))
+        return fail(
+            why, -ENOENT,
+            "%.200s: %.16s has no hardware token %016llx in the bundle; mesh keys token list "
+            "shows them",
+            dir, request->token_of, (unsigned long long)request->token_kid);
+    return 0;
+}
+
 int trust_publish(const char *dir, const struct trust_request *request, int64_t now_s,
                   uint64_t *ret_version, struct keys_error *why)
 {
@@ -312,9 +334,8 @@ int trust_publish(const char *dir, const struct trust_request *request, int64_t 
         rc = trust_load(dir, &identity, TRUST_ANY_TIME, s, why);
     if (rc == 0 && !s->has_roots)
         rc = fail(why, -ENOENT, "%.200s/root.pub: is missing; mesh keys init makes it", dir);
-    if (rc == 0 && request->revoke && !trust_revoke(&s->trust, request->revoke, request->epoch))
-        rc = fail(why, -ENOSPC, "%.200s: %u names are revoked, and more do not fit", dir,
-                  TRUST_REVOKED_MAX);
+    if (rc == 0)
+        rc = apply(dir, request, &s->trust, why);
     if (rc == 0) {
         s->trust.version =
             (s->trust.version > s->version_seen ? s->trust.version : s->version_seen) + 1;

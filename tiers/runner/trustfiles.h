@@ -46,10 +46,14 @@ bool trust_file_changed(struct trust_state *state, uint8_t ret[TRUST_BYTES_MAX],
                         size_t *ret_length);
 
 /* The next version, signed with the root secrets found in the directory and in `more` (files), and
- * written. revoke: a name, or NULL; epoch as in trust.h. */
+ * written. revoke: a name, or NULL; epoch as in trust.h. A hardware token may be added, or removed
+ * by its operator and name (kid). */
 struct trust_request {
     const char *revoke;
     uint64_t epoch;
+    const struct trust_hwtoken *token_add; /* or NULL */
+    const char *token_of;                  /* or NULL: none is removed */
+    uint64_t token_kid;
     const char *const *more;
     uint32_t more_count;
     int64_t life_s;

@@ -6,6 +6,7 @@
  * admitted here when all their places lie here. What the orchestrator had begun is finished and its
  * results are sent to it whether it hears or not: it will have answered by its own deadline. */
 #include "tiers/sector/sector.h"
+#include "core/hub_resume.h"
 #include "core/text.h"
 #include "tiers/sector/sector_state.h"
 #include <assert.h>
@@ -191,6 +192,8 @@ static void parent_message(struct sector *s, const struct msg *msg)
         hub_operate_message(h, msg);
     } else if (msg->type == MSG_CANCEL) {
         hub_cancel(h, &msg->u.cancel.operation_id);
+    } else if (msg->type == MSG_RESUME) {
+        hub_resume_message(h, msg);
     } else if (msg->type == MSG_PREPARE) {
         hub_prepare_message(h, msg);
     } else if (msg->type == MSG_QUERY) {
@@ -298,6 +301,8 @@ static void message(struct sector *s, const struct msg *msg)
     struct hub *h = &s->hub;
     if (msg->from.tier == TIER_ORCHESTRATOR) {
         parent_message(s, msg);
+    } else if (msg->type == MSG_COMMAND && !hub_key_allows(h, msg)) {
+        return;
     } else if (hub_message(h, msg)) {
         if (msg->type == MSG_BEAT) {
             sector_frozen(s, msg);

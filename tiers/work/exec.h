@@ -31,8 +31,7 @@ void exec_unlink(struct exec *x);
 void exec_kill(struct exec *x); /* the whole group */
 void reaper_soon(struct reaper *reaper);
 
-/* "00-<trace id>-<span id>-01" (W3C): the trace is the operation, the span this agent's run. */
-#define TRACEPARENT_MAX 56u
+/* W3C: the operation's trace, or the operation as trace; the span is this agent's run. */
 void work_traceparent(const struct job *job, char ret[TRACEPARENT_MAX]);
 
 #endif

@@ -29,11 +29,14 @@ struct http {
 
 void work_traceparent(const struct job *job, char ret[TRACEPARENT_MAX])
 {
-    char id[ID128_TEXT_MAX];
     uint64_t key[2] = {num_id128_low(job->operation), unit_pack(job->unit)};
-    num_id128_format(job->operation, id);
-    (void)snprintf(ret, TRACEPARENT_MAX, "00-%s-%016llx-01", id,
-                   (unsigned long long)(num_hash64(key, sizeof(key), 1) | 1u));
+    struct trace_context run = job->trace;
+    if (num_id128_zero(run.trace)) {
+        run.trace = job->operation;
+        run.flags = 1;
+    }
+    run.parent = num_hash64(key, sizeof(key), 1) | 1u;
+    traceparent_format(&run, ret);
 }
 
 uint32_t http_headers(const struct job *job, struct http_headers *ret)

@@ -378,6 +378,7 @@ static struct job *job_new(struct lane *lane, const struct handler_call *call, i
     job->unit = call->unit;
     job->agent_class = call->agent_class;
     job->operation = call->operation->id;
+    job->trace = call->operation->trace;
     job->priority = call->operation->priority;
     job->begun_us = clock_boot_us();
     int64_t own_us = job->begun_us + lane->action->timeout_us;

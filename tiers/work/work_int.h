@@ -34,6 +34,7 @@ struct job {
     struct unit unit;
     enum impedance_class agent_class;
     struct id128 operation;
+    struct trace_context trace; /* of the operation; zero: its id names the trace */
     uint8_t priority;
     int64_t begun_us, deadline_us; /* boot clock */
     uint64_t wake_ms;              /* loop time; 0: none */

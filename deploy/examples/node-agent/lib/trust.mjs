@@ -1,22 +1,35 @@
 // The trust bundle: the issuers of the mesh and what is revoked, signed by two of the three roots in root.pub
-// (docs/SECURITY.md, Trust bundle; layout in tiers/runner/trust.h). It comes from a file or from any process.
+// (docs/SECURITY.md, Trust bundle; layout in tiers/runner/trust.h). It comes from a file or from any process. The
+// operators' hardware tokens of a /2 bundle are signed with the rest and mean nothing to an agent.
 import fs from 'node:fs';
 import path from 'node:path';
 import { kidOf, signatureHolds, tokenRead } from './keys.mjs';
 
-const MAGIC = Buffer.from('mesh30k/bundle/1', 'latin1');
+const MAGIC = Buffer.from('mesh30k/bundle/', 'latin1');
 const LIFE_S = 90 * 86400,
     SIGNED_FROM = 20,
     HEAD = 56,
     REVOKED = 24,
+    HWTOKEN = 81,
+    HWTOKENS_MAX = 64,
     SIGNATURE = 65;
 
+// Where the signatures begin, or 0: it is no bundle.
+function endOf(bytes, revokedEnd) {
+    if (bytes[15] === 0x31) return revokedEnd;
+    if (bytes[15] !== 0x32 || revokedEnd + 2 >= bytes.length) return 0;
+    const tokens = bytes.readUInt16LE(revokedEnd);
+    return tokens < 1 || tokens > HWTOKENS_MAX ? 0 : revokedEnd + 2 + HWTOKEN * tokens;
+}
+
 function read(bytes) {
-    if (bytes.length < HEAD + 1 || !bytes.subarray(0, 16).equals(MAGIC)) return null;
+    if (bytes.length < HEAD + 1 || !bytes.subarray(0, 15).equals(MAGIC)) return null;
     const issuers = bytes.readUInt16LE(52),
         revoked = bytes.readUInt16LE(54);
-    const end = HEAD + 32 * issuers + REVOKED * revoked;
+    const revokedEnd = HEAD + 32 * issuers + REVOKED * revoked,
+        end = endOf(bytes, revokedEnd);
     if (
+        end === 0 ||
         issuers < 1 ||
         issuers > 4 ||
         revoked > 1024 ||
@@ -40,7 +53,7 @@ function read(bytes) {
         t.issuers.set(kidOf(key), key);
     }
     let last = '';
-    for (let at = HEAD + 32 * issuers; at < end; at += REVOKED) {
+    for (let at = HEAD + 32 * issuers; at < revokedEnd; at += REVOKED) {
         const token = tokenRead(bytes.subarray(at, at + 16));
         if (!token || token <= last) return null;
         t.revoked.set(token, bytes.readBigUInt64LE(at + 16));
