@@ -140,6 +140,10 @@ struct mesh_status {
     uint32_t waiting, approvals; /* submissions that wait for the mode, and for an operator */
     bool simulation, store_up, frozen;
     struct unit self;
+    /* the chain of orders (order.h): where it stands, seq 0: none given; sectors that have all */
+    uint64_t orders_epoch, orders_seq;
+    uint64_t orders_head; /* order_short() */
+    uint32_t orders_agree;
 };
 
 struct when_reply {

@@ -4,10 +4,12 @@
  * that is down keeps its place in the sum by the topology: its agents are expected, none is active.
  *
  * Nothing here knows an agent. One step costs O(children) at most: a summary, a notice to all, a
- * child's death; the usual step costs O(1). Notices (freeze, thaw, circuit) wait in a small ring;
- * when it is full the oldest gives way, and a child that starts anew is told again. */
+ * child's death; the usual step costs O(1). A sector's notices (freeze, thaw, circuit) wait in a
+ * small ring; when it is full the oldest gives way, and a child that starts anew is told again. The
+ * orchestrator's are orders (hub_order.h). */
 #include "core/hub.h"
 #include "core/histogram.h"
+#include "core/hub_order.h"
 #include "core/num.h"
 #include "core/resolve.h"
 #include <assert.h>
@@ -353,7 +355,7 @@ static uint64_t notice_mask(const struct hub *h, const struct hub_notice *n, uin
     if (n->type == MSG_CIRCUIT || scope.tier == TIER_ORCHESTRATOR || unit_equal(scope, h->self)) {
         return mask;
     }
-    uint32_t child = h->self.tier == TIER_ORCHESTRATOR ? scope.sector - 1u : scope.cluster - 1u;
+    uint32_t child = scope.cluster - 1u;
     return child >= first && child < first + 64 ? mask & 1ull << (child - first) : 0;
 }
 
@@ -388,6 +390,10 @@ static void notice_pump(struct hub *h)
 static void notice_freeze(struct hub *h, enum msg_type type, const struct freeze *freeze,
                           uint32_t only)
 {
+    if (h->orders != NULL) {
+        hub_order_freeze(h, type, freeze);
+        return;
+    }
     struct hub_notice *n = notice_slot(h);
     n->type = type;
     n->only = only;
@@ -420,11 +426,11 @@ enum freezer_verdict hub_freeze(struct hub *h, enum msg_type type, const struct 
     return v;
 }
 
-/* A child that starts anew stands still, too. */
+/* A lead that starts anew stands still, too. */
 static void freeze_child(struct hub *h, uint32_t child)
 {
     struct unit u = hub_child_unit(h, child);
-    for (uint32_t i = 0; i < h->freezer.count; i++) {
+    for (uint32_t i = 0; h->orders == NULL && i < h->freezer.count; i++) {
         struct unit scope = h->freezer.list[i].scope;
         if (freezer_holds(scope, u) || freezer_holds(u, scope)) {
             notice_freeze(h, MSG_FREEZE, &h->freezer.list[i], child + 1);
@@ -451,15 +457,17 @@ void hub_circuit(struct hub *h, enum breaker_event event)
     }
     struct circuit_msg c = {.action = breaker_state(&h->breaker), .target = h->self};
     hub_note(h, NOTE_CIRCUIT, unit_pack(h->self), (uint64_t)c.action);
+    if (h->orders != NULL) {
+        hub_order_state(h);
+        return;
+    }
     struct hub_notice *n = notice_slot(h);
     n->type = MSG_CIRCUIT;
     n->u.circuit = c;
-    if (h->self.tier == TIER_SECTOR) {
-        struct msg up = hub_msg(h, MSG_CIRCUIT, unit_orchestrator(), 3);
-        up.u.circuit = c;
-        if (hub_fits(h, &up)) {
-            out_send(h->out, &up);
-        }
+    struct msg up = hub_msg(h, MSG_CIRCUIT, unit_orchestrator(), 3);
+    up.u.circuit = c;
+    if (hub_fits(h, &up)) {
+        out_send(h->out, &up);
     }
 }
 
@@ -469,18 +477,27 @@ void hub_breaker(struct hub *h, struct unit target, bool open)
         hub_circuit(h, breaker_force(&h->breaker, open));
         return;
     }
-    uint32_t child = h->self.tier == TIER_ORCHESTRATOR ? target.sector - 1u : target.cluster - 1u;
+    struct circuit_msg c = {.action = open ? CIRCUIT_OPEN : CIRCUIT_CLOSED, .target = target};
+    if (h->orders != NULL) {
+        struct order order = {.what = ORDER_CIRCUIT, .u.circuit = c};
+        (void)hub_order(h, &order);
+        return;
+    }
     struct hub_notice *n = notice_slot(h);
     n->type = MSG_CIRCUIT;
-    n->only = child + 1;
-    n->u.circuit =
-        (struct circuit_msg){.action = open ? CIRCUIT_OPEN : CIRCUIT_CLOSED, .target = target};
+    n->only = target.cluster;
+    n->u.circuit = c;
 }
 
 void hub_heal(struct hub *h, struct unit target)
 {
     if (unit_equal(target, h->self) || target.tier == TIER_ORCHESTRATOR) {
         hub_circuit(h, breaker_force(&h->breaker, false));
+    }
+    if (h->orders != NULL) {
+        struct order order = {.what = ORDER_HEAL, .u.heal.target = target};
+        (void)hub_order(h, &order);
+        return;
     }
     struct hub_notice *n = notice_slot(h);
     n->type = MSG_HEAL;
@@ -518,10 +535,12 @@ static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
     struct msg reply = hub_msg(h, MSG_BEAT_REPLY, msg->from, 3);
     struct beat_reply *r = &reply.u.beat_reply;
     r->known = true;
-    r->mode = h->mode;
-    r->circuit_open_mask =
-        h->self.tier == TIER_ORCHESTRATOR && breaker_state(&h->breaker) == CIRCUIT_OPEN ? 1u : 0u;
-    memcpy(r->excluded, h->excluded, sizeof(r->excluded));
+    if (h->orders != NULL) {
+        hub_order_heard(h, child, msg->u.beat);
+    } else {
+        r->mode = h->mode;
+        memcpy(r->excluded, h->excluded, sizeof(r->excluded));
+    }
     r->time.t1_us = msg->sent_us;
     r->time.t2_us = msg->recv_us;
     r->time.mesh_offset_us = meshtime_ready(&h->time) ? meshtime_offset_us(&h->time, h->now_us) : 0;
@@ -678,10 +697,12 @@ void hub_pump(struct hub *h)
 {
     watch_children(h);
     hub_circuit(h, breaker_tick(&h->breaker, h->now_us, &h->rng));
+    hub_order_pump(h);
     notice_pump(h);
     hub_prepare_pump(h); /* may begin an operation */
     hub_operate_pump(h);
-    hub_query_pump(h);
+    hub_query_pump(h); /* an answer may be the reason of an order */
+    hub_order_pump(h);
 }
 
 static int64_t least(int64_t a, int64_t b)

@@ -26,7 +26,7 @@
 
 #define HUB_PREPARES_MAX 64u  /* announced cascades waited for; one more is refused (overload) */
 #define HUB_ASKS_MAX     16u  /* queries in flight; one more is refused (overload) */
-#define HUB_NOTICES_MAX  64u  /* freeze, thaw, circuit on their way down; the oldest gives way */
+#define HUB_NOTICES_MAX  64u  /* to leads: freeze, thaw, circuit; the oldest gives way */
 #define HUB_ROWS_AGENTS  384u /* rows of one page: with them a reply fits the outbox */
 #define HUB_ROWS_OTHER   160u
 #define HUB_RETENTION_US (60ll * US_PER_S) /* finished operations, for queries and duplicates */
@@ -135,7 +135,7 @@ struct hub {
     bool frozen;       /* this unit, by some scope of the freezer */
     bool settling;     /* it is not known yet whether it was frozen: nothing is admitted */
     bool mesh_open;    /* the mesh breaker, as the parent says */
-    uint64_t excluded[CLASS_COUNT]; /* routing.h; told down in beat replies */
+    uint64_t excluded[CLASS_COUNT]; /* routing.h; told down: order.h, beat replies */
     struct freezer freezer;
     enum mode mode;
     struct breaker breaker;
@@ -153,6 +153,7 @@ struct hub {
     uint8_t *ask_memory;
     struct hub_notice notices[HUB_NOTICES_MAX];
     uint32_t notice_count;
+    struct order_chain *orders; /* of the orchestrator (hub_order.h); else NULL */
     uint64_t next_ref;
     /* Sees each reply before it is sent, NULL: nobody does. True: it was for this node itself. */
     bool (*on_reply)(struct hub *h, struct unit to, const struct reply *reply);

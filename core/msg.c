@@ -39,6 +39,7 @@ const char *msg_type_name(enum msg_type type)
         [MSG_ISOLATE] = "isolate",
         [MSG_MOVE] = "move",
         [MSG_RESUME] = "resume",
+        [MSG_ORDER] = "order",
     };
     unsigned i = (unsigned)type;
     return i < MSG_TYPE_COUNT && NAMES[i] != NULL ? NAMES[i] : "unknown";
@@ -101,12 +102,12 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
         return down;
     case MSG_FREEZE:
     case MSG_THAW:
-        return down;
+        return down && from.tier != TIER_ORCHESTRATOR; /* that orders: MSG_ORDER */
     case MSG_PREPARE:
     case MSG_QUERY:
         return down && to.tier != TIER_AGENT;
     case MSG_CIRCUIT:
-        return down || (up && from.tier != TIER_AGENT);
+        return (down && from.tier != TIER_ORCHESTRATOR) || (up && from.tier != TIER_AGENT);
     case MSG_RELAY:
     case MSG_RELAY_ACK:
         return relay_route(from, to);
@@ -117,14 +118,19 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
         return to.tier == TIER_CONSOLE &&
                (from.tier == TIER_ORCHESTRATOR || from.tier == TIER_SECTOR);
     case MSG_HEAL:
+        return (down && to.tier == TIER_CLUSTER) || (up && from.tier == TIER_CLUSTER) ||
+               (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_MOVE:
         return (down && to.tier != TIER_AGENT) || (up && from.tier == TIER_CLUSTER) ||
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_CONFLICT:
         return up && from.tier != TIER_AGENT;
     case MSG_CONFLICT_ACK:
-    case MSG_ISOLATE:
         return down && to.tier != TIER_AGENT;
+    case MSG_ISOLATE:
+        return down && to.tier == TIER_CLUSTER;
+    case MSG_ORDER:
+        return down && from.tier == TIER_ORCHESTRATOR;
     case MSG_RESUME:
         return down && from.tier == TIER_ORCHESTRATOR;
     case MSG_HOST_REPORT:

@@ -12,6 +12,7 @@
 #include "core/limits.h"
 #include "core/move.h"
 #include "core/operation.h"
+#include "core/order_head.h"
 #include "core/query.h"
 #include "core/result.h"
 #include "core/summary.h"
@@ -43,9 +44,10 @@ enum msg_type {
     MSG_HEAL,         /* down: recover this scope; lead -> sector -> host: start this agent anew */
     MSG_CONFLICT,     /* lead -> sector -> orchestrator, again until .. */
     MSG_CONFLICT_ACK, /* .. this comes back: it is in the log */
-    MSG_ISOLATE,      /* down to a lead: quarantine, or lift it */
+    MSG_ISOLATE,      /* sector -> lead: quarantine, or lift it */
     MSG_MOVE, /* down to both leads: who lives elsewhere; lead -> sector -> host: bring it there */
     MSG_RESUME, /* a new orchestrator -> sectors: what came of this operation? (u.cancel) */
+    MSG_ORDER,  /* orchestrator -> sectors: the next of the chain (order.h) */
     MSG_TYPE_COUNT
 };
 
@@ -76,14 +78,15 @@ struct heartbeat {
 struct beat {
     bool has_summary;
     struct summary summary;
+    struct order_head orders; /* sectors: the chain that they have taken .. */
+    bool orders_missed;       /* .. and one after it was heard: the next, please */
 };
 
 struct beat_reply {
     struct time_reply time;
-    enum mode mode;
-    uint64_t
-        circuit_open_mask; /* sector -> cluster: nothing; orchestrator -> sector: mesh breaker */
-    uint64_t excluded[CLASS_COUNT]; /* to sectors and leads: routing.h; [CLASS_NONE] is not used */
+    enum mode mode; /* from the orchestrator: nothing, it is an order (order.h); as the next two */
+    uint64_t circuit_open_mask;
+    uint64_t excluded[CLASS_COUNT]; /* to leads: routing.h; [CLASS_NONE] is not used */
     bool known; /* false: the lead does not know this agent (restarted): say hello again */
 };
 
@@ -190,6 +193,8 @@ struct host_report {
     uint32_t loop_lag_us;
 };
 
+struct order; /* order.h */
+
 struct heal {
     struct unit target;
 };
@@ -231,6 +236,7 @@ struct msg {
         struct conflict_ack conflict_ack;
         struct isolate isolate;
         struct move move;
+        const struct order *order;
     } u;
 };
 

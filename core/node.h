@@ -216,6 +216,7 @@ struct node_conf {
     int64_t
         unix_us; /* Unix time at init on the node's clock `init_now_us`; used by the root only */
     int64_t init_now_us;
+    digest_fn *digest; /* orchestrator, sectors: of orders */
     /* agents */
     enum impedance_class agent_class;
     uint64_t capabilities;     /* bits into topology.capabilities */

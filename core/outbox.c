@@ -8,6 +8,7 @@
  * emits without having asked outbox_room() is a bug and ends in an assert. */
 #include "core/fault.h"
 #include "core/node.h"
+#include "core/order.h"
 
 #include <assert.h>
 #include <string.h>
@@ -229,6 +230,19 @@ static const struct command *command_part(struct copier *c, const struct command
     return copy;
 }
 
+static const struct order *order_part(struct copier *c, const struct order *source)
+{
+    assert(source != NULL);
+    struct order *copy = part(c, source, sizeof *source);
+    if (source->what == ORDER_STATE) {
+        const struct order_state *state = part(c, source->u.state, sizeof *source->u.state);
+        if (copy != NULL) {
+            copy->u.state = state;
+        }
+    }
+    return copy;
+}
+
 /* The parts of the messages whose own struct stands in the union. */
 static void inline_parts(struct copier *c, const struct msg *m, struct msg *ret)
 {
@@ -295,6 +309,9 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     case MSG_CONFLICT:
         assert(m->u.conflict != NULL);
         to->u.conflict = part(c, m->u.conflict, sizeof *m->u.conflict);
+        return;
+    case MSG_ORDER:
+        to->u.order = order_part(c, m->u.order);
         return;
     case MSG_OPERATE:
     case MSG_ACK:

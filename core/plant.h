@@ -40,7 +40,8 @@
     X(PLANT_QUARANTINED, "quarantined", "lead", "gives work to agents in quarantine")              \
     X(PLANT_EARLY_LOG, "early-log", "root", "acknowledges a report before its log has it")         \
     X(PLANT_EARLY_CONTEXT, "early-context", "agent", "says it holds what it only asked for")       \
-    X(PLANT_LOG_CHAIN, "log-chain", "store", "a row names the one before the last")
+    X(PLANT_LOG_CHAIN, "log-chain", "store", "a row names the one before the last")                \
+    X(PLANT_ANY_ORDER, "any-order", "sector", "takes orders that are old, or after a gap")
 
 enum plant {
     PLANT_NONE,

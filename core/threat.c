@@ -263,6 +263,21 @@ struct threat *threat_timing_over(struct threat_book *b, uint64_t incident)
     return t;
 }
 
+struct threat *threat_forked(struct threat_book *b, uint32_t tellers, uint32_t of, int64_t now_us,
+                             const struct threat **ret_new)
+{
+    assert(b != NULL && tellers > 0 && ret_new != NULL);
+    struct threat *t = of_unit(b, THREAT_ORCHESTRATOR_COMPROMISE, unit_orchestrator());
+    *ret_new = NULL;
+    if (t == NULL) {
+        *ret_new = t = open_new(b, THREAT_ORCHESTRATOR_COMPROMISE, unit_orchestrator(), now_us);
+    }
+    t->count = tellers > t->count ? tellers : t->count;
+    t->last_us = now_us;
+    bool enough = tellers >= 2 && tellers * 2u > of;
+    return t->state == THREAT_SUSPECTED && enough ? detect(t, now_us) : NULL;
+}
+
 struct threat *threat_ordered(struct threat_book *b, const char *name, int64_t now_us)
 {
     assert(b != NULL && name != NULL && strlen(name) < THREAT_NAME_MAX);

@@ -5,9 +5,9 @@
  *     SUSPECTED --enough evidence--> ANSWERED --an admin clears it--> CLEARED
  *         '-- THREAT_QUIET_US without more --> forgotten
  *
- * Four sources: what processes refused (struct evidence, from the acceptance of frames), answers
- * that contradict a quorum and times that contradict a lead's clock (a lead's reports), and what
- * operators order. Enough is:
+ * Five sources: what processes refused (struct evidence, from the acceptance of frames), answers
+ * that contradict a quorum and times that contradict a lead's clock (a lead's reports), sectors
+ * that follow orders which were not given, and what operators order. Enough is:
  *   - THREAT_REFUSALS forgeries or overreaches within THREAT_QUIET_US, told by who stands above the
  *     accused in the tree or by two accusers: a single equal cannot have anybody shut out;
  *   - DENIAL_REFUSALS of them at once: a flood;
@@ -125,6 +125,10 @@ struct threat *threat_timing(struct threat_book *b, struct unit cluster, uint64_
 bool threat_timing_cleared(struct threat_book *b, uint64_t incident);
 /* That incident has ended. The threat that is over by it, or NULL. */
 struct threat *threat_timing_over(struct threat_book *b, uint64_t incident);
+/* `tellers` of `of` sectors follow orders in the orchestrator's name that it did not give
+ * (hub_order.h). One may lie: enough is two, and more than half. *ret_new: the first word of it. */
+struct threat *threat_forked(struct threat_book *b, uint32_t tellers, uint32_t of, int64_t now_us,
+                             const struct threat **ret_new);
 /* An operator gave a disruptive order. */
 struct threat *threat_ordered(struct threat_book *b, const char *name, int64_t now_us);
 

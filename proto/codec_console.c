@@ -137,6 +137,10 @@ static bool status_put(struct put *put, const struct mesh_status *s, Mesh__MeshS
     ret->operations_refused = s->operations_refused;
     ret->waiting = s->waiting;
     ret->approvals = s->approvals;
+    ret->orders_epoch = s->orders_epoch;
+    ret->orders_number = s->orders_seq;
+    ret->orders_head = s->orders_head;
+    ret->orders_agree = s->orders_agree;
     ret->simulation = s->simulation;
     ret->store_up = s->store_up;
     ret->frozen = s->frozen;
@@ -167,6 +171,10 @@ static enum codec_verdict status_get(const Mesh__MeshStatus *w, struct mesh_stat
     ret->operations_refused = w->operations_refused;
     ret->waiting = w->waiting;
     ret->approvals = w->approvals;
+    ret->orders_epoch = w->orders_epoch;
+    ret->orders_seq = w->orders_number;
+    ret->orders_head = w->orders_head;
+    ret->orders_agree = w->orders_agree;
     ret->simulation = w->simulation;
     ret->store_up = w->store_up;
     ret->frozen = w->frozen;

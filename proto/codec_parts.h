@@ -82,6 +82,9 @@ enum codec_verdict operation_get(const struct get *get, const Mesh__MeshMessage 
 bool summary_put(struct put *put, const struct summary *s, Mesh__Summary *ret);
 enum codec_verdict summary_get(const Mesh__Summary *w, struct summary *ret);
 
+void order_head_put(const struct order_head *head, Mesh__Beat *ret);
+bool order_head_get(const Mesh__Beat *w, struct order_head *ret);
+
 bool group_put(struct put *put, const struct answer_group *g, Mesh__AnswerGroup *ret);
 enum codec_verdict group_get(const struct get *get, const Mesh__AnswerGroup *w,
                              struct answer_group *ret);
@@ -135,7 +138,8 @@ enum codec_verdict log_page_get(const struct get *get, const Mesh__LogPage *w,
     X(MSG_CONFLICT_ACK, conflict_ack)                                                              \
     X(MSG_ISOLATE, isolate)                                                                        \
     X(MSG_MOVE, move)                                                                              \
-    X(MSG_RESUME, resume)
+    X(MSG_RESUME, resume)                                                                          \
+    X(MSG_ORDER, order)
 
 #define X(type, name)                                                                              \
     bool name##_put(struct put *put, const struct msg *msg);                                       \

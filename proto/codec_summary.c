@@ -161,6 +161,8 @@ bool beat_put(struct put *put, const struct msg *msg)
         }
         w.summary = &summary;
     }
+    order_head_put(&msg->u.beat->orders, &w);
+    w.orders_missed = msg->u.beat->orders_missed;
     return put_pack(put, &w.base);
 }
 
@@ -172,6 +174,10 @@ enum codec_verdict beat_get(const struct get *get, const ProtobufCMessage *messa
         return CODEC_NO_ROOM;
     }
     ret->u.beat = beat;
+    if (!order_head_get(w, &beat->orders)) {
+        return CODEC_BAD_RANGE;
+    }
+    beat->orders_missed = w->orders_missed;
     beat->has_summary = w->summary != NULL;
     if (!w->summary) {
         memset(&beat->summary, 0, sizeof(beat->summary));

@@ -20,6 +20,7 @@ extern const struct check check_breakers;   /* breakers, too */
 extern const struct check check_signed;     /* nothing unsigned is believed */
 extern const struct check check_quarantine; /* the quarantined get nothing */
 extern const struct check check_context;    /* agents hold what they tell of */
+extern const struct check check_chain;      /* orders in their chain, each once */
 extern const struct check check_log;        /* append only; acknowledged is durable */
 extern const struct check check_jobs;       /* an id that was told is not forgotten */
 

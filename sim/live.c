@@ -31,10 +31,12 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LOG2_E 1.4426950408889634
 
-#define BURST_US 2000
+#define BURST_US     2000
+#define LIES_LOOK_US (200ll * US_PER_MS)
 
 /* The newest frame of a host in one direction. */
 struct burst {
@@ -49,6 +51,10 @@ struct live {
     FILE *journal; /* NULL: none is kept */
     struct laws laws;
     struct effects effects;
+    const char *lies; /* NULL: nobody lies */
+    int64_t lies_look_us, lies_us;
+    struct unit lies_in;
+    uint32_t lies_count;
     char why[1024];       /* of a profile that cannot be read */
     struct burst *bursts; /* two a host, for the whole mesh */
     char facts[CLASS_COUNT][SIM_FACTS_KINDS][FACTS_BYTES_MAX];
@@ -167,6 +173,46 @@ static void live_released(void *ctx, uint64_t id_low)
     effects_released(&live->effects, id_low, clock_unix_us());
 }
 
+/* What the file says now; anything but such a line: nobody lies. */
+static void lies_look(struct live *live)
+{
+    char line[80] = "", *rest = NULL;
+    FILE *in = fopen(live->lies, "re");
+    live->lies_count = 0;
+    if (in == NULL) {
+        return;
+    }
+    bool any = fgets(line, sizeof(line), in) != NULL;
+    (void)fclose(in);
+    const char *unit = any ? strtok_r(line, " \n", &rest) : NULL;
+    const char *count = any ? strtok_r(NULL, " \n", &rest) : NULL;
+    const char *shift = any ? strtok_r(NULL, " \n", &rest) : NULL;
+    const char *why = NULL;
+    uint64_t agents = 0, shift_us = 0;
+    if (shift != NULL && unit_parse(unit, strlen(unit), &live->lies_in, &why) &&
+        live->lies_in.tier == TIER_CLUSTER && num_parse_u64(count, strlen(count), &agents) &&
+        num_parse_u64(shift, strlen(shift), &shift_us) && shift_us <= 60 * US_PER_S) {
+        live->lies_count = agents <= AGENTS_PER_CLUSTER_MAX ? (uint32_t)agents : 0;
+        live->lies_us = (int64_t)shift_us;
+    }
+}
+
+/* MESH_SIM_LIES names a file that may come and go while the process runs; one line of it, as
+ * "s01.c1 15 400000": from now on agents 1 to 15 of that cluster claim to have been done 400 ms
+ * later than they were. For threat drills (tests/drills). */
+static int64_t live_claims(void *ctx, struct unit agent)
+{
+    struct live *live = ctx;
+    int64_t now_us = clock_boot_us();
+    if (now_us >= live->lies_look_us) {
+        live->lies_look_us = now_us + LIES_LOOK_US;
+        lies_look(live);
+    }
+    bool lies = agent.sector == live->lies_in.sector && agent.cluster == live->lies_in.cluster &&
+                agent.agent <= live->lies_count;
+    return lies ? live->lies_us : 0;
+}
+
 static void live_metrics(void *ctx, struct page *page)
 {
     const struct live *live = ctx;
@@ -246,6 +292,8 @@ static bool live_world(const struct config *config, const struct process_conf *p
                                  .ran = live_ran,
                                  .released = live_released,
                                  .metrics = live_metrics};
+    live.lies = getenv("MESH_SIM_LIES");
+    ret->claims_us = live.lies != NULL ? live_claims : NULL;
     if (process->journal[0] != '\0') {
         live.journal = fopen(process->journal, "ae");
         if (live.journal == NULL) {

@@ -263,6 +263,7 @@ static void start_now(struct world *w, uint32_t index)
                              .tuning = w->conf.tuning,
                              .unix_us = WORLD_UNIX_US + w->now_us + n->wall_off_us,
                              .init_now_us = world_local(n, w->now_us),
+                             .digest = world_hash,
                              .agent_class = n->agent_class,
                              .handlers_max = 4};
     if (n->unit.tier == TIER_AGENT) {

@@ -221,6 +221,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .epoch = 3,
                              .seed = 7,
                              .topology = &topology,
+                             .digest = digest_plain,
                              .unix_us = 1767225600000000ll,
                              .init_now_us = 1000000,
                              .agent_class = CLASS_B_SERVERLESS,

@@ -318,15 +318,15 @@ static void a_wrong_hash_isolates_first(void **state)
     r.expected_bytes = 32;
     tell(b, &r);
     bench_pass(b, 10000);
-    assert_int_equal(bench_sent(b, MSG_ISOLATE, 0)->u.isolate.what, ISOLATE_QUARANTINE);
+    assert_int_equal(bench_order(b, ORDER_ISOLATE, 0)->u.order->u.isolate.what, ISOLATE_QUARANTINE);
     answer_nothing(b); /* asked again */
-    assert_null(bench_sent(b, MSG_ISOLATE, 1));
+    assert_null(bench_order(b, ORDER_ISOLATE, 1));
     bench_forget(b);
     bench_pass(b, 2100000);
-    assert_int_equal(bench_sent(b, MSG_ISOLATE, 0)->u.isolate.what, ISOLATE_QUARANTINE);
+    assert_int_equal(bench_order(b, ORDER_ISOLATE, 0)->u.order->u.isolate.what, ISOLATE_QUARANTINE);
     answer_agents(b, 2, 9, 9);
     bench_pass(b, 10000);
-    assert_int_equal(bench_sent(b, MSG_ISOLATE, 1)->u.isolate.what, ISOLATE_LIFT);
+    assert_int_equal(bench_order(b, ORDER_ISOLATE, 1)->u.order->u.isolate.what, ISOLATE_LIFT);
     assert_int_equal(of(b)->conflicts.count, 1); /* until a row shows that it was heard */
     bench_forget(b);
     bench_pass(b, 2100000);
@@ -459,10 +459,10 @@ static void work_is_routed_around_what_an_agent_cannot_do(void **state)
     tell(b, &r);
     bench_pass(b, 10000);
     answer_cluster(b, 0, 1);
-    const struct msg *m = bench_sent(b, MSG_ISOLATE, 0);
+    const struct msg *m = bench_order(b, ORDER_ISOLATE, 0);
     assert_non_null(m);
-    assert_int_equal(m->u.isolate.what, ISOLATE_BAR);
-    assert_int_equal(m->u.isolate.capabilities, 1);
+    assert_int_equal(m->u.order->u.isolate.what, ISOLATE_BAR);
+    assert_int_equal(m->u.order->u.isolate.capabilities, 1);
     assert_int_equal(of(b)->conflicts.count, 0);
     bench_close(b);
     b = root(STORE_OK);

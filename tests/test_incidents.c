@@ -585,11 +585,12 @@ static void quarantine_and_lift_are_verified(void **state)
     assert_non_null(strstr(bench_reply(b, REPLY_ERROR)->text, "s01.c1.a2 is not in quarantine"));
     order(b, true);
     stands(b, 102, AGENT_ACTIVE);
-    assert_int_equal(bench_sent(b, MSG_ISOLATE, 0)->u.isolate.what, ISOLATE_QUARANTINE);
+    assert_int_equal(bench_order(b, ORDER_ISOLATE, 0)->u.order->u.isolate.what, ISOLATE_QUARANTINE);
     assert_null(bench_reply(b, REPLY_OK)); /* told is not done */
     bench_pass(b, S / 2);
     stands(b, 102, AGENT_ACTIVE); /* the word was lost: it is said again */
-    assert_int_equal(bench_count(b, MSG_ISOLATE), 2);
+    assert_non_null(bench_order(b, ORDER_ISOLATE, 1));
+    assert_null(bench_order(b, ORDER_ISOLATE, 2));
     bench_pass(b, S / 2);
     stands(b, 102, AGENT_QUARANTINED);
     assert_non_null(bench_reply(b, REPLY_OK));
@@ -601,7 +602,7 @@ static void quarantine_and_lift_are_verified(void **state)
     assert_non_null(strstr(bench_reply(b, REPLY_ERROR)->text, "is in quarantine already"));
     order(b, false);
     stands(b, 102, AGENT_QUARANTINED);
-    assert_int_equal(bench_sent(b, MSG_ISOLATE, 0)->u.isolate.what, ISOLATE_LIFT);
+    assert_int_equal(bench_order(b, ORDER_ISOLATE, 0)->u.order->u.isolate.what, ISOLATE_LIFT);
     bench_pass(b, S / 2);
     stands(b, 102, AGENT_ACTIVE);
     assert_non_null(bench_reply(b, REPLY_OK));

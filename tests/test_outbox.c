@@ -4,6 +4,7 @@
  * is copied, arena and message are poisoned, and the same walk then checks the copy. The room for
  * the copy has exactly the size that msg_extra_bytes() promised, under the address sanitizer. */
 #include "core/node.h"
+#include "core/order.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -258,6 +259,16 @@ static void walk_msg(struct msg *m, enum msg_type type, unsigned variant)
     if (type == MSG_BEAT) {
         struct beat *b = ARRAY(m->u.beat, 1);
         SCALAR(b->summary.updated_mesh_us);
+    } else if (type == MSG_ORDER) {
+        struct order *o = ARRAY(m->u.order, 1);
+        if (!walk.check) {
+            o->what = variant == 0 ? ORDER_STATE : ORDER_HEAL;
+        }
+        SCALAR(o->seq);
+        if (variant == 0) {
+            struct order_state *s = ARRAY(o->u.state, 1);
+            SCALAR(s->frozen[FREEZER_SCOPES_MAX - 1].at_mesh_us);
+        }
     } else if (type == MSG_CONFLICT) {
         struct conflict_report *r = ARRAY(m->u.conflict, 1);
         SCALAR(r->at_mesh_us);

@@ -1,21 +1,23 @@
 /* The sector, step by step. */
 #include "tests/support/bench.h"
+#include "tests/support/orders.h"
 #include "tiers/sector/sector.h"
 
 #define SELF 2u
 
-static void parent_reply(struct bench *b, uint64_t epoch, enum mode mode)
+static void parent_reply(struct bench *b, uint64_t epoch)
 {
     struct msg m = {.type = MSG_BEAT_REPLY, .from = unit_orchestrator(), .epoch = epoch};
     /* The parent's clock is ours plus 5 s; the way takes nothing. */
     m.sent_us = b->now_us + 5000000;
     m.u.beat_reply.known = true;
-    m.u.beat_reply.mode = mode;
     m.u.beat_reply.time = (struct time_reply){.t1_us = b->now_us,
                                               .t2_us = b->now_us + 5000000,
                                               .mesh_offset_us = BENCH_UNIX_US - 5000000};
     bench_msg(b, &m);
 }
+
+static struct giver giver; /* of the orders of epoch 1 */
 
 static int64_t mesh_now(const struct bench *b)
 {
@@ -26,7 +28,10 @@ static int64_t mesh_now(const struct bench *b)
 static struct bench *sector(uint16_t clusters)
 {
     struct bench *b = bench_open(&sector_ops, unit_sector(SELF), 3, clusters, 10);
-    parent_reply(b, 1, MODE_FULL);
+    parent_reply(b, 1);
+    memset(&giver, 0, sizeof(giver));
+    giver.head.epoch = 1;
+    giver_state(b, &giver, MODE_FULL);
     for (unsigned c = 1; c <= clusters; c++) {
         bench_beat(b, unit_cluster(SELF, c), 1, 10, 10);
     }
@@ -68,7 +73,7 @@ static const struct result *result(const struct bench *b, uint32_t n)
 
 static void keep_alive(struct bench *b)
 {
-    parent_reply(b, 1, MODE_FULL);
+    parent_reply(b, 1);
     for (unsigned c = 1; c <= b->topology.clusters_per_sector; c++) {
         bench_beat(b, unit_cluster(SELF, c), 1, 10, 10);
     }
@@ -91,7 +96,9 @@ static void it_beats_and_learns_time_and_mode(void **state)
         (struct place_set){.count = 1, .patterns = {{{SELF, SELF}, {1, 2}, {1, 10}}}};
     bench_command(b, &c); /* it has never heard the time */
     assert_int_equal(bench_reply(b, REPLY_ERROR)->reason, REASON_MODE);
-    parent_reply(b, 1, MODE_FULL);
+    parent_reply(b, 1);
+    struct giver g = {.head.epoch = 1};
+    giver_state(b, &g, MODE_FULL);
     bench_beat(b, unit_cluster(SELF, 1), 1, 10, 10);
     const struct msg *r = bench_sent(b, MSG_BEAT_REPLY, 0);
     assert_int_equal(r->u.beat_reply.mode, MODE_FULL);
@@ -168,7 +175,7 @@ static void dead_clusters_are_answered_for(void **state)
         bench_result(b, unit_cluster(SELF, c), op.id, 10, OUTCOME_READY);
     }
     for (int k = 0; k < 12 && b->notes[NOTE_CHILD_DOWN] == 0; k++) {
-        parent_reply(b, 1, MODE_FULL);
+        parent_reply(b, 1);
         for (unsigned c = 1; c <= 3; c++) {
             bench_beat(b, unit_cluster(SELF, c), 1, 10, 10);
         }
@@ -218,7 +225,7 @@ static void a_replaced_orchestrator_is_refused(void **state)
 {
     (void)state;
     struct bench *b = sector(2);
-    parent_reply(b, 9, MODE_FULL);
+    parent_reply(b, 9);
     struct operation op = operation(b, 1);
     operate(b, &op, UINT32_MAX, 8);
     assert_int_equal(b->notes[NOTE_STALE_EPOCH], 1);
@@ -276,16 +283,13 @@ static void expired_and_frozen_are_refused(void **state)
     op.created_mesh_us -= 2000;
     operate(b, &op, UINT32_MAX, 1);
     assert_int_equal(result(b, 0)->aggregate.reasons[REASON_EXPIRED], 20);
-    struct msg m = {.type = MSG_FREEZE, .from = unit_orchestrator(), .epoch = 1};
-    m.u.freeze.scope = unit_orchestrator();
-    bench_msg(b, &m);
+    giver_freeze(b, &giver, true, unit_orchestrator());
     assert_int_equal(b->notes[NOTE_FROZEN], 1);
     assert_true(bench_sent(b, MSG_FREEZE, 0)->mask == 3u);
     op = operation(b, 2);
     operate(b, &op, UINT32_MAX, 1);
     assert_int_equal(result(b, 1)->aggregate.reasons[REASON_FROZEN], 20);
-    m.type = MSG_THAW;
-    bench_msg(b, &m);
+    giver_freeze(b, &giver, false, unit_orchestrator());
     op = operation(b, 3);
     operate(b, &op, UINT32_MAX, 1);
     assert_int_equal(bench_count(b, MSG_OPERATE), 1);

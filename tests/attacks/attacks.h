@@ -4,6 +4,7 @@
 #ifndef TESTS_ATTACKS_ATTACKS_H
 #define TESTS_ATTACKS_ATTACKS_H
 
+#include "core/order.h"
 #include "tiers/runner/egress.h"
 #include "tiers/runner/ingress.h"
 #include "tiers/runner/trust.h"
@@ -14,15 +15,17 @@
 
 enum who {
     ORCHESTRATOR,
-    SECTOR,   /* s01 */
-    LEAD,     /* s01.c1 to c2: the victim of most cases */
-    LEAD_TWO, /* s01.c3 to c4 */
-    HOST,     /* s01.c1.a1 to a3, h1 */
-    HOST_TWO, /* s01.c1.a4 to a6, h4 */
-    CONSOLE,  /* a viewer's */
-    SIM,      /* of a role that this mesh does not take */
-    REVOKED,  /* a host with a certificate that the trust bundle names */
-    FOREIGN,  /* a host of another mesh, with the name of HOST */
+    SECTOR,     /* s01 */
+    LEAD,       /* s01.c1 to c2: the victim of most cases */
+    LEAD_TWO,   /* s01.c3 to c4 */
+    HOST,       /* s01.c1.a1 to a3, h1 */
+    HOST_TWO,   /* s01.c1.a4 to a6, h4 */
+    CONSOLE,    /* a viewer's */
+    SIM,        /* of a role that this mesh does not take */
+    REVOKED,    /* a host with a certificate that the trust bundle names */
+    FOREIGN,    /* a host of another mesh, with the name of HOST */
+    STANDBY,    /* an orchestrator that does not serve */
+    SECTOR_TWO, /* s02 */
     WHO_COUNT
 };
 
@@ -41,6 +44,8 @@ struct victim {
     uint64_t messages;
     enum key_proof proof; /* of the last command */
     const char *proof_why;
+    struct order_follow orders; /* a sector's */
+    enum order_verdict last;
 };
 
 struct world {
@@ -51,7 +56,7 @@ struct world {
     struct trust_roots pinned;
     struct trust trust;
     struct sender senders[WHO_COUNT];
-    struct victim lead, orchestrator;
+    struct victim lead, orchestrator, sector;
     struct arena arena;
     char why[128]; /* room for a verdict that is put together */
 };
@@ -99,7 +104,8 @@ struct attack_list {
     size_t count;
 };
 struct attack_list attacks_frames(void), attacks_chains(void), attacks_records(void),
-    attacks_trust(void), attacks_inputs(void), attacks_floods(void), attacks_tokens(void);
+    attacks_trust(void), attacks_inputs(void), attacks_floods(void), attacks_tokens(void),
+    attacks_orders(void);
 
 struct mutation_result {
     uint64_t mutated, accepted, resigned;

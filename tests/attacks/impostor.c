@@ -6,6 +6,7 @@
  *
  * KIND: hello (an agent that offers CAPABILITIES, hex), freeze (an orchestrator's order, to a
  * sector), beat (an agent's heartbeat). Exit 0: it was sent, 1: not. */
+#include "core/order.h"
 #include "proto/codec.h"
 #include "tiers/runner/clock.h"
 #include "tiers/runner/enroll_link.h"
@@ -51,10 +52,12 @@ static bool message_make(const char *kind, struct unit from, struct unit to, uin
         ret->type = MSG_HEARTBEAT;
         ret->u.heartbeat = (struct heartbeat){.uid = 77, .incarnation = 1};
     } else if (strcmp(kind, "freeze") == 0) {
-        ret->type = MSG_FREEZE;
-        ret->u.freeze = (struct freeze){.scope = unit_orchestrator(),
-                                        .at_mesh_us = clock_unix_us(),
-                                        .preserve_state_to = "/mesh/frozen/impostor"};
+        static struct order order = {.seq = 1, .what = ORDER_FREEZE};
+        order.u.freeze = (struct freeze){.scope = unit_orchestrator(),
+                                         .at_mesh_us = clock_unix_us(),
+                                         .preserve_state_to = "/mesh/frozen/impostor"};
+        ret->type = MSG_ORDER;
+        ret->u.order = &order;
     } else {
         return false;
     }

@@ -144,7 +144,7 @@ int main(int argc, char **argv)
         return flood(&world) ? 0 : 1;
     struct attack_list lists[] = {attacks_frames(), attacks_chains(), attacks_records(),
                                   attacks_trust(),  attacks_inputs(), attacks_floods(),
-                                  attacks_tokens()};
+                                  attacks_tokens(), attacks_orders()};
     unsigned wrong = 0, cases = 0;
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         wrong += run_list(lists[i], !json, &cases);

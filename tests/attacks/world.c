@@ -6,6 +6,7 @@
 #include "tests/support/identities.h"
 #include "tests/support/sign_alone.h"
 #include <assert.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,21 @@ static void on_message(void *ctx, const struct msg *msg)
         v->proof_why = msg->u.command->proof_why;
     }
     v->messages++;
+}
+
+static void digest(const uint8_t *bytes, uint32_t count, uint8_t ret[ORDER_HASH])
+{
+    (void)crypto_generichash(ret, ORDER_HASH, bytes, count, NULL, 0);
+}
+
+/* As a sector's process does: process_alarm.c. */
+static enum ingress_refusal on_order(void *ctx, const struct msg *msg)
+{
+    struct victim *v = ctx;
+    v->last = order_take(&v->orders, digest, msg->epoch, msg->u.order);
+    bool refused = v->last == ORDER_FORK || v->last == ORDER_OLD;
+    v->messages += refused ? 0 : 1;
+    return v->last == ORDER_FORK ? INGRESS_ORDER_FORK : refused ? INGRESS_ORDER_OLD : INGRESS_OK;
 }
 
 static void on_ask(void *ctx)
@@ -59,6 +75,7 @@ static bool victim_open(struct world *w, struct victim *v, enum who who)
                               .egress = v->egress,
                               .operators = {.trust = &w->trust, .mesh = w->issuer.kid},
                               .on_msg = on_message,
+                              .on_order = who == SECTOR ? on_order : NULL,
                               .on_ask = on_ask,
                               .ctx = v};
     v->ingress = v->egress ? ingress_new(&in) : NULL;
@@ -112,6 +129,12 @@ static void make_senders(struct world *w)
         {SIM, "sim-1", ROLE_SIM, {{unit_agent(1, 2, 1), unit_agent(1, 2, 6)}}, 1},
         {REVOKED, "host-9", ROLE_HOST, {{unit_agent(1, 2, 1), unit_agent(1, 2, 3)}}, 1},
         {FOREIGN, "host-1", ROLE_HOST, {{unit_agent(1, 1, 1), unit_agent(1, 1, 3)}}, 1},
+        {STANDBY,
+         "orchestrator-2",
+         ROLE_ORCHESTRATOR,
+         {{unit_orchestrator(), unit_orchestrator()}},
+         1},
+        {SECTOR_TWO, "sector-2", ROLE_SECTOR, {{unit_sector(2), unit_sector(2)}}, 1},
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         struct sender *s = &w->senders[all[i].who];
@@ -150,17 +173,20 @@ bool world_open(struct world *w)
     if (!room)
         return false;
     arena_init(&w->arena, room, CODEC_ARENA_BYTES);
-    return victim_open(w, &w->lead, LEAD) && victim_open(w, &w->orchestrator, ORCHESTRATOR);
+    return victim_open(w, &w->lead, LEAD) && victim_open(w, &w->orchestrator, ORCHESTRATOR) &&
+           victim_open(w, &w->sector, SECTOR);
 }
 
 void world_reset(struct world *w)
 {
     victim_close(&w->lead);
     victim_close(&w->orchestrator);
+    victim_close(&w->sector);
     for (unsigned i = 0; i < WHO_COUNT; i++)
         (void)frame_signer_start(&w->senders[i].signer, &w->senders[i].identity, 0, NULL, 0,
                                  w->now_ms);
-    bool open = victim_open(w, &w->lead, LEAD) && victim_open(w, &w->orchestrator, ORCHESTRATOR);
+    bool open = victim_open(w, &w->lead, LEAD) && victim_open(w, &w->orchestrator, ORCHESTRATOR) &&
+                victim_open(w, &w->sector, SECTOR);
     assert(open);
     (void)open;
 }
@@ -169,6 +195,7 @@ void world_close(struct world *w)
 {
     victim_close(&w->lead);
     victim_close(&w->orchestrator);
+    victim_close(&w->sector);
     free(w->arena.bytes);
 }
 

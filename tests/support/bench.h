@@ -5,6 +5,7 @@
 #include "core/aggregate.h"
 #include "core/node.h"
 #include "core/num.h"
+#include "core/order.h"
 #include "tests/support/steps.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -210,6 +211,7 @@ static inline struct bench *bench_open(const struct node_ops *ops, struct unit s
                                  .epoch = 3,
                                  .seed = 42,
                                  .topology = &b->topology,
+                                 .digest = digest_plain,
                                  .unix_us = BENCH_UNIX_US,
                                  .init_now_us = b->now_us};
     b->conf.tuning = tuning_default();
@@ -235,6 +237,17 @@ static inline const struct msg *bench_sent(const struct bench *b, enum msg_type 
 {
     for (uint32_t i = 0; i < b->sent_count; i++) {
         if (b->sent[i]->type == type && n-- == 0) {
+            return b->sent[i];
+        }
+    }
+    return NULL;
+}
+
+/* The n-th order of a kind. */
+static inline const struct msg *bench_order(const struct bench *b, enum order_what what, uint32_t n)
+{
+    for (uint32_t i = 0; i < b->sent_count; i++) {
+        if (b->sent[i]->type == MSG_ORDER && b->sent[i]->u.order->what == what && n-- == 0) {
             return b->sent[i];
         }
     }

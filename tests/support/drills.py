@@ -5,8 +5,11 @@ Figures in seconds, from the deed that is enough (the third) to the effect:
   quarantine_s  a process is refused by every other one (and its agents get no work)
   isolation_s   a lead is refused by every other one;  takeover_s: all of its agents serve again
   freeze_s      every agent stands still
+  timing_s      from the first false claim of half a cluster to the row of the audit log: what is learnt of it is locked
 """
 import json
+import math
+import os
 import pathlib
 import re
 import subprocess
@@ -14,11 +17,13 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FULL = 10  # rogues of a full drill; with fewer the lead is left to the hostile frames of tests/e2e
+AT_ONCE = 20  # of them shut out at a time; a mesh shuts out 32
+LIES = "MESH_SIM_LIES"  # sim/live.c; it must be set when the mesh is started
 
 
-def p99(values):
-    """Of so few, the worst."""
-    return round(sorted(values)[min(len(values) - 1, int(0.99 * len(values)))], 3)
+def quantile(values, share):
+    """By nearest rank: of few, the 0.99 is the worst."""
+    return round(sorted(values)[math.ceil(share * len(values)) - 1], 3)
 
 
 class Drill:
@@ -81,11 +86,13 @@ class Drill:
         self.need(done.returncode == 0, done.stderr[-300:])
         self.m.wait("all agents are active again", lambda: self.m.active() == self.m.agents, 60)
 
-    def rogues(self, count):
+    def rogues(self, count, first=11):
         """Certified by mistake, or stolen: processes that are in no plan."""
-        names = [f"rogue-{i}" for i in range(11, 11 + count)]
+        if count > AT_ONCE:
+            return self.rogues(AT_ONCE, first) + self.rogues(count - AT_ONCE, first + AT_ONCE)
+        names = [f"rogue-{i}" for i in range(first, first + count)]
         for i, name in enumerate(names):
-            self.tool("issue", self.keys, name, "sim", f"s01,h{9100 + i}", "0x1")
+            self.tool("issue", self.keys, name, "sim", f"s01,h{9100 + first + i}", "0x1")
         self.permissions()
         lead = next(n for n in self.m.processes() if n.startswith("cluster") and "01" in self.m.setting_of(n, "units"))
         times, before = [], round(self.m.metric(r"^mesh_excluded") / len(self.others()))
@@ -117,7 +124,7 @@ class Drill:
     def lead(self, name="cluster-1"):
         """A lead's keys are stolen: it is isolated, and a standby takes over."""
         takeovers = self.m.metric(r"^mesh_takeovers_total")
-        at = self.deed(name, "sector-1")
+        at = self.deed(name, name.replace("cluster", "sector"))  # that of its own agents: it stands above it
         isolated = self.excluded(1, [name]) - at
         self.m.wait("a standby takes over", lambda: self.m.metric(r"^mesh_takeovers_total") > takeovers, 30)
         self.m.wait("its agents serve", lambda: self.m.json("ask", "x", "--all")["states"]["ready"] >= 0.95 * self.m.agents, 30)
@@ -125,14 +132,43 @@ class Drill:
         self.back(name)
         return isolated, served
 
-    def operator(self):
+    def serves(self, name):
+        """A process that was away has its units back, and not only stands by."""
+        said = lambda: (self.m.run_dir / "log" / f"{name}.log").read_text()
+        self.m.wait(f"{name} has its units back", lambda: said().rfind("msg=serving") > said().rfind("msg=standby"), 90)
+
+    def timing(self, cluster):
+        """Half of a cluster claims, from one moment on, to have been done 1 s later than it was."""
+        lies = pathlib.Path(os.environ[LIES])
+        ask = lambda: self.m.json("ask", "x", "--all", "--on", cluster)["states"]["ready"]
+        heard = 0
+        while heard < 16:  # so many answers of each, until it is judged, and by a calm prediction
+            heard += 1 if ask() == 30 else 0
+        lies.write_text(f"{cluster} 15 1000000\n")
+        time.sleep(0.25)  # it is looked at every 0.2 s, and nobody is asked until then
+        at = time.time()
+        try:
+            while True:
+                ask()
+                rows = [r for r in self.audit_rows(self.m, "threat") if r["type"] == "timing_attack" and r["agent"] == cluster
+                        and r["at_us"] / 1e6 >= at]
+                if rows:
+                    break
+                self.need(time.time() < at + 30, f"{cluster}: nothing is said of the false claims")
+        finally:
+            lies.unlink()
+        self.need('"answered"' in rows[0]["body"] and "locked" in rows[0]["body"], rows[0]["body"])
+        self.m.console("threats", "clear", rows[0]["subject"])
+        return rows[0]["at_us"] / 1e6 - at
+
+    def operator(self, name="operator-2"):
         """An admin's keys are stolen and used for what is no operator's: the mesh stands still."""
-        self.tool("issue", self.keys, "operator-2", "console", "mesh")
+        self.tool("issue", self.keys, name, "console", "mesh")
         self.permissions()
-        done = self.m.console("--operator", "operator-2", "status")
+        done = self.m.console("--operator", name, "status")
         self.need(done.returncode == 0, done.stderr)
         stood = self.m.metric(r'^mesh_notes_total\{.*"frozen"')
-        at = self.deed("operator-2", "orchestrator")
+        at = self.deed(name, "orchestrator")
         while self.m.metric(r'^mesh_notes_total\{.*"frozen"') < stood + self.m.agents:
             self.need(time.monotonic() < at + 20, "not all agents stand still")
             time.sleep(0.02)
@@ -140,26 +176,63 @@ class Drill:
         self.need(self.m.json("status")["frozen"], "status does not say so")
         done = self.m.console("thaw", "all")
         self.need(done.returncode == 6 and "because of threat" in done.stderr, f"thaw: {done.returncode} {done.stdout}{done.stderr}")
-        self.need(self.m.console("--operator", "operator-2", "status").returncode != 0, "who was shut out is answered")
-        self.clear("operator-2")
+        self.need(self.m.console("--operator", name, "status").returncode != 0, "who was shut out is answered")
+        self.clear(name)
         done = self.m.console("thaw", "all")
         self.need(done.returncode == 0, f"thaw: {done.stdout}{done.stderr}")
-        (self.keys / "operator-2.cert").unlink()
+        (self.keys / f"{name}.cert").unlink()
         self.permissions()
         return took
 
 
-def run(m, audit_rows, failure, rogue_count):
-    d = Drill(m, audit_rows, failure)
+def words(d):
     for words, needle in [(["threats", "show"], "id is missing"), (["threats", "list", "x"], "list takes none"),
                           (["threats", "clear", "xyz"], "16 hex digits"), (["threats", "show", "0" * 15 + "1"], "no threat of that name"),
                           (["approve", "0" * 15 + "1"], "nothing of that number waits")]:
-        done = m.console(*words)
+        done = d.m.console(*words)
         d.need(done.returncode in (2, 6) and needle in done.stderr, f"{words}: {done.returncode} {done.stdout}{done.stderr}")
+
+
+def run(m, audit_rows, failure, rogue_count):
+    """The short drills of tests/e2e: a few of each, the worst is told."""
+    d = Drill(m, audit_rows, failure)
+    words(d)
     rogues, host = d.rogues(rogue_count), d.host()
     isolated, served = d.lead() if rogue_count >= FULL else (None, None)
+    timing = d.timing("s01.c2")
     frozen = d.operator()
-    figures = {"quarantine_s": p99(rogues + [host]), "quarantines": len(rogues) + 1, "freeze_s": round(frozen, 3)}
+    figures = {"quarantine_s": quantile(rogues + [host], 0.99), "quarantines": len(rogues) + 1, "freeze_s": round(frozen, 3),
+               "timing_s": round(timing, 3)}
     if isolated is not None:
         figures |= {"isolation_s": round(isolated, 3), "takeover_s": round(served, 3)}
     print(json.dumps({"drills": figures}), flush=True)
+
+
+def measure(m, audit_rows, failure, quarantines, freezes, isolations, timings, progress):
+    """So many of each; for each figure its median, its p99 and the worst."""
+    d = Drill(m, audit_rows, failure)
+    taken = {"quarantine": [], "freeze": [], "isolation": [], "takeover": [], "timing": []}
+    for first in range(0, quarantines, AT_ONCE):
+        taken["quarantine"] += d.rogues(min(AT_ONCE, quarantines - first), 1000 + first)
+        progress(f"{len(taken['quarantine'])} quarantines")
+    clusters = [f"s{s:02}.c{c}" for s in range(1, 100) for c in range(1, 11)][:m.agents // 30]
+    for i in range(timings):
+        taken["timing"].append(d.timing(clusters[i % len(clusters)]))
+    progress(f"{timings} timing attacks")
+    for i in range(freezes):
+        taken["freeze"].append(d.operator(f"operator-{1000 + i}"))
+    progress(f"{freezes} freezes")
+    leads = [n for n in m.processes() if n.startswith("cluster")]
+    for i in range(isolations):
+        name = leads[i % len(leads)]
+        d.serves(name)
+        isolated, served = d.lead(name)
+        taken["isolation"].append(isolated)
+        taken["takeover"].append(served)
+        progress(f"{i + 1} isolations")
+    figures = {}
+    for what, values in taken.items():
+        if values:
+            figures[what] = {"count": len(values), "p50_s": quantile(values, 0.5), "p99_s": quantile(values, 0.99),
+                             "worst_s": quantile(values, 1)}
+    return figures

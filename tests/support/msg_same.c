@@ -519,6 +519,66 @@ static const char *same_beat_reply(const struct beat_reply *a, const struct beat
     return NULL;
 }
 
+static const char *same_freeze(const struct freeze *a, const struct freeze *b)
+{
+    SAME_UNIT(scope)
+    SAME(at_mesh_us)
+    SAME_TEXT(preserve_state_to)
+    return NULL;
+}
+
+static const char *same_state(const struct order_state *a, const struct order_state *b)
+{
+    SAME(prior_epoch)
+    SAME(prior_seq)
+    SAME(mode)
+    SAME(mesh_open)
+    SAME(complete)
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        SAME(excluded[c])
+    }
+    SAME(frozen_count)
+    for (uint32_t i = 0; i < a->frozen_count; i++) {
+        const char *what = same_freeze(&a->frozen[i], &b->frozen[i]);
+        if (what != NULL) {
+            return what;
+        }
+    }
+    return NULL;
+}
+
+static const char *same_isolate(const struct isolate *a, const struct isolate *b)
+{
+    SAME_UNIT(agent)
+    SAME(what)
+    SAME(capabilities)
+    SAME(agents)
+    return NULL;
+}
+
+static const char *same_order(const struct order *a, const struct order *b)
+{
+    SAME(seq)
+    SAME_ARRAY(prev)
+    SAME(what)
+    if (a->what == ORDER_STATE) {
+        return same_state(a->u.state, b->u.state);
+    }
+    if (a->what == ORDER_FREEZE || a->what == ORDER_THAW) {
+        return same_freeze(&a->u.freeze, &b->u.freeze);
+    }
+    if (a->what == ORDER_CIRCUIT) {
+        SAME(u.circuit.action)
+        SAME_UNIT(u.circuit.target)
+        SAME(u.circuit.reason)
+    } else if (a->what == ORDER_HEAL) {
+        SAME_UNIT(u.heal.target)
+    } else {
+        return same_isolate(&a->u.isolate, &b->u.isolate);
+    }
+    return NULL;
+}
+
 static const char *same_small(const struct msg *a, const struct msg *b)
 {
     if (a->type == MSG_HELLO) {
@@ -549,9 +609,7 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME_UNIT(u.circuit.target)
         SAME(u.circuit.reason)
     } else if (a->type == MSG_FREEZE || a->type == MSG_THAW) {
-        SAME_UNIT(u.freeze.scope)
-        SAME(u.freeze.at_mesh_us)
-        SAME_TEXT(u.freeze.preserve_state_to)
+        return same_freeze(&a->u.freeze, &b->u.freeze);
     } else if (a->type == MSG_HEAL) {
         SAME_UNIT(u.heal.target)
     } else if (a->type == MSG_CONFLICT_ACK) {
@@ -559,10 +617,7 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME_UNIT(u.conflict_ack.agent)
         SAME(u.conflict_ack.lamport)
     } else if (a->type == MSG_ISOLATE) {
-        SAME_UNIT(u.isolate.agent)
-        SAME(u.isolate.what)
-        SAME(u.isolate.capabilities)
-        SAME(u.isolate.agents)
+        return same_isolate(&a->u.isolate, &b->u.isolate);
     } else if (a->type == MSG_MOVE) {
         SAME(u.move.id)
         SAME_UNIT(u.move.home)
@@ -590,7 +645,14 @@ const char *sample_difference(const struct msg *a, const struct msg *b)
     SAME(type)
     if (a->type == MSG_BEAT) {
         SAME(u.beat->has_summary)
+        SAME(u.beat->orders.epoch)
+        SAME(u.beat->orders.seq)
+        SAME_ARRAY(u.beat->orders.hash)
+        SAME(u.beat->orders_missed)
         return same_summary(&a->u.beat->summary, &b->u.beat->summary);
+    }
+    if (a->type == MSG_ORDER) {
+        return same_order(a->u.order, b->u.order);
     }
     if (a->type == MSG_RESULT) {
         SAME_ARRAY(u.result->operation_id.bytes)

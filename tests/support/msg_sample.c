@@ -1,53 +1,10 @@
-#include "tests/support/msg_sample.h"
+#include "tests/support/msg_sample_int.h"
 
 #include <assert.h>
 #include <string.h>
 
 #define TIME_TOP  (1ll << 53)
 #define CLOCK_TOP (1ll << 61)
-
-static void *take(struct sample *s, size_t bytes)
-{
-    const size_t step = (bytes + 15u) & ~(size_t)15u;
-    assert(step <= SAMPLE_BYTES - s->used);
-    void *at = s->memory + s->used;
-    s->used += step;
-    memset(at, 0, step);
-    return at;
-}
-
-/* 0 to top; often at its ends. Never 0 when full. */
-static uint64_t number(struct sample *s, uint64_t top)
-{
-    const uint64_t pick = rng_u64(&s->rng) % 6;
-    const uint64_t low = s->fill == SAMPLE_FULL ? 1 : 0;
-    if (top <= low) {
-        return top;
-    }
-    if (pick == 0) {
-        return low;
-    }
-    if (pick == 1) {
-        return top;
-    }
-    const uint64_t any = rng_u64(&s->rng) >> (rng_u64(&s->rng) % 64);
-    return any > top ? low + any % (top - low) : any < low ? low : any;
-}
-
-static uint32_t u32(struct sample *s)
-{
-    return (uint32_t)number(s, UINT32_MAX);
-}
-
-static uint32_t upto(struct sample *s, uint32_t top)
-{
-    return s->fill == SAMPLE_FULL ? top : (uint32_t)(rng_u64(&s->rng) % (top + 1ull));
-}
-
-static bool flag(struct sample *s)
-{
-    return s->fill == SAMPLE_FULL || rng_u64(&s->rng) % 2;
-}
 
 static int64_t mesh_time(struct sample *s)
 {
@@ -90,40 +47,11 @@ static const uint8_t *blob(struct sample *s, uint32_t top, uint32_t *ret_bytes)
     return at;
 }
 
-static void text_fill(struct sample *s, char *at, uint32_t top)
-{
-    static const char *const parts[] = {"a", "B-7", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x99\x82"};
-    const uint32_t want = upto(s, top);
-    uint32_t n = 0;
-    for (;;) {
-        const char *part = parts[rng_u64(&s->rng) % 5];
-        const uint32_t bytes = (uint32_t)strlen(part);
-        if (n + bytes > want) {
-            break;
-        }
-        memcpy(at + n, part, bytes);
-        n += bytes;
-    }
-    at[n] = 0;
-}
-
 static const char *text(struct sample *s)
 {
     char *at = take(s, TEXT_BYTES_MAX);
     text_fill(s, at, TEXT_BYTES_MAX - 1);
     return at;
-}
-
-static struct unit place(struct sample *s, enum tier tier)
-{
-    const unsigned sector = 1 + upto(s, SECTORS_MAX - 1);
-    const unsigned cluster = 1 + upto(s, CLUSTERS_PER_SECTOR_MAX - 1);
-    if (tier == TIER_SECTOR) {
-        return unit_sector(sector);
-    }
-    return tier == TIER_CLUSTER
-               ? unit_cluster(sector, cluster)
-               : unit_agent(sector, cluster, 1 + upto(s, AGENTS_PER_CLUSTER_MAX - 1));
 }
 
 static void counts(struct sample *s, uint32_t *at, size_t n)
@@ -675,6 +603,12 @@ static void sample_agent(struct sample *s, struct msg *m)
         if (b->has_summary) {
             summary(s, &b->summary);
         }
+        if (flag(s)) {
+            b->orders.epoch = 1 + upto(s, 1000);
+            b->orders.seq = 1 + upto(s, 1000);
+            b->orders.hash[3] = (uint8_t)upto(s, 255);
+            b->orders_missed = flag(s);
+        }
         m->u.beat = b;
     } else if (m->type == MSG_BEAT_REPLY) {
         m->u.beat_reply =
@@ -731,19 +665,6 @@ static void sample_result(struct sample *s, struct msg *m)
     m->u.result = r;
 }
 
-static void sample_notice(struct sample *s, struct msg *m)
-{
-    if (m->type == MSG_CIRCUIT) {
-        m->u.circuit = (struct circuit_msg){.action = (enum circuit)upto(s, CIRCUIT_COUNT - 1),
-                                            .target = place(s, TIER_CLUSTER),
-                                            .reason = (enum reason)upto(s, REASON_COUNT - 1)};
-        return;
-    }
-    m->u.freeze.scope = flag(s) ? unit_orchestrator() : place(s, TIER_SECTOR);
-    m->u.freeze.at_mesh_us = (int64_t)number(s, INT64_MAX);
-    text_fill(s, m->u.freeze.preserve_state_to, sizeof(m->u.freeze.preserve_state_to) - 1);
-}
-
 void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct msg *ret)
 {
     s->used = 0;
@@ -782,10 +703,9 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
                                                     .agent = place(s, TIER_AGENT),
                                                     .lamport = number(s, UINT64_MAX)};
     } else if (type == MSG_ISOLATE) {
-        ret->u.isolate = (struct isolate){.agent = place(s, TIER_AGENT),
-                                          .what = (enum isolation)(1 + upto(s, ISOLATE_COUNT - 2)),
-                                          .capabilities = number(s, UINT64_MAX),
-                                          .agents = number(s, UINT64_MAX)};
+        ret->u.isolate = sample_isolate(s);
+    } else if (type == MSG_ORDER) {
+        sample_order(s, ret);
     } else if (type == MSG_MOVE) {
         const struct unit u = place(s, TIER_CLUSTER);
         ret->u.move =

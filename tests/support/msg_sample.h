@@ -4,6 +4,7 @@
 #define TESTS_SUPPORT_MSG_SAMPLE_H
 
 #include "core/msg.h"
+#include "core/order.h"
 #include "core/rng.h"
 #include <stdbool.h>
 

@@ -8,6 +8,7 @@
 #include "core/schedule.h"
 #include "core/text.h"
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -125,6 +126,11 @@ void render_status(const struct render *r, const struct mesh_status *status)
     if (status->waiting + status->approvals > 0) {
         snprintf(line, sizeof line, "Held: %u wait, %u to approve (jobs)", status->waiting,
                  status->approvals);
+        box_line(r, line);
+    }
+    if (status->orders_seq) {
+        snprintf(line, sizeof line, "Orders: %" PRIu64 ", %016" PRIx64 " at %u/%u",
+                 status->orders_seq, status->orders_head, status->orders_agree, status->sectors);
         box_line(r, line);
     }
     if (status->last_cascade_mesh_us)

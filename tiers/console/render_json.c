@@ -6,6 +6,7 @@
 #include "core/num.h"
 #include "tiers/console/render.h"
 #include <assert.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,12 @@ void render_json_status(const struct render *r, const struct mesh_status *status
     json_object_set_new(o, "simulation", json_boolean(status->simulation));
     json_object_set_new(o, "store_up", json_boolean(status->store_up));
     json_object_set_new(o, "frozen", json_boolean(status->frozen));
+    set_integer(o, "orders_epoch", status->orders_epoch);
+    set_integer(o, "orders", status->orders_seq);
+    char head[17];
+    snprintf(head, sizeof head, "%016" PRIx64, status->orders_head);
+    json_object_set_new(o, "orders_head", json_string(head));
+    set_integer(o, "orders_agree", status->orders_agree);
     if (r->operator_key)
         json_object_set_new(o, "operator_key", json_string(r->operator_key));
     set_unit(o, "answered_by", status->self);

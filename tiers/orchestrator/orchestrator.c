@@ -4,7 +4,8 @@
  * mesh's record and history in the registry.
  *
  * What must survive it is in the registry: what is frozen, what is routed around, the jobs. Sectors
- * come back with their beats within a second; leads and sectors serve on without it. */
+ * come back with their beats within a second, and say where the chain of orders stands
+ * (core/hub_order.h); leads and sectors serve on without it. */
 #include "tiers/orchestrator/orchestrator.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_state.h"
@@ -48,6 +49,7 @@ static void orchestrator_init(void *self, const struct node_conf *conf)
     assert(self != NULL && conf != NULL && conf->self.tier == TIER_ORCHESTRATOR);
     struct orchestrator *o = self;
     hub_init(&o->hub, (uint8_t *)self + own_size(), conf);
+    hub_order_init(&o->hub, &o->orders, conf);
     o->tick_us = NEVER;
     o->summary_us = NEVER;
     o->history_us = NEVER;
@@ -94,6 +96,7 @@ static void change_mode(struct orchestrator *o, enum mode mode, uint64_t permill
     enum mode before = h->mode;
     h->mode = mode;
     hub_note(h, NOTE_MODE, (uint64_t)mode, permille);
+    hub_order_state(h);
     if (before != MODE_STARTING) {
         audit_mode(o, before, permille);
     }
@@ -195,6 +198,10 @@ static void status(struct orchestrator *o, const struct msg *msg)
         s.sectors_up += children_reachable(&o->hub.children, i) ? 1 : 0;
     }
     held_count(o, &s.waiting, &s.approvals);
+    s.orders_epoch = o->orders.head.epoch;
+    s.orders_seq = o->orders.head.seq;
+    s.orders_head = s.orders_seq > 0 ? order_short(o->orders.head.hash) : 0;
+    s.orders_agree = hub_order_agree(&o->hub);
     struct reply r = {
         .ref = msg->u.command->ref, .kind = REPLY_STATUS, .final = true, .status = &s};
     hub_reply(&o->hub, msg->from, &r);
@@ -313,7 +320,9 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     int64_t move_us = moves_tick(o);
     watch_tick(o);
     int64_t held_us = held_tick(o);
+    o->orders.complete = o->frozen_loaded;
     hub_pump(&o->hub);
+    audit_orders(o);
     write_store(o);
     int64_t wake = next_wake(o);
     wake = routing_us < wake ? routing_us : wake;

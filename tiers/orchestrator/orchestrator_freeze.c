@@ -331,9 +331,15 @@ bool freeze_stored(struct orchestrator *o, const struct store_reply *reply)
             struct freeze f;
             if (freezer_load(&reply->rows[0].fields[k], &f) &&
                 topology_contains(h->topology, f.scope)) {
-                (void)hub_freeze(h, MSG_FREEZE, &f, NULL);
+                (void)freezer_add(&h->freezer, &f, NULL);
             }
         }
+        bool frozen = freezer_covers(&h->freezer, h->self) != NULL;
+        if (frozen != h->frozen) {
+            h->frozen = frozen;
+            hub_note(h, frozen ? NOTE_FROZEN : NOTE_THAWED, unit_pack(h->self), 0);
+        }
+        hub_order_state(h);
     } else if (reply->verdict != STORE_OK && reply->verdict != STORE_MISSING) {
         hub_note(h, NOTE_STORE_REFUSED, (uint64_t)reply->kind, (uint64_t)reply->verdict);
         o->frozen_dirty = o->frozen_loaded;

@@ -288,6 +288,42 @@ void audit_mode(struct orchestrator *o, enum mode before, uint64_t permille)
     row->body_bytes = (uint32_t)t.used;
 }
 
+static void head_text(struct text *t, const char *before, const struct order_head *head)
+{
+    text_add(t, before);
+    text_u64(t, head->epoch);
+    text_add(t, ", \"number\": ");
+    text_u64(t, head->seq);
+    text_add(t, ", \"head\": \"");
+    text_hex(t, head->hash, sizeof(head->hash));
+    text_add(t, "\"");
+}
+
+void audit_orders(struct orchestrator *o)
+{
+    if (o->orders.logged || o->orders.head.seq == 0) {
+        return;
+    }
+    o->orders.logged = true;
+    struct logbook_row *row = o->orders.prior.epoch != 0 ? log_row(o, LOG_AUDIT, LOGBOOK_RESERVE,
+                                                                   "orders", "begun", o->hub.self)
+                                                         : NULL;
+    if (row == NULL) {
+        return; /* the first chain of a mesh; or the log takes no rows, and sectors know it */
+    }
+    word(row->subject, sizeof(row->subject), "orders");
+    struct text t;
+    text_init(&t, row->body, sizeof(row->body));
+    head_text(&t, "{\"epoch\": ", &o->orders.head);
+    head_text(&t, ", \"after\": {\"epoch\": ", &o->orders.prior);
+    text_add(&t, "}, \"action\": \"orders\", \"outcome\": \"begun\", \"why\": \"after number ");
+    text_u64(&t, o->orders.prior.seq);
+    text_add(&t, " of epoch ");
+    text_u64(&t, o->orders.prior.epoch);
+    text_add(&t, "\"}");
+    row->body_bytes = (uint32_t)t.used;
+}
+
 /* --- requests ----------------------------------------------------------------------------------
  */
 

@@ -1,7 +1,7 @@
 /* What new work goes around (core/routing.h): commanded here, kept in the registry as the mesh's
  * record "routing", and said to the leads at each change and every SAY_US again: a lead that takes
- * over, or missed a word, avoids the same agents some seconds later. The capability mapping goes
- * down with the answers to beats, every second. */
+ * over, or missed a word, avoids the same agents some seconds later. The capability mapping is part
+ * of the state that sectors are ordered (core/order.h). */
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_state.h"
 #include <assert.h>
@@ -15,15 +15,11 @@
 
 static bool say(struct orchestrator *o, struct unit cluster, uint64_t agents)
 {
-    struct msg m = hub_msg(&o->hub, MSG_ISOLATE, unit_sector(cluster.sector), 3);
-    m.u.isolate = (struct isolate){.agent = unit_agent(cluster.sector, cluster.cluster, 1),
-                                   .what = ISOLATE_AVOID,
-                                   .agents = agents};
-    if (!hub_fits(&o->hub, &m)) {
-        return false;
-    }
-    out_send(o->hub.out, &m);
-    return true;
+    struct order order = {.what = ORDER_ISOLATE};
+    order.u.isolate = (struct isolate){.agent = unit_agent(cluster.sector, cluster.cluster, 1),
+                                       .what = ISOLATE_AVOID,
+                                       .agents = agents};
+    return hub_order_room(&o->hub) && hub_order(&o->hub, &order);
 }
 
 /* Entries first, then those that are empty now; goes on where the outbox was full. */
@@ -81,6 +77,7 @@ static void hear_again(struct orchestrator *o, const struct route_table *before)
         }
     }
     memcpy(o->hub.excluded, now->excluded, sizeof(o->hub.excluded));
+    hub_order_state(&o->hub);
     o->routing.say_next = 0;
     o->routing.say_us = o->hub.now_us;
 }

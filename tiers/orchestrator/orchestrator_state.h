@@ -2,7 +2,7 @@
 #ifndef TIERS_ORCHESTRATOR_ORCHESTRATOR_STATE_H
 #define TIERS_ORCHESTRATOR_ORCHESTRATOR_STATE_H
 
-#include "core/hub.h"
+#include "core/hub_order.h"
 #include "core/logbook.h"
 #include "core/routing.h"
 #include "core/threat.h"
@@ -134,9 +134,8 @@ struct orchestrator {
     uint64_t store_ref;       /* asked and not answered; 0: none */
     int64_t store_timeout_us; /* NEVER without */
     uint64_t available_us, observed_us;
-    /* the record of what is frozen */
-    bool frozen_loaded;                  /* from an earlier life, or there was none */
-    bool frozen_dirty;                   /* the registry's is not ours */
+    /* the record of what is frozen: from an earlier life, or there was none; not the registry's */
+    bool frozen_loaded, frozen_dirty;
     struct freezer_record frozen_record; /* its names stay where they are (store.h) */
     uint64_t frozen_ref;
     int64_t frozen_until_us; /* for its answer; NEVER without */
@@ -169,6 +168,7 @@ struct orchestrator {
     struct kpi_book kpi;
     struct held_book held;
     struct threat_book threats;
+    struct order_chain orders;
     struct second_book second;
     struct move_book moves;
 };
@@ -206,8 +206,8 @@ struct logbook_row *log_row(struct orchestrator *o, enum log_kind log, uint32_t 
 bool audit_begin(struct orchestrator *o, const struct msg *msg);
 void audit_reply(struct orchestrator *o, const struct reply *reply);
 void audit_end(struct orchestrator *o);
-/* A row that says so: the mode changed. */
 void audit_mode(struct orchestrator *o, enum mode before, uint64_t permille);
+void audit_orders(struct orchestrator *o);
 void log_command(struct orchestrator *o, const struct msg *msg);
 /* True: it was the answer to one of the above, or of the logbook. */
 bool log_stored(struct orchestrator *o, const struct store_reply *reply);

@@ -43,10 +43,10 @@ void place_one(struct place_set *ret, struct unit u)
 
 void isolate(struct orchestrator *o, struct unit agent, enum isolation what, uint64_t bits)
 {
-    struct msg m = hub_msg(&o->hub, MSG_ISOLATE, unit_sector(agent.sector), 3);
-    m.u.isolate = (struct isolate){.agent = agent, .what = what, .capabilities = bits};
-    if (agent.tier == TIER_AGENT && hub_fits(&o->hub, &m)) {
-        out_send(o->hub.out, &m);
+    struct order order = {.what = ORDER_ISOLATE};
+    order.u.isolate = (struct isolate){.agent = agent, .what = what, .capabilities = bits};
+    if (agent.tier == TIER_AGENT) {
+        (void)hub_order(&o->hub, &order);
     }
 }
 

@@ -6,6 +6,8 @@
  *                  over; the leads of its agents have these in quarantine at once, and are told
  *                  again every TELL_AGAIN_US, for a lead may be replaced
  *   ... that may command: the mesh is frozen besides, and not thawed before the threat is cleared
+ *   somebody who orders sectors in the orchestrator's name
+ *                  the mesh is frozen, by an order above those
  *   an agent       its lead has it in quarantine already (cluster_consensus.c)
  *   a cluster, a sector   its breaker opens by hand: nothing is routed there
  *   claims of times  the lead has locked what it learnt, and calibrates; it is over when the lead
@@ -20,7 +22,6 @@
 #include <string.h>
 
 #define TELL_AGAIN_US (5ll * US_PER_S)
-#define TELL_STEP     24u /* leads told in one step */
 #define THREATS_SHOWN 32u /* of a list: as many lines as fit one step */
 
 static bool is_process(const struct threat *t)
@@ -36,7 +37,9 @@ static bool cuts_off(const struct threat *t)
 
 static void who_text(const struct threat *t, struct text *text)
 {
-    if (is_process(t)) {
+    if (t->unit.tier == TIER_ORCHESTRATOR) {
+        text_add(text, "somebody in the orchestrator's name");
+    } else if (is_process(t)) {
         text_add(text, "process ");
         text_add_safe(text, t->evidence.accused, strlen(t->evidence.accused));
     } else {
@@ -46,6 +49,12 @@ static void who_text(const struct threat *t, struct text *text)
 
 static const char *answer_text(const struct threat *t)
 {
+    if (t->state == THREAT_SUSPECTED) {
+        return "nothing so far";
+    }
+    if (t->unit.tier == TIER_ORCHESTRATOR) {
+        return "the mesh is frozen; who ordered is in the rows order-fork";
+    }
     if (t->kind == THREAT_ORCHESTRATOR_COMPROMISE) {
         return "shut out of the mesh, and the mesh is frozen";
     }
@@ -68,7 +77,8 @@ static void evidence_text(const struct threat *t, struct text *text)
                      ? " agents or more shifted their times together, against the lead's clock"
                  : t->unit.tier == TIER_AGENT   ? " answers against a quorum"
                  : t->unit.tier == TIER_CLUSTER ? " agents against their quorums"
-                                                : " clusters compromised");
+                 : t->unit.tier == TIER_SECTOR  ? " clusters compromised"
+                                                : " sectors follow orders that were not given");
         return;
     }
     text_add(text, " x ");
@@ -146,7 +156,7 @@ static void follow(struct orchestrator *o, struct unit u)
 static void answer(struct orchestrator *o, struct threat *t)
 {
     struct hub *h = &o->hub;
-    if (!outbox_room(h->out, 1, 0)) {
+    if (!outbox_room(h->out, 1, 0) || !hub_order_room(h)) {
         h->short_of_room = true;
         return;
     }
@@ -171,7 +181,7 @@ static bool tell_leads(struct orchestrator *o, struct threat *t)
 {
     const struct topology *topology = o->hub.topology;
     enum isolation what = t->state == THREAT_CLEARED ? ISOLATE_LIFT : ISOLATE_QUARANTINE;
-    for (uint32_t sent = 0; t->told_range < t->evidence.ranges; sent++) {
+    while (t->told_range < t->evidence.ranges) {
         uint32_t first = t->evidence.agents[t->told_range].first + t->told_agents;
         uint32_t end =
             t->evidence.agents[t->told_range].first + t->evidence.agents[t->told_range].count;
@@ -181,31 +191,50 @@ static bool tell_leads(struct orchestrator *o, struct threat *t)
             continue;
         }
         struct unit agent = moves_place(&o->moves.table, topology_agent(topology, first));
-        struct msg m = hub_msg(&o->hub, MSG_ISOLATE, unit_sector(agent.sector), 3);
-        m.u.isolate = (struct isolate){.agent = agent, .what = what};
+        struct order order = {.what = ORDER_ISOLATE};
+        order.u.isolate = (struct isolate){.agent = agent, .what = what};
         for (uint32_t i = first; i < end; i++) {
             struct unit u = moves_place(&o->moves.table, topology_agent(topology, i));
             if (!unit_equal(topology_parent(u), topology_parent(agent))) {
                 break;
             }
-            m.u.isolate.agents |= 1ull << (u.agent - 1u);
+            order.u.isolate.agents |= 1ull << (u.agent - 1u);
             t->told_agents++;
         }
-        if (sent == TELL_STEP || !hub_fits(&o->hub, &m)) {
+        if (!hub_order_room(&o->hub) || !hub_order(&o->hub, &order)) {
             t->told_agents = first - t->evidence.agents[t->told_range].first;
             o->hub.short_of_room = true;
             return false;
         }
-        out_send(o->hub.out, &m);
     }
     t->told_range = t->told_agents = 0;
     return true;
+}
+
+/* Sectors tell of orders that were not given here. */
+static void forked(struct orchestrator *o)
+{
+    const struct hub *h = &o->hub;
+    const struct threat *suspected = NULL;
+    uint32_t up = 0, tellers = hub_order_forked(h);
+    if (o->orders.forks_seen == o->orders.forks || tellers == 0) {
+        return;
+    }
+    o->orders.forks_seen = o->orders.forks;
+    for (uint32_t i = 0; i < h->children_count; i++) {
+        up += children_reachable(&h->children, i) ? 1 : 0;
+    }
+    (void)threat_forked(&o->threats, tellers, up, h->now_us, &suspected);
+    if (suspected != NULL && suspected->state == THREAT_SUSPECTED) {
+        say(o, suspected, "suspected", "mesh");
+    }
 }
 
 int64_t threats_tick(struct orchestrator *o)
 {
     assert(o != NULL);
     int64_t next_us = NEVER;
+    forked(o);
     threat_expire(&o->threats, o->hub.now_us);
     for (uint32_t i = 0; i < THREATS_MAX; i++) {
         struct threat *t = &o->threats.list[i];
@@ -249,12 +278,10 @@ void threats_contradicted(struct orchestrator *o, struct unit agent)
 /* The lead learns again from all of its agents. */
 static void believe(struct orchestrator *o, struct unit cluster)
 {
-    struct msg m = hub_msg(&o->hub, MSG_ISOLATE, unit_sector(cluster.sector), 3);
-    m.u.isolate = (struct isolate){.agent = unit_agent(cluster.sector, cluster.cluster, 1),
-                                   .what = ISOLATE_BELIEVE};
-    if (hub_fits(&o->hub, &m)) {
-        out_send(o->hub.out, &m);
-    }
+    struct order order = {.what = ORDER_ISOLATE};
+    order.u.isolate = (struct isolate){.agent = unit_agent(cluster.sector, cluster.cluster, 1),
+                                       .what = ISOLATE_BELIEVE};
+    (void)hub_order(&o->hub, &order);
 }
 
 void threats_timing(struct orchestrator *o, const struct conflict_report *r)

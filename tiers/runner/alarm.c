@@ -12,7 +12,8 @@
 bool alarm_is_doubtful(enum alarm_kind kind, unsigned code)
 {
     if (kind == ALARM_RECORD)
-        return code == INGRESS_EPOCH || code == INGRESS_UNCACHED || code == INGRESS_OPERATION;
+        return code == INGRESS_EPOCH || code == INGRESS_UNCACHED || code == INGRESS_OPERATION ||
+               code == INGRESS_ORDER_OLD;
     if (kind == ALARM_CHAIN)
         return code == CERT_NOT_YET_VALID || code == CERT_EXPIRED;
     switch ((enum frame_verdict)code) {
@@ -48,7 +49,8 @@ bool alarm_is_doubtful(enum alarm_kind kind, unsigned code)
 enum evidence_weight alarm_weight(enum alarm_kind kind, unsigned code)
 {
     if (kind == ALARM_RECORD) {
-        bool over = code == INGRESS_SCOPE || code == INGRESS_CAPABILITY;
+        bool over = code == INGRESS_SCOPE || code == INGRESS_CAPABILITY ||
+                    code == INGRESS_ORDER_SOURCE || code == INGRESS_ORDER_FORK;
         return over ? EVIDENCE_OVERREACH : EVIDENCE_DOUBT;
     }
     if (kind == ALARM_CHAIN) {

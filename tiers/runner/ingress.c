@@ -44,9 +44,10 @@ struct ingress {
 const char *ingress_refusal_name(enum ingress_refusal r)
 {
     static const char *const names[INGRESS_REFUSALS] = {
-        "ok",          "endpoint",    "record-header", "record-body",   "route",
-        "scope",       "capability",  "stale-epoch",   "operation",     "uncached",
-        "record-kind", "sealer-full", "grant",         "hardware-token"};
+        "ok",          "endpoint",    "record-header", "record-body",    "route",
+        "scope",       "capability",  "stale-epoch",   "operation",      "uncached",
+        "record-kind", "sealer-full", "grant",         "hardware-token", "order-source",
+        "order-fork",  "order-old"};
     assert(r < INGRESS_REFUSALS);
     return names[r];
 }
@@ -230,6 +231,13 @@ enum ingress_refusal ingress_record(const struct codec *codec, const struct peer
     return allows(peer, ret) || PLANTED(PLANT_ANY_OFFER) ? INGRESS_OK : INGRESS_CAPABILITY;
 }
 
+/* Of two processes that speak for the orchestrator under one epoch the first is believed. */
+static bool serves(const struct ingress *in, const struct msg *msg, uint32_t endpoint)
+{
+    const struct directory_entry *e = directory_find(in->conf.directory, msg->from);
+    return e == NULL || e->endpoint == endpoint;
+}
+
 static void command_signed_by(const struct ingress *in, struct command *c, const struct peer *peer)
 {
     memcpy(c->operator_name, peer->endpoint.token, sizeof(peer->endpoint.token));
@@ -301,7 +309,15 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
     }
     msg.recv_us = recv_us;
     in->stats.messages++;
-    in->conf.on_msg(in->conf.ctx, &msg);
+    if (msg.type != MSG_ORDER || in->conf.on_order == NULL) {
+        in->conf.on_msg(in->conf.ctx, &msg);
+        return;
+    }
+    why = serves(in, &msg, endpoint) ? in->conf.on_order(in->conf.ctx, &msg) : INGRESS_ORDER_SOURCE;
+    if (why != INGRESS_OK) {
+        refuse(in, why);
+        alarm_record(in, why, peer);
+    }
 }
 
 static void special(struct ingress *in, const uint8_t *bytes, size_t length,

@@ -2,9 +2,9 @@
  *
  * In this order, each step cheaper to refuse than the next: frame header and replay window
  * (peers.h), signature (on the sealer's threads where there are any), record header, body, route,
- * certificate scope of the speaker, its capabilities, epoch, operation. Every refusal is counted by
- * its reason and the rest of the frame is still read: one bad record does not silence a process.
- * Nothing here crashes on any input. */
+ * certificate scope of the speaker, its capabilities, epoch, operation, order. Every refusal is
+ * counted by its reason and the rest of the frame is still read: one bad record does not silence a
+ * process. Nothing here crashes on any input. */
 #ifndef TIERS_RUNNER_INGRESS_H
 #define TIERS_RUNNER_INGRESS_H
 
@@ -23,19 +23,22 @@
 
 enum ingress_refusal {
     INGRESS_OK,
-    INGRESS_ENDPOINT,   /* no memory to file its source */
-    INGRESS_HEADER,     /* record header, see codec_verdict */
-    INGRESS_BODY,       /* body, see codec_verdict */
-    INGRESS_ROUTE,      /* such a unit may not say this to such a unit */
-    INGRESS_SCOPE,      /* its certificate does not cover the speaker */
-    INGRESS_CAPABILITY, /* its certificate does not allow what it offers or orders */
-    INGRESS_EPOCH,      /* a lower epoch than known: it no longer owns the unit */
-    INGRESS_OPERATION,  /* a sealed operation, see opcache_verdict */
-    INGRESS_UNCACHED,   /* names an operation that was refused or is gone */
-    INGRESS_KIND,       /* a special record that is none */
-    INGRESS_SEALER,     /* no room to verify: the frame was dropped */
-    INGRESS_GRANT,      /* a spare place that was not given to this speaker, so far as known here */
-    INGRESS_TOKEN,      /* a hardware token's word that does not hold, see hwtoken_verdict */
+    INGRESS_ENDPOINT,     /* no memory to file its source */
+    INGRESS_HEADER,       /* record header, see codec_verdict */
+    INGRESS_BODY,         /* body, see codec_verdict */
+    INGRESS_ROUTE,        /* such a unit may not say this to such a unit */
+    INGRESS_SCOPE,        /* its certificate does not cover the speaker */
+    INGRESS_CAPABILITY,   /* its certificate does not allow what it offers or orders */
+    INGRESS_EPOCH,        /* a lower epoch than known: it no longer owns the unit */
+    INGRESS_OPERATION,    /* a sealed operation, see opcache_verdict */
+    INGRESS_UNCACHED,     /* names an operation that was refused or is gone */
+    INGRESS_KIND,         /* a special record that is none */
+    INGRESS_SEALER,       /* no room to verify: the frame was dropped */
+    INGRESS_GRANT,        /* a spare place that was not given to this speaker, so far as known */
+    INGRESS_TOKEN,        /* a hardware token's word that does not hold, see hwtoken_verdict */
+    INGRESS_ORDER_SOURCE, /* an order by a process that does not serve the orchestrator's epoch */
+    INGRESS_ORDER_FORK,   /* another order of that number is known (order.h), or another chain */
+    INGRESS_ORDER_OLD,    /* an order too old to compare */
     INGRESS_REFUSALS
 };
 /* What a console's certificate must have for this command: one bit of CONSOLE_* (keys.h). */
@@ -64,6 +67,8 @@ struct ingress_conf {
     /* One message as it came: `to` and mask are not resolved. msg->recv_us is the boot clock. It
      * and all it points to are borrowed for the call. */
     void (*on_msg)(void *ctx, const struct msg *msg);
+    /* The same with an order, which the sectors here may refuse. NULL: on_msg. */
+    enum ingress_refusal (*on_order)(void *ctx, const struct msg *msg);
     /* A trust bundle, not verified yet. Peers must not be forgotten within. May be NULL. */
     void (*on_bundle)(void *ctx, const uint8_t *bytes, size_t length);
     /* The process at that endpoint announced units (this one is the first of them) under a lower

@@ -135,7 +135,7 @@ static bool is_mute(const struct process *p)
 
 /* Whether nodes may be stepped and messages taken in. A process that stood still (suspended, or
  * without a processor) first asks whether its units are still its own. */
-static bool may_serve(struct process *p)
+bool process_may_serve(struct process *p)
 {
     int64_t now_us = clock_boot_us();
     if (now_us - p->alive_us > LEASE_PAUSE_US) {
@@ -155,7 +155,7 @@ static void tell_link(struct process *p, enum link which)
     if (p->runner == NULL || p->phase != PHASE_SERVING) {
         return;
     }
-    p->link_late[which] = !may_serve(p);
+    p->link_late[which] = !process_may_serve(p);
     if (!p->link_late[which]) {
         runner_link(p->runner, which, up);
     }
@@ -165,7 +165,7 @@ static void on_frame(void *ctx, struct bus_frame *frame)
 {
     struct process *p = ctx;
     bool heard = is_mute(p) ? endpoint_is_broadcast(&frame->route.destination)
-                            : may_serve(p) || p->phase == PHASE_LEASE;
+                            : process_may_serve(p) || p->phase == PHASE_LEASE;
     if (heard) {
         ingress_frame(p->ingress, frame);
     }
@@ -204,7 +204,7 @@ static void on_store_reply(void *ctx, void *tag, const struct store_reply *reply
         p->alarm_rows_dropped += reply->verdict == STORE_OK ? 0 : 1;
     } else if (tag == PROCESS_LEASE_TAG) {
         lease_reply(&p->lease, clock_boot_us(), reply);
-    } else if (!process_ward_reply(p, tag, reply) && may_serve(p)) {
+    } else if (!process_ward_reply(p, tag, reply) && process_may_serve(p)) {
         runner_store_reply(p->runner, tag, reply);
     }
 }
@@ -220,7 +220,7 @@ static void on_log_link(void *ctx, bool up, const char *why)
 static void on_message(void *ctx, const struct msg *msg)
 {
     struct process *p = ctx;
-    if (may_serve(p)) {
+    if (process_may_serve(p)) {
         runner_message(p->runner, msg);
     }
 }
@@ -294,7 +294,7 @@ static void on_prepare(uv_prepare_t *handle)
     if (p->phase == PHASE_CLOSING) {
         return;
     }
-    bool serves = may_serve(p);
+    bool serves = process_may_serve(p);
     ingress_flush(p->ingress);
     if (serves) {
         for (unsigned l = LINK_BUS; l <= LINK_STORE; l++) {
@@ -417,7 +417,7 @@ static void on_tick(uv_timer_t *handle)
         }
         return;
     }
-    (void)may_serve(p);
+    (void)process_may_serve(p);
     tick_bus(p);
     if (!process_trust_tick(p)) {
         stop(p, EXIT_FAULT);
@@ -536,6 +536,7 @@ static bool start_frames(struct process *p)
                               .egress = p->egress,
                               .operators = who,
                               .on_msg = on_message,
+                              .on_order = process_order,
                               .on_ask = on_ask,
                               .on_bundle = process_bundle,
                               .on_alive = process_alive,

@@ -108,3 +108,17 @@ void process_alarm_tick(struct process *p)
     else
         (void)egress_record(p->egress, 0, p->everyone, record, length);
 }
+
+enum ingress_refusal process_order(void *ctx, const struct msg *msg)
+{
+    struct process *p = ctx;
+    if (!process_may_serve(p)) {
+        return INGRESS_OK;
+    }
+    const struct runner_stats *stats = runner_stats(p->runner);
+    uint64_t forks = stats->orders_forked, old = stats->orders_old;
+    runner_message(p->runner, msg);
+    return stats->orders_forked > forks ? INGRESS_ORDER_FORK
+           : stats->orders_old > old    ? INGRESS_ORDER_OLD
+                                        : INGRESS_OK;
+}

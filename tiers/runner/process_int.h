@@ -150,6 +150,9 @@ void process_rescue_stop(struct process *p);
 void process_announced(void *ctx, struct unit first);
 bool process_follow_parent(const struct process_conf *conf); /* false: it has ended already */
 /* process.c */
+/* Whether nodes may be stepped and messages taken in: not before it is known again, after this
+ * process stood still, that its units are its own. */
+bool process_may_serve(struct process *p);
 void process_announce(struct process *p, const struct process_conf *c, uint64_t epoch,
                       uint32_t endpoint);
 
@@ -185,6 +188,8 @@ void process_exclude_tick(struct process *p);
 /* What is known of a process by its name: tier, rights, agents. */
 void process_accused(struct process *p, const char *token, struct evidence *ret);
 void process_evidence(struct process *p, const char *reporter, const struct alarm_row *row);
+/* An order for the sectors here: whether one of them refused it. */
+enum ingress_refusal process_order(void *ctx, const struct msg *msg);
 void *process_alarm_tag(void); /* of rows that nobody waits for */
 
 /* process_metrics.c */

@@ -11,9 +11,11 @@
 #include "tiers/runner/runner.h"
 
 #include "core/num.h"
+#include "core/order.h"
 #include "tiers/runner/runner_int.h"
 #include <assert.h>
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +150,13 @@ static void watch_epochs(struct runner *r, struct node *n, const struct event *e
     r->stats.stale_accepted += acted;
 }
 
+static void count_orders(struct runner *r, const struct note_record *note)
+{
+    bool refused = note->note == NOTE_ORDER_REFUSED;
+    r->stats.orders_forked += refused && note->b == ORDER_FORK;
+    r->stats.orders_old += refused && note->b == ORDER_OLD;
+}
+
 static void carry_out(struct runner *r, struct node *n)
 {
     for (uint32_t i = 0; i < r->out.effect_count; i++) {
@@ -170,6 +179,7 @@ static void carry_out(struct runner *r, struct node *n)
             break;
         case FX_NOTE:
             r->stats.notes[e->u.note.note]++;
+            count_orders(r, &e->u.note);
             if (e->u.note.note == NOTE_RELEASED && r->conf.world != NULL &&
                 r->conf.world->released != NULL) {
                 r->conf.world->released(r->conf.world->ctx, e->u.note.a);
@@ -316,6 +326,11 @@ const char *runner_facts(const struct runner *r, struct unit agent, enum impedan
     return w != NULL && w->facts != NULL ? w->facts(w->ctx, agent, c) : r->conf.facts;
 }
 
+static void digest(const uint8_t *bytes, uint32_t count, uint8_t ret[ORDER_HASH])
+{
+    (void)crypto_generichash(ret, ORDER_HASH, bytes, count, NULL, 0);
+}
+
 /* Everything about a node but its memory. */
 static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret)
 {
@@ -334,6 +349,7 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
                               .seed = rng_u64(&n->rng),
                               .topology = r->conf.topology,
                               .tuning = *r->conf.tuning,
+                              .digest = digest,
                               .handlers_max = AGENT_HANDLERS_MAX,
                               .agent_first = n->agent_first,
                               .agent_count = n->agent_count};

@@ -29,6 +29,8 @@ struct runner_world {
     void (*clock)(void *ctx, struct unit agent, int64_t *ret_offset_us, int32_t *ret_drift_ppb);
     /* One-way delay of a message from or to the agent; -1: it is lost. */
     int64_t (*delay_us)(void *ctx, struct unit agent, bool to_agent);
+    /* How much later than it was an agent claims to have been done: 0, or a lie. May be NULL. */
+    int64_t (*claims_us)(void *ctx, struct unit agent);
     /* A handler has done its work. May be NULL. */
     void (*ran)(void *ctx, struct unit agent, const struct operation *operation);
     /* An agent has released the effect of an operation at T, as its own clock has it. May be NULL.
@@ -50,6 +52,7 @@ struct runner_stats {
     uint64_t store_ops, store_refused, store_replies;
     uint64_t seals, seals_refused;
     uint64_t notes[NOTE_COUNT];
+    uint64_t orders_forked, orders_old; /* refused by a sector here (core/order.h) */
     uint64_t stale_accepted; /* from a parent that was replaced, and acted upon: must stay 0 */
     uint64_t memory_refused; /* a node or an answer that found no memory */
     int64_t lag_us;          /* how late the latest timer of the last second ran */

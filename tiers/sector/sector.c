@@ -36,6 +36,8 @@ static void sector_init(void *self, const struct node_conf *conf)
     struct text t;
     text_init(&t, s->shard, sizeof(s->shard));
     text_unit(&t, conf->self);
+    s->digest = conf->digest;
+    assert(s->digest != NULL);
     s->beat_us = NEVER;
     s->summary_us = NEVER;
     s->store_timeout_us = NEVER;
@@ -58,7 +60,7 @@ static void beat(struct sector *s)
     if (h->now_us < s->beat_us) {
         return;
     }
-    struct beat b = {0};
+    struct beat b = {.orders = s->orders.head, .orders_missed = s->orders_missed};
     hub_summary(h, &b.summary);
     b.has_summary = s->beats % SUMMARY_BEATS == 0 || b.summary.active != s->told_active ||
                     b.summary.frozen != s->told_frozen ||
@@ -69,6 +71,8 @@ static void beat(struct sector *s)
         return;
     }
     out_send(h->out, &m);
+    s->orders_missed = false;
+    s->beaten_us = h->now_us;
     s->beats = b.has_summary ? 1 : s->beats + 1;
     s->told_active = b.summary.active;
     s->told_frozen = b.summary.frozen;
@@ -94,11 +98,6 @@ static void beat_reply(struct sector *s, const struct msg *msg)
                             msg->recv_us, r->time.mesh_offset_us, r->time.error_us);
     hosttime_told(&h->host, h->now_us, r->time.unix_ahead_us, r->time.unix_error_us);
     (void)hosttime_apply(&h->host, &h->time, h->now_us);
-    if ((unsigned)r->mode < MODE_COUNT && r->mode != h->mode) {
-        h->mode = r->mode; /* the orchestrator has noted it; STARTING too, after its restart */
-    }
-    h->mesh_open = r->circuit_open_mask != 0;
-    memcpy(h->excluded, r->excluded, sizeof(h->excluded));
     if (!r->known) {
         s->beats = 0; /* it starts from nothing: the next beat carries the summary */
     }
@@ -130,6 +129,7 @@ static bool heard_parent(struct sector *s, const struct msg *msg)
     if (v != CHILDREN_SAME) {
         s->parent_down = false;
         s->beats = 0;
+        sector_ordered(s);
         hub_note(h, NOTE_PARENT_UP, unit_pack(msg->from), msg->epoch);
     }
     return true;
@@ -155,21 +155,29 @@ static void pass_conflict(struct sector *s, const struct msg *msg)
     }
 }
 
-static void pass_to_lead(struct sector *s, const struct msg *msg)
+static void send_down(struct sector *s, const struct msg *down)
 {
-    bool ack = msg->type == MSG_CONFLICT_ACK;
-    struct unit agent = ack ? msg->u.conflict_ack.agent : msg->u.isolate.agent;
-    struct msg down =
-        hub_msg(&s->hub, msg->type, unit_cluster(agent.sector, agent.cluster), msg->priority);
-    if (ack) {
-        down.u.conflict_ack = msg->u.conflict_ack;
-    } else {
-        down.u.isolate = msg->u.isolate;
+    if (down->to.sector == s->hub.self.sector && topology_contains(s->hub.topology, down->to) &&
+        hub_fits(&s->hub, down)) {
+        out_send(s->hub.out, down);
     }
-    if (agent.sector == s->hub.self.sector && topology_contains(s->hub.topology, down.to) &&
-        hub_fits(&s->hub, &down)) {
-        out_send(s->hub.out, &down);
-    }
+}
+
+static void pass_ack(struct sector *s, const struct msg *msg)
+{
+    struct unit agent = msg->u.conflict_ack.agent;
+    struct msg down = hub_msg(&s->hub, MSG_CONFLICT_ACK, unit_cluster(agent.sector, agent.cluster),
+                              msg->priority);
+    down.u.conflict_ack = msg->u.conflict_ack;
+    send_down(s, &down);
+}
+
+void sector_isolate(struct sector *s, const struct isolate *isolate)
+{
+    struct unit lead = unit_cluster(isolate->agent.sector, isolate->agent.cluster);
+    struct msg down = hub_msg(&s->hub, MSG_ISOLATE, lead, 3);
+    down.u.isolate = *isolate;
+    send_down(s, &down);
 }
 
 static void parent_message(struct sector *s, const struct msg *msg)
@@ -190,18 +198,10 @@ static void parent_message(struct sector *s, const struct msg *msg)
         hub_prepare_message(h, msg);
     } else if (msg->type == MSG_QUERY) {
         hub_query_message(h, msg);
-    } else if (msg->type == MSG_CONFLICT_ACK || msg->type == MSG_ISOLATE) {
-        pass_to_lead(s, msg);
-    } else if (msg->type == MSG_FREEZE || msg->type == MSG_THAW) {
-        (void)hub_freeze(h, msg->type, &msg->u.freeze, NULL);
-    } else if (msg->type == MSG_CIRCUIT) {
-        if (msg->u.circuit.target.tier == TIER_ORCHESTRATOR) {
-            h->mesh_open = msg->u.circuit.action == CIRCUIT_OPEN;
-        } else if (msg->u.circuit.target.sector == h->self.sector) { /* by hand */
-            hub_breaker(h, msg->u.circuit.target, msg->u.circuit.action == CIRCUIT_OPEN);
-        }
-    } else if (msg->type == MSG_HEAL) {
-        hub_heal(h, msg->u.heal.target);
+    } else if (msg->type == MSG_CONFLICT_ACK) {
+        pass_ack(s, msg);
+    } else if (msg->type == MSG_ORDER) {
+        sector_order(s, msg);
     } else if (msg->type == MSG_MOVE) {
         sector_move(s, msg);
     } else {
@@ -305,6 +305,7 @@ static void message(struct sector *s, const struct msg *msg)
         return;
     } else if (hub_message(h, msg)) {
         if (msg->type == MSG_BEAT) {
+            sector_frozen(s, msg);
             sector_move_tell(s, hub_child_index(h, msg->from));
         }
     } else if (msg->type == MSG_MOVE) {

@@ -3,6 +3,7 @@
 #define TIERS_SECTOR_SECTOR_STATE_H
 
 #include "core/hub.h"
+#include "core/order.h"
 
 /* Messages of agents on their way: one that has more to send than fits an outbox is held. All holds
  * taken: refused (OVERLOAD), its author is told. */
@@ -38,7 +39,13 @@ struct sector {
     struct children parent; /* one row: the orchestrator */
     struct child parent_row;
     bool parent_down;
-    int64_t beat_us;
+    /* sector_orders.c */
+    digest_fn *digest;
+    struct order_follow orders;
+    bool orders_missed, state_open, state_complete;
+    enum mode state_mode;   /* as the latest STATE has it, as state_open: of the mesh breaker */
+    struct freezer ordered; /* what stands still here by orders */
+    int64_t beat_us, beaten_us;
     uint32_t beats, told_active, told_frozen, told_circuits;
     int64_t summary_us;
     uint64_t store_ref; /* asked and not answered; 0: none */
@@ -53,6 +60,14 @@ struct sector {
     uint32_t move_next;                          /* the entry that a new lead hears next */
 };
 
+/* sector_orders.c */
+void sector_order(struct sector *s, const struct msg *msg);
+void sector_ordered(struct sector *s); /* what this orchestrator has said is in force (again) */
+/* A lead's beat: it stands still though nothing says so any more, because it was not told by the
+ * sector before this one, or by this one when it was away: it is told. */
+void sector_frozen(struct sector *s, const struct msg *beat);
+/* sector.c */
+void sector_isolate(struct sector *s, const struct isolate *isolate);
 /* sector_move.c */
 void sector_move(struct sector *s, const struct msg *msg);
 struct unit sector_move_home(const struct sector *s, struct unit agent); /* of who is there */

@@ -1,0 +1,421 @@
+/* The chain of orders (core/order.h): what a sector takes and refuses, what the orchestrator
+ * repeats, and what it makes of a chain that is not its own. */
+#include "core/hub_order.h"
+#include "tests/support/orders.h"
+#include "tiers/orchestrator/orchestrator.h"
+#include "tiers/orchestrator/orchestrator_state.h"
+#include "tiers/sector/sector.h"
+#include "tiers/sector/sector_state.h"
+
+#define S US_PER_S
+
+/* --- the sector --- */
+
+static struct bench *sector(struct giver *g)
+{
+    struct bench *b = bench_open(&sector_ops, unit_sector(2), 3, 2, 10);
+    memset(g, 0, sizeof(*g));
+    g->head.epoch = 5;
+    for (uint16_t c = 1; c <= 2; c++) {
+        bench_beat(b, unit_cluster(2, c), 1, 10, 10);
+    }
+    giver_state(b, g, MODE_FULL);
+    bench_forget(b);
+    return b;
+}
+
+static struct sector *of(struct bench *b)
+{
+    return b->self;
+}
+
+static void orders_are_taken_in_their_turn(void **state)
+{
+    (void)state;
+    struct giver g;
+    struct bench *b = sector(&g);
+    assert_int_equal(of(b)->hub.mode, MODE_FULL);
+    struct order o = {.what = ORDER_ISOLATE};
+    o.u.isolate = (struct isolate){.agent = unit_agent(2, 1, 3), .what = ISOLATE_QUARANTINE};
+    giver_next(&g, &o);
+    giver_say(b, 5, &o);
+    assert_int_equal(bench_sent(b, MSG_ISOLATE, 0)->to.cluster, 1);
+    o.u.isolate.agent = unit_agent(3, 1, 3); /* of another sector: counted, and no more */
+    giver_next(&g, &o);
+    giver_say(b, 5, &o);
+    assert_int_equal(bench_count(b, MSG_ISOLATE), 1);
+    o = (struct order){.what = ORDER_HEAL, .u.heal.target = unit_sector(3)};
+    giver_next(&g, &o);
+    giver_say(b, 5, &o);
+    assert_int_equal(bench_count(b, MSG_HEAL), 0);
+    o = (struct order){.what = ORDER_CIRCUIT};
+    o.u.circuit = (struct circuit_msg){.action = CIRCUIT_OPEN, .target = unit_sector(2)};
+    giver_next(&g, &o);
+    giver_say(b, 5, &o);
+    assert_int_equal(b->notes[NOTE_CIRCUIT], 1);
+    assert_int_equal(b->notes[NOTE_ORDER_TAKEN], 5);
+    assert_int_equal(of(b)->orders.head.seq, 5);
+    assert_memory_equal(of(b)->orders.head.hash, g.head.hash, ORDER_HASH);
+    bench_pass(b, 2 * S); /* and it says so */
+    assert_int_equal(bench_sent(b, MSG_BEAT, 0)->u.beat->orders.seq, 5);
+    assert_int_equal(bench_sent(b, MSG_BEAT, 0)->u.beat->orders.epoch, 5);
+    bench_close(b);
+}
+
+static void what_is_said_again_does_nothing(void **state)
+{
+    (void)state;
+    struct giver g;
+    struct bench *b = sector(&g);
+    struct order o = {.what = ORDER_HEAL, .u.heal.target = unit_sector(2)};
+    giver_next(&g, &o);
+    for (int i = 0; i < 3; i++) {
+        giver_say(b, 5, &o);
+    }
+    assert_int_equal(bench_count(b, MSG_HEAL), 1);
+    assert_int_equal(b->notes[NOTE_ORDER_REFUSED], 0);
+    for (int i = 0; i < 40; i++) { /* a recording, long after */
+        giver_freeze(b, &g, i % 2 == 0, unit_cluster(1, 1));
+    }
+    bench_forget(b);
+    giver_say(b, 5, &o);
+    assert_int_equal(bench_count(b, MSG_HEAL), 0);
+    assert_int_equal(b->notes[NOTE_ORDER_REFUSED], 1);
+    bench_close(b);
+}
+
+static void what_is_missing_is_asked_for_at_once(void **state)
+{
+    (void)state;
+    struct giver g;
+    struct bench *b = sector(&g);
+    struct order first = {.what = ORDER_FREEZE}, second = {.what = ORDER_THAW};
+    bench_pass(b, 3 * S / 2);
+    bench_forget(b);
+    first.u.freeze.scope = second.u.freeze.scope = unit_sector(2);
+    giver_next(&g, &first);
+    giver_next(&g, &second);
+    giver_say(b, 5, &second); /* the first is lost */
+    assert_int_equal(b->notes[NOTE_ORDER_MISSED], 1);
+    assert_int_equal(bench_count(b, MSG_THAW), 0);
+    bench_pass(b, S / 5);
+    const struct msg *beat = bench_sent(b, MSG_BEAT, 0);
+    assert_non_null(beat);
+    assert_true(beat->u.beat->orders_missed);
+    assert_int_equal(beat->u.beat->orders.seq, 1);
+    giver_say(b, 5, &first);
+    giver_say(b, 5, &second);
+    assert_int_equal(bench_count(b, MSG_FREEZE), 1);
+    assert_int_equal(bench_count(b, MSG_THAW), 1);
+    bench_close(b);
+}
+
+static void another_order_of_that_number_is_refused(void **state)
+{
+    (void)state;
+    struct giver g, forger;
+    struct bench *b = sector(&g);
+    forger = g;
+    giver_freeze(b, &g, true, unit_cluster(2, 1));
+    bench_forget(b);
+    giver_freeze(b, &forger, true, unit_cluster(2, 2)); /* number 2 as well */
+    assert_int_equal(b->notes[NOTE_ORDER_REFUSED], 1);
+    giver_freeze(b, &forger, false, unit_cluster(2, 1)); /* 3, after another 2 */
+    assert_int_equal(b->notes[NOTE_ORDER_REFUSED], 2);
+    assert_int_equal(bench_count(b, MSG_FREEZE) + bench_count(b, MSG_THAW), 0);
+    giver_freeze(b, &g, false, unit_cluster(2, 1)); /* the true one goes on */
+    assert_int_equal(bench_count(b, MSG_THAW), 1);
+    bench_close(b);
+}
+
+static void a_deposed_orchestrator_is_refused(void **state)
+{
+    (void)state;
+    struct giver g, next = {.head.epoch = 6};
+    struct bench *b = sector(&g);
+    giver_freeze(b, &g, true, unit_orchestrator());
+    struct order_state s = {
+        .prior_epoch = 5, .prior_seq = 2, .mode = MODE_FULL, .complete = true, .frozen_count = 1};
+    s.frozen[0].scope = unit_orchestrator();
+    struct order o = {.what = ORDER_STATE, .u.state = &s};
+    memcpy(next.head.hash, g.head.hash, ORDER_HASH);
+    giver_next(&next, &o);
+    giver_say(b, 6, &o);
+    assert_int_equal(of(b)->orders.head.epoch, 6);
+    bench_forget(b);
+    giver_freeze(b, &g, false, unit_orchestrator());
+    assert_int_equal(b->notes[NOTE_STALE_EPOCH], 1);
+    assert_true(of(b)->hub.frozen);
+    assert_int_equal(b->notes[NOTE_ORDER_REFUSED], 0); /* the past that it names is ours */
+    bench_close(b);
+}
+
+static void another_past_is_noted(void **state)
+{
+    (void)state;
+    struct giver g;
+    struct bench *b = sector(&g);
+    struct order_state s = {.prior_epoch = 5, .prior_seq = 1, .mode = MODE_FULL};
+    struct order o = {.what = ORDER_STATE, .seq = 1, .u.state = &s};
+    memset(o.prev, 7, sizeof(o.prev));
+    giver_say(b, 6, &o);
+    assert_int_equal(b->notes[NOTE_ORDER_REFUSED], 1);
+    assert_int_equal(of(b)->orders.head.epoch, 6); /* its epoch is higher: it is obeyed */
+    bench_close(b);
+}
+
+static void a_state_fills_every_gap(void **state)
+{
+    (void)state;
+    struct giver g;
+    struct bench *b = sector(&g);
+    giver_freeze(b, &g, true, unit_cluster(2, 1));
+    struct command c = {.kind = COMMAND_FREEZE, .scope = unit_cluster(2, 2)};
+    bench_command(b, &c); /* by a console here */
+    bench_forget(b);
+    g.head.seq = 70; /* 3 to 70 are gone: among them a thaw of c1 */
+    struct order_state s = {.mode = MODE_DEGRADED_LIGHT, .mesh_open = true, .complete = false};
+    struct order o = {.what = ORDER_STATE, .u.state = &s};
+    giver_next(&g, &o);
+    giver_say(b, 5, &o);
+    assert_int_equal(of(b)->orders.head.seq, 71);
+    assert_int_equal(of(b)->hub.mode, MODE_DEGRADED_LIGHT);
+    assert_true(of(b)->hub.mesh_open);
+    assert_int_equal(of(b)->hub.freezer.count, 2); /* not complete: it may not know of c1 */
+    s.complete = true;
+    giver_next(&g, &o);
+    giver_say(b, 5, &o);
+    assert_int_equal(bench_sent(b, MSG_THAW, 0)->mask, 1u);
+    assert_int_equal(of(b)->hub.freezer.count, 1); /* what the console froze stands */
+    bench_close(b);
+}
+
+/* A sector that starts anew finds a lead that stands still by an order that holds no longer. */
+static void a_lead_that_nobody_holds_is_let_go(void **state)
+{
+    (void)state;
+    struct giver g;
+    struct bench *b = sector(&g);
+    struct beat beat = {.has_summary = true};
+    struct msg m = {.type = MSG_BEAT, .from = unit_cluster(2, 1), .epoch = 1};
+    beat.summary = (struct summary){
+        .agents = 10, .active = 10, .frozen = 10, .clusters = 1, .circuit = CIRCUIT_CLOSED};
+    m.u.beat = &beat;
+    bench_msg(b, &m);
+    assert_int_equal(bench_count(b, MSG_THAW), 3); /* whichever of the three holds it */
+    assert_int_equal(bench_sent(b, MSG_THAW, 0)->to.cluster, 1);
+    giver_freeze(b, &g, true, unit_cluster(2, 1));
+    bench_forget(b);
+    bench_msg(b, &m); /* now one does */
+    assert_int_equal(bench_count(b, MSG_THAW), 0);
+    bench_close(b);
+}
+
+static void nothing_but_a_state_begins(void **state)
+{
+    (void)state;
+    struct giver g = {.head.epoch = 5};
+    struct bench *b = bench_open(&sector_ops, unit_sector(2), 3, 2, 10);
+    giver_freeze(b, &g, true, unit_orchestrator());
+    assert_false(of(b)->hub.frozen);
+    assert_int_equal(b->notes[NOTE_ORDER_MISSED], 1);
+    bench_close(b);
+}
+
+/* --- the orchestrator --- */
+
+static struct bench *root(uint16_t sectors)
+{
+    struct bench *b = bench_open(&orchestrator_ops, unit_orchestrator(), sectors, 1, 10);
+    b->log_verdict = STORE_OK;
+    bench_up(b, sectors, 10, 10);
+    return b;
+}
+
+static struct orchestrator *orch(struct bench *b)
+{
+    return b->self;
+}
+
+static void says(struct bench *b, uint16_t sector, struct order_head head, bool missed)
+{
+    struct beat beat = {.orders = head, .orders_missed = missed};
+    struct msg m = {
+        .type = MSG_BEAT, .from = unit_sector(sector), .epoch = 1, .sent_us = b->now_us};
+    m.u.beat = &beat;
+    bench_msg(b, &m);
+}
+
+static void freeze(struct bench *b, uint16_t sector)
+{
+    struct command c = {.kind = COMMAND_FREEZE, .scope = unit_sector(sector)};
+    bench_command(b, &c);
+}
+
+static void the_chain_begins_with_the_last_head_that_is_known(void **state)
+{
+    (void)state;
+    struct bench *b = bench_open(&orchestrator_ops, unit_orchestrator(), 2, 1, 10);
+    b->log_verdict = STORE_OK;
+    says(b, 1, (struct order_head){.epoch = 2, .seq = 9, .hash = {1}}, false);
+    says(b, 2, (struct order_head){.epoch = 2, .seq = 11, .hash = {2}}, false);
+    assert_int_equal(bench_count(b, MSG_ORDER), 0); /* what stands still is not known yet */
+    bench_nothing_frozen(b);
+    const struct msg *m = bench_order(b, ORDER_STATE, 0);
+    assert_non_null(m);
+    assert_int_equal(m->mask, 3u);
+    assert_int_equal(m->u.order->seq, 1);
+    assert_int_equal(m->u.order->u.state->prior_epoch, 2);
+    assert_int_equal(m->u.order->u.state->prior_seq, 11);
+    assert_int_equal(m->u.order->prev[0], 2);
+    assert_true(m->u.order->u.state->complete);
+    assert_int_equal(b->log_rows, 1); /* who follows whom is a row of the audit log */
+    /* One that has another order of number 11: the orchestrator before this one told two things. */
+    says(b, 1, (struct order_head){.epoch = 2, .seq = 11, .hash = {3}}, false);
+    assert_int_equal(b->notes[NOTE_ORDER_FORK], 1);
+    bench_close(b);
+}
+
+static void what_a_sector_lacks_is_said_again(void **state)
+{
+    (void)state;
+    struct bench *b = root(3);
+    struct order_head had = orch(b)->orders.head;
+    freeze(b, 1);
+    freeze(b, 2);
+    assert_int_equal(orch(b)->orders.head.seq, had.seq + 2);
+    bench_forget(b);
+    says(b, 3, had, false); /* they may be on their way */
+    assert_int_equal(bench_count(b, MSG_ORDER), 0);
+    says(b, 3, had, true);
+    assert_int_equal(bench_count(b, MSG_ORDER), 2);
+    assert_int_equal(bench_sent(b, MSG_ORDER, 0)->u.order->seq, had.seq + 1);
+    assert_int_equal(bench_sent(b, MSG_ORDER, 0)->to.sector, 3);
+    bench_forget(b);
+    says(b, 3, (struct order_head){0}, false); /* a new one: all that stands */
+    assert_int_equal(bench_sent(b, MSG_ORDER, 0)->u.order->what, ORDER_STATE);
+    assert_int_equal(bench_count(b, MSG_ORDER), 3);
+    for (int i = 0; i < 50; i++) { /* beyond what is kept */
+        struct command c = {.kind = i % 2 == 0 ? COMMAND_THAW : COMMAND_FREEZE,
+                            .scope = unit_sector(1)};
+        bench_command(b, &c);
+        bench_forget(b);
+        bench_pass(b, 500000); /* a console waits for each, a while */
+        says(b, 1, orch(b)->orders.head, false);
+        says(b, 2, orch(b)->orders.head, false);
+    }
+    bench_forget(b);
+    says(b, 3, had, true); /* even the latest state is gone: a new one, for all */
+    assert_int_equal(bench_sent(b, MSG_ORDER, 0)->u.order->what, ORDER_STATE);
+    assert_int_equal(bench_sent(b, MSG_ORDER, 0)->mask, 7u);
+    for (uint16_t i = 1; i <= 3; i++) {
+        says(b, i, orch(b)->orders.head, false);
+    }
+    struct command c = {.kind = COMMAND_STATUS};
+    bench_command(b, &c);
+    const struct mesh_status *s = bench_reply(b, REPLY_STATUS)->status;
+    assert_int_equal(s->orders_seq, orch(b)->orders.head.seq);
+    assert_int_equal(s->orders_agree, 3);
+    bench_close(b);
+}
+
+static void a_fork_is_answered_above_it(void **state)
+{
+    (void)state;
+    struct bench *b = root(3);
+    struct order_head other = orch(b)->orders.head;
+    other.seq += 3;
+    other.hash[0] ^= 1u;
+    says(b, 1, other, false); /* one may lie: it is suspected, and the mesh goes on */
+    assert_int_equal(b->notes[NOTE_ORDER_FORK], 1);
+    assert_false(orch(b)->hub.frozen);
+    assert_null(threat_open(&orch(b)->threats, THREAT_ORCHESTRATOR_COMPROMISE));
+    struct command c = {.kind = COMMAND_THREAT};
+    bench_command(b, &c);
+    assert_non_null(strstr(bench_reply(b, REPLY_LINE)->text, "suspected"));
+    /* A number that the forger did not use: a sector takes it whatever it was told. */
+    assert_true(orch(b)->orders.head.seq > other.seq + 1);
+    assert_non_null(bench_order(b, ORDER_STATE, 0));
+    bench_forget(b);
+    other.seq = orch(b)->orders.head.seq;
+    says(b, 2, other, false); /* the second of three */
+    assert_non_null(threat_open(&orch(b)->threats, THREAT_ORCHESTRATOR_COMPROMISE));
+    assert_true(orch(b)->hub.frozen);
+    assert_non_null(bench_order(b, ORDER_FREEZE, 0));
+    assert_int_equal(b->notes[NOTE_THREAT], 1);
+    bench_forget(b);
+    says(b, 1, orch(b)->orders.head, false); /* it has come back to the true chain */
+    assert_int_equal(hub_order_forked(&orch(b)->hub), 1);
+    other.seq = 1ull << 50; /* nobody goes after that */
+    bench_pass(b, 2 * S);
+    says(b, 1, other, false);
+    assert_true(orch(b)->orders.head.seq < 1000);
+    bench_close(b);
+}
+
+static void the_digest_covers_every_part(void **state)
+{
+    (void)state;
+    uint8_t first[ORDER_HASH], other[ORDER_HASH];
+    struct order_state s = {.mode = MODE_FULL, .frozen_count = 2};
+    struct order o = {.seq = 4, .what = ORDER_STATE, .u.state = &s};
+    order_digest(digest_plain, 3, &o, first);
+#define CHANGED(change)                                                                            \
+    do {                                                                                           \
+        struct order_state kept = s;                                                               \
+        struct order kept_o = o;                                                                   \
+        change;                                                                                    \
+        order_digest(digest_plain, 3, &o, other);                                                  \
+        assert_memory_not_equal(first, other, ORDER_HASH);                                         \
+        s = kept;                                                                                  \
+        o = kept_o;                                                                                \
+    } while (false)
+    CHANGED(o.seq = 5);
+    CHANGED(o.prev[31] = 1);
+    CHANGED(s.mode = MODE_EMERGENCY);
+    CHANGED(s.mesh_open = true);
+    CHANGED(s.complete = true);
+    CHANGED(s.prior_epoch = 1);
+    CHANGED(s.prior_seq = 1);
+    CHANGED(s.excluded[CLASS_F_HUMAN] = 1);
+    CHANGED(s.frozen_count = 1);
+    CHANGED(s.frozen[1].at_mesh_us = 1);
+    CHANGED(s.frozen[1].scope = unit_sector(1));
+    CHANGED(s.frozen[1].preserve_state_to[0] = 'x');
+    order_digest(digest_plain, 4, &o, other);
+    assert_memory_not_equal(first, other, ORDER_HASH);
+    memset(&o.u, 0, sizeof(o.u));
+    o.what = ORDER_ISOLATE;
+    order_digest(digest_plain, 3, &o, first);
+    CHANGED(o.u.isolate.agents = 1);
+    CHANGED(o.u.isolate.capabilities = 1);
+    CHANGED(o.u.isolate.what = ISOLATE_LIFT);
+    CHANGED(o.u.isolate.agent = unit_agent(1, 1, 1));
+    o.what = ORDER_CIRCUIT;
+    order_digest(digest_plain, 3, &o, first);
+    CHANGED(o.u.circuit.action = CIRCUIT_OPEN);
+    CHANGED(o.u.circuit.reason = REASON_BREAKER);
+    CHANGED(o.u.circuit.target = unit_sector(1));
+    CHANGED(o.what = ORDER_HEAL);
+#undef CHANGED
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(orders_are_taken_in_their_turn),
+        cmocka_unit_test(what_is_said_again_does_nothing),
+        cmocka_unit_test(what_is_missing_is_asked_for_at_once),
+        cmocka_unit_test(another_order_of_that_number_is_refused),
+        cmocka_unit_test(a_deposed_orchestrator_is_refused),
+        cmocka_unit_test(another_past_is_noted),
+        cmocka_unit_test(a_state_fills_every_gap),
+        cmocka_unit_test(a_lead_that_nobody_holds_is_let_go),
+        cmocka_unit_test(nothing_but_a_state_begins),
+        cmocka_unit_test(the_chain_begins_with_the_last_head_that_is_known),
+        cmocka_unit_test(what_a_sector_lacks_is_said_again),
+        cmocka_unit_test(a_fork_is_answered_above_it),
+        cmocka_unit_test(the_digest_covers_every_part),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
