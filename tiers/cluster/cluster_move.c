@@ -175,7 +175,9 @@ bool move_refuses(struct cluster *c, int64_t now_us, const struct msg *msg, stru
     assert(c != NULL && msg != NULL && out != NULL);
     uint32_t i = msg->from.agent - 1u;
     assert(i < c->count);
-    if ((c->moves.gone >> i & 1u) == 0) {
+    bool gone = (c->moves.gone >> i & 1u) != 0;
+    bool nobodys = ((c->moves.planned | c->moves.guests) >> i & 1u) == 0; /* a spare place, free */
+    if (!gone && !nobodys) {
         return false;
     }
     if (msg->type == MSG_HELLO) {
@@ -185,7 +187,9 @@ bool move_refuses(struct cluster *c, int64_t now_us, const struct msg *msg, stru
                                        .beat_us = c->tuning.agent_beat_us};
         cluster_send(c, out, &m);
     }
-    want_host(c, now_us, i);
+    if (gone) {
+        want_host(c, now_us, i);
+    }
     return true;
 }
 
