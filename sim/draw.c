@@ -392,8 +392,8 @@ static void draw_served_by_sectors(struct drawer *d)
 
 /* Contexts are loaded, some from the registry by their names, and some rot where they lie: the
  * agent's next beats tell of it. Where the registry forgets, what has rotted cannot come back; and
- * where an agent is given another context while it is accused of its former one, a person decides.
- */
+ * it is one context in all, because an agent that is given another while it is accused of its
+ * former one stays out until a person decides. */
 static void draw_contexts(struct drawer *d)
 {
     static const char *const after[] = {"context", "rot", "context-load", "echo"};
@@ -411,8 +411,7 @@ static void draw_contexts(struct drawer *d)
         snprintf(a->action, sizeof(a->action), "%s", rot && forgets ? "context" : action);
         a->payload[0] = '\0';
         if (strcmp(action, "context-load") == 0) {
-            snprintf(a->payload, sizeof(a->payload), "what agents are to know, %u",
-                     forgets ? pick(d, 3) : which);
+            snprintf(a->payload, sizeof(a->payload), "what agents are to know, %u", which);
         } else if (rot) {
             snprintf(a->payload, sizeof(a->payload), "%u", 100 + pick(d, 900));
         }

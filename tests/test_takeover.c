@@ -55,7 +55,8 @@ static struct bench *begin(uint64_t epoch)
                                  .seed = 42 + epoch,
                                  .topology = &b->topology,
                                  .unix_us = BENCH_UNIX_US + (int64_t)epoch * 2000000,
-                                 .init_now_us = b->now_us};
+                                 .init_now_us = b->now_us,
+                                 .digest = digest_plain};
     b->conf.tuning = tuning_default();
     b->self = calloc(1, b->ops->size(&b->conf));
     assert_non_null(b->self);
