@@ -110,7 +110,7 @@ bool follow_reply(struct task *t, const struct reply *reply)
 
 void follow_end(struct task *t)
 {
-    if (asked_for(t) && t->follow.missed > 0)
+    if (t->follow.missed > 0 && asked_for(t)) /* missed: then there is a command */
         fprintf(stderr,
                 "%llu earlier lines were not shown: only the newest of each half second is\n",
                 (unsigned long long)t->follow.missed);
