@@ -194,12 +194,7 @@ bool beat_reply_put(struct put *put, const struct msg *msg)
     w.mode = (Mesh__Mode)b->mode;
     w.circuit_open_mask = b->circuit_open_mask;
     w.known = b->known;
-    w.excluded_a = b->excluded[CLASS_A_EDGE];
-    w.excluded_b = b->excluded[CLASS_B_SERVERLESS];
-    w.excluded_c = b->excluded[CLASS_C_PERSISTENT];
-    w.excluded_d = b->excluded[CLASS_D_GPU];
-    w.excluded_e = b->excluded[CLASS_E_LOCAL];
-    w.excluded_f = b->excluded[CLASS_F_HUMAN];
+    EXCLUDED_PUT(&w, b->excluded);
     w.unix_known = b->time.unix_error_us != INT64_MAX;
     w.unix_ahead_us = w.unix_known ? b->time.unix_ahead_us : 0;
     w.unix_error_us = w.unix_known ? (uint64_t)b->time.unix_error_us : 0;
@@ -232,12 +227,7 @@ enum codec_verdict beat_reply_get(const struct get *get, const ProtobufCMessage 
         .mode = (enum mode)w->mode,
         .circuit_open_mask = w->circuit_open_mask,
         .known = w->known,
-        .excluded = {[CLASS_A_EDGE] = w->excluded_a,
-                     [CLASS_B_SERVERLESS] = w->excluded_b,
-                     [CLASS_C_PERSISTENT] = w->excluded_c,
-                     [CLASS_D_GPU] = w->excluded_d,
-                     [CLASS_E_LOCAL] = w->excluded_e,
-                     [CLASS_F_HUMAN] = w->excluded_f},
+        .excluded = EXCLUDED_OF(w),
     };
     return CODEC_OK;
 }

@@ -71,12 +71,7 @@ static bool state_put(struct put *put, const struct order_state *s, Mesh__OrderS
     ret->mode = (Mesh__Mode)s->mode;
     ret->mesh_open = s->mesh_open;
     ret->complete = s->complete;
-    ret->excluded_a = s->excluded[CLASS_A_EDGE];
-    ret->excluded_b = s->excluded[CLASS_B_SERVERLESS];
-    ret->excluded_c = s->excluded[CLASS_C_PERSISTENT];
-    ret->excluded_d = s->excluded[CLASS_D_GPU];
-    ret->excluded_e = s->excluded[CLASS_E_LOCAL];
-    ret->excluded_f = s->excluded[CLASS_F_HUMAN];
+    EXCLUDED_PUT(ret, s->excluded);
     ret->n_frozen = s->frozen_count;
     ret->frozen = list;
     return true;
@@ -99,12 +94,7 @@ static enum codec_verdict state_get(const struct get *get, const Mesh__OrderStat
                                 .mode = (enum mode)w->mode,
                                 .mesh_open = w->mesh_open,
                                 .complete = w->complete,
-                                .excluded = {[CLASS_A_EDGE] = w->excluded_a,
-                                             [CLASS_B_SERVERLESS] = w->excluded_b,
-                                             [CLASS_C_PERSISTENT] = w->excluded_c,
-                                             [CLASS_D_GPU] = w->excluded_d,
-                                             [CLASS_E_LOCAL] = w->excluded_e,
-                                             [CLASS_F_HUMAN] = w->excluded_f},
+                                .excluded = EXCLUDED_OF(w),
                                 .frozen_count = (uint32_t)w->n_frozen};
     for (size_t i = 0; i < w->n_frozen; i++) {
         struct msg part;

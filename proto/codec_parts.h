@@ -110,6 +110,23 @@ enum codec_verdict log_page_get(const struct get *get, const Mesh__LogPage *w,
 
 /* ---- bodies: one pair for each message type ---- */
 
+/* Both ways between a table by class and the fields excluded_a to excluded_f. */
+#define EXCLUDED_OF(w)                                                                             \
+    {                                                                                              \
+        [CLASS_A_EDGE] = (w)->excluded_a, [CLASS_B_SERVERLESS] = (w)->excluded_b,                  \
+        [CLASS_C_PERSISTENT] = (w)->excluded_c, [CLASS_D_GPU] = (w)->excluded_d,                   \
+        [CLASS_E_LOCAL] = (w)->excluded_e, [CLASS_F_HUMAN] = (w)->excluded_f                       \
+    }
+#define EXCLUDED_PUT(w, table)                                                                     \
+    do {                                                                                           \
+        (w)->excluded_a = (table)[CLASS_A_EDGE];                                                   \
+        (w)->excluded_b = (table)[CLASS_B_SERVERLESS];                                             \
+        (w)->excluded_c = (table)[CLASS_C_PERSISTENT];                                             \
+        (w)->excluded_d = (table)[CLASS_D_GPU];                                                    \
+        (w)->excluded_e = (table)[CLASS_E_LOCAL];                                                  \
+        (w)->excluded_f = (table)[CLASS_F_HUMAN];                                                  \
+    } while (0)
+
 #define BODY_LIST(X)                                                                               \
     X(MSG_HELLO, hello)                                                                            \
     X(MSG_WELCOME, welcome)                                                                        \

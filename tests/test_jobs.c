@@ -20,14 +20,6 @@ static struct id128 submit(struct bench *b)
     return r->operation_id;
 }
 
-static void ask(struct bench *b, enum query_kind kind, struct id128 id)
-{
-    struct command c = {.kind = COMMAND_QUERY};
-    c.query = (struct query){.kind = kind, .operation_id = id, .from_start = true, .limit = 100};
-    bench_forget(b);
-    bench_command(b, &c);
-}
-
 static const char *row_text(const struct bench *b, uint32_t row)
 {
     const struct reply *r = bench_reply(b, REPLY_ROWS);
@@ -47,14 +39,14 @@ static void a_running_job_is_listed_and_shown(void **state)
     (void)state;
     struct bench *b = mesh();
     struct id128 first = submit(b), second = submit(b);
-    ask(b, QUERY_JOBS, first);
+    bench_ask(b, QUERY_JOBS, first);
     assert_int_equal(bench_reply(b, REPLY_ROWS)->rows->row_count, 2);
     char id[ID128_TEXT_MAX];
     num_id128_format(second, id); /* the newest first */
     assert_non_null(strstr(row_text(b, 0), id));
     assert_non_null(strstr(row_text(b, 0), "state=running\naction=echo\ninput=hi\n"));
     assert_non_null(strstr(row_text(b, 0), "targets=20\n"));
-    ask(b, QUERY_JOB, first);
+    bench_ask(b, QUERY_JOB, first);
     const struct reply *r = bench_reply(b, REPLY_PROGRESS);
     assert_non_null(r);
     assert_true(r->final);
@@ -70,7 +62,7 @@ static void an_ended_job_keeps_its_report(void **state)
     struct id128 id = submit(b);
     finish(b, id);
     bench_pass(b, 90000000); /* longer than gathers are kept */
-    ask(b, QUERY_JOB, id);
+    bench_ask(b, QUERY_JOB, id);
     const struct reply *r = bench_reply(b, REPLY_OPERATION);
     assert_non_null(r);
     assert_true(r->final);
@@ -78,7 +70,7 @@ static void an_ended_job_keeps_its_report(void **state)
     assert_int_equal(r->report->aggregate.outcomes[OUTCOME_READY], 20);
     assert_int_equal(r->report->aggregate.group_count, 1);
     assert_int_equal(r->report->aggregate.groups[0].count, 20);
-    ask(b, QUERY_JOBS, id);
+    bench_ask(b, QUERY_JOBS, id);
     assert_non_null(strstr(row_text(b, 0), "state=SUCCESS\n"));
     assert_non_null(strstr(row_text(b, 0), "ready=20\n"));
     bench_close(b);
@@ -91,11 +83,11 @@ static void others_attach_until_it_ends(void **state)
     struct bench *b = mesh();
     struct id128 id = submit(b);
     for (unsigned i = 0; i < JOB_FOLLOWERS_MAX; i++) {
-        ask(b, QUERY_ATTACH, id);
+        bench_ask(b, QUERY_ATTACH, id);
         assert_true(num_id128_equal(bench_reply(b, REPLY_ACCEPTED)->operation_id, id));
         assert_false(bench_reply(b, REPLY_PROGRESS)->final);
     }
-    ask(b, QUERY_ATTACH, id);
+    bench_ask(b, QUERY_ATTACH, id);
     assert_int_equal(bench_reply(b, REPLY_ERROR)->reason, REASON_OVERLOAD);
     bench_forget(b);
     finish(b, id);
@@ -104,7 +96,7 @@ static void others_attach_until_it_ends(void **state)
         reports += b->sent[i]->type == MSG_REPLY && b->sent[i]->u.reply->kind == REPLY_OPERATION;
     }
     assert_int_equal(reports, 1 + JOB_FOLLOWERS_MAX);
-    ask(b, QUERY_ATTACH, id); /* there is room again, and it has ended: at once */
+    bench_ask(b, QUERY_ATTACH, id); /* there is room again, and it has ended: at once */
     assert_true(bench_reply(b, REPLY_OPERATION)->final);
     bench_close(b);
 }
@@ -118,7 +110,7 @@ static void a_cancelled_job_says_so(void **state)
     bench_command(b, &cancel);
     bench_result(b, unit_sector(1), id, 10, OUTCOME_CANCELLED);
     bench_result(b, unit_sector(2), id, 10, OUTCOME_CANCELLED);
-    ask(b, QUERY_JOBS, id);
+    bench_ask(b, QUERY_JOBS, id);
     assert_non_null(strstr(row_text(b, 0), "state=CANCELLED\n"));
     bench_close(b);
 }
@@ -133,15 +125,15 @@ static void the_table_is_bounded_and_ended_ones_go_first(void **state)
         (void)submit(b);
         bench_forget(b);
     }
-    ask(b, QUERY_JOB, ends);
+    bench_ask(b, QUERY_JOB, ends);
     assert_non_null(bench_reply(b, REPLY_OPERATION));
     (void)submit(b); /* one more than there is room for */
-    ask(b, QUERY_JOB, ends);
+    bench_ask(b, QUERY_JOB, ends);
     assert_int_equal(bench_reply(b, REPLY_ERROR)->reason, REASON_INVALID);
-    ask(b, QUERY_JOB, runs);
+    bench_ask(b, QUERY_JOB, runs);
     assert_non_null(bench_reply(b, REPLY_PROGRESS));
     (void)submit(b); /* all run: the first leaves the table */
-    ask(b, QUERY_JOB, runs);
+    bench_ask(b, QUERY_JOB, runs);
     assert_non_null(bench_reply(b, REPLY_ERROR));
     bench_close(b);
 }
@@ -179,7 +171,7 @@ static void a_trace_has_the_roots_own_row(void **state)
     struct id128 id = submit(b);
     bench_pass(b, 50000);
     bench_result(b, unit_sector(2), id, 10, OUTCOME_READY);
-    ask(b, QUERY_TRACE, id);
+    bench_ask(b, QUERY_TRACE, id);
     const struct msg *m = bench_sent(b, MSG_QUERY, 0);
     assert_non_null(m);
     assert_int_equal(m->u.query->kind, QUERY_TRACE);

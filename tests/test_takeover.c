@@ -89,14 +89,6 @@ static struct id128 submit(struct bench *b, void (*change)(struct operation *op)
     return r->operation_id;
 }
 
-static void ask(struct bench *b, enum query_kind kind, struct id128 id)
-{
-    struct command c = {.kind = COMMAND_QUERY};
-    c.query = (struct query){.kind = kind, .operation_id = id, .from_start = true, .limit = 100};
-    bench_forget(b);
-    bench_command(b, &c);
-}
-
 static void unknown(struct bench *b, struct unit sector, struct id128 id)
 {
     struct result r = {.operation_id = id, .final = true, .unknown = true};
@@ -130,17 +122,17 @@ static void what_had_ended_is_shown_with_its_answers(void **state)
         bench_result(b, unit_sector((uint16_t)s), id, PER, OUTCOME_READY);
         bench_result(b, unit_sector((uint16_t)s), second, PER, OUTCOME_CONFLICT);
     }
-    ask(b, QUERY_JOB, id);
+    bench_ask(b, QUERY_JOB, id);
     struct answer_group group = bench_reply(b, REPLY_OPERATION)->report->aggregate.groups[0];
     bench_close(b);
     b = begin(4);
-    ask(b, QUERY_JOB, id);
+    bench_ask(b, QUERY_JOB, id);
     const struct aggregate_view *a = reported(b, id);
     assert_int_equal(a->outcomes[OUTCOME_READY], SECTORS * PER);
     assert_int_equal(a->group_count, 1);
     assert_int_equal(a->groups[0].hash, group.hash);
     assert_string_equal(bench_reply(b, REPLY_OPERATION)->report->status, "SUCCESS");
-    ask(b, QUERY_JOBS, id);
+    bench_ask(b, QUERY_JOBS, id);
     const struct rows *rows = bench_reply(b, REPLY_ROWS)->rows;
     assert_int_equal(rows->row_count, 2);
     assert_non_null(strstr(rows->rows[0].u.record.text, "action=echo\ninput=hi\n"));
@@ -193,7 +185,7 @@ static void what_ran_is_taken_up_and_adds_up(void **state)
     bench_close(b);
     b = begin(4);
     assert_int_equal(bench_count(b, MSG_RESUME), 0); /* nobody is there to be asked */
-    ask(b, QUERY_JOB, id);
+    bench_ask(b, QUERY_JOB, id);
     assert_int_equal(bench_reply(b, REPLY_PROGRESS)->progress.targets, SECTORS * PER);
     bench_forget(b);
     bench_beat(b, unit_sector(1), 1, PER, PER);
@@ -214,7 +206,7 @@ static void what_ran_is_taken_up_and_adds_up(void **state)
     assert_null(bench_reply(b, REPLY_OPERATION));
     bench_close(b);
     b = begin(5); /* and one more */
-    ask(b, QUERY_JOB, id);
+    bench_ask(b, QUERY_JOB, id);
     assert_int_equal(reported(b, id)->reasons[REASON_TAKEOVER], PER);
     bench_close(b);
 }
@@ -395,7 +387,7 @@ static void odd_records_are_no_jobs(void **state)
         assert_int_equal(reply.verdict, STORE_OK);
     }
     b = begin(4);
-    ask(b, QUERY_JOBS, ended);
+    bench_ask(b, QUERY_JOBS, ended);
     assert_int_equal(bench_reply(b, REPLY_ROWS)->rows->row_count, 0);
     bench_close(b);
 }
@@ -456,7 +448,7 @@ static void who_was_replaced_writes_no_more(void **state)
     bench_close(old);
     bench_close(b);
     b = begin(5);
-    ask(b, QUERY_JOB, id);
+    bench_ask(b, QUERY_JOB, id);
     assert_int_equal(reported(b, id)->reasons[REASON_TAKEOVER], PER);
     bench_close(b);
 }
@@ -471,9 +463,9 @@ static void the_whole_table_is_kept(void **state)
     }
     bench_close(b);
     b = mesh(4);
-    ask(b, QUERY_JOB, last);
+    bench_ask(b, QUERY_JOB, last);
     assert_non_null(bench_reply(b, REPLY_PROGRESS));
-    ask(b, QUERY_JOB, first); /* the 257th took its place */
+    bench_ask(b, QUERY_JOB, first); /* the 257th took its place */
     assert_non_null(bench_reply(b, REPLY_ERROR));
     struct command c = {.kind = COMMAND_QUERY};
     c.query = (struct query){.kind = QUERY_JOBS, .from_start = true, .limit = PAGE_ROWS_MAX};

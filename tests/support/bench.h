@@ -302,6 +302,15 @@ static inline void bench_command(struct bench *b, struct command *c)
     bench_msg(b, &m);
 }
 
+/* A console's question for the first page about an operation. */
+static inline void bench_ask(struct bench *b, enum query_kind kind, struct id128 id)
+{
+    struct command c = {.kind = COMMAND_QUERY};
+    c.query = (struct query){.kind = kind, .operation_id = id, .from_start = true, .limit = 100};
+    bench_forget(b);
+    bench_command(b, &c);
+}
+
 static inline void bench_submit(struct command *ret)
 {
     memset(ret, 0, sizeof(*ret));
