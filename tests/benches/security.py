@@ -16,6 +16,7 @@ from benches.common import BUILD, ROOT, BenchError, Mesh, busy_cores, header, me
 from benches.load import bench_steady
 
 sys.path.insert(0, str(ROOT / "tests/support"))
+import processes  # noqa: E402
 from natsraw import Nats  # noqa: E402
 
 SERVERS = ("nats", "redis", "redis-durable")
@@ -236,7 +237,7 @@ class ClearMesh(Mesh):
         rows = [(n, int(pid)) for n, pid in self.processes()]
         for name, pid in rows:
             if not name.startswith("redis"):
-                os.kill(pid, signal.SIGKILL)
+                processes.kill(pid)
         nats = self.run / "nats.conf"
         text = re.sub(r"(?s)\ntls \{.*?\n\}\n", "\n", nats.read_text())
         nats.write_text(text.replace('include "nats-users.conf"\n', ""))

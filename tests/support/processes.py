@@ -1,0 +1,23 @@
+"""Processes that a test ends and starts again."""
+import os
+import pathlib
+import signal
+import time
+
+
+def ended(pid):
+    """True when it holds no port or file any more: gone, or a zombie that its parent has not asked after."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def kill(pid, timeout_s=20):
+    """kill -9, and waits for the end: kill(2) returns before the ports are free for a successor."""
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + timeout_s
+    while not ended(pid):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {pid} has not ended {timeout_s} s after kill -9")
+        time.sleep(0.01)
