@@ -1,6 +1,7 @@
 """Processes that a test ends and starts again."""
 import os
 import pathlib
+import re
 import signal
 import time
 
@@ -21,3 +22,10 @@ def kill(pid, timeout_s=20):
         if time.monotonic() > deadline:
             raise TimeoutError(f"process {pid} has not ended {timeout_s} s after kill -9")
         time.sleep(0.01)
+
+
+def metrics_ports(config):
+    """(name, port) of each process in a mesh.conf. Values may hold brackets: units = s[01-25]."""
+    for section in pathlib.Path(config).read_text().split("\n[process ")[1:]:
+        name, body = section.split("]", 1)
+        yield name, int(re.search(r"^metrics_port = (\d+)", body, re.M).group(1))
