@@ -63,6 +63,13 @@ static void drop(struct world *w, struct process *p, uint32_t first, uint32_t un
     p->ask = true;
 }
 
+/* No two programs look at a clock in the same microsecond. */
+static uint64_t unix_us(const struct world *w, const struct process *p)
+{
+    return (uint64_t)(WORLD_UNIX_US + w->now_us + w->nodes[p->node].wall_off_us) +
+           (uint64_t)(p - w->processes->list);
+}
+
 /* --- start and end ---
  */
 
@@ -87,7 +94,7 @@ void world_process_start(struct world *w, uint32_t index)
     world_process_renew(w, p);
     name_text(w, p->name, name);
     snprintf(owner, sizeof(owner), "%s:%llu", name, (unsigned long long)p->session);
-    uint64_t epoch = (uint64_t)(WORLD_UNIX_US + w->now_us + n->wall_off_us) / US_PER_S;
+    uint64_t epoch = unix_us(w, p);
     lease_init(&p->lease, name, owner, epoch, p->started_us);
     uint32_t count = 0, each = w->conf.processes, from = p->name / each * each;
     for (uint32_t k = 1; k < each; k++) { /* the nearest predecessor first */
@@ -177,16 +184,11 @@ static bool store_up(const struct world *w)
     return world_bank_up(w, STORE_BANK_DURABLE);
 }
 
-static uint64_t unix_s(const struct world *w, const struct process *p)
-{
-    return (uint64_t)(WORLD_UNIX_US + w->now_us + w->nodes[p->node].wall_off_us) / US_PER_S;
-}
-
 static void raise_epoch(const struct world *w, uint32_t self, struct lease *l, uint32_t unit)
 {
     uint64_t least = world_process_known(w, self, unit)->epoch + 1;
     l->epoch = least > l->epoch ? least : l->epoch;
-    lease_at_least(l, unix_s(w, &w->processes->list[self]));
+    lease_at_least(l, unix_us(w, &w->processes->list[self]));
 }
 
 /* Somebody serves these units under a higher epoch: give the lease to it. */

@@ -195,14 +195,15 @@ void process_drop(struct process *p, const struct process_conf *c)
     p->ask = true; /* who has them now? */
 }
 
-/* Who takes units over does so above everything that was heard of them, and not below the second
- * that it is: somebody may have served without a store, under its start time, and not been heard.
+/* Who takes units over does so above everything that was heard of them, and not below the
+ * microsecond that it is: somebody may have served without a store, under its start time, and not
+ * been heard.
  */
 static void raise_epoch(const struct process *p, struct lease *l, struct unit first)
 {
     uint64_t least = known_epoch(p, first) + 1;
     l->epoch = least > l->epoch ? least : l->epoch;
-    lease_at_least(l, (uint64_t)(clock_unix_us() / US_PER_S));
+    lease_at_least(l, (uint64_t)clock_unix_us());
 }
 
 /* Somebody serves these units under a higher epoch, a standby or a process of the same name: give
