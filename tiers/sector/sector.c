@@ -204,6 +204,8 @@ static void parent_message(struct sector *s, const struct msg *msg)
         sector_order(s, msg);
     } else if (msg->type == MSG_MOVE) {
         sector_move(s, msg);
+    } else if (msg->type == MSG_GROW) {
+        sector_grow(s, msg);
     } else {
         hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
     }
@@ -269,6 +271,7 @@ static void host_report(struct sector *s, const struct msg *msg)
     }
     host->number = number;
     host->report = msg->u.host_report;
+    sector_grow_host(s, (uint32_t)(host - s->hosts));
 }
 
 /* A lead wants one of its agents started anew: its host is asked, as far as it has reported. */
@@ -307,6 +310,7 @@ static void message(struct sector *s, const struct msg *msg)
         if (msg->type == MSG_BEAT) {
             sector_frozen(s, msg);
             sector_move_tell(s, hub_child_index(h, msg->from));
+            sector_grow_tell(s, hub_child_index(h, msg->from));
         }
     } else if (msg->type == MSG_MOVE) {
         sector_move(s, msg);
