@@ -20,6 +20,7 @@
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
 #include "tiers/cluster/cluster_content.h"
+#include "tiers/cluster/cluster_grow.h"
 #include "tiers/cluster/cluster_incident.h"
 #include "tiers/cluster/cluster_move.h"
 #include "tiers/cluster/cluster_waits.h"
@@ -219,6 +220,7 @@ struct cluster {
     struct lead_conflicts reports;
     struct timing_watch timing;
     struct lead_moves moves;
+    struct lead_grow grow;
     struct child rows[MEMBERS_MAX];
     uint16_t buckets[LEAD_BUCKETS_HASH];
     struct lead_contents contents;
