@@ -33,6 +33,16 @@ bool grow_expects(const struct cluster *c, uint32_t i)
     return (c->grow.leaving >> i & 1u) == 0 && (grow_fresh(c, i) ? m->joined : m->uid != 0);
 }
 
+/* Members at spare places that are nobody's: a former lead had no time to drop their records. */
+static uint64_t strays(const struct cluster *c)
+{
+    uint64_t mask = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        mask |= c->members[i].uid != 0 ? bit_of(i) : 0;
+    }
+    return mask & ~(c->moves.planned | c->moves.guests | c->moves.left);
+}
+
 /* Its place is closed: drained, then let go. */
 static void leave(struct cluster *c, int64_t now_us, uint64_t mask)
 {
@@ -54,7 +64,7 @@ void grow_order(struct cluster *c, int64_t now_us, const struct grow *g, struct 
         return;
     }
     v->leaving &= ~v->order.places; /* open again */
-    leave(c, now_us, before & ~v->order.places);
+    leave(c, now_us, (before | strays(c)) & ~v->order.places);
     v->whole &= v->order.fresh;
     for (uint32_t i = 0; i < c->count; i++) {
         v->since_us[i] = grow_fresh(c, i) ? v->since_us[i] : 0;
@@ -77,6 +87,10 @@ uint64_t grow_held(const struct cluster *c, int64_t now_us, const struct operati
 {
     assert(c != NULL && o != NULL);
     uint64_t held = 0;
+    bool before = !meshtime_ready(&c->time) || o->created_mesh_us < cluster_mesh(c, c->started_us);
+    if (before) {
+        return 0; /* the former lead, who knew them better, may have sent it to any of them */
+    }
     for (uint64_t rest = c->grow.order.fresh; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         bool named = place_names_agent(&o->selector.places, cluster_agent(c, i));

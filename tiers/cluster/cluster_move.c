@@ -180,8 +180,9 @@ bool move_refuses(struct cluster *c, int64_t now_us, const struct msg *msg, stru
     uint32_t i = msg->from.agent - 1u;
     assert(i < c->count);
     bool gone = (c->moves.gone >> i & 1u) != 0;
-    /* a spare place, free */
-    bool nobodys = ((c->moves.planned | c->moves.guests) >> i & 1u) == 0 && !grow_open(c, i);
+    bool known = c->members[i].uid != 0 && (c->moves.left >> i & 1u) == 0; /* from the roster */
+    bool nobodys = ((c->moves.planned | c->moves.guests) >> i & 1u) == 0 && !grow_open(c, i) &&
+                   !known; /* a spare place, free */
     if (!gone && !nobodys) {
         return false;
     }
