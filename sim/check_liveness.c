@@ -142,28 +142,10 @@ static bool thaw(struct play *p)
     return any;
 }
 
-/* A name that was started twice while the store was away, its twin cut off from the standbys and
- * then ended: only those below and above heard of the twin's epoch, who may not speak for these
- * units, and refuse the first one for good. Who started it twice starts it anew
- * (docs/SIMULATION.md). */
-static void restart_doubled(struct play *p)
-{
-    for (uint32_t i = 0; i < p->s->act_count; i++) {
-        if (p->s->acts[i].kind == ACT_TWIN) {
-            world_restart(p->w, p->s->acts[i].unit, false);
-        }
-    }
-}
-
 static void await_service(struct play *p, uint32_t agents, uint32_t sectors)
 {
     int64_t from_us = world_now(p->w), end_us = from_us + LIVE_SERVICE_US, lift_us = from_us;
-    bool doubled = true;
     while (!play_bad(p) && !served(p, agents, sectors)) {
-        if (doubled && world_now(p->w) >= from_us + PERSON_US) {
-            doubled = false;
-            restart_doubled(p);
-        }
         if (world_now(p->w) >= lift_us) {
             bool any = thaw(p);
             lift_us = lift(p, world_now(p->w) - from_us >= PERSON_US) || any

@@ -3,7 +3,7 @@
 #include "sim/draw_story.h"
 #include <string.h>
 
-#define STORY_ACTS 32u /* the most that one adds */
+#define STORY_ACTS 40u /* the most that one adds */
 
 static bool room(const struct drawer *d)
 {
@@ -172,48 +172,80 @@ static void spoilt(struct drawer *d)
     }
 }
 
-/* All agents of a cluster are dead for so long that its breaker opens, and at times so long that
- * its probe fails, too; then time enough until it is closed again. */
-static void barren(struct drawer *d)
+static void each_of_cluster(struct drawer *d, struct unit lead, struct act like)
 {
     const struct topology *t = &d->s->conf.topology;
-    struct unit first = draw_agent(d);
-    int64_t at_us = DRAW_FIRST_US + draw_ms(d, 0, 15000);
-    int64_t for_us = draw_chance(d, 50) ? draw_ms(d, 32000, 45000) : draw_ms(d, 72000, 95000);
-    int64_t end_us = at_us + for_us + draw_ms(d, 20000, 130000);
-    d->s->heal_us = d->s->run_us = end_us > d->s->heal_us ? end_us : d->s->heal_us;
-    for (uint32_t i = 1; i <= t->agents_per_cluster && i <= STORY_ACTS; i++) {
-        struct unit u = unit_agent(first.sector, first.cluster, i);
+    for (uint32_t i = 1; i <= t->agents_per_cluster; i++) {
+        struct unit u = unit_agent(lead.sector, lead.cluster, i);
         if (topology_planned(t, u)) {
-            struct act *a = draw_act(d, ACT_KILL);
+            struct act *a = draw_act(d, like.kind);
+            *a = like;
             a->unit = u;
-            a->at_us = at_us + draw_ms(d, 0, 2000);
-            a->for_us = for_us;
         }
     }
 }
 
-/* Everything happens to one agent, one thing in the midst of another. */
+/* A cluster is too slow to answer in time until its breaker opens; at times all of its agents are
+ * silent when that probes, so that it opens again. Then time enough until it is closed. */
+static void tripped(struct drawer *d)
+{
+    struct unit u = draw_agent(d), lead = unit_cluster(u.sector, u.cluster);
+    int64_t at_us = DRAW_FIRST_US + draw_ms(d, 0, 10000);
+    bool silent = draw_chance(d, 60);
+    int64_t end_us = at_us + (silent ? draw_ms(d, 60000, 190000) : draw_ms(d, 45000, 120000));
+    d->s->heal_us = d->s->run_us = end_us > d->s->heal_us ? end_us : d->s->heal_us;
+    each_of_cluster(
+        d, lead,
+        (struct act){.kind = ACT_SLOW, .at_us = at_us, .for_us = 12 * US_PER_S, .factor = 1000});
+    for (int64_t i = 0; i < 8; i++) {
+        draw_operation(d);
+        struct act *op = &d->s->acts[d->s->act_count - 1];
+        struct act plain = {.kind = ACT_SUBMIT,
+                            .at_us = at_us + (i + 1) * US_PER_S,
+                            .timeout_us = US_PER_S,
+                            .priority = PRIORITY_COUNT - 1};
+        memcpy(plain.label, op->label, sizeof(plain.label));
+        snprintf(plain.action, sizeof(plain.action), "work");
+        unit_format(lead, plain.places);
+        *op = plain;
+    }
+    if (silent) {
+        each_of_cluster(d, lead,
+                        (struct act){.kind = ACT_KILL,
+                                     .at_us = at_us + 15 * US_PER_S,
+                                     .for_us = draw_ms(d, 30000, 45000)});
+    }
+}
+
+/* It shows in what it does that it is slow. */
+static void work_for(struct drawer *d, struct unit u, int64_t at_us)
+{
+    draw_operation(d);
+    struct act *op = &d->s->acts[d->s->act_count - 1];
+    op->at_us = at_us < d->s->heal_us ? at_us : d->s->heal_us - 1;
+    unit_format(u, op->places);
+    snprintf(op->action, sizeof(op->action), "work");
+    op->class_mask = op->sample = 0;
+    op->capability[0] = '\0';
+}
+
+/* Everything happens to one agent, one thing in the midst of another; first it is slow for long. */
 static void troubled(struct drawer *d)
 {
-    static const enum act_kind kinds[] = {ACT_SLOW, ACT_SLOW, ACT_QUARANTINE, ACT_FREEZE,
-                                          ACT_KILL, ACT_CUT,  ACT_PAUSE,      ACT_QUARANTINE};
+    static const enum act_kind kinds[] = {ACT_SLOW, ACT_QUARANTINE, ACT_FREEZE, ACT_KILL,
+                                          ACT_CUT,  ACT_PAUSE,      ACT_CUT,    ACT_QUARANTINE};
     struct unit u = draw_agent(d);
     uint32_t n = 4 + draw_pick(d, 8);
     for (uint32_t i = 0; i < n; i++) {
-        struct act *a = draw_act(d, kinds[draw_pick(d, 8)]);
+        struct act *a = draw_act(d, i == 0 ? ACT_SLOW : kinds[draw_pick(d, 8)]);
+        bool slow = a->kind == ACT_SLOW;
+        int64_t at_us = a->at_us;
         a->unit = a->kind == ACT_FREEZE ? unit_cluster(u.sector, u.cluster) : u;
-        a->factor = a->kind == ACT_SLOW ? (double)(16u << draw_pick(d, 6)) : 0;
-        a->for_us = draw_ms(d, 3000, 45000);
+        a->factor = slow ? (double)(16u << draw_pick(d, 6)) : 0;
+        a->for_us = draw_ms(d, slow ? 20000 : 3000, slow ? 60000 : 45000);
         ends_before_heal(d, a);
-        if (a->kind == ACT_SLOW) { /* it shows in what it does */
-            draw_operation(d);
-            struct act *op = &d->s->acts[d->s->act_count - 1];
-            op->at_us = a->at_us;
-            unit_format(u, op->places);
-            snprintf(op->action, sizeof(op->action), "work");
-            op->class_mask = op->sample = 0;
-            op->capability[0] = '\0';
+        for (int64_t k = 0; slow && k < (i == 0 ? 5 : 1); k++) {
+            work_for(d, u, at_us + k * 2 * US_PER_S);
         }
     }
 }
@@ -225,7 +257,7 @@ void draw_stories(struct drawer *d)
         uint32_t percent;
     } stories[] = {{flapping, 20}, {colluders, 10}, {long_pause, 6}, {slow_consumers, 15},
                    {relays, 30},   {decisions, 30}, {banks, 25},     {spoilt, 40},
-                   {barren, 5},    {troubled, 15}};
+                   {tripped, 5},   {troubled, 15}};
     for (unsigned i = 0; i < sizeof(stories) / sizeof(stories[0]); i++) {
         if (draw_chance(d, stories[i].percent) && room(d)) {
             stories[i].tell(d);

@@ -424,7 +424,9 @@ static bool read_lie(struct reader *r, enum world_lie *ret)
 static void read_bank(struct reader *r, struct act *a)
 {
     for (unsigned b = 0; b <= STORE_BANK_LOG && a->banks == 0; b++) {
-        a->banks = accept(r, bank_name((enum store_bank)b)) ? (uint8_t)(1u << b) : 0;
+        if (accept(r, bank_name((enum store_bank)b))) {
+            a->banks = (uint8_t)(1u << b);
+        }
     }
 }
 

@@ -155,6 +155,7 @@ void world_accuse(struct world *w, const struct evidence *e);
     X(WORLD_MET_DOUBT, "lease-doubted")                                                            \
     X(WORLD_MET_TAKEOVER, "takeover")                                                              \
     X(WORLD_MET_STEPPED_DOWN, "stepped-down")                                                      \
+    X(WORLD_MET_DOUBTED, "owner-doubted")                                                          \
     X(WORLD_MET_GIVEN_BACK, "given-back")                                                          \
     X(WORLD_MET_UNKNOWN_KEY, "unknown-key")                                                        \
     X(WORLD_MET_OLD_SESSION, "old-session")                                                        \

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DOUBT_US (60 * US_PER_S)
+
 static int64_t local(const struct world *w, const struct process *p)
 {
     return world_local(&w->nodes[p->node], w->now_us);
@@ -90,6 +92,8 @@ void world_process_start(struct world *w, uint32_t index)
     p->started_us = p->alive_us = local(w, p);
     p->started_true_us = w->now_us;
     p->announced_us = 0;
+    p->doubted_us = 0;
+    p->doubt_to = 0;
     world_process_forget(w, index);
     world_process_renew(w, p);
     name_text(w, p->name, name);
@@ -166,7 +170,8 @@ bool world_process_serves(struct world *w, uint32_t index)
 static void submit(struct world *w, struct process *p, const struct store_op *op, uint32_t ward)
 {
     struct store_op tagged = *op;
-    tagged.ref = op->ref << 8 | ward; /* whose: WARDS_MAX - 1 is its own */
+    assert(store_op_check(op) == NULL); /* as the real client's; no outbox looks at it here */
+    tagged.ref = op->ref << 8 | ward;   /* whose: WARDS_MAX - 1 is its own */
     world_store_begin(w, p->node, &tagged);
 }
 
@@ -191,18 +196,44 @@ static void raise_epoch(const struct world *w, uint32_t self, struct lease *l, u
     lease_at_least(l, unix_us(w, &w->processes->list[self]));
 }
 
-/* Somebody serves these units under a higher epoch: give the lease to it. */
-static void check_superseded(struct world *w, struct process *p, struct lease *l, uint32_t unit)
+static void give_up(struct world *w, struct process *p, struct lease *l)
 {
-    const struct known *k = world_process_known(w, (uint32_t)(p - w->processes->list), unit);
     struct store_op op;
-    if (!lease_serves(l) || k->epoch <= l->epoch) {
-        return;
-    }
     if (lease_release(l, &op)) {
         submit(w, p, &op, WARDS_MAX - 1);
     }
     lease_superseded(l);
+}
+
+/* Somebody serves these units under a higher epoch: give the lease to it. */
+static void check_superseded(struct world *w, struct process *p, struct lease *l, uint32_t unit)
+{
+    const struct known *k = world_process_known(w, (uint32_t)(p - w->processes->list), unit);
+    if (lease_serves(l) && k->epoch > l->epoch) {
+        give_up(w, p, l);
+    }
+}
+
+/* doubted() of process_wards.c */
+void world_process_doubted(struct world *w, struct process *p, uint32_t of)
+{
+    int64_t now_us = local(w, p);
+    bool any = false;
+    if (p->doubted_us != 0 && now_us - p->doubted_us < DOUBT_US) {
+        return;
+    }
+    if (p->owns && of == p->name && lease_serves(&p->lease)) {
+        give_up(w, p, &p->lease);
+        any = true;
+    }
+    for (uint32_t i = 0; i < p->wards.count; i++) {
+        if (p->list[i].held && p->ward_name[i] == of && lease_serves(&p->list[i].lease)) {
+            give_up(w, p, &p->list[i].lease);
+            any = true;
+        }
+    }
+    p->doubted_us = any ? now_us : p->doubted_us;
+    w->met[WORLD_MET_DOUBTED] += any ? 1 : 0;
 }
 
 static void tick_lease(struct world *w, struct process *p, int64_t now_us)
