@@ -126,6 +126,9 @@ static const char *check_act(const struct scenario *s, uint32_t i)
         return s->conf.topology.spare == 0 ? "move: first say how many `spare N` places there are"
                                            : "move: a cluster or an agent";
     }
+    if (a->kind == ACT_ROUTE && a->unit.tier < TIER_CLUSTER) {
+        return "route-around: a cluster or an agent";
+    }
     if (a->kind == ACT_LIE && a->unit.tier != TIER_AGENT) {
         return "lie: only agents lie";
     }
