@@ -113,6 +113,7 @@ static bool harmless(enum act_kind kind)
     case ACT_STORE_FAILOVER:
     case ACT_STORE_WIPE:
     case ACT_STORE_SPOIL:
+    case ACT_ROUTE:
     case ACT_APPROVE:
     case ACT_REJECT:
     case ACT_DUPLICATE:

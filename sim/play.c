@@ -112,17 +112,29 @@ struct unit play_server(const struct act *a)
     return a->via.tier == TIER_SECTOR ? a->via : unit_orchestrator();
 }
 
+static void places_of(const struct play *p, struct unit u, struct place_set *ret)
+{
+    char text[UNIT_TEXT_MAX];
+    size_t at;
+    const char *why;
+    bool good = place_parse(text, unit_format(u, text), &p->s->conf.topology, ret, &at, &why);
+    assert(good);
+    (void)good;
+}
+
+/* New work goes around it, or no more. */
+static void route(struct play *p, struct unit u, bool on)
+{
+    struct command c = {.kind = COMMAND_ROUTE, .on = on};
+    places_of(p, u, &c.query.selector.places);
+    (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
+}
+
 /* To healthy clusters, or home again. */
 static void move(struct play *p, struct unit u, bool back)
 {
     struct command c = {.kind = COMMAND_MOVE};
-    char text[UNIT_TEXT_MAX];
-    size_t at;
-    const char *why;
-    bool good = place_parse(text, unit_format(u, text), &p->s->conf.topology,
-                            &c.query.selector.places, &at, &why);
-    assert(good);
-    (void)good;
+    places_of(p, u, &c.query.selector.places);
     snprintf(c.name, sizeof(c.name), "%s", back ? "back" : "");
     (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
 }
@@ -225,6 +237,9 @@ static void act(struct play *p, uint32_t index)
     case ACT_SCALE:
         scale(p, a, false);
         break;
+    case ACT_ROUTE:
+        route(p, a->unit, true);
+        break;
     case ACT_CANCEL:
         about(p, a, COMMAND_CANCEL, false);
         break;
@@ -265,6 +280,8 @@ static void undo(struct play *p, uint32_t index)
         move(p, a->unit, true);
     } else if (a->kind == ACT_SCALE) {
         scale(p, a, true);
+    } else if (a->kind == ACT_ROUTE) {
+        route(p, a->unit, false);
     } else if (a->kind == ACT_TWIN) {
         world_twin(p->w, a->unit, false);
     } else {
@@ -279,6 +296,11 @@ static void heal(struct play *p)
     world_partition(p->w, unit_orchestrator(), false);
     world_loss(p->w, 0, 0);
     world_processes_heal(p->w);
+    for (uint32_t i = 0; i < p->s->act_count; i++) {
+        if (p->s->acts[i].kind == ACT_ROUTE) {
+            route(p, p->s->acts[i].unit, false);
+        }
+    }
     each_unit(&p->s->conf.topology, unit_orchestrator(), true, heal_unit, p);
 }
 

@@ -133,6 +133,9 @@ static const char *check_act(const struct scenario *s, uint32_t i)
     if (a->kind == ACT_SCALE && (a->factor < 1 || a->factor > SCALE_AGENTS_MAX)) {
         return "scale: 1 to 10000 newcomers";
     }
+    if (a->kind == ACT_ROUTE && a->unit.tier < TIER_CLUSTER) {
+        return "route-around: a cluster or an agent";
+    }
     if (a->kind == ACT_LIE && a->unit.tier != TIER_AGENT) {
         return "lie: only agents lie";
     }

@@ -54,6 +54,7 @@ static void nonsense_is_refused_with_line_and_reason(void **state)
         {"at 5s slow s01.c1.a1 fast\n", "x.scn:1: factor: 'fast' is not a number\n"},
         {"at 5s cancel a\n", "x.scn:1: cancel: no operation has this label\n"},
         {"at 5s reject a\n", "x.scn:1: approve, reject: no operation has this label\n"},
+        {"at 5s route-around s01\n", "x.scn:1: route-around: a cluster or an agent\n"},
         {"pending 0\n",
          "x.scn:1: messages that wait for who stands still: 0 is not within 1 and 65536\n"},
         {"at 5s store-down logs\n", "x.scn:1: 'logs' is not expected here\n"},
