@@ -12,13 +12,14 @@
 #include "core/hub.h"
 #include "core/hub_resume.h"
 #include "core/hub_share.h"
+#include "core/hub_span.h"
 #include "core/num.h"
 #include "core/plant.h"
 #include "core/resolve.h"
 #include <assert.h>
 #include <string.h>
 
-#define FINISH_EFFECTS 12u
+#define FINISH_EFFECTS 14u
 #define FINISH_BYTES   28000u /* a report or result with all its groups, and a seal */
 
 static struct flight *flight_of(struct hub *h, struct gather *g)
@@ -518,6 +519,7 @@ static bool finish(struct hub *h, struct gather *g, struct flight *f)
     f->progress = false;
     if (!again) {
         hub_note(h, NOTE_OP_CLOSED, num_id128_low(f->id), view.outcomes[OUTCOME_READY]);
+        hub_span(h, f, &view);
         gather_close(&h->gathers, g, h->now_us);
         breaker_finished(&h->breaker);
     }

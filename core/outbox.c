@@ -559,6 +559,15 @@ void out_grant(struct outbox *out, struct unit place, struct unit home)
     outbox_next(out, FX_GRANT)->u.grant = (struct grant){.place = place, .home = home};
 }
 
+void out_span(struct outbox *out, const struct span *span)
+{
+    assert(out != NULL && span != NULL);
+    assert(span->start_mesh_us > 0 && span->end_mesh_us >= span->start_mesh_us);
+    if (outbox_room(out, 1, 0)) {
+        outbox_next(out, FX_SPAN)->u.span = *span;
+    }
+}
+
 void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b)
 {
     assert(out != NULL);
