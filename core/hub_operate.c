@@ -10,6 +10,7 @@
  * already answers a duplicate with what it has. */
 #include "core/fault.h"
 #include "core/hub.h"
+#include "core/hub_order.h"
 #include "core/hub_resume.h"
 #include "core/hub_share.h"
 #include "core/hub_span.h"
@@ -435,7 +436,7 @@ void hub_child_new(struct hub *h, uint32_t child)
         f->heard[child / 64] &= ~(1ull << (child % 64));
         f->block = f->block < child / 64 ? f->block : child / 64;
         f->attempt++;
-        if (f->resumed && h->origins[f->origin_slot].cancelled) {
+        if (f->origin && h->origins[f->origin_slot].cancelled) { /* it has not heard of that */
             f->cancel = true;
             f->cancel_block = 0;
         }
@@ -495,6 +496,32 @@ static bool send_cancel(struct hub *h, struct gather *g, struct flight *f, uint3
         return false;
     }
     out_send(h->out, &m);
+    return true;
+}
+
+/* To whoever may have it. Before the chain of orders has begun there is nobody to tell: it is said
+ * with the next progress. False: no room now. */
+static bool say_cancel(struct hub *h, struct gather *g, struct flight *f)
+{
+    uint32_t blocks = (h->children_count + 63) / 64;
+    if (h->orders != NULL) {
+        struct order order = {.what = ORDER_CANCEL, .u.cancel.operation_id = f->id};
+        if (h->orders->head.seq == 0) {
+            return true;
+        }
+        if (!hub_order(h, &order)) {
+            h->short_of_room = true;
+            return false;
+        }
+        f->cancel = false;
+        return true;
+    }
+    for (; f->cancel_block < blocks; f->cancel_block++) {
+        if (!send_cancel(h, g, f, f->cancel_block)) {
+            return false;
+        }
+    }
+    f->cancel = false;
     return true;
 }
 
@@ -562,13 +589,10 @@ static bool flight_pump(struct hub *h, struct gather *g, struct flight *f)
         }
         f->block++;
     }
-    while (!g->done && f->cancel && f->cancel_block < blocks) {
-        if (!send_cancel(h, g, f, f->cancel_block)) {
-            return false;
-        }
-        f->cancel_block++;
+    f->cancel = f->cancel && !g->done;
+    if (f->cancel && !say_cancel(h, g, f)) {
+        return false;
     }
-    f->cancel = false;
     if (f->progress && !f->finished && !send_progress(h, g, f)) {
         return false;
     }

@@ -239,6 +239,11 @@ static const struct order *order_part(struct copier *c, const struct order *sour
         if (copy != NULL) {
             copy->u.state = state;
         }
+    } else if (source->what == ORDER_MOVES) {
+        const struct order_moves *moves = part(c, source->u.moves, sizeof *source->u.moves);
+        if (copy != NULL) {
+            copy->u.moves = moves;
+        }
     }
     return copy;
 }

@@ -58,6 +58,8 @@ struct sector {
     struct move_table moves;                     /* that touch this sector */
     uint64_t move_told[CLUSTERS_PER_SECTOR_MAX]; /* epoch of each lead that has heard all of them */
     uint32_t move_next;                          /* the entry that a new lead hears next */
+    int64_t move_us;     /* all are said to the leads again; NEVER: there are none */
+    uint32_t move_again; /* as far as that is done */
 };
 
 /* sector_orders.c */
@@ -69,7 +71,10 @@ void sector_frozen(struct sector *s, const struct msg *beat);
 /* sector.c */
 void sector_isolate(struct sector *s, const struct isolate *isolate);
 /* sector_move.c */
-void sector_move(struct sector *s, const struct msg *msg);
+void sector_move(struct sector *s, const struct msg *msg); /* from a lead */
+void sector_moved(struct sector *s,
+                  const struct move *m); /* an order: it may be of other sectors */
+void sector_move_tick(struct sector *s);
 struct unit sector_move_home(const struct sector *s, struct unit agent); /* of who is there */
 void sector_move_tell(struct sector *s, uint32_t child); /* once to each lead that begins */
 
