@@ -99,8 +99,8 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
         return up && from.tier != TIER_AGENT;
     case MSG_BEAT_REPLY:
     case MSG_OPERATE:
-    case MSG_CANCEL:
         return down;
+    case MSG_CANCEL:
     case MSG_FREEZE:
     case MSG_THAW:
         return down && from.tier != TIER_ORCHESTRATOR; /* that orders: MSG_ORDER */
@@ -122,7 +122,7 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
         return (down && to.tier == TIER_CLUSTER) || (up && from.tier == TIER_CLUSTER) ||
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_MOVE:
-        return (down && to.tier != TIER_AGENT) || (up && from.tier == TIER_CLUSTER) ||
+        return (down && to.tier == TIER_CLUSTER) || (up && from.tier == TIER_CLUSTER) ||
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_GROW:
         return (down && to.tier != TIER_AGENT) ||

@@ -28,7 +28,7 @@ enum msg_type {
     MSG_OPERATE,    /* down: spec COORDINATE */
     MSG_ACK,        /* agent -> lead */
     MSG_RESULT,     /* up: one aggregate */
-    MSG_CANCEL,     /* down */
+    MSG_CANCEL,     /* down; the orchestrator orders it: MSG_ORDER */
     MSG_PREPARE,    /* down: announce an operation to a level (wave) and ask what it needs */
     MSG_PREPARED,   /* up */
     MSG_QUERY,      /* down */
@@ -45,7 +45,8 @@ enum msg_type {
     MSG_CONFLICT,     /* lead -> sector -> orchestrator, again until .. */
     MSG_CONFLICT_ACK, /* .. this comes back: it is in the log */
     MSG_ISOLATE,      /* sector -> lead: quarantine, or lift it */
-    MSG_MOVE, /* down to both leads: who lives elsewhere; lead -> sector -> host: bring it there */
+    MSG_MOVE,   /* sector -> both leads: who lives elsewhere; lead -> sector -> host: bring it there
+                 */
     MSG_RESUME, /* a new orchestrator -> sectors: what came of this operation? (u.cancel) */
     MSG_ORDER,  /* orchestrator -> sectors: the next of the chain (order.h) */
     MSG_GROW,   /* down, and sector -> host: spare places that newcomers live at (grow.h) */

@@ -24,6 +24,7 @@
 #include "core/limits.h"
 #include "core/msg.h"
 #include "core/note.h"
+#include "core/span.h"
 #include "core/store.h"
 #include "core/threat.h"
 #include "core/topology.h"
@@ -114,7 +115,8 @@ enum effect_kind {
     FX_WORK_CANCEL,
     FX_NOTE,
     FX_EXCLUDE,
-    FX_GRANT
+    FX_GRANT,
+    FX_SPAN
 };
 
 /* Of the orchestrator: every process refuses the process of that name from now on, as if its
@@ -141,6 +143,7 @@ struct effect {
         struct note_record note;    /* FX_NOTE */
         struct exclusion exclusion; /* FX_EXCLUDE */
         struct grant grant;         /* FX_GRANT */
+        struct span span;           /* FX_SPAN */
     } u;
 };
 
@@ -173,6 +176,7 @@ void out_work_cancel(struct outbox *out, uint64_t ref);
 void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b);
 void out_exclude(struct outbox *out, const char *name, bool on);
 void out_grant(struct outbox *out, struct unit place, struct unit home);
+void out_span(struct outbox *out, const struct span *span); /* dropped without room */
 
 /* How many of an outbox's bytes the variable parts of a message, operation or store op take. */
 uint32_t msg_extra_bytes(const struct msg *msg);
@@ -210,6 +214,8 @@ struct tuning {
     bool simulation;      /* processes of the role `sim` are accepted (design 5) */
     bool no_log;          /* no log_url: conflicts and commands are not recorded */
     bool second_person;   /* what stops the whole mesh waits for another operator (approve) */
+    bool spans;           /* nodes say their spans (span.h) .. */
+    double span_share;    /* .. and so many of the operations that nobody decided about count */
 };
 
 struct node_conf {

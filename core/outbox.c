@@ -239,6 +239,11 @@ static const struct order *order_part(struct copier *c, const struct order *sour
         if (copy != NULL) {
             copy->u.state = state;
         }
+    } else if (source->what == ORDER_MOVES) {
+        const struct order_moves *moves = part(c, source->u.moves, sizeof *source->u.moves);
+        if (copy != NULL) {
+            copy->u.moves = moves;
+        }
     }
     return copy;
 }
@@ -558,6 +563,15 @@ void out_grant(struct outbox *out, struct unit place, struct unit home)
     assert(out != NULL);
     assert(place.tier == TIER_AGENT && (home.tier == TIER_AGENT || home.tier == TIER_NONE));
     outbox_next(out, FX_GRANT)->u.grant = (struct grant){.place = place, .home = home};
+}
+
+void out_span(struct outbox *out, const struct span *span)
+{
+    assert(out != NULL && span != NULL);
+    assert(span->start_mesh_us > 0 && span->end_mesh_us >= span->start_mesh_us);
+    if (outbox_room(out, 1, 0)) {
+        outbox_next(out, FX_SPAN)->u.span = *span;
+    }
 }
 
 void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b)

@@ -138,16 +138,21 @@ enum codec_verdict isolate_get(const struct get *get, const ProtobufCMessage *me
                                                                               : CODEC_BAD_RANGE;
 }
 
+void move_fill(const struct move *m, Mesh__Move *ret)
+{
+    mesh__move__init(ret);
+    ret->id = m->id;
+    ret->home = unit_pack(m->home);
+    ret->place = unit_pack(m->place);
+    ret->agents = m->agents;
+    ret->places = m->places;
+    ret->back = m->back;
+}
+
 bool move_put(struct put *put, const struct msg *msg)
 {
-    const struct move *m = &msg->u.move;
-    Mesh__Move w = MESH__MOVE__INIT;
-    w.id = m->id;
-    w.home = unit_pack(m->home);
-    w.place = unit_pack(m->place);
-    w.agents = m->agents;
-    w.places = m->places;
-    w.back = m->back;
+    Mesh__Move w;
+    move_fill(&msg->u.move, &w);
     return put_pack(put, &w.base);
 }
 

@@ -82,6 +82,7 @@ enum codec_verdict operation_get(const struct get *get, const Mesh__MeshMessage 
 bool summary_put(struct put *put, const struct summary *s, Mesh__Summary *ret);
 enum codec_verdict summary_get(const Mesh__Summary *w, struct summary *ret);
 
+void move_fill(const struct move *m, Mesh__Move *ret);
 void order_head_put(const struct order_head *head, Mesh__Beat *ret);
 bool order_head_get(const Mesh__Beat *w, struct order_head *ret);
 

@@ -25,6 +25,7 @@
 #include "tiers/runner/clock.h"
 #include "tiers/runner/metrics.h"
 #include "tiers/runner/process.h"
+#include "tiers/web/otlp.h"
 #include "tiers/work/work.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -325,6 +326,8 @@ int sim_live_main(int argc, char **argv)
         .ops = {[TIER_AGENT] = &agent_ops, [TIER_HOST] = &host_ops},
         .world = live_world,
         .executor = work_open,
-        .executor_free = work_free};
+        .executor_free = work_free,
+        .exporter = otlp_open,
+        .exporter_free = otlp_free};
     return runner_main(argc, argv, &kind);
 }

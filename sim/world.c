@@ -170,6 +170,9 @@ static void carry_out(struct world *w, uint32_t index)
         case FX_EXCLUDE:
             world_exclude(w, &fx->u.exclusion);
             break;
+        case FX_SPAN: /* seen by whoever looks at the effects */
+            world_digest(w, span_own_id(&fx->u.span));
+            break;
         case FX_NOTE:
             world_digest(w, (uint64_t)fx->u.note.note << 32 ^ fx->u.note.a * 31u ^ fx->u.note.b);
             break;

@@ -516,9 +516,11 @@ static void cancel_goes_to_those_waited_for(void **state)
     struct operation op = operation(b, 1);
     operate(b, &op, UINT32_MAX, 1);
     bench_result(b, unit_cluster(SELF, 2), op.id, 10, OUTCOME_READY);
-    struct msg m = {.type = MSG_CANCEL, .from = unit_orchestrator(), .epoch = 1};
-    m.u.cancel.operation_id = op.id;
-    bench_msg(b, &m);
+    struct giver g = {.head.epoch = 1};
+    struct order o = {.what = ORDER_CANCEL, .u.cancel.operation_id = op.id};
+    giver_state(b, &g, MODE_FULL);
+    giver_next(&g, &o);
+    giver_say(b, 1, &o);
     const struct msg *down = bench_sent(b, MSG_CANCEL, 0);
     assert_non_null(down);
     assert_true(down->mask == 5u);

@@ -162,9 +162,10 @@ static void test_routes(void **state)
     const uint32_t down =
         BIT(MSG_BEAT_REPLY) | BIT(MSG_OPERATE) | BIT(MSG_CANCEL) | BIT(MSG_CIRCUIT);
     const uint32_t asked =
-        BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_CONFLICT_ACK) | BIT(MSG_MOVE) | BIT(MSG_GROW);
-    const uint32_t down_tiers =
-        down | asked | BIT(MSG_FREEZE) | BIT(MSG_THAW) | BIT(MSG_HEAL) | BIT(MSG_ISOLATE);
+        BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_CONFLICT_ACK) | BIT(MSG_GROW);
+    const uint32_t down_tiers = down | asked | BIT(MSG_FREEZE) | BIT(MSG_THAW) | BIT(MSG_HEAL) |
+                                BIT(MSG_ISOLATE) | BIT(MSG_MOVE);
+    const uint32_t ordered = BIT(MSG_CIRCUIT) | BIT(MSG_CANCEL);
     const uint32_t up_tiers = BIT(MSG_BEAT) | BIT(MSG_RESULT) | BIT(MSG_PREPARED) | BIT(MSG_ROWS) |
                               BIT(MSG_CIRCUIT) | BIT(MSG_CONFLICT);
     const uint32_t relay = BIT(MSG_RELAY) | BIT(MSG_RELAY_ACK);
@@ -179,7 +180,7 @@ static void test_routes(void **state)
         {sector, unit_numbered(TIER_HOST, 1), BIT(MSG_HEAL) | BIT(MSG_MOVE) | BIT(MSG_GROW)},
         {sector, lead, down_tiers | relay},
         {sector, root, up_tiers},
-        {root, sector, (down & ~BIT(MSG_CIRCUIT)) | asked | BIT(MSG_ORDER) | BIT(MSG_RESUME)},
+        {root, sector, (down & ~ordered) | asked | BIT(MSG_ORDER) | BIT(MSG_RESUME)},
         {sector, unit_sector(8), relay},
         {sector, sector, 0},
         {agent, unit_cluster(7, 4), 0},

@@ -137,8 +137,11 @@ static struct trial *begin_at(uint32_t slot, const char *action, const char *pay
     op.trace = given;
     op.id.bytes[15] = (uint8_t)slot;
     op.id.bytes[14] = (uint8_t)(slot >> 8);
-    struct handler_call call = {
-        .operation = &op, .topology = &topology, .unit = agent, .agent_class = c};
+    struct handler_call call = {.operation = &op,
+                                .trace = span_context(&op.trace, op.id, 1.0),
+                                .topology = &topology,
+                                .unit = agent,
+                                .agent_class = c};
     *r = (struct trial){0};
     r->job =
         executor->start(executor->self, &call, clock_boot_us() + ttl_ms * US_PER_MS, r, &answer);

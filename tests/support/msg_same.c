@@ -563,6 +563,20 @@ static const char *same_isolate(const struct isolate *a, const struct isolate *b
     return NULL;
 }
 
+static const char *same_moves(const struct order_moves *a, const struct order_moves *b)
+{
+    SAME(count)
+    for (uint32_t i = 0; i < a->count; i++) {
+        SAME(list[i].id)
+        SAME_UNIT(list[i].home)
+        SAME_UNIT(list[i].place)
+        SAME(list[i].agents)
+        SAME(list[i].places)
+        SAME(list[i].back)
+    }
+    return NULL;
+}
+
 static const char *same_order(const struct order *a, const struct order *b)
 {
     SAME(seq)
@@ -580,6 +594,10 @@ static const char *same_order(const struct order *a, const struct order *b)
         SAME(u.circuit.reason)
     } else if (a->what == ORDER_HEAL) {
         SAME_UNIT(u.heal.target)
+    } else if (a->what == ORDER_CANCEL) {
+        SAME_ARRAY(u.cancel.operation_id.bytes)
+    } else if (a->what == ORDER_MOVES) {
+        return same_moves(a->u.moves, b->u.moves);
     } else {
         return same_isolate(&a->u.isolate, &b->u.isolate);
     }

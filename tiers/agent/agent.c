@@ -83,6 +83,7 @@ static void agent_init(void *self, const struct node_conf *conf)
     assert(conf->handlers_max <= UINT16_MAX);
     a->handlers_max = (uint16_t)(conf->handlers_max > 0 ? conf->handlers_max : 1);
     a->beat_us = conf->tuning.agent_beat_us;
+    a->spans = conf->tuning.spans;
     a->beat_phase_us = beat_phase(conf->topology, conf->self, a->beat_us);
     a->beat_next_us = NEVER;
     a->hello_next_us = NEVER;

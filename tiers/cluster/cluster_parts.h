@@ -185,6 +185,8 @@ bool hedge_replace(struct cluster *c, int64_t now_us, struct lead_op *op, const 
                    uint32_t i, struct outbox *out);
 
 /* cluster_query.c */
+/* An operation that ends, for those who look from outside (span.h), when the tuning wants it. */
+void query_span(struct cluster *c, int64_t now_us, const struct lead_op *op, struct outbox *out);
 void query_handle(struct cluster *c, int64_t now_us, const struct query *query, struct outbox *out);
 void query_record(struct cluster *c, int64_t now_us, uint32_t slot, uint32_t seq,
                   const struct store_reply *reply, struct outbox *out);

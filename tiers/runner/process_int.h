@@ -73,6 +73,7 @@ struct process {
     struct runner *runner; /* from PHASE_SERVING on */
     struct runner_world world;
     struct executor *executor; /* NULL: none */
+    struct exporter *exporter; /* NULL: none */
     struct lease lease;        /* on the own name */
     bool owns;                 /* the units of the own section run here */
     bool held;                 /* the lease on the own name was HELD at the last tick */
@@ -200,7 +201,15 @@ void process_evidence(struct process *p, const char *reporter, const struct alar
 enum ingress_refusal process_order(void *ctx, const struct msg *msg);
 void *process_alarm_tag(void); /* of rows that nobody waits for */
 
+/* process_seams.c: what tiers/work and tiers/web put into this process. */
+bool process_seams_start(struct process *p); /* false: what is wrong is logged */
+void process_seams_stop(struct process *p);  /* no more is to be said */
+void process_seams_close(struct process *p);
+void process_seams_free(struct process *p);
+void process_span(void *ctx, const struct span *span, const struct trace_context *trace);
+
 /* process_metrics.c */
+bool process_metrics_start(struct process *p);  /* false: what is wrong is logged */
 bool process_is_ready(const struct process *p); /* what /readyz and the service manager are told */
 const char *process_status(const struct process *p); /* one line for people */
 /* For those who look for NATS services. */

@@ -232,6 +232,8 @@ bool process_runner(struct process *p)
                                .exclude_ctx = p,
                                .grant = on_grant,
                                .grant_ctx = p,
+                               .span = p->exporter != NULL ? process_span : NULL,
+                               .span_ctx = p,
                                .executor = p->executor};
     memcpy(conf.ops, p->kind->ops, sizeof(conf.ops));
     p->runner = runner_new(&conf);

@@ -177,6 +177,9 @@ static void carry_out(struct runner *r, struct node *n)
         case FX_WORK_CANCEL:
             runner_work_cancel(r, n, e->u.work_ref);
             break;
+        case FX_SPAN:
+            runner_span(r, &e->u.span);
+            break;
         case FX_NOTE:
             r->stats.notes[e->u.note.note]++;
             count_orders(r, &e->u.note);

@@ -51,6 +51,7 @@ struct runner_stats {
     uint64_t works, works_refused, works_cancelled;
     uint64_t store_ops, store_refused, store_replies;
     uint64_t seals, seals_refused;
+    uint64_t spans_unknown; /* of operations that are forgotten here */
     uint64_t notes[NOTE_COUNT];
     uint64_t orders_forked, orders_old; /* refused by a sector here (core/order.h) */
     uint64_t stale_accepted; /* from a parent that was replaced, and acted upon: must stay 0 */
@@ -81,6 +82,9 @@ struct runner_conf {
     /* Who may speak for a spare place (FX_GRANT). NULL: nothing happens. */
     void (*grant)(void *ctx, const struct grant *g);
     void *grant_ctx;
+    /* Spans of operations that are sampled. NULL: nobody wants any. */
+    void (*span)(void *ctx, const struct span *span, const struct trace_context *trace);
+    void *span_ctx;
     const struct executor *executor; /* of actions that are not built in; NULL: none */
 };
 

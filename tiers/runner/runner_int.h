@@ -111,6 +111,10 @@ int runner_add_agent(struct runner *r, struct unit u, struct unit home, uint16_t
 /* What the agent says of itself (core/facts.h); NULL: nothing. */
 const char *runner_facts(const struct runner *r, struct unit agent, enum impedance_class c);
 
+/* runner_span.c: whose trace an operation belongs to; what a node says of one goes out. */
+struct trace_context runner_trace(const struct runner *r, const struct operation *op);
+void runner_span(struct runner *r, const struct span *span);
+
 /* runner_send.c */
 void runner_send(struct runner *r, struct node *n, const struct msg *msg);
 /* msg: `to` is the node, no mask, recv_us on the node's clock. */

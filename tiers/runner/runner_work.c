@@ -36,6 +36,7 @@ static struct handler_call call_of(struct runner *r, struct node *n, const struc
 {
     const struct runner_world *w = r->conf.world;
     return (struct handler_call){.operation = op,
+                                 .trace = runner_trace(r, op),
                                  .topology = r->conf.topology,
                                  .unit = n->unit,
                                  .home = n->home,

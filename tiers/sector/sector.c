@@ -39,6 +39,7 @@ static void sector_init(void *self, const struct node_conf *conf)
     s->digest = conf->digest;
     assert(s->digest != NULL);
     s->beat_us = NEVER;
+    s->move_us = NEVER;
     s->summary_us = NEVER;
     s->store_timeout_us = NEVER;
 }
@@ -190,8 +191,6 @@ static void parent_message(struct sector *s, const struct msg *msg)
         beat_reply(s, msg);
     } else if (msg->type == MSG_OPERATE) {
         hub_operate_message(h, msg);
-    } else if (msg->type == MSG_CANCEL) {
-        hub_cancel(h, &msg->u.cancel.operation_id);
     } else if (msg->type == MSG_RESUME) {
         hub_resume_message(h, msg);
     } else if (msg->type == MSG_PREPARE) {
@@ -202,8 +201,6 @@ static void parent_message(struct sector *s, const struct msg *msg)
         pass_ack(s, msg);
     } else if (msg->type == MSG_ORDER) {
         sector_order(s, msg);
-    } else if (msg->type == MSG_MOVE) {
-        sector_move(s, msg);
     } else if (msg->type == MSG_GROW) {
         sector_grow(s, msg);
     } else {
@@ -325,6 +322,7 @@ static void stored(struct sector *s, const struct store_reply *reply)
 static int64_t next_wake(const struct sector *s)
 {
     int64_t wake = s->beat_us < s->store_timeout_us ? s->beat_us : s->store_timeout_us;
+    wake = s->move_us < wake ? s->move_us : wake;
     int64_t parent = children_next_us(&s->parent);
     wake = parent < wake ? parent : wake;
     return s->store_ref == 0 && s->hub.store_up && s->summary_us < wake ? s->summary_us : wake;
@@ -367,6 +365,7 @@ static int64_t sector_step(void *self, const struct event *event, struct outbox 
     beat(s);
     hub_pump(&s->hub);
     sector_relay_pump(s);
+    sector_move_tick(s);
     write_store(s);
     int64_t wake = hub_end(&s->hub, next_wake(s));
     children_wake(&s->parent, wake);

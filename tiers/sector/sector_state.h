@@ -70,6 +70,8 @@ struct sector {
     uint32_t move_next;                          /* the entry that a new lead hears next */
     struct grow grows[CLUSTERS_PER_SECTOR_MAX];  /* newcomers of each cluster; id 0: none known */
     uint64_t grow_told[CLUSTERS_PER_SECTOR_MAX]; /* as move_told */
+    int64_t move_us;     /* all are said to the leads again; NEVER: there are none */
+    uint32_t move_again; /* as far as that is done */
 };
 
 /* sector_grow.c */
@@ -88,7 +90,10 @@ void sector_isolate(struct sector *s, const struct isolate *isolate);
 void sector_host_report(struct sector *s, const struct msg *msg);
 void sector_replace(struct sector *s, const struct msg *msg);
 /* sector_move.c */
-void sector_move(struct sector *s, const struct msg *msg);
+void sector_move(struct sector *s, const struct msg *msg); /* from a lead */
+void sector_moved(struct sector *s,
+                  const struct move *m); /* an order: it may be of other sectors */
+void sector_move_tick(struct sector *s);
 struct unit sector_move_home(const struct sector *s, struct unit agent); /* of who is there */
 /* Agents that a child has more or fewer than planned, while it cannot say so itself. */
 void sector_count_away(struct sector *s);
