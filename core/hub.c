@@ -269,6 +269,10 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->frozen += s->frozen;
     into->frozen_late += s->frozen_late;
     into->astray += s->astray;
+    into->synced += s->synced;
+    into->synced_far += s->synced_far;
+    into->synced_from = s->synced > 0 ? s->synced_from : into->synced_from;
+    into->synced_far_from = s->synced_far > 0 ? s->synced_far_from : into->synced_far_from;
     into->degraded += s->degraded;
     into->unstable += s->unstable;
     into->impedance_sum_us += s->impedance_sum_us;

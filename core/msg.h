@@ -9,6 +9,7 @@
 
 #include "core/command.h"
 #include "core/conflict.h"
+#include "core/content.h"
 #include "core/limits.h"
 #include "core/move.h"
 #include "core/operation.h"
@@ -46,8 +47,9 @@ enum msg_type {
     MSG_CONFLICT_ACK, /* .. this comes back: it is in the log */
     MSG_ISOLATE,      /* sector -> lead: quarantine, or lift it */
     MSG_MOVE, /* down to both leads: who lives elsewhere; lead -> sector -> host: bring it there */
-    MSG_RESUME, /* a new orchestrator -> sectors: what came of this operation? (u.cancel) */
-    MSG_ORDER,  /* orchestrator -> sectors: the next of the chain (order.h) */
+    MSG_RESUME,  /* a new orchestrator -> sectors: what came of this operation? (u.cancel) */
+    MSG_ORDER,   /* orchestrator -> sectors: the next of the chain (order.h) */
+    MSG_CONTENT, /* lead - sector - sector, lead - agent: who has this context? and the answer */
     MSG_TYPE_COUNT
 };
 
@@ -140,7 +142,6 @@ struct result {
 struct cancel {
     struct id128 operation_id;
 };
-
 struct prepare {
     struct id128 correlation_id;
     enum tier level; /* answer when this tier below you is reached: SECTOR or CLUSTER */
@@ -237,6 +238,7 @@ struct msg {
         struct isolate isolate;
         struct move move;
         const struct order *order;
+        struct content_word content;
     } u;
 };
 

@@ -55,7 +55,8 @@ enum work_kind {
     WORK_HANDLER = 1, /* run the operation's action (agents); the payload is that of `operation` */
     WORK_AGENT_START, /* host: create and start the agent node `unit` in this process */
     WORK_AGENT_STOP,  /* host: stop it, as a crash would */
-    WORK_CONTEXT,     /* agents: hold the context `content` (content.h), from the registry */
+    WORK_CONTEXT,     /* agents: hold the context `content`: `body`, if it is that, or registry's */
+    WORK_CONTENT,     /* agents: what is its body? READY: the key, and behind it the bytes */
     WORK_KIND_COUNT
 };
 
@@ -67,7 +68,7 @@ struct work_reply {
     bool final;
     enum outcome verdict;
     enum reason reason;
-    const uint8_t *answer; /* ANSWER_BYTES_MAX at most */
+    const uint8_t *answer; /* ANSWER_BYTES_MAX at most; of WORK_CONTENT a key and a context */
     uint32_t answer_bytes;
     const struct conflict_detail *conflict; /* with OUTCOME_CONFLICT; else NULL */
     const struct operation *emit;           /* a message that the handler wants sent; else NULL */
@@ -82,7 +83,9 @@ struct work_op {
     struct id128 operation; /* WORK_HANDLER: the runner has its bytes (see FX_SEAL) */
     struct unit unit;       /* WORK_AGENT_* */
     struct unit home;       /* WORK_AGENT_*: who it is: the place that it was planned for */
-    uint8_t content[32];    /* WORK_CONTEXT */
+    uint8_t content[32];    /* WORK_CONTEXT, WORK_CONTENT */
+    uint32_t body_bytes;    /* WORK_CONTEXT: 0: none came with it */
+    const uint8_t *body;
 };
 
 struct owner_news {
@@ -178,6 +181,7 @@ void out_grant(struct outbox *out, struct unit place, struct unit home);
 uint32_t msg_extra_bytes(const struct msg *msg);
 uint32_t operation_extra_bytes(const struct operation *operation);
 uint32_t store_op_extra_bytes(const struct store_op *op);
+uint32_t work_op_extra_bytes(const struct work_op *op);
 
 /* Deep copy into `room` (16-byte aligned); returns the bytes used. The runner of virtual time uses
  * it, too. msg->u.operate.operation is NOT copied: it is resolved again by id on delivery. */
@@ -222,7 +226,7 @@ struct node_conf {
     int64_t
         unix_us; /* Unix time at init on the node's clock `init_now_us`; used by the root only */
     int64_t init_now_us;
-    digest_fn *digest; /* orchestrator, sectors: of orders */
+    digest_fn *digest; /* orchestrator, sectors: of orders; sectors, leads: of contexts */
     /* agents */
     enum impedance_class agent_class;
     uint64_t capabilities;     /* bits into topology.capabilities */

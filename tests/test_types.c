@@ -167,7 +167,7 @@ static void test_routes(void **state)
         down | asked | BIT(MSG_FREEZE) | BIT(MSG_THAW) | BIT(MSG_HEAL) | BIT(MSG_ISOLATE);
     const uint32_t up_tiers = BIT(MSG_BEAT) | BIT(MSG_RESULT) | BIT(MSG_PREPARED) | BIT(MSG_ROWS) |
                               BIT(MSG_CIRCUIT) | BIT(MSG_CONFLICT);
-    const uint32_t relay = BIT(MSG_RELAY) | BIT(MSG_RELAY_ACK);
+    const uint32_t relay = BIT(MSG_RELAY) | BIT(MSG_RELAY_ACK) | BIT(MSG_CONTENT);
     const struct {
         struct unit from, to;
         uint32_t types;

@@ -60,6 +60,10 @@ static const char *same_summary(const struct summary *a, const struct summary *b
     SAME(frozen)
     SAME(frozen_late)
     SAME(astray)
+    SAME(synced)
+    SAME_UNIT(synced_from)
+    SAME(synced_far)
+    SAME_UNIT(synced_far_from)
     SAME(degraded)
     SAME(unstable)
     SAME(clusters)
@@ -625,6 +629,15 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.move.agents)
         SAME(u.move.places)
         SAME(u.move.back)
+    } else if (a->type == MSG_CONTENT) {
+        SAME_ARRAY(u.content.hash)
+        SAME(u.content.ask)
+        SAME_UNIT(u.content.holder)
+        SAME(u.content.bytes)
+        return a->u.content.bytes > 0 &&
+                       memcmp(a->u.content.body, b->u.content.body, a->u.content.bytes) != 0
+                   ? "content.body"
+                   : NULL;
     } else if (a->type == MSG_HOST_REPORT) {
         SAME(u.host_report.process_start_us)
         SAME(u.host_report.agents_hosted)
