@@ -49,6 +49,7 @@ enum msg_type {
     MSG_MOVE, /* down to both leads: who lives elsewhere; lead -> sector -> host: bring it there */
     MSG_RESUME,  /* a new orchestrator -> sectors: what came of this operation? (u.cancel) */
     MSG_ORDER,   /* orchestrator -> sectors: the next of the chain (order.h) */
+    MSG_GROW,    /* down, and sector -> host: spare places that newcomers live at (grow.h) */
     MSG_CONTENT, /* lead - sector - sector, lead - agent: who has this context? and the answer */
     MSG_TYPE_COUNT
 };
@@ -163,7 +164,6 @@ struct circuit_msg {
     struct unit target;
     enum reason reason;
 };
-
 #define FREEZE_NAME_MAX 47u /* with NUL: it fits a field of the registry beside the time */
 
 struct freeze {
@@ -195,7 +195,6 @@ struct host_report {
 };
 
 struct order; /* order.h */
-
 struct heal {
     struct unit target;
 };
@@ -237,6 +236,7 @@ struct msg {
         struct conflict_ack conflict_ack;
         struct isolate isolate;
         struct move move;
+        struct grow grow;
         const struct order *order;
         struct content_word content;
     } u;

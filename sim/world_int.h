@@ -112,7 +112,7 @@ struct world_call {
 
 #define WORLD_CACHE_SLOTS 4096u
 
-#define WORLD_PENDING_MAX 65536u /* BUS_PENDING_MSGS */
+#define WORLD_PENDING_MAX WORLD_PENDING_MOST /* BUS_PENDING_MSGS */
 
 /* Of world_pack.c: where an agent is laid out for its step, and what was found in it. */
 #define PACK_BITMAP 2u /* an agent has 128 lines of 64 bytes at most */

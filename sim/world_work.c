@@ -157,7 +157,13 @@ static void load(struct world *w, const uint8_t key[CONTENT_HASH], const uint8_t
     }
     if (payload != NULL) {
         brings(w, key, payload, bytes, b);
-    } else if (hashes_to(key, found.body, found.body_bytes)) {
+    } else if (!content_sound(world_hash, key, found.body, found.body_bytes)) {
+        w->met[WORLD_MET_CONTENT_REFUSED]++;
+        r->verdict = OUTCOME_CONFLICT; /* as runner_content.c says */
+        r->reason = REASON_NONE;
+    } else {
+        w->stats.unsound +=
+            !hashes_to(key, found.body, found.body_bytes); /* the world's own look */
         brings(w, key, found.body, found.body_bytes, b);
     }
 }
@@ -379,7 +385,9 @@ void world_work_begin(struct world *w, uint32_t node, const struct work_op *op)
     struct work_block *b = (struct work_block *)(void *)block->bytes;
     b->work = (struct world_work){.reply = {.ref = op->ref, .seq = 1, .final = true}};
     int64_t takes = 1000;
-    if (context && op->body_bytes > 0 && hashes_to(op->content, op->body, op->body_bytes)) {
+    if (context && op->body_bytes > 0 &&
+        content_sound(world_hash, op->content, op->body, op->body_bytes)) {
+        w->stats.unsound += !hashes_to(op->content, op->body, op->body_bytes);
         brings(w, op->content, op->body, op->body_bytes, b);
     } else if (context) {
         load(w, op->content, NULL, 0, b);

@@ -229,6 +229,9 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
     case MSG_MOVE:
         move_order(c, now_us, &msg->u.move, out);
         break;
+    case MSG_GROW:
+        grow_order(c, now_us, &msg->u.grow, out);
+        break;
     case MSG_CONTENT:
         sync_sector_word(c, now_us, msg, out);
         break;
@@ -335,6 +338,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, freeze_tick(c, now_us, out));
     next_us = time_least(next_us, heal_tick(c, now_us, out));
     next_us = time_least(next_us, move_tick(c, now_us, out));
+    next_us = time_least(next_us, grow_tick(c, now_us, out));
     next_us = time_least(next_us, content_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));

@@ -20,6 +20,7 @@
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
 #include "tiers/cluster/cluster_content.h"
+#include "tiers/cluster/cluster_grow.h"
 #include "tiers/cluster/cluster_incident.h"
 #include "tiers/cluster/cluster_move.h"
 #include "tiers/cluster/cluster_waits.h"
@@ -220,11 +221,14 @@ struct cluster {
     struct lead_conflicts reports;
     struct timing_watch timing;
     struct lead_moves moves;
+    struct lead_grow grow;
     struct child rows[MEMBERS_MAX];
     uint16_t buckets[LEAD_BUCKETS_HASH];
     struct lead_contents contents;
     uint16_t live[LEAD_OPS_MAX];
-    int64_t op_next_us[LEAD_OPS_MAX]; /* when live[i] wants to be looked at */
+    int64_t op_next_us[LEAD_OPS_MAX];            /* when live[i] wants to be looked at */
+    uint64_t relays_used[LEAD_RELAYS_MAX / 64u]; /* rows of `relays` that are taken */
+    uint32_t relay_keys[LEAD_RELAYS_MAX];        /* of each: the last four bytes of its id */
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */

@@ -71,9 +71,7 @@ static void advance(struct cluster *c, int64_t now_us, struct lead_fetch *f, str
 
 static bool sound(const struct cluster *c, const struct content_word *word)
 {
-    uint8_t hash[CONTENT_HASH];
-    c->digest(word->body, word->bytes, hash);
-    return memcmp(hash, word->hash, sizeof(hash)) == 0;
+    return content_sound(c->digest, word->hash, word->body, word->bytes);
 }
 
 /* To whom it was fetched for. */

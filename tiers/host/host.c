@@ -28,14 +28,16 @@
 #define BACKOFF_STEPS   6u
 #define BACKOFF_MOST_US (60ll * US_PER_S)
 #define QUIET_US        (600ll * US_PER_S)
+#define CLOSE_US        (12ll * US_PER_S) /* its lead waits 10 s for what is in flight */
 #define STOP_REF        UINT64_MAX /* its answer is of no interest: that of the start comes */
 
 struct hosted {
     int64_t due_us; /* when to start; NEVER: it runs */
     int64_t started_us;
     struct unit place; /* elsewhere than planned (core/move.h); TIER_NONE: at home */
-    uint64_t move;     /* the order that said so */
+    uint64_t move;     /* the order that said so, or that opened its spare place */
     bool moving;       /* it ends because it is to start there: no crash */
+    bool off;          /* at a spare place that is nobody's: it does not start */
     uint8_t ends;      /* in a row: the backoff's step */
     uint16_t restarts; /* at this place */
 };
@@ -48,11 +50,12 @@ struct host {
     struct rng rng;
     int64_t started_us, start_next_us, report_next_us, reported_us;
     uint64_t tell[SECTOR_WORDS]; /* who is still to hear this report: bit sector - 1 */
+    int64_t close_us;            /* some `off` ones still run, and are stopped then; NEVER */
     int64_t lag_us;              /* greatest lateness of a wake since the last report */
     int64_t wake_us;
     uint32_t cursor;  /* the scan goes on here */
     uint32_t waiting; /* not running */
-    uint32_t idle;    /* never to run: spare places (node_conf.planned_only) */
+    uint32_t idle;    /* `off` ones */
     bool bus_up, planned_only, reporting;
     struct hosted agents[];
 };
@@ -81,6 +84,7 @@ static void host_init(void *self, const struct node_conf *conf)
     h->wake_us = NEVER;
     h->start_next_us = NEVER;
     h->report_next_us = NEVER;
+    h->close_us = NEVER;
     rng_seed(&h->rng, conf->seed, conf->uid);
 }
 
@@ -102,6 +106,7 @@ static void on_start(struct host *h, int64_t now_us, struct outbox *out)
     h->report_next_us = now_us + rng_jitter_us(&h->rng, FIRST_REPORT_US, 500);
     for (uint32_t i = 0; i < h->count; i++) {
         bool idle = h->planned_only && !topology_planned(h->topology, home_of(h, i));
+        h->agents[i].off = idle;
         h->agents[i].due_us = idle ? NEVER : now_us;
         h->waiting -= idle ? 1u : 0u;
     }
@@ -122,6 +127,10 @@ static void on_work(struct host *h, int64_t now_us, const struct work_reply *rep
     struct hosted *a = &h->agents[i];
     if (a->due_us != NEVER) {
         return; /* known not to run */
+    }
+    if (a->off) {
+        a->started_us = 0;
+        return;
     }
     if (a->moving) {
         a->moving = false;
@@ -220,6 +229,57 @@ static void move(struct host *h, int64_t now_us, const struct move *m, struct ou
         a->restarts = 0;
         out_note(out, NOTE_MOVE_LEFT, unit_pack(home), unit_pack(place_of(h, i)));
         h->report_next_us = now_us + START_STEP_US; /* the sector there is to know this host */
+    }
+}
+
+/* Spare places of a cluster that are open to newcomers (core/grow.h): those of here start theirs,
+ * and stop it when a later word has closed the place; until then its lead lets it finish. */
+static void grow(struct host *h, int64_t now_us, const struct grow *g)
+{
+    if (grow_check(g, h->topology) != NULL) {
+        return;
+    }
+    for (uint64_t rest = grow_spare(h->topology, g->cluster); rest != 0; rest &= rest - 1u) {
+        uint32_t n = num_lowest_bit(rest);
+        struct unit place = unit_agent(g->cluster.sector, g->cluster.cluster, n + 1u);
+        uint32_t i = topology_index(h->topology, place) - h->first;
+        struct hosted *a = i < h->count ? &h->agents[i] : NULL;
+        bool open = (g->places >> n & 1u) != 0;
+        if (a == NULL || g->id < a->move) {
+            continue;
+        }
+        if (open && a->off) {
+            a->off = false;
+            h->idle--;
+            if (a->started_us == 0) {
+                a->due_us = now_us;
+                h->waiting++;
+                h->start_next_us = now_us;
+            }
+        } else if (!open && !a->off && g->id > a->move) {
+            a->off = true;
+            h->idle++;
+            h->waiting -= a->due_us != NEVER ? 1u : 0u;
+            a->started_us = a->due_us != NEVER ? 0 : a->started_us;
+            a->due_us = NEVER;
+            h->close_us = now_us + CLOSE_US;
+        }
+        a->move = g->id;
+    }
+}
+
+static void close_due(struct host *h, int64_t now_us, struct outbox *out)
+{
+    h->close_us = NEVER;
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (!h->agents[i].off || h->agents[i].started_us == 0) {
+            continue;
+        }
+        if (!outbox_room(out, 1, 0)) {
+            h->close_us = now_us + START_STEP_US;
+            return;
+        }
+        stop(h, i, out);
     }
 }
 
@@ -366,16 +426,22 @@ static int64_t host_step(void *self, const struct event *event, struct outbox *o
         replace(h, now_us, event->u.msg->u.heal.target, out);
     } else if (event->kind == EV_MSG && event->u.msg->type == MSG_MOVE) {
         move(h, now_us, &event->u.msg->u.move, out);
+    } else if (event->kind == EV_MSG && event->u.msg->type == MSG_GROW) {
+        grow(h, now_us, &event->u.msg->u.grow);
     } else if (event->kind == EV_MSG && outbox_room(out, 1, 0)) {
         out_note(out, NOTE_UNEXPECTED, event->u.msg->type, unit_pack(event->u.msg->from));
     }
     if (h->start_next_us <= now_us) {
         start_due(h, now_us, out);
     }
+    if (h->close_us <= now_us) {
+        close_due(h, now_us, out);
+    }
     if (h->report_next_us <= now_us) {
         report(h, now_us, out);
     }
     int64_t next_us = h->start_next_us < h->report_next_us ? h->start_next_us : h->report_next_us;
+    next_us = h->close_us < next_us ? h->close_us : next_us;
     h->wake_us = next_us > now_us ? next_us : now_us + 1;
     return h->wake_us;
 }

@@ -170,7 +170,10 @@ bool directory_host_next(const struct config *config, const struct process_conf 
     }
     uint32_t ordinal = *cursor == 0 ? 0 : ret->ordinal + 1;
     struct host_run run = {.first = i, .ordinal = ordinal};
-    while (i < places && run.count < per && process_owns(config, process, topology_agent(t, i))) {
+    bool planned = topology_planned(t, topology_agent(t, i));
+    while (i < places && run.count < per && process_owns(config, process, topology_agent(t, i)) &&
+           (process->role != PROCESS_SIM ||
+            topology_planned(t, topology_agent(t, i)) == planned)) { /* newcomers have their own */
         i++;
         run.count++;
     }

@@ -158,6 +158,8 @@ uint64_t command_capability(const struct command *c)
         return CONSOLE_ADMIN;
     case COMMAND_THREAT:
         return c->on ? CONSOLE_ADMIN : CONSOLE_VIEW;
+    case COMMAND_SCALE:
+        return c->scale.action >= SCALE_ADD && !c->on ? CONSOLE_ADMIN : CONSOLE_VIEW;
     case COMMAND_STATUS:
     case COMMAND_QUERY:
     case COMMAND_WHEN:

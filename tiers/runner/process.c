@@ -654,8 +654,7 @@ static bool start(struct process *p)
     }
     (void)snprintf(owner, sizeof(owner), "%s:%ld:%llx", p->conf->name, (long)getpid(),
                    (unsigned long long)clock_unix_us());
-    lease_init(&p->lease, p->conf->name, owner, (uint64_t)(clock_unix_us() / US_PER_S),
-               p->started_us);
+    lease_init(&p->lease, p->conf->name, owner, (uint64_t)clock_unix_us(), p->started_us);
     if (!process_wards_start(p, owner)) {
         return false;
     }

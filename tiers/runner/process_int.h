@@ -100,6 +100,10 @@ struct process {
     bool contradict;                /* soon: its own units were announced too low .. */
     uint32_t contradict_to;         /* .. by the process there */
     int64_t contradicted_us;        /* it was said last; 0: never */
+    bool doubt;                     /* soon: units of another tier were announced too low .. */
+    uint32_t doubt_to;              /* .. by the process there; the first of them: */
+    struct unit doubt_first;
+    int64_t doubted_us; /* a lease was given up last because of such a word; 0: never */
     uint32_t own_endpoint;
     uint64_t taking_epoch; /* for the callbacks of process_each_unit, */
     struct unit found;     /* and from them */

@@ -352,9 +352,10 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
                               .digest = digest,
                               .handlers_max = AGENT_HANDLERS_MAX,
                               .agent_first = n->agent_first,
-                              .agent_count = n->agent_count};
+                              .agent_count = n->agent_count,
+                              .planned_only = r->conf.world != NULL};
     if (n->unit.tier == TIER_AGENT) {
-        n->epoch = (r->conf.epoch << 16) + n->starts; /* rises with each start of the agent */
+        n->epoch = r->conf.epoch + n->starts; /* microseconds: rises with each start of the agent */
         ret->agent_class =
             topology_class(r->conf.topology, topology_index(r->conf.topology, n->home));
         ret->capabilities = topology_class_capabilities(r->conf.topology, ret->agent_class);

@@ -28,16 +28,14 @@ struct held {
     struct work *waiting;
 };
 
-static bool is_of(const uint8_t key[CONTENT_HASH], const uint8_t *bytes, uint32_t count)
+static void digest(const uint8_t *bytes, uint32_t count, uint8_t ret[CONTENT_HASH])
 {
-    uint8_t hash[CONTENT_HASH];
-    (void)crypto_generichash(hash, sizeof(hash), bytes, count, NULL, 0);
-    return memcmp(hash, key, sizeof(hash)) == 0;
+    (void)crypto_generichash(ret, CONTENT_HASH, bytes, count, NULL, 0);
 }
 
 static bool sound(const struct held *h)
 {
-    return h->bytes != NULL && is_of(h->hash, h->bytes, h->count);
+    return h->bytes != NULL && content_sound(digest, h->hash, h->bytes, h->count);
 }
 
 static void drop(struct held *h)
@@ -176,7 +174,7 @@ void runner_content_want(struct runner *r, struct work *w, const uint8_t hash[32
         return;
     }
     struct held *h = &r->contents[slot];
-    if (w->op.kind == WORK_CONTEXT && count > 0 && !is_of(hash, bytes, count)) {
+    if (w->op.kind == WORK_CONTEXT && count > 0 && !content_sound(digest, hash, bytes, count)) {
         r->stats.contents_refused++;
         bytes = NULL;
     }

@@ -206,6 +206,8 @@ static void parent_message(struct sector *s, const struct msg *msg)
         sector_order(s, msg);
     } else if (msg->type == MSG_MOVE) {
         sector_move(s, msg);
+    } else if (msg->type == MSG_GROW) {
+        sector_grow(s, msg);
     } else {
         hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
     }
@@ -260,6 +262,7 @@ static void message(struct sector *s, const struct msg *msg)
         if (msg->type == MSG_BEAT) {
             sector_frozen(s, msg);
             sector_move_tell(s, hub_child_index(h, msg->from));
+            sector_grow_tell(s, hub_child_index(h, msg->from));
         }
     } else if (msg->type == MSG_MOVE) {
         sector_move(s, msg);

@@ -103,11 +103,7 @@ void sector_content(struct sector *s, const struct msg *msg)
             memcmp(f->hash, word->hash, sizeof(f->hash)) != 0) {
             continue;
         }
-        uint8_t hash[CONTENT_HASH] = {0};
-        if (word->bytes > 0) {
-            s->digest(word->body, word->bytes, hash);
-        }
-        if (word->bytes > 0 && memcmp(hash, word->hash, sizeof(hash)) == 0 &&
+        if (word->bytes > 0 && content_sound(s->digest, word->hash, word->body, word->bytes) &&
             holds_there(word->holder, msg->from)) {
             (void)say(s, f->from, word);
             f->from.tier = TIER_NONE;

@@ -62,6 +62,7 @@ void sector_host_report(struct sector *s, const struct msg *msg)
     host->number = number;
     host->report = msg->u.host_report;
     ask_waiting(s, host);
+    sector_grow_host(s, (uint32_t)(host - s->hosts));
 }
 
 static void wait_for_host(struct sector *s, struct unit agent)

@@ -80,8 +80,14 @@ struct sector {
     struct move_table moves;                     /* that touch this sector */
     uint64_t move_told[CLUSTERS_PER_SECTOR_MAX]; /* epoch of each lead that has heard all of them */
     uint32_t move_next;                          /* the entry that a new lead hears next */
+    struct grow grows[CLUSTERS_PER_SECTOR_MAX];  /* newcomers of each cluster; id 0: none known */
+    uint64_t grow_told[CLUSTERS_PER_SECTOR_MAX]; /* as move_told */
 };
 
+/* sector_grow.c */
+void sector_grow(struct sector *s, const struct msg *msg);
+void sector_grow_tell(struct sector *s, uint32_t child); /* once to each lead that begins */
+void sector_grow_host(struct sector *s, uint32_t host);  /* index in hosts: it has reported */
 /* sector_orders.c */
 void sector_order(struct sector *s, const struct msg *msg);
 void sector_ordered(struct sector *s); /* what this orchestrator has said is in force (again) */
@@ -99,6 +105,8 @@ int64_t sector_content_tick(struct sector *s); /* when next */
 /* sector_move.c */
 void sector_move(struct sector *s, const struct msg *msg);
 struct unit sector_move_home(const struct sector *s, struct unit agent); /* of who is there */
+/* Agents that a child has more or fewer than planned, while it cannot say so itself. */
+void sector_count_away(struct sector *s);
 void sector_move_tell(struct sector *s, uint32_t child); /* once to each lead that begins */
 
 /* sector_relay.c */
