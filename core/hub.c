@@ -272,6 +272,10 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->newcomers += s->newcomers;
     into->entering += s->entering;
     into->newcomer_conflicts += s->newcomer_conflicts;
+    into->synced += s->synced;
+    into->synced_far += s->synced_far;
+    into->synced_from = s->synced > 0 ? s->synced_from : into->synced_from;
+    into->synced_far_from = s->synced_far > 0 ? s->synced_far_from : into->synced_far_from;
     into->degraded += s->degraded;
     into->unstable += s->unstable;
     into->impedance_sum_us += s->impedance_sum_us;

@@ -38,6 +38,7 @@ const char *msg_type_name(enum msg_type type)
         [MSG_CONFLICT_ACK] = "conflict-ack",
         [MSG_ISOLATE] = "isolate",
         [MSG_MOVE] = "move",
+        [MSG_CONTENT] = "content",
         [MSG_RESUME] = "resume",
         [MSG_ORDER] = "order",
         [MSG_GROW] = "grow",
@@ -111,6 +112,7 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
         return (down && from.tier != TIER_ORCHESTRATOR) || (up && from.tier != TIER_AGENT);
     case MSG_RELAY:
     case MSG_RELAY_ACK:
+    case MSG_CONTENT:
         return relay_route(from, to);
     case MSG_COMMAND:
         return from.tier == TIER_CONSOLE &&

@@ -59,7 +59,8 @@
     X(NOTE_ORDER_TAKEN, "order-taken", "seq", "head", 'D')                                         \
     X(NOTE_ORDER_MISSED, "order-missed", "seq", "known", 'D')                                      \
     X(NOTE_ORDER_REFUSED, "order-refused", "seq", "verdict", 'W')                                  \
-    X(NOTE_ORDER_FORK, "order-fork", "unit", "seq", 'W')
+    X(NOTE_ORDER_FORK, "order-fork", "unit", "seq", 'W')                                           \
+    X(NOTE_CONTENT_REFUSED, "content-refused", "unit", "count", 'W')
 
 enum note {
     NOTE_NONE,

@@ -275,6 +275,11 @@ static void inline_parts(struct copier *c, const struct msg *m, struct msg *ret)
         if (ret != NULL) {
             ret->u.relay_ack.answer = answer;
         }
+    } else if (m->type == MSG_CONTENT) {
+        const uint8_t *body = part(c, m->u.content.body, m->u.content.bytes);
+        if (ret != NULL) {
+            ret->u.content.body = body;
+        }
     } else {
         assert(m->type == MSG_ROWS);
         rows_parts(c, &m->u.rows, ret == NULL ? NULL : &ret->u.rows);
@@ -323,6 +328,7 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     case MSG_ROWS:
     case MSG_RELAY:
     case MSG_RELAY_ACK:
+    case MSG_CONTENT:
         inline_parts(c, m, ret);
         return;
     case MSG_HELLO:
@@ -538,7 +544,20 @@ void out_work(struct outbox *out, const struct work_op *op)
 {
     assert(out != NULL && op != NULL);
     assert(op->kind >= WORK_HANDLER && op->kind < WORK_KIND_COUNT);
-    outbox_next(out, FX_WORK)->u.work = *op;
+    struct effect *fx = outbox_next(out, FX_WORK);
+    fx->u.work = *op;
+    if (op->body_bytes > 0) {
+        struct copier c = {.room = out->bytes + out->bytes_used,
+                           .room_bytes = OUTBOX_BYTES_MAX - out->bytes_used};
+        fx->u.work.body = part(&c, op->body, op->body_bytes);
+        out->bytes_used += c.used;
+    }
+}
+
+uint32_t work_op_extra_bytes(const struct work_op *op)
+{
+    assert(op != NULL);
+    return (op->body_bytes + (PART_ALIGN - 1u)) & ~(PART_ALIGN - 1u);
 }
 
 void out_work_cancel(struct outbox *out, uint64_t ref)

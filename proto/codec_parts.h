@@ -161,7 +161,8 @@ enum codec_verdict log_page_get(const struct get *get, const Mesh__LogPage *w,
     X(MSG_MOVE, move)                                                                              \
     X(MSG_RESUME, resume)                                                                          \
     X(MSG_ORDER, order)                                                                            \
-    X(MSG_GROW, grow)
+    X(MSG_GROW, grow)                                                                              \
+    X(MSG_CONTENT, content)
 
 #define X(type, name)                                                                              \
     bool name##_put(struct put *put, const struct msg *msg);                                       \

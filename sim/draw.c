@@ -431,7 +431,11 @@ static void draw_moves(struct drawer *d)
     struct scenario *s = d->s;
     uint32_t spare = 1 + draw_pick(d, 6);
     uint32_t n = draw_chance(d, 60) ? 1 + draw_pick(d, 4) : 0;
-    if (s->conf.processes > 0 || s->broken_count > 0 || forgets(s) || n == 0) {
+    bool quarantine = false; /* that is lifted where the agent was, not where it is */
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        quarantine = quarantine || s->acts[i].kind == ACT_QUARANTINE;
+    }
+    if (s->conf.processes > 0 || s->broken_count > 0 || quarantine || forgets(s) || n == 0) {
         return;
     }
     scenario_spare(s, spare);

@@ -655,6 +655,7 @@ void world_free(struct world *w)
     }
     world_pack_free(w);
     free(w->owners);
+    world_contents_free(w);
     struct entry e;
     while (queue_take(w->queue, &e)) {
         world_block_drop(w, e.block);

@@ -63,6 +63,10 @@ static const char *same_summary(const struct summary *a, const struct summary *b
     SAME(newcomers)
     SAME(entering)
     SAME(newcomer_conflicts)
+    SAME(synced)
+    SAME_UNIT(synced_from)
+    SAME(synced_far)
+    SAME_UNIT(synced_far_from)
     SAME(degraded)
     SAME(unstable)
     SAME(clusters)
@@ -656,6 +660,15 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.grow.places)
         SAME(u.grow.fresh)
         SAME(u.grow.over_us)
+    } else if (a->type == MSG_CONTENT) {
+        SAME_ARRAY(u.content.hash)
+        SAME(u.content.ask)
+        SAME_UNIT(u.content.holder)
+        SAME(u.content.bytes)
+        return a->u.content.bytes > 0 &&
+                       memcmp(a->u.content.body, b->u.content.body, a->u.content.bytes) != 0
+                   ? "content.body"
+                   : NULL;
     } else if (a->type == MSG_HOST_REPORT) {
         SAME(u.host_report.process_start_us)
         SAME(u.host_report.agents_hosted)

@@ -113,7 +113,9 @@ static void summary(struct sample *s, struct summary *y)
                                &y->astray,
                                &y->newcomers,
                                &y->entering,
-                               &y->newcomer_conflicts};
+                               &y->newcomer_conflicts,
+                               &y->synced,
+                               &y->synced_far};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
         *plain[i] = u32(s);
     }
@@ -727,6 +729,14 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
                                                     .lamport = number(s, UINT64_MAX)};
     } else if (type == MSG_ISOLATE) {
         ret->u.isolate = sample_isolate(s);
+    } else if (type == MSG_CONTENT) {
+        static const uint8_t body[] = "what it is to know";
+        bool ask = flag(s);
+        ret->u.content = (struct content_word){.ask = ask,
+                                               .holder = place(s, TIER_AGENT),
+                                               .bytes = ask ? 0 : sizeof(body),
+                                               .body = ask ? NULL : body};
+        memset(ret->u.content.hash, (int)upto(s, 255), sizeof(ret->u.content.hash));
     } else if (type == MSG_ORDER) {
         sample_order(s, ret);
     } else if (type == MSG_MOVE) {

@@ -87,6 +87,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
     c->sector = unit_sector(conf->self.sector);
     c->epoch = conf->epoch;
     c->topology = conf->topology;
+    c->digest = conf->digest;
     c->tuning = conf->tuning;
     c->mode = MODE_STARTING;
     c->bus_up = true;
@@ -115,8 +116,9 @@ static void beat_send(struct cluster *c, int64_t now_us, struct outbox *out)
         active += members_in_service(c, i);
         frozen += c->members[i].frozen;
     }
+    uint32_t contexts = bits_count(content_astray(c)) + c->contents.synced + c->contents.synced_far;
     struct beat beat = {.has_summary = c->beats % SUMMARY_EVERY == 0 || active != c->active_told ||
-                                       frozen != c->frozen_told};
+                                       frozen != c->frozen_told || contexts != c->contexts_told};
     if (beat.has_summary) {
         summary_build(c, now_us, &beat.summary);
     }
@@ -128,6 +130,7 @@ static void beat_send(struct cluster *c, int64_t now_us, struct outbox *out)
     c->beats++;
     c->active_told = active;
     c->frozen_told = frozen;
+    c->contexts_told = contexts;
     c->beat_next_us += c->tuning.tier_beat_us;
     if (c->beat_next_us <= now_us) {
         c->beat_next_us = now_us + c->tuning.tier_beat_us;
@@ -229,6 +232,9 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
     case MSG_GROW:
         grow_order(c, now_us, &msg->u.grow, out);
         break;
+    case MSG_CONTENT:
+        sync_sector_word(c, now_us, msg, out);
+        break;
     case MSG_CONFLICT_ACK:
         conflict_acked(c, &msg->u.conflict_ack);
         break;
@@ -275,6 +281,9 @@ static void on_member(struct cluster *c, int64_t now_us, const struct msg *msg, 
         break;
     case MSG_RELAY_ACK:
         route_relay_ack(c, now_us, msg, i, out);
+        break;
+    case MSG_CONTENT:
+        sync_member_word(c, now_us, msg, i, out);
         break;
     default:
         cluster_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));

@@ -69,6 +69,16 @@ void content_heal(struct cluster *c);
 uint64_t content_astray(const struct cluster *c); /* who holds another one than it was given */
 int64_t content_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
+/* cluster_sync.c */
+void sync_member_word(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t i,
+                      struct outbox *out);
+void sync_sector_word(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out);
+/* Fetches for this member what it is to hold; false: there is nobody to ask. */
+bool sync_begin(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
+bool sync_busy(const struct cluster *c);
+void sync_held(struct cluster *c, uint32_t i); /* its beat shows what it is to hold */
+int64_t sync_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
 /* cluster_summary.c */
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
 

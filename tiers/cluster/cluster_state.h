@@ -145,6 +145,7 @@ struct cluster {
     struct unit self, sector;
     uint64_t epoch, sector_epoch;
     const struct topology *topology;
+    digest_fn *digest; /* of contexts that pass */
     struct tuning tuning;
     struct rng rng;
     /* How much later than predicted answers come back: mean and mean deviation (RFC 6298). Load,
@@ -163,7 +164,7 @@ struct cluster {
 
     /* parent */
     int64_t beat_next_us, parent_heard_us;
-    uint32_t beats, active_told, frozen_told;
+    uint32_t beats, active_told, frozen_told, contexts_told;
 
     /* registry */
     uint64_t scan_cursor;

@@ -134,8 +134,8 @@ struct orchestrator {
     struct watch watches[ORCHESTRATOR_WATCHES_MAX];
     /* the heal under way: what was before, by sector */
     struct {
-        uint32_t away, astray; /* agents */
-        uint8_t circuit;       /* enum circuit */
+        uint32_t away, astray, synced[2]; /* agents; contexts from neighbours, from far */
+        uint8_t circuit;                  /* enum circuit */
         bool picked;
     } healed[SECTORS_MAX];
     struct logbook logbook;

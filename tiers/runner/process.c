@@ -426,6 +426,9 @@ static void on_tick(uv_timer_t *handle)
     process_exclude_tick(p);
     process_alarm_tick(p);
     process_rescue_tick(p, now_us);
+    if (process_rescue_surplus(p, now_us)) {
+        stop(p, EXIT_CLEAN);
+    }
     opcache_expire(p->opcache, clock_unix_us());
     process_metrics(p);
     notify_tick(&p->notify, now_us, process_is_ready(p), process_status(p));

@@ -156,6 +156,7 @@ bool process_ward_reply(struct process *p, const void *tag, const struct store_r
 void process_rescue_start(struct process *p);
 void process_rescue_tick(struct process *p, int64_t now_us);
 void process_rescue_stop(struct process *p);
+bool process_rescue_surplus(struct process *p, int64_t now_us); /* started in vain: it is to end */
 void process_announced(void *ctx, struct unit first);
 bool process_follow_parent(const struct process_conf *conf); /* false: it has ended already */
 /* process.c */

@@ -212,6 +212,7 @@ static void nodes(struct process *p, struct page *g)
     some(g, "undelivered_total", "reason", "posted-full", s->posted_dropped);
     some(g, "undelivered_total", "reason", "simulated-loss", s->sent_lost);
     some(g, "refused_total", "what", "work", s->works_refused);
+    some(g, "refused_total", "what", "context", s->contents_refused);
     some(g, "refused_total", "what", "store", s->store_refused);
     some(g, "refused_total", "what", "seal", s->seals_refused);
     some(g, "refused_total", "what", "memory", s->memory_refused);

@@ -78,6 +78,9 @@ bool process_wards_start(struct process *p, const char *owner)
     }
     wards_init(&p->wards, p->ward_list, count, p->config.tuning.tier_failed_us, p->conf->seed,
                p->started_us);
+    if (p->conf->parent_pid != 0) {
+        wards_alone(&p->wards, p->started_us);
+    }
     return true;
 }
 

@@ -54,10 +54,11 @@ struct runner_stats {
     uint64_t spans_unknown; /* of operations that are forgotten here */
     uint64_t notes[NOTE_COUNT];
     uint64_t orders_forked, orders_old; /* refused by a sector here (core/order.h) */
-    uint64_t stale_accepted; /* from a parent that was replaced, and acted upon: must stay 0 */
-    uint64_t memory_refused; /* a node or an answer that found no memory */
-    int64_t lag_us;          /* how late the latest timer of the last second ran */
-    uint32_t nodes, agents;  /* running */
+    uint64_t stale_accepted;   /* from a parent that was replaced, and acted upon: must stay 0 */
+    uint64_t contents_refused; /* from neighbours: not what their keys say */
+    uint64_t memory_refused;   /* a node or an answer that found no memory */
+    int64_t lag_us;            /* how late the latest timer of the last second ran */
+    uint32_t nodes, agents;    /* running */
 };
 
 struct runner_conf {

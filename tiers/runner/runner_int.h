@@ -140,6 +140,8 @@ void runner_blobs_free(struct runner *r);
  * agent adopts it. bytes: NULL when it is to come from the registry. */
 void runner_content_want(struct runner *r, struct work *w, const uint8_t hash[32],
                          const uint8_t *bytes, uint32_t count);
+/* What is held here under that key and is sound; NULL: nothing. Valid for the turn. */
+const uint8_t *runner_content_bytes(struct runner *r, const uint8_t hash[32], uint32_t *ret_count);
 void runner_content_reply(struct runner *r, uint32_t slot, const struct store_reply *reply);
 void runner_content_adopt(struct runner *r, struct node *n, struct work *w);
 void runner_content_forget(struct runner *r, struct work *w); /* the work goes first */

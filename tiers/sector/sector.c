@@ -63,8 +63,9 @@ static void beat(struct sector *s)
     }
     struct beat b = {.orders = s->orders.head, .orders_missed = s->orders_missed};
     hub_summary(h, &b.summary);
+    uint32_t contexts = b.summary.astray + b.summary.synced + b.summary.synced_far;
     b.has_summary = s->beats % SUMMARY_BEATS == 0 || b.summary.active != s->told_active ||
-                    b.summary.frozen != s->told_frozen ||
+                    b.summary.frozen != s->told_frozen || contexts != s->told_contexts ||
                     b.summary.circuits_open != s->told_circuits;
     struct msg m = hub_msg(h, MSG_BEAT, unit_orchestrator(), 3);
     m.u.beat = &b;
@@ -77,6 +78,7 @@ static void beat(struct sector *s)
     s->beats = b.has_summary ? 1 : s->beats + 1;
     s->told_active = b.summary.active;
     s->told_frozen = b.summary.frozen;
+    s->told_contexts = contexts;
     s->told_circuits = b.summary.circuits_open;
     int64_t period = h->tuning.tier_beat_us;
     s->beat_us = s->beat_us + period > h->now_us ? s->beat_us + period : h->now_us + period;
@@ -265,6 +267,8 @@ static void message(struct sector *s, const struct msg *msg)
         sector_relay(s, msg);
     } else if (msg->type == MSG_RELAY_ACK) {
         sector_relay_ack(s, msg);
+    } else if (msg->type == MSG_CONTENT) {
+        sector_content(s, msg);
     } else if (msg->type == MSG_CONFLICT) {
         pass_conflict(s, msg);
     } else if (msg->type == MSG_HOST_REPORT) {
@@ -367,7 +371,8 @@ static int64_t sector_step(void *self, const struct event *event, struct outbox 
     sector_relay_pump(s);
     sector_move_tick(s);
     write_store(s);
-    int64_t wake = hub_end(&s->hub, next_wake(s));
+    int64_t content_us = sector_content_tick(s), other_us = next_wake(s);
+    int64_t wake = hub_end(&s->hub, content_us < other_us ? content_us : other_us);
     children_wake(&s->parent, wake);
     return wake;
 }

@@ -17,7 +17,10 @@
  * places taken: the oldest gives way; leads ask again. */
 #define SECTOR_ASKED_MAX 64u
 #define SECTOR_ASKED_US  (15ll * US_PER_S)
-#define SECTOR_SHARD_MAX 8u /* "s1024" */
+/* Contexts that are fetched from neighbours (sector_content.c); one more is answered with nothing.
+ */
+#define SECTOR_FETCHES_MAX 8u
+#define SECTOR_SHARD_MAX   8u /* "s1024" */
 
 struct sector_route {
     struct id128 id;
@@ -38,6 +41,13 @@ struct sector_host {
     struct host_report report;
 };
 
+struct sector_fetch {
+    struct unit from, asked; /* who wants it; TIER_NONE: free. Who is asked now */
+    uint32_t next;           /* the place of the next to be asked */
+    int64_t until_us;
+    uint8_t hash[32];
+};
+
 struct sector_asked {
     struct unit agent;
     int64_t until_us; /* 0: free */
@@ -55,7 +65,7 @@ struct sector {
     enum mode state_mode;   /* as the latest STATE has it, as state_open: of the mesh breaker */
     struct freezer ordered; /* what stands still here by orders */
     int64_t beat_us, beaten_us;
-    uint32_t beats, told_active, told_frozen, told_circuits;
+    uint32_t beats, told_active, told_frozen, told_circuits, told_contexts;
     int64_t summary_us;
     uint64_t store_ref; /* asked and not answered; 0: none */
     int64_t store_timeout_us;
@@ -65,6 +75,8 @@ struct sector {
     struct sector_hold holds[SECTOR_HOLDS_MAX];
     struct sector_host hosts[SECTOR_HOSTS_MAX];
     struct sector_asked asked[SECTOR_ASKED_MAX];
+    struct sector_fetch fetches[SECTOR_FETCHES_MAX];
+    uint64_t contents_refused;
     struct move_table moves;                     /* that touch this sector */
     uint64_t move_told[CLUSTERS_PER_SECTOR_MAX]; /* epoch of each lead that has heard all of them */
     uint32_t move_next;                          /* the entry that a new lead hears next */
@@ -89,6 +101,9 @@ void sector_isolate(struct sector *s, const struct isolate *isolate);
 /* sector_hosts.c */
 void sector_host_report(struct sector *s, const struct msg *msg);
 void sector_replace(struct sector *s, const struct msg *msg);
+/* sector_content.c */
+void sector_content(struct sector *s, const struct msg *msg);
+int64_t sector_content_tick(struct sector *s); /* when next */
 /* sector_move.c */
 void sector_move(struct sector *s, const struct msg *msg); /* from a lead */
 void sector_moved(struct sector *s,
