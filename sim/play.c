@@ -210,9 +210,6 @@ static void act(struct play *p, uint32_t index)
     case ACT_CUT:
         world_partition(p->w, a->unit, true);
         break;
-    case ACT_STORE_DOWN:
-        world_store_down(p->w, true);
-        break;
     case ACT_SLOW:
         world_slow(p->w, a->unit, a->factor);
         break;
@@ -258,8 +255,6 @@ static void undo(struct play *p, uint32_t index)
         each_unit(&p->s->conf.topology, a->unit, a->below, restart_dead, p);
     } else if (a->kind == ACT_CUT) {
         world_partition(p->w, a->unit, false);
-    } else if (a->kind == ACT_STORE_DOWN) {
-        world_store_down(p->w, false);
     } else if (a->kind == ACT_SLOW) {
         world_slow(p->w, a->unit, 1.0);
     } else if (a->kind == ACT_FREEZE) {
@@ -614,6 +609,10 @@ static void world_counts(struct play *p)
     if (s->executed_twice > 0) {
         judge_fail(&p->judge, &check_world, VERDICT_SAFETY, NULL, "%llu works ran twice",
                    (unsigned long long)s->executed_twice);
+    } else if (s->unsound > 0) {
+        judge_fail(&p->judge, &check_world, VERDICT_SAFETY, NULL,
+                   "%llu contexts were held whose bytes are not those of their names",
+                   (unsigned long long)s->unsound);
     } else if (s->uneven > 0) {
         judge_fail(&p->judge, &check_world, VERDICT_SAFETY, NULL,
                    "%llu replies whose states do not add up", (unsigned long long)s->uneven);
@@ -650,6 +649,7 @@ bool play(struct scenario *s, const struct play_options *o, struct play_result *
     }
     s->conf.wire = has_liars(s) ? play_wire : NULL;
     p.w = world_new(&s->conf);
+    world_pending_max(p.w, s->pending);
     judge_init(&p.judge, s, p.w, o->coverage);
     world_watch_set(p.w, watch, &p);
     plan(&p);

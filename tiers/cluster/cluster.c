@@ -188,6 +188,7 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
         c->sector_epoch != 0) { /* it knows nothing of this cluster */
         c->beats = 0;
         c->beat_next_us = now_us;
+        heal_sector_new(c, now_us);
     }
     c->sector_epoch = msg->epoch;
     switch ((int)msg->type) {
@@ -377,6 +378,7 @@ static int64_t cluster_step(void *self, const struct event *event, struct outbox
     case EV_WAKE:
     case EV_WORK: /* a lead gives no work to its runner */
     case EV_EVIDENCE:
+    case EV_OWNER:
     case EV_STOP: /* its successor reads what it wrote */
         break;
     }

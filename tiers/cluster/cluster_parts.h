@@ -54,6 +54,7 @@ const struct freeze *freeze_snapshot(const struct cluster *c, uint32_t *ret_froz
 /* cluster_heal.c */
 void heal_init(struct cluster *c);
 void heal_member_down(struct cluster *c, int64_t now_us, uint32_t i);
+void heal_sector_new(struct cluster *c, int64_t now_us);
 void heal_order(struct cluster *c, int64_t now_us, struct unit target, struct outbox *out);
 int64_t heal_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 

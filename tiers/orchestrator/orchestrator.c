@@ -314,6 +314,7 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
         break;
     case EV_WAKE:
     case EV_WORK:
+    case EV_OWNER:
     case EV_STOP:
         break;
     }

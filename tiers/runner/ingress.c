@@ -339,6 +339,10 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
         if (taken > 0 && in->conf.on_announced != NULL) {
             in->conf.on_announced(in->conf.ctx, announce_first(bytes, length));
         }
+        if (in->conf.directory->risen_first != 0 && in->conf.on_owner != NULL) {
+            in->conf.on_owner(in->conf.ctx, in->conf.directory->risen_first,
+                              in->conf.directory->risen_last);
+        }
         if (taken < 0) {
             refuse(in, INGRESS_KIND);
         } else if (in->conf.directory->stale != stale && in->conf.on_stale != NULL) {
