@@ -289,6 +289,30 @@ static void an_entry_that_fails_harms_nobody(void **state)
     done(w);
 }
 
+/* A mesh that lacks agents takes no more in until it is well. */
+static void nobody_enters_a_degraded_mesh(void **state)
+{
+    (void)state;
+    struct world *w = mesh(11, NULL);
+    world_kill(w, unit_numbered(TIER_HOST, 51), false);
+    for (unsigned a = 1; a <= 6; a++) {
+        world_kill(w, unit_agent(2, 3, a), false);
+    }
+    world_run(w, 45 * US_PER_S);
+    assert_true(status_of(w).mode > MODE_FULL);
+    added(w, 4, "s01", 1);
+    world_run(w, 15 * US_PER_S);
+    assert_int_equal(status_of(w).summary.newcomers, 0);
+    assert_int_equal(there(w, "s01"), 18);
+    world_restart(w, unit_numbered(TIER_HOST, 51), false);
+    world_run(w, 60 * US_PER_S);
+    struct mesh_status s = status_of(w);
+    assert_int_equal(s.mode, MODE_FULL);
+    assert_int_equal(s.summary.active, MESH + 4);
+    ready(w, "s01", 22);
+    done(w);
+}
+
 static void an_abort_leaves_the_mesh_as_before(void **state)
 {
     (void)state;
@@ -378,6 +402,7 @@ int main(void)
         cmocka_unit_test(what_is_learnt_makes_them_known),
         cmocka_unit_test(everything_may_start_anew_meanwhile),
         cmocka_unit_test(an_entry_that_fails_harms_nobody),
+        cmocka_unit_test(nobody_enters_a_degraded_mesh),
         cmocka_unit_test(an_abort_leaves_the_mesh_as_before),
         cmocka_unit_test(the_certificate_of_a_place_lets_them_speak),
         cmocka_unit_test(moves_and_newcomers_share_the_places),
