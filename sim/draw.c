@@ -386,6 +386,18 @@ static void draw_served_by_sectors(struct drawer *d)
     }
 }
 
+/* The store may lose what it had acknowledged. */
+static bool forgets(const struct scenario *s)
+{
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        enum act_kind kind = s->acts[i].kind;
+        if (kind == ACT_STORE_WIPE || kind == ACT_STORE_CRASH || kind == ACT_STORE_FAILOVER) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Contexts are loaded, some from the registry by their names, and some rot where they lie: the
  * agent's next beats tell of it. Where the registry forgets, what has rotted cannot come back; and
  * it is one context in all, because an agent that is given another while it is accused of its
@@ -393,24 +405,43 @@ static void draw_served_by_sectors(struct drawer *d)
 static void draw_contexts(struct drawer *d)
 {
     static const char *const after[] = {"context", "rot", "context-load", "echo"};
-    bool forgets = false;
-    for (uint32_t i = 0; i < d->s->act_count; i++) {
-        enum act_kind kind = d->s->acts[i].kind;
-        forgets |= kind == ACT_STORE_WIPE || kind == ACT_STORE_CRASH || kind == ACT_STORE_FAILOVER;
-    }
+    bool lossy = forgets(d->s);
     uint32_t n = draw_chance(d, 30) ? 2 + draw_pick(d, 7) : 0, which = draw_pick(d, 3);
     for (uint32_t i = 0; i < n && d->s->act_count < SCENARIO_ACTS_MAX; i++) {
         const char *action = i == 0 ? "context-load" : after[draw_pick(d, 4)];
         draw_operation(d);
         struct act *a = &d->s->acts[d->s->act_count - 1];
         bool rot = strcmp(action, "rot") == 0;
-        snprintf(a->action, sizeof(a->action), "%s", rot && forgets ? "context" : action);
+        snprintf(a->action, sizeof(a->action), "%s", rot && lossy ? "context" : action);
         a->payload[0] = '\0';
         if (strcmp(action, "context-load") == 0) {
             snprintf(a->payload, sizeof(a->payload), "what agents are to know, %u", which);
         } else if (rot) {
             snprintf(a->payload, sizeof(a->payload), "%u", 100 + draw_pick(d, 900));
         }
+    }
+}
+
+/* Clusters, and single agents, live elsewhere for a while, or until the end. Agents are started by
+ * hosts then, which start the broken ones again, and which are not in a process of the upper tiers;
+ * and where the registry forgets moves that it had acknowledged, their agents stay where they are
+ * for longer than a run (docs/adr/0034). */
+static void draw_moves(struct drawer *d)
+{
+    struct scenario *s = d->s;
+    uint32_t spare = 1 + draw_pick(d, 6);
+    uint32_t n = draw_chance(d, 60) ? 1 + draw_pick(d, 4) : 0;
+    if (s->conf.processes > 0 || s->broken_count > 0 || forgets(s) || n == 0) {
+        return;
+    }
+    scenario_spare(s, spare);
+    for (uint32_t i = 0; i < n && s->act_count < SCENARIO_ACTS_MAX; i++) {
+        struct act *a = draw_act(d, ACT_MOVE);
+        a->unit = draw_agent(d);
+        if (draw_chance(d, 70)) {
+            a->unit = unit_cluster(a->unit.sector, a->unit.cluster);
+        }
+        draw_lasts(d, a, 500, 40000);
     }
 }
 
@@ -471,6 +502,7 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     draw_contexts(&d);
     draw_served_by_sectors(&d);
     draw_stories(&d);
+    draw_moves(&d);
 }
 
 void draw_print(const struct scenario *s, FILE *to)

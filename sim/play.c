@@ -139,6 +139,23 @@ static void move(struct play *p, struct unit u, bool back)
     (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
 }
 
+/* Newcomers come in; or leave again, if they are not all in yet. */
+static void scale(struct play *p, const struct act *a, bool undo)
+{
+    struct command c = {.kind = COMMAND_SCALE, .scale = {.action = SCALE_ABORT}};
+    if (!undo) {
+        char text[UNIT_TEXT_MAX];
+        size_t at;
+        const char *why;
+        c.scale = (struct scale_request){SCALE_ADD, (uint32_t)a->factor, 20, 20 * US_PER_S};
+        bool good = place_parse(text, unit_format(a->unit, text), &p->s->conf.topology,
+                                &c.query.selector.places, &at, &why);
+        assert(good);
+        (void)good;
+    }
+    (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
+}
+
 static void submit(struct play *p, uint32_t index)
 {
     const struct act *a = &p->s->acts[index];
@@ -217,6 +234,9 @@ static void act(struct play *p, uint32_t index)
     case ACT_MOVE:
         move(p, a->unit, false);
         break;
+    case ACT_SCALE:
+        scale(p, a, false);
+        break;
     case ACT_ROUTE:
         route(p, a->unit, true);
         break;
@@ -258,6 +278,8 @@ static void undo(struct play *p, uint32_t index)
         play_quarantine(p, a->unit, false);
     } else if (a->kind == ACT_MOVE) {
         move(p, a->unit, true);
+    } else if (a->kind == ACT_SCALE) {
+        scale(p, a, true);
     } else if (a->kind == ACT_ROUTE) {
         route(p, a->unit, false);
     } else if (a->kind == ACT_TWIN) {

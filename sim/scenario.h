@@ -63,6 +63,7 @@ enum act_kind {
     X(ACT_QUARANTINE, "quarantine", ACT_UNIT | ACT_MAY_LAST)                                       \
     X(ACT_MOVE, "move", ACT_UNIT | ACT_MAY_LAST)                                                   \
     X(ACT_STORE_SPOIL, "store-spoil", 0)                                                           \
+    X(ACT_SCALE, "scale", ACT_UNIT | ACT_FACTOR | ACT_MAY_LAST)                                    \
     X(ACT_ROUTE, "route-around", ACT_UNIT | ACT_MAY_LAST)
     ACT_LIST(ACT_ENUM)
 #undef ACT_ENUM

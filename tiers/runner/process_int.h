@@ -136,6 +136,10 @@ void process_port_scope(void *ctx, uint16_t port, struct unit_range ret[SCOPES_M
 bool process_ports(struct process *p);
 bool process_scope_covers(struct process *p);
 
+/* Somebody asks who owns what; these sectors have a new owner. */
+void process_asked(void *ctx);
+void process_owner(void *ctx, uint16_t first, uint16_t last);
+
 /* process_wards.c: standing by for others. */
 bool process_wards_start(struct process *p, const char *owner); /* false: no memory */
 void process_wards_tick(struct process *p, int64_t now_us);
