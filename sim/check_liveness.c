@@ -108,7 +108,7 @@ static bool served(struct play *p, uint32_t agents, uint32_t sectors)
 static bool lift(struct play *p, bool person)
 {
     const struct topology *t = &p->s->conf.topology;
-    bool any = false, rotted = false;
+    bool any = false, rotted = false, moved = t->spare > 0;
     for (uint32_t i = 0; i < p->s->act_count; i++) {
         const struct act *a = &p->s->acts[i];
         if (a->kind == ACT_QUARANTINE && !play_broken(p->s, a->unit)) {
@@ -117,9 +117,9 @@ static bool lift(struct play *p, bool person)
         }
         rotted = rotted || strcmp(a->action, "rot") == 0;
     }
-    for (uint32_t a = 0; rotted && person && a < topology_places(t); a++) {
-        struct unit u = topology_agent(t, a);
-        if (topology_planned(t, u) && !play_broken(p->s, u)) {
+    for (uint32_t a = 0; (rotted || (any && moved)) && person && a < topology_places(t); a++) {
+        struct unit u = topology_agent(t, a); /* who was kept out may live elsewhere meanwhile */
+        if ((moved || topology_planned(t, u)) && !play_broken(p->s, u)) {
             play_quarantine(p, u, false);
         }
     }
@@ -142,9 +142,14 @@ static bool thaw(struct play *p)
     return any;
 }
 
+static int64_t service_bound(const struct play *p)
+{
+    return p->s->conf.topology.spare > 0 ? LIVE_MOVED_US : LIVE_SERVICE_US;
+}
+
 static void await_service(struct play *p, uint32_t agents, uint32_t sectors)
 {
-    int64_t from_us = world_now(p->w), end_us = from_us + LIVE_SERVICE_US, lift_us = from_us;
+    int64_t from_us = world_now(p->w), end_us = from_us + service_bound(p), lift_us = from_us;
     while (!play_bad(p) && !served(p, agents, sectors)) {
         if (world_now(p->w) >= lift_us) {
             bool any = thaw(p);
@@ -156,7 +161,7 @@ static void await_service(struct play *p, uint32_t agents, uint32_t sectors)
             judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL,
                        "%u of %u agents in service, %u of %u sectors up %lld s after the heal",
                        p->status.summary.active, agents, p->status.sectors_up, sectors,
-                       (long long)(LIVE_SERVICE_US / US_PER_S));
+                       (long long)(service_bound(p) / US_PER_S));
         }
         world_run(p->w, POLL_US);
     }
@@ -234,7 +239,8 @@ static void judge_mode(struct play *p, uint32_t agents)
     uint32_t all = p->s->conf.topology.agents;
     enum mode mode = MODE_STARTING;
     bool good = false;
-    for (int64_t t = 0; t <= MODE_US && !good && !play_bad(p); t += POLL_US) {
+    int64_t within_us = p->s->conf.topology.spare > 0 ? 3 * MODE_US : MODE_US; /* some still move */
+    for (int64_t t = 0; t <= within_us && !good && !play_bad(p); t += POLL_US) {
         world_run(p->w, POLL_US);
         mode = play_status(p) ? p->status.mode : MODE_STARTING;
         good = mode == mode_update(mode, agents, all);
