@@ -44,7 +44,8 @@ enum event_kind {
     EV_LINK,
     EV_CLOCK, /* what the host says of its clock: soon after the start, and when that changes */
     EV_STOP, /* the runner ends this node cleanly: last words; no wake follows, nor anything else */
-    EV_EVIDENCE /* to the orchestrator: a process refused what another sent (threat.h) */
+    EV_EVIDENCE, /* to the orchestrator: a process refused what another sent (threat.h) */
+    EV_OWNER     /* to hosts: these sectors are served under a higher epoch than before */
 };
 
 enum link { LINK_BUS, LINK_STORE };
@@ -85,6 +86,10 @@ struct work_op {
     uint8_t content[32];    /* WORK_CONTEXT */
 };
 
+struct owner_news {
+    uint16_t first, last; /* sectors, and perhaps some between that have not changed */
+};
+
 struct event {
     enum event_kind kind;
     int64_t now_us;
@@ -98,6 +103,7 @@ struct event {
         } link; /* EV_LINK: once after EV_START for each link, then at each change */
         const struct host_clock *clock;  /* EV_CLOCK */
         const struct evidence *evidence; /* EV_EVIDENCE */
+        struct owner_news owner;         /* EV_OWNER */
     } u;
 };
 
@@ -170,7 +176,6 @@ void out_work_cancel(struct outbox *out, uint64_t ref);
 void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b);
 void out_exclude(struct outbox *out, const char *name, bool on);
 void out_grant(struct outbox *out, struct unit place, struct unit home);
-void out_span(struct outbox *out, const struct span *span); /* dropped without room */
 
 /* How many of an outbox's bytes the variable parts of a message, operation or store op take. */
 uint32_t msg_extra_bytes(const struct msg *msg);
@@ -219,8 +224,7 @@ struct node_conf {
     uint64_t seed;
     const struct topology *topology; /* lives as long as the node */
     struct tuning tuning;
-    int64_t
-        unix_us; /* Unix time at init on the node's clock `init_now_us`; used by the root only */
+    int64_t unix_us; /* Unix time at init_now_us of the node's clock; used by the root only */
     int64_t init_now_us;
     digest_fn *digest; /* orchestrator, sectors: of orders */
     /* agents */

@@ -176,19 +176,21 @@ static void done(struct world *w)
     world_free(w);
 }
 
-static void background_goes_out_in_shares(void **state)
+static void the_wide_goes_out_in_shares(void **state)
 {
     (void)state;
     struct seen seen;
     struct world *w = mesh(&seen);
-    uint64_t ref = begin(w, &seen, 0, NULL);
+    for (uint8_t priority = 0; priority <= HUB_SHARE_PRIORITY; priority++) {
+        uint64_t ref = begin(w, &seen, priority, NULL);
+        const struct report *r = ended(w, ref);
+        assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
+        assert_int_equal(__builtin_popcountll(seen.sent), SECTORS);
+        assert_int_equal(seen.at_once, HUB_SHARE_CHILDREN);
+        assert_true(seen.steps >= SECTORS / HUB_SHARE_CHILDREN);
+    }
+    uint64_t ref = begin(w, &seen, HUB_SHARE_PRIORITY + 1u, NULL); /* everyone at once */
     const struct report *r = ended(w, ref);
-    assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
-    assert_int_equal(__builtin_popcountll(seen.sent), SECTORS);
-    assert_int_equal(seen.at_once, HUB_SHARE_CHILDREN);
-    assert_true(seen.steps >= SECTORS / HUB_SHARE_CHILDREN);
-    ref = begin(w, &seen, 2, NULL); /* the usual priority: everyone at once */
-    r = ended(w, ref);
     assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
     assert_int_equal(seen.at_once, SECTORS);
     assert_int_equal(seen.steps, 1);
@@ -217,6 +219,45 @@ static void the_slow_hold_up_no_share(void **state)
     uint64_t first = (1ull << HUB_SHARE_CHILDREN) - 1u;
     assert_int_equal(seen.ended & first, 0);
     assert_int_equal(seen.ended | first, (1ull << SECTORS) - 1u); /* all others are done */
+    (void)ended(w, ref);
+    done(w);
+}
+
+/* Nobody answers within a step: the agents are slow, and the rest goes out by the clock. */
+static void who_is_slow_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    slow(w, SECTORS, 2, 1e3);
+    uint64_t ref = begin(w, &seen, HUB_SHARE_PRIORITY, NULL);
+    while (seen.sent == 0) {
+        world_run(w, 100);
+    }
+    world_run(w, HUB_SHARE_WIDE_US - 2 * US_PER_MS);
+    assert_int_equal(__builtin_popcountll(seen.sent), HUB_SHARE_CHILDREN);
+    world_run(w, 4 * US_PER_MS); /* the second share is twice the first */
+    assert_int_equal(__builtin_popcountll(seen.sent), 3 * HUB_SHARE_CHILDREN);
+    assert_int_equal(seen.ended, 0);
+    assert_int_equal(seen.steps, 2);
+    (void)ended(w, ref);
+    done(w);
+}
+
+/* Those of the first share never end, the others do: each step goes on, and is not made longer by
+ * what ends meanwhile for more than HUB_SHARE_ALL_US. */
+static void the_slow_hold_up_nobody_else(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    slow(w, HUB_SHARE_CHILDREN, 2, 1e3);
+    uint64_t ref = begin(w, &seen, HUB_SHARE_PRIORITY, NULL);
+    while (seen.sent == 0) {
+        world_run(w, 100);
+    }
+    world_run(w, HUB_SHARE_ALL_US + US_PER_MS);
+    assert_int_equal(__builtin_popcountll(seen.sent), SECTORS);
     (void)ended(w, ref);
     done(w);
 }
@@ -290,8 +331,10 @@ int main(void)
         cmocka_unit_test(the_urgent_pass_and_equals_keep_their_order),
         cmocka_unit_test(the_low_is_not_starved),
         cmocka_unit_test(each_priority_has_its_part_of_a_pool),
-        cmocka_unit_test(background_goes_out_in_shares),
+        cmocka_unit_test(the_wide_goes_out_in_shares),
         cmocka_unit_test(the_slow_hold_up_no_share),
+        cmocka_unit_test(who_is_slow_is_not_waited_for),
+        cmocka_unit_test(the_slow_hold_up_nobody_else),
         cmocka_unit_test(the_small_and_urgent_is_not_behind_it),
         cmocka_unit_test(cancelled_before_its_share_is_answered_for),
         cmocka_unit_test(a_sector_that_dies_before_its_share_is_answered_for),

@@ -44,12 +44,14 @@ static void to_hosts(struct sector *s, const struct move *m)
     }
 }
 
-static void count_away(struct sector *s)
+void sector_count_away(struct sector *s)
 {
     struct hub *h = &s->hub;
     for (uint32_t i = 0; i < h->children_count; i++) {
+        const struct grow *g = &s->grows[i];
+        uint32_t came = moves_came(&s->moves, hub_child_unit(h, i));
         h->child[i].away = (uint16_t)moves_left(&s->moves, hub_child_unit(h, i));
-        h->child[i].guests = (uint16_t)moves_came(&s->moves, hub_child_unit(h, i));
+        h->child[i].guests = (uint16_t)(came + num_bits(g->places & ~g->fresh));
     }
 }
 
@@ -94,7 +96,7 @@ void sector_moved(struct sector *s, const struct move *m)
         return;
     }
     (void)moves_take(&s->moves, m); /* without room for it, it is passed on all the same */
-    count_away(s);
+    sector_count_away(s);
     say(s, m);
     int64_t again_us = h->short_of_room ? h->now_us : h->now_us + SAY_US;
     s->move_us = again_us < s->move_us ? again_us : s->move_us;
