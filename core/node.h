@@ -180,7 +180,6 @@ void out_work_cancel(struct outbox *out, uint64_t ref);
 void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b);
 void out_exclude(struct outbox *out, const char *name, bool on);
 void out_grant(struct outbox *out, struct unit place, struct unit home);
-void out_span(struct outbox *out, const struct span *span); /* dropped without room */
 
 /* How many of an outbox's bytes the variable parts of a message, operation or store op take. */
 uint32_t msg_extra_bytes(const struct msg *msg);
@@ -203,8 +202,7 @@ struct node_conf {
     uint64_t seed;
     const struct topology *topology; /* lives as long as the node */
     struct tuning tuning;
-    int64_t
-        unix_us; /* Unix time at init on the node's clock `init_now_us`; used by the root only */
+    int64_t unix_us; /* Unix time at init_now_us of the node's clock; used by the root only */
     int64_t init_now_us;
     digest_fn *digest; /* orchestrator, sectors: of orders; sectors, leads: of contexts */
     /* agents */

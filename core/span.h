@@ -54,4 +54,7 @@ uint64_t span_parent_id(const struct span *s);
 struct trace_context span_context(const struct trace_context *given, struct id128 correlation,
                                   double share);
 
+struct outbox;
+void out_span(struct outbox *out, const struct span *span); /* an effect; dropped without room */
+
 #endif
