@@ -8,6 +8,7 @@
 
 #include "core/limits.h"
 #include "core/operation.h"
+#include "core/order_head.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,6 +32,11 @@ void content_ref_format(const uint8_t hash[CONTENT_HASH], uint8_t ret[CONTENT_RE
 
 /* 64 hex digits. False, ret untouched, when text is anything else. */
 bool content_hex_parse(const char *text, uint32_t bytes, uint8_t ret[CONTENT_HASH]);
+
+/* Whether these bytes are what the key names: whoever got them from somewhere asks before it holds
+ * them. */
+bool content_sound(digest_fn *digest, const uint8_t key[CONTENT_HASH], const uint8_t *bytes,
+                   uint32_t count);
 
 struct id128 content_name(const uint8_t hash[CONTENT_HASH]);
 

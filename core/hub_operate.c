@@ -606,7 +606,8 @@ static void progress_tick(struct hub *h)
         if (f->resumed) {
             hub_resume_look(h, g);
         }
-        if (h->now_us >= f->resend_us && f->attempt < h->tuning.resends_max) {
+        bool in_time = h->now_us < g->deadline_us; /* else this node stood still: it is over */
+        if (h->now_us >= f->resend_us && f->attempt < h->tuning.resends_max && in_time) {
             resend_silent(h, g, f);
         }
         if (h->now_us - f->opened_us >= HUB_LONG_US) {

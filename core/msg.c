@@ -40,6 +40,7 @@ const char *msg_type_name(enum msg_type type)
         [MSG_MOVE] = "move",
         [MSG_RESUME] = "resume",
         [MSG_ORDER] = "order",
+        [MSG_GROW] = "grow",
     };
     unsigned i = (unsigned)type;
     return i < MSG_TYPE_COUNT && NAMES[i] != NULL ? NAMES[i] : "unknown";
@@ -122,6 +123,9 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_MOVE:
         return (down && to.tier != TIER_AGENT) || (up && from.tier == TIER_CLUSTER) ||
+               (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
+    case MSG_GROW:
+        return (down && to.tier != TIER_AGENT) ||
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_CONFLICT:
         return up && from.tier != TIER_AGENT;

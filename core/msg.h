@@ -48,6 +48,7 @@ enum msg_type {
     MSG_MOVE, /* down to both leads: who lives elsewhere; lead -> sector -> host: bring it there */
     MSG_RESUME, /* a new orchestrator -> sectors: what came of this operation? (u.cancel) */
     MSG_ORDER,  /* orchestrator -> sectors: the next of the chain (order.h) */
+    MSG_GROW,   /* down, and sector -> host: spare places that newcomers live at (grow.h) */
     MSG_TYPE_COUNT
 };
 
@@ -236,6 +237,7 @@ struct msg {
         struct conflict_ack conflict_ack;
         struct isolate isolate;
         struct move move;
+        struct grow grow;
         const struct order *order;
     } u;
 };

@@ -43,7 +43,8 @@ enum event_kind {
     EV_LINK,
     EV_CLOCK, /* what the host says of its clock: soon after the start, and when that changes */
     EV_STOP, /* the runner ends this node cleanly: last words; no wake follows, nor anything else */
-    EV_EVIDENCE /* to the orchestrator: a process refused what another sent (threat.h) */
+    EV_EVIDENCE, /* to the orchestrator: a process refused what another sent (threat.h) */
+    EV_OWNER     /* to hosts: these sectors are served under a higher epoch than before */
 };
 
 enum link { LINK_BUS, LINK_STORE };
@@ -84,6 +85,10 @@ struct work_op {
     uint8_t content[32];    /* WORK_CONTEXT */
 };
 
+struct owner_news {
+    uint16_t first, last; /* sectors, and perhaps some between that have not changed */
+};
+
 struct event {
     enum event_kind kind;
     int64_t now_us;
@@ -97,6 +102,7 @@ struct event {
         } link; /* EV_LINK: once after EV_START for each link, then at each change */
         const struct host_clock *clock;  /* EV_CLOCK */
         const struct evidence *evidence; /* EV_EVIDENCE */
+        struct owner_news owner;         /* EV_OWNER */
     } u;
 };
 

@@ -173,7 +173,8 @@ enum order_verdict order_take(struct order_follow *f, digest_fn *digest, uint64_
                : memcmp(before, hash, ORDER_HASH) == 0 ? ORDER_AGAIN
                                                        : ORDER_FORK;
     }
-    if (o->seq > f->head.seq + 1 && o->what != ORDER_STATE && !PLANTED(PLANT_ANY_ORDER)) {
+    if (o->seq > f->head.seq + 1 && o->what != ORDER_STATE && !PLANTED(PLANT_ANY_ORDER) &&
+        !PLANTED(PLANT_ORDER_GAP)) {
         return ORDER_GAP;
     }
     bool next = o->seq == f->head.seq + 1;

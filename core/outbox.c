@@ -336,6 +336,7 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     case MSG_CONFLICT_ACK:
     case MSG_ISOLATE:
     case MSG_MOVE:
+    case MSG_GROW:
     case MSG_RESUME:
         return;
     case MSG_TYPE_COUNT:

@@ -45,6 +45,9 @@ struct summary {
     uint32_t frozen;                /* of the active ones: those that said that they stand still */
     uint32_t frozen_late;           /* of these: more than a second after the order */
     uint32_t astray;                /* joined, and hold another context than they were given */
+    uint32_t newcomers;             /* here, and not ordinary yet (core/grow.h) */
+    uint32_t entering;              /* of these: with less than the whole share of work */
+    uint32_t newcomer_conflicts;    /* answers of these that were one */
     uint32_t clusters, clusters_up; /* below this unit */
     uint32_t sectors_healthy, sectors_degraded;
     uint32_t class_active[CLASS_COUNT];

@@ -100,6 +100,9 @@ enum codec_verdict query_part_get(const struct get *get, const Mesh__Query *w, s
 bool rows_part_put(struct put *put, uint32_t tag, const struct rows *r);
 enum codec_verdict rows_part_get(const struct get *get, const Mesh__Rows *w, struct rows *ret);
 
+void scale_put(const struct scale_request *s, Mesh__ScaleRequest *ret);
+bool scale_get(const Mesh__ScaleRequest *w, struct scale_request *ret);
+
 void log_request_put(const struct log_request *q, Mesh__LogRequest *ret);
 enum codec_verdict log_request_get(const Mesh__LogRequest *w, struct log_request *ret);
 void decision_put(const struct conflict_decision *d, Mesh__Resolve *ret);
@@ -156,7 +159,8 @@ enum codec_verdict log_page_get(const struct get *get, const Mesh__LogPage *w,
     X(MSG_ISOLATE, isolate)                                                                        \
     X(MSG_MOVE, move)                                                                              \
     X(MSG_RESUME, resume)                                                                          \
-    X(MSG_ORDER, order)
+    X(MSG_ORDER, order)                                                                            \
+    X(MSG_GROW, grow)
 
 #define X(type, name)                                                                              \
     bool name##_put(struct put *put, const struct msg *msg);                                       \

@@ -31,6 +31,9 @@ static void cluster_part_put(const struct summary *s, Mesh__ClusterImpedanceSumm
     ret->frozen_count = s->frozen;
     ret->frozen_late_count = s->frozen_late;
     ret->astray_count = s->astray;
+    ret->newcomer_count = s->newcomers;
+    ret->entering_count = s->entering;
+    ret->newcomer_conflicts = s->newcomer_conflicts;
 }
 
 /* Whether there is anything to say. */
@@ -100,6 +103,9 @@ static bool cluster_part_get(const Mesh__ClusterImpedanceSummary *w, struct summ
     ret->frozen = w->frozen_count;
     ret->frozen_late = w->frozen_late_count;
     ret->astray = w->astray_count;
+    ret->newcomers = w->newcomer_count;
+    ret->entering = w->entering_count;
+    ret->newcomer_conflicts = w->newcomer_conflicts;
     ret->degraded = w->degraded_count;
     ret->unstable = w->unstable_count;
     ret->conflicts_hour = w->conflicts_hour;

@@ -62,8 +62,12 @@ struct live {
 
 static uint32_t host_of(const struct live *live, struct unit agent)
 {
-    const struct topology *t = live->topology; /* spare places are no machine's */
+    const struct topology *t =
+        live->topology; /* newcomers of a cluster have a machine of their own */
     uint32_t cluster = (agent.sector - 1u) * t->clusters_per_sector + agent.cluster - 1u;
+    if (!topology_planned(t, agent)) {
+        return t->agents / live->agents_per_host + 1u + cluster;
+    }
     return (cluster * t->agents_per_cluster + agent.agent - 1u) / live->agents_per_host;
 }
 
@@ -272,7 +276,8 @@ static bool live_world(const struct config *config, const struct process_conf *p
     live.topology = &config->topology;
     live.seed = process->seed;
     live.agents_per_host = process->agents_per_host;
-    uint32_t hosts = config->topology.agents / process->agents_per_host + 1;
+    uint32_t hosts = config->topology.agents / process->agents_per_host + 1u +
+                     topology_clusters(&config->topology);
     live.bursts = calloc(2 * (size_t)hosts, sizeof(*live.bursts));
     if (live.bursts == NULL) {
         *ret_why = "out of memory for the simulated hosts";

@@ -127,6 +127,23 @@ static void move(struct play *p, struct unit u, bool back)
     (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
 }
 
+/* Newcomers come in; or leave again, if they are not all in yet. */
+static void scale(struct play *p, const struct act *a, bool undo)
+{
+    struct command c = {.kind = COMMAND_SCALE, .scale = {.action = SCALE_ABORT}};
+    if (!undo) {
+        char text[UNIT_TEXT_MAX];
+        size_t at;
+        const char *why;
+        c.scale = (struct scale_request){SCALE_ADD, (uint32_t)a->factor, 20, 20 * US_PER_S};
+        bool good = place_parse(text, unit_format(a->unit, text), &p->s->conf.topology,
+                                &c.query.selector.places, &at, &why);
+        assert(good);
+        (void)good;
+    }
+    (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
+}
+
 static void submit(struct play *p, uint32_t index)
 {
     const struct act *a = &p->s->acts[index];
@@ -193,9 +210,6 @@ static void act(struct play *p, uint32_t index)
     case ACT_CUT:
         world_partition(p->w, a->unit, true);
         break;
-    case ACT_STORE_DOWN:
-        world_store_down(p->w, true);
-        break;
     case ACT_SLOW:
         world_slow(p->w, a->unit, a->factor);
         break;
@@ -207,6 +221,9 @@ static void act(struct play *p, uint32_t index)
         break;
     case ACT_MOVE:
         move(p, a->unit, false);
+        break;
+    case ACT_SCALE:
+        scale(p, a, false);
         break;
     case ACT_CANCEL:
         about(p, a, COMMAND_CANCEL, false);
@@ -238,8 +255,6 @@ static void undo(struct play *p, uint32_t index)
         each_unit(&p->s->conf.topology, a->unit, a->below, restart_dead, p);
     } else if (a->kind == ACT_CUT) {
         world_partition(p->w, a->unit, false);
-    } else if (a->kind == ACT_STORE_DOWN) {
-        world_store_down(p->w, false);
     } else if (a->kind == ACT_SLOW) {
         world_slow(p->w, a->unit, 1.0);
     } else if (a->kind == ACT_FREEZE) {
@@ -248,6 +263,8 @@ static void undo(struct play *p, uint32_t index)
         play_quarantine(p, a->unit, false);
     } else if (a->kind == ACT_MOVE) {
         move(p, a->unit, true);
+    } else if (a->kind == ACT_SCALE) {
+        scale(p, a, true);
     } else if (a->kind == ACT_TWIN) {
         world_twin(p->w, a->unit, false);
     } else {
@@ -592,6 +609,10 @@ static void world_counts(struct play *p)
     if (s->executed_twice > 0) {
         judge_fail(&p->judge, &check_world, VERDICT_SAFETY, NULL, "%llu works ran twice",
                    (unsigned long long)s->executed_twice);
+    } else if (s->unsound > 0) {
+        judge_fail(&p->judge, &check_world, VERDICT_SAFETY, NULL,
+                   "%llu contexts were held whose bytes are not those of their names",
+                   (unsigned long long)s->unsound);
     } else if (s->uneven > 0) {
         judge_fail(&p->judge, &check_world, VERDICT_SAFETY, NULL,
                    "%llu replies whose states do not add up", (unsigned long long)s->uneven);
@@ -628,6 +649,7 @@ bool play(struct scenario *s, const struct play_options *o, struct play_result *
     }
     s->conf.wire = has_liars(s) ? play_wire : NULL;
     p.w = world_new(&s->conf);
+    world_pending_max(p.w, s->pending);
     judge_init(&p.judge, s, p.w, o->coverage);
     world_watch_set(p.w, watch, &p);
     plan(&p);

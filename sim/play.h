@@ -9,8 +9,11 @@
 /* Liveness (check_liveness.c), after the heal: every live agent in service within .., and an
  * operation to all of them READY everywhere within .. (spec 11: a cluster within 5 minutes; ours 30
  * s). */
-#define LIVE_SERVICE_US (30 * US_PER_S)
-#define LIVE_ANSWER_US  (300 * US_PER_S)
+#define LIVE_SERVICE_US  (30 * US_PER_S)
+#define LIVE_ANSWER_US   (300 * US_PER_S)
+#define LIVE_TAKEOVER_US (10 * US_PER_S)
+#define LIVE_SETTLE_US   (40 * US_PER_S) /* WARDS_START_US, WARDS_HOME_US (core/wards.h) and some */
+#define LIVE_NOTICED_US  (6 * US_PER_S)  /* until then those above may not have missed it yet */
 
 #define PLAY_SAMPLES_MAX 4096u
 

@@ -112,7 +112,7 @@ struct world_call {
 
 #define WORLD_CACHE_SLOTS 4096u
 
-#define WORLD_PENDING_MAX 65536u /* BUS_PENDING_MSGS */
+#define WORLD_PENDING_MAX WORLD_PENDING_MOST /* BUS_PENDING_MSGS */
 
 /* Of world_pack.c: where an agent is laid out for its step, and what was found in it. */
 #define PACK_BITMAP 2u /* an agent has 128 lines of 64 bytes at most */
@@ -143,6 +143,7 @@ struct world {
     struct world_bank banks[WORLD_BANKS];
     struct world_call *calls;
     struct processes *processes;        /* NULL: units run by themselves */
+    uint64_t *owners;                   /* [host][sector]: the highest epoch announced to it */
     void *wire;                         /* NULL: nothing is signed */
     uint8_t *frame;                     /* room for one */
     uint8_t forging;                    /* enum wire_forgery, of what is being said */
@@ -177,6 +178,7 @@ void world_rewake(struct world *w, uint32_t index); /* its clock was set */
 int64_t world_local(const struct world_node *n, int64_t true_us);
 void world_digest(struct world *w, uint64_t value);
 void world_step_msg(struct world *w, uint32_t index, const struct msg *msg);
+void world_step_owner(struct world *w, uint32_t index, uint16_t sector);
 
 /* world_pack.c */
 void world_pack_init(struct world *w, size_t node_bytes);

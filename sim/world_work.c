@@ -101,10 +101,14 @@ static void load(struct world *w, const uint8_t key[CONTENT_HASH], const uint8_t
         return;
     }
     if (payload == NULL) {
-        world_hash(found.body, found.body_bytes, hash);
-        if (memcmp(hash, key, CONTENT_HASH) != 0) {
+        if (!content_sound(world_hash, key, found.body, found.body_bytes)) {
+            w->met[WORLD_MET_CONTENT_REFUSED]++;
+            r->verdict = OUTCOME_CONFLICT; /* as runner_content.c says */
+            r->reason = REASON_NONE;
             return;
         }
+        world_hash(found.body, found.body_bytes, hash); /* the world's own look */
+        w->stats.unsound += memcmp(hash, key, CONTENT_HASH) != 0 ? 1 : 0;
     }
     r->verdict = OUTCOME_READY;
     r->reason = REASON_NONE;

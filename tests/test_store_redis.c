@@ -258,6 +258,34 @@ static void hands_in_the_data_do_no_harm(void **state)
     bench_free(bench);
 }
 
+/* The server does not look at what is in a blob: whoever gets one asks whether it is what its key
+ * names (content_sound). */
+static void a_blob_is_given_as_it_lies(void **state)
+{
+    (void)state;
+    struct redis_bench *bench = connected(server.url);
+    const uint8_t body[] = "what it is";
+    struct store_op put = {.kind = STORE_BLOB_PUT,
+                           .shard = "mesh",
+                           .total_bytes = sizeof(body),
+                           .body = body,
+                           .body_bytes = sizeof(body)};
+    struct store_op get = {.kind = STORE_BLOB_GET, .shard = "mesh"};
+    char words[200] = "hset 'mesh.blob:{";
+    for (unsigned i = 0; i < sizeof(put.hash); i++) {
+        put.hash[i] = get.hash[i] = 0xab;
+        strcat(words, "ab");
+    }
+    strcat(words, "}' c0 'nothing of'");
+    EXPECT(bench, &put, STORE_OK);
+    assert_string_equal(redis_server_cli(&server, words), "0");
+    EXPECT(bench, &put, STORE_EXISTS);
+    EXPECT(bench, &get, STORE_OK);
+    assert_int_equal(bench->last.reply.body_bytes, strlen("nothing of"));
+    assert_memory_equal(bench->last.reply.body, "nothing of", strlen("nothing of"));
+    bench_free(bench);
+}
+
 static void limits_refuse_later(void **state)
 {
     (void)state;
@@ -599,6 +627,7 @@ int main(void)
         cmocka_unit_test(an_older_revision_is_replaced),
         cmocka_unit_test(servers_states_have_verdicts),
         cmocka_unit_test(hands_in_the_data_do_no_harm),
+        cmocka_unit_test(a_blob_is_given_as_it_lies),
         cmocka_unit_test(limits_refuse_later),
         cmocka_unit_test(closing_answers_nothing),
         cmocka_unit_test(a_killed_server_is_noticed),

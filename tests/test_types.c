@@ -162,7 +162,7 @@ static void test_routes(void **state)
     const uint32_t down =
         BIT(MSG_BEAT_REPLY) | BIT(MSG_OPERATE) | BIT(MSG_CANCEL) | BIT(MSG_CIRCUIT);
     const uint32_t asked =
-        BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_CONFLICT_ACK) | BIT(MSG_MOVE);
+        BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_CONFLICT_ACK) | BIT(MSG_MOVE) | BIT(MSG_GROW);
     const uint32_t down_tiers =
         down | asked | BIT(MSG_FREEZE) | BIT(MSG_THAW) | BIT(MSG_HEAL) | BIT(MSG_ISOLATE);
     const uint32_t up_tiers = BIT(MSG_BEAT) | BIT(MSG_RESULT) | BIT(MSG_PREPARED) | BIT(MSG_ROWS) |
@@ -176,7 +176,7 @@ static void test_routes(void **state)
          BIT(MSG_HELLO) | BIT(MSG_GOODBYE) | BIT(MSG_HEARTBEAT) | BIT(MSG_ACK) | relay},
         {lead, agent, BIT(MSG_WELCOME) | BIT(MSG_FREEZE) | BIT(MSG_THAW) | down | relay},
         {lead, sector, up_tiers | BIT(MSG_HEAL) | BIT(MSG_MOVE) | relay},
-        {sector, unit_numbered(TIER_HOST, 1), BIT(MSG_HEAL) | BIT(MSG_MOVE)},
+        {sector, unit_numbered(TIER_HOST, 1), BIT(MSG_HEAL) | BIT(MSG_MOVE) | BIT(MSG_GROW)},
         {sector, lead, down_tiers | relay},
         {sector, root, up_tiers},
         {root, sector, (down & ~BIT(MSG_CIRCUIT)) | asked | BIT(MSG_ORDER) | BIT(MSG_RESUME)},

@@ -60,6 +60,9 @@ static const char *same_summary(const struct summary *a, const struct summary *b
     SAME(frozen)
     SAME(frozen_late)
     SAME(astray)
+    SAME(newcomers)
+    SAME(entering)
+    SAME(newcomer_conflicts)
     SAME(degraded)
     SAME(unstable)
     SAME(clusters)
@@ -432,7 +435,11 @@ static const char *same_command(const struct command *a, const struct command *b
     if (a->kind == COMMAND_LOG) {
         return same_log_request(&a->log, &b->log);
     }
-    if (a->kind == COMMAND_QUERY || a->kind == COMMAND_ROUTE) {
+    SAME(scale.action)
+    SAME(scale.count)
+    SAME(scale.rate)
+    SAME(scale.over_us)
+    if (a->kind == COMMAND_QUERY || a->kind == COMMAND_ROUTE || a->kind == COMMAND_SCALE) {
         SAME(on)
         return same_query(&a->query, &b->query);
     }
@@ -625,6 +632,12 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.move.agents)
         SAME(u.move.places)
         SAME(u.move.back)
+    } else if (a->type == MSG_GROW) {
+        SAME(u.grow.id)
+        SAME_UNIT(u.grow.cluster)
+        SAME(u.grow.places)
+        SAME(u.grow.fresh)
+        SAME(u.grow.over_us)
     } else if (a->type == MSG_HOST_REPORT) {
         SAME(u.host_report.process_start_us)
         SAME(u.host_report.agents_hosted)

@@ -377,6 +377,7 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         return NEVER;
     case EV_WAKE:
     case EV_EVIDENCE: /* to the orchestrator alone */
+    case EV_OWNER:    /* to hosts */
     case EV_STORE:    /* an agent asks nothing of the store */
         break;
     }

@@ -188,6 +188,7 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
         c->sector_epoch != 0) { /* it knows nothing of this cluster */
         c->beats = 0;
         c->beat_next_us = now_us;
+        heal_sector_new(c, now_us);
     }
     c->sector_epoch = msg->epoch;
     switch ((int)msg->type) {
@@ -224,6 +225,9 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
         break;
     case MSG_MOVE:
         move_order(c, now_us, &msg->u.move, out);
+        break;
+    case MSG_GROW:
+        grow_order(c, now_us, &msg->u.grow, out);
         break;
     case MSG_CONFLICT_ACK:
         conflict_acked(c, &msg->u.conflict_ack);
@@ -325,6 +329,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, freeze_tick(c, now_us, out));
     next_us = time_least(next_us, heal_tick(c, now_us, out));
     next_us = time_least(next_us, move_tick(c, now_us, out));
+    next_us = time_least(next_us, grow_tick(c, now_us, out));
     next_us = time_least(next_us, content_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));
@@ -373,6 +378,7 @@ static int64_t cluster_step(void *self, const struct event *event, struct outbox
     case EV_WAKE:
     case EV_WORK: /* a lead gives no work to its runner */
     case EV_EVIDENCE:
+    case EV_OWNER:
     case EV_STOP: /* its successor reads what it wrote */
         break;
     }

@@ -54,6 +54,7 @@ const struct freeze *freeze_snapshot(const struct cluster *c, uint32_t *ret_froz
 /* cluster_heal.c */
 void heal_init(struct cluster *c);
 void heal_member_down(struct cluster *c, int64_t now_us, uint32_t i);
+void heal_sector_new(struct cluster *c, int64_t now_us);
 void heal_order(struct cluster *c, int64_t now_us, struct unit target, struct outbox *out);
 int64_t heal_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
@@ -96,6 +97,20 @@ void move_record(const struct cluster *c, uint32_t i, struct record *r);
 /* From the roster; false: that agent lives elsewhere by now. home.tier NONE: it lives here. */
 bool move_remember(struct cluster *c, uint32_t i, struct unit home, uint64_t uid);
 int64_t move_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
+/* What it was given ends here as UNREACHABLE (moved), nothing that it says is taken any more. */
+void move_let_go(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
+
+/* cluster_grow.c: newcomers at spare places. */
+void grow_order(struct cluster *c, int64_t now_us, const struct grow *g, struct outbox *out);
+bool grow_open(const struct cluster *c, uint32_t i); /* a newcomer may live at the place */
+/* Whether somebody is expected at an open place; one that enters only while it is here. */
+bool grow_expects(const struct cluster *c, uint32_t i);
+bool grow_fresh(const struct cluster *c, uint32_t i); /* it enters: its failures are its own */
+/* Members that take no part in this operation unless they are named: they enter step by step. */
+uint64_t grow_held(const struct cluster *c, int64_t now_us, const struct operation *o);
+void grow_summary(const struct cluster *c, struct summary *ret);
+int64_t grow_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* cluster_registry.c */
 #define STORE_RETRY_US US_PER_S /* after a refusal nothing is asked for so long */

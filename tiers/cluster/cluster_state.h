@@ -20,6 +20,7 @@
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
 #include "tiers/cluster/cluster_content.h"
+#include "tiers/cluster/cluster_grow.h"
 #include "tiers/cluster/cluster_incident.h"
 #include "tiers/cluster/cluster_move.h"
 #include "tiers/cluster/cluster_waits.h"
@@ -206,10 +207,12 @@ struct cluster {
     uint64_t excluded[CLASS_COUNT]; /* capabilities that a class is not counted on for */
     uint64_t replace;               /* members whose host is to be asked */
     int64_t replace_us;             /* when; NEVER */
-    int64_t replace_from_us;        /* the minute that replace_count counts */
-    uint32_t replace_count;
-    bool call;    /* ask the roster's agents to say hello */
-    bool starved; /* the outbox was short of room in this step */
+    int64_t replace_from_us;        /* the minute that `replaced` is of */
+    uint64_t dead;                  /* given up, and not back */
+    uint64_t replaced;              /* of those asked for in this minute */
+    uint32_t replace_next;          /* where the next share begins */
+    bool call;                      /* ask the roster's agents to say hello */
+    bool starved;                   /* the outbox was short of room in this step */
 
     /* What is in use shares pages: what is small, then tables whose first rows are in use; those
      * that are seldom used lie between and behind. */
@@ -217,6 +220,7 @@ struct cluster {
     struct lead_conflicts reports;
     struct timing_watch timing;
     struct lead_moves moves;
+    struct lead_grow grow;
     struct child rows[MEMBERS_MAX];
     uint16_t buckets[LEAD_BUCKETS_HASH];
     struct lead_contents contents;

@@ -76,6 +76,7 @@ void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret)
     }
     assert(ret->active <= ret->agents);
     ret->conflicts_hour = members_conflicts_hour(c, now_us);
+    grow_summary(c, ret);
     ret->astray = bits_count(content_astray(c));
     ret->circuit = breaker_state(&c->breaker);
     ret->circuits_open = ret->circuit == CIRCUIT_OPEN;

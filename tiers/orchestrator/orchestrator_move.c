@@ -48,6 +48,7 @@ static void count_away(struct orchestrator *o)
         h->child[i].away = (uint16_t)moves_left(&o->moves.table, unit_sector(i + 1));
         h->child[i].guests = (uint16_t)moves_came(&o->moves.table, unit_sector(i + 1));
     }
+    scale_count(o);
 }
 
 bool moves_enter(struct orchestrator *o, const struct move *m)

@@ -225,12 +225,6 @@ static void on_message(void *ctx, const struct msg *msg)
     }
 }
 
-static void on_ask(void *ctx)
-{
-    struct process *p = ctx;
-    p->announce = true;
-}
-
 static void on_frame_done(void *ctx)
 {
     struct process *p = ctx;
@@ -537,11 +531,12 @@ static bool start_frames(struct process *p)
                               .operators = who,
                               .on_msg = on_message,
                               .on_order = process_order,
-                              .on_ask = on_ask,
+                              .on_ask = process_asked,
                               .on_bundle = process_bundle,
                               .on_alive = process_alive,
                               .on_stale = process_stale,
                               .on_announced = process_announced,
+                              .on_owner = process_owner,
                               .on_alarm = process_alarmed,
                               .on_exclude = process_excluded,
                               .on_frame_done = on_frame_done,
@@ -656,8 +651,7 @@ static bool start(struct process *p)
     }
     (void)snprintf(owner, sizeof(owner), "%s:%ld:%llx", p->conf->name, (long)getpid(),
                    (unsigned long long)clock_unix_us());
-    lease_init(&p->lease, p->conf->name, owner, (uint64_t)(clock_unix_us() / US_PER_S),
-               p->started_us);
+    lease_init(&p->lease, p->conf->name, owner, (uint64_t)clock_unix_us(), p->started_us);
     if (!process_wards_start(p, owner)) {
         return false;
     }

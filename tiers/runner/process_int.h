@@ -100,6 +100,10 @@ struct process {
     bool contradict;                /* soon: its own units were announced too low .. */
     uint32_t contradict_to;         /* .. by the process there */
     int64_t contradicted_us;        /* it was said last; 0: never */
+    bool doubt;                     /* soon: units of another tier were announced too low .. */
+    uint32_t doubt_to;              /* .. by the process there; the first of them: */
+    struct unit doubt_first;
+    int64_t doubted_us; /* a lease was given up last because of such a word; 0: never */
     uint32_t own_endpoint;
     uint64_t taking_epoch; /* for the callbacks of process_each_unit, */
     struct unit found;     /* and from them */
@@ -131,6 +135,10 @@ void process_port_scope(void *ctx, uint16_t port, struct unit_range ret[SCOPES_M
                         uint32_t *ret_count);
 bool process_ports(struct process *p);
 bool process_scope_covers(struct process *p);
+
+/* Somebody asks who owns what; these sectors have a new owner. */
+void process_asked(void *ctx);
+void process_owner(void *ctx, uint16_t first, uint16_t last);
 
 /* process_wards.c: standing by for others. */
 bool process_wards_start(struct process *p, const char *owner); /* false: no memory */

@@ -194,6 +194,20 @@ static void on_grant(void *ctx, const struct grant *g)
     directory_forget(&p->directory, g->place);
 }
 
+void process_asked(void *ctx)
+{
+    struct process *p = ctx;
+    p->announce = true;
+}
+
+void process_owner(void *ctx, uint16_t first, uint16_t last)
+{
+    struct process *p = ctx;
+    if (p->runner != NULL) {
+        runner_owner(p->runner, first, last);
+    }
+}
+
 bool process_runner(struct process *p)
 {
     assert(p != NULL && p->runner == NULL);

@@ -115,6 +115,9 @@ void runner_clock(struct runner *r);
 /* For the orchestrator, if it runs here: a process refused what another sent. */
 void runner_evidence(struct runner *r, const struct evidence *e);
 
+/* For the hosts here: sectors within these have a new owner. */
+void runner_owner(struct runner *r, uint16_t first, uint16_t last);
+
 /* Clean stop: every running agent has its last words (EV_STOP). Nothing is stepped after it. */
 void runner_goodbye(struct runner *r);
 

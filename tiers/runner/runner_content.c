@@ -27,14 +27,14 @@ struct held {
     struct work *waiting;
 };
 
+static void digest(const uint8_t *bytes, uint32_t count, uint8_t ret[CONTENT_HASH])
+{
+    (void)crypto_generichash(ret, CONTENT_HASH, bytes, count, NULL, 0);
+}
+
 static bool sound(const struct held *h)
 {
-    uint8_t hash[CONTENT_HASH];
-    if (h->bytes == NULL) {
-        return false;
-    }
-    (void)crypto_generichash(hash, sizeof(hash), h->bytes, h->count, NULL, 0);
-    return memcmp(hash, h->hash, sizeof(hash)) == 0;
+    return h->bytes != NULL && content_sound(digest, h->hash, h->bytes, h->count);
 }
 
 static void drop(struct held *h)

@@ -204,6 +204,8 @@ static void parent_message(struct sector *s, const struct msg *msg)
         sector_order(s, msg);
     } else if (msg->type == MSG_MOVE) {
         sector_move(s, msg);
+    } else if (msg->type == MSG_GROW) {
+        sector_grow(s, msg);
     } else {
         hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
     }
@@ -247,55 +249,6 @@ static void freeze(struct sector *s, const struct msg *msg)
     hub_reply_ok(h, msg);
 }
 
-static void host_report(struct sector *s, const struct msg *msg)
-{
-    uint32_t number = unit_number(msg->from);
-    struct sector_host *host = NULL;
-    for (uint32_t i = 0; i < SECTOR_HOSTS_MAX; i++) {
-        struct sector_host *at = &s->hosts[i];
-        if (at->number == number) {
-            host = at;
-            break;
-        }
-        host = host == NULL && at->number == 0 ? at : host;
-    }
-    if (host == NULL) {
-        return;
-    }
-    if (host->number == number && msg->u.host_report.restarts > host->report.restarts) {
-        /* Each restart was the crash of a process: what the breaker counts. */
-        uint32_t crashes = msg->u.host_report.restarts - host->report.restarts;
-        hub_circuit(&s->hub, breaker_failure(&s->hub.breaker, s->hub.now_us, crashes, &s->hub.rng));
-    }
-    host->number = number;
-    host->report = msg->u.host_report;
-}
-
-/* A lead wants one of its agents started anew: its host is asked, as far as it has reported. */
-static void replace(struct sector *s, const struct msg *msg)
-{
-    struct hub *h = &s->hub;
-    struct unit target = msg->u.heal.target;
-    bool own = target.tier == TIER_AGENT && topology_contains(h->topology, target) &&
-               target.sector == msg->from.sector && target.cluster == msg->from.cluster;
-    uint32_t index = own ? topology_index(h->topology, sector_move_home(s, target)) : 0;
-    for (uint32_t i = 0; own && i < SECTOR_HOSTS_MAX; i++) {
-        const struct sector_host *host = &s->hosts[i];
-        if (host->number == 0 || index < host->number - 1u ||
-            index - (host->number - 1u) >= host->report.agents_hosted) {
-            continue;
-        }
-        struct msg m = hub_msg(h, MSG_HEAL, unit_numbered(TIER_HOST, host->number), 3);
-        m.u.heal.target = target;
-        if (hub_fits(h, &m)) {
-            out_send(h->out, &m);
-        }
-        hub_note(h, NOTE_REPLACE, unit_pack(target), host->number);
-        return;
-    }
-    hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
-}
-
 static void message(struct sector *s, const struct msg *msg)
 {
     struct hub *h = &s->hub;
@@ -307,6 +260,7 @@ static void message(struct sector *s, const struct msg *msg)
         if (msg->type == MSG_BEAT) {
             sector_frozen(s, msg);
             sector_move_tell(s, hub_child_index(h, msg->from));
+            sector_grow_tell(s, hub_child_index(h, msg->from));
         }
     } else if (msg->type == MSG_MOVE) {
         sector_move(s, msg);
@@ -317,9 +271,9 @@ static void message(struct sector *s, const struct msg *msg)
     } else if (msg->type == MSG_CONFLICT) {
         pass_conflict(s, msg);
     } else if (msg->type == MSG_HOST_REPORT) {
-        host_report(s, msg);
+        sector_host_report(s, msg);
     } else if (msg->type == MSG_HEAL) {
-        replace(s, msg);
+        sector_replace(s, msg);
     } else if (msg->type == MSG_COMMAND && msg->u.command->kind == COMMAND_STATUS) {
         status(s, msg);
     } else if (msg->type == MSG_COMMAND &&
@@ -405,6 +359,7 @@ static int64_t sector_step(void *self, const struct event *event, struct outbox 
     case EV_WAKE:
     case EV_WORK:
     case EV_EVIDENCE:
+    case EV_OWNER:
     case EV_STOP:
         break;
     }

@@ -39,12 +39,14 @@ static void to_hosts(struct sector *s, const struct move *m)
     }
 }
 
-static void count_away(struct sector *s)
+void sector_count_away(struct sector *s)
 {
     struct hub *h = &s->hub;
     for (uint32_t i = 0; i < h->children_count; i++) {
+        const struct grow *g = &s->grows[i];
+        uint32_t came = moves_came(&s->moves, hub_child_unit(h, i));
         h->child[i].away = (uint16_t)moves_left(&s->moves, hub_child_unit(h, i));
-        h->child[i].guests = (uint16_t)moves_came(&s->moves, hub_child_unit(h, i));
+        h->child[i].guests = (uint16_t)(came + num_bits(g->places & ~g->fresh));
     }
 }
 
@@ -71,7 +73,7 @@ void sector_move(struct sector *s, const struct msg *msg)
         return;
     }
     (void)moves_take(&s->moves, m); /* without room for it, it is passed on all the same */
-    count_away(s);
+    sector_count_away(s);
     to_lead(s, m, m->home);
     to_lead(s, m, m->place);
     if (lead_lost(s, m->home)) {

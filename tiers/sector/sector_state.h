@@ -13,7 +13,11 @@
 #define SECTOR_ROUTES_MAX 1024u
 #define SECTOR_HOPS_MAX   8u
 #define SECTOR_HOSTS_MAX  512u /* hosts remembered; further ones are not counted */
-#define SECTOR_SHARD_MAX  8u   /* "s1024" */
+/* Agents to be started anew whose host has not reported to this owner yet: each waits so long. All
+ * places taken: the oldest gives way; leads ask again. */
+#define SECTOR_ASKED_MAX 64u
+#define SECTOR_ASKED_US  (15ll * US_PER_S)
+#define SECTOR_SHARD_MAX 8u /* "s1024" */
 
 struct sector_route {
     struct id128 id;
@@ -32,6 +36,11 @@ struct sector_hold {
 struct sector_host {
     uint32_t number; /* 0: free */
     struct host_report report;
+};
+
+struct sector_asked {
+    struct unit agent;
+    int64_t until_us; /* 0: free */
 };
 
 struct sector {
@@ -55,11 +64,18 @@ struct sector {
     struct sector_route routes[SECTOR_ROUTES_MAX];
     struct sector_hold holds[SECTOR_HOLDS_MAX];
     struct sector_host hosts[SECTOR_HOSTS_MAX];
+    struct sector_asked asked[SECTOR_ASKED_MAX];
     struct move_table moves;                     /* that touch this sector */
     uint64_t move_told[CLUSTERS_PER_SECTOR_MAX]; /* epoch of each lead that has heard all of them */
     uint32_t move_next;                          /* the entry that a new lead hears next */
+    struct grow grows[CLUSTERS_PER_SECTOR_MAX];  /* newcomers of each cluster; id 0: none known */
+    uint64_t grow_told[CLUSTERS_PER_SECTOR_MAX]; /* as move_told */
 };
 
+/* sector_grow.c */
+void sector_grow(struct sector *s, const struct msg *msg);
+void sector_grow_tell(struct sector *s, uint32_t child); /* once to each lead that begins */
+void sector_grow_host(struct sector *s, uint32_t host);  /* index in hosts: it has reported */
 /* sector_orders.c */
 void sector_order(struct sector *s, const struct msg *msg);
 void sector_ordered(struct sector *s); /* what this orchestrator has said is in force (again) */
@@ -68,9 +84,14 @@ void sector_ordered(struct sector *s); /* what this orchestrator has said is in 
 void sector_frozen(struct sector *s, const struct msg *beat);
 /* sector.c */
 void sector_isolate(struct sector *s, const struct isolate *isolate);
+/* sector_hosts.c */
+void sector_host_report(struct sector *s, const struct msg *msg);
+void sector_replace(struct sector *s, const struct msg *msg);
 /* sector_move.c */
 void sector_move(struct sector *s, const struct msg *msg);
 struct unit sector_move_home(const struct sector *s, struct unit agent); /* of who is there */
+/* Agents that a child has more or fewer than planned, while it cannot say so itself. */
+void sector_count_away(struct sector *s);
 void sector_move_tell(struct sector *s, uint32_t child); /* once to each lead that begins */
 
 /* sector_relay.c */

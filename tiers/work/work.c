@@ -255,8 +255,7 @@ static void job_begin(struct lane *lane, struct job *job)
     }
 }
 
-/* Starting a program takes a millisecond in which the loop does nothing else: BURST_MAX of them a
- * turn, then the bus gets its chance. */
+/* BURST_MAX of them a turn, then the bus gets its chance. */
 static void lane_pump(struct lane *lane)
 {
     struct crew *crew = lane->crew;
