@@ -149,7 +149,8 @@ static void accepted_is_not_sent(void **state)
     RUN_UNTIL(a.up && b.up);
     publish(&a, BUS_OK);
     RUN_UNTIL(b.received == 1);
-    (void)kill(nats, SIGSTOP); /* it reads nothing more, and nobody knows yet */
+    (void)kill(nats, SIGSTOP);
+    assert_int_equal(waitpid(nats, NULL, WUNTRACED), nats); /* all its threads: it reads no more */
     for (int i = 0; i < 100; i++) {
         publish(&a, BUS_OK);
     }
