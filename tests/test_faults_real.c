@@ -259,7 +259,7 @@ static void a_stale_replica_takes_over(void **state)
     for (int i = 0; i < 1000 && strcmp(redis_server_cli(&replica, rewritten), "2") != 0; i++) {
         (void)usleep(10000);
     }
-    (void)kill(replica.pid, SIGSTOP); /* the link to it hangs; the primary goes on */
+    redis_server_stop(&replica); /* the link to it hangs; the primary goes on */
     assert_string_equal(redis_server_cli(&primary, "hset lease epoch 8"), "0");
     redis_server_kill(&primary);
     (void)kill(replica.pid, SIGKILL); /* what the socket had for it goes with the machine */

@@ -354,7 +354,7 @@ static void a_killed_server_is_noticed(void **state)
     EXPECT(bench, &lease, STORE_OK);
     uint64_t epoch = bench->last.reply.epoch;
     unsigned before = bench->replies;
-    kill(server.pid, SIGSTOP);
+    redis_server_stop(&server);
     for (int i = 0; i < 500; i++)
         assert_true(bench_submit(bench, &put_op));
     for (int i = 0; i < 5; i++)
@@ -382,14 +382,14 @@ static void a_stalled_server_is_given_up(void **state)
     conf.op_timeout_us = US_PER_S / 2;
     struct redis_bench *bench = bench_new(&conf);
     assert_true(bench_until_up(bench, true));
-    kill(server.pid, SIGSTOP);
+    redis_server_stop(&server);
     EXPECT(bench, &put_op, STORE_UNKNOWN);
     assert_non_null(strstr(bench->why, "in time"));
     kill(server.pid, SIGCONT);
     assert_true(bench_until_up(bench, true));
     EXPECT(bench, &put_op, STORE_OK);
     /* Nothing in flight: found by a ping. */
-    kill(server.pid, SIGSTOP);
+    redis_server_stop(&server);
     assert_true(bench_until_up(bench, false));
     kill(server.pid, SIGCONT);
     assert_true(bench_until_up(bench, true));
