@@ -10,7 +10,7 @@
  *
  * A child that waits for its share has heard nothing of the operation: it is not reminded, and when
  * the operation is cancelled, it is answered for here. What is meant for a moment T is never
- * shared out, nor what is critical (priority 3). */
+ * shared out, nor what is usual or critical (priorities 2, 3). */
 #include "core/hub_share.h"
 #include "core/num.h"
 #include <assert.h>

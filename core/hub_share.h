@@ -9,7 +9,7 @@
  * many more are due in any case: background every HUB_SHARE_US, others HUB_SHARE_WIDE_US after
  * somebody has ended, and each time twice as many. All have been sent to after a quarter of the
  * operation's time at the latest, and after HUB_SHARE_ALL_US unless it is background. */
-#define HUB_SHARE_PRIORITY 2u /* and below; what is critical goes to everyone at once */
+#define HUB_SHARE_PRIORITY 1u /* and below; the usual and the critical go to everyone at once */
 #define HUB_SHARE_CHILDREN 8u
 #define HUB_SHARE_LEAST    4u
 #define HUB_SHARE_US       (250ll * US_PER_MS)
