@@ -160,6 +160,7 @@ struct hub {
     /* A submission that the mode lets wait (hub_release), NULL: it is refused. False: no room. */
     bool (*on_hold)(struct hub *h, const struct msg *msg, uint32_t targets, const char *why);
     int64_t progress_due_us, share_due_us; /* of background that is not out yet; NEVER: none */
+    int64_t narrow_until_us; /* an operation to few was begun not long ago (hub_share.h) */
     struct hub_figures figures;
 };
 

@@ -10,7 +10,8 @@
  *
  * A child that waits for its share has heard nothing of the operation: it is not reminded, and when
  * the operation is cancelled, it is answered for here. What is meant for a moment T is never
- * shared out, nor what is usual or critical (priorities 2, 3). */
+ * shared out, nor what is critical (priority 3). The usual (2) is when small operations are about:
+ * alone it would only end later. */
 #include "core/hub_share.h"
 #include "core/num.h"
 #include <assert.h>
@@ -67,14 +68,25 @@ static void release(struct hub *h, struct flight *f, uint32_t n, uint32_t left)
     hub_queue(h, f);
 }
 
+/* Whether it goes out in shares; a small one is remembered. */
+static bool shared_out(struct hub *h, const struct gather *g, const struct operation *op)
+{
+    uint32_t sample = op->selector.sample;
+    if (g->waiting_count <= HUB_SHARE_NARROW || (sample != 0 && sample <= HUB_SHARE_NARROW)) {
+        h->narrow_until_us = h->now_us + HUB_SHARE_SMALL_US;
+        return op->priority == 0 && g->waiting_count > HUB_SHARE_CHILDREN;
+    }
+    return op->priority <= HUB_SHARE_PRIORITY ||
+           (op->priority == HUB_SHARE_BESIDE && h->now_us < h->narrow_until_us);
+}
+
 void hub_share_begin(struct hub *h, struct gather *g, struct flight *f, const struct operation *op)
 {
     assert(h != NULL && g != NULL && f != NULL);
     f->share_us = NEVER;
     bool background = op->priority == 0;
-    if (!f->origin || h->self.tier != TIER_ORCHESTRATOR || op->priority > HUB_SHARE_PRIORITY ||
-        op->timing != TIMING_SOON ||
-        g->waiting_count <= (background ? HUB_SHARE_CHILDREN : 2u * HUB_SHARE_CHILDREN)) {
+    if (!f->origin || h->self.tier != TIER_ORCHESTRATOR || op->timing != TIMING_SOON ||
+        !shared_out(h, g, op)) {
         return;
     }
     memcpy(f->later, f->go, sizeof(f->later));

@@ -189,11 +189,37 @@ static void the_wide_goes_out_in_shares(void **state)
         assert_int_equal(seen.at_once, HUB_SHARE_CHILDREN);
         assert_true(seen.steps >= SECTORS / HUB_SHARE_CHILDREN);
     }
-    uint64_t ref = begin(w, &seen, HUB_SHARE_PRIORITY + 1u, NULL); /* everyone at once */
-    const struct report *r = ended(w, ref);
-    assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
+    done(w);
+}
+
+/* The usual one goes to everyone at once, but not beside small ones; the critical one always does.
+ */
+static void the_usual_makes_room_for_the_small(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t priority;
+        bool small; /* one was begun just before */
+        uint32_t at_once;
+    } cases[] = {{2, false, SECTORS}, {2, true, HUB_SHARE_CHILDREN}, {3, true, SECTORS}};
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    for (unsigned k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+        if (cases[k].small) {
+            uint64_t small = begin(w, &seen, 2, "s3");
+            while (world_reply(w, small) == NULL) {
+                world_run(w, US_PER_MS);
+            }
+        }
+        uint64_t ref = begin(w, &seen, cases[k].priority, NULL);
+        const struct report *r = ended(w, ref);
+        assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
+        assert_int_equal(seen.at_once, cases[k].at_once);
+        world_run(w, HUB_SHARE_SMALL_US);
+    }
+    uint64_t ref = begin(w, &seen, 2, NULL); /* the small ones are long ago */
+    (void)ended(w, ref);
     assert_int_equal(seen.at_once, SECTORS);
-    assert_int_equal(seen.steps, 1);
     done(w);
 }
 
@@ -332,6 +358,7 @@ int main(void)
         cmocka_unit_test(the_low_is_not_starved),
         cmocka_unit_test(each_priority_has_its_part_of_a_pool),
         cmocka_unit_test(the_wide_goes_out_in_shares),
+        cmocka_unit_test(the_usual_makes_room_for_the_small),
         cmocka_unit_test(the_slow_hold_up_no_share),
         cmocka_unit_test(who_is_slow_is_not_waited_for),
         cmocka_unit_test(the_slow_hold_up_nobody_else),
