@@ -2,6 +2,7 @@
 #ifndef CORE_COMMAND_H
 #define CORE_COMMAND_H
 
+#include "core/grow.h"
 #include "core/logs.h"
 #include "core/operation.h"
 #include "core/query.h"
@@ -27,6 +28,7 @@ enum command_kind {
     COMMAND_THREAT,  /* `name`: the id of a threat, empty: all; `on`: clear it -> REPLY_LINE* */
     COMMAND_SECOND,  /* `name`: the id of what waits for a second person, empty: all of it */
     COMMAND_MOVE,    /* `query.selector`.places: who; see below -> REPLY_LINE*, REPLY_OK or ERROR */
+    COMMAND_SCALE,   /* `scale`; see below -> REPLY_LINE*, REPLY_OK or REPLY_ERROR */
     COMMAND_KIND_COUNT
 };
 
@@ -35,6 +37,9 @@ enum command_kind {
 
 /* MOVE: `name` says where to: folded clusters, empty: the mesh chooses; "back": home again; `on`: a
  * dry run. Without places it tells who lives elsewhere. */
+
+/* SCALE: `query.selector` says where (places: sectors or clusters, empty: the mesh chooses) and of
+ * which classes; `on`: a dry run. */
 
 #define COMMAND_NAME_MAX 47u /* with NUL, as FREEZE_NAME_MAX */
 
@@ -81,6 +86,7 @@ struct command {
                 avoid; APPROVE: else reject; THREAT: clear it */
     struct log_request log;            /* LOG */
     struct conflict_decision decision; /* RESOLVE; ISOLATE */
+    struct scale_request scale;        /* SCALE */
 };
 
 enum reply_kind {

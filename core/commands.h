@@ -59,6 +59,7 @@ enum command_verb {
     CMD_THREATS,
     CMD_APPROVE,
     CMD_MOVE,
+    CMD_SCALE,
     CMD_JOBS,
     CMD_TRACE,
     CMD_TOP,

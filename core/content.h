@@ -8,6 +8,7 @@
 
 #include "core/limits.h"
 #include "core/operation.h"
+#include "core/order_head.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,6 +22,15 @@
 /* The action that only puts its payload into the registry. Both answer "blob:KEY n bytes". */
 #define CONTENT_PUT "context-put"
 
+/* A context on its way from who holds it to who is to (docs/adr/0027). */
+struct content_word {
+    uint8_t hash[32];   /* its key */
+    bool ask;           /* else the answer */
+    struct unit holder; /* answer: the agent that gave it; TIER_NONE: nobody has it */
+    uint32_t bytes;     /* of body: CONTENT_BYTES_MAX at most; 0: nobody has it */
+    const uint8_t *body;
+};
+
 /* The key of what this operation loads; false: it loads nothing, as no agent's own message does.
  * payload_hash must be set, as in every sealed operation. */
 bool content_of(const struct operation *op, uint8_t ret[CONTENT_HASH]);
@@ -31,6 +41,11 @@ void content_ref_format(const uint8_t hash[CONTENT_HASH], uint8_t ret[CONTENT_RE
 
 /* 64 hex digits. False, ret untouched, when text is anything else. */
 bool content_hex_parse(const char *text, uint32_t bytes, uint8_t ret[CONTENT_HASH]);
+
+/* Whether these bytes are what the key names: whoever got them from somewhere asks before it holds
+ * them. */
+bool content_sound(digest_fn *digest, const uint8_t key[CONTENT_HASH], const uint8_t *bytes,
+                   uint32_t count);
 
 struct id128 content_name(const uint8_t hash[CONTENT_HASH]);
 

@@ -269,6 +269,13 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->frozen += s->frozen;
     into->frozen_late += s->frozen_late;
     into->astray += s->astray;
+    into->newcomers += s->newcomers;
+    into->entering += s->entering;
+    into->newcomer_conflicts += s->newcomer_conflicts;
+    into->synced += s->synced;
+    into->synced_far += s->synced_far;
+    into->synced_from = s->synced > 0 ? s->synced_from : into->synced_from;
+    into->synced_far_from = s->synced_far > 0 ? s->synced_far_from : into->synced_far_from;
     into->degraded += s->degraded;
     into->unstable += s->unstable;
     into->impedance_sum_us += s->impedance_sum_us;
@@ -604,6 +611,7 @@ static bool command(struct hub *h, const struct msg *msg)
     case COMMAND_SECOND:
     case COMMAND_APPROVE:
     case COMMAND_MOVE:
+    case COMMAND_SCALE:
     case COMMAND_KIND_COUNT:
         break;
     }

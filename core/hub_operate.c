@@ -10,15 +10,17 @@
  * already answers a duplicate with what it has. */
 #include "core/fault.h"
 #include "core/hub.h"
+#include "core/hub_order.h"
 #include "core/hub_resume.h"
 #include "core/hub_share.h"
+#include "core/hub_span.h"
 #include "core/num.h"
 #include "core/plant.h"
 #include "core/resolve.h"
 #include <assert.h>
 #include <string.h>
 
-#define FINISH_EFFECTS 12u
+#define FINISH_EFFECTS 14u
 #define FINISH_BYTES   28000u /* a report or result with all its groups, and a seal */
 
 static struct flight *flight_of(struct hub *h, struct gather *g)
@@ -434,7 +436,7 @@ void hub_child_new(struct hub *h, uint32_t child)
         f->heard[child / 64] &= ~(1ull << (child % 64));
         f->block = f->block < child / 64 ? f->block : child / 64;
         f->attempt++;
-        if (f->resumed && h->origins[f->origin_slot].cancelled) {
+        if (f->origin && h->origins[f->origin_slot].cancelled) { /* it has not heard of that */
             f->cancel = true;
             f->cancel_block = 0;
         }
@@ -497,6 +499,32 @@ static bool send_cancel(struct hub *h, struct gather *g, struct flight *f, uint3
     return true;
 }
 
+/* To whoever may have it. Before the chain of orders has begun there is nobody to tell: it is said
+ * with the next progress. False: no room now. */
+static bool say_cancel(struct hub *h, struct gather *g, struct flight *f)
+{
+    uint32_t blocks = (h->children_count + 63) / 64;
+    if (h->orders != NULL) {
+        struct order order = {.what = ORDER_CANCEL, .u.cancel.operation_id = f->id};
+        if (h->orders->head.seq == 0) {
+            return true;
+        }
+        if (!hub_order(h, &order)) {
+            h->short_of_room = true;
+            return false;
+        }
+        f->cancel = false;
+        return true;
+    }
+    for (; f->cancel_block < blocks; f->cancel_block++) {
+        if (!send_cancel(h, g, f, f->cancel_block)) {
+            return false;
+        }
+    }
+    f->cancel = false;
+    return true;
+}
+
 /* Everything is answered for: up with it. False: no room now. */
 static bool finish(struct hub *h, struct gather *g, struct flight *f)
 {
@@ -518,6 +546,7 @@ static bool finish(struct hub *h, struct gather *g, struct flight *f)
     f->progress = false;
     if (!again) {
         hub_note(h, NOTE_OP_CLOSED, num_id128_low(f->id), view.outcomes[OUTCOME_READY]);
+        hub_span(h, f, &view);
         gather_close(&h->gathers, g, h->now_us);
         breaker_finished(&h->breaker);
     }
@@ -560,13 +589,10 @@ static bool flight_pump(struct hub *h, struct gather *g, struct flight *f)
         }
         f->block++;
     }
-    while (!g->done && f->cancel && f->cancel_block < blocks) {
-        if (!send_cancel(h, g, f, f->cancel_block)) {
-            return false;
-        }
-        f->cancel_block++;
+    f->cancel = f->cancel && !g->done;
+    if (f->cancel && !say_cancel(h, g, f)) {
+        return false;
     }
-    f->cancel = false;
     if (f->progress && !f->finished && !send_progress(h, g, f)) {
         return false;
     }
@@ -606,7 +632,8 @@ static void progress_tick(struct hub *h)
         if (f->resumed) {
             hub_resume_look(h, g);
         }
-        if (h->now_us >= f->resend_us && f->attempt < h->tuning.resends_max) {
+        bool in_time = h->now_us < g->deadline_us; /* else this node stood still: it is over */
+        if (h->now_us >= f->resend_us && f->attempt < h->tuning.resends_max && in_time) {
             resend_silent(h, g, f);
         }
         if (h->now_us - f->opened_us >= HUB_LONG_US) {

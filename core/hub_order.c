@@ -34,10 +34,13 @@ static void give(struct hub *h, const struct order *order)
     k->order.seq = c->head.seq + 1;
     memcpy(k->order.prev, c->head.hash, ORDER_HASH);
     if (order->what == ORDER_STATE) {
-        k->state = *order->u.state;
-        k->order.u.state = &k->state;
+        k->part.state = *order->u.state;
+        k->order.u.state = &k->part.state;
         c->state_seq = k->order.seq;
         c->state_due = false;
+    } else if (order->what == ORDER_MOVES) {
+        k->part.moves = *order->u.moves;
+        k->order.u.moves = &k->part.moves;
     }
     order_digest(c->digest, h->epoch, &k->order, k->head);
     k->given_us = h->now_us;

@@ -17,7 +17,10 @@
 
 struct order_kept {
     struct order order; /* seq 0: none */
-    struct order_state state;
+    union {
+        struct order_state state;
+        struct order_moves moves;
+    } part;
     uint8_t head[ORDER_HASH]; /* after it */
     int64_t given_us;
 };

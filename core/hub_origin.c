@@ -12,6 +12,7 @@
 #include "core/histogram.h"
 #include "core/hub.h"
 #include "core/hub_resume.h"
+#include "core/hub_span.h"
 #include "core/num.h"
 #include "core/quorum.h"
 #include "core/schedule.h"
@@ -341,6 +342,7 @@ void hub_origin_report(struct hub *h, struct origin *o, const struct aggregate_v
                        .aggregate = *view};
     memcpy(r.phases, o->cascade.phases, sizeof(r.phases));
     count_figures(h, o, &r);
+    hub_span_root(h, o, &r);
     o->state = ORIGIN_DONE;
     h->origins_live--;
     struct reply reply = {

@@ -1,13 +1,17 @@
-/* Background (priority 0) goes out in shares. An operation to the whole mesh wakes every process
- * and fills every queue on the way at once: whatever comes just behind it waits until all of it has
- * passed. Nobody waits for background, so the root hands it to HUB_SHARE_CHILDREN sectors at a
- * time: to more when some of those end, and in any case when the step is over, so that a slow
- * sector holds nobody up. The step is HUB_SHARE_US, and less when the operation has little time:
- * after a quarter of it everyone has been sent to.
+/* What is wide goes out in shares. An operation to the whole mesh wakes every process and fills
+ * every queue on the way at once: whatever comes just behind it waits until all of it has passed.
+ * The root hands it to HUB_SHARE_CHILDREN sectors at a time, which is enough to keep the mesh busy,
+ * and to more when some of those end.
+ *
+ * A slow sector holds nobody up. When nobody has ended for HUB_SHARE_WIDE_US, the agents are what
+ * is slow: the next share is twice the last one, and after HUB_SHARE_ALL_US everyone has been sent
+ * to in any case. Nobody waits for background (priority 0), so it takes longer steps, HUB_SHARE_US,
+ * of the same size. What has little time takes shorter ones: after a quarter of it all are out.
  *
  * A child that waits for its share has heard nothing of the operation: it is not reminded, and when
  * the operation is cancelled, it is answered for here. What is meant for a moment T is never
- * shared out. */
+ * shared out, nor what is critical (priority 3). The usual (2) is when small operations are about:
+ * alone it would only end later. */
 #include "core/hub_share.h"
 #include "core/num.h"
 #include <assert.h>
@@ -34,6 +38,13 @@ static uint32_t waiting_later(struct gather *g, struct flight *f)
     return n;
 }
 
+static void next_step(struct hub *h, struct flight *f)
+{
+    int64_t step_us = h->now_us + f->share_step_us;
+    f->share_us = step_us < f->share_all_us ? step_us : f->share_all_us;
+    h->share_due_us = f->share_us < h->share_due_us ? f->share_us : h->share_due_us;
+}
+
 /* The next n of the `left` that wait are to be sent to. */
 static void release(struct hub *h, struct flight *f, uint32_t n, uint32_t left)
 {
@@ -50,17 +61,32 @@ static void release(struct hub *h, struct flight *f, uint32_t n, uint32_t left)
             f->block = f->block < i ? f->block : i;
         }
     }
-    f->share_us = left > 0 ? h->now_us + f->share_step_us : NEVER;
-    h->share_due_us = f->share_us < h->share_due_us ? f->share_us : h->share_due_us;
+    f->share_us = NEVER;
+    if (left > 0) {
+        next_step(h, f);
+    }
     hub_queue(h, f);
+}
+
+/* Whether it goes out in shares; a small one is remembered. */
+static bool shared_out(struct hub *h, const struct gather *g, const struct operation *op)
+{
+    uint32_t sample = op->selector.sample;
+    if (g->waiting_count <= HUB_SHARE_NARROW || (sample != 0 && sample <= HUB_SHARE_NARROW)) {
+        h->narrow_until_us = h->now_us + HUB_SHARE_SMALL_US;
+        return op->priority == 0 && g->waiting_count > HUB_SHARE_CHILDREN;
+    }
+    return op->priority <= HUB_SHARE_PRIORITY ||
+           (op->priority == HUB_SHARE_BESIDE && h->now_us < h->narrow_until_us);
 }
 
 void hub_share_begin(struct hub *h, struct gather *g, struct flight *f, const struct operation *op)
 {
     assert(h != NULL && g != NULL && f != NULL);
     f->share_us = NEVER;
-    if (!f->origin || h->self.tier != TIER_ORCHESTRATOR || op->priority > 0 ||
-        op->timing != TIMING_SOON || g->waiting_count <= HUB_SHARE_CHILDREN) {
+    bool background = op->priority == 0;
+    if (!f->origin || h->self.tier != TIER_ORCHESTRATOR || op->timing != TIMING_SOON ||
+        !shared_out(h, g, op)) {
         return;
     }
     memcpy(f->later, f->go, sizeof(f->later));
@@ -68,8 +94,26 @@ void hub_share_begin(struct hub *h, struct gather *g, struct flight *f, const st
     uint32_t later = waiting_later(g, f);
     int64_t shares = later / HUB_SHARE_CHILDREN + 1;
     int64_t quarter_us = (g->deadline_us - h->now_us) / 4;
-    f->share_step_us = num_clamp_i64(quarter_us / shares, 1, HUB_SHARE_US);
+    f->share = HUB_SHARE_CHILDREN;
+    f->share_step_us =
+        num_clamp_i64(quarter_us / shares, 1, background ? HUB_SHARE_US : HUB_SHARE_WIDE_US);
+    f->share_all_us = h->now_us + quarter_us;
+    if (!background && quarter_us > HUB_SHARE_ALL_US) {
+        f->share_all_us = h->now_us + HUB_SHARE_ALL_US;
+    }
     release(h, f, HUB_SHARE_CHILDREN, later);
+}
+
+/* The step is over and nobody has ended meanwhile: the agents are slow, not the way to them. Then
+ * shares only make the last ones late, and each is twice the one before; not so background, which
+ * takes its time. */
+static void step_over(struct hub *h, struct gather *g, struct flight *f)
+{
+    bool all = h->now_us >= f->share_all_us;
+    if (f->priority > 0 && f->share < SECTORS_MAX) {
+        f->share *= 2u;
+    }
+    release(h, f, all ? UINT32_MAX : f->share, waiting_later(g, f));
 }
 
 void hub_share_more(struct hub *h, struct gather *g, struct flight *f)
@@ -80,12 +124,11 @@ void hub_share_more(struct hub *h, struct gather *g, struct flight *f)
     }
     uint32_t later = waiting_later(g, f);
     uint32_t out = outstanding(g, f);
-    uint32_t n = out < HUB_SHARE_CHILDREN ? HUB_SHARE_CHILDREN - out : 0;
-    if (h->now_us >= f->share_us) {
-        n = HUB_SHARE_CHILDREN;
-    }
-    if (n > 0) {
-        release(h, f, n, later);
+    if (out + HUB_SHARE_LEAST <= HUB_SHARE_CHILDREN || later == 0) {
+        f->share = HUB_SHARE_CHILDREN;
+        release(h, f, out < HUB_SHARE_CHILDREN ? HUB_SHARE_CHILDREN - out : 0, later);
+    } else if (f->priority > 0) {
+        next_step(h, f); /* they end: it goes on by that */
     }
 }
 
@@ -100,7 +143,11 @@ void hub_share_tick(struct hub *h)
     h->share_due_us = NEVER;
     while ((g = gather_each(&h->gathers, &cursor)) != NULL) {
         struct flight *f = gather_user(&h->gathers, g);
-        hub_share_more(h, g, f);
+        if (g->done) {
+            f->share_us = NEVER;
+        } else if (f->share_us <= h->now_us) {
+            step_over(h, g, f);
+        }
         h->share_due_us = f->share_us < h->share_due_us ? f->share_us : h->share_due_us;
     }
 }

@@ -1,6 +1,6 @@
 /* What a node of the upper tiers can tell of an operation's way through it: when it came, when the
  * first and the last child answered, which that was, and who has not. Times are mesh time. */
-#include "core/hub.h"
+#include "core/hub_span.h"
 #include "core/num.h"
 #include "core/text.h"
 #include <assert.h>
@@ -41,6 +41,65 @@ static void trace_of(const struct origin *o, struct text *t)
         text_add(t, given);
         text_char(t, '\n');
     }
+}
+
+/* Mesh time that is known, and in order: it may have been corrected in between. */
+static void say(struct hub *h, struct span *s)
+{
+    if (s->start_mesh_us > 0) {
+        s->end_mesh_us = s->end_mesh_us > s->start_mesh_us ? s->end_mesh_us : s->start_mesh_us;
+        out_span(h->out, s);
+    }
+}
+
+static void belongs(struct span *s, const struct origin *o)
+{
+    s->known = true;
+    s->correlation = o->id;
+    s->trace = o->operation.trace;
+    memcpy(s->action, o->operation.action, sizeof(s->action));
+}
+
+void hub_span(struct hub *h, const struct flight *f, const struct aggregate_view *view)
+{
+    assert(h != NULL && f != NULL && view != NULL);
+    if (!h->tuning.spans || !meshtime_ready(&h->time)) {
+        return;
+    }
+    struct span s = {.kind = f->origin ? SPAN_PHASE : SPAN_TIER,
+                     .unit = h->self,
+                     .operation = f->id,
+                     .start_mesh_us = mesh_of(h, f->opened_us),
+                     .end_mesh_us = hub_mesh_now(h),
+                     .first_us = mesh_of(h, f->first_us),
+                     .last_us = mesh_of(h, f->last_us),
+                     .targets = view->targets};
+    memcpy(s.outcomes, view->outcomes, sizeof(s.outcomes));
+    if (f->last_us > 0) {
+        s.slowest = hub_child_unit(h, f->slowest);
+    }
+    if (f->origin) {
+        belongs(&s, &h->origins[f->origin_slot]);
+    }
+    say(h, &s);
+}
+
+void hub_span_root(struct hub *h, const struct origin *o, const struct report *r)
+{
+    assert(h != NULL && o != NULL && r != NULL);
+    if (!h->tuning.spans || !meshtime_ready(&h->time)) {
+        return;
+    }
+    struct span s = {.kind = SPAN_ROOT,
+                     .failed = !r->achieved,
+                     .unit = h->self,
+                     .operation = o->id,
+                     .start_mesh_us = r->created_mesh_us,
+                     .end_mesh_us = r->finished_mesh_us,
+                     .targets = r->aggregate.targets};
+    memcpy(s.outcomes, r->aggregate.outcomes, sizeof(s.outcomes));
+    belongs(&s, o);
+    say(h, &s);
 }
 
 void hub_trace(struct hub *h, struct query *q, struct pager *pager)

@@ -51,7 +51,8 @@ struct lease {
     enum store_kind asking;
 };
 
-/* start_epoch: Unix seconds at start, or the least one that will do. owner: different for each
+/* start_epoch: Unix microseconds at start, or the least one that will do. (Not seconds: a store
+ * that forgets its leases twice within one gave two owners one epoch.) owner: different for each
  * process. Both are copied; longer ones are cut. */
 void lease_init(struct lease *l, const char *name, const char *owner, uint64_t start_epoch,
                 int64_t now_us);

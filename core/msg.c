@@ -38,8 +38,10 @@ const char *msg_type_name(enum msg_type type)
         [MSG_CONFLICT_ACK] = "conflict-ack",
         [MSG_ISOLATE] = "isolate",
         [MSG_MOVE] = "move",
+        [MSG_CONTENT] = "content",
         [MSG_RESUME] = "resume",
         [MSG_ORDER] = "order",
+        [MSG_GROW] = "grow",
     };
     unsigned i = (unsigned)type;
     return i < MSG_TYPE_COUNT && NAMES[i] != NULL ? NAMES[i] : "unknown";
@@ -98,8 +100,8 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
         return up && from.tier != TIER_AGENT;
     case MSG_BEAT_REPLY:
     case MSG_OPERATE:
-    case MSG_CANCEL:
         return down;
+    case MSG_CANCEL:
     case MSG_FREEZE:
     case MSG_THAW:
         return down && from.tier != TIER_ORCHESTRATOR; /* that orders: MSG_ORDER */
@@ -110,6 +112,7 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
         return (down && from.tier != TIER_ORCHESTRATOR) || (up && from.tier != TIER_AGENT);
     case MSG_RELAY:
     case MSG_RELAY_ACK:
+    case MSG_CONTENT:
         return relay_route(from, to);
     case MSG_COMMAND:
         return from.tier == TIER_CONSOLE &&
@@ -121,7 +124,10 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
         return (down && to.tier == TIER_CLUSTER) || (up && from.tier == TIER_CLUSTER) ||
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_MOVE:
-        return (down && to.tier != TIER_AGENT) || (up && from.tier == TIER_CLUSTER) ||
+        return (down && to.tier == TIER_CLUSTER) || (up && from.tier == TIER_CLUSTER) ||
+               (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
+    case MSG_GROW:
+        return (down && to.tier != TIER_AGENT) ||
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_CONFLICT:
         return up && from.tier != TIER_AGENT;

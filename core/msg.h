@@ -9,47 +9,16 @@
 
 #include "core/command.h"
 #include "core/conflict.h"
+#include "core/content.h"
 #include "core/limits.h"
 #include "core/move.h"
+#include "core/msg_type.h"
 #include "core/operation.h"
 #include "core/order_head.h"
 #include "core/query.h"
 #include "core/result.h"
 #include "core/summary.h"
 #include "core/unit.h"
-
-enum msg_type {
-    MSG_HELLO = 1,  /* agent -> lead: I am here (signed by its host's frame) */
-    MSG_WELCOME,    /* lead -> agent: you are in, or why not */
-    MSG_GOODBYE,    /* agent -> lead: clean stop */
-    MSG_HEARTBEAT,  /* agent -> lead, every 5 s */
-    MSG_BEAT,       /* cluster -> sector -> orchestrator, every 1 s, with the summary */
-    MSG_BEAT_REPLY, /* the parent's answer to either */
-    MSG_OPERATE,    /* down: spec COORDINATE */
-    MSG_ACK,        /* agent -> lead */
-    MSG_RESULT,     /* up: one aggregate */
-    MSG_CANCEL,     /* down */
-    MSG_PREPARE,    /* down: announce an operation to a level (wave) and ask what it needs */
-    MSG_PREPARED,   /* up */
-    MSG_QUERY,      /* down */
-    MSG_ROWS,       /* up */
-    MSG_CIRCUIT,    /* notice of a breaker */
-    MSG_FREEZE,     /* down to the agents: no new work, no effect, until THAW */
-    MSG_THAW,
-    MSG_RELAY,        /* an agent's message to agents: through lead, sector, lead */
-    MSG_RELAY_ACK,    /* back to its author */
-    MSG_COMMAND,      /* console -> orchestrator (or a sector that serves its own) */
-    MSG_REPLY,        /* back */
-    MSG_HOST_REPORT,  /* host -> sector: what runs on this machine */
-    MSG_HEAL,         /* down: recover this scope; lead -> sector -> host: start this agent anew */
-    MSG_CONFLICT,     /* lead -> sector -> orchestrator, again until .. */
-    MSG_CONFLICT_ACK, /* .. this comes back: it is in the log */
-    MSG_ISOLATE,      /* sector -> lead: quarantine, or lift it */
-    MSG_MOVE, /* down to both leads: who lives elsewhere; lead -> sector -> host: bring it there */
-    MSG_RESUME, /* a new orchestrator -> sectors: what came of this operation? (u.cancel) */
-    MSG_ORDER,  /* orchestrator -> sectors: the next of the chain (order.h) */
-    MSG_TYPE_COUNT
-};
 
 struct hello {
     uint64_t uid;
@@ -140,7 +109,6 @@ struct result {
 struct cancel {
     struct id128 operation_id;
 };
-
 struct prepare {
     struct id128 correlation_id;
     enum tier level; /* answer when this tier below you is reached: SECTOR or CLUSTER */
@@ -162,7 +130,6 @@ struct circuit_msg {
     struct unit target;
     enum reason reason;
 };
-
 #define FREEZE_NAME_MAX 47u /* with NUL: it fits a field of the registry beside the time */
 
 struct freeze {
@@ -194,7 +161,6 @@ struct host_report {
 };
 
 struct order; /* order.h */
-
 struct heal {
     struct unit target;
 };
@@ -236,7 +202,9 @@ struct msg {
         struct conflict_ack conflict_ack;
         struct isolate isolate;
         struct move move;
+        struct grow grow;
         const struct order *order;
+        struct content_word content;
     } u;
 };
 

@@ -24,9 +24,11 @@
 #include "core/limits.h"
 #include "core/msg.h"
 #include "core/note.h"
+#include "core/span.h"
 #include "core/store.h"
 #include "core/threat.h"
 #include "core/topology.h"
+#include "core/tuning.h"
 #include "core/types.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,7 +45,8 @@ enum event_kind {
     EV_LINK,
     EV_CLOCK, /* what the host says of its clock: soon after the start, and when that changes */
     EV_STOP, /* the runner ends this node cleanly: last words; no wake follows, nor anything else */
-    EV_EVIDENCE /* to the orchestrator: a process refused what another sent (threat.h) */
+    EV_EVIDENCE, /* to the orchestrator: a process refused what another sent (threat.h) */
+    EV_OWNER     /* to hosts: these sectors are served under a higher epoch than before */
 };
 
 enum link { LINK_BUS, LINK_STORE };
@@ -54,7 +57,8 @@ enum work_kind {
     WORK_HANDLER = 1, /* run the operation's action (agents); the payload is that of `operation` */
     WORK_AGENT_START, /* host: create and start the agent node `unit` in this process */
     WORK_AGENT_STOP,  /* host: stop it, as a crash would */
-    WORK_CONTEXT,     /* agents: hold the context `content` (content.h), from the registry */
+    WORK_CONTEXT,     /* agents: hold the context `content`: `body`, if it is that, or registry's */
+    WORK_CONTENT,     /* agents: what is its body? READY: the key, and behind it the bytes */
     WORK_KIND_COUNT
 };
 
@@ -66,7 +70,7 @@ struct work_reply {
     bool final;
     enum outcome verdict;
     enum reason reason;
-    const uint8_t *answer; /* ANSWER_BYTES_MAX at most */
+    const uint8_t *answer; /* ANSWER_BYTES_MAX at most; of WORK_CONTENT a key and a context */
     uint32_t answer_bytes;
     const struct conflict_detail *conflict; /* with OUTCOME_CONFLICT; else NULL */
     const struct operation *emit;           /* a message that the handler wants sent; else NULL */
@@ -81,7 +85,13 @@ struct work_op {
     struct id128 operation; /* WORK_HANDLER: the runner has its bytes (see FX_SEAL) */
     struct unit unit;       /* WORK_AGENT_* */
     struct unit home;       /* WORK_AGENT_*: who it is: the place that it was planned for */
-    uint8_t content[32];    /* WORK_CONTEXT */
+    uint8_t content[32];    /* WORK_CONTEXT, WORK_CONTENT */
+    uint32_t body_bytes;    /* WORK_CONTEXT: 0: none came with it */
+    const uint8_t *body;
+};
+
+struct owner_news {
+    uint16_t first, last; /* sectors, and perhaps some between that have not changed */
 };
 
 struct event {
@@ -97,6 +107,7 @@ struct event {
         } link; /* EV_LINK: once after EV_START for each link, then at each change */
         const struct host_clock *clock;  /* EV_CLOCK */
         const struct evidence *evidence; /* EV_EVIDENCE */
+        struct owner_news owner;         /* EV_OWNER */
     } u;
 };
 
@@ -108,7 +119,8 @@ enum effect_kind {
     FX_WORK_CANCEL,
     FX_NOTE,
     FX_EXCLUDE,
-    FX_GRANT
+    FX_GRANT,
+    FX_SPAN
 };
 
 /* Of the orchestrator: every process refuses the process of that name from now on, as if its
@@ -135,6 +147,7 @@ struct effect {
         struct note_record note;    /* FX_NOTE */
         struct exclusion exclusion; /* FX_EXCLUDE */
         struct grant grant;         /* FX_GRANT */
+        struct span span;           /* FX_SPAN */
     } u;
 };
 
@@ -172,6 +185,7 @@ void out_grant(struct outbox *out, struct unit place, struct unit home);
 uint32_t msg_extra_bytes(const struct msg *msg);
 uint32_t operation_extra_bytes(const struct operation *operation);
 uint32_t store_op_extra_bytes(const struct store_op *op);
+uint32_t work_op_extra_bytes(const struct work_op *op);
 
 /* Deep copy into `room` (16-byte aligned); returns the bytes used. The runner of virtual time uses
  * it, too. msg->u.operate.operation is NOT copied: it is resolved again by id on delivery. */
@@ -181,31 +195,6 @@ uint32_t operation_copy(const struct operation *operation, struct operation *ret
 uint32_t store_op_copy(const struct store_op *op, struct store_op *ret, uint8_t *room,
                        uint32_t room_bytes);
 
-enum predictor_kind {
-    PREDICTOR_QUANTILE,   /* the default: online mean, deviation and conformal quantile per agent */
-    PREDICTOR_SPEC,       /* spec 3.1 as written, on synchronised clocks */
-    PREDICTOR_SPEC_DRIFT, /* spec 3.1 with 2 x drift as buffer */
-    PREDICTOR_JACOBSON    /* RFC 6298: mean + 4 deviations */
-};
-
-/* Settings that the same config file gives to every process; ranges are in tiers/runner/config. */
-struct tuning {
-    int64_t agent_beat_us;    /* 5 s */
-    int64_t agent_suspect_us; /* 15 s */
-    int64_t agent_failed_us;  /* 30 s */
-    int64_t tier_beat_us;     /* 1 s */
-    int64_t tier_suspect_us;  /* 3 s */
-    int64_t tier_failed_us;   /* 4 s */
-    int64_t bucket_us;        /* send buckets, spec 3.2: 10 ms */
-    int64_t resend_us;        /* first resend after the predicted answer is this late: 200 ms */
-    uint32_t resends_max;     /* 3 */
-    enum predictor_kind predictor;
-    double predictor_tau; /* wanted share arriving by T: 0.95 */
-    bool simulation;      /* processes of the role `sim` are accepted (design 5) */
-    bool no_log;          /* no log_url: conflicts and commands are not recorded */
-    bool second_person;   /* what stops the whole mesh waits for another operator (approve) */
-};
-
 struct node_conf {
     struct unit self;
     uint64_t uid;   /* agents: identity; others: hash of the unit */
@@ -213,10 +202,9 @@ struct node_conf {
     uint64_t seed;
     const struct topology *topology; /* lives as long as the node */
     struct tuning tuning;
-    int64_t
-        unix_us; /* Unix time at init on the node's clock `init_now_us`; used by the root only */
+    int64_t unix_us; /* Unix time at init_now_us of the node's clock; used by the root only */
     int64_t init_now_us;
-    digest_fn *digest; /* orchestrator, sectors: of orders */
+    digest_fn *digest; /* orchestrator, sectors: of orders; sectors, leads: of contexts */
     /* agents */
     enum impedance_class agent_class;
     uint64_t capabilities;     /* bits into topology.capabilities */

@@ -52,12 +52,15 @@
     X(NOTE_THAWED, "thawed", "unit", "-", 'W')                                                     \
     X(NOTE_THREAT, "threat", "kind", "id", 'W')                                                    \
     X(NOTE_MOVE_LEFT, "move-left", "agent", "place", 'I')                                          \
+    X(NOTE_SCALE, "scale", "state", "newcomers", 'I')                                              \
+    X(NOTE_GROW_ENTERED, "grow-entered", "agent", "observed", 'I')                                 \
     X(NOTE_MOVE_ARRIVED, "move-arrived", "agent", "home", 'I')                                     \
     X(NOTE_ORDER, "order", "seq", "head", 'D')                                                     \
     X(NOTE_ORDER_TAKEN, "order-taken", "seq", "head", 'D')                                         \
     X(NOTE_ORDER_MISSED, "order-missed", "seq", "known", 'D')                                      \
     X(NOTE_ORDER_REFUSED, "order-refused", "seq", "verdict", 'W')                                  \
-    X(NOTE_ORDER_FORK, "order-fork", "unit", "seq", 'W')
+    X(NOTE_ORDER_FORK, "order-fork", "unit", "seq", 'W')                                           \
+    X(NOTE_CONTENT_REFUSED, "content-refused", "unit", "count", 'W')
 
 enum note {
     NOTE_NONE,

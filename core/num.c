@@ -177,11 +177,10 @@ int64_t num_id128_ms(struct id128 id)
 
 uint64_t num_id128_low(struct id128 id)
 {
-    uint64_t low = 0;
-    for (unsigned i = 8; i < 16; i++) {
-        low = low << 8 | id.bytes[i];
-    }
-    return low;
+    const uint8_t *b = id.bytes + 8; /* written out, compilers make it a load and a swap */
+    return (uint64_t)b[0] << 56 | (uint64_t)b[1] << 48 | (uint64_t)b[2] << 40 |
+           (uint64_t)b[3] << 32 | (uint64_t)b[4] << 24 | (uint64_t)b[5] << 16 |
+           (uint64_t)b[6] << 8 | b[7];
 }
 
 static const char HEX[] = "0123456789abcdef";

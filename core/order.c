@@ -10,6 +10,7 @@
 #define NAME_BYTES  48u
 
 _Static_assert(sizeof(LABEL) == LABEL_BYTES, "the label");
+_Static_assert(72u + 8u + 48u * ORDER_MOVES_MAX <= ORDER_BYTES_MAX, "moves fit");
 _Static_assert(FREEZE_NAME_MAX <= NAME_BYTES, "names fit");
 _Static_assert(72u + 8u + 16u + 8u * (CLASS_COUNT - 1u) + FREEZER_SCOPES_MAX * (16u + NAME_BYTES) ==
                    ORDER_BYTES_MAX,
@@ -64,6 +65,21 @@ static void put_state(struct writer *w, const struct order_state *s)
     }
 }
 
+static void put_moves(struct writer *w, const struct order_moves *moves)
+{
+    assert(moves->count > 0 && moves->count <= ORDER_MOVES_MAX);
+    put(w, moves->count, 8);
+    for (uint32_t i = 0; i < moves->count; i++) {
+        const struct move *m = &moves->list[i];
+        put(w, m->id, 8);
+        put(w, unit_pack(m->home), 8);
+        put(w, unit_pack(m->place), 8);
+        put(w, m->agents, 8);
+        put(w, m->places, 8);
+        put(w, m->back, 8);
+    }
+}
+
 void order_digest(digest_fn *digest, uint64_t epoch, const struct order *o, uint8_t ret[ORDER_HASH])
 {
     uint8_t bytes[ORDER_BYTES_MAX];
@@ -95,6 +111,12 @@ void order_digest(digest_fn *digest, uint64_t epoch, const struct order *o, uint
         put(&w, (uint64_t)o->u.isolate.what, 8);
         put(&w, o->u.isolate.capabilities, 8);
         put(&w, o->u.isolate.agents, 8);
+        break;
+    case ORDER_CANCEL:
+        put_bytes(&w, o->u.cancel.operation_id.bytes, sizeof(o->u.cancel.operation_id.bytes));
+        break;
+    case ORDER_MOVES:
+        put_moves(&w, o->u.moves);
         break;
     case ORDER_WHAT_COUNT:
     default:
@@ -173,7 +195,8 @@ enum order_verdict order_take(struct order_follow *f, digest_fn *digest, uint64_
                : memcmp(before, hash, ORDER_HASH) == 0 ? ORDER_AGAIN
                                                        : ORDER_FORK;
     }
-    if (o->seq > f->head.seq + 1 && o->what != ORDER_STATE && !PLANTED(PLANT_ANY_ORDER)) {
+    if (o->seq > f->head.seq + 1 && o->what != ORDER_STATE && !PLANTED(PLANT_ANY_ORDER) &&
+        !PLANTED(PLANT_ORDER_GAP)) {
         return ORDER_GAP;
     }
     bool next = o->seq == f->head.seq + 1;

@@ -27,6 +27,8 @@ enum order_what {
     ORDER_CIRCUIT, /* a breaker by hand */
     ORDER_HEAL,
     ORDER_ISOLATE, /* quarantine, lift, bar, avoid, believe: conflict.h */
+    ORDER_CANCEL,  /* an operation; whoever does not have it has nothing to do */
+    ORDER_MOVES,   /* who lives elsewhere (move.h): all that has begun, after each STATE again */
     ORDER_WHAT_COUNT
 };
 
@@ -41,6 +43,13 @@ struct order_state {
     struct freeze frozen[FREEZER_SCOPES_MAX];
 };
 
+#define ORDER_MOVES_MAX 40u
+
+struct order_moves {
+    uint32_t count; /* 1 or more */
+    struct move list[ORDER_MOVES_MAX];
+};
+
 struct order {
     uint64_t seq;
     uint8_t prev[ORDER_HASH];
@@ -51,6 +60,8 @@ struct order {
         struct circuit_msg circuit;
         struct heal heal;
         struct isolate isolate;
+        struct cancel cancel;
+        const struct order_moves *moves;
     } u;
 };
 

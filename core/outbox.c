@@ -239,6 +239,11 @@ static const struct order *order_part(struct copier *c, const struct order *sour
         if (copy != NULL) {
             copy->u.state = state;
         }
+    } else if (source->what == ORDER_MOVES) {
+        const struct order_moves *moves = part(c, source->u.moves, sizeof *source->u.moves);
+        if (copy != NULL) {
+            copy->u.moves = moves;
+        }
     }
     return copy;
 }
@@ -269,6 +274,11 @@ static void inline_parts(struct copier *c, const struct msg *m, struct msg *ret)
         const uint8_t *answer = part(c, m->u.relay_ack.answer, m->u.relay_ack.answer_bytes);
         if (ret != NULL) {
             ret->u.relay_ack.answer = answer;
+        }
+    } else if (m->type == MSG_CONTENT) {
+        const uint8_t *body = part(c, m->u.content.body, m->u.content.bytes);
+        if (ret != NULL) {
+            ret->u.content.body = body;
         }
     } else {
         assert(m->type == MSG_ROWS);
@@ -318,6 +328,7 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     case MSG_ROWS:
     case MSG_RELAY:
     case MSG_RELAY_ACK:
+    case MSG_CONTENT:
         inline_parts(c, m, ret);
         return;
     case MSG_HELLO:
@@ -336,6 +347,7 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
     case MSG_CONFLICT_ACK:
     case MSG_ISOLATE:
     case MSG_MOVE:
+    case MSG_GROW:
     case MSG_RESUME:
         return;
     case MSG_TYPE_COUNT:
@@ -532,7 +544,20 @@ void out_work(struct outbox *out, const struct work_op *op)
 {
     assert(out != NULL && op != NULL);
     assert(op->kind >= WORK_HANDLER && op->kind < WORK_KIND_COUNT);
-    outbox_next(out, FX_WORK)->u.work = *op;
+    struct effect *fx = outbox_next(out, FX_WORK);
+    fx->u.work = *op;
+    if (op->body_bytes > 0) {
+        struct copier c = {.room = out->bytes + out->bytes_used,
+                           .room_bytes = OUTBOX_BYTES_MAX - out->bytes_used};
+        fx->u.work.body = part(&c, op->body, op->body_bytes);
+        out->bytes_used += c.used;
+    }
+}
+
+uint32_t work_op_extra_bytes(const struct work_op *op)
+{
+    assert(op != NULL);
+    return (op->body_bytes + (PART_ALIGN - 1u)) & ~(PART_ALIGN - 1u);
 }
 
 void out_work_cancel(struct outbox *out, uint64_t ref)
@@ -557,6 +582,15 @@ void out_grant(struct outbox *out, struct unit place, struct unit home)
     assert(out != NULL);
     assert(place.tier == TIER_AGENT && (home.tier == TIER_AGENT || home.tier == TIER_NONE));
     outbox_next(out, FX_GRANT)->u.grant = (struct grant){.place = place, .home = home};
+}
+
+void out_span(struct outbox *out, const struct span *span)
+{
+    assert(out != NULL && span != NULL);
+    assert(span->start_mesh_us > 0 && span->end_mesh_us >= span->start_mesh_us);
+    if (outbox_room(out, 1, 0)) {
+        outbox_next(out, FX_SPAN)->u.span = *span;
+    }
 }
 
 void out_note(struct outbox *out, enum note note, uint64_t a, uint64_t b)

@@ -41,7 +41,11 @@
     X(PLANT_EARLY_LOG, "early-log", "root", "acknowledges a report before its log has it")         \
     X(PLANT_EARLY_CONTEXT, "early-context", "agent", "says it holds what it only asked for")       \
     X(PLANT_LOG_CHAIN, "log-chain", "store", "a row names the one before the last")                \
-    X(PLANT_ANY_ORDER, "any-order", "sector", "takes orders that are old, or after a gap")
+    X(PLANT_ANY_ORDER, "any-order", "sector", "takes orders that are old, or after a gap")         \
+    X(PLANT_ORDER_GAP, "order-gap", "sector", "takes the order after one that it missed")          \
+    X(PLANT_LOST_JOBS, "lost-jobs", "root", "takes up nothing that its predecessor began")         \
+    X(PLANT_TREE_ROOT, "tree-root", "acceptance", "takes a shared signature for any frame")        \
+    X(PLANT_ANY_CONTENT, "any-content", "agent", "holds what comes without a look at its bytes")
 
 enum plant {
     PLANT_NONE,

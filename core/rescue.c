@@ -46,3 +46,10 @@ bool rescue_tick(struct rescue *r, int64_t now_us, bool bus_up)
     r->pause_us = r->pause_us < RESCUE_PAUSE_MOST_US / 2 ? 2 * r->pause_us : RESCUE_PAUSE_MOST_US;
     return true;
 }
+
+bool rescue_surplus(struct rescue *r, int64_t now_us, bool waits)
+{
+    assert(r != NULL && now_us > 0);
+    r->idle_us = !waits ? 0 : r->idle_us == 0 ? now_us : r->idle_us;
+    return waits && now_us - r->idle_us >= RESCUE_SURPLUS_US;
+}

@@ -93,7 +93,7 @@ static const char *const verdict_names[STORE_VERDICT_COUNT] = {
 /* Epochs pass through scripts that count in doubles. The wanted epoch stays far below the edge, so
  * that rising one by one from it can never reach it. */
 #define EPOCH_MAX        (UINT64_C(1) << 53)
-#define EPOCH_WANTED_MAX (UINT64_C(1) << 48)
+#define EPOCH_WANTED_MAX (UINT64_C(1) << 52)
 
 static bool kind_known(enum store_kind kind)
 {
@@ -253,7 +253,7 @@ static const char *check_numbers(const struct store_op *op, unsigned needs)
     if ((needs & NEEDS_EPOCH) && (op->epoch == 0 || op->epoch > EPOCH_MAX))
         return "epoch: 1 to 2^53";
     if (op->kind == STORE_LEASE_ACQUIRE && op->epoch > EPOCH_WANTED_MAX)
-        return "epoch: 2^48 at most when asked for";
+        return "epoch: 2^52 at most when asked for";
     if ((needs & NEEDS_ATTEMPT) && op->attempt == 0)
         return "attempt: 1 at least";
     if ((needs & NEEDS_SCORE) && !finite_score(op->score))

@@ -42,9 +42,16 @@ struct summary {
     uint32_t agents; /* expected or in the roster, whichever is more */
     uint32_t active; /* active or degraded: in service */
     uint32_t suspect, offline, quarantined, degraded, unstable;
-    uint32_t frozen;                /* of the active ones: those that said that they stand still */
-    uint32_t frozen_late;           /* of these: more than a second after the order */
-    uint32_t astray;                /* joined, and hold another context than they were given */
+    uint32_t frozen;             /* of the active ones: those that said that they stand still */
+    uint32_t frozen_late;        /* of these: more than a second after the order */
+    uint32_t astray;             /* joined, and hold another context than they were given */
+    uint32_t newcomers;          /* here, and not ordinary yet (core/grow.h) */
+    uint32_t entering;           /* of these: with less than the whole share of work */
+    uint32_t newcomer_conflicts; /* answers of these that were one */
+    /* Contexts that agents of here have from neighbours within their sector, and from other
+     * sectors: they rise in a lead's life. Who gave the last one; TIER_NONE: nobody has. */
+    uint32_t synced, synced_far;
+    struct unit synced_from, synced_far_from;
     uint32_t clusters, clusters_up; /* below this unit */
     uint32_t sectors_healthy, sectors_degraded;
     uint32_t class_active[CLASS_COUNT];

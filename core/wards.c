@@ -16,6 +16,14 @@ void wards_init(struct wards *w, struct ward *list, uint32_t count, int64_t fail
     }
 }
 
+void wards_alone(struct wards *w, int64_t now_us)
+{
+    assert(w != NULL);
+    for (uint32_t i = 0; i < w->count; i++) {
+        w->list[i].heard_us = now_us;
+    }
+}
+
 void wards_heard(struct wards *w, uint32_t i, int64_t now_us)
 {
     assert(w != NULL && i < w->count);

@@ -61,6 +61,9 @@ enum ward_action {
 /* list: count rows, their leases initialised by the caller with lease_init. */
 void wards_init(struct wards *w, struct ward *list, uint32_t count, int64_t failed_us,
                 uint64_t seed, int64_t now_us);
+/* Of a process that was started because all of them have fallen silent (rescue.h): they count as
+ * heard until now, so it does not wait for WARDS_START_US. */
+void wards_alone(struct wards *w, int64_t now_us);
 void wards_heard(struct wards *w, uint32_t i, int64_t now_us);
 /* Its process says whether it waits for its own units. */
 void wards_waits(struct wards *w, uint32_t i, int64_t now_us, bool waits);

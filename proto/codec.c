@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/content.h"
 #include "core/note.h"
 
 /* core/types.h promises that its numbers are those of mesh.proto. */
@@ -37,6 +38,7 @@ static const struct scan_limit limits[] = {
     {.message = &mesh__mesh_message__descriptor, .tag = 5, .count_max = 6 * RANGES_MAX},
     {.message = &mesh__mesh_message__descriptor, .tag = 14, .bytes_max = PAYLOAD_BYTES_MAX},
     {.message = &mesh__selector__descriptor, .tag = 1, .count_max = 6 * RANGES_MAX},
+    {.message = &mesh__content__descriptor, .tag = 4, .bytes_max = CONTENT_BYTES_MAX},
     {.message = &mesh__acknowledge__descriptor, .tag = 15, .bytes_max = ANSWER_BYTES_MAX},
     {.message = &mesh__relay_ack__descriptor, .tag = 7, .bytes_max = ANSWER_BYTES_MAX},
     {.message = &mesh__answer_group__descriptor, .tag = 6, .bytes_max = ANSWER_BYTES_MAX},

@@ -17,7 +17,8 @@ static bool command_has_operation(enum command_kind kind)
 
 static bool command_has_query(enum command_kind kind)
 {
-    return kind == COMMAND_QUERY || kind == COMMAND_ROUTE || kind == COMMAND_MOVE;
+    return kind == COMMAND_QUERY || kind == COMMAND_ROUTE || kind == COMMAND_MOVE ||
+           kind == COMMAND_SCALE;
 }
 
 static bool command_has_operation_id(enum command_kind kind)
@@ -40,6 +41,7 @@ bool command_put(struct put *put, const struct msg *msg)
     Mesh__Query query;
     Mesh__LogRequest log;
     Mesh__Resolve resolve;
+    Mesh__ScaleRequest scale;
     Mesh__Command w;
     mesh__command__init(&w);
     w.ref = c->ref;
@@ -56,6 +58,10 @@ bool command_put(struct put *put, const struct msg *msg)
             return false;
         }
         w.query = &query;
+        if (c->kind == COMMAND_SCALE) {
+            scale_put(&c->scale, &scale);
+            w.scale = &scale;
+        }
     } else if (command_has_operation_id(c->kind)) {
         w.message_id = value_id(&c->operation_id);
         w.on = c->kind == COMMAND_APPROVE && c->on;
@@ -91,6 +97,7 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
         (w->scope != 0 && !command_has_scope(kind)) ||
         (w->scope == 0 && command_has_scope(kind) && kind != COMMAND_HEAL) ||
         (w->log != NULL) != (kind == COMMAND_LOG) ||
+        (w->scale != NULL) != (kind == COMMAND_SCALE) ||
         (w->resolve != NULL) != command_has_decision(kind)) {
         return CODEC_MISSING;
     }
@@ -105,6 +112,9 @@ enum codec_verdict command_get(const struct get *get, const ProtobufCMessage *me
     memcpy(c->name, w->name, strlen(w->name));
     ret->u.command = c;
     if (!value_id_get(w->message_id, &c->operation_id) || !value_unit_get(w->scope, &c->scope)) {
+        return CODEC_BAD_RANGE;
+    }
+    if (w->scale && !scale_get(w->scale, &c->scale)) {
         return CODEC_BAD_RANGE;
     }
     if (w->log) {

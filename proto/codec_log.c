@@ -138,16 +138,21 @@ enum codec_verdict isolate_get(const struct get *get, const ProtobufCMessage *me
                                                                               : CODEC_BAD_RANGE;
 }
 
+void move_fill(const struct move *m, Mesh__Move *ret)
+{
+    mesh__move__init(ret);
+    ret->id = m->id;
+    ret->home = unit_pack(m->home);
+    ret->place = unit_pack(m->place);
+    ret->agents = m->agents;
+    ret->places = m->places;
+    ret->back = m->back;
+}
+
 bool move_put(struct put *put, const struct msg *msg)
 {
-    const struct move *m = &msg->u.move;
-    Mesh__Move w = MESH__MOVE__INIT;
-    w.id = m->id;
-    w.home = unit_pack(m->home);
-    w.place = unit_pack(m->place);
-    w.agents = m->agents;
-    w.places = m->places;
-    w.back = m->back;
+    Mesh__Move w;
+    move_fill(&msg->u.move, &w);
     return put_pack(put, &w.base);
 }
 
@@ -162,6 +167,37 @@ enum codec_verdict move_get(const struct get *get, const ProtobufCMessage *messa
                    m->agents != 0 && num_bits(m->agents) == num_bits(m->places)
                ? CODEC_OK
                : CODEC_BAD_RANGE;
+}
+
+bool content_put(struct put *put, const struct msg *msg)
+{
+    const struct content_word *c = &msg->u.content;
+    Mesh__Content w = MESH__CONTENT__INIT;
+    if (c->bytes > CONTENT_BYTES_MAX) {
+        return false;
+    }
+    w.hash = value_bytes(c->hash, sizeof(c->hash));
+    w.ask = c->ask;
+    w.holder = unit_pack(c->holder);
+    w.body = value_bytes(c->body, c->bytes);
+    return put_pack(put, &w.base);
+}
+
+enum codec_verdict content_get(const struct get *get, const ProtobufCMessage *message,
+                               struct msg *ret)
+{
+    (void)get;
+    const Mesh__Content *w = (const Mesh__Content *)message;
+    struct content_word *c = &ret->u.content;
+    *c = (struct content_word){.ask = w->ask, .bytes = (uint32_t)w->body.len};
+    if (w->hash.len != sizeof(c->hash) || w->body.len > CONTENT_BYTES_MAX ||
+        (w->ask && w->body.len > 0) || !value_unit_get(w->holder, &c->holder) ||
+        (c->holder.tier != TIER_NONE && c->holder.tier != TIER_AGENT)) {
+        return CODEC_BAD_RANGE;
+    }
+    memcpy(c->hash, w->hash.data, sizeof(c->hash));
+    c->body = w->body.len > 0 ? w->body.data : NULL;
+    return CODEC_OK;
 }
 
 /* ---- what a console asks ---- */

@@ -7,8 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
-_Static_assert((int)ORDER_ISOLATE == (int)MESH__ORDER_KIND__ORDER_KIND_ISOLATE, "order");
-_Static_assert(ORDER_ISOLATE + 1 == ORDER_WHAT_COUNT, "order");
+_Static_assert((int)ORDER_MOVES == (int)MESH__ORDER_KIND__ORDER_KIND_MOVES, "order");
+_Static_assert(ORDER_MOVES + 1 == ORDER_WHAT_COUNT, "order");
 
 static bool hash_get(ProtobufCBinaryData wire, uint8_t ret[ORDER_HASH])
 {
@@ -107,6 +107,45 @@ static enum codec_verdict state_get(const struct get *get, const Mesh__OrderStat
     return CODEC_OK;
 }
 
+/* ---- moves ---- */
+
+static bool moves_put(struct put *put, const struct order_moves *moves, Mesh__Order *ret)
+{
+    if (moves == NULL || moves->count == 0 || moves->count > ORDER_MOVES_MAX) {
+        return false;
+    }
+    Mesh__Move *parts = put_alloc(put, moves->count * sizeof(*parts));
+    Mesh__Move **list = put_alloc(put, moves->count * sizeof(Mesh__Move *));
+    if (!parts || !list) {
+        return false;
+    }
+    for (uint32_t i = 0; i < moves->count; i++) {
+        list[i] = &parts[i];
+        move_fill(&moves->list[i], &parts[i]);
+    }
+    ret->n_moves = moves->count;
+    ret->moves = list;
+    return true;
+}
+
+static enum codec_verdict moves_get(const struct get *get, const Mesh__Order *w,
+                                    struct order_moves *ret)
+{
+    if (w->n_moves > ORDER_MOVES_MAX) {
+        return CODEC_TOO_MANY;
+    }
+    ret->count = (uint32_t)w->n_moves;
+    for (size_t i = 0; i < w->n_moves; i++) {
+        struct msg part;
+        enum codec_verdict v = move_get(get, &w->moves[i]->base, &part);
+        if (v != CODEC_OK) {
+            return v;
+        }
+        ret->list[i] = part.u.move;
+    }
+    return CODEC_OK;
+}
+
 /* ---- the whole ---- */
 
 struct parts {
@@ -115,6 +154,7 @@ struct parts {
     Mesh__Circuit circuit;
     Mesh__Heal heal;
     Mesh__Isolate isolate;
+    Mesh__Cancel cancel;
 };
 
 static bool part_put(struct put *put, const struct order *o, struct parts *p, Mesh__Order *ret)
@@ -147,6 +187,13 @@ static bool part_put(struct put *put, const struct order *o, struct parts *p, Me
         p->isolate.agents = o->u.isolate.agents;
         ret->isolate = &p->isolate;
         return true;
+    case ORDER_CANCEL:
+        mesh__cancel__init(&p->cancel);
+        p->cancel.message_id = value_id(&o->u.cancel.operation_id);
+        ret->cancel = &p->cancel;
+        return true;
+    case ORDER_MOVES:
+        return moves_put(put, o->u.moves, ret);
     case ORDER_WHAT_COUNT:
     default:
         return false;
@@ -177,7 +224,9 @@ static bool parts_fit(const Mesh__Order *w)
            (w->freeze != NULL) == freeze &&
            (w->circuit != NULL) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_CIRCUIT) &&
            (w->heal != NULL) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_HEAL) &&
-           (w->isolate != NULL) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_ISOLATE);
+           (w->isolate != NULL) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_ISOLATE) &&
+           (w->cancel != NULL) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_CANCEL) &&
+           (w->n_moves > 0) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_MOVES);
 }
 
 static enum codec_verdict part_get(const struct get *get, const Mesh__Order *w, struct order *ret)
@@ -189,6 +238,11 @@ static enum codec_verdict part_get(const struct get *get, const Mesh__Order *w, 
         ret->u.state = state;
         return state ? state_get(get, w->state, state) : CODEC_NO_ROOM;
     }
+    if (w->n_moves > 0) {
+        struct order_moves *moves = arena_alloc(get->arena, sizeof(*moves));
+        ret->u.moves = moves;
+        return moves ? moves_get(get, w, moves) : CODEC_NO_ROOM;
+    }
     if (w->freeze) {
         v = freeze_get(get, &w->freeze->base, &part);
         ret->u.freeze = part.u.freeze;
@@ -198,6 +252,9 @@ static enum codec_verdict part_get(const struct get *get, const Mesh__Order *w, 
     } else if (w->heal) {
         v = heal_get(get, &w->heal->base, &part);
         ret->u.heal = part.u.heal;
+    } else if (w->cancel) {
+        v = cancel_get(get, &w->cancel->base, &part);
+        ret->u.cancel = part.u.cancel;
     } else {
         v = isolate_get(get, &w->isolate->base, &part);
         ret->u.isolate = part.u.isolate;

@@ -82,6 +82,7 @@ enum codec_verdict operation_get(const struct get *get, const Mesh__MeshMessage 
 bool summary_put(struct put *put, const struct summary *s, Mesh__Summary *ret);
 enum codec_verdict summary_get(const Mesh__Summary *w, struct summary *ret);
 
+void move_fill(const struct move *m, Mesh__Move *ret);
 void order_head_put(const struct order_head *head, Mesh__Beat *ret);
 bool order_head_get(const Mesh__Beat *w, struct order_head *ret);
 
@@ -99,6 +100,9 @@ enum codec_verdict query_part_get(const struct get *get, const Mesh__Query *w, s
 /* Rows are packed one by one: tag 0 as a whole body, else as field `tag` of what was packed. */
 bool rows_part_put(struct put *put, uint32_t tag, const struct rows *r);
 enum codec_verdict rows_part_get(const struct get *get, const Mesh__Rows *w, struct rows *ret);
+
+void scale_put(const struct scale_request *s, Mesh__ScaleRequest *ret);
+bool scale_get(const Mesh__ScaleRequest *w, struct scale_request *ret);
 
 void log_request_put(const struct log_request *q, Mesh__LogRequest *ret);
 enum codec_verdict log_request_get(const Mesh__LogRequest *w, struct log_request *ret);
@@ -156,7 +160,9 @@ enum codec_verdict log_page_get(const struct get *get, const Mesh__LogPage *w,
     X(MSG_ISOLATE, isolate)                                                                        \
     X(MSG_MOVE, move)                                                                              \
     X(MSG_RESUME, resume)                                                                          \
-    X(MSG_ORDER, order)
+    X(MSG_ORDER, order)                                                                            \
+    X(MSG_GROW, grow)                                                                              \
+    X(MSG_CONTENT, content)
 
 #define X(type, name)                                                                              \
     bool name##_put(struct put *put, const struct msg *msg);                                       \

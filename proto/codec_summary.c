@@ -31,6 +31,13 @@ static void cluster_part_put(const struct summary *s, Mesh__ClusterImpedanceSumm
     ret->frozen_count = s->frozen;
     ret->frozen_late_count = s->frozen_late;
     ret->astray_count = s->astray;
+    ret->newcomer_count = s->newcomers;
+    ret->entering_count = s->entering;
+    ret->newcomer_conflicts = s->newcomer_conflicts;
+    ret->synced_count = s->synced;
+    ret->synced_far_count = s->synced_far;
+    ret->synced_from = unit_pack(s->synced_from);
+    ret->synced_far_from = unit_pack(s->synced_far_from);
 }
 
 /* Whether there is anything to say. */
@@ -84,7 +91,10 @@ bool summary_put(struct put *put, const struct summary *s, Mesh__Summary *ret)
 static bool cluster_part_get(const Mesh__ClusterImpedanceSummary *w, struct summary *ret)
 {
     if (!value_unit_get(w->slowest_agent, &ret->slowest) ||
-        !value_unit_get(w->fastest_agent, &ret->fastest) || !value_time(w->last_updated)) {
+        !value_unit_get(w->fastest_agent, &ret->fastest) ||
+        !value_unit_get(w->synced_from, &ret->synced_from) ||
+        !value_unit_get(w->synced_far_from, &ret->synced_far_from) ||
+        !value_time(w->last_updated)) {
         return false;
     }
     ret->agents = w->agent_count;
@@ -100,6 +110,11 @@ static bool cluster_part_get(const Mesh__ClusterImpedanceSummary *w, struct summ
     ret->frozen = w->frozen_count;
     ret->frozen_late = w->frozen_late_count;
     ret->astray = w->astray_count;
+    ret->newcomers = w->newcomer_count;
+    ret->entering = w->entering_count;
+    ret->newcomer_conflicts = w->newcomer_conflicts;
+    ret->synced = w->synced_count;
+    ret->synced_far = w->synced_far_count;
     ret->degraded = w->degraded_count;
     ret->unstable = w->unstable_count;
     ret->conflicts_hour = w->conflicts_hour;

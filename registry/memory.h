@@ -36,6 +36,10 @@ void memory_store_run(struct memory_store *store, int64_t now_us, const struct s
 bool memory_store_log_row(const struct memory_store *store, const char *log, uint64_t seq,
                           const char **ret_id, const char **ret_wrong);
 
+/* For tests of who reads: a byte of every blob is another than it was. Returns how many there were.
+ */
+uint32_t memory_store_spoil(struct memory_store *store);
+
 /* Bytes of the budget in use. */
 uint64_t memory_store_used(const struct memory_store *store);
 

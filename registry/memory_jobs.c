@@ -10,6 +10,7 @@
  * fail for lack of budget, so those operations may overdraw it: by the growth of the sets, which
  * the number of admitted jobs bounds. */
 #include "registry/keys.h"
+#include "registry/memory.h"
 #include "registry/memory_private.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -370,6 +371,20 @@ void memory_blob(struct memory_store *store, const struct store_op *op, struct s
     reply->total_bytes = blob->total;
     reply->body = blob->chunks[number];
     reply->body_bytes = chunk_bytes(blob, number);
+}
+
+uint32_t memory_store_spoil(struct memory_store *store)
+{
+    assert(store);
+    uint32_t spoilt = 0;
+    for (uint32_t i = 0; i < store->object_room; i++) {
+        const struct object *object = store->objects[i].object;
+        if (object && object->key[0] == OBJECT_BLOB && object->as.blob->chunks[0]) {
+            object->as.blob->chunks[0][0] ^= 1u;
+            spoilt++;
+        }
+    }
+    return spoilt;
 }
 
 void memory_jobs_drop(struct memory_store *store, struct object *object, enum object_type type)

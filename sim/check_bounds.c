@@ -2,6 +2,7 @@
  * than its table holds; nothing that a node says exceeds what a message may hold. */
 #include "sim/check.h"
 #include "tiers/agent/agent_state.h"
+#include "tiers/orchestrator/orchestrator_held.h"
 
 #define HANDLERS_MAX 4u /* of the world's agents (world.c) */
 
@@ -23,9 +24,10 @@ static void said(struct judge *j, const struct world_step *s, const struct msg *
                    m->u.result->aggregate.group_count);
     }
     if (m->type == MSG_REPLY && m->u.reply->kind == REPLY_STATUS &&
-        m->u.reply->status->operations_in_flight > OPERATIONS_MAX) {
-        judge_fail(j, &check_bounds, VERDICT_SAFETY, s, "%u operations in flight",
-                   m->u.reply->status->operations_in_flight);
+        (m->u.reply->status->operations_in_flight > OPERATIONS_MAX ||
+         m->u.reply->status->waiting > HELD_MAX)) {
+        judge_fail(j, &check_bounds, VERDICT_SAFETY, s, "%u operations in flight, %u waiting",
+                   m->u.reply->status->operations_in_flight, m->u.reply->status->waiting);
     }
 }
 

@@ -28,9 +28,10 @@ struct jobs_kept {
 static bool store_failed(const struct scenario *s, int64_t now_us)
 {
     for (uint32_t i = 0; i < s->act_count; i++) {
-        enum act_kind k = s->acts[i].kind;
-        if (s->acts[i].at_us <= now_us && (k == ACT_STORE_DOWN || k == ACT_TWIN ||
-                                           (k >= ACT_STORE_SILENT && k <= ACT_STORE_WIPE))) {
+        const struct act *a = &s->acts[i];
+        bool registry = (scenario_banks(a) >> STORE_BANK_REGISTRY & 1u) != 0;
+        bool durable = (scenario_banks(a) >> STORE_BANK_DURABLE & 1u) != 0; /* two may lead then */
+        if (a->at_us <= now_us && (registry || durable || a->kind == ACT_TWIN)) {
             return true;
         }
     }

@@ -5,6 +5,7 @@
  *   mode      10 s later the mode is one that stays with the share that is there
  *   answer    an operation to all is READY at every agent of the core that this mode routes to:
  *             LIVE_ANSWER_US (a breaker that tripped just before needs 30 s to its probe)
+ *   takeover  with standbys, another process runs the units of one that dies: LIVE_TAKEOVER_US
  *   answered  every operation that was accepted has its final answer; one whose orchestrator died
  *             is answered by nobody, and its console knows: it sees another epoch */
 #include "core/mode.h"
@@ -17,7 +18,8 @@
 #define PROBE_US  (6 * US_PER_S)
 #define GRACE_US  (10 * US_PER_S)
 #define PHASES_US (180 * US_PER_S) /* a cascade's later phases choose a T of their own */
-#define LIFT_US   (3 * US_PER_S)   /* a lift that was not done is asked for again */
+#define PERSON_US (15 * US_PER_S)
+#define LIFT_US   (3 * US_PER_S) /* a lift that was not done is asked for again */
 #define CONSOLE   8u
 
 static const struct check check_live = {.name = "live"};
@@ -98,32 +100,68 @@ static bool served(struct play *p, uint32_t agents, uint32_t sectors)
 }
 
 /* Who is in quarantine is let back: it takes a word for each, said until it is done. Returns
- * whether there was any. */
-static bool lift(struct play *p)
+ * whether there was any.
+ *
+ * Whose context rotted comes back by itself, when it holds the right one again while that is
+ * compared; where loss or the store's absence lasted longer than the comparing, a person decides,
+ * as the log asks for (orchestrator_strategy.c). Here that is after PERSON_US. */
+static bool lift(struct play *p, bool person)
 {
-    bool any = false;
+    const struct topology *t = &p->s->conf.topology;
+    bool any = false, rotted = false, moved = t->spare > 0;
     for (uint32_t i = 0; i < p->s->act_count; i++) {
         const struct act *a = &p->s->acts[i];
         if (a->kind == ACT_QUARANTINE && !play_broken(p->s, a->unit)) {
             play_quarantine(p, a->unit, false);
             any = true;
         }
+        rotted = rotted || strcmp(a->action, "rot") == 0;
+    }
+    for (uint32_t a = 0; (rotted || (any && moved)) && person && a < topology_places(t); a++) {
+        struct unit u = topology_agent(t, a); /* who was kept out may live elsewhere meanwhile */
+        if ((moved || topology_planned(t, u)) && !play_broken(p->s, u)) {
+            play_quarantine(p, u, false);
+        }
+    }
+    return any || rotted;
+}
+
+/* What was frozen is thawed again: the word may have been lost, so it is said again. (Who has lost
+ * its context while it is frozen loads it when it is thawed, and is out of service until then.) */
+static bool thaw(struct play *p)
+{
+    struct command c = {.kind = COMMAND_THAW};
+    bool any = false;
+    for (uint32_t i = 0; i < p->s->act_count; i++) {
+        if (p->s->acts[i].kind == ACT_FREEZE) {
+            c.scope = p->s->acts[i].unit;
+            (void)world_send(p->w, CONSOLE, unit_orchestrator(), &c);
+            any = true;
+        }
     }
     return any;
 }
 
+static int64_t service_bound(const struct play *p)
+{
+    return p->s->conf.topology.spare > 0 ? LIVE_MOVED_US : LIVE_SERVICE_US;
+}
+
 static void await_service(struct play *p, uint32_t agents, uint32_t sectors)
 {
-    int64_t from_us = world_now(p->w), end_us = from_us + LIVE_SERVICE_US, lift_us = from_us;
+    int64_t from_us = world_now(p->w), end_us = from_us + service_bound(p), lift_us = from_us;
     while (!play_bad(p) && !served(p, agents, sectors)) {
         if (world_now(p->w) >= lift_us) {
-            lift_us = lift(p) ? world_now(p->w) + LIFT_US : NEVER;
+            bool any = thaw(p);
+            lift_us = lift(p, world_now(p->w) - from_us >= PERSON_US) || any
+                          ? world_now(p->w) + LIFT_US
+                          : NEVER;
         }
         if (world_now(p->w) >= end_us) {
             judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL,
                        "%u of %u agents in service, %u of %u sectors up %lld s after the heal",
                        p->status.summary.active, agents, p->status.sectors_up, sectors,
-                       (long long)(LIVE_SERVICE_US / US_PER_S));
+                       (long long)(service_bound(p) / US_PER_S));
         }
         world_run(p->w, POLL_US);
     }
@@ -171,28 +209,16 @@ static uint32_t probe(struct play *p)
     return a->outcomes[OUTCOME_READY];
 }
 
-/* What was frozen is thawed again: the word may have been lost, so it is said again. */
-static void thaw(struct play *p)
-{
-    struct command c = {.kind = COMMAND_THAW, .scope = unit_orchestrator()};
-    (void)world_send(p->w, CONSOLE, unit_orchestrator(), &c);
-    for (uint32_t i = 0; i < p->s->act_count; i++) {
-        if (p->s->acts[i].kind == ACT_FREEZE) {
-            c.scope = p->s->acts[i].unit;
-            (void)world_send(p->w, CONSOLE, unit_orchestrator(), &c);
-        }
-    }
-    world_run(p->w, POLL_US);
-}
-
 /* The mode may still change: one that starts anew knows who is down some seconds later. */
 static void await_answer(struct play *p)
 {
     int64_t from_us = world_now(p->w), end_us = from_us + LIVE_ANSWER_US;
     uint32_t ready = 0;
     while (!play_bad(p)) {
-        thaw(p);
-        (void)lift(p);
+        if (thaw(p)) {
+            world_run(p->w, POLL_US);
+        }
+        (void)lift(p, true);
         ready = probe(p);
         uint32_t agents = play_status(p) ? core_served(p->s, p->status.mode) : core_agents(p->s);
         if (ready == agents) {
@@ -213,7 +239,8 @@ static void judge_mode(struct play *p, uint32_t agents)
     uint32_t all = p->s->conf.topology.agents;
     enum mode mode = MODE_STARTING;
     bool good = false;
-    for (int64_t t = 0; t <= MODE_US && !good && !play_bad(p); t += POLL_US) {
+    int64_t within_us = p->s->conf.topology.spare > 0 ? 3 * MODE_US : MODE_US; /* some still move */
+    for (int64_t t = 0; t <= within_us && !good && !play_bad(p); t += POLL_US) {
         world_run(p->w, POLL_US);
         mode = play_status(p) ? p->status.mode : MODE_STARTING;
         good = mode == mode_update(mode, agents, all);
@@ -222,6 +249,53 @@ static void judge_mode(struct play *p, uint32_t agents)
         judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL, "%s with %u of %u agents active",
                    mode_name(mode), agents, all);
     }
+}
+
+static void run_until(struct play *p, int64_t at_us)
+{
+    if (world_now(p->w) < at_us) {
+        world_run(p->w, at_us - world_now(p->w));
+    }
+}
+
+/* The process of `u` dies while its standbys and the store are there: another runs the unit within
+ * LIVE_TAKEOVER_US, and everybody is in service again within LIVE_SERVICE_US (agents hear of a new
+ * lead with their next beat). It comes back afterwards. */
+static void await_takeover(struct play *p, struct unit u, uint32_t agents, uint32_t sectors)
+{
+    char name[UNIT_TEXT_MAX];
+    int64_t from_us = world_now(p->w);
+    uint64_t ended = world_kill(p->w, u, false);
+    unit_format(u, name);
+    while (!play_bad(p) && !world_alive(p->w, u)) {
+        if (world_now(p->w) >= from_us + LIVE_TAKEOVER_US) {
+            judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL,
+                       "nobody runs %s %lld s after its process died", name,
+                       (long long)(LIVE_TAKEOVER_US / US_PER_S));
+        }
+        world_run(p->w, POLL_US);
+    }
+    run_until(p, from_us + LIVE_NOTICED_US);
+    while (!play_bad(p) && !served(p, agents, sectors)) {
+        if (world_now(p->w) >= from_us + LIVE_SERVICE_US) {
+            judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL,
+                       "%u of %u agents in service, %u of %u sectors up %lld s after the process "
+                       "of %s died",
+                       p->status.summary.active, agents, p->status.sectors_up, sectors,
+                       (long long)(LIVE_SERVICE_US / US_PER_S), name);
+        }
+        world_run(p->w, POLL_US);
+    }
+    world_processes_start(p->w, ended);
+}
+
+/* Of one tier, by the seed. Who stands by has to have been there for a while: LIVE_SETTLE_US. */
+static void await_takeovers(struct play *p, uint32_t agents, uint32_t sectors)
+{
+    const struct unit units[] = {unit_cluster(1, 1), unit_sector(1), unit_orchestrator()};
+    p->judge.shaken = true;
+    run_until(p, world_now(p->w) + LIVE_SETTLE_US);
+    await_takeover(p, units[p->s->conf.seed % 3u], agents, sectors);
 }
 
 void live_converge(struct play *p)
@@ -233,6 +307,9 @@ void live_converge(struct play *p)
     await_service(p, agents, sectors);
     judge_mode(p, agents); /* before the answer: what gets operations depends on it */
     await_answer(p);
+    if (p->s->conf.processes > 1 && !play_bad(p)) {
+        await_takeovers(p, agents, sectors);
+    }
 }
 
 void live_answered(struct play *p)

@@ -144,6 +144,9 @@ static void step(struct judge *j, void *state, const struct world_step *s)
     if (s->unit.tier != TIER_ORCHESTRATOR) {
         return;
     }
+    for (uint32_t i = 0; s->event->kind == EV_START && i < ASKED_MAX; i++) {
+        l->asked[i].ref = l->asked[i].at == j->at ? 0 : l->asked[i].ref; /* it counts anew */
+    }
     if (s->event->kind == EV_STORE && (s->event->u.store->kind == STORE_LOG_APPEND ||
                                        s->event->u.store->kind == STORE_LOG_QUERY)) {
         answered(j, l, s, s->event->u.store);

@@ -1,5 +1,5 @@
-/* Nothing executes without the capability that it requires, and what is frozen opens nothing new.
- */
+/* Nothing executes without the capability that it requires; what is frozen opens nothing new, and
+ * begins nothing. */
 #include "sim/check.h"
 
 static void runs(struct judge *j, const struct world_step *s, const struct judged_op *op)
@@ -24,6 +24,9 @@ static void step(struct judge *j, void *state, const struct world_step *s)
     for (uint32_t i = 0; i < s->out->effect_count; i++) {
         const struct effect *fx = &s->out->effects[i];
         if (fx->kind == FX_WORK && fx->u.work.kind == WORK_HANDLER) {
+            if (judge_node(j, s->unit)->frozen && !judge_noted(s, NOTE_THAWED, NULL, NULL)) {
+                judge_fail(j, &check_rights, VERDICT_SAFETY, s, "begins work while frozen");
+            }
             const struct judged_op *op = judge_op(j, &fx->u.work.operation);
             if (op != NULL) {
                 runs(j, s, op);

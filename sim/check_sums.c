@@ -114,7 +114,8 @@ static void said(struct judge *j, const struct world_step *s, const struct msg *
         const struct result *r = m->u.result;
         struct judged_op *op = judge_op(j, &r->operation_id);
         view(j, s, &r->aggregate, r->final);
-        if (op != NULL && r->final) {
+        if (op != NULL && r->final &&
+            !r->unknown) { /* else it was forgotten meanwhile (ADR 0033) */
             struct judged_part *p = judge_part(j, &r->operation_id, s->unit);
             against_below(j, s, op, p, &r->aggregate);
         }

@@ -84,7 +84,9 @@ void coverage_print(const struct coverage *c, FILE *to)
     }
     for (unsigned i = 0; i < MODE_COUNT * MODE_COUNT; i++) {
         unsigned a = i / MODE_COUNT, b = i % MODE_COUNT;
-        if (a != b && b != MODE_STARTING) {
+        bool begins =
+            a == MODE_STARTING && b == MODE_FULL; /* and with nothing else (core/mode.c) */
+        if (a != b && b != MODE_STARTING && (a != MODE_STARTING || begins)) {
             snprintf(edge, sizeof(edge), "%s->%s", mode_name((enum mode)a),
                      mode_name((enum mode)b));
             line(to, "mode", edge, c->modes[a][b]);

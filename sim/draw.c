@@ -1,26 +1,19 @@
 /* All draws come from one generator in one order, so that a seed means the same run for ever as
  * long as this file stays as it is; a new kind of fault is drawn after the old ones. */
 #include "sim/draw.h"
-#include "core/rng.h"
+#include "sim/draw_story.h"
 #include <assert.h>
 #include <string.h>
 
-#define FIRST_US    (2 * US_PER_S)
 #define ACTS_FAULTS 24u
 #define ACTS_WORK   24u
 
-struct drawer {
-    struct rng rng;
-    struct scenario *s;
-    uint32_t labels;
-};
-
-static bool chance(struct drawer *d, uint32_t percent)
+bool draw_chance(struct drawer *d, uint32_t percent)
 {
     return rng_below(&d->rng, 100) < percent;
 }
 
-static uint32_t pick(struct drawer *d, uint32_t n)
+uint32_t draw_pick(struct drawer *d, uint32_t n)
 {
     return (uint32_t)rng_below(&d->rng, n);
 }
@@ -28,25 +21,25 @@ static uint32_t pick(struct drawer *d, uint32_t n)
 /* Small numbers mostly, `most` at times. */
 static uint32_t skewed(struct drawer *d, uint32_t most)
 {
-    return pick(d, 1 + pick(d, 1 + most));
+    return draw_pick(d, 1 + draw_pick(d, 1 + most));
 }
 
-static int64_t ms_between(struct drawer *d, int64_t least_ms, int64_t most_ms)
+int64_t draw_ms(struct drawer *d, int64_t least_ms, int64_t most_ms)
 {
     return rng_range(&d->rng, least_ms, most_ms) * US_PER_MS;
 }
 
-static struct unit any_agent(struct drawer *d)
+struct unit draw_agent(struct drawer *d)
 {
     const struct topology *t = &d->s->conf.topology;
-    struct unit u = topology_agent(t, pick(d, topology_places(t)));
+    struct unit u = topology_agent(t, draw_pick(d, topology_places(t)));
     return topology_planned(t, u) ? u : unit_agent(u.sector, u.cluster, 1);
 }
 
-static struct unit any_unit(struct drawer *d)
+struct unit draw_unit(struct drawer *d)
 {
-    struct unit a = any_agent(d);
-    switch (pick(d, 10)) {
+    struct unit a = draw_agent(d);
+    switch (draw_pick(d, 10)) {
     case 0:
         return unit_orchestrator();
     case 1:
@@ -67,8 +60,9 @@ static void draw_classes(struct drawer *d)
     memset(t->class_agents, 0, sizeof(t->class_agents));
     uint32_t left = t->agents;
     while (left > 0) { /* whole clusters mostly, as a real mesh has them */
-        enum impedance_class c = CLASS_A_EDGE + pick(d, CLASS_COUNT - 1);
-        uint32_t n = chance(d, 70) ? t->agents_per_cluster : 1 + pick(d, t->agents_per_cluster);
+        enum impedance_class c = CLASS_A_EDGE + draw_pick(d, CLASS_COUNT - 1);
+        uint32_t n =
+            draw_chance(d, 70) ? t->agents_per_cluster : 1 + draw_pick(d, t->agents_per_cluster);
         n = n < left ? n : left;
         t->class_agents[c] += n;
         left -= n;
@@ -77,27 +71,28 @@ static void draw_classes(struct drawer *d)
     assert(topology_check(t) == NULL);
 }
 
-static struct act *next_act(struct drawer *d, enum act_kind kind)
+struct act *draw_act(struct drawer *d, enum act_kind kind)
 {
     struct scenario *s = d->s;
     assert(s->act_count < SCENARIO_ACTS_MAX);
     struct act *a = &s->acts[s->act_count++];
-    *a =
-        (struct act){.kind = kind,
-                     .at_us = FIRST_US + ms_between(d, 0, (s->heal_us - FIRST_US) / US_PER_MS - 1)};
+    *a = (struct act){.kind = kind,
+                      .at_us = DRAW_FIRST_US +
+                               draw_ms(d, 0, (s->heal_us - DRAW_FIRST_US) / US_PER_MS - 1)};
     return a;
 }
 
 /* Undone at times, left as it is until the heal at others. */
-static void lasts(struct drawer *d, struct act *a, int64_t least_ms, int64_t most_ms)
+void draw_lasts(struct drawer *d, struct act *a, int64_t least_ms, int64_t most_ms)
 {
-    a->for_us = chance(d, 75) ? ms_between(d, least_ms, most_ms) : 0;
+    a->for_us = draw_chance(d, 75) ? draw_ms(d, least_ms, most_ms) : 0;
 }
 
 static struct unit below_the_top(struct drawer *d)
 {
-    struct unit u = any_unit(d);
-    return u.tier == TIER_ORCHESTRATOR ? unit_sector(1 + pick(d, d->s->conf.topology.sectors)) : u;
+    struct unit u = draw_unit(d);
+    return u.tier == TIER_ORCHESTRATOR ? unit_sector(1 + draw_pick(d, d->s->conf.topology.sectors))
+                                       : u;
 }
 
 /* The network, the clocks and the store. */
@@ -107,100 +102,100 @@ static void draw_network(struct drawer *d, struct act *a)
     case ACT_DROP:
     case ACT_DUPLICATE:
         a->unit = below_the_top(d);
-        a->permille = 1 + pick(d, 600);
-        lasts(d, a, 500, 30000);
+        a->permille = 1 + draw_pick(d, 600);
+        draw_lasts(d, a, 500, 30000);
         break;
     case ACT_CUT_OUT:
     case ACT_CUT_IN:
     case ACT_CLOG:
         a->unit = below_the_top(d);
-        lasts(d, a, 100, 30000);
+        draw_lasts(d, a, 100, 30000);
         break;
     case ACT_REORDER:
     case ACT_DELAY:
         a->unit = below_the_top(d);
-        a->permille = a->kind == ACT_REORDER ? 1 + pick(d, 600) : 0;
-        a->by_us = ms_between(d, 1, chance(d, 20) ? 6000 : 800);
-        lasts(d, a, 500, 30000);
+        a->permille = a->kind == ACT_REORDER ? 1 + draw_pick(d, 600) : 0;
+        a->by_us = draw_ms(d, 1, draw_chance(d, 20) ? 6000 : 800);
+        draw_lasts(d, a, 500, 30000);
         break;
     case ACT_BROKER:
-        a->for_us = ms_between(d, 50, 10000);
+        a->for_us = draw_ms(d, 50, 10000);
         break;
     case ACT_DISCONNECT:
     case ACT_SWALLOW:
-        a->unit = any_unit(d);
-        a->below = chance(d, 20);
-        a->for_us = ms_between(d, 50, 8000);
+        a->unit = draw_unit(d);
+        a->below = draw_chance(d, 20);
+        a->for_us = draw_ms(d, 50, 8000);
         break;
     case ACT_CLOCK_DRIFT:
-        a->unit = any_unit(d);
-        a->permille = 1 + pick(d, 90);
+        a->unit = draw_unit(d);
+        a->permille = 1 + draw_pick(d, 90);
         break;
     case ACT_WALL_STEP:
         /* Not the orchestrator's: one that restarts with a wrong Unix clock gives the whole mesh
          * another time, and slewing to it takes hours (docs/SIMULATION.md). */
         a->unit = below_the_top(d);
-        a->by_us = ms_between(d, 100, 20000);
+        a->by_us = draw_ms(d, 100, 20000);
         break;
     case ACT_STORE_UNSURE:
     case ACT_FAULT_POINTS:
-        a->permille = 1 + pick(d, 300);
-        lasts(d, a, 500, 30000);
+        a->permille = 1 + draw_pick(d, 300);
+        draw_lasts(d, a, 500, 30000);
         break;
     case ACT_STORE_CRASH:
     case ACT_STORE_FAILOVER:
-        a->for_us = ms_between(d, 200, 10000);
+        a->for_us = draw_ms(d, 200, 10000);
         break;
     case ACT_STORE_WIPE:
         break;
     default:
         assert(a->kind >= ACT_STORE_SILENT && a->kind <= ACT_STORE_BARE);
-        lasts(d, a, 500, 30000);
+        draw_lasts(d, a, 500, 30000);
         break;
     }
 }
 
 static void draw_fault(struct drawer *d, enum act_kind kind)
 {
-    struct act *a = next_act(d, kind);
+    struct act *a = draw_act(d, kind);
     switch ((int)kind) {
     case ACT_KILL:
-        a->unit = any_unit(d);
-        a->below = a->unit.tier == TIER_CLUSTER && chance(d, 30);
-        lasts(d, a, 100, 40000);
+        a->unit = draw_unit(d);
+        a->below = a->unit.tier == TIER_CLUSTER && draw_chance(d, 30);
+        draw_lasts(d, a, 100, 40000);
         break;
     case ACT_RESTART:
-        a->unit = any_unit(d);
-        a->below = a->unit.tier != TIER_ORCHESTRATOR && chance(d, 20);
+        a->unit = draw_unit(d);
+        a->below = a->unit.tier != TIER_ORCHESTRATOR && draw_chance(d, 20);
         break;
     case ACT_PAUSE:
-        a->unit = any_unit(d);
-        a->for_us = ms_between(d, 50, chance(d, 20) ? 60000 : 8000);
+        a->unit = draw_unit(d);
+        a->for_us = draw_ms(d, 50, draw_chance(d, 20) ? 60000 : 8000);
         if (a->at_us + a->for_us > d->s->heal_us) {
             a->for_us = d->s->heal_us - a->at_us;
         }
         break;
     case ACT_CUT:
-        a->unit = any_unit(d);
+        a->unit = draw_unit(d);
         if (a->unit.tier == TIER_ORCHESTRATOR) { /* with all below it, that is nobody */
             a->unit = unit_sector(1);
         }
-        lasts(d, a, 100, 40000);
+        draw_lasts(d, a, 100, 40000);
         break;
     case ACT_STORE_DOWN:
-        lasts(d, a, 500, 30000);
+        draw_lasts(d, a, 500, 30000);
         break;
     case ACT_SLOW:
-        a->unit = any_agent(d);
-        a->factor = (double)(1u << (1 + pick(d, 8)));
-        lasts(d, a, 1000, 30000);
+        a->unit = draw_agent(d);
+        a->factor = (double)(1u << (1 + draw_pick(d, 8)));
+        draw_lasts(d, a, 1000, 30000);
         break;
     case ACT_FREEZE:
-        a->unit = any_unit(d);
+        a->unit = draw_unit(d);
         if (a->unit.tier == TIER_AGENT) {
             a->unit = unit_cluster(a->unit.sector, a->unit.cluster);
         }
-        lasts(d, a, 1000, 20000);
+        draw_lasts(d, a, 1000, 20000);
         break;
     default:
         draw_network(d, a);
@@ -211,46 +206,47 @@ static void draw_fault(struct drawer *d, enum act_kind kind)
 static void draw_places(struct drawer *d, struct act *a)
 {
     char name[UNIT_TEXT_MAX];
-    struct unit u = any_unit(d);
+    struct unit u = draw_unit(d);
     if (u.tier != TIER_ORCHESTRATOR) {
         unit_format(u, name);
         snprintf(a->places, sizeof(a->places), "%s", name);
     }
 }
 
-static void draw_operation(struct drawer *d)
+void draw_operation(struct drawer *d)
 {
     static const char *const actions[] = {"echo", "work", "context", "conflict", "fail", "work"};
-    struct act *a = next_act(d, ACT_SUBMIT);
+    struct act *a = draw_act(d, ACT_SUBMIT);
     snprintf(a->label, sizeof(a->label), "op%u", ++d->labels);
-    snprintf(a->action, sizeof(a->action), "%s", actions[pick(d, 6)]);
+    snprintf(a->action, sizeof(a->action), "%s", actions[draw_pick(d, 6)]);
     if (strcmp(a->action, "conflict") == 0 || strcmp(a->action, "fail") == 0) {
-        snprintf(a->payload, sizeof(a->payload), "%u", pick(d, 300));
-    } else if (chance(d, 70)) {
+        snprintf(a->payload, sizeof(a->payload), "%u", draw_pick(d, 300));
+    } else if (draw_chance(d, 70)) {
         snprintf(a->payload, sizeof(a->payload), "message %u", d->labels);
     }
-    a->timing = (enum timing)pick(d, TIMING_COUNT);
-    a->strategy = chance(d, 30) ? (enum cascade_strategy)pick(d, CASCADE_COUNT) : CASCADE_NONE;
-    a->priority = (uint8_t)pick(d, PRIORITY_COUNT);
-    a->no_ack = chance(d, 5);
-    a->sample = chance(d, 20) ? 1 + pick(d, d->s->conf.topology.agents) : 0;
-    a->class_mask = chance(d, 20) ? 1u << (CLASS_A_EDGE + pick(d, CLASS_COUNT - 1)) : 0;
-    a->ttl_us = chance(d, 30) ? ms_between(d, 200, 30000) : 0;
-    a->timeout_us = chance(d, 30) ? ms_between(d, 300, 10000) : 0;
-    a->hedge = chance(d, 25);
-    if (chance(d, 30)) {
+    a->timing = (enum timing)draw_pick(d, TIMING_COUNT);
+    a->strategy =
+        draw_chance(d, 30) ? (enum cascade_strategy)draw_pick(d, CASCADE_COUNT) : CASCADE_NONE;
+    a->priority = (uint8_t)draw_pick(d, PRIORITY_COUNT);
+    a->no_ack = draw_chance(d, 5);
+    a->sample = draw_chance(d, 20) ? 1 + draw_pick(d, d->s->conf.topology.agents) : 0;
+    a->class_mask = draw_chance(d, 20) ? 1u << (CLASS_A_EDGE + draw_pick(d, CLASS_COUNT - 1)) : 0;
+    a->ttl_us = draw_chance(d, 30) ? draw_ms(d, 200, 30000) : 0;
+    a->timeout_us = draw_chance(d, 30) ? draw_ms(d, 300, 10000) : 0;
+    a->hedge = draw_chance(d, 25);
+    if (draw_chance(d, 30)) {
         draw_places(d, a);
     }
-    if (chance(d, 20)) {
+    if (draw_chance(d, 20)) {
         const struct topology *t = &d->s->conf.topology;
         snprintf(a->capability, sizeof(a->capability), "%s",
-                 t->capabilities[pick(d, t->capability_count)]);
+                 t->capabilities[draw_pick(d, t->capability_count)]);
     }
 }
 
 static void draw_burst(struct drawer *d)
 {
-    uint32_t from = d->s->act_count, n = 4 + pick(d, 20);
+    uint32_t from = d->s->act_count, n = 4 + draw_pick(d, 20);
     for (uint32_t i = 0; i < n; i++) {
         draw_operation(d);
         struct act *a = &d->s->acts[d->s->act_count - 1];
@@ -263,32 +259,32 @@ static void draw_burst(struct drawer *d)
 static void draw_overtaking(struct drawer *d)
 {
     char name[UNIT_TEXT_MAX];
-    struct unit u = any_agent(d);
-    struct act *a = next_act(d, ACT_REORDER);
+    struct unit u = draw_agent(d);
+    struct act *a = draw_act(d, ACT_REORDER);
     int64_t room_us = 12 * US_PER_S;
     int64_t from_us = a->at_us + room_us < d->s->heal_us ? a->at_us : d->s->heal_us - room_us;
     a->at_us = from_us;
     a->for_us = 9 * US_PER_S;
     a->unit = u;
-    a->permille = 300 + pick(d, 400);
-    a->by_us = ms_between(d, 300, 1500);
+    a->permille = 300 + draw_pick(d, 400);
+    a->by_us = draw_ms(d, 300, 1500);
     unit_format(unit_cluster(u.sector, u.cluster), name);
     for (uint32_t i = 0; i < 24; i++) {
         draw_operation(d);
         struct act *op = &d->s->acts[d->s->act_count - 1];
-        op->at_us = from_us + ms_between(d, 0, 8000);
+        op->at_us = from_us + draw_ms(d, 0, 8000);
         op->timing = TIMING_SOON;
         op->strategy = CASCADE_NONE;
         op->class_mask = op->sample = 0;
         op->capability[0] = '\0';
         snprintf(op->places, sizeof(op->places), "%s", name);
     }
-    struct act *lead = next_act(d, ACT_RESTART);
+    struct act *lead = draw_act(d, ACT_RESTART);
     lead->unit = unit_cluster(u.sector, u.cluster);
-    lead->at_us = from_us + ms_between(d, 2000, 4000);
-    struct act *agent = next_act(d, ACT_RESTART);
+    lead->at_us = from_us + draw_ms(d, 2000, 4000);
+    struct act *agent = draw_act(d, ACT_RESTART);
     agent->unit = u;
-    agent->at_us = from_us + ms_between(d, 4000, 7000);
+    agent->at_us = from_us + draw_ms(d, 4000, 7000);
 }
 
 static void draw_cancels(struct drawer *d)
@@ -296,11 +292,11 @@ static void draw_cancels(struct drawer *d)
     uint32_t ops = d->s->act_count;
     for (uint32_t i = 0; i < ops; i++) {
         const struct act *op = &d->s->acts[i];
-        if (op->kind != ACT_SUBMIT || !chance(d, 10)) {
+        if (op->kind != ACT_SUBMIT || !draw_chance(d, 10)) {
             continue;
         }
-        struct act *a = next_act(d, ACT_CANCEL);
-        a->at_us = op->at_us + ms_between(d, 1, 3000);
+        struct act *a = draw_act(d, ACT_CANCEL);
+        a->at_us = op->at_us + draw_ms(d, 1, 3000);
         if (a->at_us >= d->s->heal_us) {
             a->at_us = d->s->heal_us - 1;
         }
@@ -312,8 +308,8 @@ static void draw_cancels(struct drawer *d)
 static void draw_processes(struct drawer *d)
 {
     struct scenario *s = d->s;
-    s->conf.processes = chance(d, 50) ? 1 + pick(d, 3) : 0;
-    uint32_t n = s->conf.processes > 0 ? pick(d, 5) : 0;
+    s->conf.processes = draw_chance(d, 50) ? 1 + draw_pick(d, 3) : 0;
+    uint32_t n = s->conf.processes > 0 ? draw_pick(d, 5) : 0;
     for (uint32_t i = 0; i < s->broken_count && s->conf.processes > 0; i++) {
         if (s->broken[i].tier == TIER_CLUSTER) { /* its lead is taken over: only agents stay dead */
             s->broken[i] = unit_agent(s->broken[i].sector, s->broken[i].cluster, 1);
@@ -321,11 +317,11 @@ static void draw_processes(struct drawer *d)
     }
     for (uint32_t i = 0; i < n && s->act_count < SCENARIO_ACTS_MAX; i++) {
         static const enum act_kind kinds[] = {ACT_TWIN, ACT_PAUSE, ACT_KILL};
-        struct act *a = next_act(d, kinds[pick(d, 3)]);
+        struct act *a = draw_act(d, kinds[draw_pick(d, 3)]);
         do {
-            a->unit = any_unit(d);
+            a->unit = draw_unit(d);
         } while (a->unit.tier == TIER_AGENT);
-        a->for_us = ms_between(d, 1000, chance(d, 30) ? 120000 : 15000);
+        a->for_us = draw_ms(d, 1000, draw_chance(d, 30) ? 120000 : 15000);
         if (a->at_us + a->for_us > s->heal_us) {
             a->for_us = s->heal_us - a->at_us;
         }
@@ -334,23 +330,23 @@ static void draw_processes(struct drawer *d)
 
 static void draw_liars(struct drawer *d)
 {
-    uint32_t n = chance(d, 25) ? 1 + pick(d, 3) : 0;
+    uint32_t n = draw_chance(d, 25) ? 1 + draw_pick(d, 3) : 0;
     for (uint32_t i = 0; i < n && d->s->act_count < SCENARIO_ACTS_MAX; i++) {
-        struct act *a = next_act(d, ACT_LIE);
-        a->unit = any_agent(d);
-        a->lie = (enum world_lie)pick(d, WORLD_LIE_COUNT);
-        lasts(d, a, 5000, 60000);
+        struct act *a = draw_act(d, ACT_LIE);
+        a->unit = draw_agent(d);
+        a->lie = (enum world_lie)draw_pick(d, WORLD_LIE_COUNT);
+        draw_lasts(d, a, 5000, 60000);
     }
 }
 
 /* The operator keeps agents out, and lets them back. */
 static void draw_quarantines(struct drawer *d)
 {
-    uint32_t n = chance(d, 30) ? 1 + pick(d, 3) : 0;
+    uint32_t n = draw_chance(d, 30) ? 1 + draw_pick(d, 3) : 0;
     for (uint32_t i = 0; i < n && d->s->act_count < SCENARIO_ACTS_MAX; i++) {
-        struct act *a = next_act(d, ACT_QUARANTINE);
-        a->unit = any_agent(d);
-        lasts(d, a, 1000, 30000);
+        struct act *a = draw_act(d, ACT_QUARANTINE);
+        a->unit = draw_agent(d);
+        draw_lasts(d, a, 1000, 30000);
     }
 }
 
@@ -358,14 +354,14 @@ static void draw_quarantines(struct drawer *d)
  * it makes good again within the run's bounds (docs/SIMULATION.md). */
 static void draw_clocks(struct drawer *d)
 {
-    uint32_t n = chance(d, 25) ? 1 + pick(d, 3) : 0;
+    uint32_t n = draw_chance(d, 25) ? 1 + draw_pick(d, 3) : 0;
     for (uint32_t i = 0; i < n && d->s->act_count + 1 < SCENARIO_ACTS_MAX; i++) {
-        struct act *a = next_act(d, chance(d, 50) ? ACT_CLOCK_JUMP : ACT_WALL_STEP);
-        a->unit = chance(d, 50) ? unit_orchestrator() : any_unit(d);
-        a->by_us = ms_between(d, 1, 60);
+        struct act *a = draw_act(d, draw_chance(d, 50) ? ACT_CLOCK_JUMP : ACT_WALL_STEP);
+        a->unit = draw_chance(d, 50) ? unit_orchestrator() : draw_unit(d);
+        a->by_us = draw_ms(d, 1, 60);
         int64_t at_us = a->at_us;
         if (a->kind == ACT_WALL_STEP) { /* is seen by who starts anew */
-            struct act *again = next_act(d, ACT_RESTART);
+            struct act *again = draw_act(d, ACT_RESTART);
             again->unit = d->s->acts[d->s->act_count - 2].unit;
             again->at_us = at_us + 1;
         }
@@ -377,17 +373,29 @@ static void draw_served_by_sectors(struct drawer *d)
 {
     for (uint32_t i = 0; i < d->s->act_count; i++) {
         struct act *op = &d->s->acts[i];
-        if (op->kind != ACT_SUBMIT || !chance(d, 10)) {
+        if (op->kind != ACT_SUBMIT || !draw_chance(d, 10)) {
             continue;
         }
-        op->via = unit_sector(1 + pick(d, d->s->conf.topology.sectors));
-        if (chance(d, 70)) {
+        op->via = unit_sector(1 + draw_pick(d, d->s->conf.topology.sectors));
+        if (draw_chance(d, 70)) {
             char name[UNIT_TEXT_MAX];
-            bool whole = chance(d, 50);
+            bool whole = draw_chance(d, 50);
             unit_format(whole ? op->via : unit_cluster(op->via.sector, 1), name);
             snprintf(op->places, sizeof(op->places), "%s", name);
         }
     }
+}
+
+/* The store may lose what it had acknowledged. */
+static bool forgets(const struct scenario *s)
+{
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        enum act_kind kind = s->acts[i].kind;
+        if (kind == ACT_STORE_WIPE || kind == ACT_STORE_CRASH || kind == ACT_STORE_FAILOVER) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Contexts are loaded, some from the registry by their names, and some rot where they lie: the
@@ -397,36 +405,60 @@ static void draw_served_by_sectors(struct drawer *d)
 static void draw_contexts(struct drawer *d)
 {
     static const char *const after[] = {"context", "rot", "context-load", "echo"};
-    bool forgets = false;
-    for (uint32_t i = 0; i < d->s->act_count; i++) {
-        enum act_kind kind = d->s->acts[i].kind;
-        forgets |= kind == ACT_STORE_WIPE || kind == ACT_STORE_CRASH || kind == ACT_STORE_FAILOVER;
-    }
-    uint32_t n = chance(d, 30) ? 2 + pick(d, 7) : 0, which = pick(d, 3);
+    bool lossy = forgets(d->s);
+    uint32_t n = draw_chance(d, 30) ? 2 + draw_pick(d, 7) : 0, which = draw_pick(d, 3);
     for (uint32_t i = 0; i < n && d->s->act_count < SCENARIO_ACTS_MAX; i++) {
-        const char *action = i == 0 ? "context-load" : after[pick(d, 4)];
+        const char *action = i == 0 ? "context-load" : after[draw_pick(d, 4)];
         draw_operation(d);
         struct act *a = &d->s->acts[d->s->act_count - 1];
         bool rot = strcmp(action, "rot") == 0;
-        snprintf(a->action, sizeof(a->action), "%s", rot && forgets ? "context" : action);
+        snprintf(a->action, sizeof(a->action), "%s", rot && lossy ? "context" : action);
         a->payload[0] = '\0';
         if (strcmp(action, "context-load") == 0) {
             snprintf(a->payload, sizeof(a->payload), "what agents are to know, %u", which);
         } else if (rot) {
-            snprintf(a->payload, sizeof(a->payload), "%u", 100 + pick(d, 900));
+            snprintf(a->payload, sizeof(a->payload), "%u", 100 + draw_pick(d, 900));
         }
+    }
+}
+
+/* Clusters, and single agents, live elsewhere for a while, or until the end. Agents are started by
+ * hosts then, which start the broken ones again, and which are not in a process of the upper tiers;
+ * and where the registry forgets moves that it had acknowledged, their agents stay where they are
+ * for longer than a run (docs/adr/0034). */
+static void draw_moves(struct drawer *d)
+{
+    struct scenario *s = d->s;
+    uint32_t spare = 1 + draw_pick(d, 6);
+    uint32_t n = draw_chance(d, 60) ? 1 + draw_pick(d, 4) : 0;
+    bool quarantine = false; /* that is lifted where the agent was, not where it is */
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        quarantine = quarantine || s->acts[i].kind == ACT_QUARANTINE;
+    }
+    if (s->conf.processes > 0 || s->broken_count > 0 || quarantine || forgets(s) || n == 0) {
+        return;
+    }
+    scenario_spare(s, spare);
+    for (uint32_t i = 0; i < n && s->act_count < SCENARIO_ACTS_MAX; i++) {
+        struct act *a = draw_act(d, ACT_MOVE);
+        a->unit = draw_agent(d);
+        if (draw_chance(d, 70)) {
+            a->unit = unit_cluster(a->unit.sector, a->unit.cluster);
+        }
+        draw_lasts(d, a, 500, 40000);
     }
 }
 
 static void draw_broken(struct drawer *d)
 {
     struct scenario *s = d->s;
-    uint32_t n = chance(d, 40) ? 1 + pick(d, 2) : 0;
+    uint32_t n = draw_chance(d, 40) ? 1 + draw_pick(d, 2) : 0;
     for (uint32_t i = 0; i < n; i++) {
-        struct unit a = any_agent(d);
-        s->broken[s->broken_count++] = chance(d, 50)             ? a
-                                       : i == 0 && chance(d, 50) ? unit_cluster(a.sector, a.cluster)
-                                                                 : a;
+        struct unit a = draw_agent(d);
+        s->broken[s->broken_count++] = draw_chance(d, 50) ? a
+                                       : i == 0 && draw_chance(d, 50)
+                                           ? unit_cluster(a.sector, a.cluster)
+                                           : a;
     }
 }
 
@@ -445,25 +477,25 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     snprintf(ret->name, sizeof(ret->name), "seed %llu", (unsigned long long)seed);
     ret->conf.seed = seed;
     draw_classes(&d);
-    ret->conf.agent_loss_permille = chance(&d, 50) ? skewed(&d, 300) : 0;
-    ret->conf.tier_loss_permille = chance(&d, 40) ? skewed(&d, 120) : 0;
+    ret->conf.agent_loss_permille = draw_chance(&d, 50) ? skewed(&d, 300) : 0;
+    ret->conf.tier_loss_permille = draw_chance(&d, 40) ? skewed(&d, 120) : 0;
     ret->heal_us = ret->run_us = rng_range(&d.rng, 20, 80) * US_PER_S;
     draw_broken(&d);
     for (unsigned k = 0; k < sizeof(faults) / sizeof(faults[0]); k++) {
-        bool in = chance(&d, k < 7 ? 40 : 15);
+        bool in = draw_chance(&d, k < 7 ? 40 : 15);
         uint32_t n = in ? 1 + skewed(&d, k < 7 ? 6 : 4) : 0;
         for (uint32_t i = 0; i < n; i++) {
             draw_fault(&d, faults[k]);
         }
     }
-    uint32_t operations = 2 + pick(&d, ACTS_WORK);
+    uint32_t operations = 2 + draw_pick(&d, ACTS_WORK);
     for (uint32_t i = 0; i < operations; i++) {
         draw_operation(&d);
     }
-    if (chance(&d, 25)) {
+    if (draw_chance(&d, 25)) {
         draw_burst(&d);
     }
-    if (chance(&d, 30)) {
+    if (draw_chance(&d, 30)) {
         draw_overtaking(&d);
     }
     draw_cancels(&d);
@@ -473,6 +505,8 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     draw_clocks(&d);
     draw_contexts(&d);
     draw_served_by_sectors(&d);
+    draw_stories(&d);
+    draw_moves(&d);
 }
 
 void draw_print(const struct scenario *s, FILE *to)
@@ -487,6 +521,9 @@ void draw_print(const struct scenario *s, FILE *to)
     }
     if (s->conf.processes > 0) {
         fprintf(to, ", processes %u", s->conf.processes);
+    }
+    if (s->pending > 0) {
+        fprintf(to, ", pending %u", s->pending);
     }
     fprintf(to, ", loss %u/%u permille, heal %lld s, broken %u,", s->conf.agent_loss_permille,
             s->conf.tier_loss_permille, (long long)(s->heal_us / US_PER_S), s->broken_count);

@@ -101,6 +101,7 @@ static bool harmless(enum act_kind kind)
     case ACT_FREEZE:
     case ACT_QUARANTINE:
     case ACT_MOVE:
+    case ACT_SCALE:
     case ACT_SLOW:
     case ACT_STORE_DOWN:
     case ACT_STORE_SILENT:
@@ -111,6 +112,10 @@ static bool harmless(enum act_kind kind)
     case ACT_STORE_CRASH:
     case ACT_STORE_FAILOVER:
     case ACT_STORE_WIPE:
+    case ACT_STORE_SPOIL:
+    case ACT_ROUTE:
+    case ACT_APPROVE:
+    case ACT_REJECT:
     case ACT_DUPLICATE:
     case ACT_CLOCK_DRIFT:
     case ACT_BROKER:
@@ -133,6 +138,9 @@ bool judge_touched(const struct judge *j, struct unit parent, struct unit child,
     const struct scenario *s = j->scenario;
     uint32_t loss =
         child.tier == TIER_AGENT ? s->conf.agent_loss_permille : s->conf.tier_loss_permille;
+    if (j->shaken) {
+        return true;
+    }
     if (loss > (child.tier == TIER_AGENT ? AGENT_LOSS_CHANCE : TIER_LOSS_CHANCE)) {
         return true;
     }

@@ -79,6 +79,7 @@ struct judge {
     struct judged_node *nodes;
     struct judged_op *ops[JUDGE_SLOTS];
     uint64_t steps;
+    bool shaken; /* processes are ended that no act of the scenario names */
     struct violation violation;
     void **states; /* one a checker */
 };

@@ -25,6 +25,7 @@
 #include "tiers/runner/clock.h"
 #include "tiers/runner/metrics.h"
 #include "tiers/runner/process.h"
+#include "tiers/web/otlp.h"
 #include "tiers/work/work.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -62,8 +63,12 @@ struct live {
 
 static uint32_t host_of(const struct live *live, struct unit agent)
 {
-    const struct topology *t = live->topology; /* spare places are no machine's */
+    const struct topology *t =
+        live->topology; /* newcomers of a cluster have a machine of their own */
     uint32_t cluster = (agent.sector - 1u) * t->clusters_per_sector + agent.cluster - 1u;
+    if (!topology_planned(t, agent)) {
+        return t->agents / live->agents_per_host + 1u + cluster;
+    }
     return (cluster * t->agents_per_cluster + agent.agent - 1u) / live->agents_per_host;
 }
 
@@ -272,7 +277,8 @@ static bool live_world(const struct config *config, const struct process_conf *p
     live.topology = &config->topology;
     live.seed = process->seed;
     live.agents_per_host = process->agents_per_host;
-    uint32_t hosts = config->topology.agents / process->agents_per_host + 1;
+    uint32_t hosts = config->topology.agents / process->agents_per_host + 1u +
+                     topology_clusters(&config->topology);
     live.bursts = calloc(2 * (size_t)hosts, sizeof(*live.bursts));
     if (live.bursts == NULL) {
         *ret_why = "out of memory for the simulated hosts";
@@ -320,6 +326,8 @@ int sim_live_main(int argc, char **argv)
         .ops = {[TIER_AGENT] = &agent_ops, [TIER_HOST] = &host_ops},
         .world = live_world,
         .executor = work_open,
-        .executor_free = work_free};
+        .executor_free = work_free,
+        .exporter = otlp_open,
+        .exporter_free = otlp_free};
     return runner_main(argc, argv, &kind);
 }

@@ -112,18 +112,47 @@ struct unit play_server(const struct act *a)
     return a->via.tier == TIER_SECTOR ? a->via : unit_orchestrator();
 }
 
+static void places_of(const struct play *p, struct unit u, struct place_set *ret)
+{
+    char text[UNIT_TEXT_MAX];
+    size_t at;
+    const char *why;
+    bool good = place_parse(text, unit_format(u, text), &p->s->conf.topology, ret, &at, &why);
+    assert(good);
+    (void)good;
+}
+
+/* New work goes around it, or no more. */
+static void route(struct play *p, struct unit u, bool on)
+{
+    struct command c = {.kind = COMMAND_ROUTE, .on = on};
+    places_of(p, u, &c.query.selector.places);
+    (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
+}
+
 /* To healthy clusters, or home again. */
 static void move(struct play *p, struct unit u, bool back)
 {
     struct command c = {.kind = COMMAND_MOVE};
-    char text[UNIT_TEXT_MAX];
-    size_t at;
-    const char *why;
-    bool good = place_parse(text, unit_format(u, text), &p->s->conf.topology,
-                            &c.query.selector.places, &at, &why);
-    assert(good);
-    (void)good;
+    places_of(p, u, &c.query.selector.places);
     snprintf(c.name, sizeof(c.name), "%s", back ? "back" : "");
+    (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
+}
+
+/* Newcomers come in; or leave again, if they are not all in yet. */
+static void scale(struct play *p, const struct act *a, bool undo)
+{
+    struct command c = {.kind = COMMAND_SCALE, .scale = {.action = SCALE_ABORT}};
+    if (!undo) {
+        char text[UNIT_TEXT_MAX];
+        size_t at;
+        const char *why;
+        c.scale = (struct scale_request){SCALE_ADD, (uint32_t)a->factor, 20, 20 * US_PER_S};
+        bool good = place_parse(text, unit_format(a->unit, text), &p->s->conf.topology,
+                                &c.query.selector.places, &at, &why);
+        assert(good);
+        (void)good;
+    }
     (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
 }
 
@@ -193,9 +222,6 @@ static void act(struct play *p, uint32_t index)
     case ACT_CUT:
         world_partition(p->w, a->unit, true);
         break;
-    case ACT_STORE_DOWN:
-        world_store_down(p->w, true);
-        break;
     case ACT_SLOW:
         world_slow(p->w, a->unit, a->factor);
         break;
@@ -207,6 +233,12 @@ static void act(struct play *p, uint32_t index)
         break;
     case ACT_MOVE:
         move(p, a->unit, false);
+        break;
+    case ACT_SCALE:
+        scale(p, a, false);
+        break;
+    case ACT_ROUTE:
+        route(p, a->unit, true);
         break;
     case ACT_CANCEL:
         about(p, a, COMMAND_CANCEL, false);
@@ -238,8 +270,6 @@ static void undo(struct play *p, uint32_t index)
         each_unit(&p->s->conf.topology, a->unit, a->below, restart_dead, p);
     } else if (a->kind == ACT_CUT) {
         world_partition(p->w, a->unit, false);
-    } else if (a->kind == ACT_STORE_DOWN) {
-        world_store_down(p->w, false);
     } else if (a->kind == ACT_SLOW) {
         world_slow(p->w, a->unit, 1.0);
     } else if (a->kind == ACT_FREEZE) {
@@ -248,6 +278,10 @@ static void undo(struct play *p, uint32_t index)
         play_quarantine(p, a->unit, false);
     } else if (a->kind == ACT_MOVE) {
         move(p, a->unit, true);
+    } else if (a->kind == ACT_SCALE) {
+        scale(p, a, true);
+    } else if (a->kind == ACT_ROUTE) {
+        route(p, a->unit, false);
     } else if (a->kind == ACT_TWIN) {
         world_twin(p->w, a->unit, false);
     } else {
@@ -262,6 +296,11 @@ static void heal(struct play *p)
     world_partition(p->w, unit_orchestrator(), false);
     world_loss(p->w, 0, 0);
     world_processes_heal(p->w);
+    for (uint32_t i = 0; i < p->s->act_count; i++) {
+        if (p->s->acts[i].kind == ACT_ROUTE) {
+            route(p, p->s->acts[i].unit, false);
+        }
+    }
     each_unit(&p->s->conf.topology, unit_orchestrator(), true, heal_unit, p);
 }
 
@@ -592,6 +631,10 @@ static void world_counts(struct play *p)
     if (s->executed_twice > 0) {
         judge_fail(&p->judge, &check_world, VERDICT_SAFETY, NULL, "%llu works ran twice",
                    (unsigned long long)s->executed_twice);
+    } else if (s->unsound > 0) {
+        judge_fail(&p->judge, &check_world, VERDICT_SAFETY, NULL,
+                   "%llu contexts were held whose bytes are not those of their names",
+                   (unsigned long long)s->unsound);
     } else if (s->uneven > 0) {
         judge_fail(&p->judge, &check_world, VERDICT_SAFETY, NULL,
                    "%llu replies whose states do not add up", (unsigned long long)s->uneven);
@@ -628,6 +671,7 @@ bool play(struct scenario *s, const struct play_options *o, struct play_result *
     }
     s->conf.wire = has_liars(s) ? play_wire : NULL;
     p.w = world_new(&s->conf);
+    world_pending_max(p.w, s->pending);
     judge_init(&p.judge, s, p.w, o->coverage);
     world_watch_set(p.w, watch, &p);
     plan(&p);

@@ -10,7 +10,13 @@
  * operation to all of them READY everywhere within .. (spec 11: a cluster within 5 minutes; ours 30
  * s). */
 #define LIVE_SERVICE_US (30 * US_PER_S)
-#define LIVE_ANSWER_US  (300 * US_PER_S)
+/* With moves (docs/adr/0034): who is on his way is in service nowhere, they go a few at a time, and
+ * a step whose word was lost waits for its end. Spec 11 gives a cluster 5 minutes. */
+#define LIVE_MOVED_US    (90 * US_PER_S)
+#define LIVE_ANSWER_US   (300 * US_PER_S)
+#define LIVE_TAKEOVER_US (10 * US_PER_S)
+#define LIVE_SETTLE_US   (40 * US_PER_S) /* WARDS_START_US, WARDS_HOME_US (core/wards.h) and some */
+#define LIVE_NOTICED_US  (6 * US_PER_S)  /* until then those above may not have missed it yet */
 
 #define PLAY_SAMPLES_MAX 4096u
 

@@ -4,8 +4,6 @@
 #include "sim/world_fault.h"
 #include <assert.h>
 
-#define BANKS ((unsigned)STORE_BANK_COUNT)
-
 static void rule(struct play *p, uint32_t index, bool out, bool in, struct world_rule r)
 {
     const struct act *a = &p->s->acts[index];
@@ -52,10 +50,34 @@ static void network(struct play *p, uint32_t index)
     }
 }
 
-static void store_all(struct play *p, enum world_store_state state)
+static void store_state(struct play *p, const struct act *a, enum world_store_state state)
 {
-    for (unsigned b = 0; b < BANKS; b++) {
-        world_store_state(p->w, (enum store_bank)b, state);
+    for (unsigned b = 0; b <= STORE_BANK_LOG; b++) {
+        if ((scenario_banks(a) >> b & 1u) != 0) {
+            world_store_state(p->w, (enum store_bank)b, state);
+        }
+    }
+}
+
+static void store_bank_fault(struct play *p, const struct act *a, enum store_bank bank)
+{
+    switch ((int)a->kind) {
+    case ACT_STORE_UNSURE:
+        world_store_unsure(p->w, bank, a->permille);
+        break;
+    case ACT_STORE_CRASH:
+        world_store_crash(p->w, bank, a->for_us);
+        break;
+    case ACT_STORE_FAILOVER:
+        world_store_failover(p->w, bank, a->for_us);
+        break;
+    case ACT_STORE_SPOIL:
+        world_store_spoil(p->w, bank);
+        break;
+    default:
+        assert(a->kind == ACT_STORE_WIPE);
+        world_store_wipe(p->w, bank);
+        break;
     }
 }
 
@@ -63,20 +85,17 @@ static void store(struct play *p, const struct act *a)
 {
     static const enum world_store_state states[] = {WORLD_STORE_SILENT, WORLD_STORE_READONLY,
                                                     WORLD_STORE_FULL, WORLD_STORE_BARE};
-    if (a->kind >= ACT_STORE_SILENT && a->kind <= ACT_STORE_BARE) {
-        store_all(p, states[a->kind - ACT_STORE_SILENT]);
+    if (a->kind == ACT_STORE_DOWN) {
+        store_state(p, a, WORLD_STORE_AWAY);
         return;
     }
-    for (unsigned b = 0; b < BANKS; b++) {
-        enum store_bank bank = (enum store_bank)b;
-        if (a->kind == ACT_STORE_UNSURE) {
-            world_store_unsure(p->w, bank, a->permille);
-        } else if (a->kind == ACT_STORE_CRASH) {
-            world_store_crash(p->w, bank, a->for_us);
-        } else if (a->kind == ACT_STORE_FAILOVER) {
-            world_store_failover(p->w, bank, a->for_us);
-        } else {
-            world_store_wipe(p->w, bank);
+    if (a->kind >= ACT_STORE_SILENT && a->kind <= ACT_STORE_BARE) {
+        store_state(p, a, states[a->kind - ACT_STORE_SILENT]);
+        return;
+    }
+    for (unsigned b = 0; b <= STORE_BANK_LOG; b++) {
+        if ((scenario_banks(a) >> b & 1u) != 0) {
+            store_bank_fault(p, a, (enum store_bank)b);
         }
     }
 }
@@ -122,7 +141,7 @@ void play_fault(struct play *p, uint32_t index)
         world_lie(p->w, a->unit, false, a->lie, true);
         break;
     default:
-        if (a->kind >= ACT_STORE_SILENT && a->kind <= ACT_STORE_WIPE) {
+        if (scenario_banks(a) != 0) {
             store(p, a);
         } else {
             network(p, index);
@@ -137,12 +156,12 @@ void play_fault_undo(struct play *p, uint32_t index)
     world_rule_remove(p->w, p->rules[index][0]);
     world_rule_remove(p->w, p->rules[index][1]);
     p->rules[index][0] = p->rules[index][1] = 0;
-    if (a->kind >= ACT_STORE_SILENT && a->kind <= ACT_STORE_BARE) {
-        store_all(p, WORLD_STORE_UP);
+    if (a->kind == ACT_STORE_DOWN || (a->kind >= ACT_STORE_SILENT && a->kind <= ACT_STORE_BARE)) {
+        store_state(p, a, WORLD_STORE_UP);
     } else if (a->kind == ACT_STORE_UNSURE) {
-        for (unsigned b = 0; b < BANKS; b++) {
-            world_store_unsure(p->w, (enum store_bank)b, 0);
-        }
+        struct act none = *a;
+        none.permille = 0;
+        store(p, &none);
     } else if (a->kind == ACT_FAULT_POINTS) {
         points(p, 0);
     } else if (a->kind == ACT_LIE) {

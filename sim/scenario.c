@@ -51,6 +51,33 @@ const char *lie_name(enum world_lie lie)
     return names[lie];
 }
 
+const char *bank_name(enum store_bank bank)
+{
+    static const char *const names[] = {[STORE_BANK_REGISTRY] = "registry",
+                                        [STORE_BANK_DURABLE] = "durable",
+                                        [STORE_BANK_BLOB] = "blob",
+                                        [STORE_BANK_LOG] = "log"};
+    assert((unsigned)bank < sizeof(names) / sizeof(names[0]));
+    return names[bank];
+}
+
+#define BANK_LOG   (1u << STORE_BANK_LOG)
+#define BANK_REDIS ((1u << STORE_BANK_COUNT) - 1u)
+
+uint32_t scenario_banks(const struct act *a)
+{
+    if (a->banks != 0) {
+        return a->banks;
+    }
+    if (a->kind == ACT_STORE_SPOIL) {
+        return 1u << STORE_BANK_BLOB;
+    }
+    if (a->kind >= ACT_STORE_SILENT && a->kind <= ACT_STORE_WIPE) {
+        return BANK_REDIS;
+    }
+    return a->kind == ACT_STORE_DOWN ? BANK_REDIS | BANK_LOG : 0;
+}
+
 static bool inside(const struct scenario *s, struct unit u)
 {
     return u.tier != TIER_CONSOLE && u.tier != TIER_HOST && topology_contains(&s->conf.topology, u);
@@ -89,12 +116,25 @@ static const char *check_act(const struct scenario *s, uint32_t i)
         return s->conf.processes == 0 ? "twin: first say how many `processes N` a tier has"
                                       : "twin: agents have no process of their own here";
     }
+    if (a->banks == BANK_LOG && a->kind >= ACT_STORE_BARE && a->kind != ACT_STORE_UNSURE) {
+        return "log: it is SQL, and forgets nothing: down, silent, readonly, full or unsure";
+    }
     if (a->kind == ACT_QUARANTINE && a->unit.tier != TIER_AGENT) {
         return "quarantine: an agent, as s01.c2.a3";
     }
     if (a->kind == ACT_MOVE && (s->conf.topology.spare == 0 || a->unit.tier < TIER_CLUSTER)) {
         return s->conf.topology.spare == 0 ? "move: first say how many `spare N` places there are"
                                            : "move: a cluster or an agent";
+    }
+    if (a->kind == ACT_SCALE && (s->conf.topology.spare == 0 || a->unit.tier == TIER_AGENT)) {
+        return s->conf.topology.spare == 0 ? "scale: first say how many `spare N` places there are"
+                                           : "scale: the mesh, a sector or a cluster";
+    }
+    if (a->kind == ACT_SCALE && (a->factor < 1 || a->factor > SCALE_AGENTS_MAX)) {
+        return "scale: 1 to 10000 newcomers";
+    }
+    if (a->kind == ACT_ROUTE && a->unit.tier < TIER_CLUSTER) {
+        return "route-around: a cluster or an agent";
     }
     if (a->kind == ACT_LIE && a->unit.tier != TIER_AGENT) {
         return "lie: only agents lie";
@@ -104,6 +144,9 @@ static const char *check_act(const struct scenario *s, uint32_t i)
     }
     if (a->kind == ACT_CANCEL && !labelled(s, a->label)) {
         return "cancel: no operation has this label";
+    }
+    if ((a->kind == ACT_APPROVE || a->kind == ACT_REJECT) && !labelled(s, a->label)) {
+        return "approve, reject: no operation has this label";
     }
     for (uint32_t k = 0; a->kind == ACT_SUBMIT && k < i; k++) {
         if (s->acts[k].kind == ACT_SUBMIT && strcmp(s->acts[k].label, a->label) == 0) {
@@ -240,6 +283,11 @@ static void put_act(FILE *to, const struct act *a)
     if (a->kind == ACT_LIE) {
         fprintf(to, " %s", lie_name(a->lie));
     }
+    for (unsigned b = 0; b <= STORE_BANK_LOG; b++) {
+        if (a->banks == 1u << b) {
+            fprintf(to, " %s", bank_name((enum store_bank)b));
+        }
+    }
     if (a->factor > 0) {
         fprintf(to, " %g", a->factor);
     }
@@ -330,6 +378,9 @@ void scenario_write(const struct scenario *s, FILE *to)
     }
     if (t->spare > 0) {
         fprintf(to, "spare %u\n", t->spare);
+    }
+    if (s->pending > 0) {
+        fprintf(to, "pending %u\n", s->pending);
     }
     fputs("run ", to);
     put_time(to, s->run_us);

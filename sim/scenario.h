@@ -29,7 +29,7 @@ enum act_kind {
     X(ACT_RESTART, "restart", ACT_UNIT | ACT_MAY_BELOW)                                            \
     X(ACT_PAUSE, "pause", ACT_UNIT | ACT_MAY_BELOW | ACT_MUST_LAST)                                \
     X(ACT_CUT, "cut", ACT_UNIT | ACT_MAY_LAST)                                                     \
-    X(ACT_STORE_DOWN, "store-down", ACT_MAY_LAST)                                                  \
+    X(ACT_STORE_DOWN, "store-down", ACT_BANK | ACT_MAY_LAST)                                       \
     X(ACT_SLOW, "slow", ACT_UNIT | ACT_FACTOR | ACT_MAY_LAST)                                      \
     X(ACT_FREEZE, "freeze", ACT_UNIT | ACT_MAY_LAST)                                               \
     X(ACT_CANCEL, "cancel", ACT_LABEL)                                                             \
@@ -47,21 +47,24 @@ enum act_kind {
     X(ACT_CLOCK_JUMP, "clock-jump", ACT_UNIT | ACT_BY)                                             \
     X(ACT_CLOCK_DRIFT, "clock-drift", ACT_UNIT | ACT_PERMILLE)                                     \
     X(ACT_WALL_STEP, "wall-step", ACT_UNIT | ACT_BY)                                               \
-    X(ACT_STORE_SILENT, "store-silent", ACT_MAY_LAST)                                              \
-    X(ACT_STORE_READONLY, "store-readonly", ACT_MAY_LAST)                                          \
-    X(ACT_STORE_FULL, "store-full", ACT_MAY_LAST)                                                  \
-    X(ACT_STORE_BARE, "store-bare", ACT_MAY_LAST)                                                  \
-    X(ACT_STORE_UNSURE, "store-unsure", ACT_PERMILLE | ACT_MAY_LAST)                               \
-    X(ACT_STORE_CRASH, "store-crash", ACT_MUST_LAST)                                               \
-    X(ACT_STORE_FAILOVER, "store-failover", ACT_MUST_LAST)                                         \
-    X(ACT_STORE_WIPE, "store-wipe", 0)                                                             \
+    X(ACT_STORE_SILENT, "store-silent", ACT_BANK | ACT_MAY_LAST)                                   \
+    X(ACT_STORE_READONLY, "store-readonly", ACT_BANK | ACT_MAY_LAST)                               \
+    X(ACT_STORE_FULL, "store-full", ACT_BANK | ACT_MAY_LAST)                                       \
+    X(ACT_STORE_BARE, "store-bare", ACT_BANK | ACT_MAY_LAST)                                       \
+    X(ACT_STORE_UNSURE, "store-unsure", ACT_BANK | ACT_PERMILLE | ACT_MAY_LAST)                    \
+    X(ACT_STORE_CRASH, "store-crash", ACT_BANK | ACT_MUST_LAST)                                    \
+    X(ACT_STORE_FAILOVER, "store-failover", ACT_BANK | ACT_MUST_LAST)                              \
+    X(ACT_STORE_WIPE, "store-wipe", ACT_BANK)                                                      \
     X(ACT_FAULT_POINTS, "fault-points", ACT_PERMILLE | ACT_MAY_LAST)                               \
     X(ACT_TWIN, "twin", ACT_UNIT | ACT_MAY_LAST)                                                   \
     X(ACT_LIE, "lie", ACT_UNIT | ACT_LIES | ACT_MAY_LAST)                                          \
     X(ACT_APPROVE, "approve", ACT_LABEL)                                                           \
     X(ACT_REJECT, "reject", ACT_LABEL)                                                             \
     X(ACT_QUARANTINE, "quarantine", ACT_UNIT | ACT_MAY_LAST)                                       \
-    X(ACT_MOVE, "move", ACT_UNIT | ACT_MAY_LAST)
+    X(ACT_MOVE, "move", ACT_UNIT | ACT_MAY_LAST)                                                   \
+    X(ACT_STORE_SPOIL, "store-spoil", 0)                                                           \
+    X(ACT_SCALE, "scale", ACT_UNIT | ACT_FACTOR | ACT_MAY_LAST)                                    \
+    X(ACT_ROUTE, "route-around", ACT_UNIT | ACT_MAY_LAST)
     ACT_LIST(ACT_ENUM)
 #undef ACT_ENUM
         ACT_KIND_COUNT
@@ -78,6 +81,7 @@ enum act_kind {
 #define ACT_OPERATION 0x80u
 #define ACT_BY        0x100u /* `by DURATION` */
 #define ACT_LIES      0x200u /* a word of lie_name() */
+#define ACT_BANK      0x400u /* may name one bank of the store: a word of bank_name() */
 
 struct act {
     int64_t at_us;
@@ -87,6 +91,7 @@ struct act {
     enum act_kind kind;
     struct unit unit;
     bool below;
+    uint8_t banks; /* bits of enum store_bank; 0: all that can have it (scenario_banks) */
     enum world_lie lie;
     uint32_t permille;
     uint32_t line; /* of the file; 0: drawn */
@@ -138,9 +143,10 @@ struct expectation {
 struct scenario {
     char name[SCENARIO_NAME_MAX];
     struct world_conf conf;
-    bool classes;    /* class counts were given; else the spec's shares */
-    int64_t run_us;  /* end of the whole, or of the safety phase when there is a heal */
-    int64_t heal_us; /* 0: none */
+    bool classes;     /* class counts were given; else the spec's shares */
+    int64_t run_us;   /* end of the whole, or of the safety phase when there is a heal */
+    int64_t heal_us;  /* 0: none */
+    uint32_t pending; /* messages that wait for who stands still; 0: as many as a real client's */
     /* Left broken by the heal, with everything below. */
     uint32_t broken_count;
     struct unit broken[SCENARIO_BROKEN_MAX];
@@ -151,6 +157,9 @@ struct scenario {
 
 const char *act_name(enum act_kind kind);
 const char *lie_name(enum world_lie lie);
+const char *bank_name(enum store_bank bank);
+/* Bits of the banks that this act of the store means; 0: it has nothing to do with the store. */
+uint32_t scenario_banks(const struct act *a);
 
 /* The shape given by three numbers; classes by the spec's shares. False: out of range. */
 bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uint32_t agents);

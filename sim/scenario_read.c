@@ -420,6 +420,16 @@ static bool read_lie(struct reader *r, enum world_lie *ret)
                                   word);
 }
 
+/* One bank of the store, or nothing: all of them. */
+static void read_bank(struct reader *r, struct act *a)
+{
+    for (unsigned b = 0; b <= STORE_BANK_LOG && a->banks == 0; b++) {
+        if (accept(r, bank_name((enum store_bank)b))) {
+            a->banks = (uint8_t)(1u << b);
+        }
+    }
+}
+
 static bool read_act_words(struct reader *r, struct act *a)
 {
     uint32_t fields = kinds[a->kind].fields;
@@ -431,6 +441,9 @@ static bool read_act_words(struct reader *r, struct act *a)
     }
     if ((fields & ACT_LIES) != 0 && !read_lie(r, &a->lie)) {
         return false;
+    }
+    if ((fields & ACT_BANK) != 0) {
+        read_bank(r, a);
     }
     if ((fields & ACT_FACTOR) != 0 && !number(r, "factor", 0.001, 1000000, &a->factor)) {
         return false;
@@ -680,6 +693,10 @@ static bool read_statement(struct reader *r)
     }
     if (accept(r, "spare")) {
         return read_spare(r);
+    }
+    if (accept(r, "pending")) {
+        return count(r, "messages that wait for who stands still", 1, WORLD_PENDING_MOST,
+                     &s->pending);
     }
     if (accept(r, "run")) {
         return duration(r, "how long", &s->run_us);

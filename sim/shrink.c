@@ -68,11 +68,12 @@ static void drop_acts(struct scenario *s, uint32_t from, uint32_t n)
     s->act_count -= n;
 }
 
-/* Cancellations whose operation is gone would make the scenario senseless. */
+/* Cancellations and decisions whose operation is gone would make the scenario senseless. */
 static void drop_orphans(struct scenario *s)
 {
     for (uint32_t i = 0; i < s->act_count;) {
-        bool found = s->acts[i].kind != ACT_CANCEL;
+        enum act_kind kind = s->acts[i].kind;
+        bool found = kind != ACT_CANCEL && kind != ACT_APPROVE && kind != ACT_REJECT;
         for (uint32_t k = 0; k < s->act_count; k++) {
             found = found || (s->acts[k].kind == ACT_SUBMIT &&
                               strcmp(s->acts[k].label, s->acts[i].label) == 0);
@@ -112,6 +113,9 @@ static void simpler_mesh(struct shrinker *k)
     (void)keeps(k);
     k->next = *k->best;
     k->next.conf.agent_loss_permille = 0;
+    (void)keeps(k);
+    k->next = *k->best;
+    k->next.pending = 0;
     (void)keeps(k);
     for (uint32_t i = 0; i < k->best->broken_count;) {
         k->next = *k->best;

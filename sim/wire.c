@@ -1,6 +1,7 @@
 /* See wire.h. One issuer; certificates are made when they are first needed. */
 #include "sim/wire.h"
 #include "proto/codec.h"
+#include "tiers/runner/frame_tree.h"
 #include "tiers/runner/ingress.h"
 #include "tiers/runner/peers.h"
 #include <assert.h>
@@ -16,6 +17,7 @@ struct speaker {
     struct identity identity;
     struct frame_signer signer;
     bool made;
+    uint8_t shared[FRAME_DIGEST_BYTES + SIGNATURE_BYTES]; /* path and signature of its last frame */
 };
 
 struct wire {
@@ -28,7 +30,7 @@ struct wire {
     struct grants *grants;      /* by node: who may speak for which spare place there */
     struct peers **peers;       /* by node; NULL: it has heard nothing */
     struct arena arena;
-    uint8_t *arena_bytes, *record;
+    uint8_t *arena_bytes, *record, *second;
 };
 
 static void *room(size_t bytes)
@@ -60,6 +62,7 @@ static void *wire_open(const struct topology *t, uint32_t nodes, int64_t now_ms)
     w->peers = room(nodes * sizeof(*w->peers));
     w->arena_bytes = aligned_alloc(ARENA_ALIGN, CODEC_ARENA_BYTES);
     w->record = room(MESSAGE_BYTES_MAX + RECORD_HEADER_BYTES);
+    w->second = room(WIRE_FRAME_MAX);
     assert(w->arena_bytes != NULL);
     arena_init(&w->arena, w->arena_bytes, CODEC_ARENA_BYTES);
     return w;
@@ -93,6 +96,7 @@ static void wire_close(void *wire)
     free(w->peers);
     free(w->arena_bytes);
     free(w->record);
+    free(w->second);
     free(w);
 }
 
@@ -149,6 +153,32 @@ static void steal(struct wire *w, uint32_t neighbour, int64_t now_ms, struct fra
     memset(ret->key.key.secret, 1, SECRET_BYTES);
 }
 
+/* The record as a frame, not signed yet; 0: it does not fit. */
+static size_t frame_of(const struct wire *w, uint8_t *bytes, size_t record_bytes,
+                       struct frame_signer *signer, const struct identity *identity,
+                       const struct frame_address *to)
+{
+    struct frame_builder b;
+    frame_begin(&b, bytes);
+    uint8_t *at = frame_reserve(&b, record_bytes);
+    if (at == NULL) {
+        return 0;
+    }
+    memcpy(at, w->record, record_bytes);
+    frame_commit(&b, record_bytes);
+    return frame_finish(&b, signer, identity, to);
+}
+
+static size_t sign_shared(struct wire *w, struct speaker *s, uint8_t *frame, size_t length,
+                          size_t record_bytes, const struct frame_address *to)
+{
+    size_t second = frame_of(w, w->second, record_bytes, &s->signer, &s->identity, to);
+    struct frame_unsigned pair[2] = {{frame, length}, {w->second, second}};
+    frame_tree_sign(pair, 2, s->signer.key.key.secret);
+    memcpy(s->shared, frame + pair[0].length - sizeof(s->shared), sizeof(s->shared));
+    return pair[0].length;
+}
+
 static uint32_t wire_seal(void *wire, uint32_t agent, uint32_t to, const struct msg *msg,
                           int64_t now_ms, enum wire_forgery forgery, uint32_t neighbour,
                           uint8_t ret[WIRE_FRAME_MAX])
@@ -158,7 +188,6 @@ static uint32_t wire_seal(void *wire, uint32_t agent, uint32_t to, const struct 
     struct frame_signer stolen, *signer = &s->signer;
     const struct identity *identity = &s->identity;
     struct record_header header;
-    struct frame_builder b;
     char token[TOKEN_MAX + 1];
     size_t body = 0;
     if (forgery == WIRE_STOLEN) {
@@ -171,22 +200,28 @@ static uint32_t wire_seal(void *wire, uint32_t agent, uint32_t to, const struct 
     }
     codec_record_of(msg, body, &header);
     codec_record_encode(&header, w->record);
-    frame_begin(&b, ret);
-    uint8_t *at = frame_reserve(&b, RECORD_HEADER_BYTES + body);
-    if (at == NULL) {
-        return 0;
-    }
-    memcpy(at, w->record, RECORD_HEADER_BYTES + body);
-    frame_commit(&b, RECORD_HEADER_BYTES + body);
     struct frame_address address = {
         .with_chain = true, .issued_ms = now_ms, .ttl_ms = FRAME_TTL_MS};
     receiver_token(to, token);
     (void)endpoint_make(token, strlen(token), 0, &address.destination);
-    size_t length = frame_seal(&b, signer, identity, &address);
+    size_t length = frame_of(w, ret, RECORD_HEADER_BYTES + body, signer, identity, &address);
+    if (length == 0) {
+        return 0;
+    }
+    if (forgery == WIRE_HONEST) {
+        return (uint32_t)sign_shared(w, s, ret, length, RECORD_HEADER_BYTES + body, &address);
+    }
+    if (forgery == WIRE_GRAFTED) {
+        frame_place(ret, 0, 1);
+        memcpy(ret + length - SIGNATURE_BYTES, s->shared, sizeof(s->shared));
+        return (uint32_t)(length + FRAME_DIGEST_BYTES);
+    }
+    struct frame_unsigned alone = {ret, length};
+    frame_tree_sign(&alone, 1, signer->key.key.secret);
     if (forgery == WIRE_ALTERED) {
         ret[FRAME_HEADER_BYTES + FRAME_RECORD_BYTES + RECORD_HEADER_BYTES - 1] ^= 1u;
     }
-    return (uint32_t)length;
+    return (uint32_t)alone.length;
 }
 
 static struct peers *peers_of(struct wire *w, uint32_t node, uint32_t place, int64_t now_ms)

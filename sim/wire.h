@@ -2,8 +2,9 @@
  * with Ed25519 and judged by the code of the real runner (tiers/runner: frame.c, peers.c,
  * ingress.c) before a lead sees it. The world knows it by these functions only, so that it does not
  * depend on the runner. Each agent is a process of its own with a certificate for itself and the
- * capabilities of its class; each node that receives is one, too. Nothing here depends on the bytes
- * of keys. */
+ * capabilities of its class; each node that receives is one, too. What is honest shares its
+ * signature with a second frame that left at the same time for somebody else (frame_tree.h).
+ * Nothing here depends on the bytes of keys. */
 #ifndef SIM_WIRE_H
 #define SIM_WIRE_H
 
@@ -15,6 +16,7 @@
 enum wire_forgery {
     WIRE_HONEST,
     WIRE_ALTERED,  /* a byte of the record was changed after signing */
+    WIRE_GRAFTED,  /* one that was never signed, with the shared signature of one that was */
     WIRE_STOLEN,   /* under the neighbour's name and key, with a number far ahead, unsigned */
     WIRE_FORGERIES /* a message in another's name is honest here: the scope has to stop it */
 };

@@ -10,6 +10,7 @@
 #include "core/num.h"
 #include "sim/facts.h"
 #include "sim/wire.h"
+#include "sim/world_owner.h"
 #include "sim/world_process.h"
 #include "sim/world_queue.h"
 #include "tiers/agent/agent.h"
@@ -169,6 +170,9 @@ static void carry_out(struct world *w, uint32_t index)
         case FX_EXCLUDE:
             world_exclude(w, &fx->u.exclusion);
             break;
+        case FX_SPAN: /* seen by whoever looks at the effects */
+            world_digest(w, span_own_id(&fx->u.span));
+            break;
         case FX_NOTE:
             world_digest(w, (uint64_t)fx->u.note.note << 32 ^ fx->u.note.a * 31u ^ fx->u.note.b);
             break;
@@ -291,6 +295,11 @@ static void start_now(struct world *w, uint32_t index)
     n->works = NULL;
     struct event event = {.kind = EV_START};
     step(w, index, &event);
+    if (n->unit.tier == TIER_HOST) {
+        world_owner_forget(w, index);
+    } else if (n->unit.tier == TIER_SECTOR && w->conf.hosts > 0) {
+        world_push(w, w->now_us, W_ANNOUNCE, index, 0, NULL);
+    }
     bool bus_up = w->now_us >= n->bus_up_us;
     world_push(w, w->now_us, W_LINK, index, LINK_BUS * 2u + (bus_up ? 1u : 0u), NULL);
     if (!bus_up) {
@@ -386,6 +395,9 @@ static void dispatch(struct world *w, const struct entry *e)
         event.kind = EV_EVIDENCE;
         event.u.evidence = (const struct evidence *)(const void *)e->block->bytes;
         break;
+    case W_ANNOUNCE:
+        world_owner_announce(w, e->node);
+        return;
     case W_SHUT_OUT:
         world_kill(w, *(const struct unit *)(const void *)e->block->bytes, false);
         return;
@@ -398,6 +410,12 @@ void world_step_msg(struct world *w, uint32_t index, const struct msg *msg)
     struct event event = {.kind = EV_MSG};
     event.u.msg = msg;
     world_digest(w, (uint64_t)msg->type << 8);
+    step(w, index, &event);
+}
+
+void world_step_owner(struct world *w, uint32_t index, uint16_t sector)
+{
+    struct event event = {.kind = EV_OWNER, .u.owner = {sector, sector}};
     step(w, index, &event);
 }
 
@@ -610,6 +628,9 @@ struct world *world_new(const struct world_conf *conf)
             world_start(w, w->first_agent + a, rng_range(&w->net, 500000, 3000000));
         }
     }
+    if (conf->hosts > 0) {
+        w->owners = world_alloc((size_t)conf->hosts * t->sectors * sizeof(*w->owners));
+    }
     for (uint32_t h = 0; h < conf->hosts; h++) {
         build_node(w, w->first_host + h, &host_ops,
                    unit_numbered(TIER_HOST, h * agents_each(conf) + 1u));
@@ -633,6 +654,8 @@ void world_free(struct world *w)
         node_free(&w->nodes[i]);
     }
     world_pack_free(w);
+    free(w->owners);
+    world_contents_free(w);
     struct entry e;
     while (queue_take(w->queue, &e)) {
         world_block_drop(w, e.block);

@@ -66,8 +66,9 @@ struct world_stats {
     uint64_t executed;       /* WORK_HANDLER runs */
     uint64_t executed_twice; /* of one operation by one start of an agent: must stay 0 */
     uint64_t executed_again; /* by an agent that had crashed in between */
-    uint64_t uneven;         /* reports whose outcomes do not add up to the targets: must stay 0 */
-    uint64_t uncached;       /* messages that named an operation whose bytes were gone */
+    uint64_t unsound;  /* contexts held whose bytes are not what they are named: must stay 0 */
+    uint64_t uneven;   /* reports whose outcomes do not add up to the targets: must stay 0 */
+    uint64_t uncached; /* messages that named an operation whose bytes were gone */
     uint64_t digest;
 };
 

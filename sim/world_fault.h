@@ -62,6 +62,7 @@ void world_broker_restart(struct world *w, int64_t down_us);
 void world_disconnect(struct world *w, struct unit u, bool below, int64_t down_us);
 /* While a process stands still (world_pause), so many messages wait for it; those beyond are
  * dropped, the newest first. 0: BUS_PENDING_MSGS of the real runner, 65,536. */
+#define WORLD_PENDING_MOST 65536u
 void world_pending_max(struct world *w, uint32_t messages);
 /* What these send within the next us is accepted and never leaves (a dying connection's buffer). */
 void world_swallow(struct world *w, struct unit u, bool below, int64_t us);
@@ -93,6 +94,8 @@ void world_store_crash(struct world *w, enum store_bank bank, int64_t down_us);
 void world_store_failover(struct world *w, enum store_bank bank, int64_t down_us);
 /* It comes back empty (a new disk). */
 void world_store_wipe(struct world *w, enum store_bank bank);
+/* A byte of every blob is another than it was: somebody wrote there, or the disk did. */
+void world_store_spoil(struct world *w, enum store_bank bank);
 
 /* --- fault points (core/fault.h) ---------------------------------------------------------------
  * In each step of a unit of this tier, so many in a thousand times the point trips. */
@@ -134,6 +137,8 @@ void world_accuse(struct world *w, const struct evidence *e);
     X(WORLD_MET_STORE_BARE, "store-bare")                                                          \
     X(WORLD_MET_STORE_UNSURE, "store-unsure")                                                      \
     X(WORLD_MET_STORE_LOST, "store-lost-writes")                                                   \
+    X(WORLD_MET_STORE_SPOILT, "store-spoilt")                                                      \
+    X(WORLD_MET_CONTENT_REFUSED, "content-refused")                                                \
     X(WORLD_MET_LIE_CAPABILITY, "lie-capability")                                                  \
     X(WORLD_MET_LIE_IMPEDANCE, "lie-impedance")                                                    \
     X(WORLD_MET_LIE_TIMING, "lie-timing")                                                          \
@@ -150,6 +155,7 @@ void world_accuse(struct world *w, const struct evidence *e);
     X(WORLD_MET_DOUBT, "lease-doubted")                                                            \
     X(WORLD_MET_TAKEOVER, "takeover")                                                              \
     X(WORLD_MET_STEPPED_DOWN, "stepped-down")                                                      \
+    X(WORLD_MET_DOUBTED, "owner-doubted")                                                          \
     X(WORLD_MET_GIVEN_BACK, "given-back")                                                          \
     X(WORLD_MET_UNKNOWN_KEY, "unknown-key")                                                        \
     X(WORLD_MET_OLD_SESSION, "old-session")                                                        \

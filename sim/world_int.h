@@ -112,7 +112,7 @@ struct world_call {
 
 #define WORLD_CACHE_SLOTS 4096u
 
-#define WORLD_PENDING_MAX 65536u /* BUS_PENDING_MSGS */
+#define WORLD_PENDING_MAX WORLD_PENDING_MOST /* BUS_PENDING_MSGS */
 
 /* Of world_pack.c: where an agent is laid out for its step, and what was found in it. */
 #define PACK_BITMAP 2u /* an agent has 128 lines of 64 bytes at most */
@@ -134,15 +134,16 @@ struct world {
     uint64_t seq, ref;
     struct rng net, chaos;
     struct world_node *nodes;
-    uint32_t node_count, first_cluster, first_agent, first_host;
+    uint32_t node_count, first_cluster, first_agent, first_host, cache_sweep;
     struct queue *queue;
     struct blocks blocks;
     struct cached *cache[WORLD_CACHE_SLOTS];
-    uint32_t cache_sweep;
     int64_t cache_sweep_us;
     struct world_bank banks[WORLD_BANKS];
     struct world_call *calls;
     struct processes *processes;        /* NULL: units run by themselves */
+    struct world_content *contents;     /* all that was ever held (world_work.c) */
+    uint64_t *owners;                   /* [host][sector]: the highest epoch announced to it */
     void *wire;                         /* NULL: nothing is signed */
     uint8_t *frame;                     /* room for one */
     uint8_t forging;                    /* enum wire_forgery, of what is being said */
@@ -166,7 +167,6 @@ struct world {
 
 #define WORLD_NOBODY UINT32_MAX
 #define NO_PROCESS   UINT16_MAX
-
 /* world.c */
 uint32_t world_index(const struct world *w, struct unit u); /* WORLD_NOBODY: no such node */
 void world_push(struct world *w, int64_t at_us, enum world_event kind, uint32_t node, uint32_t sub,
@@ -177,6 +177,7 @@ void world_rewake(struct world *w, uint32_t index); /* its clock was set */
 int64_t world_local(const struct world_node *n, int64_t true_us);
 void world_digest(struct world *w, uint64_t value);
 void world_step_msg(struct world *w, uint32_t index, const struct msg *msg);
+void world_step_owner(struct world *w, uint32_t index, uint16_t sector);
 
 /* world_pack.c */
 void world_pack_init(struct world *w, size_t node_bytes);
@@ -231,6 +232,7 @@ void world_cache_free(struct world *w);
 
 /* world_work.c */
 void world_work_begin(struct world *w, uint32_t node, const struct work_op *op);
+void world_contents_free(struct world *w);
 void world_work_cancel(struct world *w, uint32_t node, uint64_t ref);
 void world_work_agent_ended(struct world *w, uint32_t agent);
 void world_work_end(struct world *w, const struct entry *e, struct event *ret_event);

@@ -6,6 +6,7 @@
  * 200 ms or more (arrival.md section 2; its bursts, regime changes and diurnal swings are left
  * out). Upper tiers: 0.2 to 1 ms. Consoles: 0.5 ms, no loss. Nothing keeps messages in order. */
 #include "core/num.h"
+#include "sim/world_owner.h"
 #include "sim/world_process.h"
 #include <assert.h>
 #include <string.h>
@@ -200,6 +201,12 @@ void world_deliver(struct world *w, const struct entry *e)
     }
     if (w->processes != NULL && !world_process_takes(w, e->node, wm)) {
         w->stats.lost++;
+        return;
+    }
+    if (w->processes == NULL && wm->record == RECORD_ANNOUNCE) {
+        if (world_owner_heard(w, e->node, wm)) {
+            world_step_owner(w, e->node, wm->msg.from.sector);
+        }
         return;
     }
     if (n->self == NULL || (wm->frame_bytes > 0 && !world_wire_take(w, e->node, wm, &msg))) {

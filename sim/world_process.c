@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DOUBT_US (60 * US_PER_S)
+
 static int64_t local(const struct world *w, const struct process *p)
 {
     return world_local(&w->nodes[p->node], w->now_us);
@@ -63,6 +65,13 @@ static void drop(struct world *w, struct process *p, uint32_t first, uint32_t un
     p->ask = true;
 }
 
+/* No two programs look at a clock in the same microsecond. */
+static uint64_t unix_us(const struct world *w, const struct process *p)
+{
+    return (uint64_t)(WORLD_UNIX_US + w->now_us + w->nodes[p->node].wall_off_us) +
+           (uint64_t)(p - w->processes->list);
+}
+
 /* --- start and end ---
  */
 
@@ -83,11 +92,13 @@ void world_process_start(struct world *w, uint32_t index)
     p->started_us = p->alive_us = local(w, p);
     p->started_true_us = w->now_us;
     p->announced_us = 0;
+    p->doubted_us = 0;
+    p->doubt_to = 0;
     world_process_forget(w, index);
     world_process_renew(w, p);
     name_text(w, p->name, name);
     snprintf(owner, sizeof(owner), "%s:%llu", name, (unsigned long long)p->session);
-    uint64_t epoch = (uint64_t)(WORLD_UNIX_US + w->now_us + n->wall_off_us) / US_PER_S;
+    uint64_t epoch = unix_us(w, p);
     lease_init(&p->lease, name, owner, epoch, p->started_us);
     uint32_t count = 0, each = w->conf.processes, from = p->name / each * each;
     for (uint32_t k = 1; k < each; k++) { /* the nearest predecessor first */
@@ -159,7 +170,8 @@ bool world_process_serves(struct world *w, uint32_t index)
 static void submit(struct world *w, struct process *p, const struct store_op *op, uint32_t ward)
 {
     struct store_op tagged = *op;
-    tagged.ref = op->ref << 8 | ward; /* whose: WARDS_MAX - 1 is its own */
+    assert(store_op_check(op) == NULL); /* as the real client's; no outbox looks at it here */
+    tagged.ref = op->ref << 8 | ward;   /* whose: WARDS_MAX - 1 is its own */
     world_store_begin(w, p->node, &tagged);
 }
 
@@ -177,30 +189,51 @@ static bool store_up(const struct world *w)
     return world_bank_up(w, STORE_BANK_DURABLE);
 }
 
-static uint64_t unix_s(const struct world *w, const struct process *p)
-{
-    return (uint64_t)(WORLD_UNIX_US + w->now_us + w->nodes[p->node].wall_off_us) / US_PER_S;
-}
-
 static void raise_epoch(const struct world *w, uint32_t self, struct lease *l, uint32_t unit)
 {
     uint64_t least = world_process_known(w, self, unit)->epoch + 1;
     l->epoch = least > l->epoch ? least : l->epoch;
-    lease_at_least(l, unix_s(w, &w->processes->list[self]));
+    lease_at_least(l, unix_us(w, &w->processes->list[self]));
+}
+
+static void give_up(struct world *w, struct process *p, struct lease *l)
+{
+    struct store_op op;
+    if (lease_release(l, &op)) {
+        submit(w, p, &op, WARDS_MAX - 1);
+    }
+    lease_superseded(l);
 }
 
 /* Somebody serves these units under a higher epoch: give the lease to it. */
 static void check_superseded(struct world *w, struct process *p, struct lease *l, uint32_t unit)
 {
     const struct known *k = world_process_known(w, (uint32_t)(p - w->processes->list), unit);
-    struct store_op op;
-    if (!lease_serves(l) || k->epoch <= l->epoch) {
+    if (lease_serves(l) && k->epoch > l->epoch) {
+        give_up(w, p, l);
+    }
+}
+
+/* doubted() of process_wards.c */
+void world_process_doubted(struct world *w, struct process *p, uint32_t of)
+{
+    int64_t now_us = local(w, p);
+    bool any = false;
+    if (p->doubted_us != 0 && now_us - p->doubted_us < DOUBT_US) {
         return;
     }
-    if (lease_release(l, &op)) {
-        submit(w, p, &op, WARDS_MAX - 1);
+    if (p->owns && of == p->name && lease_serves(&p->lease)) {
+        give_up(w, p, &p->lease);
+        any = true;
     }
-    lease_superseded(l);
+    for (uint32_t i = 0; i < p->wards.count; i++) {
+        if (p->list[i].held && p->ward_name[i] == of && lease_serves(&p->list[i].lease)) {
+            give_up(w, p, &p->list[i].lease);
+            any = true;
+        }
+    }
+    p->doubted_us = any ? now_us : p->doubted_us;
+    w->met[WORLD_MET_DOUBTED] += any ? 1 : 0;
 }
 
 static void tick_lease(struct world *w, struct process *p, int64_t now_us)

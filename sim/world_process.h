@@ -42,6 +42,7 @@ enum record { RECORD_NONE, RECORD_ALIVE, RECORD_ANNOUNCE, RECORD_ASK, RECORD_CHA
 
 #define ALIVE_QUESTION 1u
 #define ALIVE_WAITS    2u
+#define ALIVE_DOUBT    4u
 
 /* One run of a program; a twin is a second one under the same name. */
 struct process {
@@ -57,7 +58,10 @@ struct process {
     bool contradict;        /* its own units were announced under an epoch that is too low .. */
     uint16_t contradict_to; /* .. by a process of this name */
     uint16_t contradicts[WORLD_PROCESSES_MAX]; /* likewise, by ward: the name + 1; 0: not */
-    uint64_t session; /* later ones replace earlier ones of the same name */
+    uint16_t doubt_to,
+        doubt_of;       /* name + 1 of who announced units of another tier too low; whose */
+    int64_t doubted_us; /* a lease was given up last because of such a word; 0: never */
+    uint64_t session;   /* later ones replace earlier ones of the same name */
     int64_t alive_us, announced_us, started_us; /* its clock */
     int64_t started_true_us;
     struct lease lease;
@@ -90,6 +94,7 @@ struct processes {
 void world_process_start(struct world *w, uint32_t index);
 void world_process_end(struct world *w, uint32_t index);
 void world_process_contradict(struct world *w, struct process *p);
+void world_process_doubted(struct world *w, struct process *p, uint32_t of); /* a name */
 bool world_process_mute(const struct world *w, const struct process *p);
 
 /* world_process_net.c */

@@ -146,6 +146,10 @@ void world_process_contradict(struct world *w, struct process *p)
                  world_process_known(w, self, p->first)->epoch);
     }
     p->contradict = false;
+    if (p->doubt_to != 0) {
+        say_name(w, p, p->doubt_to - 1u, RECORD_ALIVE, ALIVE_DOUBT, p->doubt_of, 0);
+        p->doubt_to = 0;
+    }
     for (uint32_t i = 0; i < p->wards.count; i++) {
         uint32_t name = p->ward_name[i];
         if (p->contradicts[i] != 0 && !p->list[i].held) {
@@ -210,14 +214,20 @@ static void note_contact(struct world *w, uint32_t to_process, uint32_t from_end
 /* process_stale() */
 static void stale(struct process *self, uint16_t from, uint32_t of)
 {
-    if (of == self->name) {
+    bool may_speak = of == self->name;
+    if (may_speak) {
         self->contradict = true;
         self->contradict_to = from;
     }
     for (uint32_t i = 0; i < self->wards.count; i++) {
         if (self->ward_name[i] == of) {
             self->contradicts[i] = (uint16_t)(from + 1u);
+            may_speak = true;
         }
+    }
+    if (!may_speak) {
+        self->doubt_to = (uint16_t)(from + 1u);
+        self->doubt_of = (uint16_t)of;
     }
 }
 
@@ -237,6 +247,8 @@ static void apply(struct world *w, uint32_t end, const struct world_msg *wm)
         }
     } else if (wm->record == RECORD_ASK && self != NULL) {
         self->announce = true;
+    } else if (wm->record == RECORD_ALIVE && self != NULL && wm->flags == ALIVE_DOUBT) {
+        world_process_doubted(w, self, wm->name);
     } else if (wm->record == RECORD_ALIVE && self != NULL) {
         int64_t now_us = world_local(&w->nodes[self->node], w->now_us);
         for (uint32_t i = 0; i < self->wards.count; i++) {

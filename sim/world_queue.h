@@ -17,7 +17,8 @@ enum world_event {
     W_CLOCK,
     W_TICK,
     W_EVIDENCE,
-    W_SHUT_OUT
+    W_SHUT_OUT,
+    W_ANNOUNCE
 };
 
 /* Variable data of an event; freed with the last reference. */

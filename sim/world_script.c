@@ -44,7 +44,9 @@ void world_pause(struct world *w, struct unit u, bool below, int64_t us)
 {
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (world_meant(w, i, u, below)) {
-            w->nodes[i].paused_until_us = w->now_us + us;
+            int64_t until_us = w->now_us + us; /* one in the midst of another ends with the later */
+            w->nodes[i].paused_until_us =
+                until_us > w->nodes[i].paused_until_us ? until_us : w->nodes[i].paused_until_us;
             w->nodes[i].waiting = 0;
         }
     }

@@ -281,6 +281,12 @@ void world_store_wipe(struct world *w, enum store_bank b)
     away(w, b, 0);
 }
 
+void world_store_spoil(struct world *w, enum store_bank b)
+{
+    assert(w != NULL && b == STORE_BANK_BLOB);
+    w->met[WORLD_MET_STORE_SPOILT] += memory_store_spoil(w->banks[b].store);
+}
+
 /* --- operations --------------------------------------------------------------------------------
  */
 

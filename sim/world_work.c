@@ -81,13 +81,68 @@ struct work_block {
 #define WORK_ANSWER_MIN 40u
 #define CONTEXT_OF_ALL  "c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0" /* world.c */
 
+/* The bytes of the contexts that are, or were, held somewhere: nodes hold names. */
+struct world_content {
+    struct world_content *next;
+    uint8_t key[CONTENT_HASH];
+    uint32_t bytes;
+    uint8_t body[];
+};
+
+static const struct world_content *content_find(const struct world *w, const uint8_t *key)
+{
+    const struct world_content *c = w->contents;
+    while (c != NULL && memcmp(c->key, key, CONTENT_HASH) != 0) {
+        c = c->next;
+    }
+    return c;
+}
+
+static void content_keep(struct world *w, const uint8_t *key, const uint8_t *body, uint32_t bytes)
+{
+    if (content_find(w, key) != NULL) {
+        return;
+    }
+    struct world_content *c = world_alloc(sizeof(*c) + bytes);
+    c->next = w->contents;
+    c->bytes = bytes;
+    memcpy(c->key, key, CONTENT_HASH);
+    memcpy(c->body, body, bytes);
+    w->contents = c;
+}
+
+void world_contents_free(struct world *w)
+{
+    while (w->contents != NULL) {
+        struct world_content *c = w->contents;
+        w->contents = c->next;
+        free(c);
+    }
+}
+
+static bool hashes_to(const uint8_t key[CONTENT_HASH], const uint8_t *body, uint32_t bytes)
+{
+    uint8_t hash[CONTENT_HASH];
+    world_hash(body, bytes, hash);
+    return memcmp(hash, key, CONTENT_HASH) == 0;
+}
+
+static void brings(struct world *w, const uint8_t key[CONTENT_HASH], const uint8_t *body,
+                   uint32_t bytes, struct work_block *b)
+{
+    content_keep(w, key, body, bytes);
+    b->work.reply.verdict = OUTCOME_READY;
+    b->work.reply.reason = REASON_NONE;
+    b->context = content_name(key);
+    b->work.reply.context = &b->context;
+}
+
 /* Loads the context of that key: payload, or what the registry has of it. */
 static void load(struct world *w, const uint8_t key[CONTENT_HASH], const uint8_t *payload,
                  uint32_t bytes, struct work_block *b)
 {
     struct work_reply *r = &b->work.reply;
     struct store_reply found;
-    uint8_t hash[CONTENT_HASH];
     struct store_op op = {.kind = payload != NULL ? STORE_BLOB_PUT : STORE_BLOB_GET,
                           .shard = "mesh",
                           .total_bytes = bytes,
@@ -100,16 +155,17 @@ static void load(struct world *w, const uint8_t key[CONTENT_HASH], const uint8_t
     if (v != STORE_OK && v != STORE_EXISTS) {
         return;
     }
-    if (payload == NULL) {
-        world_hash(found.body, found.body_bytes, hash);
-        if (memcmp(hash, key, CONTENT_HASH) != 0) {
-            return;
-        }
+    if (payload != NULL) {
+        brings(w, key, payload, bytes, b);
+    } else if (!content_sound(world_hash, key, found.body, found.body_bytes)) {
+        w->met[WORLD_MET_CONTENT_REFUSED]++;
+        r->verdict = OUTCOME_CONFLICT; /* as runner_content.c says */
+        r->reason = REASON_NONE;
+    } else {
+        w->stats.unsound +=
+            !hashes_to(key, found.body, found.body_bytes); /* the world's own look */
+        brings(w, key, found.body, found.body_bytes, b);
     }
-    r->verdict = OUTCOME_READY;
-    r->reason = REASON_NONE;
-    b->context = content_name(key);
-    r->context = &b->context;
 }
 
 /* What has to do with contexts; false: nothing of it. "corrupt" finds that what is loaded is not
@@ -268,6 +324,30 @@ void world_work_agent_ended(struct world *w, uint32_t agent)
     }
 }
 
+/* What it holds is read for another agent. */
+static void read_content(struct world *w, uint32_t node, const struct work_op *op)
+{
+    struct id128 name = content_name(op->content);
+    bool holds = num_id128_equal(name, w->nodes[node].context);
+    const struct world_content *c = holds ? content_find(w, op->content) : NULL;
+    uint32_t bytes = c != NULL ? c->bytes : 0;
+    struct block *block = world_block(w, sizeof(struct work_block) + CONTENT_HASH + bytes);
+    struct work_block *b = (struct work_block *)(void *)block->bytes;
+    b->work = (struct world_work){.reply = {.ref = op->ref,
+                                            .seq = 1,
+                                            .final = true,
+                                            .verdict = bytes > 0 ? OUTCOME_READY : OUTCOME_FAILED,
+                                            .answer = b->answer,
+                                            .answer_bytes = CONTENT_HASH + bytes}};
+    memcpy(b->answer, op->content, CONTENT_HASH);
+    if (bytes > 0) {
+        memcpy(b->answer + CONTENT_HASH, c->body, bytes);
+    }
+    b->work.next = w->nodes[node].works;
+    w->nodes[node].works = &b->work;
+    world_push(w, w->now_us + 1000, W_WORK, node, 0, block);
+}
+
 /* At most once for each start of an agent: a crash loses what it remembered, so that a resend may
  * run again afterwards (at least once within the TTL, design 5). */
 static void count_execution(struct world *w, uint32_t node, struct cached *c)
@@ -288,6 +368,10 @@ void world_work_begin(struct world *w, uint32_t node, const struct work_op *op)
     struct world_node *n = &w->nodes[node];
     w->stats.works++;
     bool context = op->kind == WORK_CONTEXT;
+    if (op->kind == WORK_CONTENT) {
+        read_content(w, node, op);
+        return;
+    }
     if (op->kind != WORK_HANDLER && !context) {
         host_work(w, node, op);
         return;
@@ -301,7 +385,11 @@ void world_work_begin(struct world *w, uint32_t node, const struct work_op *op)
     struct work_block *b = (struct work_block *)(void *)block->bytes;
     b->work = (struct world_work){.reply = {.ref = op->ref, .seq = 1, .final = true}};
     int64_t takes = 1000;
-    if (context) {
+    if (context && op->body_bytes > 0 &&
+        content_sound(world_hash, op->content, op->body, op->body_bytes)) {
+        w->stats.unsound += !hashes_to(op->content, op->body, op->body_bytes);
+        brings(w, op->content, op->body, op->body_bytes, b);
+    } else if (context) {
         load(w, op->content, NULL, 0, b);
     } else if (c == NULL) {
         w->stats.uncached++;

@@ -4,8 +4,8 @@
  * request; the events are the same however they were cut; what a head says stays in bounds. */
 #include "tiers/runner/clock.h"
 #include "tiers/runner/metrics.h"
+#include "tiers/web/web.h"
 #include "tiers/work/sse.h"
-#include "tiers/work/web.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

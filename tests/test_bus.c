@@ -244,6 +244,7 @@ static void test_broadcast_keep_and_cap(void **state)
 
     /* With the server stopped, publishing meets the cap and says so; nothing blocks. */
     (void)kill(server, SIGSTOP);
+    assert_int_equal(waitpid(server, NULL, WUNTRACED), server);
     enum bus_verdict v = BUS_OK;
     unsigned accepted = 0;
     while (v == BUS_OK && accepted < 2000) {

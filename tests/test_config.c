@@ -160,6 +160,21 @@ static void errors_name_the_place(void **state)
         {"[mesh]\nname = x\nnats_url = nats://h:4222\n", {":3:", "nats_url", "tls://", "insecure"}},
         {"[mesh]\nregistry_url = redis://h\n", {":2:", "registry_url", "unix://"}},
         {"[mesh]\nblob_url = redis://h\n", {":2:", "blob_url", "unix://"}},
+        {"[mesh]\notlp_url = collector:4318\n", {":2:", "otlp_url = collector", "https://"}},
+        {"[mesh]\notlp_url = http://collector:4318\n",
+         {":2:", "otlp_url", "in the clear", "https"}},
+        {"[mesh]\notlp_url = http://127.0.0.1.evil:4318\n", {":2:", "in the clear"}},
+        {"[mesh]\notlp_url = https://me:pw@collector\n", {":2:", "otlp_headers"}},
+        {"[mesh]\notlp_url = https://:4318\n", {":2:", "no host"}},
+        {"[mesh]\notlp_url = https://c:65536\n", {":2:", "port from 1 to 65535"}},
+        {"[mesh]\notlp_url = https://c:\n", {":2:", "port from 1 to 65535"}},
+        {"[mesh]\notlp_url = https://c/v1#x\n", {":2:", "fragment"}},
+        {"[mesh]\notlp_url = https://a b/\n", {":2:", "blank"}},
+        {"[mesh]\nname = x\notlp_headers = h\n", {":3:", "otlp_headers", "needs otlp_url"}},
+        {"[mesh]\notlp_share = 0.5\n", {":2:", "otlp_share", "needs otlp_url"}},
+        {"[mesh]\notlp_url = http://[::1]:4318\notlp_share = 1.5\n",
+         {":3:", "otlp_share = 1.5", "0.000 to 1.000"}},
+        {"[mesh]\notlp_url = http://localhost:4318\notlp_ca = x\n", {":3:", "otlp_ca", "https://"}},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *why = fault(cases[i].text);

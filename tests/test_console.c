@@ -105,6 +105,39 @@ static void defaults_are_those_of_the_manual(void **state)
     assert_int_equal(command.query.limit, 50);
 }
 
+static void newcomers_are_asked_for(void **state)
+{
+    (void)state;
+    assert_true(build("scale add 1000 --sector s07,s09.c[1-3] --class D --rate 50/s --over 2m"));
+    assert_int_equal(command.kind, COMMAND_SCALE);
+    assert_int_equal(command.scale.action, SCALE_ADD);
+    assert_int_equal(command.scale.count, 1000);
+    assert_int_equal(command.scale.rate, 50);
+    assert_true(command.scale.over_us == 120 * US_PER_S);
+    assert_int_equal(command.query.selector.places.count, 2);
+    assert_int_equal(command.query.selector.class_mask, 1u << CLASS_D_GPU);
+    assert_true(request_dangerous(&in));
+    assert_true(build("scale add 5 --sector least-loaded --dry-run"));
+    assert_true(command.on && !request_dangerous(&in));
+    assert_int_equal(command.query.selector.places.count, 0);
+    assert_int_equal(command.scale.rate, 20);
+    assert_true(command.scale.over_us == 300 * US_PER_S);
+    assert_true(build("scale places --sector s07"));
+    assert_false(request_dangerous(&in));
+    assert_true(build("scale abort"));
+    assert_true(request_dangerous(&in));
+    rejects("scale add", "count is missing");
+    rejects("scale add 10001", "1 to 10000");
+    rejects("scale add 5 --rate 0/s", "--rate: '0/s' is none: 1/s to 1000/s");
+    rejects("scale add 5 --rate 20/m", "--rate");
+    rejects("scale add 5 --sector s07.c1.a3", "sectors or clusters are meant");
+    rejects("scale add 5 --sector s101", "--sector");
+    rejects("scale show 5", "count: only add takes one");
+    rejects("scale abort --over 5m", "--over: only add takes it");
+    rejects("scale watch --sector s07", "--sector: only add and places");
+    rejects("scale grow", "action");
+}
+
 static void contexts_by_content(void **state)
 {
     (void)state;
@@ -434,6 +467,7 @@ int main(void)
         cmocka_unit_test(the_audit_log_is_asked_for_an_event),
         cmocka_unit_test(defaults_are_those_of_the_manual),
         cmocka_unit_test(facts_select),
+        cmocka_unit_test(newcomers_are_asked_for),
         cmocka_unit_test(contexts_by_content),
         cmocka_unit_test(filters_and_requirements),
         cmocka_unit_test(errors_say_where),

@@ -193,26 +193,77 @@ static void a_corrupted_agent_heals(void **state)
     heals("rot", 8);
 }
 
-/* While the registry is away nobody can load anything anew; heal says who is to, and what came. */
-static void heal_says_what_it_synced(void **state)
+static char said[2048]; /* the lines of the heal */
+
+static void hear(void *context, const struct world_step *step)
+{
+    (void)context;
+    for (uint32_t i = 0; step->unit.tier == TIER_ORCHESTRATOR && i < step->out->effect_count; i++) {
+        const struct effect *e = &step->out->effects[i];
+        if (e->kind == FX_SEND && e->u.msg.type == MSG_REPLY &&
+            e->u.msg.u.reply->kind == REPLY_LINE) {
+            strncat(said, e->u.msg.u.reply->text, sizeof(said) - strlen(said) - 2);
+            strcat(said, "\n");
+        }
+    }
+}
+
+static void restart_all(struct world *w, unsigned sector, unsigned cluster)
+{
+    for (unsigned a = 1; a <= 6; a++) {
+        world_restart(w, unit_agent(sector, cluster, a), false);
+    }
+}
+
+/* The registry is away: who lost its context has it again from a neighbour, of its cluster, of
+ * another one, of another sector; and heal says from where. */
+static void neighbours_give_it_when_the_registry_is_away(void **state)
 {
     (void)state;
     struct world *w = joined(9);
     assert_int_equal(run(w, CONTENT_ACTION, TEXT, NULL)->outcomes[OUTCOME_READY], AGENTS);
     world_run(w, 12 * S);
     world_store_down(w, true);
-    world_restart(w, unit_agent(1, 2, 3), false); /* its lead tells it, in vain */
-    world_run(w, 15 * S);
-    assert_int_equal(holders(w, TEXT), AGENTS - 1);
-    world_store_down(w, false);
+    world_restart(w, unit_agent(1, 2, 3), false);
+    world_run(w, 20 * S);
+    assert_int_equal(holders(w, TEXT), AGENTS);
+    restart_all(w, 1, 2);
+    world_run(w, 30 * S);
+    assert_int_equal(holders(w, TEXT), AGENTS);
+    restart_all(w, 1, 1);
+    restart_all(w, 1, 2);
+    said[0] = '\0';
+    world_watch_set(w, hear, NULL);
     struct command c = {.kind = COMMAND_HEAL, .scope = unit_orchestrator()};
     uint64_t ref = world_send(w, 1, unit_orchestrator(), &c);
-    world_run(w, 30 * S);
+    world_run(w, 35 * S);
     assert_int_equal(holders(w, TEXT), AGENTS);
     const struct reply *r = world_reply(w, ref);
     assert_non_null(r);
     assert_int_equal(r->kind, REPLY_OK);
-    assert_int_equal(world_replies(w, ref), 5); /* Healing, who, synced, restored, OK */
+    if (strstr(said, "\n- Context synced from SECTOR-2") == NULL) {
+        fail_msg("%s", said);
+    }
+    world_store_down(w, false);
+    world_run(w, 10 * S);
+    assert_int_equal(rows(w, LOG_CONFLICTS, "HASH_MISMATCH", ""), 0); /* lost, not wrong */
+    done(w);
+}
+
+/* Nobody else holds it: the registry gives it, as soon as it is there. */
+static void the_registry_gives_it_when_nobody_else_does(void **state)
+{
+    (void)state;
+    struct world *w = joined(10);
+    assert_int_equal(run(w, CONTENT_ACTION, TEXT, "s01.c1.a4")->outcomes[OUTCOME_READY], 1);
+    world_run(w, 12 * S);
+    world_store_down(w, true);
+    world_restart(w, unit_agent(1, 1, 4), false);
+    world_run(w, 30 * S);
+    assert_int_equal(holders(w, TEXT), 0);
+    world_store_down(w, false);
+    world_run(w, 20 * S);
+    assert_int_equal(holders(w, TEXT), 1);
     done(w);
 }
 
@@ -223,7 +274,8 @@ int main(void)
         cmocka_unit_test(it_goes_down_the_tree_and_outlives_agent_and_lead),
         cmocka_unit_test(another_one_takes_its_place_by_its_key_alone),
         cmocka_unit_test(a_corrupted_agent_heals),
-        cmocka_unit_test(heal_says_what_it_synced),
+        cmocka_unit_test(neighbours_give_it_when_the_registry_is_away),
+        cmocka_unit_test(the_registry_gives_it_when_nobody_else_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,7 +149,8 @@ static void accepted_is_not_sent(void **state)
     RUN_UNTIL(a.up && b.up);
     publish(&a, BUS_OK);
     RUN_UNTIL(b.received == 1);
-    (void)kill(nats, SIGSTOP); /* it reads nothing more, and nobody knows yet */
+    (void)kill(nats, SIGSTOP);
+    assert_int_equal(waitpid(nats, NULL, WUNTRACED), nats); /* all its threads: it reads no more */
     for (int i = 0; i < 100; i++) {
         publish(&a, BUS_OK);
     }
@@ -258,7 +259,7 @@ static void a_stale_replica_takes_over(void **state)
     for (int i = 0; i < 1000 && strcmp(redis_server_cli(&replica, rewritten), "2") != 0; i++) {
         (void)usleep(10000);
     }
-    (void)kill(replica.pid, SIGSTOP); /* the link to it hangs; the primary goes on */
+    redis_server_stop(&replica); /* the link to it hangs; the primary goes on */
     assert_string_equal(redis_server_cli(&primary, "hset lease epoch 8"), "0");
     redis_server_kill(&primary);
     (void)kill(replica.pid, SIGKILL); /* what the socket had for it goes with the machine */

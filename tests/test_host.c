@@ -205,6 +205,79 @@ static void test_reports_every_minute(void **state)
     }
 }
 
+/* The time until the next report to that sector; NEVER: none in a minute and a half. */
+static int64_t report_in(struct unit sector)
+{
+    int64_t from_us = rig.now_us;
+    while (rig.wake_us <= from_us + 90 * S) {
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+        const struct effect *e;
+        for (uint32_t n = 0; (e = rig_effect(&rig, FX_SEND, 0, n)) != NULL; n++) {
+            if (unit_equal(e->u.msg.to, sector)) {
+                return rig.now_us - from_us;
+            }
+        }
+        collect();
+    }
+    return NEVER;
+}
+
+static void owner(uint16_t first, uint16_t last)
+{
+    struct event event = {.kind = EV_OWNER, .u.owner = {first, last}};
+    rig_event(&rig, &event);
+}
+
+/* A new owner of any of its sectors hears from it soon, at a moment of its own; owners that change
+ * all the time do not make it talk all the time. */
+static void test_a_new_owner_is_told_soon(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    collect();
+    run(2 * S);
+    (void)report_in(unit_sector(3));
+    run(10 * S);
+    owner(4, 9);
+    assert_in_range(report_in(unit_sector(4)), 0, 5 * S);
+    run(10 * S);
+    owner(8, 100); /* nobody of here is there */
+    assert_true(report_in(unit_sector(3)) > 30 * S);
+    uint32_t reports = 0;
+    int64_t until_us = rig.now_us + 60 * S;
+    while (rig.now_us < until_us) {
+        owner(3, 3);
+        reports += report_in(unit_sector(3)) != NEVER ? 1 : 0;
+    }
+    assert_in_range(reports, 6, 13);
+}
+
+/* Agents of one host may be in many sectors: each hears of the crashes of its own. */
+static void test_reports_to_every_sector(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    collect();
+    run(8 * S);
+    ended(7); /* s03 */
+    uint32_t told = 0;
+    int64_t until_us = rig.now_us + 70 * S;
+    while (rig.now_us < until_us && told != 0xf) {
+        rig.now_us = rig.wake_us;
+        rig_wake(&rig);
+        collect();
+        const struct effect *e;
+        for (uint32_t n = 0; (e = rig_effect(&rig, FX_SEND, 0, n)) != NULL; n++) {
+            assert_int_equal(e->u.msg.type, MSG_HOST_REPORT);
+            assert_in_range(e->u.msg.to.sector, 3, 6); /* 600 to 1599 */
+            told |= 1u << (e->u.msg.to.sector - 3u);
+            assert_int_equal(e->u.msg.u.host_report.restarts, e->u.msg.to.sector == 3);
+        }
+    }
+    assert_int_equal(told, 0xf);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -215,6 +288,8 @@ int main(void)
         TEST(test_a_given_up_agent_is_stopped_and_started_anew),
         TEST(test_mass_death_is_paced),
         TEST(test_reports_every_minute),
+        TEST(test_a_new_owner_is_told_soon),
+        TEST(test_reports_to_every_sector),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -304,6 +304,66 @@ static void the_grant_is_what_lets_them_speak(void **state)
     done(w);
 }
 
+/* A sector that has just begun: its hosts report at once, so nobody waits for their next minute. */
+static void a_sector_that_begins_moves_at_once(void **state)
+{
+    (void)state;
+    struct world *w = mesh(11, NULL);
+    uint64_t now[MESH];
+    world_run(w, 70 * US_PER_S); /* all have reported; the next time is a minute away */
+    world_kill(w, unit_sector(1), false);
+    world_restart(w, unit_sector(1), false);
+    world_run(w, 2 * US_PER_S);
+    struct command c = {.kind = COMMAND_MOVE};
+    places(&c.query.selector, "s01.c2");
+    uint64_t ref = world_send(w, 1, unit_orchestrator(), &c);
+    world_run(w, 20 * US_PER_S);
+    assert_non_null(world_reply(w, ref));
+    assert_int_equal(uids(w, "s01.c2", now), 0);
+    assert_int_equal(uids(w, "s01.c[1,3]", now), 18);
+    done(w);
+}
+
+static uint32_t replaced; /* words to hosts that an agent is to be started anew */
+
+static void count_replaced(void *context, const struct world_step *step)
+{
+    (void)context;
+    for (uint32_t i = 0; i < step->out->effect_count; i++) {
+        const struct effect *e = &step->out->effects[i];
+        replaced +=
+            step->unit.tier == TIER_HOST && e->kind == FX_NOTE && e->u.note.note == NOTE_REPLACE
+                ? 1
+                : 0;
+    }
+}
+
+/* An agent stands still; when its lead gives it up the sector is away, or has just begun: it is
+ * replaced as soon as the sector is there, not with the next minute. Those that the minute's share
+ * does not reach follow in the next ones. */
+static void a_sector_that_begins_has_agents_replaced(void **state)
+{
+    (void)state;
+    for (int64_t away_us = 3; away_us <= 11; away_us += 4) {
+        struct world *w = mesh(12, NULL);
+        world_run(w, 70 * US_PER_S);
+        replaced = 0;
+        world_watch_set(w, count_replaced, NULL);
+        world_pause(w, unit_agent(1, 2, 3), false, 300 * US_PER_S);
+        world_pause(w, unit_agent(1, 2, 5), false, 300 * US_PER_S);
+        world_run(w, 25 * US_PER_S);
+        world_kill(w, unit_sector(1), false);
+        world_run(w, away_us * US_PER_S); /* given up after 30 to 35 s: before, during, after */
+        world_restart(w, unit_sector(1), false);
+        assert_int_equal(replaced, 0);
+        world_run(w, 18 * US_PER_S);
+        assert_int_equal(replaced, 1); /* a tenth of six, but one */
+        world_run(w, 70 * US_PER_S);
+        assert_in_range(replaced, 2, 3);
+        done(w);
+    }
+}
+
 /* More clusters than fit one page of answers are looked at for the nearest places. */
 static void all_clusters_are_looked_at(void **state)
 {
@@ -364,6 +424,8 @@ int main(void)
         cmocka_unit_test(a_cluster_without_a_lead_is_moved),
         cmocka_unit_test(work_in_flight_ends_once),
         cmocka_unit_test(the_grant_is_what_lets_them_speak),
+        cmocka_unit_test(a_sector_that_begins_moves_at_once),
+        cmocka_unit_test(a_sector_that_begins_has_agents_replaced),
         cmocka_unit_test(all_clusters_are_looked_at),
         cmocka_unit_test(what_cannot_be_is_refused),
     };

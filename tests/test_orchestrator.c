@@ -1,4 +1,5 @@
 /* The orchestrator, step by step. */
+#include "core/hub_share.h"
 #include "core/turns.h"
 #include "tests/support/bench.h"
 #include "tiers/orchestrator/orchestrator.h"
@@ -112,6 +113,7 @@ static void a_hundred_sectors_take_two_messages(void **state)
     struct bench *b = mesh(100, 30, 30);
     struct command c;
     bench_submit(&c);
+    c.operation.priority = HUB_SHARE_PRIORITY + 1u; /* to everyone at once */
     bench_command(b, &c);
     const struct reply *ok = bench_reply(b, REPLY_ACCEPTED);
     assert_non_null(ok);
@@ -150,6 +152,7 @@ static void a_thousand_sectors_pass_through_one_outbox(void **state)
     struct bench *b = mesh(1024, 4, 4);
     struct command c;
     bench_submit(&c);
+    c.operation.priority = HUB_SHARE_PRIORITY + 1u;
     for (int i = 0; i < 5; i++) {
         bench_command(b, &c);
     }

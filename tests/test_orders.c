@@ -222,6 +222,34 @@ static void nothing_but_a_state_begins(void **state)
     bench_close(b);
 }
 
+static void a_cancel_is_an_order(void **state)
+{
+    (void)state;
+    struct giver g;
+    struct bench *b = sector(&g);
+    struct operation op = {.id.bytes = {7}, .created_mesh_us = 1, .ttl_us = TTL_US_MAX};
+    struct operate operate = {.operation_id = op.id, .operation = &op};
+    struct msg m = {.type = MSG_OPERATE, .from = unit_orchestrator(), .epoch = 5};
+    op.timeout_us = 30 * S;
+    operate.deadline_mesh_us = op.created_mesh_us + op.timeout_us;
+    m.u.operate = operate;
+    bench_msg(b, &m);
+    assert_true(bench_count(b, MSG_OPERATE) > 0);
+    struct order first = {.what = ORDER_CANCEL, .u.cancel.operation_id.bytes = {9}};
+    struct order second = {.what = ORDER_CANCEL, .u.cancel.operation_id = op.id};
+    giver_next(&g, &first);
+    giver_next(&g, &second);
+    giver_say(b, 5, &second); /* out of its turn: not done */
+    assert_int_equal(bench_count(b, MSG_CANCEL), 0);
+    giver_say(b, 5, &first); /* of nothing that is here */
+    assert_int_equal(bench_count(b, MSG_CANCEL), 0);
+    giver_say(b, 5, &second);
+    assert_int_equal(bench_count(b, MSG_CANCEL), 1);
+    assert_int_equal(bench_sent(b, MSG_CANCEL, 0)->mask, 3u);
+    assert_int_equal(of(b)->orders.head.seq, 3);
+    bench_close(b);
+}
+
 /* --- the orchestrator --- */
 
 static struct bench *root(uint16_t sectors)
@@ -397,6 +425,30 @@ static void the_digest_covers_every_part(void **state)
     CHANGED(o.u.circuit.reason = REASON_BREAKER);
     CHANGED(o.u.circuit.target = unit_sector(1));
     CHANGED(o.what = ORDER_HEAL);
+    o.what = ORDER_CANCEL;
+    memset(&o.u, 0, sizeof(o.u));
+    order_digest(digest_plain, 3, &o, first);
+    CHANGED(o.u.cancel.operation_id.bytes[15] = 1);
+    struct order_moves moves = {.count = 2};
+    o.what = ORDER_MOVES;
+    o.u.moves = &moves;
+    order_digest(digest_plain, 3, &o, first);
+#undef CHANGED
+#define CHANGED(change)                                                                            \
+    do {                                                                                           \
+        struct order_moves kept = moves;                                                           \
+        change;                                                                                    \
+        order_digest(digest_plain, 3, &o, other);                                                  \
+        assert_memory_not_equal(first, other, ORDER_HASH);                                         \
+        moves = kept;                                                                              \
+    } while (false)
+    CHANGED(moves.count = 1);
+    CHANGED(moves.list[1].id = 1);
+    CHANGED(moves.list[1].home = unit_cluster(1, 1));
+    CHANGED(moves.list[1].place = unit_cluster(1, 1));
+    CHANGED(moves.list[1].agents = 1);
+    CHANGED(moves.list[0].places = 1);
+    CHANGED(moves.list[1].back = true);
 #undef CHANGED
 }
 
@@ -412,6 +464,7 @@ int main(void)
         cmocka_unit_test(a_state_fills_every_gap),
         cmocka_unit_test(a_lead_that_nobody_holds_is_let_go),
         cmocka_unit_test(nothing_but_a_state_begins),
+        cmocka_unit_test(a_cancel_is_an_order),
         cmocka_unit_test(the_chain_begins_with_the_last_head_that_is_known),
         cmocka_unit_test(what_a_sector_lacks_is_said_again),
         cmocka_unit_test(a_fork_is_answered_above_it),

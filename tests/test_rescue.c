@@ -1,4 +1,5 @@
 /* When a host starts a lead process: in virtual time. */
+#include "core/lease.h"
 #include "core/rescue.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -115,6 +116,54 @@ static void hosts_do_not_act_together(void **state)
     assert_in_range(within, 1, 25); /* before they can hear of the first one */
 }
 
+/* Two hosts act at once: both processes run under one name, one lease decides, and the one that
+ * does not get it ends; but not one that had to wait for a moment only, or that serves others. */
+static void of_two_that_were_started_one_ends(void **state)
+{
+    (void)state;
+    struct lease lease[2];
+    struct rescue both[2];
+    bool ended[2] = {false, false};
+    int64_t at_us[2] = {0, 0};
+    struct store_op op;
+    for (unsigned i = 0; i < 2; i++) {
+        rescue_init(&both[i], i + 1);
+        lease_init(&lease[i], "cluster-1", i == 0 ? "cluster-1:a" : "cluster-1:b", 1, S);
+    }
+    int64_t held_until_us = 0; /* the store's lease: by whom is `owner` */
+    unsigned owner = 2;
+    for (int64_t t = S; t < 60 * S; t += S / 4) {
+        for (unsigned i = 0; i < 2; i++) {
+            if (ended[i] || !lease_tick(&lease[i], t, true, &op)) {
+                continue;
+            }
+            bool mine = owner == i || t >= held_until_us;
+            owner = mine ? i : owner;
+            held_until_us = mine ? t + LEASE_TTL_US : held_until_us;
+            struct store_reply reply = {.ref = op.ref,
+                                        .kind = op.kind,
+                                        .verdict = mine ? STORE_OK : STORE_BUSY,
+                                        .epoch = 7};
+            lease_reply(&lease[i], t, &reply);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            if (!ended[i] && rescue_surplus(&both[i], t, lease[i].state == LEASE_WAITING)) {
+                ended[i] = true;
+                at_us[i] = t;
+            }
+        }
+    }
+    assert_true(ended[0] != ended[1]);
+    assert_true(ended[1 - owner] && !ended[owner]);
+    assert_in_range(at_us[1 - owner], RESCUE_SURPLUS_US, RESCUE_SURPLUS_US + 6 * S);
+    begin(9);
+    assert_false(rescue_surplus(&r, 10 * S, true));
+    assert_false(rescue_surplus(&r, 25 * S, false)); /* it has got it */
+    assert_false(rescue_surplus(&r, 31 * S, true));
+    assert_false(rescue_surplus(&r, 50 * S, true));
+    assert_true(rescue_surplus(&r, 51 * S, true));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +172,7 @@ int main(void)
         cmocka_unit_test(silence_starts_one_and_more_with_growing_pauses),
         cmocka_unit_test(a_bus_that_is_away_is_no_silence),
         cmocka_unit_test(a_pause_of_this_process_is_no_silence),
-        cmocka_unit_test(hosts_do_not_act_together)};
+        cmocka_unit_test(hosts_do_not_act_together),
+        cmocka_unit_test(of_two_that_were_started_one_ends)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

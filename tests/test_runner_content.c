@@ -27,6 +27,10 @@ static struct {
     uint32_t count;
 } asked;
 static bool away;
+static const uint8_t *given; /* what comes from a neighbour */
+static uint32_t given_bytes, answered;
+static bool reads; /* messages make agents read the context, not want it */
+static uint8_t answer_of[100];
 static struct topology topology;
 static struct tuning tuning;
 static struct directory directory;
@@ -52,8 +56,16 @@ static int64_t step(void *self, const struct event *e, struct outbox *out)
     if (e->kind == EV_MSG) {
         struct work_op op = {.ref = 9, .kind = WORK_CONTEXT};
         memcpy(op.content, key, sizeof(key));
+        op.kind = reads ? WORK_CONTENT : WORK_CONTEXT;
+        op.body = given;
+        op.body_bytes = given_bytes;
         out_work(out, &op);
     } else if (e->kind == EV_WORK) {
+        answered = e->u.work->answer_bytes;
+        if (reads) {
+            assert_in_range(answered, sizeof(key), sizeof(answer_of));
+            memcpy(answer_of, e->u.work->answer, answered);
+        }
         seen[i].finals += e->u.work->final;
         seen[i].outcome = e->u.work->verdict;
         seen[i].told = e->u.work->context != NULL;
@@ -92,7 +104,9 @@ static int setup(void **state)
     (void)state;
     memset(seen, 0, sizeof(seen));
     memset(&asked, 0, sizeof(asked));
-    away = false;
+    away = reads = false;
+    given = NULL;
+    given_bytes = answered = 0;
     (void)crypto_generichash(key, sizeof(key), text, sizeof(text), NULL, 0);
     topology_default(24, &topology);
     topology.sectors = 2;
@@ -210,6 +224,52 @@ static void what_is_wrong_or_missing_is_not_held(void **state)
     assert_int_equal(seen[0].outcome, OUTCOME_READY);
 }
 
+/* A neighbour's bytes are held when they are what the key says, without a store; else they are
+ * refused and counted, and the store is asked. What is held is read for others. */
+static void a_neighbours_bytes_are_checked(void **state)
+{
+    (void)state;
+    uint8_t wrong[sizeof(text)];
+    memcpy(wrong, text, sizeof(text));
+    wrong[7] ^= 4u;
+    away = true;
+    given = wrong;
+    given_bytes = sizeof(wrong);
+    want(0x1);
+    turns();
+    assert_int_equal(seen[0].outcome, OUTCOME_FAILED);
+    assert_false(seen[0].told);
+    assert_int_equal(runner_stats(r)->contents_refused, 1);
+    reads = true; /* nothing is held, nothing is given */
+    given_bytes = 0;
+    want(0x1);
+    turns();
+    assert_int_equal(seen[0].outcome, OUTCOME_FAILED);
+    assert_int_equal(answered, sizeof(key));
+    reads = false;
+    given = text;
+    given_bytes = sizeof(text);
+    want(0x1);
+    turns();
+    assert_int_equal(seen[0].outcome, OUTCOME_READY);
+    assert_memory_equal(seen[0].context.bytes, key, sizeof(seen[0].context.bytes));
+    given_bytes = 0;
+    want(0x2); /* another of the same process: the store is still away */
+    turns();
+    assert_int_equal(seen[1].outcome, OUTCOME_READY);
+    reads = true;
+    want(0x2);
+    turns();
+    assert_int_equal(seen[1].outcome, OUTCOME_READY);
+    assert_int_equal(answered, sizeof(key) + sizeof(text));
+    assert_memory_equal(answer_of, key, sizeof(key));
+    assert_memory_equal(answer_of + sizeof(key), text, sizeof(text));
+    away = false;
+    runner_link(r, LINK_STORE, true); /* and then it is put there */
+    assert_int_equal(asked.count, 1);
+    assert_int_equal(asked.ops[0].kind, STORE_BLOB_PUT);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -217,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(fetched_once_for_all),
         TEST(what_is_wrong_or_missing_is_not_held),
+        TEST(a_neighbours_bytes_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -319,6 +319,36 @@ static void a_dead_agent_goes_to_its_host(void **state)
     bench_close(b);
 }
 
+/* An owner that has begun knows no hosts: what leads ask for waits until the host has reported, and
+ * not for ever. */
+static void a_wish_waits_for_the_host(void **state)
+{
+    (void)state;
+    struct bench *b = sector(4);
+    uint32_t first = topology_index(&b->topology, unit_agent(b->conf.self.sector, 1, 1));
+    struct msg report = {
+        .type = MSG_HOST_REPORT, .from = unit_numbered(TIER_HOST, first + 1), .epoch = 1};
+    report.u.host_report.agents_hosted = 3;
+    struct msg m = {.type = MSG_HEAL, .from = unit_cluster(b->conf.self.sector, 1), .epoch = 1};
+    for (unsigned a = 2; a <= 4; a++) { /* the last is another host's */
+        m.u.heal.target = unit_agent(b->conf.self.sector, 1, a);
+        bench_msg(b, &m);
+        bench_msg(b, &m); /* asked again: one wish */
+    }
+    assert_int_equal(bench_count(b, MSG_HEAL), 0);
+    bench_pass(b, 3000000);
+    bench_msg(b, &report);
+    assert_int_equal(bench_count(b, MSG_HEAL), 2);
+    bench_forget(b);
+    bench_msg(b, &report);
+    assert_int_equal(bench_count(b, MSG_HEAL), 0);
+    bench_pass(b, 20000000);
+    report.from = unit_numbered(TIER_HOST, first + 4);
+    bench_msg(b, &report);
+    assert_int_equal(bench_count(b, MSG_HEAL), 0); /* too late: its lead asks again */
+    bench_close(b);
+}
+
 static void preparations_pass_or_are_answered(void **state)
 {
     (void)state;
@@ -486,9 +516,11 @@ static void cancel_goes_to_those_waited_for(void **state)
     struct operation op = operation(b, 1);
     operate(b, &op, UINT32_MAX, 1);
     bench_result(b, unit_cluster(SELF, 2), op.id, 10, OUTCOME_READY);
-    struct msg m = {.type = MSG_CANCEL, .from = unit_orchestrator(), .epoch = 1};
-    m.u.cancel.operation_id = op.id;
-    bench_msg(b, &m);
+    struct giver g = {.head.epoch = 1};
+    struct order o = {.what = ORDER_CANCEL, .u.cancel.operation_id = op.id};
+    giver_state(b, &g, MODE_FULL);
+    giver_next(&g, &o);
+    giver_say(b, 1, &o);
     const struct msg *down = bench_sent(b, MSG_CANCEL, 0);
     assert_non_null(down);
     assert_true(down->mask == 5u);
@@ -507,6 +539,7 @@ int main(void)
         cmocka_unit_test(fifty_one_failures_open_the_circuit),
         cmocka_unit_test(expired_and_frozen_are_refused),
         cmocka_unit_test(a_dead_agent_goes_to_its_host),
+        cmocka_unit_test(a_wish_waits_for_the_host),
         cmocka_unit_test(preparations_pass_or_are_answered),
         cmocka_unit_test(messages_of_agents_find_their_way_and_back),
         cmocka_unit_test(a_message_to_a_dead_cluster_is_answered),

@@ -258,6 +258,34 @@ static void hands_in_the_data_do_no_harm(void **state)
     bench_free(bench);
 }
 
+/* The server does not look at what is in a blob: whoever gets one asks whether it is what its key
+ * names (content_sound). */
+static void a_blob_is_given_as_it_lies(void **state)
+{
+    (void)state;
+    struct redis_bench *bench = connected(server.url);
+    const uint8_t body[] = "what it is";
+    struct store_op put = {.kind = STORE_BLOB_PUT,
+                           .shard = "mesh",
+                           .total_bytes = sizeof(body),
+                           .body = body,
+                           .body_bytes = sizeof(body)};
+    struct store_op get = {.kind = STORE_BLOB_GET, .shard = "mesh"};
+    char words[200] = "hset 'mesh.blob:{";
+    for (unsigned i = 0; i < sizeof(put.hash); i++) {
+        put.hash[i] = get.hash[i] = 0xab;
+        strcat(words, "ab");
+    }
+    strcat(words, "}' c0 'nothing of'");
+    EXPECT(bench, &put, STORE_OK);
+    assert_string_equal(redis_server_cli(&server, words), "0");
+    EXPECT(bench, &put, STORE_EXISTS);
+    EXPECT(bench, &get, STORE_OK);
+    assert_int_equal(bench->last.reply.body_bytes, strlen("nothing of"));
+    assert_memory_equal(bench->last.reply.body, "nothing of", strlen("nothing of"));
+    bench_free(bench);
+}
+
 static void limits_refuse_later(void **state)
 {
     (void)state;
@@ -326,7 +354,7 @@ static void a_killed_server_is_noticed(void **state)
     EXPECT(bench, &lease, STORE_OK);
     uint64_t epoch = bench->last.reply.epoch;
     unsigned before = bench->replies;
-    kill(server.pid, SIGSTOP);
+    redis_server_stop(&server);
     for (int i = 0; i < 500; i++)
         assert_true(bench_submit(bench, &put_op));
     for (int i = 0; i < 5; i++)
@@ -354,14 +382,14 @@ static void a_stalled_server_is_given_up(void **state)
     conf.op_timeout_us = US_PER_S / 2;
     struct redis_bench *bench = bench_new(&conf);
     assert_true(bench_until_up(bench, true));
-    kill(server.pid, SIGSTOP);
+    redis_server_stop(&server);
     EXPECT(bench, &put_op, STORE_UNKNOWN);
     assert_non_null(strstr(bench->why, "in time"));
     kill(server.pid, SIGCONT);
     assert_true(bench_until_up(bench, true));
     EXPECT(bench, &put_op, STORE_OK);
     /* Nothing in flight: found by a ping. */
-    kill(server.pid, SIGSTOP);
+    redis_server_stop(&server);
     assert_true(bench_until_up(bench, false));
     kill(server.pid, SIGCONT);
     assert_true(bench_until_up(bench, true));
@@ -599,6 +627,7 @@ int main(void)
         cmocka_unit_test(an_older_revision_is_replaced),
         cmocka_unit_test(servers_states_have_verdicts),
         cmocka_unit_test(hands_in_the_data_do_no_harm),
+        cmocka_unit_test(a_blob_is_given_as_it_lies),
         cmocka_unit_test(limits_refuse_later),
         cmocka_unit_test(closing_answers_nothing),
         cmocka_unit_test(a_killed_server_is_noticed),

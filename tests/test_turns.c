@@ -176,22 +176,50 @@ static void done(struct world *w)
     world_free(w);
 }
 
-static void background_goes_out_in_shares(void **state)
+static void the_wide_goes_out_in_shares(void **state)
 {
     (void)state;
     struct seen seen;
     struct world *w = mesh(&seen);
-    uint64_t ref = begin(w, &seen, 0, NULL);
-    const struct report *r = ended(w, ref);
-    assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
-    assert_int_equal(__builtin_popcountll(seen.sent), SECTORS);
-    assert_int_equal(seen.at_once, HUB_SHARE_CHILDREN);
-    assert_true(seen.steps >= SECTORS / HUB_SHARE_CHILDREN);
-    ref = begin(w, &seen, 2, NULL); /* the usual priority: everyone at once */
-    r = ended(w, ref);
-    assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
+    for (uint8_t priority = 0; priority <= HUB_SHARE_PRIORITY; priority++) {
+        uint64_t ref = begin(w, &seen, priority, NULL);
+        const struct report *r = ended(w, ref);
+        assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
+        assert_int_equal(__builtin_popcountll(seen.sent), SECTORS);
+        assert_int_equal(seen.at_once, HUB_SHARE_CHILDREN);
+        assert_true(seen.steps >= SECTORS / HUB_SHARE_CHILDREN);
+    }
+    done(w);
+}
+
+/* The usual one goes to everyone at once, but not beside small ones; the critical one always does.
+ */
+static void the_usual_makes_room_for_the_small(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t priority;
+        bool small; /* one was begun just before */
+        uint32_t at_once;
+    } cases[] = {{2, false, SECTORS}, {2, true, HUB_SHARE_CHILDREN}, {3, true, SECTORS}};
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    for (unsigned k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+        if (cases[k].small) {
+            uint64_t small = begin(w, &seen, 2, "s3");
+            while (world_reply(w, small) == NULL) {
+                world_run(w, US_PER_MS);
+            }
+        }
+        uint64_t ref = begin(w, &seen, cases[k].priority, NULL);
+        const struct report *r = ended(w, ref);
+        assert_int_equal(r->aggregate.outcomes[OUTCOME_READY], AGENTS);
+        assert_int_equal(seen.at_once, cases[k].at_once);
+        world_run(w, HUB_SHARE_SMALL_US);
+    }
+    uint64_t ref = begin(w, &seen, 2, NULL); /* the small ones are long ago */
+    (void)ended(w, ref);
     assert_int_equal(seen.at_once, SECTORS);
-    assert_int_equal(seen.steps, 1);
     done(w);
 }
 
@@ -217,6 +245,45 @@ static void the_slow_hold_up_no_share(void **state)
     uint64_t first = (1ull << HUB_SHARE_CHILDREN) - 1u;
     assert_int_equal(seen.ended & first, 0);
     assert_int_equal(seen.ended | first, (1ull << SECTORS) - 1u); /* all others are done */
+    (void)ended(w, ref);
+    done(w);
+}
+
+/* Nobody answers within a step: the agents are slow, and the rest goes out by the clock. */
+static void who_is_slow_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    slow(w, SECTORS, 2, 1e3);
+    uint64_t ref = begin(w, &seen, HUB_SHARE_PRIORITY, NULL);
+    while (seen.sent == 0) {
+        world_run(w, 100);
+    }
+    world_run(w, HUB_SHARE_WIDE_US - 2 * US_PER_MS);
+    assert_int_equal(__builtin_popcountll(seen.sent), HUB_SHARE_CHILDREN);
+    world_run(w, 4 * US_PER_MS); /* the second share is twice the first */
+    assert_int_equal(__builtin_popcountll(seen.sent), 3 * HUB_SHARE_CHILDREN);
+    assert_int_equal(seen.ended, 0);
+    assert_int_equal(seen.steps, 2);
+    (void)ended(w, ref);
+    done(w);
+}
+
+/* Those of the first share never end, the others do: each step goes on, and is not made longer by
+ * what ends meanwhile for more than HUB_SHARE_ALL_US. */
+static void the_slow_hold_up_nobody_else(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct world *w = mesh(&seen);
+    slow(w, HUB_SHARE_CHILDREN, 2, 1e3);
+    uint64_t ref = begin(w, &seen, HUB_SHARE_PRIORITY, NULL);
+    while (seen.sent == 0) {
+        world_run(w, 100);
+    }
+    world_run(w, HUB_SHARE_ALL_US + US_PER_MS);
+    assert_int_equal(__builtin_popcountll(seen.sent), SECTORS);
     (void)ended(w, ref);
     done(w);
 }
@@ -290,8 +357,11 @@ int main(void)
         cmocka_unit_test(the_urgent_pass_and_equals_keep_their_order),
         cmocka_unit_test(the_low_is_not_starved),
         cmocka_unit_test(each_priority_has_its_part_of_a_pool),
-        cmocka_unit_test(background_goes_out_in_shares),
+        cmocka_unit_test(the_wide_goes_out_in_shares),
+        cmocka_unit_test(the_usual_makes_room_for_the_small),
         cmocka_unit_test(the_slow_hold_up_no_share),
+        cmocka_unit_test(who_is_slow_is_not_waited_for),
+        cmocka_unit_test(the_slow_hold_up_nobody_else),
         cmocka_unit_test(the_small_and_urgent_is_not_behind_it),
         cmocka_unit_test(cancelled_before_its_share_is_answered_for),
         cmocka_unit_test(a_sector_that_dies_before_its_share_is_answered_for),

@@ -153,33 +153,34 @@ static void test_routes(void **state)
 {
     (void)state;
     topology_default(30000, &topo);
-#define BIT(t) (1u << (t))
+#define BIT(t) (UINT64_C(1) << (t))
     const struct unit agent = unit_agent(7, 3, 12);
     const struct unit lead = unit_cluster(7, 3);
     const struct unit sector = unit_sector(7);
     const struct unit root = unit_orchestrator();
     const struct unit console = unit_numbered(TIER_CONSOLE, 1);
-    const uint32_t down =
+    const uint64_t down =
         BIT(MSG_BEAT_REPLY) | BIT(MSG_OPERATE) | BIT(MSG_CANCEL) | BIT(MSG_CIRCUIT);
-    const uint32_t asked =
-        BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_CONFLICT_ACK) | BIT(MSG_MOVE);
-    const uint32_t down_tiers =
-        down | asked | BIT(MSG_FREEZE) | BIT(MSG_THAW) | BIT(MSG_HEAL) | BIT(MSG_ISOLATE);
-    const uint32_t up_tiers = BIT(MSG_BEAT) | BIT(MSG_RESULT) | BIT(MSG_PREPARED) | BIT(MSG_ROWS) |
+    const uint64_t asked =
+        BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_CONFLICT_ACK) | BIT(MSG_GROW);
+    const uint64_t down_tiers = down | asked | BIT(MSG_FREEZE) | BIT(MSG_THAW) | BIT(MSG_HEAL) |
+                                BIT(MSG_ISOLATE) | BIT(MSG_MOVE);
+    const uint64_t ordered = BIT(MSG_CIRCUIT) | BIT(MSG_CANCEL);
+    const uint64_t up_tiers = BIT(MSG_BEAT) | BIT(MSG_RESULT) | BIT(MSG_PREPARED) | BIT(MSG_ROWS) |
                               BIT(MSG_CIRCUIT) | BIT(MSG_CONFLICT);
-    const uint32_t relay = BIT(MSG_RELAY) | BIT(MSG_RELAY_ACK);
+    const uint64_t relay = BIT(MSG_RELAY) | BIT(MSG_RELAY_ACK) | BIT(MSG_CONTENT);
     const struct {
         struct unit from, to;
-        uint32_t types;
+        uint64_t types;
     } cases[] = {
         {agent, lead,
          BIT(MSG_HELLO) | BIT(MSG_GOODBYE) | BIT(MSG_HEARTBEAT) | BIT(MSG_ACK) | relay},
         {lead, agent, BIT(MSG_WELCOME) | BIT(MSG_FREEZE) | BIT(MSG_THAW) | down | relay},
         {lead, sector, up_tiers | BIT(MSG_HEAL) | BIT(MSG_MOVE) | relay},
-        {sector, unit_numbered(TIER_HOST, 1), BIT(MSG_HEAL) | BIT(MSG_MOVE)},
+        {sector, unit_numbered(TIER_HOST, 1), BIT(MSG_HEAL) | BIT(MSG_MOVE) | BIT(MSG_GROW)},
         {sector, lead, down_tiers | relay},
         {sector, root, up_tiers},
-        {root, sector, (down & ~BIT(MSG_CIRCUIT)) | asked | BIT(MSG_ORDER) | BIT(MSG_RESUME)},
+        {root, sector, (down & ~ordered) | asked | BIT(MSG_ORDER) | BIT(MSG_RESUME)},
         {sector, unit_sector(8), relay},
         {sector, sector, 0},
         {agent, unit_cluster(7, 4), 0},

@@ -300,6 +300,26 @@ static void processes_that_start_late_find_their_units_free(void **state)
     assert_int_equal(takes, 0);
 }
 
+/* All have died, and a host has started one: it need not wait for others that may be starting, but
+ * leaves alone who lives after all. */
+static void one_that_was_started_for_all_takes_all_soon(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < PROCESSES; i++) {
+        peers[i].alive = false;
+    }
+    run(40 * SECOND_US);
+    start(2);
+    wards_alone(&peers[2].wards, now_us);
+    run(5 * SECOND_US);
+    start(3); /* an administrator is faster */
+    run(7 * SECOND_US);
+    for (uint32_t i = 0; i < PROCESSES; i++) {
+        served_by(i, i == 3 ? 3 : 2);
+    }
+    assert_int_equal(takes, PROCESSES - 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +332,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_store_away_replaces_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(one_without_a_store_keeps_its_units, setup, teardown),
         cmocka_unit_test_setup_teardown(processes_that_start_late_find_their_units_free, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(one_that_was_started_for_all_takes_all_soon, setup,
                                         teardown),
     };
     return cmocka_run_group_tests_name("wards", tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "core/num.h"
 #include "tests/support/http_script.h"
 #include "tiers/runner/clock.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -136,8 +137,11 @@ static struct trial *begin_at(uint32_t slot, const char *action, const char *pay
     op.trace = given;
     op.id.bytes[15] = (uint8_t)slot;
     op.id.bytes[14] = (uint8_t)(slot >> 8);
-    struct handler_call call = {
-        .operation = &op, .topology = &topology, .unit = agent, .agent_class = c};
+    struct handler_call call = {.operation = &op,
+                                .trace = span_context(&op.trace, op.id, 1.0),
+                                .topology = &topology,
+                                .unit = agent,
+                                .agent_class = c};
     *r = (struct trial){0};
     r->job =
         executor->start(executor->self, &call, clock_boot_us() + ttl_ms * US_PER_MS, r, &answer);
@@ -337,10 +341,18 @@ static void five_hundred_at_once_and_none_lost(void **state)
         turn_until(NULL, 10);
     }
     assert_int_equal(work_stats(executor)->running, 500); /* all of them wait for a writer */
-    turn_until(NULL, 300);
-    int fd = open(pipe, O_WRONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(close(fd), 0);
+    char like[64];
+    (void)snprintf(like, sizeof(like), "^/bin/cat %s", gate);
+    for (int k = 0; k < 600 && processes_like(like) < 500; k++) {
+        turn_until(NULL, 100);
+    }
+    assert_int_equal(processes_like(like), 500); /* at once */
+    for (int k = 0; k < 6000 && work_stats(executor)->running > 0; k++) {
+        int fd = open(pipe, O_WRONLY | O_NONBLOCK | O_CLOEXEC); /* lets go who has opened it */
+        assert_true(fd >= 0 || errno == ENXIO);
+        assert_true(fd < 0 || close(fd) == 0);
+        turn_until(NULL, 10);
+    }
     for (uint32_t i = 0; i < 500; i++) {
         turn_until(&runs[i].done, 60000);
         assert_true(runs[i].done);
@@ -349,6 +361,52 @@ static void five_hundred_at_once_and_none_lost(void **state)
     settled();
     assert_int_equal(unlink(pipe), 0);
     assert_int_equal(rmdir(gate), 0);
+}
+
+/* The pool's four threads have more to start than fits at once: whatever is taken back in between
+ * leaves no process and keeps no place. */
+static void what_is_cancelled_while_it_starts_is_ended(void **state)
+{
+    (void)state;
+    open_actions("[action nap]\nhandler = exec\nprogram = /bin/sleep 63.5\ntimeout = 5m\n");
+    struct trial *all[60];
+    for (uint32_t i = 0; i < 60; i++) {
+        all[i] = begin("nap", "");
+    }
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    for (uint32_t i = 0; i < 60; i++) {
+        executor->cancel(executor->self, all[i]->job);
+    }
+    for (int i = 0; i < 500 && work_stats(executor)->running > 0; i++) {
+        turn_until(NULL, 20);
+    }
+    settled();
+    assert_int_equal(processes_like("^/bin/sleep 63[.]5"), 0);
+    assert_int_equal(work_stats(executor)->cancelled, 60);
+}
+
+static void what_cannot_be_started_says_why(void **state)
+{
+    char folder[] = "/tmp/mesh-gone-XXXXXX", text[200], path[64];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/program", folder);
+    assert_int_equal(symlink("/bin/true", path), 0);
+    (void)snprintf(text, sizeof(text),
+                   "[action gone]\nhandler = exec\nprogram = %s\n"
+                   "[action who]\nhandler = exec\nprogram = /usr/bin/id -u\noutput = text\n"
+                   "%s",
+                   path, geteuid() == 0 ? "user = nobody\n" : "");
+    open_actions(text);
+    ends(begin("gone", ""), OUTCOME_READY, "");
+    assert_int_equal(unlink(path), 0);
+    ends(begin("gone", ""), OUTCOME_FAILED, "'gone' cannot be started: no such file or directory");
+    ends(begin("who", ""), OUTCOME_READY, geteuid() == 0 ? "65534" : "");
+    ends(begin("who", ""), OUTCOME_READY, ""); /* this process is still who it was */
+    assert_true(geteuid() == getuid());
+    assert_int_equal(rmdir(folder), 0);
+    settled();
 }
 
 static void a_lane_has_a_limit_and_an_order(void **state)
@@ -668,6 +726,8 @@ int main(void)
         CASE(partial_output_comes_up),
         CASE(a_cancel_ends_the_program),
         CASE(five_hundred_at_once_and_none_lost),
+        CASE(what_is_cancelled_while_it_starts_is_ended),
+        CASE(what_cannot_be_started_says_why),
         CASE(a_lane_has_a_limit_and_an_order),
         CASE(inputs_and_outputs_are_checked),
         CASE(endpoints_answer),

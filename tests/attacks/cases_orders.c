@@ -120,6 +120,34 @@ static const char *two_under_one_number(struct world *w)
     return give(w, &forger, freeze_of(2));
 }
 
+static struct order cancel_of(uint8_t operation)
+{
+    struct order o = {.what = ORDER_CANCEL};
+    o.u.cancel.operation_id.bytes[0] = operation;
+    return o;
+}
+
+static const char *another_cancelled(struct world *w)
+{
+    struct giver g = giver_of(ORCHESTRATOR, 7), forger;
+    (void)give_state(w, &g);
+    forger = g;
+    (void)give(w, &g, cancel_of(1));
+    return give(w, &forger, cancel_of(2));
+}
+
+static const char *moved_elsewhere(struct world *w)
+{
+    struct giver g = giver_of(ORCHESTRATOR, 7), forger;
+    struct order_moves moves = {.count = 1};
+    (void)give_state(w, &g);
+    forger = g;
+    moves.list[0] = (struct move){5, unit_cluster(1, 1), unit_cluster(1, 2), 1, 1, false};
+    (void)give(w, &g, (struct order){.what = ORDER_MOVES, .u.moves = &moves});
+    moves.list[0].place = unit_cluster(1, 3);
+    return give(w, &forger, (struct order){.what = ORDER_MOVES, .u.moves = &moves});
+}
+
 static const char *another_past(struct world *w)
 {
     struct giver g = giver_of(ORCHESTRATOR, 7);
@@ -177,7 +205,8 @@ static const char *by_a_sector(struct world *w)
 
 static const char *outside_of_the_chain(struct world *w)
 {
-    static const enum msg_type types[] = {MSG_FREEZE, MSG_THAW, MSG_CIRCUIT, MSG_HEAL, MSG_ISOLATE};
+    static const enum msg_type types[] = {MSG_FREEZE,  MSG_THAW,   MSG_CIRCUIT, MSG_HEAL,
+                                          MSG_ISOLATE, MSG_CANCEL, MSG_MOVE};
     const char *got = "";
     for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         struct record_header h = {.type = types[i],
@@ -224,6 +253,12 @@ BYTES(short_past, "\x08\x01\x12\x04"
 BYTES(kind_unknown, "\x08\x01" HASH "\x18\x09\x22\x00")
 BYTES(kind_without_part, "\x08\x01" HASH "\x18\x02")
 BYTES(part_of_another_kind, "\x08\x01" HASH "\x18\x01\x2a\x00")
+BYTES(short_operation, "\x08\x01" HASH "\x18\x07\x4a\x03\x0a\x01x")
+BYTES(no_operation, "\x08\x01" HASH "\x18\x07\x4a\x00")
+BYTES(no_moves, "\x08\x01" HASH "\x18\x08")
+BYTES(move_of_nothing, "\x08\x01" HASH "\x18\x08\x52\x00")
+#define TEN "\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00"
+BYTES(too_many_moves, "\x08\x01" HASH "\x18\x08" TEN TEN TEN TEN "\x52\x00")
 BYTES(number_beyond, "\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f" HASH "\x18\x01\x22\x00")
 
 struct attack_list attacks_orders(void)
@@ -241,7 +276,7 @@ struct attack_list attacks_orders(void)
         {"O9", "another orchestrator under the same epoch", by_another_process, "order-source"},
         {"O10", "an order by a lead", by_a_lead, "scope"},
         {"O11", "an order by a sector", by_a_sector, "scope"},
-        {"O12", "freeze, thaw, .. outside of the chain", outside_of_the_chain, "route"},
+        {"O12", "freeze, cancel, move, .. outside of the chain", outside_of_the_chain, "route"},
         {"O13", "an order without number", no_number, "record-body:missing"},
         {"O14", "an order without the head before it", no_past, "record-body:missing"},
         {"O15", "a head of four bytes", short_past, "record-body:bad-range"},
@@ -249,6 +284,13 @@ struct attack_list attacks_orders(void)
         {"O17", "a freeze that does not say of what", kind_without_part, "record-body:missing"},
         {"O18", "a state that is a freeze", part_of_another_kind, "record-body:missing"},
         {"O19", "a number beyond all", number_beyond, "record-body:bad-range"},
+        {"O20", "two cancellations under one number", another_cancelled, "order-fork"},
+        {"O21", "two moves under one number", moved_elsewhere, "order-fork"},
+        {"O22", "a cancellation of a short id", short_operation, "record-body:bad-range"},
+        {"O23", "a cancellation of nothing", no_operation, "record-body:missing"},
+        {"O24", "moves without a move", no_moves, "record-body:missing"},
+        {"O25", "a move of nobody", move_of_nothing, "record-body:bad-range"},
+        {"O26", "41 moves", too_many_moves, "record-body:too-many"},
     };
     return (struct attack_list){list, sizeof(list) / sizeof(list[0])};
 }

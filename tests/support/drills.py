@@ -123,10 +123,10 @@ class Drill:
 
     def lead(self, name="cluster-1"):
         """A lead's keys are stolen: it is isolated, and a standby takes over."""
-        takeovers = self.m.metric(r"^mesh_takeovers_total")
+        takeovers = self.m.metric(r"^mesh_takeovers_total", name)  # what it counted itself ends with it
         at = self.deed(name, name.replace("cluster", "sector"))  # that of its own agents: it stands above it
         isolated = self.excluded(1, [name]) - at
-        self.m.wait("a standby takes over", lambda: self.m.metric(r"^mesh_takeovers_total") > takeovers, 30)
+        self.m.wait("a standby takes over", lambda: self.m.metric(r"^mesh_takeovers_total", name) > takeovers, 30)
         self.m.wait("its agents serve", lambda: self.m.json("ask", "x", "--all")["states"]["ready"] >= 0.95 * self.m.agents, 30)
         served = time.monotonic() - at
         self.back(name)

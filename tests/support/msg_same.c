@@ -60,6 +60,13 @@ static const char *same_summary(const struct summary *a, const struct summary *b
     SAME(frozen)
     SAME(frozen_late)
     SAME(astray)
+    SAME(newcomers)
+    SAME(entering)
+    SAME(newcomer_conflicts)
+    SAME(synced)
+    SAME_UNIT(synced_from)
+    SAME(synced_far)
+    SAME_UNIT(synced_far_from)
     SAME(degraded)
     SAME(unstable)
     SAME(clusters)
@@ -432,7 +439,11 @@ static const char *same_command(const struct command *a, const struct command *b
     if (a->kind == COMMAND_LOG) {
         return same_log_request(&a->log, &b->log);
     }
-    if (a->kind == COMMAND_QUERY || a->kind == COMMAND_ROUTE) {
+    SAME(scale.action)
+    SAME(scale.count)
+    SAME(scale.rate)
+    SAME(scale.over_us)
+    if (a->kind == COMMAND_QUERY || a->kind == COMMAND_ROUTE || a->kind == COMMAND_SCALE) {
         SAME(on)
         return same_query(&a->query, &b->query);
     }
@@ -556,6 +567,20 @@ static const char *same_isolate(const struct isolate *a, const struct isolate *b
     return NULL;
 }
 
+static const char *same_moves(const struct order_moves *a, const struct order_moves *b)
+{
+    SAME(count)
+    for (uint32_t i = 0; i < a->count; i++) {
+        SAME(list[i].id)
+        SAME_UNIT(list[i].home)
+        SAME_UNIT(list[i].place)
+        SAME(list[i].agents)
+        SAME(list[i].places)
+        SAME(list[i].back)
+    }
+    return NULL;
+}
+
 static const char *same_order(const struct order *a, const struct order *b)
 {
     SAME(seq)
@@ -573,6 +598,10 @@ static const char *same_order(const struct order *a, const struct order *b)
         SAME(u.circuit.reason)
     } else if (a->what == ORDER_HEAL) {
         SAME_UNIT(u.heal.target)
+    } else if (a->what == ORDER_CANCEL) {
+        SAME_ARRAY(u.cancel.operation_id.bytes)
+    } else if (a->what == ORDER_MOVES) {
+        return same_moves(a->u.moves, b->u.moves);
     } else {
         return same_isolate(&a->u.isolate, &b->u.isolate);
     }
@@ -625,6 +654,21 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.move.agents)
         SAME(u.move.places)
         SAME(u.move.back)
+    } else if (a->type == MSG_GROW) {
+        SAME(u.grow.id)
+        SAME_UNIT(u.grow.cluster)
+        SAME(u.grow.places)
+        SAME(u.grow.fresh)
+        SAME(u.grow.over_us)
+    } else if (a->type == MSG_CONTENT) {
+        SAME_ARRAY(u.content.hash)
+        SAME(u.content.ask)
+        SAME_UNIT(u.content.holder)
+        SAME(u.content.bytes)
+        return a->u.content.bytes > 0 &&
+                       memcmp(a->u.content.body, b->u.content.body, a->u.content.bytes) != 0
+                   ? "content.body"
+                   : NULL;
     } else if (a->type == MSG_HOST_REPORT) {
         SAME(u.host_report.process_start_us)
         SAME(u.host_report.agents_hosted)

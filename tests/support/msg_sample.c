@@ -89,13 +89,33 @@ static void impedance(struct sample *s, struct impedance *i)
 
 static void summary(struct sample *s, struct summary *y)
 {
-    uint32_t *const plain[] = {
-        &y->agents,           &y->active,         &y->suspect,       &y->offline,
-        &y->quarantined,      &y->frozen,         &y->frozen_late,   &y->degraded,
-        &y->unstable,         &y->clusters,       &y->clusters_up,   &y->sectors_healthy,
-        &y->sectors_degraded, &y->slowest_score,  &y->fastest_score, &y->healthiest_mean_us,
-        &y->sickest_mean_us,  &y->conflicts_hour, &y->circuits_open, &y->operations,
-        &y->leads_lost,       &y->astray};
+    uint32_t *const plain[] = {&y->agents,
+                               &y->active,
+                               &y->suspect,
+                               &y->offline,
+                               &y->quarantined,
+                               &y->frozen,
+                               &y->frozen_late,
+                               &y->degraded,
+                               &y->unstable,
+                               &y->clusters,
+                               &y->clusters_up,
+                               &y->sectors_healthy,
+                               &y->sectors_degraded,
+                               &y->slowest_score,
+                               &y->fastest_score,
+                               &y->healthiest_mean_us,
+                               &y->sickest_mean_us,
+                               &y->conflicts_hour,
+                               &y->circuits_open,
+                               &y->operations,
+                               &y->leads_lost,
+                               &y->astray,
+                               &y->newcomers,
+                               &y->entering,
+                               &y->newcomer_conflicts,
+                               &y->synced,
+                               &y->synced_far};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
         *plain[i] = u32(s);
     }
@@ -473,6 +493,11 @@ static struct command *command(struct sample *s, unsigned variant)
         if (c->kind == COMMAND_MOVE) {
             text_fill(s, c->name, sizeof(c->name) - 1);
         }
+    } else if (c->kind == COMMAND_SCALE) {
+        query(s, &c->query);
+        c->on = flag(s);
+        c->scale = flag(s) ? (struct scale_request){SCALE_ADD, 1000, 20, 300 * US_PER_S}
+                           : (struct scale_request){.action = SCALE_SHOW};
     } else if (c->kind == COMMAND_CANCEL || c->kind == COMMAND_APPROVE) {
         c->operation_id = id(s, true);
         c->on = c->kind == COMMAND_APPROVE && flag(s);
@@ -704,12 +729,23 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
                                                     .lamport = number(s, UINT64_MAX)};
     } else if (type == MSG_ISOLATE) {
         ret->u.isolate = sample_isolate(s);
+    } else if (type == MSG_CONTENT) {
+        static const uint8_t body[] = "what it is to know";
+        bool ask = flag(s);
+        ret->u.content = (struct content_word){.ask = ask,
+                                               .holder = place(s, TIER_AGENT),
+                                               .bytes = ask ? 0 : sizeof(body),
+                                               .body = ask ? NULL : body};
+        memset(ret->u.content.hash, (int)upto(s, 255), sizeof(ret->u.content.hash));
     } else if (type == MSG_ORDER) {
         sample_order(s, ret);
     } else if (type == MSG_MOVE) {
         const struct unit u = place(s, TIER_CLUSTER);
         ret->u.move =
             (struct move){number(s, UINT64_MAX), u, place(s, TIER_CLUSTER), 5, 6, flag(s)};
+    } else if (type == MSG_GROW) {
+        const struct unit u = place(s, TIER_CLUSTER);
+        ret->u.grow = (struct grow){number(s, UINT64_MAX - 1) + 1, u, 7, 5, 60 * US_PER_S};
     } else if (type == MSG_COMMAND) {
         ret->u.command = command(s, variant);
     } else if (type == MSG_REPLY) {

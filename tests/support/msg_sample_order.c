@@ -50,10 +50,23 @@ struct isolate sample_isolate(struct sample *s)
                             .agents = number(s, UINT64_MAX)};
 }
 
+static const struct order_moves *sample_moves(struct sample *s)
+{
+    struct order_moves *moves = take(s, sizeof(*moves));
+    moves->count = 1 + upto(s, ORDER_MOVES_MAX - 1);
+    for (uint32_t i = 0; i < moves->count; i++) {
+        const struct unit u = place(s, TIER_CLUSTER);
+        moves->list[i] =
+            (struct move){number(s, UINT64_MAX), u, place(s, TIER_CLUSTER), 5, 6, flag(s)};
+    }
+    return moves;
+}
+
 void sample_order(struct sample *s, struct msg *m)
 {
     struct order *o = take(s, sizeof(*o));
     struct msg part = {0};
+    uint8_t hash[ORDER_HASH];
     o->seq = 1 + upto(s, 1000000);
     sample_hash(s, o->prev);
     o->what = (enum order_what)(1 + rng_u64(&s->rng) % (ORDER_WHAT_COUNT - 1));
@@ -69,6 +82,12 @@ void sample_order(struct sample *s, struct msg *m)
         o->u.circuit = part.u.circuit;
     } else if (o->what == ORDER_HEAL) {
         o->u.heal.target = place(s, TIER_SECTOR);
+    } else if (o->what == ORDER_CANCEL) {
+        sample_hash(s, hash);
+        memcpy(o->u.cancel.operation_id.bytes, hash, sizeof(o->u.cancel.operation_id.bytes));
+        o->u.cancel.operation_id.bytes[0] |= 1u; /* never zero */
+    } else if (o->what == ORDER_MOVES) {
+        o->u.moves = sample_moves(s);
     } else {
         o->u.isolate = sample_isolate(s);
     }

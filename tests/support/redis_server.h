@@ -96,6 +96,13 @@ static inline void redis_server_start(struct redis_server *server)
     exit(1);
 }
 
+/* Stands still when this returns: SIGSTOP reaches a process's threads one after the other. */
+static inline void redis_server_stop(struct redis_server *server)
+{
+    kill(server->pid, SIGSTOP);
+    waitpid(server->pid, NULL, WUNTRACED);
+}
+
 static inline void redis_server_kill(struct redis_server *server)
 {
     if (server->pid <= 0)

@@ -20,7 +20,8 @@
 #define HELLO_MOST_US    (5ll * US_PER_S)
 #define HELLO_REFUSED_US (15ll * US_PER_S)
 #define REJOIN_SPREAD_US (US_PER_S / 2ll)
-#define CONTEXT_REF      UINT64_MAX /* of the one work that is no task's */
+#define CONTEXT_REF      UINT64_MAX        /* of the one work that is no task's */
+#define CONTENT_REF      (UINT64_MAX - 1u) /* of those that are read for others */
 #define CONTEXT_S        10
 #define NO_CLOCK_US      (US_PER_S / 2ll) /* then twice as long each time; three beats do */
 
@@ -83,6 +84,7 @@ static void agent_init(void *self, const struct node_conf *conf)
     assert(conf->handlers_max <= UINT16_MAX);
     a->handlers_max = (uint16_t)(conf->handlers_max > 0 ? conf->handlers_max : 1);
     a->beat_us = conf->tuning.agent_beat_us;
+    a->spans = conf->tuning.spans;
     a->beat_phase_us = beat_phase(conf->topology, conf->self, a->beat_us);
     a->beat_next_us = NEVER;
     a->hello_next_us = NEVER;
@@ -202,6 +204,48 @@ static void context_heard(struct agent *a, int64_t now_us, const struct work_rep
     }
 }
 
+/* The lead fetches contexts from who holds them (docs/adr/0027). Asked for what it does not hold it
+ * says so; what it is sent it holds, when the runner finds that it is what its key says. */
+static void on_content(struct agent *a, int64_t now_us, const struct content_word *word,
+                       struct outbox *out)
+{
+    struct work_op op = {.kind = WORK_CONTEXT,
+                         .ref = CONTEXT_REF,
+                         .deadline_us = now_us + CONTEXT_S * US_PER_S,
+                         .body_bytes = word->bytes,
+                         .body = word->body};
+    memcpy(op.content, word->hash, sizeof(op.content));
+    bool has = num_id128_equal(content_name(word->hash), a->context_hash);
+    if (word->ask && !has) {
+        struct msg m = {.type = MSG_CONTENT, .priority = 2};
+        memcpy(m.u.content.hash, word->hash, sizeof(m.u.content.hash));
+        agent_send(a, out, &m);
+        return;
+    }
+    if (word->ask) {
+        op.kind = WORK_CONTENT;
+        op.ref = CONTENT_REF;
+    }
+    if ((word->ask || (word->bytes > 0 && !has && !a->frozen)) &&
+        outbox_room(out, 1, work_op_extra_bytes(&op))) {
+        out_work(out, &op);
+    }
+}
+
+/* What was read for another agent. */
+static void content_read(struct agent *a, const struct work_reply *reply, struct outbox *out)
+{
+    struct msg m = {.type = MSG_CONTENT, .priority = 2};
+    if (reply->ref != CONTENT_REF || reply->answer_bytes < CONTENT_HASH) {
+        return;
+    }
+    m.u.content = (struct content_word){.holder = a->self,
+                                        .bytes = reply->answer_bytes - CONTENT_HASH,
+                                        .body = reply->answer + CONTENT_HASH};
+    memcpy(m.u.content.hash, reply->answer, CONTENT_HASH);
+    agent_send(a, out, &m);
+}
+
 static void on_welcome(struct agent *a, int64_t now_us, const struct welcome *w, struct outbox *out)
 {
     if (w->incarnation != a->incarnation) {
@@ -294,6 +338,9 @@ static void on_message(struct agent *a, int64_t now_us, const struct msg *msg, s
     case MSG_RELAY:
         work_relayed(a, now_us, msg, out);
         break;
+    case MSG_CONTENT:
+        on_content(a, now_us, &msg->u.content, out);
+        break;
     case MSG_RELAY_ACK:
         relay_acked(a, now_us, &msg->u.relay_ack, out);
         break;
@@ -361,6 +408,7 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         break;
     case EV_WORK:
         context_heard(a, now_us, event->u.work);
+        content_read(a, event->u.work, out);
         work_reply(a, now_us, event->u.work, out);
         break;
     case EV_LINK:
@@ -377,6 +425,7 @@ static int64_t agent_step(void *self, const struct event *event, struct outbox *
         return NEVER;
     case EV_WAKE:
     case EV_EVIDENCE: /* to the orchestrator alone */
+    case EV_OWNER:    /* to hosts */
     case EV_STORE:    /* an agent asks nothing of the store */
         break;
     }

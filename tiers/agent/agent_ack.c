@@ -249,8 +249,8 @@ bool ack_final(struct agent *a, int64_t now_us, struct task *t, int64_t release_
 static uint32_t seen_find(const struct agent *a, struct id128 id)
 {
     uint32_t at = 0;
-    while (at < AGENT_SEEN_MAX &&
-           (a->seen[at] == 0 || ((a->seen[at] ^ num_id128_low(id)) & ~SEEN_MASK) != 0)) {
+    uint64_t low = num_id128_low(id);
+    while (at < AGENT_SEEN_MAX && (a->seen[at] == 0 || ((a->seen[at] ^ low) & ~SEEN_MASK) != 0)) {
         at++;
     }
     return at;

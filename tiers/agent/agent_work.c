@@ -445,6 +445,24 @@ static void release(struct agent *a, int64_t now_us, struct task *t, struct outb
     t->due_us = now_us + t->ack_delay_us;
 }
 
+/* A handler has ended, or is given up. Other agents' messages are in no trace of an operation. */
+static void say_run(struct agent *a, int64_t now_us, const struct task *t, enum outcome outcome,
+                    enum reason reason, struct outbox *out)
+{
+    struct span s = {.kind = SPAN_RUN,
+                     .failed = outcome != OUTCOME_READY && outcome != OUTCOME_CANCELLED,
+                     .unit = a->self,
+                     .operation = t->id,
+                     .start_mesh_us = agent_mesh(a, t->since_us),
+                     .end_mesh_us = agent_mesh(a, now_us),
+                     .received_us = t->received_mesh_us,
+                     .outcome = outcome,
+                     .reason = reason};
+    if (a->spans && !t->relay && s.start_mesh_us > 0) {
+        out_span(out, &s);
+    }
+}
+
 void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply, struct outbox *out)
 {
     assert(a != NULL && reply != NULL && out != NULL);
@@ -471,6 +489,7 @@ void work_reply(struct agent *a, int64_t now_us, const struct work_reply *reply,
                                 : (reply->reason != REASON_NONE ? reply->reason : REASON_HANDLER));
     profiler_done(&a->profiler, now_us, t->took_us, known);
     agent_note(out, NOTE_EXECUTED, num_id128_low(t->id), t->outcome);
+    say_run(a, now_us, t, (enum outcome)t->outcome, (enum reason)t->reason, out);
     uint32_t bytes = t->want_answer ? reply->answer_bytes : 0;
     bytes = bytes <= ANSWER_BYTES_MAX ? bytes : ANSWER_BYTES_MAX;
     t->state = TASK_ANSWER;
@@ -507,11 +526,13 @@ static void task_tick(struct agent *a, int64_t now_us, struct task *t, struct ou
         }
         out_work_cancel(out, work_ref(a, t)); /* the lead counts it without an answer */
         a->running--;
+        say_run(a, now_us, t, OUTCOME_CANCELLED, REASON_NONE, out);
         ack_cancelled(a, t);
     } else if (t->state == TASK_RUNNING && t->due_us <= now_us && outbox_room(out, 1, 0)) {
         out_work_cancel(out, work_ref(a, t)); /* the work's one answer never came */
         a->running--;
         t->took_us = (uint32_t)num_clamp_i64(now_us - t->since_us, 0, UINT32_MAX);
+        say_run(a, now_us, t, OUTCOME_FAILED, REASON_HANDLER, out);
         finish(a, now_us, t, OUTCOME_FAILED, REASON_HANDLER, out);
     }
     if (t->state != TASK_FREE && t->pending_us <= now_us) {

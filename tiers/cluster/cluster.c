@@ -105,6 +105,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
     c->sector = unit_sector(conf->self.sector);
     c->epoch = conf->epoch;
     c->topology = conf->topology;
+    c->digest = conf->digest;
     c->tuning = conf->tuning;
     c->mode = MODE_STARTING;
     c->bus_up = true;
@@ -133,8 +134,9 @@ static void beat_send(struct cluster *c, int64_t now_us, struct outbox *out)
         active += members_in_service(c, i);
         frozen += c->members[i].frozen;
     }
+    uint32_t contexts = bits_count(content_astray(c)) + c->contents.synced + c->contents.synced_far;
     struct beat beat = {.has_summary = c->beats % SUMMARY_EVERY == 0 || active != c->active_told ||
-                                       frozen != c->frozen_told};
+                                       frozen != c->frozen_told || contexts != c->contexts_told};
     if (beat.has_summary) {
         summary_build(c, now_us, &beat.summary);
     }
@@ -146,6 +148,7 @@ static void beat_send(struct cluster *c, int64_t now_us, struct outbox *out)
     c->beats++;
     c->active_told = active;
     c->frozen_told = frozen;
+    c->contexts_told = contexts;
     c->beat_next_us += c->tuning.tier_beat_us;
     if (c->beat_next_us <= now_us) {
         c->beat_next_us = now_us + c->tuning.tier_beat_us;
@@ -206,6 +209,7 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
         c->sector_epoch != 0) { /* it knows nothing of this cluster */
         c->beats = 0;
         c->beat_next_us = now_us;
+        heal_sector_new(c, now_us);
     }
     c->sector_epoch = msg->epoch;
     switch ((int)msg->type) {
@@ -242,6 +246,12 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
         break;
     case MSG_MOVE:
         move_order(c, now_us, &msg->u.move, out);
+        break;
+    case MSG_GROW:
+        grow_order(c, now_us, &msg->u.grow, out);
+        break;
+    case MSG_CONTENT:
+        sync_sector_word(c, now_us, msg, out);
         break;
     case MSG_CONFLICT_ACK:
         conflict_acked(c, &msg->u.conflict_ack);
@@ -289,6 +299,9 @@ static void on_member(struct cluster *c, int64_t now_us, const struct msg *msg, 
         break;
     case MSG_RELAY_ACK:
         route_relay_ack(c, now_us, msg, i, out);
+        break;
+    case MSG_CONTENT:
+        sync_member_word(c, now_us, msg, i, out);
         break;
     default:
         cluster_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
@@ -343,6 +356,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, freeze_tick(c, now_us, out));
     next_us = time_least(next_us, heal_tick(c, now_us, out));
     next_us = time_least(next_us, move_tick(c, now_us, out));
+    next_us = time_least(next_us, grow_tick(c, now_us, out));
     next_us = time_least(next_us, content_tick(c, now_us, out));
     next_us = time_least(next_us, parent_tick(c, now_us, out));
     next_us = time_least(next_us, route_tick(c, now_us, out));
@@ -391,6 +405,7 @@ static int64_t cluster_step(void *self, const struct event *event, struct outbox
     case EV_WAKE:
     case EV_WORK: /* a lead gives no work to its runner */
     case EV_EVIDENCE:
+    case EV_OWNER:
     case EV_STOP: /* its successor reads what it wrote */
         break;
     }

@@ -4,6 +4,10 @@
  * again with each; when it held the right one before in this life, that is context corruption
  * (spec 6.1): a conflict, which quarantines it until it holds what it should, and an incident.
  *
+ * Before they are told, one of them is sent it from a neighbour that holds it (cluster_sync.c);
+ * the others take it from that one's copy where they run in one process, or from the registry, or
+ * have their turn with the next beat.
+ *
  * Two beats are awaited before that: the word of a new context and the beat that shows it may
  * overtake each other. */
 #include "tiers/cluster/cluster_content.h"
@@ -91,6 +95,7 @@ void content_heard(struct cluster *c, int64_t now_us, uint32_t i)
         return;
     }
     if (holds(c, i)) {
+        sync_held(c, i);
         k->settled |= bit;
         k->differs &= ~bit;
         k->due &= ~bit;
@@ -129,6 +134,19 @@ void content_heal(struct cluster *c)
 int64_t content_tick(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     assert(c != NULL && out != NULL);
+    struct lead_contents *k = &c->contents;
+    int64_t fetch_us = sync_tick(c, now_us, out);
+    uint64_t unsent = k->due & ~k->given; /* the others were sent it, and it did not help */
+    if (unsent != 0 && c->frozen == 0 && !k->fetched && !sync_busy(c)) {
+        k->fetched = true;
+        if (sync_begin(c, now_us, bits_lowest(unsent), out)) {
+            return time_least(fetch_us, k->fetches[0].until_us);
+        }
+    }
+    if (sync_busy(c)) {
+        return fetch_us;
+    }
+    k->fetched = false;
     while (c->contents.due != 0 && c->frozen == 0) {
         uint32_t i = bits_lowest(c->contents.due);
         struct msg m = {
@@ -140,7 +158,8 @@ int64_t content_tick(struct cluster *c, int64_t now_us, struct outbox *out)
         if (c->members[i].joined && !cluster_send(c, out, &m)) {
             return now_us;
         }
-        c->contents.due &= ~bit_of(i);
+        k->due &= ~bit_of(i);
+        k->given &= ~bit_of(i);
     }
-    return NEVER;
+    return fetch_us;
 }

@@ -701,6 +701,7 @@ static int64_t op_tick(struct cluster *c, int64_t now_us, struct lead_op *op, st
         }
         cluster_note(out, NOTE_OP_CLOSED, num_id128_low(op->id),
                      op->aggregate.outcomes[OUTCOME_READY]);
+        query_span(c, now_us, op, out);
         operate_close(c, now_us, op);
         return NEVER;
     }

@@ -37,6 +37,9 @@ bool move_expects(const struct cluster *c, uint32_t i)
     if (((v->gone | v->leaving | v->left) >> i & 1u) != 0) {
         return false;
     }
+    if (grow_open(c, i)) {
+        return grow_expects(c, i);
+    }
     return ((v->planned | v->guests) >> i & 1u) != 0 || c->members[i].uid != 0;
 }
 
@@ -47,8 +50,9 @@ bool move_before(const struct cluster *c, uint32_t i, int64_t created_mesh_us)
 }
 
 /* It is no member any more; what the registry has of it stays until it is known elsewhere. */
-static void let_go(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
+void move_let_go(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
 {
+    assert(c != NULL && i < c->count && out != NULL);
     struct member *m = &c->members[i];
     if (m->joined) {
         children_left(&c->children, i);
@@ -137,7 +141,7 @@ static void order_place(struct cluster *c, int64_t now_us, const struct move *m,
     if (held && (m->back || other)) {
         v->guests &= ~bit_of(i);
         v->arrived_mesh_us[i] = 0;
-        let_go(c, now_us, i, out);
+        move_let_go(c, now_us, i, out);
         children_forget(&c->children, i); /* the next one there has numbers of its own */
         c->members[i].epoch = 0;
     }
@@ -176,7 +180,9 @@ bool move_refuses(struct cluster *c, int64_t now_us, const struct msg *msg, stru
     uint32_t i = msg->from.agent - 1u;
     assert(i < c->count);
     bool gone = (c->moves.gone >> i & 1u) != 0;
-    bool nobodys = ((c->moves.planned | c->moves.guests) >> i & 1u) == 0; /* a spare place, free */
+    bool known = c->members[i].uid != 0 && (c->moves.left >> i & 1u) == 0; /* from the roster */
+    bool nobodys = ((c->moves.planned | c->moves.guests) >> i & 1u) == 0 && !grow_open(c, i) &&
+                   !known; /* a spare place, free */
     if (!gone && !nobodys) {
         return false;
     }
@@ -273,7 +279,7 @@ static int64_t leave_due(struct cluster *c, int64_t now_us, struct outbox *out)
         }
         v->leaving &= ~bit_of(i);
         v->gone |= bit_of(i);
-        let_go(c, now_us, i, out);
+        move_let_go(c, now_us, i, out);
         v->until_us[i] = 0;
         if (there) {
             want_host(c, now_us, i);

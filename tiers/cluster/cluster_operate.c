@@ -158,10 +158,12 @@ static struct lead_op *slot_take(struct cluster *c)
 }
 
 /* Which members are meant: by selector, then the sample, drawn from those first that can do it and
- * are as quick as they use to be (spec 6.1: route around an impedance spike). */
-static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t quota,
-                        uint64_t *ret_able)
+ * are as quick as they use to be (spec 6.1: route around an impedance spike). Newcomers that sit
+ * this one out (cluster_grow.c) come into a sample only when there are too few others. */
+static uint64_t resolve(struct cluster *c, int64_t now_us, const struct operation *o,
+                        uint32_t quota, uint64_t *ret_able)
 {
+    uint64_t held = grow_held(c, now_us, o);
     uint64_t mask = 0;
     uint64_t able = 0, slow = 0;
     uint32_t scores[MEMBERS_MAX] = {0};
@@ -173,11 +175,14 @@ static uint64_t resolve(struct cluster *c, const struct operation *o, uint32_t q
             bool capable = !o->unknown_capability &&
                            (o->selector.capabilities & ~m->capabilities) == 0 &&
                            !move_before(c, i, o->created_mesh_us);
-            able |= capable && members_preferred(c, i) ? bit_of(i) & ~c->avoided : 0;
+            able |= capable && members_preferred(c, i) ? bit_of(i) & ~c->avoided & ~held : 0;
             slow |= capable && members_in_service(c, i) ? bit_of(i) & ~c->avoided : 0;
         }
     }
     *ret_able = able;
+    if (quota == UINT32_MAX) {
+        return mask & ~held;
+    }
     if (quota >= bits_count(mask)) {
         return mask;
     }
@@ -424,7 +429,7 @@ void operate_open(struct cluster *c, int64_t now_us, const struct msg *msg, stru
         quota = rank < operate->target_count ? operate->targets[rank].quota : 0;
     }
     uint64_t able = 0;
-    uint64_t mask = resolve(c, o, quota, &able);
+    uint64_t mask = resolve(c, now_us, o, quota, &able);
     int64_t expires_us =
         local_time(c, now_us, o, o->created_mesh_us + num_clamp_i64(o->ttl_us, 0, TTL_US_MAX));
     enum reason reason = mask == 0 ? REASON_NONE : admission(c, now_us, expires_us);

@@ -54,6 +54,7 @@ const struct freeze *freeze_snapshot(const struct cluster *c, uint32_t *ret_froz
 /* cluster_heal.c */
 void heal_init(struct cluster *c);
 void heal_member_down(struct cluster *c, int64_t now_us, uint32_t i);
+void heal_sector_new(struct cluster *c, int64_t now_us);
 void heal_order(struct cluster *c, int64_t now_us, struct unit target, struct outbox *out);
 int64_t heal_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
@@ -67,6 +68,16 @@ void content_spoilt(struct cluster *c, uint32_t i); /* it says that what it hold
 void content_heal(struct cluster *c);
 uint64_t content_astray(const struct cluster *c); /* who holds another one than it was given */
 int64_t content_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
+/* cluster_sync.c */
+void sync_member_word(struct cluster *c, int64_t now_us, const struct msg *msg, uint32_t i,
+                      struct outbox *out);
+void sync_sector_word(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out);
+/* Fetches for this member what it is to hold; false: there is nobody to ask. */
+bool sync_begin(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
+bool sync_busy(const struct cluster *c);
+void sync_held(struct cluster *c, uint32_t i); /* its beat shows what it is to hold */
+int64_t sync_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* cluster_summary.c */
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
@@ -96,6 +107,20 @@ void move_record(const struct cluster *c, uint32_t i, struct record *r);
 /* From the roster; false: that agent lives elsewhere by now. home.tier NONE: it lives here. */
 bool move_remember(struct cluster *c, uint32_t i, struct unit home, uint64_t uid);
 int64_t move_tick(struct cluster *c, int64_t now_us, struct outbox *out);
+
+/* What it was given ends here as UNREACHABLE (moved), nothing that it says is taken any more. */
+void move_let_go(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
+
+/* cluster_grow.c: newcomers at spare places. */
+void grow_order(struct cluster *c, int64_t now_us, const struct grow *g, struct outbox *out);
+bool grow_open(const struct cluster *c, uint32_t i); /* a newcomer may live at the place */
+/* Whether somebody is expected at an open place; one that enters only while it is here. */
+bool grow_expects(const struct cluster *c, uint32_t i);
+bool grow_fresh(const struct cluster *c, uint32_t i); /* it enters: its failures are its own */
+/* Members that take no part in this operation unless they are named: they enter step by step. */
+uint64_t grow_held(const struct cluster *c, int64_t now_us, const struct operation *o);
+void grow_summary(const struct cluster *c, struct summary *ret);
+int64_t grow_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* cluster_registry.c */
 #define STORE_RETRY_US US_PER_S /* after a refusal nothing is asked for so long */
@@ -170,6 +195,8 @@ bool hedge_replace(struct cluster *c, int64_t now_us, struct lead_op *op, const 
                    uint32_t i, struct outbox *out);
 
 /* cluster_query.c */
+/* An operation that ends, for those who look from outside (span.h), when the tuning wants it. */
+void query_span(struct cluster *c, int64_t now_us, const struct lead_op *op, struct outbox *out);
 void query_handle(struct cluster *c, int64_t now_us, const struct query *query, struct outbox *out);
 void query_record(struct cluster *c, int64_t now_us, uint32_t slot, uint32_t seq,
                   const struct store_reply *reply, struct outbox *out);

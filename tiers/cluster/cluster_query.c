@@ -269,6 +269,30 @@ static void query_trace(struct cluster *c, const struct query *q, struct outbox 
     page_send(c, &p, q->ref, out);
 }
 
+void query_span(struct cluster *c, int64_t now_us, const struct lead_op *op, struct outbox *out)
+{
+    assert(c != NULL && op != NULL && out != NULL);
+    if (!c->tuning.spans || !meshtime_ready(&c->time)) {
+        return;
+    }
+    struct span s = {.kind = SPAN_TIER,
+                     .unit = c->self,
+                     .operation = op->id,
+                     .start_mesh_us = cluster_mesh(c, op->opened_us),
+                     .end_mesh_us = cluster_mesh(c, now_us),
+                     .sent_us = mesh_or_zero(c, op->first_sent_us),
+                     .first_us = mesh_or_zero(c, op->first_answer_us),
+                     .last_us = mesh_or_zero(c, op->last_answer_us),
+                     .targets = op->targets};
+    memcpy(s.outcomes, op->aggregate.outcomes, sizeof(s.outcomes));
+    if (op->last_answer_us > 0) {
+        s.slowest = cluster_agent(c, op->slowest);
+    }
+    if (s.start_mesh_us > 0) {
+        out_span(out, &s);
+    }
+}
+
 /* --- inspection --- */
 
 static void line(struct text *t, const char *name)

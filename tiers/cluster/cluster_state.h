@@ -20,6 +20,7 @@
 #include "tiers/cluster/cluster_bits.h"
 #include "tiers/cluster/cluster_conflict.h"
 #include "tiers/cluster/cluster_content.h"
+#include "tiers/cluster/cluster_grow.h"
 #include "tiers/cluster/cluster_incident.h"
 #include "tiers/cluster/cluster_move.h"
 #include "tiers/cluster/cluster_waits.h"
@@ -140,11 +141,6 @@ struct lead_op {
     uint8_t slowest;                                        /* member that answered last */
 };
 
-struct lead_live {
-    int64_t next_us; /* when it wants to be looked at */
-    uint16_t slot;
-};
-
 /* The large tables of a lead, and what it may take to begin each of the four with a page. */
 #define LEAD_PAGE 4096u
 #define LEAD_TABLES_BYTES                                                                          \
@@ -156,6 +152,7 @@ struct cluster {
     struct unit self, sector;
     uint64_t epoch, sector_epoch;
     const struct topology *topology;
+    digest_fn *digest; /* of contexts that pass */
     struct tuning tuning;
     struct rng rng;
     /* How much later than predicted answers come back: mean and mean deviation (RFC 6298). Load,
@@ -174,7 +171,7 @@ struct cluster {
 
     /* parent */
     int64_t beat_next_us, parent_heard_us;
-    uint32_t beats, active_told, frozen_told;
+    uint32_t beats, active_told, frozen_told, contexts_told;
 
     /* registry */
     uint64_t scan_cursor;
@@ -218,10 +215,12 @@ struct cluster {
     uint64_t excluded[CLASS_COUNT]; /* capabilities that a class is not counted on for */
     uint64_t replace;               /* members whose host is to be asked */
     int64_t replace_us;             /* when; NEVER */
-    int64_t replace_from_us;        /* the minute that replace_count counts */
-    uint32_t replace_count;
-    bool call;    /* ask the roster's agents to say hello */
-    bool starved; /* the outbox was short of room in this step */
+    int64_t replace_from_us;        /* the minute that `replaced` is of */
+    uint64_t dead;                  /* given up, and not back */
+    uint64_t replaced;              /* of those asked for in this minute */
+    uint32_t replace_next;          /* where the next share begins */
+    bool call;                      /* ask the roster's agents to say hello */
+    bool starved;                   /* the outbox was short of room in this step */
 
     /* What is in use shares pages: what is small, then tables whose first rows are in use; those
      * that are seldom used lie between. */
@@ -232,7 +231,10 @@ struct cluster {
     struct lead_live live[LEAD_OPS_MAX];
     struct lead_inspect inspects[LEAD_INSPECTS_MAX];
     struct lead_moves moves;
+    struct lead_grow grow;
     struct lead_contents contents;
+    uint64_t relays_used[LEAD_RELAYS_MAX / 64u]; /* rows of `relays` that are taken */
+    uint32_t relay_keys[LEAD_RELAYS_MAX];        /* of each: the last four bytes of its id */
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */

@@ -76,7 +76,12 @@ void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret)
     }
     assert(ret->active <= ret->agents);
     ret->conflicts_hour = members_conflicts_hour(c, now_us);
+    grow_summary(c, ret);
     ret->astray = bits_count(content_astray(c));
+    ret->synced = c->contents.synced;
+    ret->synced_far = c->contents.synced_far;
+    ret->synced_from = c->contents.synced_from;
+    ret->synced_far_from = c->contents.synced_far_from;
     ret->circuit = breaker_state(&c->breaker);
     ret->circuits_open = ret->circuit == CIRCUIT_OPEN;
     ret->store_up = c->store_up;

@@ -8,6 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* An operation in flight. */
+struct lead_live {
+    int64_t next_us; /* when it wants to be looked at */
+    uint16_t slot;
+};
+
 /* A store operation without an answer. */
 struct lead_asked {
     uint64_t ref;
@@ -31,7 +37,7 @@ struct lead_relay {
     uint64_t waiting;   /* members that have not answered */
     uint32_t reached, failed;
     uint8_t author; /* member index + 1; 0: from the sector */
-    bool used, broadcast, answered;
+    bool broadcast, answered;
     uint8_t outcome, reason;
 };
 

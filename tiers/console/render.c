@@ -113,6 +113,11 @@ void render_status(const struct render *r, const struct mesh_status *status)
     snprintf(line, sizeof line, "Mode: %s%s", mode_name(status->mode),
              status->frozen ? " (FROZEN)" : "");
     box_line(r, line);
+    if (status->summary.newcomers > 0) {
+        snprintf(line, sizeof line, "Newcomers: %u, %u of them entering", status->summary.newcomers,
+                 status->summary.entering);
+        box_line(r, line);
+    }
     if (*mode_restrictions(status->mode)) { /* a line for each */
         const char *at = mode_restrictions(status->mode);
         while (*at) {

@@ -78,6 +78,8 @@ static json_t *summary_object(const struct summary *s)
     set_integer(o, "agents_suspect", s->suspect);
     set_integer(o, "agents_offline", s->offline);
     set_integer(o, "agents_quarantined", s->quarantined);
+    set_integer(o, "newcomers", s->newcomers);
+    set_integer(o, "newcomers_entering", s->entering);
     set_integer(o, "clusters", s->clusters);
     set_integer(o, "clusters_up", s->clusters_up);
     set_real(o, "mean_impedance_ms", (double)summary_mean_us(s) / 1e3);

@@ -500,6 +500,8 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_APPROVE:
     case CMD_MOVE:
         return request_recovery(in, t, ret, error);
+    case CMD_SCALE:
+        return request_scale(in, t, ret, error);
     case CMD_KPI:
         ret->kind = COMMAND_QUERY;
         ret->query = (struct query){.kind = QUERY_KPI, .from_start = true, .limit = PAGE_ROWS_MAX};

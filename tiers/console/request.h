@@ -27,6 +27,11 @@ bool request_routing(const struct invocation *in, const struct topology *t, stru
                      char error[COMMAND_ERROR_MAX]);
 bool request_routing_shows(const struct invocation *in);
 
+/* The same for scale; and whether such a line only shows what is, or would be. */
+bool request_scale(const struct invocation *in, const struct topology *t, struct command *ret,
+                   char error[COMMAND_ERROR_MAX]);
+bool request_scale_shows(const struct invocation *in);
+
 /* Who is asked: ping goes to the sector itself, all else to `otherwise`. */
 struct unit request_to(const struct invocation *in, struct unit otherwise);
 

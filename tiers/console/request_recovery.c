@@ -268,6 +268,7 @@ bool request_dangerous(const struct invocation *in)
     assert(in && in->spec);
     bool moves = in->spec->verb == CMD_MOVE;
     bool dry = (in->spec->verb == CMD_HEAL || moves) && command_value(in, "dry-run")->given;
+    dry = dry || (in->spec->verb == CMD_SCALE && request_scale_shows(in));
     dry = dry || (moves && !command_value(in, "places")->given); /* it only shows */
     return in->spec->dangerous && !dry && !command_value(in, "yes")->given;
 }

@@ -1,6 +1,6 @@
 /* The host tier: one machine's supervisor as a node (design 2). It starts the agents that its
- * process hosts, paced; starts again what ended; and reports to the sector of its first agent every
- * five seconds. The resource governor of a later issue lives here, too. */
+ * process hosts, paced; starts again what ended; and reports to every sector that has agents of
+ * here each minute, and within five seconds to a new owner. */
 #ifndef TIERS_HOST_HOST_H
 #define TIERS_HOST_HOST_H
 

@@ -34,7 +34,7 @@ static bool on_reply(struct hub *h, struct unit to, const struct reply *reply)
 {
     struct orchestrator *o = (struct orchestrator *)(void *)h;
     if (unit_equal(to, h->self)) {
-        if (!isolate_reply(o, reply) && !move_reply(o, reply)) {
+        if (!isolate_reply(o, reply) && !move_reply(o, reply) && !scale_reply(o, reply)) {
             strategy_reply(o, reply);
         }
         return true;
@@ -163,9 +163,9 @@ static void write_store(struct orchestrator *o)
 static void stored(struct orchestrator *o, const struct store_reply *reply)
 {
     if (freeze_stored(o, reply) || routing_stored(o, reply) || move_stored(o, reply) ||
-        log_stored(o, reply) || conflicts_stored(o, reply) || incidents_stored(o, reply) ||
-        kpi_stored(&o->kpi, &o->hub, reply) || jobs_stored(&o->jobs, &o->hub, reply) ||
-        reply->ref != o->store_ref) {
+        scale_stored(o, reply) || log_stored(o, reply) || conflicts_stored(o, reply) ||
+        incidents_stored(o, reply) || kpi_stored(&o->kpi, &o->hub, reply) ||
+        jobs_stored(&o->jobs, &o->hub, reply) || reply->ref != o->store_ref) {
         return;
     }
     if (reply->verdict != STORE_OK) {
@@ -253,6 +253,9 @@ static void command(struct orchestrator *o, const struct msg *msg)
         case COMMAND_MOVE:
             move_command(o, msg);
             break;
+        case COMMAND_SCALE:
+            scale_command(o, msg);
+            break;
         case COMMAND_ISOLATE:
             isolate_command(o, msg);
             break;
@@ -300,6 +303,7 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
         hub_link(&o->hub, event->u.link.which, event->u.link.up);
         if (event->u.link.which == LINK_STORE) {
             moves_link(o, event->u.link.up);
+            scale_link(o, event->u.link.up);
         }
         break;
     case EV_CLOCK:
@@ -310,6 +314,7 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
         break;
     case EV_WAKE:
     case EV_WORK:
+    case EV_OWNER:
     case EV_STOP:
         break;
     }
@@ -318,6 +323,7 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     freeze_store_tick(o);
     int64_t routing_us = routing_tick(o);
     int64_t move_us = moves_tick(o);
+    int64_t scale_us = scale_tick(o);
     watch_tick(o);
     int64_t held_us = held_tick(o);
     o->orders.complete = o->frozen_loaded;
@@ -327,6 +333,7 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     int64_t wake = next_wake(o);
     wake = routing_us < wake ? routing_us : wake;
     wake = move_us < wake ? move_us : wake;
+    wake = scale_us < wake ? scale_us : wake;
     wake = held_us < wake ? held_us : wake;
     wake = threats_us < wake ? threats_us : wake;
     int64_t conflicts_us = conflicts_tick(o);

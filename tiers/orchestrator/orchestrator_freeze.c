@@ -181,6 +181,14 @@ void watch_tick(struct orchestrator *o)
             move_watch_tick(o, w);
             continue;
         }
+        if (w->kind == WATCH_SCALE_PLAN) {
+            scale_plan_tick(o, w);
+            continue;
+        }
+        if (w->kind == WATCH_SCALE) {
+            scale_watch_tick(o, w);
+            continue;
+        }
         if (w->kind != WATCH_FREEZE && w->kind != WATCH_THAW) {
             continue;
         }

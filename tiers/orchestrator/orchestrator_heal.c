@@ -27,6 +27,14 @@ static uint32_t astray_of(const struct hub *h, uint32_t i)
     return children_reachable(&h->children, i) && c->has_summary ? c->summary.astray : 0;
 }
 
+/* Contexts that came from agents of the sector itself, or (far) of others. */
+static uint32_t synced_of(const struct hub *h, uint32_t i, bool far)
+{
+    const struct hub_child *c = &h->child[i];
+    bool seen = children_reachable(&h->children, i) && c->has_summary;
+    return !seen ? 0 : far ? c->summary.synced_far : c->summary.synced;
+}
+
 /* The breakers of a sector as one: its own, or those of its clusters. */
 static enum circuit circuit_of(const struct hub *h, uint32_t i)
 {
@@ -53,6 +61,8 @@ static uint32_t pick(struct orchestrator *o, struct unit scope)
         o->healed[i].picked = all || one || (scope.tier == TIER_NONE && needs(h, i));
         o->healed[i].away = away_of(h, i);
         o->healed[i].astray = astray_of(h, i);
+        o->healed[i].synced[0] = synced_of(h, i, false);
+        o->healed[i].synced[1] = synced_of(h, i, true);
         o->healed[i].circuit = (uint8_t)circuit_of(h, i);
         n += o->healed[i].picked;
     }
@@ -197,14 +207,59 @@ void heal_command(struct orchestrator *o, const struct msg *msg)
     w->due_us = h->now_us + HEAL_WAIT_US;
 }
 
+static bool synced_since(const struct orchestrator *o, uint32_t i, bool far)
+{
+    return o->healed[i].picked && synced_of(&o->hub, i, far) > o->healed[i].synced[far];
+}
+
+static bool any_synced(const struct orchestrator *o)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < o->hub.children_count && !any; i++) {
+        any = synced_since(o, i, false) || synced_since(o, i, true);
+    }
+    return any;
+}
+
+/* From which sectors contexts came, and, within a sector, from which cluster: the last of each. */
+static void synced_line(struct orchestrator *o, const struct watch *w)
+{
+    const struct hub *h = &o->hub;
+    char memory[TEXT_BYTES_MAX];
+    struct text t;
+    uint32_t named = 0;
+    text_init(&t, memory, sizeof(memory));
+    text_add(&t, "- Context synced from ");
+    for (uint32_t n = 0; n < 2u * h->children_count && named <= NAMED_MAX; n++) {
+        uint32_t i = n % h->children_count;
+        bool far = n < h->children_count; /* those first */
+        if (!synced_since(o, i, far)) {
+            continue;
+        }
+        const struct summary *s = &h->child[i].summary;
+        text_add(&t, named == NAMED_MAX ? " and others" : named > 0 ? ", " : "");
+        if (named < NAMED_MAX && far) {
+            text_add(&t, "SECTOR-");
+            text_u64(&t, s->synced_far_from.sector);
+        } else if (named < NAMED_MAX) {
+            text_unit(&t, unit_cluster(s->synced_from.sector, s->synced_from.cluster));
+        }
+        named++;
+    }
+    watch_line(o, w,
+               named > 0
+                   ? memory
+                   : "- Context loaded anew, from the registry or from a copy on the machine");
+}
+
 static void verdict_lines(struct orchestrator *o, struct watch *w, uint32_t picked)
 {
     struct sums before = sum(o, true), now = sum(o, false);
     if (now.away < before.away) {
         count_line(o, w, before.away - now.away, " agents are back");
     }
-    if (now.astray < before.astray) {
-        watch_line(o, w, "- Context synced from the registry");
+    if (now.astray < before.astray || any_synced(o)) {
+        synced_line(o, w);
     }
     if (now.open < before.open) {
         watch_line(o, w, "- circuit breakers reset");

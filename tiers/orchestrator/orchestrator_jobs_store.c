@@ -6,6 +6,7 @@
  * job. What was in a place that a job took before the registry could be read is forgotten. */
 #include "core/hub_resume.h"
 #include "core/num.h"
+#include "core/plant.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_jobs.h"
 #include <assert.h>
@@ -255,8 +256,8 @@ static void job_read(struct jobs *j, struct hub *h, struct job *job)
                 job_unpack_head(job->packed, bytes, &job->head);
     if (good && job->head.running) {
         good = job_unpack_course(job->packed, bytes, &j->course);
-        job->resume = good;
-        j->resuming += good ? 1u : 0u;
+        job->resume = good && !PLANTED(PLANT_LOST_JOBS);
+        j->resuming += job->resume ? 1u : 0u;
     } else if (good) {
         struct text t;
         good = job_unpack_end(job->packed, bytes, h->topology, &j->end);

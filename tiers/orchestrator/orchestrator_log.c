@@ -50,6 +50,11 @@ static const char *command_name(const struct command *c)
         return c->name[0] != '\0' ? "approve" : "approvals";
     case COMMAND_MOVE:
         return strcmp(c->name, "back") == 0 ? "move-back" : "move";
+    case COMMAND_SCALE:
+        return c->scale.action == SCALE_ADD      ? "scale-add"
+               : c->scale.action == SCALE_FINISH ? "scale-finish"
+               : c->scale.action == SCALE_ABORT  ? "scale-abort"
+                                                 : "scale";
     case COMMAND_KIND_COUNT:
         break;
     }
@@ -63,6 +68,7 @@ static bool reads_only(const struct command *c)
            (c->kind == COMMAND_THREAT && !c->on) ||
            (c->kind == COMMAND_SECOND && c->name[0] == '\0') ||
            (c->kind == COMMAND_MOVE && (c->on || c->query.selector.places.count == 0)) ||
+           (c->kind == COMMAND_SCALE && (c->on || c->scale.action < SCALE_ADD)) ||
            (c->kind == COMMAND_ROUTE && c->query.selector.capabilities == 0 &&
             c->query.selector.places.count == 0);
 }
@@ -137,10 +143,11 @@ static void describe(const struct command *c, struct text *t)
         text_add(t, c->proof == PROOF_TOKEN ? "\", \"key\": \"token\", " : "\", ");
     }
     if (c->kind == COMMAND_SUBMIT || c->kind == COMMAND_WHEN || c->kind == COMMAND_QUERY ||
-        c->kind == COMMAND_ROUTE) {
-        const struct selector *sel = c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE
-                                         ? &c->query.selector
-                                         : &c->operation.selector;
+        c->kind == COMMAND_ROUTE || c->kind == COMMAND_SCALE) {
+        const struct selector *sel =
+            c->kind == COMMAND_QUERY || c->kind == COMMAND_ROUTE || c->kind == COMMAND_SCALE
+                ? &c->query.selector
+                : &c->operation.selector;
         struct text p;
         text_init(&p, places, sizeof(places));
         places_text(&sel->places, &p);
@@ -176,6 +183,10 @@ static void describe(const struct command *c, struct text *t)
     } else if (c->kind == COMMAND_MOVE) {
         text_add(t, "\"to\": ");
         conflict_json_text(t, c->name, strlen(c->name));
+        text_add(t, ", ");
+    } else if (c->kind == COMMAND_SCALE && c->scale.action == SCALE_ADD) {
+        text_add(t, "\"newcomers\": ");
+        text_u64(t, c->scale.count);
         text_add(t, ", ");
     } else if (command_has_id(c->kind)) {
         text_add(t, "\"id\": ");

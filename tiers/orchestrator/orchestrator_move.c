@@ -1,16 +1,14 @@
 /* Agents that live elsewhere (docs/adr/0034): the mesh's table of them. A move is written to the
  * registry (collection `moves` of the mesh, one record each) before anything is done about it; then
- * its agents begin to move, MOVE_AGENTS_S a second, and all that have begun are said to the sectors
- * concerned, at once and every SAY_US again. So a word that is lost, a host, lead, sector or
- * orchestrator that starts anew is no more than a delay. A move that is over stays in the table as
- * `back`, to be said, until its room is needed. */
+ * its agents begin to move, MOVE_AGENTS_S a second, and what has begun is ordered (order.h): once,
+ * and all of it again after each STATE, so a sector that begins, or has missed some, has it, too. A
+ * move that is over stays in the table as `back`, to be ordered, until its room is needed. */
 #include "core/num.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_state.h"
 #include <assert.h>
 #include <string.h>
 
-#define SAY_US        (5ll * US_PER_S)
 #define STORE_WAIT_US (5ll * US_PER_S)
 #define OPEN_STEP_US  (250ll * US_PER_MS)
 #define SCAN_ROWS     32u
@@ -48,6 +46,7 @@ static void count_away(struct orchestrator *o)
         h->child[i].away = (uint16_t)moves_left(&o->moves.table, unit_sector(i + 1));
         h->child[i].guests = (uint16_t)moves_came(&o->moves.table, unit_sector(i + 1));
     }
+    scale_count(o);
 }
 
 bool moves_enter(struct orchestrator *o, const struct move *m)
@@ -84,38 +83,47 @@ uint64_t moves_next_id(struct orchestrator *o)
 
 /* --- down --- */
 
-/* False: the outbox is full. A sector that is away hears it when it is back. */
-static bool say(struct orchestrator *o, const struct move *m, uint64_t opened)
-{
-    struct hub *h = &o->hub;
-    struct move part = move_part(m, opened);
-    for (int k = 0; part.agents != 0 && k < 2; k++) {
-        struct msg down =
-            hub_msg(h, MSG_MOVE, unit_sector(k == 0 ? m->home.sector : m->place.sector), 3);
-        if (k == 1 && m->home.sector == m->place.sector) {
-            break;
-        }
-        down.u.move = part;
-        if (!hub_fits(h, &down)) {
-            return false;
-        }
-        out_send(h->out, &down);
-    }
-    return true;
-}
-
-static void say_all(struct orchestrator *o)
+/* A STATE is all that a sector needs to go on with, but for this: what has begun is ordered again.
+ */
+static void begin_again(struct orchestrator *o)
 {
     struct move_book *b = &o->moves;
-    for (; b->say_next < b->table.count; b->say_next++) {
-        const struct move *m = &b->table.list[b->say_next];
-        const struct move_row *row = row_of(b, m->id, false);
-        if (row != NULL && !say(o, m, row->opened & m->agents)) {
-            return;
+    if (b->state_seq == o->orders.state_seq) {
+        return;
+    }
+    b->state_seq = o->orders.state_seq;
+    for (uint32_t i = 0; i < 2u * MOVES_MAX; i++) {
+        b->rows[i].ordered = 0;
+    }
+}
+
+/* Orders as many as there is room for. False: some are left. */
+static bool order_begun(struct orchestrator *o)
+{
+    struct move_book *b = &o->moves;
+    struct order_moves moves = {.count = 0};
+    struct move_row *rows[ORDER_MOVES_MAX];
+    struct order order = {.what = ORDER_MOVES, .u.moves = &moves};
+    begin_again(o);
+    for (uint32_t i = 0; i < b->table.count && moves.count < ORDER_MOVES_MAX; i++) {
+        struct move_row *row = row_of(b, b->table.list[i].id, false);
+        struct move part =
+            row != NULL ? move_part(&b->table.list[i], row->opened) : (struct move){0};
+        if ((part.agents & ~(row != NULL ? row->ordered : 0)) != 0) {
+            rows[moves.count] = row;
+            moves.list[moves.count++] = part;
         }
     }
-    b->say_next = 0;
-    b->say_us = o->hub.now_us + SAY_US;
+    if (moves.count == 0) {
+        return true;
+    }
+    if (o->orders.head.seq == 0 || !hub_order_room(&o->hub) || !hub_order(&o->hub, &order)) {
+        return false; /* it goes on when the chain has begun, or when the sectors have heard */
+    }
+    for (uint32_t i = 0; i < moves.count; i++) {
+        rows[i]->ordered |= moves.list[i].agents;
+    }
+    return moves.count < ORDER_MOVES_MAX;
 }
 
 /* The next few agents begin to move; only of moves that the registry has. */
@@ -125,18 +133,12 @@ static void open_some(struct orchestrator *o)
     uint32_t left = MOVE_AGENTS_S * (uint32_t)(OPEN_STEP_US / US_PER_MS) / 1000u;
     bool more = false;
     for (uint32_t i = 0; i < b->table.count; i++) {
-        const struct move *m = &b->table.list[i];
-        struct move_row *row = row_of(b, m->id, false);
-        uint64_t closed = row != NULL && row->kept ? m->agents & ~row->opened : 0;
-        uint64_t before = row != NULL ? row->opened : 0;
+        struct move_row *row = row_of(b, b->table.list[i].id, false);
+        uint64_t closed = row != NULL && row->kept ? b->table.list[i].agents & ~row->opened : 0;
         for (; closed != 0 && left > 0; closed &= closed - 1u, left--) {
             row->opened |= closed & (~closed + 1u);
         }
         more = more || closed != 0 || (row != NULL && !row->kept);
-        if (row != NULL && row->opened != before && !say(o, m, row->opened & m->agents)) {
-            row->opened = before;
-            return;
-        }
     }
     b->open_us = more ? o->hub.now_us + OPEN_STEP_US : NEVER;
 }
@@ -272,7 +274,6 @@ bool move_stored(struct orchestrator *o, const struct store_reply *reply)
         }
         b->cursor = reply->cursor;
         b->loaded = reply->cursor == 0;
-        b->say_us = o->hub.now_us;
         return true;
     }
     struct move_row *row = &b->rows[b->ref_row];
@@ -319,13 +320,13 @@ int64_t moves_tick(struct orchestrator *o)
     if (b->table.count > 0 && now_us >= b->open_us) {
         open_some(o);
     }
-    if (b->table.count > 0 && now_us >= b->say_us) {
-        say_all(o);
-    }
+    bool ordered = order_begun(o);
     int64_t next_us = b->ref != 0 || b->until_us > now_us ? b->until_us : NEVER;
     if (b->table.count > 0) {
-        next_us = b->say_us < next_us ? b->say_us : next_us;
         next_us = b->open_us < next_us ? b->open_us : next_us;
+    }
+    if (!ordered) {
+        next_us = now_us + OPEN_STEP_US < next_us ? now_us + OPEN_STEP_US : next_us;
     }
     return next_us > now_us || next_us == NEVER ? next_us : now_us + OPEN_STEP_US;
 }

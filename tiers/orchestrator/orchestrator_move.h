@@ -18,8 +18,9 @@
 struct move_row {
     uint64_t id; /* 0: free */
     uint64_t opened;
-    uint64_t stored; /* agents in its record */
-    bool kept;       /* there is a record */
+    uint64_t ordered; /* of these, since the latest STATE of the chain of orders */
+    uint64_t stored;  /* agents in its record */
+    bool kept;        /* there is a record */
 };
 
 struct move_target {
@@ -53,8 +54,8 @@ struct move_book {
     uint64_t ref;       /* asked of the store and not answered; 0: none */
     uint32_t ref_row;
     uint64_t ref_agents; /* that the put says; 0: it removes */
-    int64_t until_us, open_us, say_us;
-    uint32_t say_next;
+    int64_t until_us, open_us;
+    uint64_t state_seq; /* of the STATE after which it was ordered */
     uint64_t last_id;
     struct move_plan plan;
 };

@@ -367,7 +367,9 @@ static bool take_target(struct orchestrator *o, struct unit cluster, const struc
         return false;
     }
     uint64_t away = moves_away(&o->moves.table, cluster);
-    uint64_t guests = moves_guests(&o->moves.table, cluster);
+    const struct scale_row *row = scale_row(&o->scale, cluster, false);
+    uint64_t newcomers = row != NULL ? row->old | row->fresh : 0;
+    uint64_t guests = moves_guests(&o->moves.table, cluster) | newcomers;
     uint32_t planned = topology_cluster_agents(t, cluster);
     bool strangers = s->agents > planned - num_bits(away) + num_bits(guests);
     if (source || !good || strangers || p->target_count == MOVE_CLUSTERS_MAX) {

@@ -10,27 +10,8 @@
 #include "tiers/orchestrator/orchestrator_jobs.h"
 #include "tiers/orchestrator/orchestrator_kpi.h"
 #include "tiers/orchestrator/orchestrator_move.h"
-
-/* Consoles that wait for the end of a freeze, thaw or heal; one more is refused (OVERLOAD). */
-#define ORCHESTRATOR_WATCHES_MAX 16u
-
-enum watch_kind { WATCH_FREE, WATCH_FREEZE, WATCH_THAW, WATCH_HEAL, WATCH_ISOLATE, WATCH_MOVE };
-
-struct watch {
-    enum watch_kind kind;
-    struct unit console;
-    uint64_t ref;
-    struct freeze freeze; /* FREEZE, THAW: what it was */
-    struct unit scope;    /* HEAL; ISOLATE: the agent */
-    int64_t due_us;       /* the end of patience */
-    int64_t since_us;
-    uint32_t lines;
-    /* ISOLATE */
-    bool on, told; /* quarantine, else lift; its lead was told */
-    uint64_t ask_ref;
-    int64_t ask_us; /* ask (again) then */
-    char note[sizeof(((struct conflict_decision *)NULL)->note)];
-};
+#include "tiers/orchestrator/orchestrator_scale.h"
+#include "tiers/orchestrator/orchestrator_watch.h"
 
 #define LOG_AGAIN_US (5ll * US_PER_S) /* after a refusal */
 /* What is open in a log, read page by page when this process starts or has room. */
@@ -153,8 +134,8 @@ struct orchestrator {
     struct watch watches[ORCHESTRATOR_WATCHES_MAX];
     /* the heal under way: what was before, by sector */
     struct {
-        uint32_t away, astray; /* agents */
-        uint8_t circuit;       /* enum circuit */
+        uint32_t away, astray, synced[2]; /* agents; contexts from neighbours, from far */
+        uint8_t circuit;                  /* enum circuit */
         bool picked;
     } healed[SECTORS_MAX];
     struct logbook logbook;
@@ -171,6 +152,7 @@ struct orchestrator {
     struct order_chain orders;
     struct second_book second;
     struct move_book moves;
+    struct scale_book scale;
 };
 
 /* orchestrator_freeze.c */

@@ -312,6 +312,7 @@ static bool is_disruptive(const struct command *c)
 {
     return c->kind == COMMAND_FREEZE || c->kind == COMMAND_THAW || c->kind == COMMAND_BREAKER ||
            c->kind == COMMAND_ISOLATE || (c->kind == COMMAND_HEAL && !c->on) ||
+           (c->kind == COMMAND_SCALE && !c->on && c->scale.action >= SCALE_ADD) ||
            (c->kind == COMMAND_MOVE && !c->on && c->query.selector.places.count > 0);
 }
 

@@ -93,7 +93,16 @@ static int apply_one(struct unit u, const struct topology *topology, const struc
     if (!topology_contains(topology, u) || !peer_may_speak_for(peer, u)) {
         return 0;
     }
-    return directory_learn(directory, u, endpoint, epoch) ? 1 : 0;
+    if (!directory_learn(directory, u, endpoint, epoch)) {
+        return 0;
+    }
+    if (u.tier == TIER_SECTOR && directory->announced[u.sector - 1u] < epoch) {
+        directory->announced[u.sector - 1u] = epoch;
+        bool first = directory->risen_first == 0 || u.sector < directory->risen_first;
+        directory->risen_first = first ? u.sector : directory->risen_first;
+        directory->risen_last = u.sector > directory->risen_last ? u.sector : directory->risen_last;
+    }
+    return 1;
 }
 
 struct unit announce_first(const uint8_t *bytes, size_t length)
@@ -107,6 +116,7 @@ int announce_apply(const uint8_t *bytes, size_t length, const struct topology *t
 {
     assert(bytes != NULL && topology != NULL);
     assert(peer != NULL && directory != NULL);
+    directory->risen_first = directory->risen_last = 0;
     if (length < 16 || bytes[0] != RECORD_ANNOUNCE || length != 16u + 16u * get_u16(bytes + 2)) {
         return -1;
     }

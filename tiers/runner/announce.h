@@ -29,7 +29,8 @@ size_t announce_encode(const struct config *config, const struct process_conf *p
 struct unit announce_first(const uint8_t *bytes, size_t length);
 
 /* Teaches the directory what the record says of units that the peer is certified for. Returns how
- * many units were accepted; -1: not an announcement. */
+ * many units were accepted; -1: not an announcement. directory->risen_*: from the first to the last
+ * sector whose epoch is higher than in any announcement before. */
 int announce_apply(const uint8_t *bytes, size_t length, const struct topology *topology,
                    const struct peer *peer, uint32_t endpoint, struct directory *directory);
 

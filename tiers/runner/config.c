@@ -378,8 +378,10 @@ bool process_owns(const struct config *config, const struct process_conf *proces
     case PROCESS_CLUSTER:
         return u.tier == TIER_CLUSTER && topology_contains(&config->topology, u) &&
                place_touches(&process->units, u);
+    case PROCESS_SIM: /* newcomers too, when their places are opened */
+        return u.tier == TIER_AGENT && topology_contains(&config->topology, u) &&
+               place_has_agent(&process->units, u);
     case PROCESS_AGENT:
-    case PROCESS_SIM:
         return u.tier == TIER_AGENT && topology_contains(&config->topology, u) &&
                (topology_planned(&config->topology, u) ? place_has_agent(&process->units, u)
                                                        : place_names_agent(&process->units, u));

@@ -72,6 +72,8 @@ struct config {
     char talk_url[CONFIG_TEXT_MAX]; /* consoles: a model for the dialogue; empty: none */
     char talk_model[CONFIG_TEXT_MAX];
     int64_t talk_timeout_us;
+    char otlp_url[CONFIG_TEXT_MAX]; /* where spans are sent to (tiers/web/otlp.h); empty: nowhere */
+    char otlp_headers[CONFIG_TEXT_MAX], otlp_ca[CONFIG_TEXT_MAX]; /* files; empty: none */
     enum log_level log_level;
     struct topology topology;
     struct tuning tuning;

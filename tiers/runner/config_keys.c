@@ -60,6 +60,14 @@ static const struct config_key keys[] = {
      "consoles: the model's name there"},
     {"talk_timeout_ms", KEY_MS, false, 100, 60000, MESH(talk_timeout_us), NULL, "10000",
      "consoles: how long it may take"},
+    {"otlp_url", KEY_TEXT, false, 0, TEXT_MOST, MESH(otlp_url), NULL, "",
+     "a collector of traces (OTLP over HTTP); without a path /v1/traces is meant"},
+    {"otlp_headers", KEY_TEXT, false, 0, TEXT_MOST, MESH(otlp_headers), NULL, "",
+     "file of headers for it, one \"Name: value\" a line, that only its owner may read"},
+    {"otlp_ca", KEY_TEXT, false, 0, TEXT_MOST, MESH(otlp_ca), NULL, "",
+     "file of the authorities that its certificate has to come from; else the system's"},
+    {"otlp_share", KEY_SHARE, false, 0, 1000, TUNING(span_share), NULL, "1",
+     "share of the operations that are traced, where who started one has not decided it"},
     {"simulation", KEY_BOOL, false, 0, 1, TUNING(simulation), NULL, "false",
      "accept processes of the role sim"},
     {"agent_beat_ms", KEY_MS, false, 100, 600000, TUNING(agent_beat_us), NULL, "5000",
@@ -434,11 +442,11 @@ void config_draft_init(struct config_draft *draft, struct config_error *error)
     draft->error = error;
     struct config_from from = {.flag = true};
     static const char *const defaults[] = {
-        "name",         "nats_url",        "registry_url",     "keys_dir",
-        "simulation",   "agent_beat_ms",   "agent_suspect_ms", "agent_failed_ms",
-        "tier_beat_ms", "tier_suspect_ms", "tier_failed_ms",   "bucket_ms",
-        "resend_ms",    "resends_max",     "predictor",        "predictor_tau",
-        "log_level",    "insecure",        "second_person",    "hardware_tokens"};
+        "name",           "nats_url",         "registry_url",    "keys_dir",      "simulation",
+        "agent_beat_ms",  "agent_suspect_ms", "agent_failed_ms", "tier_beat_ms",  "tier_suspect_ms",
+        "tier_failed_ms", "bucket_ms",        "resend_ms",       "resends_max",   "predictor",
+        "predictor_tau",  "log_level",        "insecure",        "second_person", "hardware_tokens",
+        "otlp_share"};
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
         bool of_process;
         const struct config_key *k = config_key_find(defaults[i], &of_process);
@@ -664,8 +672,7 @@ static bool finish_process(struct config_draft *draft, struct process_conf *p)
     return true;
 }
 
-/* The line in which a key of [mesh] was given, 0: nowhere in the file. */
-static uint32_t mesh_line(const struct config_draft *draft, const char *name)
+uint32_t config_mesh_line(const struct config_draft *draft, const char *name)
 {
     for (size_t i = 0; i < KEYS; i++) {
         if (strcmp(keys[i].name, name) == 0) {
@@ -690,7 +697,7 @@ static bool finish_links(struct config_draft *draft)
             strncmp(links[i].value, links[i].secure, strlen(links[i].secure)) == 0) {
             continue;
         }
-        config_fail(draft, mesh_line(draft, links[i].key),
+        config_fail(draft, config_mesh_line(draft, links[i].key),
                     "%s = %.60s: must start with %s (or insecure = true, for tests on loopback)",
                     links[i].key, links[i].value, links[i].secure);
         return false;
@@ -708,7 +715,8 @@ bool config_finish(struct config_draft *draft)
 {
     assert(draft != NULL);
     assert(draft->error != NULL);
-    if (!finish_links(draft) || !finish_shape(draft) || !finish_times(draft)) {
+    if (!finish_links(draft) || !config_finish_otlp(draft) || !finish_shape(draft) ||
+        !finish_times(draft)) {
         return false;
     }
     for (uint32_t i = 0; i < draft->config.process_count; i++) {

@@ -62,6 +62,10 @@ bool config_finish(struct config_draft *draft);
 /* "FILE:LINE: what"; line 0: "FILE: what". */
 void config_fail(struct config_draft *draft, uint32_t line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The line in which a key of [mesh] was given, 0: nowhere in the file. */
+uint32_t config_mesh_line(const struct config_draft *draft, const char *name);
+/* config_otlp.c: the keys otlp_*, after all sources. */
+bool config_finish_otlp(struct config_draft *draft);
 void config_fail_name(struct config_draft *draft, const char *name);
 
 #endif

@@ -18,7 +18,8 @@ bool directory_init(struct directory *d, const struct topology *topology)
     d->entry_max = units + DIRECTORY_EXTRA_MAX;
     d->endpoint_mask = 255;
     d->endpoint_table = calloc(d->endpoint_mask + 1, sizeof(uint32_t));
-    return d->endpoint_table != NULL && unitmap_init(&d->units, units);
+    d->announced = calloc(topology->sectors, sizeof(*d->announced));
+    return d->endpoint_table != NULL && d->announced != NULL && unitmap_init(&d->units, units);
 }
 
 void directory_done(struct directory *d)
@@ -28,6 +29,7 @@ void directory_done(struct directory *d)
     free(d->entries);
     free(d->endpoints);
     free(d->endpoint_table);
+    free(d->announced);
     *d = (struct directory){0};
 }
 
@@ -168,7 +170,10 @@ bool directory_host_next(const struct config *config, const struct process_conf 
     }
     uint32_t ordinal = *cursor == 0 ? 0 : ret->ordinal + 1;
     struct host_run run = {.first = i, .ordinal = ordinal};
-    while (i < places && run.count < per && process_owns(config, process, topology_agent(t, i))) {
+    bool planned = topology_planned(t, topology_agent(t, i));
+    while (i < places && run.count < per && process_owns(config, process, topology_agent(t, i)) &&
+           (process->role != PROCESS_SIM ||
+            topology_planned(t, topology_agent(t, i)) == planned)) { /* newcomers have their own */
         i++;
         run.count++;
     }

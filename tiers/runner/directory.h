@@ -34,6 +34,8 @@ struct directory {
     uint32_t *endpoint_table; /* open addressing: index + 1 */
     uint32_t endpoint_mask;
     uint64_t full, stale;
+    uint64_t *announced;              /* of each sector: the highest epoch in an announcement */
+    uint16_t risen_first, risen_last; /* where the last one rose (announce.h); 0: nowhere */
 };
 
 bool directory_init(struct directory *d, const struct topology *topology); /* false: no memory */

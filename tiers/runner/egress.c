@@ -437,10 +437,18 @@ static bool due_push(struct due_queue *q, const struct due *due)
     return true;
 }
 
+/* What waits leaves at full ticks: frames that leave together share a signature, a write and the
+ * wake of those who read them. */
+static int64_t due_at(unsigned linger)
+{
+    int64_t most_us = clock_boot_us() + lingers_us[linger];
+    return most_us - most_us % EGRESS_TICK_US;
+}
+
 /* Notes that the slot's buffer has something that leaves when `linger` is over. */
 static void slot_due(struct egress *e, struct slot *s, unsigned linger)
 {
-    int64_t due_us = linger == 0 ? 0 : clock_boot_us() + lingers_us[linger];
+    int64_t due_us = linger == 0 ? 0 : due_at(linger);
     if (s->due_us <= due_us) {
         return;
     }

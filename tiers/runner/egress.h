@@ -10,7 +10,7 @@
  * Most messages are due at once. Beats, and what agents say to each other below the priority
  * EGRESS_URGENT, wait up to EGRESS_LINGER_US for others to the same destination (acknowledgements
  * of the latter four times as long), or until something that is due takes them along: a signature
- * is dearer than all the rest of a small message.
+ * is dearer than all the rest of a small message. They leave at full ticks of EGRESS_TICK_US.
  *
  * Records: the first byte is a message type (proto/codec.h), or one of these. */
 #ifndef TIERS_RUNNER_EGRESS_H
@@ -36,7 +36,8 @@
 #define RECORD_SPECIAL   0xe0u /* and above: no message */
 
 #define EGRESS_LINGER_US INT64_C(100000)
-#define EGRESS_LINGERS   3u /* at once, one linger, four */
+#define EGRESS_TICK_US   INT64_C(25000) /* and leave together, up to so much earlier */
+#define EGRESS_LINGERS   3u             /* at once, one linger, four */
 #define EGRESS_URGENT    2u
 
 #define EGRESS_FRAME_TTL_MS 30000u

@@ -13,6 +13,7 @@
 /* Borrowed for the call. */
 struct handler_call {
     const struct operation *operation;
+    struct trace_context trace; /* its trace, whoever gave it a name; the parent: who started it */
     const struct topology *topology;
     struct unit unit, home; /* where it is; the place that it was planned for */
     enum impedance_class agent_class;

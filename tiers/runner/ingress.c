@@ -158,6 +158,8 @@ uint64_t command_capability(const struct command *c)
         return CONSOLE_ADMIN;
     case COMMAND_THREAT:
         return c->on ? CONSOLE_ADMIN : CONSOLE_VIEW;
+    case COMMAND_SCALE:
+        return c->scale.action >= SCALE_ADD && !c->on ? CONSOLE_ADMIN : CONSOLE_VIEW;
     case COMMAND_STATUS:
     case COMMAND_QUERY:
     case COMMAND_WHEN:
@@ -336,6 +338,10 @@ static void special(struct ingress *in, const uint8_t *bytes, size_t length,
                                    in->conf.directory);
         if (taken > 0 && in->conf.on_announced != NULL) {
             in->conf.on_announced(in->conf.ctx, announce_first(bytes, length));
+        }
+        if (in->conf.directory->risen_first != 0 && in->conf.on_owner != NULL) {
+            in->conf.on_owner(in->conf.ctx, in->conf.directory->risen_first,
+                              in->conf.directory->risen_last);
         }
         if (taken < 0) {
             refuse(in, INGRESS_KIND);

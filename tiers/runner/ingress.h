@@ -75,6 +75,9 @@ struct ingress_conf {
      * epoch than is known; may be NULL. */
     void (*on_stale)(void *ctx, uint32_t endpoint, struct unit first);
     void (*on_announced)(void *ctx, struct unit first); /* by a process that may; else NULL */
+    /* Sectors from one number to another are announced under a higher epoch than ever here; may be
+     * NULL. */
+    void (*on_owner)(void *ctx, uint16_t first, uint16_t last);
     void (*on_ask)(void *ctx); /* somebody wants to know what we own; may be NULL */
     /* A RECORD_ALIVE of the process at that endpoint; may be NULL. */
     void (*on_alive)(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);

@@ -61,12 +61,7 @@ static void close_all(struct process *p)
         bus_close(p->bus, NULL, NULL);
     }
     (void)uv_prepare_stop(&p->prepare);
-    if (p->executor != NULL) {
-        if (p->runner != NULL) {
-            runner_forget_work(p->runner);
-        }
-        p->executor->close(p->executor->self);
-    }
+    process_seams_close(p);
     close_handle((uv_handle_t *)&p->prepare);
     close_handle((uv_handle_t *)&p->idle);
     close_handle((uv_handle_t *)&p->timer_poll);
@@ -96,6 +91,7 @@ static void stop(struct process *p, int exit_code)
     }
     process_wards_release(p);
     process_rescue_stop(p);
+    process_seams_stop(p);
     log_line(&p->log, LOG_INFO, "stopping", "exit=%d", exit_code);
 }
 
@@ -223,12 +219,6 @@ static void on_message(void *ctx, const struct msg *msg)
     if (process_may_serve(p)) {
         runner_message(p->runner, msg);
     }
-}
-
-static void on_ask(void *ctx)
-{
-    struct process *p = ctx;
-    p->announce = true;
 }
 
 static void on_frame_done(void *ctx)
@@ -436,6 +426,9 @@ static void on_tick(uv_timer_t *handle)
     process_exclude_tick(p);
     process_alarm_tick(p);
     process_rescue_tick(p, now_us);
+    if (process_rescue_surplus(p, now_us)) {
+        stop(p, EXIT_CLEAN);
+    }
     opcache_expire(p->opcache, clock_unix_us());
     process_metrics(p);
     notify_tick(&p->notify, now_us, process_is_ready(p), process_status(p));
@@ -537,11 +530,12 @@ static bool start_frames(struct process *p)
                               .operators = who,
                               .on_msg = on_message,
                               .on_order = process_order,
-                              .on_ask = on_ask,
+                              .on_ask = process_asked,
                               .on_bundle = process_bundle,
                               .on_alive = process_alive,
                               .on_stale = process_stale,
                               .on_announced = process_announced,
+                              .on_owner = process_owner,
                               .on_alarm = process_alarmed,
                               .on_exclude = process_excluded,
                               .on_frame_done = on_frame_done,
@@ -603,34 +597,6 @@ static bool start_handles(struct process *p)
     return true;
 }
 
-static bool start_metrics(struct process *p)
-{
-    if (p->conf->metrics_port == 0) {
-        return true;
-    }
-    int error = metrics_start((uint16_t)p->conf->metrics_port, &p->metrics);
-    if (error < 0) {
-        log_line(&p->log, LOG_ERROR, "metrics-failed", "port=%u why=\"%s\"", p->conf->metrics_port,
-                 strerror(-error));
-        return false;
-    }
-    return true;
-}
-
-static bool start_executor(struct process *p)
-{
-    const struct executor_host host = {.progress = runner_run_progress, .done = runner_run_done};
-    char why[RUNNER_WHY_MAX] = "";
-    if (p->kind->executor == NULL ||
-        p->kind->executor(&p->loop, &p->config, &host, &p->executor, why)) {
-        return true;
-    }
-    char text[RUNNER_WHY_MAX];
-    log_clean(why, text, sizeof(text));
-    log_line(&p->log, LOG_ERROR, "actions-failed", "why=\"%s\"", text);
-    return false;
-}
-
 static bool start(struct process *p)
 {
     char owner[STORE_KEY_MAX];
@@ -647,8 +613,9 @@ static bool start(struct process *p)
         return false;
     }
     /* Keys first: they are the first to use the crypto library, and set it up for all (keys.c). */
-    if (!process_start_keys(p) || !start_executor(p) || !start_directory(p) || !start_frames(p) ||
-        !start_handles(p) || !start_metrics(p) || !start_links(p) || !start_log(p)) {
+    if (!process_start_keys(p) || !process_seams_start(p) || !start_directory(p) ||
+        !start_frames(p) || !start_handles(p) || !process_metrics_start(p) || !start_links(p) ||
+        !start_log(p)) {
         return false;
     }
     if (p->metrics != NULL) {
@@ -656,8 +623,7 @@ static bool start(struct process *p)
     }
     (void)snprintf(owner, sizeof(owner), "%s:%ld:%llx", p->conf->name, (long)getpid(),
                    (unsigned long long)clock_unix_us());
-    lease_init(&p->lease, p->conf->name, owner, (uint64_t)(clock_unix_us() / US_PER_S),
-               p->started_us);
+    lease_init(&p->lease, p->conf->name, owner, (uint64_t)clock_unix_us(), p->started_us);
     if (!process_wards_start(p, owner)) {
         return false;
     }
@@ -675,9 +641,7 @@ static void release(struct process *p)
     metrics_stop(p->metrics);
     notify_done(&p->notify);
     runner_free(p->runner);
-    if (p->executor != NULL) {
-        p->kind->executor_free(p->executor);
-    }
+    process_seams_free(p);
     ingress_free(p->ingress);
     egress_free(p->egress);
     opcache_free(p->opcache);

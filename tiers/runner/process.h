@@ -8,6 +8,8 @@
 
 #include "tiers/runner/config.h"
 #include "tiers/runner/executor.h"
+#include "tiers/runner/exporter.h"
+#include "tiers/runner/log.h"
 #include "tiers/runner/runner.h"
 
 #define MESH_VERSION   "0.1.0"
@@ -26,6 +28,11 @@ struct runner_kind {
     bool (*executor)(uv_loop_t *loop, const struct config *config, const struct executor_host *host,
                      struct executor **ret, char ret_why[RUNNER_WHY_MAX]);
     void (*executor_free)(struct executor *executor);
+    /* The same for what sends spans away. NULL: spans stay here. */
+    bool (*exporter)(uv_loop_t *loop, const struct config *config,
+                     const struct process_conf *process, struct log *log, struct exporter **ret,
+                     char ret_why[RUNNER_WHY_MAX]);
+    void (*exporter_free)(struct exporter *exporter);
 };
 
 int runner_main(int argc, char **argv, const struct runner_kind *kind);

@@ -73,6 +73,7 @@ struct process {
     struct runner *runner; /* from PHASE_SERVING on */
     struct runner_world world;
     struct executor *executor; /* NULL: none */
+    struct exporter *exporter; /* NULL: none */
     struct lease lease;        /* on the own name */
     bool owns;                 /* the units of the own section run here */
     bool held;                 /* the lease on the own name was HELD at the last tick */
@@ -100,6 +101,10 @@ struct process {
     bool contradict;                /* soon: its own units were announced too low .. */
     uint32_t contradict_to;         /* .. by the process there */
     int64_t contradicted_us;        /* it was said last; 0: never */
+    bool doubt;                     /* soon: units of another tier were announced too low .. */
+    uint32_t doubt_to;              /* .. by the process there; the first of them: */
+    struct unit doubt_first;
+    int64_t doubted_us; /* a lease was given up last because of such a word; 0: never */
     uint32_t own_endpoint;
     uint64_t taking_epoch; /* for the callbacks of process_each_unit, */
     struct unit found;     /* and from them */
@@ -132,6 +137,10 @@ void process_port_scope(void *ctx, uint16_t port, struct unit_range ret[SCOPES_M
 bool process_ports(struct process *p);
 bool process_scope_covers(struct process *p);
 
+/* Somebody asks who owns what; these sectors have a new owner. */
+void process_asked(void *ctx);
+void process_owner(void *ctx, uint16_t first, uint16_t last);
+
 /* process_wards.c: standing by for others. */
 bool process_wards_start(struct process *p, const char *owner); /* false: no memory */
 void process_wards_tick(struct process *p, int64_t now_us);
@@ -147,6 +156,7 @@ bool process_ward_reply(struct process *p, const void *tag, const struct store_r
 void process_rescue_start(struct process *p);
 void process_rescue_tick(struct process *p, int64_t now_us);
 void process_rescue_stop(struct process *p);
+bool process_rescue_surplus(struct process *p, int64_t now_us); /* started in vain: it is to end */
 void process_announced(void *ctx, struct unit first);
 bool process_follow_parent(const struct process_conf *conf); /* false: it has ended already */
 /* process.c */
@@ -192,7 +202,15 @@ void process_evidence(struct process *p, const char *reporter, const struct alar
 enum ingress_refusal process_order(void *ctx, const struct msg *msg);
 void *process_alarm_tag(void); /* of rows that nobody waits for */
 
+/* process_seams.c: what tiers/work and tiers/web put into this process. */
+bool process_seams_start(struct process *p); /* false: what is wrong is logged */
+void process_seams_stop(struct process *p);  /* no more is to be said */
+void process_seams_close(struct process *p);
+void process_seams_free(struct process *p);
+void process_span(void *ctx, const struct span *span, const struct trace_context *trace);
+
 /* process_metrics.c */
+bool process_metrics_start(struct process *p);  /* false: what is wrong is logged */
 bool process_is_ready(const struct process *p); /* what /readyz and the service manager are told */
 const char *process_status(const struct process *p); /* one line for people */
 /* For those who look for NATS services. */

@@ -180,10 +180,13 @@ size_t process_service(void *ctx, const char *subject, char *answer, size_t room
     return service_answer(&s, subject, answer, room);
 }
 
-static void executor(struct process *p, struct page *g)
+static void seams(struct process *p, struct page *g)
 {
     if (p->executor != NULL) {
         p->executor->metrics(p->executor->self, g);
+    }
+    if (p->exporter != NULL) {
+        p->exporter->metrics(p->exporter->self, g);
     }
 }
 
@@ -209,9 +212,11 @@ static void nodes(struct process *p, struct page *g)
     some(g, "undelivered_total", "reason", "posted-full", s->posted_dropped);
     some(g, "undelivered_total", "reason", "simulated-loss", s->sent_lost);
     some(g, "refused_total", "what", "work", s->works_refused);
+    some(g, "refused_total", "what", "context", s->contents_refused);
     some(g, "refused_total", "what", "store", s->store_refused);
     some(g, "refused_total", "what", "seal", s->seals_refused);
     some(g, "refused_total", "what", "memory", s->memory_refused);
+    some(g, "spans_unknown_total", NULL, NULL, s->spans_unknown);
     page_add(g, "stale_accepted_total", NULL, NULL, s->stale_accepted);
     for (int n = 1; n < NOTE_COUNT; n++) {
         some(g, "notes_total", "note", note_info((enum note)n)->name, s->notes[n]);
@@ -236,6 +241,20 @@ const char *process_status(const struct process *p)
            : !p->banks_up[STORE_BANK_REGISTRY] ? "serves, without the registry"
            : p->owns                           ? "serves"
                                                : "stands by for its units";
+}
+
+bool process_metrics_start(struct process *p)
+{
+    assert(p != NULL);
+    if (p->conf->metrics_port == 0) {
+        return true;
+    }
+    int error = metrics_start((uint16_t)p->conf->metrics_port, &p->metrics);
+    if (error < 0) {
+        log_line(&p->log, LOG_ERROR, "metrics-failed", "port=%u why=\"%s\"", p->conf->metrics_port,
+                 strerror(-error));
+    }
+    return error >= 0;
 }
 
 void process_metrics(struct process *p)
@@ -270,6 +289,6 @@ void process_metrics(struct process *p)
     if (p->runner != NULL) {
         nodes(p, g);
     }
-    executor(p, g);
+    seams(p, g);
     metrics_publish(p->metrics, g->text, g->used, process_is_ready(p));
 }

@@ -194,6 +194,20 @@ static void on_grant(void *ctx, const struct grant *g)
     directory_forget(&p->directory, g->place);
 }
 
+void process_asked(void *ctx)
+{
+    struct process *p = ctx;
+    p->announce = true;
+}
+
+void process_owner(void *ctx, uint16_t first, uint16_t last)
+{
+    struct process *p = ctx;
+    if (p->runner != NULL) {
+        runner_owner(p->runner, first, last);
+    }
+}
+
 bool process_runner(struct process *p)
 {
     assert(p != NULL && p->runner == NULL);
@@ -218,6 +232,8 @@ bool process_runner(struct process *p)
                                .exclude_ctx = p,
                                .grant = on_grant,
                                .grant_ctx = p,
+                               .span = p->exporter != NULL ? process_span : NULL,
+                               .span_ctx = p,
                                .executor = p->executor};
     memcpy(conf.ops, p->kind->ops, sizeof(conf.ops));
     p->runner = runner_new(&conf);

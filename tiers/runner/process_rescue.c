@@ -97,6 +97,21 @@ void process_rescue_tick(struct process *p, int64_t now_us)
     }
 }
 
+/* Another host has started one of this name, too, and that one serves. */
+bool process_rescue_surplus(struct process *p, int64_t now_us)
+{
+    bool waits = p->bus_up && p->lease.state == LEASE_WAITING && p->phase <= PHASE_SERVING;
+    for (uint32_t i = 0; i < p->wards.count; i++) {
+        waits = waits && !p->ward_list[i].held;
+    }
+    if (p->conf->parent_pid == 0 || !rescue_surplus(&p->rescue, now_us, waits)) {
+        return false;
+    }
+    log_line(&p->log, LOG_WARNING, "rescue-surplus",
+             "why=\"another process of this name has served for 20 s\"");
+    return true;
+}
+
 void process_rescue_stop(struct process *p)
 {
     if (p->rescuer_open && !uv_is_closing((uv_handle_t *)&p->rescuer)) {

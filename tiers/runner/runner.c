@@ -177,6 +177,9 @@ static void carry_out(struct runner *r, struct node *n)
         case FX_WORK_CANCEL:
             runner_work_cancel(r, n, e->u.work_ref);
             break;
+        case FX_SPAN:
+            runner_span(r, &e->u.span);
+            break;
         case FX_NOTE:
             r->stats.notes[e->u.note.note]++;
             count_orders(r, &e->u.note);
@@ -205,7 +208,7 @@ static void carry_out(struct runner *r, struct node *n)
 void runner_step(struct runner *r, struct node *n, struct event *event)
 {
     assert(n->self != NULL);
-    assert(event->kind >= EV_START && event->kind <= EV_EVIDENCE);
+    assert(event->kind >= EV_START && event->kind <= EV_OWNER);
     int64_t boot_us = clock_boot_us();
     int64_t now_us = runner_node_clock(n, boot_us);
     if (now_us < n->last_us) {
@@ -352,9 +355,10 @@ static void node_prepare(struct runner *r, struct node *n, struct node_conf *ret
                               .digest = digest,
                               .handlers_max = AGENT_HANDLERS_MAX,
                               .agent_first = n->agent_first,
-                              .agent_count = n->agent_count};
+                              .agent_count = n->agent_count,
+                              .planned_only = r->conf.world != NULL};
     if (n->unit.tier == TIER_AGENT) {
-        n->epoch = (r->conf.epoch << 16) + n->starts; /* rises with each start of the agent */
+        n->epoch = r->conf.epoch + n->starts; /* microseconds: rises with each start of the agent */
         ret->agent_class =
             topology_class(r->conf.topology, topology_index(r->conf.topology, n->home));
         ret->capabilities = topology_class_capabilities(r->conf.topology, ret->agent_class);
@@ -552,6 +556,18 @@ void runner_evidence(struct runner *r, const struct evidence *e)
     struct event event = {.kind = EV_EVIDENCE};
     event.u.evidence = e;
     runner_step(r, n, &event);
+}
+
+void runner_owner(struct runner *r, uint16_t first, uint16_t last)
+{
+    assert(r != NULL && first >= 1 && first <= last);
+    for (uint32_t i = 0; i < r->node_count && !r->leaving; i++) {
+        struct node *n = r->nodes[i];
+        if (n->self != NULL && !n->fresh && n->unit.tier == TIER_HOST) {
+            struct event event = {.kind = EV_OWNER, .u.owner = {first, last}};
+            runner_step(r, n, &event);
+        }
+    }
 }
 
 const struct host_clock_watch *runner_host_clock(const struct runner *r)

@@ -51,12 +51,14 @@ struct runner_stats {
     uint64_t works, works_refused, works_cancelled;
     uint64_t store_ops, store_refused, store_replies;
     uint64_t seals, seals_refused;
+    uint64_t spans_unknown; /* of operations that are forgotten here */
     uint64_t notes[NOTE_COUNT];
     uint64_t orders_forked, orders_old; /* refused by a sector here (core/order.h) */
-    uint64_t stale_accepted; /* from a parent that was replaced, and acted upon: must stay 0 */
-    uint64_t memory_refused; /* a node or an answer that found no memory */
-    int64_t lag_us;          /* how late the latest timer of the last second ran */
-    uint32_t nodes, agents;  /* running */
+    uint64_t stale_accepted;   /* from a parent that was replaced, and acted upon: must stay 0 */
+    uint64_t contents_refused; /* from neighbours: not what their keys say */
+    uint64_t memory_refused;   /* a node or an answer that found no memory */
+    int64_t lag_us;            /* how late the latest timer of the last second ran */
+    uint32_t nodes, agents;    /* running */
 };
 
 struct runner_conf {
@@ -81,6 +83,9 @@ struct runner_conf {
     /* Who may speak for a spare place (FX_GRANT). NULL: nothing happens. */
     void (*grant)(void *ctx, const struct grant *g);
     void *grant_ctx;
+    /* Spans of operations that are sampled. NULL: nobody wants any. */
+    void (*span)(void *ctx, const struct span *span, const struct trace_context *trace);
+    void *span_ctx;
     const struct executor *executor; /* of actions that are not built in; NULL: none */
 };
 
@@ -114,6 +119,9 @@ void runner_clock(struct runner *r);
 
 /* For the orchestrator, if it runs here: a process refused what another sent. */
 void runner_evidence(struct runner *r, const struct evidence *e);
+
+/* For the hosts here: sectors within these have a new owner. */
+void runner_owner(struct runner *r, uint16_t first, uint16_t last);
 
 /* Clean stop: every running agent has its last words (EV_STOP). Nothing is stepped after it. */
 void runner_goodbye(struct runner *r);

@@ -1,6 +1,7 @@
 /* The contexts that this process's agents hold (core/content.h): one copy each, however many hold
  * it. One that came with an operation is put into the registry before anybody says READY; one that
- * was asked for by its key comes from there, and is held only when its bytes hash to that key.
+ * was asked for by its key comes from a neighbour, by way of the agent's lead, or from there, and
+ * is held only when its bytes hash to that key.
  *
  * RUNNER_CONTENTS_MAX at a time: one more takes the place of one that no agent here holds, or is
  * FAILED. Whenever the store comes back, and every KEEP_US, what is held is put there again, so
@@ -27,14 +28,14 @@ struct held {
     struct work *waiting;
 };
 
+static void digest(const uint8_t *bytes, uint32_t count, uint8_t ret[CONTENT_HASH])
+{
+    (void)crypto_generichash(ret, CONTENT_HASH, bytes, count, NULL, 0);
+}
+
 static bool sound(const struct held *h)
 {
-    uint8_t hash[CONTENT_HASH];
-    if (h->bytes == NULL) {
-        return false;
-    }
-    (void)crypto_generichash(hash, sizeof(hash), h->bytes, h->count, NULL, 0);
-    return memcmp(hash, h->hash, sizeof(hash)) == 0;
+    return h->bytes != NULL && content_sound(digest, h->hash, h->bytes, h->count);
 }
 
 static void drop(struct held *h)
@@ -102,15 +103,30 @@ static void settle_all(struct runner *r, uint32_t slot, enum outcome verdict, co
     }
 }
 
+/* Those that are only to hold it: whether the registry has it, too, is seen to later. */
+static void settle_holders(struct runner *r, uint32_t slot)
+{
+    struct work *next = NULL;
+    for (struct work *w = r->contents[slot].waiting; w != NULL; w = next) {
+        next = w->content_next;
+        if (w->op.kind == WORK_CONTEXT) {
+            settle(r, w, OUTCOME_READY, "");
+        }
+    }
+}
+
 /* The next step for those that wait: fetch, put, or done. */
 static void advance(struct runner *r, uint32_t slot)
 {
     struct held *h = &r->contents[slot];
+    if (h->bytes != NULL && !h->busy && !sound(h)) {
+        drop(h);
+    }
+    if (sound(h)) {
+        settle_holders(r, slot);
+    }
     if (h->busy || h->waiting == NULL) {
         return;
-    }
-    if (h->bytes != NULL && !sound(h)) {
-        drop(h);
     }
     if (h->bytes != NULL && h->stored) {
         settle_all(r, slot, OUTCOME_READY, "");
@@ -158,8 +174,15 @@ void runner_content_want(struct runner *r, struct work *w, const uint8_t hash[32
         return;
     }
     struct held *h = &r->contents[slot];
+    if (w->op.kind == WORK_CONTEXT && count > 0 && !content_sound(digest, hash, bytes, count)) {
+        r->stats.contents_refused++;
+        bytes = NULL;
+    }
+    if (h->bytes != NULL && bytes != NULL && !h->busy && !sound(h)) {
+        drop(h);
+    }
     if (h->bytes == NULL && bytes != NULL && (h->bytes = malloc(count)) != NULL) {
-        memcpy(h->bytes, bytes, count); /* the runner checked its hash when it came in */
+        memcpy(h->bytes, bytes, count); /* of a load: checked when the operation came in */
         h->count = count;
     }
     w->content = slot + 1u;
@@ -202,6 +225,19 @@ void runner_content_reply(struct runner *r, uint32_t slot, const struct store_re
                    : reply->detail != NULL         ? reply->detail
                                                    : "the registry does not take or give it");
     }
+}
+
+const uint8_t *runner_content_bytes(struct runner *r, const uint8_t hash[32], uint32_t *ret_count)
+{
+    for (uint32_t i = 0; r->contents != NULL && i < RUNNER_CONTENTS_MAX; i++) {
+        const struct held *h = &r->contents[i];
+        if (h->used && memcmp(h->hash, hash, sizeof(h->hash)) == 0 && sound(h)) {
+            *ret_count = h->count;
+            return h->bytes;
+        }
+    }
+    *ret_count = 0;
+    return NULL;
 }
 
 /* ---- the agents ---- */

@@ -111,6 +111,10 @@ int runner_add_agent(struct runner *r, struct unit u, struct unit home, uint16_t
 /* What the agent says of itself (core/facts.h); NULL: nothing. */
 const char *runner_facts(const struct runner *r, struct unit agent, enum impedance_class c);
 
+/* runner_span.c: whose trace an operation belongs to; what a node says of one goes out. */
+struct trace_context runner_trace(const struct runner *r, const struct operation *op);
+void runner_span(struct runner *r, const struct span *span);
+
 /* runner_send.c */
 void runner_send(struct runner *r, struct node *n, const struct msg *msg);
 /* msg: `to` is the node, no mask, recv_us on the node's clock. */
@@ -136,6 +140,8 @@ void runner_blobs_free(struct runner *r);
  * agent adopts it. bytes: NULL when it is to come from the registry. */
 void runner_content_want(struct runner *r, struct work *w, const uint8_t hash[32],
                          const uint8_t *bytes, uint32_t count);
+/* What is held here under that key and is sound; NULL: nothing. Valid for the turn. */
+const uint8_t *runner_content_bytes(struct runner *r, const uint8_t hash[32], uint32_t *ret_count);
 void runner_content_reply(struct runner *r, uint32_t slot, const struct store_reply *reply);
 void runner_content_adopt(struct runner *r, struct node *n, struct work *w);
 void runner_content_forget(struct runner *r, struct work *w); /* the work goes first */

@@ -36,6 +36,7 @@ static struct handler_call call_of(struct runner *r, struct node *n, const struc
 {
     const struct runner_world *w = r->conf.world;
     return (struct handler_call){.operation = op,
+                                 .trace = runner_trace(r, op),
                                  .topology = r->conf.topology,
                                  .unit = n->unit,
                                  .home = n->home,
@@ -148,6 +149,25 @@ static bool talk_on(struct runner *r, struct work *w)
     return true;
 }
 
+/* The bytes of a context that is held here, for another process. */
+static void answer_content(struct runner *r, const struct work *w, struct work_reply *reply)
+{
+    uint32_t count = 0;
+    const uint8_t *bytes = runner_content_bytes(r, w->op.content, &count);
+    uint8_t *both = malloc(sizeof(w->op.content) + count);
+    if (both != NULL) {
+        memcpy(both, w->op.content, sizeof(w->op.content));
+        if (count > 0) {
+            memcpy(both + sizeof(w->op.content), bytes, count);
+        }
+        reply->verdict = count > 0 ? OUTCOME_READY : OUTCOME_FAILED;
+        reply->answer = both;
+        reply->answer_bytes = (uint32_t)sizeof(w->op.content) + count;
+    }
+    reply_step(r, r->nodes[w->node], reply);
+    free(both);
+}
+
 static void on_work(struct timer *timer, void *ctx)
 {
     struct runner *r = ctx;
@@ -172,6 +192,10 @@ static void on_work(struct timer *timer, void *ctx)
                                .verdict = w.verdict,
                                .reason = w.reason,
                                .unit = w.op.unit};
+    if (w.op.kind == WORK_CONTENT) {
+        answer_content(r, &w, &reply);
+        return;
+    }
     if (w.handler == NULL) {
         reply_step(r, n, &reply);
         return;
@@ -409,8 +433,11 @@ void runner_work_begin(struct runner *r, struct node *n, const struct work_op *o
         }
         break;
     case WORK_CONTEXT:
-        runner_content_want(r, w, op->content, NULL, 0);
+        w->op.body = NULL; /* the outbox's */
+        runner_content_want(r, w, op->content, op->body, op->body_bytes);
         return;
+    case WORK_CONTENT: /* read when it is answered */
+        break;
     case WORK_KIND_COUNT:
     default:
         w->reason = REASON_UNKNOWN_ACTION;

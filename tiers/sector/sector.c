@@ -39,6 +39,7 @@ static void sector_init(void *self, const struct node_conf *conf)
     s->digest = conf->digest;
     assert(s->digest != NULL);
     s->beat_us = NEVER;
+    s->move_us = NEVER;
     s->summary_us = NEVER;
     s->store_timeout_us = NEVER;
 }
@@ -62,8 +63,9 @@ static void beat(struct sector *s)
     }
     struct beat b = {.orders = s->orders.head, .orders_missed = s->orders_missed};
     hub_summary(h, &b.summary);
+    uint32_t contexts = b.summary.astray + b.summary.synced + b.summary.synced_far;
     b.has_summary = s->beats % SUMMARY_BEATS == 0 || b.summary.active != s->told_active ||
-                    b.summary.frozen != s->told_frozen ||
+                    b.summary.frozen != s->told_frozen || contexts != s->told_contexts ||
                     b.summary.circuits_open != s->told_circuits;
     struct msg m = hub_msg(h, MSG_BEAT, unit_orchestrator(), 3);
     m.u.beat = &b;
@@ -76,6 +78,7 @@ static void beat(struct sector *s)
     s->beats = b.has_summary ? 1 : s->beats + 1;
     s->told_active = b.summary.active;
     s->told_frozen = b.summary.frozen;
+    s->told_contexts = contexts;
     s->told_circuits = b.summary.circuits_open;
     int64_t period = h->tuning.tier_beat_us;
     s->beat_us = s->beat_us + period > h->now_us ? s->beat_us + period : h->now_us + period;
@@ -190,8 +193,6 @@ static void parent_message(struct sector *s, const struct msg *msg)
         beat_reply(s, msg);
     } else if (msg->type == MSG_OPERATE) {
         hub_operate_message(h, msg);
-    } else if (msg->type == MSG_CANCEL) {
-        hub_cancel(h, &msg->u.cancel.operation_id);
     } else if (msg->type == MSG_RESUME) {
         hub_resume_message(h, msg);
     } else if (msg->type == MSG_PREPARE) {
@@ -202,8 +203,8 @@ static void parent_message(struct sector *s, const struct msg *msg)
         pass_ack(s, msg);
     } else if (msg->type == MSG_ORDER) {
         sector_order(s, msg);
-    } else if (msg->type == MSG_MOVE) {
-        sector_move(s, msg);
+    } else if (msg->type == MSG_GROW) {
+        sector_grow(s, msg);
     } else {
         hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
     }
@@ -247,55 +248,6 @@ static void freeze(struct sector *s, const struct msg *msg)
     hub_reply_ok(h, msg);
 }
 
-static void host_report(struct sector *s, const struct msg *msg)
-{
-    uint32_t number = unit_number(msg->from);
-    struct sector_host *host = NULL;
-    for (uint32_t i = 0; i < SECTOR_HOSTS_MAX; i++) {
-        struct sector_host *at = &s->hosts[i];
-        if (at->number == number) {
-            host = at;
-            break;
-        }
-        host = host == NULL && at->number == 0 ? at : host;
-    }
-    if (host == NULL) {
-        return;
-    }
-    if (host->number == number && msg->u.host_report.restarts > host->report.restarts) {
-        /* Each restart was the crash of a process: what the breaker counts. */
-        uint32_t crashes = msg->u.host_report.restarts - host->report.restarts;
-        hub_circuit(&s->hub, breaker_failure(&s->hub.breaker, s->hub.now_us, crashes, &s->hub.rng));
-    }
-    host->number = number;
-    host->report = msg->u.host_report;
-}
-
-/* A lead wants one of its agents started anew: its host is asked, as far as it has reported. */
-static void replace(struct sector *s, const struct msg *msg)
-{
-    struct hub *h = &s->hub;
-    struct unit target = msg->u.heal.target;
-    bool own = target.tier == TIER_AGENT && topology_contains(h->topology, target) &&
-               target.sector == msg->from.sector && target.cluster == msg->from.cluster;
-    uint32_t index = own ? topology_index(h->topology, sector_move_home(s, target)) : 0;
-    for (uint32_t i = 0; own && i < SECTOR_HOSTS_MAX; i++) {
-        const struct sector_host *host = &s->hosts[i];
-        if (host->number == 0 || index < host->number - 1u ||
-            index - (host->number - 1u) >= host->report.agents_hosted) {
-            continue;
-        }
-        struct msg m = hub_msg(h, MSG_HEAL, unit_numbered(TIER_HOST, host->number), 3);
-        m.u.heal.target = target;
-        if (hub_fits(h, &m)) {
-            out_send(h->out, &m);
-        }
-        hub_note(h, NOTE_REPLACE, unit_pack(target), host->number);
-        return;
-    }
-    hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
-}
-
 static void message(struct sector *s, const struct msg *msg)
 {
     struct hub *h = &s->hub;
@@ -307,6 +259,7 @@ static void message(struct sector *s, const struct msg *msg)
         if (msg->type == MSG_BEAT) {
             sector_frozen(s, msg);
             sector_move_tell(s, hub_child_index(h, msg->from));
+            sector_grow_tell(s, hub_child_index(h, msg->from));
         }
     } else if (msg->type == MSG_MOVE) {
         sector_move(s, msg);
@@ -314,12 +267,14 @@ static void message(struct sector *s, const struct msg *msg)
         sector_relay(s, msg);
     } else if (msg->type == MSG_RELAY_ACK) {
         sector_relay_ack(s, msg);
+    } else if (msg->type == MSG_CONTENT) {
+        sector_content(s, msg);
     } else if (msg->type == MSG_CONFLICT) {
         pass_conflict(s, msg);
     } else if (msg->type == MSG_HOST_REPORT) {
-        host_report(s, msg);
+        sector_host_report(s, msg);
     } else if (msg->type == MSG_HEAL) {
-        replace(s, msg);
+        sector_replace(s, msg);
     } else if (msg->type == MSG_COMMAND && msg->u.command->kind == COMMAND_STATUS) {
         status(s, msg);
     } else if (msg->type == MSG_COMMAND &&
@@ -371,6 +326,7 @@ static void stored(struct sector *s, const struct store_reply *reply)
 static int64_t next_wake(const struct sector *s)
 {
     int64_t wake = s->beat_us < s->store_timeout_us ? s->beat_us : s->store_timeout_us;
+    wake = s->move_us < wake ? s->move_us : wake;
     int64_t parent = children_next_us(&s->parent);
     wake = parent < wake ? parent : wake;
     return s->store_ref == 0 && s->hub.store_up && s->summary_us < wake ? s->summary_us : wake;
@@ -405,6 +361,7 @@ static int64_t sector_step(void *self, const struct event *event, struct outbox 
     case EV_WAKE:
     case EV_WORK:
     case EV_EVIDENCE:
+    case EV_OWNER:
     case EV_STOP:
         break;
     }
@@ -412,8 +369,10 @@ static int64_t sector_step(void *self, const struct event *event, struct outbox 
     beat(s);
     hub_pump(&s->hub);
     sector_relay_pump(s);
+    sector_move_tick(s);
     write_store(s);
-    int64_t wake = hub_end(&s->hub, next_wake(s));
+    int64_t content_us = sector_content_tick(s), other_us = next_wake(s);
+    int64_t wake = hub_end(&s->hub, content_us < other_us ? content_us : other_us);
     children_wake(&s->parent, wake);
     return wake;
 }

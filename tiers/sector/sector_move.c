@@ -3,10 +3,15 @@
  * for goes to the host of the agent's home. A home that has no lead cannot ask: the sector asks in
  * its place.
  *
- * The table is what the orchestrator said, which says all of it every few seconds. */
+ * The table is what the orchestrator ordered (order.h): said to the leads at once, and all of it
+ * every few seconds. */
 #include "core/num.h"
 #include "tiers/sector/sector_state.h"
 #include <assert.h>
+
+#define SAY_US (5ll * US_PER_S)
+#define SAY_EFFECTS                                                                                \
+    24u /* of one move: two leads, and some hosts; more of these hear it next time */
 
 static void to_lead(struct sector *s, const struct move *m, struct unit lead)
 {
@@ -39,12 +44,14 @@ static void to_hosts(struct sector *s, const struct move *m)
     }
 }
 
-static void count_away(struct sector *s)
+void sector_count_away(struct sector *s)
 {
     struct hub *h = &s->hub;
     for (uint32_t i = 0; i < h->children_count; i++) {
+        const struct grow *g = &s->grows[i];
+        uint32_t came = moves_came(&s->moves, hub_child_unit(h, i));
         h->child[i].away = (uint16_t)moves_left(&s->moves, hub_child_unit(h, i));
-        h->child[i].guests = (uint16_t)moves_came(&s->moves, hub_child_unit(h, i));
+        h->child[i].guests = (uint16_t)(came + num_bits(g->places & ~g->fresh));
     }
 }
 
@@ -59,24 +66,58 @@ void sector_move(struct sector *s, const struct msg *msg)
 {
     struct hub *h = &s->hub;
     const struct move *m = &msg->u.move;
-    bool own = m->home.sector == h->self.sector || m->place.sector == h->self.sector;
-    if (!own || move_check(m, h->topology) != NULL) {
+    if (msg->from.tier != TIER_CLUSTER || m->home.sector != h->self.sector ||
+        move_check(m, h->topology) != NULL) {
         hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
         return;
     }
-    if (msg->from.tier == TIER_CLUSTER) { /* a lead wants its agent brought there */
-        if (unit_equal(m->home, msg->from)) {
-            to_hosts(s, m);
-        }
-        return;
+    if (unit_equal(m->home, msg->from)) {
+        to_hosts(s, m); /* a lead wants its agent brought there */
     }
-    (void)moves_take(&s->moves, m); /* without room for it, it is passed on all the same */
-    count_away(s);
+}
+
+static void say(struct sector *s, const struct move *m)
+{
     to_lead(s, m, m->home);
     to_lead(s, m, m->place);
     if (lead_lost(s, m->home)) {
         to_hosts(s, m);
     }
+}
+
+void sector_moved(struct sector *s, const struct move *m)
+{
+    struct hub *h = &s->hub;
+    if (m->home.sector != h->self.sector && m->place.sector != h->self.sector) {
+        return;
+    }
+    if (move_check(m, h->topology) != NULL) {
+        hub_note(h, NOTE_UNEXPECTED, (uint64_t)MSG_ORDER, unit_pack(m->home));
+        return;
+    }
+    (void)moves_take(&s->moves, m); /* without room for it, it is passed on all the same */
+    sector_count_away(s);
+    say(s, m);
+    int64_t again_us = h->short_of_room ? h->now_us : h->now_us + SAY_US;
+    s->move_us = again_us < s->move_us ? again_us : s->move_us;
+}
+
+/* So a word that was lost, or a host that starts anew, is no more than a delay. */
+void sector_move_tick(struct sector *s)
+{
+    struct hub *h = &s->hub;
+    if (h->now_us < s->move_us) {
+        return;
+    }
+    for (; s->move_again < s->moves.count; s->move_again++) {
+        if (!outbox_room(h->out, SAY_EFFECTS, 0)) {
+            h->short_of_room = true;
+            return;
+        }
+        say(s, &s->moves.list[s->move_again]);
+    }
+    s->move_again = 0;
+    s->move_us = s->moves.count > 0 ? h->now_us + SAY_US : NEVER;
 }
 
 struct unit sector_move_home(const struct sector *s, struct unit agent)

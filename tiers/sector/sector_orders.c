@@ -118,6 +118,14 @@ static void apply(struct sector *s, const struct order *o)
     case ORDER_ISOLATE:
         sector_isolate(s, &o->u.isolate);
         break;
+    case ORDER_CANCEL:
+        hub_cancel(h, &o->u.cancel.operation_id);
+        break;
+    case ORDER_MOVES:
+        for (uint32_t i = 0; i < o->u.moves->count; i++) {
+            sector_moved(s, &o->u.moves->list[i]);
+        }
+        break;
     case ORDER_WHAT_COUNT:
         assert(false);
     }

@@ -12,40 +12,80 @@
  *   a signal             FAILED, "killed by signal 9"
  *
  * The environment is small and clean: PATH, HOME, LANG and MESH_OPERATION, MESH_AGENT, MESH_CLASS,
- * MESH_ACTION, MESH_TIMEOUT_MS, TRACEPARENT. No shell is involved. */
+ * MESH_ACTION, MESH_TIMEOUT_MS, TRACEPARENT. No shell is involved.
+ *
+ * A thread of libuv's pool starts it (launch.h): until a program has been executed its starter
+ * waits for the scheduler, on a machine at work for many milliseconds, which neither the loop nor
+ * the programs that come after it should. */
 #include "tiers/work/exec.h"
 #include "core/commands.h"
 #include "core/num.h"
 #include "tiers/runner/clock.h"
+#include "tiers/work/launch.h"
 #include <assert.h>
+#include <errno.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define STDERR_KEPT 600u   /* its last bytes */
 #define DRAIN_MS    500u   /* for what lies in the pipes once the program has ended */
 #define PROGRESS_US 250000 /* partial output is passed on that often at most */
 
-static void on_closed(uv_handle_t *handle)
+struct start {
+    struct launch launch;
+    int error; /* of launch() */
+    char words_room[ACTION_TEXT_MAX + 2 * ACTION_WORDS_MAX];
+    char env_room[ENV_COUNT][ENV_SIZE];
+    char *args[COMMAND_WORDS_MAX + 1], *env[ENV_COUNT + 1];
+};
+
+static void hold(struct exec *x)
 {
-    struct exec *x = handle->data;
+    x->handles++;
+    job_hold(x->job);
+}
+
+static void let_go(struct exec *x)
+{
     struct job *job = x->job;
     if (--x->handles == 0) {
         bytes_done(&x->errors);
+        free(x->start);
         free(x);
         job->own = NULL;
     }
     job_release(job);
 }
 
-static void close_one(uv_handle_t *handle)
+static void on_closed(uv_handle_t *handle)
 {
-    if (!uv_is_closing(handle)) {
-        uv_close(handle, on_closed);
+    let_go(handle->data);
+}
+
+static void on_process_closed(uv_handle_t *handle)
+{
+    struct exec *x = handle->data;
+    (void)close(x->pidfd);
+    let_go(x);
+}
+
+static void close_pipe(uv_pipe_t *pipe)
+{
+    if (pipe->loop != NULL && !uv_is_closing((uv_handle_t *)pipe)) {
+        uv_close((uv_handle_t *)pipe, on_closed);
+    }
+}
+
+static void close_process(struct exec *x)
+{
+    if (x->process_open) {
+        x->process_open = false;
+        uv_close((uv_handle_t *)&x->process, on_process_closed);
     }
 }
 
@@ -86,10 +126,10 @@ static void finish(struct exec *x)
         say_errors(x, how);
     } else if (x->status == 0) {
         job_ready(x->job);
-    } else if (x->status == (int64_t)a->conflict_exit) {
+    } else if (x->status == (int)a->conflict_exit) {
         job_conflict(x->job, x->job->answer.at, x->job->answer.count);
     } else {
-        (void)snprintf(how, sizeof(how), "exit %d", (int)x->status);
+        (void)snprintf(how, sizeof(how), "exit %d", x->status);
         say_errors(x, how);
     }
 }
@@ -101,17 +141,26 @@ static void maybe_finish(struct exec *x)
     }
 }
 
-static void on_ended(uv_process_t *process, int64_t status, int term_signal)
+static void on_ended(uv_poll_t *process, int status, int events)
 {
     struct exec *x = process->data;
+    int how = 0;
+    (void)status;
+    (void)events;
+    pid_t pid = waitpid(x->pid, &how, WNOHANG);
+    if (pid == 0 || (pid < 0 && errno == EINTR)) {
+        return;
+    }
     x->exited = true;
-    x->status = status;
-    x->signal = term_signal;
-    exec_kill(x); /* what it left in its group holds its pipes open, too */
+    x->status = WIFEXITED(how) ? WEXITSTATUS(how) : 0;
+    x->signal = pid < 0            ? SIGKILL
+                : WIFSIGNALED(how) ? WTERMSIG(how)
+                                   : 0; /* unknown is no success */
+    exec_kill(x);                       /* what it left in its group holds its pipes open, too */
     x->pid = 0;
     reaper_soon(x->reaper);
     exec_unlink(x);
-    close_one((uv_handle_t *)process);
+    close_process(x);
     if (!x->job->over) {
         job_wake(x->job, DRAIN_MS);
         maybe_finish(x);
@@ -164,7 +213,7 @@ static void on_out(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
     const struct action *a = x->job->lane->action;
     if (count < 0) {
         x->out_open = false;
-        close_one((uv_handle_t *)stream);
+        close_pipe((uv_pipe_t *)stream);
         maybe_finish(x);
         return;
     }
@@ -188,7 +237,7 @@ static void on_err(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
     struct bytes *e = &x->errors;
     if (count < 0) {
         x->err_open = false;
-        close_one((uv_handle_t *)stream);
+        close_pipe((uv_pipe_t *)stream);
         maybe_finish(x);
         return;
     }
@@ -212,32 +261,26 @@ static void on_written(uv_write_t *request, int status)
 {
     struct exec *x = request->data;
     (void)status; /* a program need not read its stdin */
-    close_one((uv_handle_t *)&x->in);
+    close_pipe(&x->in);
 }
 
 /* ---- the start ---- */
 
-/* Set from here, at once: the program has just been executed and has opened nothing yet. */
-static void limit(pid_t pid, const struct action *a)
+static void limits_of(const struct action *a, struct launch *l)
 {
-    const struct {
-        int resource;
-        uint64_t value;
-    } limits[] = {{RLIMIT_AS, a->memory_bytes},
-                  {RLIMIT_FSIZE, a->file_bytes},
-                  {RLIMIT_CPU, a->cpu_s},
-                  {RLIMIT_NOFILE, a->files}};
-    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-        struct rlimit r = {limits[i].value, limits[i].value};
-        if (limits[i].value > 0) {
-            (void)prlimit(pid, (__rlimit_resource_t)limits[i].resource, &r, NULL);
+    const struct launch_limit wanted[] = {{RLIMIT_AS, a->memory_bytes},
+                                          {RLIMIT_FSIZE, a->file_bytes},
+                                          {RLIMIT_CPU, a->cpu_s},
+                                          {RLIMIT_NOFILE, a->files}};
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        if (wanted[i].value > 0) {
+            l->limits[l->limit_count++] = wanted[i];
         }
     }
-    const struct rlimit no_core = {0, 0};
-    (void)prlimit(pid, RLIMIT_CORE, &no_core, NULL);
+    l->limits[l->limit_count++] = (struct launch_limit){RLIMIT_CORE, 0};
 }
 
-static void environment(const struct job *job, char room[ENV_COUNT][ENV_SIZE], char *ret[])
+static void environment(const struct job *job, struct start *s)
 {
     char id[ID128_TEXT_MAX], place[UNIT_TEXT_MAX];
     num_id128_format(job->operation, id);
@@ -245,7 +288,7 @@ static void environment(const struct job *job, char room[ENV_COUNT][ENV_SIZE], c
     const char *path = getenv("PATH");
     int n = 0;
     int64_t left_us = job->deadline_us - clock_boot_us();
-#define PUT(...) (void)snprintf(room[n++], ENV_SIZE, __VA_ARGS__)
+#define PUT(...) (void)snprintf(s->env_room[n++], ENV_SIZE, __VA_ARGS__)
     PUT("PATH=%s", path != NULL && strlen(path) < ENV_SIZE - 8 ? path : "/usr/bin:/bin");
     PUT("HOME=/");
     PUT("LANG=C.UTF-8");
@@ -254,17 +297,16 @@ static void environment(const struct job *job, char room[ENV_COUNT][ENV_SIZE], c
     PUT("MESH_CLASS=%s", class_name(job->agent_class));
     PUT("MESH_ACTION=%s", job->lane->action->name);
     PUT("MESH_TIMEOUT_MS=%lld", (long long)(left_us > 0 ? left_us / US_PER_MS : 0));
-    work_traceparent(job, room[n] + sizeof("TRACEPARENT=") - 1);
-    memcpy(room[n++], "TRACEPARENT=", sizeof("TRACEPARENT=") - 1);
+    work_traceparent(job, s->env_room[n] + sizeof("TRACEPARENT=") - 1);
+    memcpy(s->env_room[n++], "TRACEPARENT=", sizeof("TRACEPARENT=") - 1);
 #undef PUT
     assert(n == ENV_COUNT);
     for (int i = 0; i < n; i++) {
-        ret[i] = room[i];
+        s->env[i] = s->env_room[i];
     }
-    ret[n] = NULL;
 }
 
-static bool user_of(const struct action *a, uv_process_options_t *options)
+static bool user_of(const struct action *a, struct launch *l)
 {
     if (a->user[0] == '\0') {
         return true;
@@ -273,78 +315,81 @@ static bool user_of(const struct action *a, uv_process_options_t *options)
     if (p == NULL) {
         return false;
     }
-    options->uid = p->pw_uid;
-    options->gid = p->pw_gid;
-    options->flags |= UV_PROCESS_SETUID | UV_PROCESS_SETGID;
+    l->as_user = true;
+    l->user = p->pw_uid;
+    l->group = p->pw_gid;
     return true;
 }
 
-static void pipe_open(struct exec *x, uv_pipe_t *pipe)
+/* NULL: `why` says what is missing. */
+static struct start *start_new(const struct job *job, char why[ACTION_PROBLEM_SIZE])
 {
-    (void)uv_pipe_init(x->job->lane->crew->loop, pipe, 0);
-    pipe->data = x;
-    x->handles++;
-    job_hold(x->job);
-}
-
-static int spawn(struct exec *x, const struct action *a)
-{
-    static char words_room[ACTION_TEXT_MAX + 2 * ACTION_WORDS_MAX];
-    static char env_room[ENV_COUNT][ENV_SIZE];
-    const char *words[COMMAND_WORDS_MAX + 1], *why = NULL;
-    char *args[COMMAND_WORDS_MAX + 1], *env[ENV_COUNT + 1];
+    const struct action *a = job->lane->action;
+    const char *words[COMMAND_WORDS_MAX + 1], *problem = NULL;
     size_t count = 0;
-    bool good = command_split(a->program, words_room, sizeof(words_room), words, &count, &why);
+    struct start *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        (void)snprintf(why, ACTION_PROBLEM_SIZE, "no memory");
+        return NULL;
+    }
+    bool good =
+        command_split(a->program, s->words_room, sizeof(s->words_room), words, &count, &problem);
     assert(good && count > 0); /* checked when the file was read */
     (void)good;
     for (size_t i = 0; i < count; i++) {
-        args[i] = words_room + (words[i] - words_room);
+        s->args[i] = s->words_room + (words[i] - s->words_room);
     }
-    args[count] = NULL;
-    environment(x->job, env_room, env);
-    uv_stdio_container_t stdio[3] = {
-        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&x->in},
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&x->out},
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&x->err}};
-    uv_process_options_t options = {.exit_cb = on_ended,
-                                    .file = args[0],
-                                    .args = args,
-                                    .env = env,
-                                    .cwd = a->directory[0] != '\0' ? a->directory : "/",
-                                    .flags = UV_PROCESS_DETACHED, /* setsid() */
-                                    .stdio_count = 3,
-                                    .stdio = stdio};
-    if (!user_of(a, &options)) {
-        return UV_EPERM;
+    environment(job, s);
+    s->launch = (struct launch){.file = s->args[0],
+                                .args = s->args,
+                                .env = s->env,
+                                .directory = a->directory[0] != '\0' ? a->directory : "/"};
+    limits_of(a, &s->launch);
+    if (!user_of(a, &s->launch)) {
+        (void)snprintf(why, ACTION_PROBLEM_SIZE, "no user %.64s on this machine", a->user);
+        free(s);
+        return NULL;
     }
-    x->process.data = x;
-    return uv_spawn(x->job->lane->crew->loop, &x->process, &options);
+    return s;
 }
 
-static bool exec_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
+static void run_start(uv_work_t *work) /* on a thread of the pool */
 {
-    struct exec *x = calloc(1, sizeof(*x));
-    if (x == NULL) {
-        (void)snprintf(why, ACTION_PROBLEM_SIZE, "no memory");
-        return false;
-    }
-    x->job = job;
-    x->reaper = job->lane->crew->reaper;
-    job->own = x;
-    pipe_open(x, &x->in);
-    pipe_open(x, &x->out);
-    pipe_open(x, &x->err);
-    int error = spawn(x, job->lane->action);
-    x->handles++; /* uv_spawn has made the handle also when it failed */
-    job_hold(job);
+    struct start *s = ((struct exec *)work->data)->start;
+    s->error = launch(&s->launch);
+}
+
+static void pipe_open(struct exec *x, uv_pipe_t *pipe, int fd)
+{
+    (void)uv_pipe_init(x->job->lane->crew->loop, pipe, 0);
+    pipe->data = x;
+    hold(x);
+    int error = uv_pipe_open(pipe, fd);
+    assert(error == 0); /* a pipe of our own, of the right kind */
+    (void)error;
+}
+
+/* 0, or what the loop has not got room for: the program is ended again. */
+static int attach(struct exec *x, const struct launch *l)
+{
+    struct job *job = x->job;
+    x->pid = l->pid;
+    x->pidfd = l->pidfd;
+    pipe_open(x, &x->in, l->in);
+    pipe_open(x, &x->out, l->out);
+    pipe_open(x, &x->err, l->err);
+    int error = uv_poll_init(job->lane->crew->loop, &x->process, x->pidfd);
     if (error < 0) {
-        (void)snprintf(why, ACTION_PROBLEM_SIZE, "%s", uv_strerror(error));
-        x->exited = true;
-        close_one((uv_handle_t *)&x->process);
-        return false; /* exec_stop closes the pipes */
+        exec_kill(x);
+        (void)waitpid(x->pid, NULL, 0);
+        (void)close(x->pidfd);
+        x->pid = 0;
+        return error;
     }
-    x->pid = x->process.pid;
-    limit(x->pid, job->lane->action);
+    x->process.data = x;
+    x->process_open = true;
+    hold(x);
+    (void)uv_poll_start(&x->process, UV_READABLE, on_ended);
     exec_link(x);
     x->out_open = x->err_open = true;
     (void)uv_read_start((uv_stream_t *)&x->out, on_alloc, on_out);
@@ -353,25 +398,77 @@ static bool exec_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
     uv_buf_t buf = uv_buf_init((char *)job->payload, job->payload_bytes);
     if (job->payload_bytes == 0 ||
         uv_write(&x->write, (uv_stream_t *)&x->in, &buf, 1, on_written) < 0) {
-        close_one((uv_handle_t *)&x->in);
+        close_pipe(&x->in);
     }
+    return 0;
+}
+
+static void exec_stop(struct job *job);
+
+/* It runs, or cannot. A job that is over by now has it ended at once. */
+static void after_start(uv_work_t *work, int status)
+{
+    struct exec *x = work->data;
+    struct job *job = x->job;
+    struct start *s = x->start;
+    int error = status < 0 ? status : s->error;
+    x->start = NULL;
+    if (error == 0) {
+        error = attach(x, &s->launch);
+    }
+    x->exited = error < 0;
+    if (job->over) {
+        exec_stop(job);
+    } else if (error < 0) {
+        job_fail(job, "'%s' cannot be started: %s", job->lane->action->name, uv_strerror(error));
+    }
+    free(s);
+    let_go(x);
+}
+
+static bool exec_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
+{
+    struct start *s = start_new(job, why);
+    struct exec *x = s != NULL ? calloc(1, sizeof(*x)) : NULL;
+    if (x == NULL) {
+        free(s);
+        if (s != NULL) {
+            (void)snprintf(why, ACTION_PROBLEM_SIZE, "no memory");
+        }
+        return false;
+    }
+    exec_subreaper();
+    x->job = job;
+    x->reaper = job->lane->crew->reaper;
+    x->start = s;
+    x->starts.data = x;
+    job->own = x;
+    hold(x);
+    int error = uv_queue_work(job->lane->crew->loop, &x->starts, run_start, after_start);
+    assert(error == 0); /* it fails without a callback only */
+    (void)error;
     return true;
 }
 
-/* The process's handle stays until the kernel has given the program back. */
+/* What is still being started is ended when it has been (after_start). The poll of its process
+ * stays until the kernel has given the program back. */
 static void exec_stop(struct job *job)
 {
     struct exec *x = job->own;
     if (x == NULL) {
         return;
     }
+    if (x->start != NULL) {
+        (void)uv_cancel((uv_req_t *)&x->starts);
+        return;
+    }
     exec_kill(x);
-    close_one((uv_handle_t *)&x->in);
-    close_one((uv_handle_t *)&x->out);
-    close_one((uv_handle_t *)&x->err);
+    close_pipe(&x->in);
+    close_pipe(&x->out);
+    close_pipe(&x->err);
     if (job->lane->crew->closed && !x->exited) {
         exec_unlink(x);
-        close_one((uv_handle_t *)&x->process); /* this process ends, too */
+        close_process(x); /* this process ends, too */
     }
 }
 

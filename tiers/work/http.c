@@ -12,6 +12,7 @@
  * have been ended by the platform. */
 #include "tiers/work/http.h"
 #include "core/num.h"
+#include "core/span.h"
 #include "tiers/runner/clock.h"
 #include "tiers/work/exec.h"
 #include <assert.h>
@@ -29,13 +30,8 @@ struct http {
 
 void work_traceparent(const struct job *job, char ret[TRACEPARENT_MAX])
 {
-    uint64_t key[2] = {num_id128_low(job->operation), unit_pack(job->unit)};
     struct trace_context run = job->trace;
-    if (num_id128_zero(run.trace)) {
-        run.trace = job->operation;
-        run.flags = 1;
-    }
-    run.parent = num_hash64(key, sizeof(key), 1) | 1u;
+    run.parent = span_id(job->operation, job->unit);
     traceparent_format(&run, ret);
 }
 

@@ -2,7 +2,8 @@
 #ifndef TIERS_WORK_HTTP_H
 #define TIERS_WORK_HTTP_H
 
-#include "tiers/work/web.h"
+#include "tiers/web/web.h"
+#include "tiers/work/work_int.h"
 
 #define HTTP_HEADERS_MAX 12u
 

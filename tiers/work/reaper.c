@@ -2,7 +2,9 @@
  *
  * This process is a subreaper: a process whose parent has ended becomes its child. Such a stray is
  * ended unless it belongs to the session of a program that still runs. Looked for after each end of
- * a program and each second while programs run, in /proc/self/task/PID/children.
+ * a program and each second while programs run, in /proc/self/task/PID/children: the kernel gives
+ * strays to the first thread of a process. Programs are children of the thread of the pool that has
+ * started them, so that one that is just being started is never taken for a stray.
  *
  * A program with more processes than its action allows is ended with all of them. Counting them
  * means reading all of /proc, so that is done only when the machine's number of processes (one
@@ -32,7 +34,6 @@ struct reaper {
     uv_timer_t timer;
     uint32_t ticks, sweeps_left;
     uint32_t counted; /* processes of the machine when they were last counted */
-    bool subreaper;
 };
 
 static void on_tick(uv_timer_t *timer);
@@ -59,6 +60,12 @@ void reaper_free(struct reaper *r)
     free(r);
 }
 
+void exec_subreaper(void)
+{
+    static bool done; /* one loop thread */
+    done = done || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
+}
+
 void exec_link(struct exec *x)
 {
     struct reaper *r = x->reaper;
@@ -68,9 +75,6 @@ void exec_link(struct exec *x)
         x->next->link = &x->next;
     }
     r->programs = x;
-    if (!r->subreaper) {
-        r->subreaper = prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
-    }
     reaper_soon(r);
 }
 
@@ -124,7 +128,7 @@ static void stray(struct reaper *r, pid_t pid)
 {
     char state = 0;
     int session = 0;
-    if (program_of(r, pid) != NULL || !process_read(pid, &state, &session)) {
+    if (!process_read(pid, &state, &session)) {
         return;
     }
     if (state == 'Z') {

@@ -7,6 +7,7 @@
  * lane, so that the limit is one of real processes. */
 #include "tiers/runner/clock.h"
 #include "tiers/runner/metrics.h"
+#include "tiers/web/web.h"
 #include "tiers/work/work_int.h"
 #include <assert.h>
 #include <stdarg.h>
@@ -15,35 +16,6 @@
 #include <string.h>
 
 #define BURST_MAX 16u
-
-bool bytes_add(struct bytes *b, const void *at, size_t count, size_t most)
-{
-    size_t fits = b->count >= most ? 0 : most - b->count;
-    size_t take = count < fits ? count : fits;
-    if (b->count + take > b->room) {
-        size_t room = b->room == 0 ? 1024 : b->room;
-        while (room < b->count + take) {
-            room *= 2;
-        }
-        uint8_t *grown = realloc(b->at, room);
-        if (grown == NULL) {
-            return false;
-        }
-        b->at = grown;
-        b->room = room;
-    }
-    if (take > 0) {
-        memcpy(b->at + b->count, at, take);
-    }
-    b->count += take;
-    return take == count;
-}
-
-void bytes_done(struct bytes *b)
-{
-    free(b->at);
-    *b = (struct bytes){0};
-}
 
 /* ---- a job's end ---- */
 
@@ -255,8 +227,7 @@ static void job_begin(struct lane *lane, struct job *job)
     }
 }
 
-/* Starting a program takes a millisecond in which the loop does nothing else: BURST_MAX of them a
- * turn, then the bus gets its chance. */
+/* BURST_MAX of them a turn, then the bus gets its chance. */
 static void lane_pump(struct lane *lane)
 {
     struct crew *crew = lane->crew;
@@ -378,7 +349,7 @@ static struct job *job_new(struct lane *lane, const struct handler_call *call, i
     job->unit = call->unit;
     job->agent_class = call->agent_class;
     job->operation = call->operation->id;
-    job->trace = call->operation->trace;
+    job->trace = call->trace;
     job->priority = call->operation->priority;
     job->begun_us = clock_boot_us();
     int64_t own_us = job->begun_us + lane->action->timeout_us;

@@ -2,16 +2,8 @@
 #ifndef TIERS_WORK_WORK_INT_H
 #define TIERS_WORK_WORK_INT_H
 
+#include "tiers/web/buffer.h"
 #include "tiers/work/work.h"
-
-/* Bytes that grow up to a limit. */
-struct bytes {
-    uint8_t *at;
-    size_t count, room;
-};
-/* False: over the limit, or no memory; what fits is kept. */
-bool bytes_add(struct bytes *b, const void *at, size_t count, size_t most);
-void bytes_done(struct bytes *b);
 
 struct job;
 struct lane;
@@ -34,7 +26,7 @@ struct job {
     struct unit unit;
     enum impedance_class agent_class;
     struct id128 operation;
-    struct trace_context trace; /* of the operation; zero: its id names the trace */
+    struct trace_context trace; /* of the operation, and who started it */
     uint8_t priority;
     int64_t begun_us, deadline_us; /* boot clock */
     uint64_t wake_ms;              /* loop time; 0: none */
@@ -93,11 +85,6 @@ extern const struct job_ops exec_ops, http_ops, llm_ops, review_ops;
 struct reaper *reaper_new(struct crew *crew);
 void reaper_close(struct reaper *reaper);
 void reaper_free(struct reaper *reaper);
-
-/* web.c */
-struct web *web_new(uv_loop_t *loop);
-void web_close(struct web *web);
-void web_free(struct web *web);
 
 /* llm.c: asks a server how many slots it has. */
 void llm_probe(struct lane *lane);

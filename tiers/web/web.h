@@ -1,12 +1,21 @@
 /* HTTP requests on the loop: libcurl's multi interface driven by libuv. One struct request per
  * attempt's job; retries, timeouts and headers are the same for plain endpoints and models. */
-#ifndef TIERS_WORK_WEB_H
-#define TIERS_WORK_WEB_H
+#ifndef TIERS_WEB_WEB_H
+#define TIERS_WEB_WEB_H
 
-#include "tiers/work/work_int.h"
+#include "core/limits.h"
+#include "tiers/web/buffer.h"
 #include <curl/curl.h>
+#include <uv.h>
 
 #define WEB_RETRY_AFTER_MAX_US (86400ll * US_PER_S) /* a later wish of a server is none */
+
+#define WEB_WHY_SIZE 400u
+
+struct web;
+struct web *web_new(uv_loop_t *loop); /* NULL: no memory */
+void web_close(struct web *web);
+void web_free(struct web *web); /* after the loop has run on past close */
 
 struct request;
 
@@ -40,13 +49,14 @@ struct request_conf {
     size_t body_bytes;
     const char *const *headers; /* ends with NULL */
     const char *bearer;         /* NULL: none */
+    const char *ca_file;        /* NULL: the authorities that the system trusts */
     int64_t connect_us, total_us;
 };
 
 /* False: `why` says what failed. The request is zeroed by the caller before the first start, and
  * may be started again after it was done. */
 bool request_start(struct request *r, struct web *web, const struct request_conf *conf,
-                   const struct request_ops *ops, void *ctx, char why[ACTION_PROBLEM_SIZE]);
+                   const struct request_ops *ops, void *ctx, char why[WEB_WHY_SIZE]);
 void request_drop(struct request *r); /* ends it without a word; harmless when it is not active */
 
 /* A line of the answer's head, `bytes` long: what of it concerns repetitions and costs. */

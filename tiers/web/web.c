@@ -1,4 +1,4 @@
-#include "tiers/work/web.h"
+#include "tiers/web/web.h"
 
 #include "core/num.h"
 #include "tiers/runner/clock.h"
@@ -224,7 +224,7 @@ static bool headers_build(struct request *r, const struct request_conf *conf)
 }
 
 bool request_start(struct request *r, struct web *web, const struct request_conf *conf,
-                   const struct request_ops *ops, void *ctx, char why[ACTION_PROBLEM_SIZE])
+                   const struct request_ops *ops, void *ctx, char why[WEB_WHY_SIZE])
 {
     assert(!r->active);
     *r = (struct request){.web = web,
@@ -235,7 +235,7 @@ bool request_start(struct request *r, struct web *web, const struct request_conf
                           .retry_after_us = -1,
                           .cpu_ms = UINT32_MAX};
     if (r->easy == NULL || !headers_build(r, conf)) {
-        (void)snprintf(why, ACTION_PROBLEM_SIZE, "no memory for a request");
+        (void)snprintf(why, WEB_WHY_SIZE, "no memory for a request");
         request_drop(r);
         return false;
     }
@@ -244,12 +244,15 @@ bool request_start(struct request *r, struct web *web, const struct request_conf
     (void)curl_easy_setopt(e, CURLOPT_URL, conf->url);
     (void)curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(e, CURLOPT_HTTPHEADER, r->headers);
-    (void)curl_easy_setopt(e, CURLOPT_USERAGENT, "mesh-agent");
+    (void)curl_easy_setopt(e, CURLOPT_USERAGENT, "mesh-30k");
     if (!get) {
         (void)curl_easy_setopt(e, CURLOPT_POST, 1L);
         (void)curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)conf->body_bytes);
         (void)curl_easy_setopt(e, CURLOPT_POSTFIELDS, conf->body_bytes > 0 ? conf->body : "");
         (void)curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, conf->method);
+    }
+    if (conf->ca_file != NULL) {
+        (void)curl_easy_setopt(e, CURLOPT_CAINFO, conf->ca_file);
     }
     if (conf->bearer != NULL) {
         (void)curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
@@ -267,7 +270,7 @@ bool request_start(struct request *r, struct web *web, const struct request_conf
     (void)curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(conf->total_us / US_PER_MS) + 1);
     r->active = true;
     if (curl_multi_add_handle(web->multi, e) != CURLM_OK) {
-        (void)snprintf(why, ACTION_PROBLEM_SIZE, "the HTTP client takes no more requests");
+        (void)snprintf(why, WEB_WHY_SIZE, "the HTTP client takes no more requests");
         request_drop(r);
         return false;
     }

@@ -1,0 +1,31 @@
+"""Processes that a test ends and starts again."""
+import os
+import pathlib
+import re
+import signal
+import time
+
+
+def ended(pid):
+    """True when it holds no port or file any more: gone, or a zombie that its parent has not asked after."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def kill(pid, timeout_s=20):
+    """kill -9, and waits for the end: kill(2) returns before the ports are free for a successor."""
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + timeout_s
+    while not ended(pid):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {pid} has not ended {timeout_s} s after kill -9")
+        time.sleep(0.01)
+
+
+def metrics_ports(config):
+    """(name, port) of each process in a mesh.conf. Values may hold brackets: units = s[01-25]."""
+    for section in pathlib.Path(config).read_text().split("\n[process ")[1:]:
+        name, body = section.split("]", 1)
+        yield name, int(re.search(r"^metrics_port = (\d+)", body, re.M).group(1))

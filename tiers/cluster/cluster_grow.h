@@ -1,0 +1,18 @@
+/* What the lead knows of newcomers at its spare places (cluster_grow.c). Masks are of members. */
+#ifndef TIERS_CLUSTER_CLUSTER_GROW_H
+#define TIERS_CLUSTER_CLUSTER_GROW_H
+
+#include "core/grow.h"
+#include "core/limits.h"
+
+#define LEAD_GROW_DRAIN_US (10ll * US_PER_S) /* for what is in flight to one that is to leave */
+
+struct lead_grow {
+    struct grow order; /* id 0: there was none */
+    uint64_t whole;    /* of the fresh ones: they have the whole share of work */
+    uint64_t leaving;  /* no new work; let go when nothing is in flight to them, or at until_us */
+    int64_t until_us;
+    int64_t since_us[AGENTS_PER_CLUSTER_MAX]; /* fresh: first here; 0: not yet */
+};
+
+#endif

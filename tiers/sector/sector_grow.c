@@ -1,0 +1,79 @@
+/* Newcomers (docs/adr/0037), as a sector sees them: the orchestrator's word for a cluster goes to
+ * its lead and to the hosts of its spare places, which start what is theirs. Said again to a lead
+ * that begins and to a host that reports; the orchestrator says all of it every few seconds. */
+#include "core/num.h"
+#include "tiers/sector/sector_state.h"
+#include <assert.h>
+
+static void to_lead(struct sector *s, uint32_t child)
+{
+    struct msg down = hub_msg(&s->hub, MSG_GROW, hub_child_unit(&s->hub, child), 3);
+    down.u.grow = s->grows[child];
+    if (hub_fits(&s->hub, &down)) {
+        out_send(s->hub.out, &down);
+    }
+}
+
+/* One of the spare places of the cluster is that host's. */
+static bool concerns(const struct sector *s, const struct sector_host *host, uint32_t child)
+{
+    const struct topology *t = s->hub.topology;
+    struct unit cluster = hub_child_unit(&s->hub, child);
+    uint32_t first = topology_index(t, unit_agent(cluster.sector, cluster.cluster, 1));
+    uint32_t from = first + topology_cluster_agents(t, cluster);
+    uint32_t end = first + topology_cluster_places(t, cluster);
+    uint32_t own = host->number - 1u;
+    return host->number != 0 && from < end && own < end && own + host->report.agents_hosted > from;
+}
+
+static void to_host(struct sector *s, const struct sector_host *host, uint32_t child)
+{
+    struct msg down = hub_msg(&s->hub, MSG_GROW, unit_numbered(TIER_HOST, host->number), 3);
+    down.u.grow = s->grows[child];
+    if (hub_fits(&s->hub, &down)) {
+        out_send(s->hub.out, &down);
+    }
+}
+
+void sector_grow(struct sector *s, const struct msg *msg)
+{
+    struct hub *h = &s->hub;
+    const struct grow *g = &msg->u.grow;
+    uint32_t child = hub_child_index(h, g->cluster);
+    if (child == UINT32_MAX || grow_check(g, h->topology) != NULL) {
+        hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
+        return;
+    }
+    if (grow_take(&s->grows[child], g)) {
+        sector_count_away(s);
+    }
+    to_lead(s, child);
+    for (uint32_t i = 0; i < SECTOR_HOSTS_MAX; i++) {
+        if (concerns(s, &s->hosts[i], child)) {
+            to_host(s, &s->hosts[i], child);
+        }
+    }
+}
+
+void sector_grow_tell(struct sector *s, uint32_t child)
+{
+    struct hub *h = &s->hub;
+    if (child >= h->children_count || s->grows[child].id == 0) {
+        return;
+    }
+    uint64_t epoch = children_epoch(&h->children, child);
+    if (s->grow_told[child] != epoch && outbox_room(h->out, 1, 256)) {
+        to_lead(s, child);
+        s->grow_told[child] = epoch;
+    }
+}
+
+void sector_grow_host(struct sector *s, uint32_t host)
+{
+    assert(s != NULL && host < SECTOR_HOSTS_MAX);
+    for (uint32_t i = 0; i < s->hub.children_count; i++) {
+        if (s->grows[i].id != 0 && concerns(s, &s->hosts[host], i)) {
+            to_host(s, &s->hosts[host], i);
+        }
+    }
+}
