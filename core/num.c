@@ -237,16 +237,17 @@ bool num_id128_parse(const char *text, size_t bytes, struct id128 *ret)
 size_t num_format_u64(uint64_t v, char ret[U64_TEXT_MAX])
 {
     assert(ret != NULL);
-    char digits[U64_TEXT_MAX];
-    size_t count = 0;
-    do {
-        digits[count] = (char)('0' + v % 10u);
-        v /= 10u;
-        count++;
-    } while (v > 0);
+    size_t count = 1;
+    for (uint64_t ten = 10; v >= ten; count++) {
+        if (ten > UINT64_MAX / 10u) {
+            count++;
+            break;
+        }
+        ten *= 10u;
+    }
     assert(count < U64_TEXT_MAX);
-    for (size_t i = 0; i < count; i++) {
-        ret[i] = digits[count - 1u - i];
+    for (size_t i = count; i > 0; i--, v /= 10u) {
+        ret[i - 1u] = (char)('0' + v % 10u);
     }
     ret[count] = '\0';
     return count;

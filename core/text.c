@@ -7,7 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define FIXED_MAX 1e12
+#define FIXED_MAX    1e12
+#define DECIMALS_MAX 6u
 
 void text_init(struct text *t, char *memory, size_t size)
 {
@@ -51,7 +52,13 @@ void text_char(struct text *t, char c)
 {
     assert(t != NULL);
     assert(c != '\0');
-    text_add_bytes(t, &c, 1);
+    assert(t->used < t->size);
+    if (t->used + 1u == t->size) {
+        t->cut = true;
+        return;
+    }
+    t->at[t->used++] = c;
+    t->at[t->used] = '\0';
 }
 
 void text_add_safe(struct text *t, const void *bytes, size_t len)
@@ -111,19 +118,23 @@ static void add_scaled(struct text *t, bool negative, uint64_t scaled, unsigned 
     if (negative && scaled != 0) {
         text_char(t, '-');
     }
-    text_u64(t, scaled / unit);
+    uint64_t rest = scaled % unit;
+    char digits[U64_TEXT_MAX + 1u + DECIMALS_MAX];
+    size_t count = num_format_u64(scaled / unit, digits);
     if (decimals > 0) {
-        text_char(t, '.');
-        for (uint64_t rest = scaled % unit, place = unit / 10u; place > 0; place /= 10u) {
-            text_char(t, (char)('0' + rest / place % 10u));
+        digits[count] = '.';
+        for (unsigned i = decimals; i > 0; i--, rest /= 10u) {
+            digits[count + i] = (char)('0' + rest % 10u);
         }
+        count += 1u + decimals;
     }
+    text_add_bytes(t, digits, count);
 }
 
 void text_fixed(struct text *t, double value, unsigned decimals)
 {
     assert(t != NULL);
-    assert(decimals <= 6);
+    assert(decimals <= DECIMALS_MAX);
     if (!(value >= 0) && !(value < 0)) {
         text_add(t, "nan");
         return;
@@ -161,10 +172,13 @@ void text_pad(struct text *t, size_t from, size_t column)
     }
 }
 
-static void two_digits(struct text *t, int64_t v)
+/* "-MM" and the like: what separates, then two digits. Returns where the next goes. */
+static char *two_digits(char *at, char before, int64_t v)
 {
-    text_char(t, (char)('0' + v / 10 % 10));
-    text_char(t, (char)('0' + v % 10));
+    at[0] = before;
+    at[1] = (char)('0' + v / 10 % 10);
+    at[2] = (char)('0' + v % 10);
+    return at + 3;
 }
 
 /* ISO 8601 in UTC with milliseconds; days to a date after Howard Hinnant, "chrono-compatible
@@ -182,20 +196,16 @@ void text_time(struct text *t, int64_t unix_us)
     int64_t mp = (5 * doy + 2) / 153;
     int64_t month = mp < 10 ? mp + 3 : mp - 9;
     int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
+    char rest_of[sizeof("-MM-DDThh:mm:ss.mmmZ")];
+    char *at = two_digits(rest_of, '-', month);
+    at = two_digits(at, '-', doy - (153 * mp + 2) / 5 + 1);
+    at = two_digits(at, 'T', rest / 3600000);
+    at = two_digits(at, ':', rest / 60000 % 60);
+    at = two_digits(at, ':', rest / 1000 % 60);
+    at = two_digits(at, '.', rest % 1000 / 10);
+    *at++ = (char)('0' + rest % 10);
+    *at++ = 'Z';
     text_i64(t, year);
-    text_char(t, '-');
-    two_digits(t, month);
-    text_char(t, '-');
-    two_digits(t, doy - (153 * mp + 2) / 5 + 1);
-    text_char(t, 'T');
-    two_digits(t, rest / 3600000);
-    text_char(t, ':');
-    two_digits(t, rest / 60000 % 60);
-    text_char(t, ':');
-    two_digits(t, rest / 1000 % 60);
-    text_char(t, '.');
-    text_char(t, (char)('0' + rest % 1000 / 100));
-    two_digits(t, rest % 100);
-    text_char(t, 'Z');
+    text_add_bytes(t, rest_of, (size_t)(at - rest_of));
     assert(!t->cut);
 }

@@ -78,6 +78,24 @@ static size_t cluster_size(const struct node_conf *conf)
     return sizeof(struct cluster);
 }
 
+static void *table(uint8_t **at, size_t bytes)
+{
+    *at += (LEAD_PAGE - (uintptr_t)*at % LEAD_PAGE) % LEAD_PAGE;
+    void *ret = *at;
+    *at += bytes;
+    return ret;
+}
+
+static void tables_init(struct cluster *c)
+{
+    uint8_t *at = c->tables;
+    c->facts = table(&at, MEMBERS_MAX * sizeof(c->facts[0]));
+    c->ops = table(&at, LEAD_OPS_MAX * sizeof(c->ops[0]));
+    c->conflict_slots = table(&at, LEAD_CONFLICTS_MAX * sizeof(c->conflict_slots[0]));
+    slab_init(&c->slab, table(&at, slab_bytes(LEAD_CHUNKS)), LEAD_CHUNKS);
+    assert(at <= c->tables + sizeof(c->tables));
+}
+
 static void cluster_init(void *self, const struct node_conf *conf)
 {
     assert(self != NULL && conf != NULL);
@@ -101,7 +119,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
     meshtime_init(&c->time);
     breaker_init(&c->breaker, BREAKER_CLUSTER_THRESHOLD);
     breaker_probe_wait(&c->breaker, PROBE_BEATS * c->tuning.agent_beat_us);
-    slab_init(&c->slab, c->chunks, LEAD_CHUNKS);
+    tables_init(c);
     freeze_init(c);
     heal_init(c);
     members_init(c, conf);

@@ -6,7 +6,7 @@
  * once, into the aggregate; so the sum of outcomes is the number of targets by construction, and
  * flight_result() asserts it.
  *
- * Live operations are looked at when their own time has come (op_next_us[], a dense array), those
+ * Live operations are looked at when their own time has come (live[], a dense array), those
  * of high priority first: when the outbox is short, the low ones wait for the next step. */
 #include "core/plant.h"
 #include "core/text.h"
@@ -606,7 +606,7 @@ void flight_member_gone(struct cluster *c, int64_t now_us, uint32_t i, enum outc
     assert(c != NULL);
     assert(i < c->count);
     for (uint32_t k = 0; k < c->live_count; k++) {
-        struct lead_op *op = &c->ops[c->live[k] - 1u];
+        struct lead_op *op = &c->ops[c->live[k].slot - 1u];
         if (op->state == LEAD_OP_OPEN && (op->open >> i & 1u) != 0) {
             if (PLANTED(PLANT_FORGET_DEAD)) {
                 op->deadline_us = NEVER;
@@ -721,22 +721,22 @@ int64_t flight_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     c->ops_next_us = NEVER;
     for (uint32_t p = PRIORITY_COUNT; p-- > 0;) {
         for (uint32_t k = 0; k < c->live_count;) {
-            struct lead_op *op = &c->ops[c->live[k] - 1u];
-            if (c->op_next_us[k] > now_us || op->priority != p) {
+            struct lead_op *op = &c->ops[c->live[k].slot - 1u];
+            if (c->live[k].next_us > now_us || op->priority != p) {
                 k++;
                 continue;
             }
-            c->op_next_us[k] = NEVER;
+            c->live[k].next_us = NEVER;
             uint32_t before = c->live_count;
             int64_t next_us = op_tick(c, now_us, op, out);
             if (c->live_count == before) { /* else another operation stands at k now */
-                c->op_next_us[k] = next_us;
+                c->live[k].next_us = next_us;
                 k++;
             }
         }
     }
     for (uint32_t k = 0; k < c->live_count; k++) {
-        c->ops_next_us = time_least(c->ops_next_us, c->op_next_us[k]);
+        c->ops_next_us = time_least(c->ops_next_us, c->live[k].next_us);
     }
     assert(c->live_count <= LEAD_OPS_MAX);
     return c->ops_next_us;

@@ -46,7 +46,7 @@ void freeze_order(struct cluster *c, int64_t now_us, const struct msg *msg, stru
     c->freeze_tell_us = now_us + FREEZE_SAY_US;
     c->ops_next_us = now_us; /* what waited for the end of it is due */
     for (uint32_t i = 0; i < c->live_count && c->frozen == 0; i++) {
-        c->op_next_us[i] = now_us;
+        c->live[i].next_us = now_us;
     }
 }
 

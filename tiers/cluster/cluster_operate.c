@@ -50,8 +50,8 @@ void operate_touch(struct cluster *c, const struct lead_op *op, int64_t at_us)
 {
     assert(c != NULL && op != NULL);
     assert(op->state == LEAD_OP_OPEN || op->state == LEAD_OP_ENDED);
-    assert(c->live[op->live_at] == slot_of(c, op));
-    c->op_next_us[op->live_at] = time_least(c->op_next_us[op->live_at], at_us);
+    assert(c->live[op->live_at].slot == slot_of(c, op));
+    c->live[op->live_at].next_us = time_least(c->live[op->live_at].next_us, at_us);
     c->ops_next_us = time_least(c->ops_next_us, at_us);
 }
 
@@ -61,8 +61,7 @@ static void live_remove(struct cluster *c, const struct lead_op *op)
     uint32_t last = --c->live_count;
     uint32_t at = op->live_at;
     c->live[at] = c->live[last];
-    c->op_next_us[at] = c->op_next_us[last];
-    slot_at(c, c->live[at])->live_at = (uint16_t)at;
+    slot_at(c, c->live[at].slot)->live_at = (uint16_t)at;
 }
 
 /* The slot and all that it holds go back. */
@@ -302,8 +301,7 @@ static void slot_enter(struct cluster *c, int64_t now_us, struct lead_op *op)
     *bucket = slot;
     op->state = LEAD_OP_OPEN;
     op->live_at = (uint16_t)c->live_count;
-    c->live[c->live_count] = slot;
-    c->op_next_us[c->live_count] = now_us;
+    c->live[c->live_count] = (struct lead_live){.next_us = now_us, .slot = slot};
     c->live_count++;
     c->ops_next_us = now_us;
 }

@@ -197,7 +197,7 @@ static void query_work(struct cluster *c, int64_t now_us, const struct query *q,
     struct pager p;
     page_open(&p, &memory, q, ROW_RECORD);
     for (uint32_t k = 0; k < c->live_count; k++) {
-        const struct lead_op *op = &c->ops[c->live[k] - 1u];
+        const struct lead_op *op = &c->ops[c->live[k].slot - 1u];
         if (!num_id128_zero(q->operation_id) && !num_id128_equal(op->id, q->operation_id) &&
             !num_id128_equal(op->correlation, q->operation_id)) {
             continue; /* one operation is meant, and not this */

@@ -229,7 +229,7 @@ bool record_snapshot(const struct cluster *c, struct record *r)
     record_u64(r, "operations", c->live_count);
     for (uint32_t k = 0; k < c->live_count && k < sizeof(names) / sizeof(names[0]); k++) {
         size_t from = r->text.used;
-        text_id128(&r->text, c->ops[c->live[k] - 1u].id);
+        text_id128(&r->text, c->ops[c->live[k].slot - 1u].id);
         record_field(r, names[k], from);
     }
     return true;

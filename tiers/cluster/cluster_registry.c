@@ -36,6 +36,9 @@
 #define INDEX_POINTS    10u
 #define WRITE_ROOM      4096u  /* bytes of one write, generously */
 #define PUTS_ROOM       16384u /* of one of ten members: what they mostly need, measured before */
+#define ROW_ROOM        256u   /* of one of several rows, and of each of its fields, at most */
+#define FIELD_ROOM      ((uint32_t)sizeof(struct store_field) + STORE_FIELD_VALUE_MAX)
+static_assert(sizeof(struct store_row) + STORE_KEY_MAX + 48u <= ROW_ROOM, "a row may need more");
 static_assert(STORE_FIELDS_MAX * (sizeof(struct store_field) + STORE_FIELD_VALUE_MAX) +
                       (size_t)5 * STORE_KEY_MAX + 32u <=
                   WRITE_ROOM,
@@ -114,8 +117,12 @@ static bool store_send(struct cluster *c, int64_t now_us, struct outbox *out,
     if (asked_room(c, reserve) == 0) {
         return false;
     }
-    /* Where there is plenty a write of one record needs not to be measured. */
-    bool plenty = op->row_count == 0 && outbox_room(out, 1, WRITE_ROOM);
+    /* Where there is plenty a write needs not to be measured. */
+    uint32_t most = WRITE_ROOM;
+    for (uint32_t k = 0; k < op->row_count; k++) {
+        most += ROW_ROOM + op->rows[k].field_count * FIELD_ROOM;
+    }
+    bool plenty = outbox_room(out, 1, most);
     if (!plenty && !outbox_room(out, 1, store_op_extra_bytes(op))) {
         c->starved = true;
         return false;

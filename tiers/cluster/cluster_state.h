@@ -34,7 +34,7 @@
 #define LEAD_OP_NONE      0u /* slots are named 1 to LEAD_OPS_MAX */
 #define LEAD_KEPT_MAX     64u
 #define LEAD_KEPT_US      (60ll * US_PER_S)
-#define LEAD_BUCKETS_HASH 1024u
+#define LEAD_BUCKETS_HASH 512u
 /* Histograms, schedules and answer groups of all operations: 2 MiB. Without room an operation is
  * refused whole; an answer without room is counted in `other` (aggregate.h). */
 #define LEAD_CHUNKS 8192u
@@ -141,6 +141,13 @@ struct lead_op {
     uint8_t slowest;                                        /* member that answered last */
 };
 
+/* The large tables of a lead, and what it may take to begin each of the four with a page. */
+#define LEAD_PAGE 4096u
+#define LEAD_TABLES_BYTES                                                                          \
+    (MEMBERS_MAX * FACTS_BYTES_MAX + LEAD_OPS_MAX * sizeof(struct lead_op) +                       \
+     LEAD_CONFLICTS_MAX * sizeof(struct lead_conflict) + (size_t)LEAD_CHUNKS * SLAB_CHUNK_BYTES +  \
+     4u * LEAD_PAGE)
+
 struct cluster {
     struct unit self, sector;
     uint64_t epoch, sector_epoch;
@@ -216,27 +223,27 @@ struct cluster {
     bool starved;                   /* the outbox was short of room in this step */
 
     /* What is in use shares pages: what is small, then tables whose first rows are in use; those
-     * that are seldom used lie between and behind. */
-    struct lead_inspect inspects[LEAD_INSPECTS_MAX];
+     * that are seldom used lie between. */
     struct lead_conflicts reports;
     struct timing_watch timing;
-    struct lead_moves moves;
-    struct lead_grow grow;
     struct child rows[MEMBERS_MAX];
     uint16_t buckets[LEAD_BUCKETS_HASH];
+    struct lead_live live[LEAD_OPS_MAX];
+    struct lead_inspect inspects[LEAD_INSPECTS_MAX];
+    struct lead_moves moves;
+    struct lead_grow grow;
     struct lead_contents contents;
-    uint16_t live[LEAD_OPS_MAX];
-    int64_t op_next_us[LEAD_OPS_MAX];            /* when live[i] wants to be looked at */
     uint64_t relays_used[LEAD_RELAYS_MAX / 64u]; /* rows of `relays` that are taken */
     uint32_t relay_keys[LEAD_RELAYS_MAX];        /* of each: the last four bytes of its id */
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */
     struct member members[MEMBERS_MAX];
-    char facts[MEMBERS_MAX][FACTS_BYTES_MAX]; /* of each member (facts.h) */
-    struct lead_op ops[LEAD_OPS_MAX];
-    struct lead_conflict conflict_slots[LEAD_CONFLICTS_MAX];
-    _Alignas(16) uint8_t chunks[LEAD_CHUNKS * SLAB_CHUNK_BYTES];
+    /* In `tables`, each from the beginning of a page on: their first rows take as few as can be. */
+    char (*facts)[FACTS_BYTES_MAX];       /* of each member (facts.h) */
+    struct lead_op *ops;                  /* LEAD_OPS_MAX */
+    struct lead_conflict *conflict_slots; /* LEAD_CONFLICTS_MAX */
+    uint8_t tables[LEAD_TABLES_BYTES];
 };
 
 #endif
