@@ -144,9 +144,9 @@ struct lead_op {
 /* The large tables of a lead, and what it may take to begin each of the four with a page. */
 #define LEAD_PAGE 4096u
 #define LEAD_TABLES_BYTES                                                                          \
-    (MEMBERS_MAX * FACTS_BYTES_MAX + LEAD_OPS_MAX * sizeof(struct lead_op) +                       \
+    ((size_t)MEMBERS_MAX * FACTS_BYTES_MAX + LEAD_OPS_MAX * sizeof(struct lead_op) +               \
      LEAD_CONFLICTS_MAX * sizeof(struct lead_conflict) + (size_t)LEAD_CHUNKS * SLAB_CHUNK_BYTES +  \
-     4u * LEAD_PAGE)
+     (size_t)4u * LEAD_PAGE)
 
 struct cluster {
     struct unit self, sector;
