@@ -106,6 +106,14 @@ static uint64_t read_le64(const uint8_t *at, size_t len)
     return v;
 }
 
+/* Eight bytes, written so that a compiler makes one load of them. */
+static uint64_t read_word(const uint8_t *at)
+{
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 |
+           (uint64_t)at[7] << 56;
+}
+
 /* The finaliser of splitmix64. */
 static uint64_t mix64(uint64_t z)
 {
@@ -121,7 +129,7 @@ uint64_t num_hash64(const void *bytes, size_t len, uint64_t seed)
     uint64_t h = mix64(seed + 0x9e3779b97f4a7c15u * ((uint64_t)len + 1u));
     size_t done = 0;
     for (; len - done >= 8; done += 8) {
-        h = mix64(h ^ read_le64(at + done, 8)) + 0x9e3779b97f4a7c15u;
+        h = mix64(h ^ read_word(at + done)) + 0x9e3779b97f4a7c15u;
     }
     if (done < len) {
         h = mix64(h ^ read_le64(at + done, len - done)) + 0x9e3779b97f4a7c15u;

@@ -8,7 +8,8 @@
  * Data is handed out by a bump mark; blocks of dropped and replaced rows are holes until the room
  * is short, then the living blocks slide down in order. The room is half as large again as what may
  * live in it, so that a full page slides once for many merges, not for each. Cost of a row: log
- * rows to find its place, and moves of slots when it is a new one; bounded by PAGE_ROWS_MAX. */
+ * rows to find its place, and a move of two bytes a row when it is a new one; PAGE_ROWS_MAX at
+ * most. */
 #include "core/pager.h"
 #include "core/aggregate.h"
 #include "core/node.h"
@@ -34,7 +35,8 @@ size_t pager_bytes(uint32_t rows_max, uint32_t data_max)
     assert(rows_max >= 1 && rows_max <= PAGE_ROWS_MAX);
     assert(data_max >= DATA_LEAST && data_max <= PAGE_BYTES_MAX);
     return round_up(rows_max * sizeof(struct page_row)) +
-           round_up(rows_max * sizeof(struct pager_slot)) + round_up(room_of(data_max));
+           round_up(rows_max * sizeof(struct pager_slot)) + round_up(rows_max * sizeof(uint16_t)) +
+           round_up(room_of(data_max));
 }
 
 void pager_init(struct pager *p, void *memory, uint32_t rows_max, uint32_t data_max,
@@ -53,7 +55,17 @@ void pager_init(struct pager *p, void *memory, uint32_t rows_max, uint32_t data_
     at += round_up(rows_max * sizeof(struct page_row));
     p->slots = (void *)at;
     at += round_up(rows_max * sizeof(struct pager_slot));
+    p->order = (void *)at;
+    at += round_up(rows_max * sizeof(uint16_t));
     p->data = at;
+    for (uint32_t i = 0; i < p->limit; i++) {
+        p->order[i] = (uint16_t)i;
+    }
+}
+
+static struct pager_slot *slot_of(const struct pager *p, uint32_t place)
+{
+    return &p->slots[p->order[place]];
 }
 
 /* --- rows and their data -----------------------------------------------------------------------
@@ -115,11 +127,11 @@ static void fill(const struct pager *p, struct pager_slot *slot, const struct pa
  * ALIGN, so that one look at every such place finds them in order. */
 static void compact(struct pager *p)
 {
-    uint16_t slot_at[(PAGE_BYTES_MAX + PAGE_BYTES_MAX / 2u) / ALIGN] = {0}; /* index + 1 */
+    uint16_t slot_at[(PAGE_BYTES_MAX + PAGE_BYTES_MAX / 2u) / ALIGN] = {0}; /* slot + 1 */
     uint32_t used = 0;
     for (uint32_t i = 0; i < p->row_count; i++) {
-        if (p->slots[i].bytes > 0) {
-            slot_at[p->slots[i].at / ALIGN] = (uint16_t)(i + 1u);
+        if (slot_of(p, i)->bytes > 0) {
+            slot_at[slot_of(p, i)->at / ALIGN] = (uint16_t)(p->order[i] + 1u);
         }
     }
     for (uint32_t at = 0; at < p->data_used / ALIGN; at++) {
@@ -157,9 +169,9 @@ static void cut(struct pager *p, uint64_t key)
         p->bounded = true;
         p->horizon = key;
     }
-    while (p->row_count > 0 && p->slots[p->row_count - 1u].row.key >= p->horizon) {
+    while (p->row_count > 0 && slot_of(p, p->row_count - 1u)->row.key >= p->horizon) {
         p->row_count--;
-        p->data_living -= p->slots[p->row_count].bytes;
+        p->data_living -= slot_of(p, p->row_count)->bytes;
     }
     p->more = true;
 }
@@ -178,8 +190,9 @@ static uint32_t place_of(const struct pager *p, const struct page_row *row)
     uint32_t lo = 0, hi = p->row_count;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2u;
-        const struct page_row *at = &p->slots[mid].row;
-        bool less = p->kind == ROW_ANSWER ? at->key < row->key : before(at, row);
+        const struct page_row *at = &slot_of(p, mid)->row;
+        bool less =
+            at->key != row->key ? at->key < row->key : p->kind != ROW_ANSWER && before(at, row);
         lo = less ? mid + 1u : lo;
         hi = less ? hi : mid;
     }
@@ -191,7 +204,7 @@ static uint32_t place_of(const struct pager *p, const struct page_row *row)
 static bool make_room(struct pager *p, uint64_t key, uint32_t bytes)
 {
     while (p->data_living + bytes > p->data_bytes) {
-        uint64_t last = p->row_count > 0 ? p->slots[p->row_count - 1u].row.key : 0;
+        uint64_t last = p->row_count > 0 ? slot_of(p, p->row_count - 1u)->row.key : 0;
         cut(p, last > key ? last : key);
         if (last <= key) {
             return false;
@@ -200,11 +213,12 @@ static bool make_room(struct pager *p, uint64_t key, uint32_t bytes)
     return true;
 }
 
-static void insert(struct pager *p, const struct page_row *row)
+/* at: its place. Only rows behind it go to make room. */
+static void insert(struct pager *p, uint32_t at, const struct page_row *row)
 {
     uint32_t bytes = row_bytes(p->kind, row);
     if (p->row_count == p->limit) {
-        uint64_t last = p->slots[p->row_count - 1u].row.key;
+        uint64_t last = slot_of(p, p->row_count - 1u)->row.key;
         cut(p, last > row->key ? last : row->key);
         if (last <= row->key) {
             return;
@@ -213,11 +227,13 @@ static void insert(struct pager *p, const struct page_row *row)
     if (!make_room(p, row->key, bytes)) {
         return;
     }
-    uint32_t block_at = block(p, bytes); /* while all slots are in use: it may slide them */
-    uint32_t at = place_of(p, row);
-    memmove(&p->slots[at + 1u], &p->slots[at], (p->row_count - at) * sizeof *p->slots);
+    uint32_t block_at = block(p, bytes); /* before it has a slot: it may slide all that have one */
+    assert(at <= p->row_count);
+    uint16_t free_slot = p->order[p->row_count];
+    memmove(&p->order[at + 1u], &p->order[at], (p->row_count - at) * sizeof *p->order);
+    p->order[at] = free_slot;
     p->row_count++;
-    struct pager_slot *slot = &p->slots[at];
+    struct pager_slot *slot = slot_of(p, at);
     slot->at = block_at;
     slot->bytes = bytes;
     fill(p, slot, row);
@@ -226,7 +242,7 @@ static void insert(struct pager *p, const struct page_row *row)
 /* The row at its place gets other data. False: there is no room for it. */
 static bool replace(struct pager *p, uint32_t at, const struct page_row *row)
 {
-    struct pager_slot *slot = &p->slots[at];
+    struct pager_slot *slot = slot_of(p, at);
     uint32_t bytes = row_bytes(p->kind, row);
     if (p->data_living - slot->bytes + bytes > p->data_bytes) {
         return false;
@@ -248,8 +264,8 @@ static void merge_answer(struct pager *p, uint32_t at, const struct answer_group
 {
     struct run runs[AGGREGATE_RUNS_MAX];
     uint8_t answer[ANSWER_BYTES_MAX];
-    const struct answer_group *have = &p->slots[at].row.u.answer;
-    struct page_row row = p->slots[at].row;
+    const struct answer_group *have = &slot_of(p, at)->row.u.answer;
+    struct page_row row = slot_of(p, at)->row;
     bool lost = false; /* shown by fewer runs than the count */
     uint32_t count = have->run_count;
     if (count > 0) {
@@ -269,10 +285,12 @@ static void merge_answer(struct pager *p, uint32_t at, const struct answer_group
     if (replace(p, at, &row)) {
         return;
     }
+    uint16_t freed = p->order[at];
     p->row_count--;
-    p->data_living -= p->slots[at].bytes;
-    memmove(&p->slots[at], &p->slots[at + 1u], (p->row_count - at) * sizeof *p->slots);
-    insert(p, &row);
+    p->data_living -= p->slots[freed].bytes;
+    memmove(&p->order[at], &p->order[at + 1u], (p->row_count - at) * sizeof *p->order);
+    p->order[p->row_count] = freed;
+    insert(p, at, &row);
 }
 
 static void add_row(struct pager *p, const struct page_row *row)
@@ -285,11 +303,11 @@ static void add_row(struct pager *p, const struct page_row *row)
         return;
     }
     uint32_t at = place_of(p, row);
-    bool same_key = at < p->row_count && p->slots[at].row.key == row->key;
+    bool same_key = at < p->row_count && slot_of(p, at)->row.key == row->key;
     if (same_key && p->kind == ROW_ANSWER) {
         merge_answer(p, at, &row->u.answer);
-    } else if (!same_key || !unit_equal(p->slots[at].row.unit, row->unit)) {
-        insert(p, row);
+    } else if (!same_key || !unit_equal(slot_of(p, at)->row.unit, row->unit)) {
+        insert(p, at, row);
     }
 }
 
@@ -317,13 +335,26 @@ static bool row_valid(const struct pager *p, const struct page_row *row)
                 return false;
             }
         }
-        return row->key == g->hash &&
-               g->hash == aggregate_hash(g->outcome, g->reason, g->answer, g->answer_bytes);
+        return row->key == g->hash;
     case ROW_RECORD:
         return row->u.record.bytes <= p->data_bytes &&
                (row->u.record.text != NULL || row->u.record.bytes == 0);
     }
     return false;
+}
+
+/* Whether the row is taken at all. Nothing is told of the others but that there are more. */
+static bool wanted(const struct pager *p, const struct page_row *row)
+{
+    return (p->from_start || row->key > p->after_key) && !(p->bounded && row->key >= p->horizon);
+}
+
+/* An answer's key is its hash: one that is wrong would hide another's. */
+static bool hash_valid(const struct pager *p, const struct page_row *row)
+{
+    const struct answer_group *g = &row->u.answer;
+    return p->kind != ROW_ANSWER ||
+           g->hash == aggregate_hash(g->outcome, g->reason, g->answer, g->answer_bytes);
 }
 
 static bool page_valid(const struct pager *p, const struct rows *page)
@@ -334,7 +365,8 @@ static bool page_valid(const struct pager *p, const struct rows *page)
     }
     for (uint32_t i = 0; i < page->row_count; i++) {
         const struct page_row *row = &page->rows[i];
-        if (!row_valid(p, row) || (i > 0 && !before(&page->rows[i - 1u], row)) ||
+        if (!row_valid(p, row) || (wanted(p, row) && !hash_valid(p, row)) ||
+            (i > 0 && !before(&page->rows[i - 1u], row)) ||
             (!p->from_start && row->key <= p->after_key)) {
             return false;
         }
@@ -384,7 +416,7 @@ void pager_rows(struct pager *p, uint64_t ref, struct rows *ret)
     assert(p != NULL && ret != NULL);
     assert(p->row_count <= p->limit);
     for (uint32_t i = 0; i < p->row_count; i++) {
-        p->out[i] = p->slots[i].row;
+        p->out[i] = slot_of(p, i)->row;
     }
     *ret = (struct rows){.ref = ref,
                          .kind = p->kind,

@@ -34,6 +34,7 @@ struct pager {
     uint32_t data_used;   /* those, and holes between them */
     struct page_row *out; /* limit rows: what pager_rows() lends */
     struct pager_slot *slots;
+    uint16_t *order; /* slots of the rows by key, then limit - row_count that are free */
     uint8_t *data;
 };
 

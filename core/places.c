@@ -528,6 +528,7 @@ uint64_t place_children(const struct place_set *p, const struct topology *t, str
  * short last cluster folds with the others. */
 struct shape {
     bool whole;
+    uint32_t count; /* of the clusters that a sector may have */
     uint64_t clusters[CLUSTERS_PER_SECTOR_MAX];
     struct range_list sectors; /* that look so */
 };
@@ -550,14 +551,10 @@ static uint64_t cluster_mask(const struct run *runs, uint32_t count, uint32_t fi
     return mask == UINT64_MAX >> (64u - agents) ? UINT64_MAX : mask;
 }
 
-/* Leaves of the runs those from the first to the last that touch the sector; returns how many. */
-static uint32_t sector_runs(const struct topology *t, const struct run **runs, uint32_t count,
-                            unsigned sector)
+/* Leaves of the runs those from the first to the last that touch the places from..to; returns how
+ * many. */
+static uint32_t runs_within(const struct run **runs, uint32_t count, uint32_t from, uint32_t to)
 {
-    struct unit last = unit_cluster(sector, topology_sector_clusters(t, sector));
-    uint32_t from = topology_index(t, unit_agent(sector, 1, 1));
-    uint32_t to =
-        topology_index(t, unit_agent(sector, last.cluster, topology_cluster_agents(t, last)));
     while (count > 0 && ((*runs)->last < from || (*runs)->first > to)) {
         (*runs)++;
         count--;
@@ -572,24 +569,26 @@ static uint32_t sector_runs(const struct topology *t, const struct run **runs, u
 static bool sector_shape(const struct topology *t, const struct run *runs, uint32_t count,
                          unsigned sector, struct shape *ret)
 {
-    uint32_t clusters = topology_sector_clusters(t, sector);
+    uint32_t places = (uint32_t)t->agents_per_cluster + t->spare; /* of a cluster */
+    uint32_t first = (sector - 1u) * t->clusters_per_sector * places;
     bool any = false;
-    count = sector_runs(t, &runs, count, sector);
+    count = runs_within(&runs, count, first, first + t->clusters_per_sector * places - 1u);
     if (count == 0) {
         return false;
     }
-    memset(ret, 0, sizeof *ret);
+    uint32_t clusters = topology_sector_clusters(t, sector);
     ret->whole = true;
+    ret->count = t->clusters_per_sector;
+    for (uint32_t i = clusters; i < ret->count; i++) {
+        ret->clusters[i] = 0;
+    }
     for (uint32_t i = 0; i < clusters; i++) {
-        struct unit cluster = unit_cluster(sector, i + 1u);
-        uint32_t first = topology_index(t, unit_agent(sector, i + 1u, 1));
-        ret->clusters[i] =
-            cluster_mask(runs, count, first, topology_cluster_agents(t, cluster), t->spare);
+        bool last = i + 1u == clusters; /* it alone may be a short one */
+        uint32_t agents =
+            last ? topology_cluster_agents(t, unit_cluster(sector, i + 1u)) : t->agents_per_cluster;
+        ret->clusters[i] = cluster_mask(runs, count, first + i * places, agents, t->spare);
         any = any || ret->clusters[i] != 0;
         ret->whole = ret->whole && ret->clusters[i] == UINT64_MAX;
-    }
-    if (ret->whole) {
-        memset(ret->clusters, 0, sizeof ret->clusters);
     }
     return any;
 }
@@ -625,7 +624,7 @@ static void add_set(struct text *t, const struct range_list *list, bool two_digi
 static struct range_list mask_list(uint64_t mask)
 {
     struct range_list list = {0};
-    for (unsigned i = 0; i < 64; i++) {
+    for (unsigned i = 0; i < 64 && mask >> i != 0; i++) {
         if ((mask >> i & 1u) != 0) {
             uint16_t number = (uint16_t)(i + 1u);
             bool added = list_add(&list, (struct range){number, number});
@@ -676,12 +675,12 @@ static void add_shape(struct fold *f, const struct shape *shape)
         return;
     }
     uint64_t done = 0;
-    for (unsigned i = 0; i < CLUSTERS_PER_SECTOR_MAX; i++) {
+    for (unsigned i = 0; i < shape->count; i++) {
         uint64_t same = 0;
         if (shape->clusters[i] == 0 || (done >> i & 1u) != 0) {
             continue;
         }
-        for (unsigned k = i; k < CLUSTERS_PER_SECTOR_MAX; k++) {
+        for (unsigned k = i; k < shape->count; k++) {
             same |= (uint64_t)(shape->clusters[k] == shape->clusters[i]) << k;
         }
         add_place(f, &shape->sectors, same, shape->clusters[i]);
@@ -691,7 +690,9 @@ static void add_shape(struct fold *f, const struct shape *shape)
 
 static bool shape_equal(const struct shape *a, const struct shape *b)
 {
-    return a->whole == b->whole && memcmp(a->clusters, b->clusters, sizeof a->clusters) == 0;
+    assert(a->count == b->count || a->whole || b->whole);
+    return a->whole == b->whole &&
+           (a->whole || memcmp(a->clusters, b->clusters, a->count * sizeof *a->clusters) == 0);
 }
 
 /* Adds the sector to an open shape that looks the same, or opens one; the oldest is written when

@@ -25,7 +25,9 @@ def kill(pid, timeout_s=20):
 
 
 def metrics_ports(config):
-    """(name, port) of each process in a mesh.conf. Values may hold brackets: units = s[01-25]."""
+    """(name, port) of each process in a mesh.conf that has one. Values may hold brackets: units = s[01-25]."""
     for section in pathlib.Path(config).read_text().split("\n[process ")[1:]:
         name, body = section.split("]", 1)
-        yield name, int(re.search(r"^metrics_port = (\d+)", body, re.M).group(1))
+        port = re.search(r"^metrics_port = (\d+)", body, re.M)
+        if port:
+            yield name, int(port.group(1))

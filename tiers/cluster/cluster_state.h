@@ -146,7 +146,7 @@ struct lead_op {
 #define LEAD_TABLES_BYTES                                                                          \
     ((size_t)MEMBERS_MAX * FACTS_BYTES_MAX + LEAD_OPS_MAX * sizeof(struct lead_op) +               \
      LEAD_CONFLICTS_MAX * sizeof(struct lead_conflict) + (size_t)LEAD_CHUNKS * SLAB_CHUNK_BYTES +  \
-     (size_t)4 * LEAD_PAGE)
+     (size_t)4u * LEAD_PAGE)
 
 struct cluster {
     struct unit self, sector;

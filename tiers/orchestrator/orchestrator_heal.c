@@ -228,6 +228,7 @@ static void synced_line(struct orchestrator *o, const struct watch *w)
     char memory[TEXT_BYTES_MAX];
     struct text t;
     uint32_t named = 0;
+    assert(h->children_count > 0);
     text_init(&t, memory, sizeof(memory));
     text_add(&t, "- Context synced from ");
     for (uint32_t n = 0; n < 2u * h->children_count && named <= NAMED_MAX; n++) {
