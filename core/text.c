@@ -163,6 +163,26 @@ void text_unit(struct text *t, struct unit u)
     text_add_bytes(t, name, unit_format(u, name));
 }
 
+void text_places(struct text *t, struct unit cluster, uint64_t places)
+{
+    assert(t != NULL);
+    text_unit(t, cluster);
+    text_add(t, ".a[");
+    for (uint64_t rest = places; rest != 0;) {
+        uint32_t from = num_lowest_bit(rest), to = from;
+        while (to < 63 && (rest >> (to + 1u) & 1u) != 0) {
+            to++;
+        }
+        text_u64(t, from + 1u);
+        if (to > from) {
+            text_char(t, '-');
+            text_u64(t, to + 1u);
+        }
+        rest &= to == 63 ? 0 : UINT64_MAX << (to + 1u);
+        text_add(t, rest != 0 ? "," : "]");
+    }
+}
+
 void text_pad(struct text *t, size_t from, size_t column)
 {
     assert(t != NULL);

@@ -36,6 +36,8 @@ void text_fixed(struct text *t, double value, unsigned decimals);
 void text_ms(struct text *t, int64_t us, unsigned decimals);
 void text_time(struct text *t, int64_t unix_us); /* "2026-11-27T20:30:00.000Z" */
 void text_unit(struct text *t, struct unit u);
+/* Agents of a cluster, bit number - 1 each, one or more: "s01.c1.a[31-34,36]". */
+void text_places(struct text *t, struct unit cluster, uint64_t places);
 /* Spaces until the text is `column` long (counted from `from`, a value of `used` at the line's
  * start). Nothing when it is already. */
 void text_pad(struct text *t, size_t from, size_t column);

@@ -88,17 +88,7 @@ static void shares_rise(void **state)
 
 static struct world *mesh(uint64_t seed, const struct world_wire *wire)
 {
-    struct world_conf conf;
-    tree_conf(&conf, seed, 2, 3, 6, 12);
-    struct topology *t = &conf.topology;
-    t->class_agents[CLASS_B_SERVERLESS] = 12;
-    t->class_agents[CLASS_D_GPU] = 12;
-    t->spare = SPARE;
-    assert_null(topology_check(t));
-    conf.hosts = 6;
-    conf.wire = wire;
-    struct world *w = world_new(&conf);
-    world_run(w, 14 * US_PER_S);
+    struct world *w = hosted_mesh(seed, SPARE, wire);
     assert_int_equal(status_of(w).summary.active, MESH);
     return w;
 }

@@ -23,4 +23,23 @@ static inline void tree_conf(struct world_conf *ret, uint64_t seed, uint16_t sec
     assert(topology_check(t) == NULL);
 }
 
+/* Two sectors of three clusters of six agents, with spare places, on six hosts, after they have
+ * joined. */
+static inline struct world *hosted_mesh(uint64_t seed, uint32_t spare,
+                                        const struct world_wire *wire)
+{
+    struct world_conf conf;
+    tree_conf(&conf, seed, 2, 3, 6, 12);
+    struct topology *t = &conf.topology;
+    t->class_agents[CLASS_B_SERVERLESS] = 12;
+    t->class_agents[CLASS_D_GPU] = 12;
+    t->spare = (uint16_t)spare;
+    assert(topology_check(t) == NULL);
+    conf.hosts = 6;
+    conf.wire = wire;
+    struct world *w = world_new(&conf);
+    world_run(w, 14 * US_PER_S);
+    return w;
+}
+
 #endif

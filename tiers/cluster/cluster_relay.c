@@ -15,21 +15,11 @@
 
 #define COLLECT_US (2ll * US_PER_S)
 
-static uint32_t key_of(struct id128 id)
-{
-    return (uint32_t)num_id128_low(id);
-}
-
-/* By keys of four bytes, and only of rows that are taken: the rows themselves are cold. */
 static struct lead_relay *route_find(struct cluster *c, struct id128 id)
 {
-    uint32_t key = key_of(id);
-    for (uint32_t w = 0; w < LEAD_RELAYS_MAX / 64u; w++) {
-        for (uint64_t rest = c->relays_used[w]; rest != 0; rest &= rest - 1u) {
-            uint32_t k = 64u * w + bits_lowest(rest);
-            if (c->relay_keys[k] == key && num_id128_equal(c->relays[k].id, id)) {
-                return &c->relays[k];
-            }
+    for (uint32_t k = 0; k < LEAD_RELAYS_MAX; k++) {
+        if (c->relays[k].used && num_id128_equal(c->relays[k].id, id)) {
+            return &c->relays[k];
         }
     }
     return NULL;
@@ -39,25 +29,16 @@ static struct lead_relay *route_find(struct cluster *c, struct id128 id)
 static struct lead_relay *route_take(struct cluster *c)
 {
     struct lead_relay *best = NULL;
-    for (uint32_t w = 0; w < LEAD_RELAYS_MAX / 64u; w++) {
-        if (~c->relays_used[w] != 0) {
-            return &c->relays[64u * w + bits_lowest(~c->relays_used[w])];
-        }
-    }
     for (uint32_t k = 0; k < LEAD_RELAYS_MAX; k++) {
         struct lead_relay *r = &c->relays[k];
+        if (!r->used) {
+            return r;
+        }
         if (r->waiting == 0 && (best == NULL || r->until_us < best->until_us)) {
             best = r;
         }
     }
     return best;
-}
-
-static void route_mark(struct cluster *c, const struct lead_relay *r)
-{
-    uint32_t k = (uint32_t)(r - c->relays);
-    c->relays_used[k / 64u] |= bit_of(k % 64u);
-    c->relay_keys[k] = key_of(r->id);
 }
 
 /* An answer on its way to the author: down to an own agent, or to the sector. */
@@ -206,10 +187,10 @@ void route_relay(struct cluster *c, int64_t now_us, const struct msg *msg, uint3
                                              : now_us + COLLECT_US,
                              .collect_us = NEVER,
                              .author = (uint8_t)(own ? author + 1u : 0),
+                             .used = true,
                              .broadcast = o->routing == ROUTING_BROADCAST};
-    route_mark(c, r);
+    c->route_next_us = 0;
     deliver(c, now_us, r, msg, out);
-    c->route_next_us = time_least(c->route_next_us, time_least(r->until_us, r->collect_us));
     if (own && reaches_beyond(c, o)) {
         struct msg m = {.type = MSG_RELAY, .priority = o->priority, .to = c->sector};
         m.u.relay = (struct relay){.hops = msg->u.relay.hops + 1u, .operation = o};
@@ -255,22 +236,6 @@ void route_relay_ack(struct cluster *c, int64_t now_us, const struct msg *msg, u
     }
 }
 
-/* When the route is to be looked at again; NEVER: it has ended. */
-static int64_t route_look(struct cluster *c, int64_t now_us, struct lead_relay *r,
-                          struct outbox *out)
-{
-    if (r->until_us <= now_us) {
-        return NEVER;
-    }
-    if (r->collect_us <= now_us) { /* the silent ones have failed, as far as we know */
-        r->failed += bits_count(r->waiting);
-        r->outcome = r->waiting != 0 ? OUTCOME_TIMEOUT_DELIVERY : r->outcome;
-        r->waiting = 0;
-        answer_sum(c, r, out);
-    }
-    return time_least(r->until_us, r->collect_us);
-}
-
 int64_t route_tick(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     assert(c != NULL && out != NULL);
@@ -278,15 +243,22 @@ int64_t route_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     if (c->route_next_us > now_us) {
         return c->route_next_us;
     }
-    for (uint32_t w = 0; w < LEAD_RELAYS_MAX / 64u; w++) {
-        for (uint64_t rest = c->relays_used[w]; rest != 0; rest &= rest - 1u) {
-            uint32_t bit = bits_lowest(rest);
-            int64_t at_us = route_look(c, now_us, &c->relays[64u * w + bit], out);
-            if (at_us == NEVER) {
-                c->relays_used[w] &= ~bit_of(bit);
-            }
-            next_us = time_least(next_us, at_us);
+    for (uint32_t k = 0; k < LEAD_RELAYS_MAX; k++) {
+        struct lead_relay *r = &c->relays[k];
+        if (!r->used) {
+            continue;
         }
+        if (r->until_us <= now_us) {
+            r->used = false;
+            continue;
+        }
+        if (r->collect_us <= now_us) { /* the silent ones have failed, as far as we know */
+            r->failed += bits_count(r->waiting);
+            r->outcome = r->waiting != 0 ? OUTCOME_TIMEOUT_DELIVERY : r->outcome;
+            r->waiting = 0;
+            answer_sum(c, r, out);
+        }
+        next_us = time_least(next_us, time_least(r->until_us, r->collect_us));
     }
     c->route_next_us = next_us;
     return next_us;

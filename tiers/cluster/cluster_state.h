@@ -233,8 +233,6 @@ struct cluster {
     struct lead_moves moves;
     struct lead_grow grow;
     struct lead_contents contents;
-    uint64_t relays_used[LEAD_RELAYS_MAX / 64u]; /* rows of `relays` that are taken */
-    uint32_t relay_keys[LEAD_RELAYS_MAX];        /* of each: the last four bytes of its id */
     struct lead_relay relays[LEAD_RELAYS_MAX];
     struct lead_word words[MEMBERS_MAX];      /* newest of each agent */
     struct predictor_tail tails[MEMBERS_MAX]; /* used above PREDICTOR_TAIL_FROM only */

@@ -37,7 +37,7 @@ struct lead_relay {
     uint64_t waiting;   /* members that have not answered */
     uint32_t reached, failed;
     uint8_t author; /* member index + 1; 0: from the sector */
-    bool broadcast, answered;
+    bool used, broadcast, answered;
     uint8_t outcome, reason;
 };
 

@@ -18,6 +18,27 @@
 #define HISTORY_US     (60ll * US_PER_S)
 #define STORE_REPLY_US (5ll * US_PER_S) /* a reply later than this is not waited for */
 
+struct query *own_query(struct orchestrator *o, enum query_kind kind, uint64_t *ret_ref)
+{
+    assert(o != NULL && ret_ref != NULL);
+    struct command *command = &o->command;
+    memset(command, 0, sizeof(*command));
+    command->kind = COMMAND_QUERY;
+    command->ref = ++o->hub.next_ref;
+    command->query.kind = kind;
+    command->query.from_start = true;
+    *ret_ref = command->ref;
+    return &command->query;
+}
+
+void own_query_send(struct orchestrator *o)
+{
+    assert(o != NULL && o->command.kind == COMMAND_QUERY);
+    struct msg m = {.type = MSG_COMMAND, .from = o->hub.self, .to = o->hub.self};
+    m.u.command = &o->command;
+    hub_query_command(&o->hub, &m);
+}
+
 /* The hub's block follows the struct. */
 static size_t own_size(void)
 {

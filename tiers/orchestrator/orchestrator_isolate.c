@@ -15,19 +15,11 @@
 
 static void ask_lead(struct orchestrator *o, struct watch *w)
 {
-    struct command *command = &o->command;
-    memset(command, 0, sizeof(*command));
-    command->kind = COMMAND_QUERY;
-    command->ref = ++o->hub.next_ref;
-    command->query.kind = QUERY_AGENTS;
-    command->query.from_start = true;
-    command->query.limit = 1;
-    place_one(&command->query.selector.places, w->scope);
-    w->ask_ref = command->ref;
+    struct query *q = own_query(o, QUERY_AGENTS, &w->ask_ref);
+    q->limit = 1;
+    place_one(&q->selector.places, w->scope);
     w->ask_us = o->hub.now_us + ISOLATE_STEP_US;
-    struct msg m = {.type = MSG_COMMAND, .from = o->hub.self, .to = o->hub.self};
-    m.u.command = command;
-    hub_query_command(&o->hub, &m);
+    own_query_send(o);
 }
 
 static void fail(struct orchestrator *o, struct watch *w, enum reason reason, const char *what)

@@ -98,31 +98,12 @@ static bool collect(struct orchestrator *o, const struct place_set *places)
 
 /* --- lines --- */
 
-static void add_places(struct text *t, struct unit cluster, uint64_t mask)
-{
-    text_unit(t, cluster);
-    text_add(t, ".a[");
-    for (uint64_t rest = mask; rest != 0;) {
-        uint32_t from = num_lowest_bit(rest), to = from;
-        while (to < 63 && (rest >> (to + 1u) & 1u) != 0) {
-            to++;
-        }
-        text_u64(t, from + 1u);
-        if (to > from) {
-            text_char(t, '-');
-            text_u64(t, to + 1u);
-        }
-        rest &= ~mask_of(from, to - from + 1u);
-        text_add(t, rest != 0 ? "," : "]");
-    }
-}
-
 static void move_line(const struct move *m, struct text *t)
 {
     text_add(t, "- ");
-    add_places(t, m->home, m->agents);
+    text_places(t, m->home, m->agents);
     text_add(t, m->back ? " home again from " : " to ");
-    add_places(t, m->place, m->places);
+    text_places(t, m->place, m->places);
 }
 
 static void summed_line(struct orchestrator *o, uint32_t agents, const char *after)
@@ -268,20 +249,13 @@ static void ask(struct orchestrator *o, enum query_kind kind, const struct place
                 uint64_t after)
 {
     struct move_plan *p = &o->moves.plan;
-    struct command *command = &o->command;
-    memset(command, 0, sizeof(*command));
-    command->kind = COMMAND_QUERY;
-    command->ref = ++o->hub.next_ref;
-    command->query.kind = kind;
-    command->query.from_start = after == 0;
-    command->query.after_key = after;
-    command->query.limit = PAGE_ROWS_MAX;
-    command->query.selector.places = *places;
-    p->ask_ref = command->ref;
+    struct query *q = own_query(o, kind, &p->ask_ref);
+    q->from_start = after == 0;
+    q->after_key = after;
+    q->limit = PAGE_ROWS_MAX;
+    q->selector.places = *places;
     p->ask_us = o->hub.now_us + QUERY_WAIT_US;
-    struct msg m = {.type = MSG_COMMAND, .from = o->hub.self, .to = o->hub.self};
-    m.u.command = command;
-    hub_query_command(&o->hub, &m);
+    own_query_send(o);
 }
 
 static bool has_sector(const struct place_set *set, unsigned sector)

@@ -99,6 +99,5 @@ void scale_show(struct orchestrator *o, const struct msg *msg);
 void scale_places(struct orchestrator *o, const struct msg *msg);
 struct text;
 void scale_status_line(const struct orchestrator *o, struct text *t);
-void scale_places_text(struct text *t, struct unit cluster, uint64_t places);
 
 #endif

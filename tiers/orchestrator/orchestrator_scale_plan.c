@@ -47,7 +47,7 @@ static void say_clusters(struct orchestrator *o)
         text_init(&t, memory, sizeof(memory));
         if (p->targets[i].taken != 0) {
             text_add(&t, "- ");
-            scale_places_text(&t, p->targets[i].cluster, p->targets[i].taken);
+            text_places(&t, p->targets[i].cluster, p->targets[i].taken);
             watch_line(o, watch_of(o), memory);
         }
     }
@@ -201,20 +201,13 @@ void scale_uncommitted(struct orchestrator *o)
 static void ask(struct orchestrator *o, uint64_t after)
 {
     struct scale_plan *p = &o->scale.plan;
-    struct command *command = &o->command;
-    memset(command, 0, sizeof(*command));
-    command->kind = COMMAND_QUERY;
-    command->ref = ++o->hub.next_ref;
-    command->query.kind = QUERY_CLUSTERS;
-    command->query.from_start = after == 0;
-    command->query.after_key = after;
-    command->query.limit = PAGE_ROWS_MAX;
-    command->query.selector.places = p->where;
-    p->ask_ref = command->ref;
+    struct query *q = own_query(o, QUERY_CLUSTERS, &p->ask_ref);
+    q->from_start = after == 0;
+    q->after_key = after;
+    q->limit = PAGE_ROWS_MAX;
+    q->selector.places = p->where;
     watch_of(o)->due_us = o->hub.now_us + 2 * QUERY_WAIT_US;
-    struct msg m = {.type = MSG_COMMAND, .from = o->hub.self, .to = o->hub.self};
-    m.u.command = command;
-    hub_query_command(&o->hub, &m);
+    own_query_send(o);
 }
 
 static bool healthy(const struct summary *s)

@@ -9,27 +9,6 @@
 #define WATCH_US     US_PER_S
 #define PLACES_LINES 60u
 
-/* "s01.c1.a[31-34,36]" */
-void scale_places_text(struct text *t, struct unit cluster, uint64_t places)
-{
-    assert(t != NULL);
-    text_unit(t, cluster);
-    text_add(t, ".a[");
-    for (uint64_t rest = places; rest != 0;) {
-        uint32_t from = num_lowest_bit(rest), to = from;
-        while (to < 63 && (rest >> (to + 1u) & 1u) != 0) {
-            to++;
-        }
-        text_u64(t, from + 1u);
-        if (to > from) {
-            text_char(t, '-');
-            text_u64(t, to + 1u);
-        }
-        rest &= to == 63 ? 0 : UINT64_MAX << (to + 1u);
-        text_add(t, rest != 0 ? "," : "]");
-    }
-}
-
 void scale_status_line(const struct orchestrator *o, struct text *t)
 {
     const struct scale_book *b = &o->scale;
@@ -103,7 +82,7 @@ void scale_places(struct orchestrator *o, const struct msg *msg)
             left++;
             continue;
         }
-        scale_places_text(&t, row->cluster, open);
+        text_places(&t, row->cluster, open);
         hub_reply_line(&o->hub, msg, memory);
         said++;
     }

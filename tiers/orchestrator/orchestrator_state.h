@@ -211,6 +211,10 @@ void conflicts_durable(struct orchestrator *o, const struct logbook_row *row, bo
 bool conflicts_stored(struct orchestrator *o, const struct store_reply *reply);
 int64_t conflicts_tick(struct orchestrator *o);
 
+/* orchestrator.c: a query of its own. The first clears it and writes its reference, of which the
+ * answer (a refusal at once) tells; the rest of it is filled in before it is sent. */
+struct query *own_query(struct orchestrator *o, enum query_kind kind, uint64_t *ret_ref);
+void own_query_send(struct orchestrator *o);
 /* orchestrator_isolate.c */
 void isolate_command(struct orchestrator *o, const struct msg *msg);
 bool isolate_reply(struct orchestrator *o, const struct reply *reply); /* was it ours */

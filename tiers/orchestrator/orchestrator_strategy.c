@@ -55,26 +55,18 @@ void isolate(struct orchestrator *o, struct unit agent, enum isolation what, uin
 
 static void ask(struct orchestrator *o, struct open_conflict *c)
 {
-    struct command *command = &o->command;
     const struct conflict_report *r = &c->report;
-    memset(command, 0, sizeof(*command));
-    command->kind = COMMAND_QUERY;
-    command->ref = ++o->hub.next_ref;
-    command->query.from_start = true;
-    command->query.limit = AGENTS_PER_CLUSTER_MAX;
-    if (by_answers(conflict_strategy(r->type))) {
-        command->query.kind = QUERY_ANSWERS;
-        command->query.operation_id = r->operation_id;
+    bool answers = by_answers(conflict_strategy(r->type));
+    struct query *q = own_query(o, answers ? QUERY_ANSWERS : QUERY_AGENTS, &c->ask_ref);
+    q->limit = AGENTS_PER_CLUSTER_MAX;
+    if (answers) {
+        q->operation_id = r->operation_id;
     } else {
-        command->query.kind = QUERY_AGENTS;
-        place_one(&command->query.selector.places, unit_cluster(r->agent.sector, r->agent.cluster));
+        place_one(&q->selector.places, unit_cluster(r->agent.sector, r->agent.cluster));
     }
-    c->ask_ref = command->ref;
     c->until_us = o->hub.now_us + ANSWER_US;
     conflict_stage(o, c, STAGE_ASKED);
-    struct msg m = {.type = MSG_COMMAND, .from = o->hub.self, .to = o->hub.self};
-    m.u.command = command;
-    hub_query_command(&o->hub, &m); /* a refusal comes back as a reply, at once */
+    own_query_send(o); /* a refusal comes back as a reply, at once */
 }
 
 static void values_text(const struct conflict_report *r, struct text *t)

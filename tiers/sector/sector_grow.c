@@ -5,13 +5,16 @@
 #include "tiers/sector/sector_state.h"
 #include <assert.h>
 
-static void to_lead(struct sector *s, uint32_t child)
+/* False: no room now. */
+static bool to_lead(struct sector *s, uint32_t child)
 {
     struct msg down = hub_msg(&s->hub, MSG_GROW, hub_child_unit(&s->hub, child), 3);
     down.u.grow = s->grows[child];
-    if (hub_fits(&s->hub, &down)) {
-        out_send(s->hub.out, &down);
+    if (!hub_fits(&s->hub, &down)) {
+        return false;
     }
+    out_send(s->hub.out, &down);
+    return true;
 }
 
 /* One of the spare places of the cluster is that host's. */
@@ -47,7 +50,7 @@ void sector_grow(struct sector *s, const struct msg *msg)
     if (grow_take(&s->grows[child], g)) {
         sector_count_away(s);
     }
-    to_lead(s, child);
+    (void)to_lead(s, child); /* else the orchestrator says it again */
     for (uint32_t i = 0; i < SECTOR_HOSTS_MAX; i++) {
         if (concerns(s, &s->hosts[i], child)) {
             to_host(s, &s->hosts[i], child);
@@ -62,8 +65,7 @@ void sector_grow_tell(struct sector *s, uint32_t child)
         return;
     }
     uint64_t epoch = children_epoch(&h->children, child);
-    if (s->grow_told[child] != epoch && outbox_room(h->out, 1, 256)) {
-        to_lead(s, child);
+    if (s->grow_told[child] != epoch && to_lead(s, child)) {
         s->grow_told[child] = epoch;
     }
 }
