@@ -68,10 +68,7 @@ def header(options):
 
 
 def build(*targets):
-    """The release build; with targets, those of the benchmarks as well."""
-    wanted = [BUILD / name for name in ("mesh", "mesh-sim", *targets)]
-    if all(path.exists() for path in wanted):
-        return
+    """The release build of the tree as it is now; with targets, those of the benchmarks as well."""
     progress("building (release) ...")
     for command in (["cmake", "--preset", "release"], ["cmake", "--build", "build"],
                     *([["cmake", "--build", "build", "--target", *targets]] if targets else [])):
