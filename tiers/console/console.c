@@ -48,7 +48,7 @@ static void help_all(FILE *out)
           "wide|csv|jsonl):\n",
           out);
     for (size_t i = 0; i < count; i++)
-        fprintf(out, "  %-10s %s%s\n", table[i].name, table[i].summary,
+        fprintf(out, "  %-12s %s%s\n", table[i].name, table[i].summary,
                 table[i].changes ? "  [acts]" : "");
 }
 
@@ -91,6 +91,10 @@ static int show_manual(const struct render *r, const struct invocation *in)
 static int show_help(const struct render *r, const struct invocation *in)
 {
     const struct value *name = command_value(in, "command");
+    if (r->json || r->form == FORM_CSV) {
+        render_error(r, "usage", "help: is text for people, and has no JSON form");
+        return EXIT_USAGE;
+    }
     if (!name->given) {
         help_all(r->out);
         return EXIT_OK;
@@ -106,15 +110,35 @@ static int show_help(const struct render *r, const struct invocation *in)
     return EXIT_NOT_FOUND;
 }
 
-int console_unconnected(const char *const words[], size_t count, bool json)
+bool console_wants_help(const char *const words[], size_t count)
+{
+    assert(words);
+    if (count == 2 && strcmp(words[1], "-h") == 0)
+        return true;
+    for (size_t i = 1; i < count && strcmp(words[i], "--") != 0; i++)
+        if (strcmp(words[i], "--help") == 0)
+            return true;
+    return false;
+}
+
+int console_unconnected(const char *const words[], size_t count, enum render_form form)
 {
     static struct invocation in;
-    char error[COMMAND_ERROR_MAX];
-    const struct render r = {.out = stdout, .json = json};
+    char error[COMMAND_ERROR_MAX] = "more than 64 words";
+    const char *mine[COMMAND_WORDS_MAX], *const help[] = {"help", words[0]};
+    struct render r = {.out = stdout, .json = form == FORM_JSON, .form = form};
     assert(words && count > 0);
-    if (count <= COMMAND_WORDS_MAX && command_parse(words, count, &in, error))
+    bool good = count <= COMMAND_WORDS_MAX, asked = console_wants_help(words, count);
+    if (good) {
+        memcpy(mine, words, count * sizeof *words);
+        good = console_take_form(mine, &count, &form, error) &&
+               command_parse(asked ? help : mine, asked ? 2 : count, &in, error);
+        r.form = form;
+        r.json = form == FORM_JSON || form == FORM_JSONL;
+    }
+    if (good)
         return in.spec->verb == CMD_HELP ? show_help(&r, &in) : show_manual(&r, &in);
-    render_error(&r, "usage", count > COMMAND_WORDS_MAX ? "more than 64 words" : error);
+    render_error(&r, "usage", error);
     return EXIT_USAGE;
 }
 
@@ -148,6 +172,11 @@ bool console_local(const struct console *c, const char *const words[], size_t co
     static struct invocation in;
     char error[COMMAND_ERROR_MAX];
     assert(c && count > 0 && ret_quit && ret_code);
+    if (console_wants_help(words, count)) {
+        *ret_quit = false;
+        *ret_code = console_unconnected(words, count, form);
+        return true;
+    }
     bool question = strcmp(words[0], "?") == 0;
     bool leave = strcmp(words[0], "exit") == 0;
     const struct command_spec *spec = command_find(words[0], strlen(words[0]));
@@ -172,7 +201,10 @@ bool console_local(const struct console *c, const char *const words[], size_t co
         }
         return true;
     }
-    *ret_code = show_help(&c->task.render, &in);
+    struct render r = c->task.render;
+    r.form = form;
+    r.json = form == FORM_JSON || form == FORM_JSONL;
+    *ret_code = show_help(&r, &in);
     return true;
 }
 
@@ -197,6 +229,15 @@ static bool form_named(const char *name, enum render_form *form, bool *said,
     return false;
 }
 
+/* "-ojson": of all words that begin so only those that name a form, since others may be text. */
+static bool is_short_form(const char *word)
+{
+    for (int i = 0; strncmp(word, "-o", 2) == 0 && i < FORM_COUNT; i++)
+        if (strcmp(form_names[i], word + 2) == 0)
+            return true;
+    return false;
+}
+
 bool console_take_form(const char *words[], size_t *count, enum render_form *form,
                        char error[COMMAND_ERROR_MAX])
 {
@@ -205,7 +246,10 @@ bool console_take_form(const char *words[], size_t *count, enum render_form *for
     assert(words && count && form);
     for (size_t i = 0; i < *count; i++) {
         bool flag = strcmp(words[i], "--output") == 0 || strcmp(words[i], "-o") == 0;
-        bool joined = strncmp(words[i], "--output=", 9) == 0;
+        const char *joined = strncmp(words[i], "--output=", 9) == 0 ? words[i] + 9
+                             : strncmp(words[i], "-o=", 3) == 0     ? words[i] + 3
+                             : is_short_form(words[i])              ? words[i] + 2
+                                                                    : NULL;
         /* Behind -- it is text. */
         if (strcmp(words[i], "--") == 0) {
             for (; i < *count; i++)
@@ -220,7 +264,7 @@ bool console_take_form(const char *words[], size_t *count, enum render_form *for
                      "--output: needs a value: table, wide, csv, json or jsonl");
             return false;
         } else if (flag || joined) {
-            if (!form_named(joined ? words[i] + 9 : words[++i], form, &said, error))
+            if (!form_named(joined ? joined : words[++i], form, &said, error))
                 return false;
         } else {
             words[kept++] = words[i];

@@ -48,8 +48,10 @@ int console_repl(struct console *c);
 bool console_local(const struct console *c, const char *const words[], size_t count,
                    enum render_form form, bool *ret_quit, int *ret_code);
 
-/* `help ..` and `manual ..`, which need no mesh and no configuration: the exit code. */
-int console_unconnected(const char *const words[], size_t count, bool json);
+/* `help ..`, `manual ..` and NAME --help, which need no mesh and no configuration: the exit code.
+ */
+int console_unconnected(const char *const words[], size_t count, enum render_form form);
+bool console_wants_help(const char *const words[], size_t count); /* NAME -h, NAME .. --help */
 
 /* Takes --json, --output FORM and -o FORM out of the words. False: error says what is wrong. */
 bool console_take_form(const char *words[], size_t *count, enum render_form *form,
