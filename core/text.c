@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "core/num.h"
 #include "core/topology.h"
+#include "core/utf8.h"
 
 #include <assert.h>
 #include <string.h>
@@ -68,6 +69,22 @@ void text_add_safe(struct text *t, const void *bytes, size_t len)
     const unsigned char *at = bytes;
     for (size_t i = 0; i < len && !t->cut; i++) {
         text_char(t, at[i] >= 0x20 && at[i] < 0x7f ? (char)at[i] : '.');
+    }
+}
+
+void text_add_utf8(struct text *t, const void *bytes, size_t len)
+{
+    assert(t != NULL);
+    assert(bytes != NULL || len == 0);
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < len && !t->cut;) {
+        size_t n = utf8_printable(at + i, len - i);
+        if (n > 0 && t->used + n < t->size) {
+            text_add_bytes(t, (const char *)at + i, n);
+        } else {
+            text_add_safe(t, at + i, 1);
+        }
+        i += n > 0 ? n : 1;
     }
 }
 

@@ -23,6 +23,8 @@ void text_add(struct text *t, const char *str);
 void text_add_bytes(struct text *t, const char *bytes, size_t len);
 /* Bytes from outside: everything but printable ASCII becomes '.'; safe in a terminal or a log. */
 void text_add_safe(struct text *t, const void *bytes, size_t len);
+/* The same, but printable UTF-8 stays (core/utf8.h). */
+void text_add_utf8(struct text *t, const void *bytes, size_t len);
 void text_char(struct text *t, char c);
 void text_u64(struct text *t, uint64_t v);
 void text_i64(struct text *t, int64_t v);

@@ -7,6 +7,7 @@
 #include "core/num.h"
 #include "core/schedule.h"
 #include "core/text.h"
+#include "core/utf8.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -185,25 +186,6 @@ void render_when(const struct render *r, const struct when_reply *when)
 }
 
 /* --- reports --------------------------------------------------------------------------------- */
-
-/* Bytes of one printable UTF-8 character beyond ASCII that begins here; 0: none. What would turn
- * the order of a line around, and control characters, are none. */
-static size_t utf8_printable(const uint8_t *at, size_t left)
-{
-    size_t n = at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : at[0] >= 0xe0 ? 3 : at[0] >= 0xc2 ? 2 : 0;
-    uint32_t c = at[0] & (0xffu >> (n + 1));
-    if (n == 0 || at[0] >= 0xf5 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (at[i] & 0x3f);
-    }
-    bool least = c >= (n == 2 ? 0xa0u : n == 3 ? 0x800u : 0x10000u) && c <= 0x10ffff;
-    bool order = (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-                 (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0x061c;
-    return least && !order && !(c >= 0xd800 && c <= 0xdfff) ? n : 0;
-}
 
 static void print_safe(const struct render *r, const void *bytes, size_t length, size_t most)
 {
