@@ -180,7 +180,7 @@ static const struct command_spec table[] = {
                      .kind = PARAMETER_SWITCH,
                      .flag = true,
                      .help = "PROCEED also when more than 5 % were skipped or refused"}},
-     .examples = {"cascade", "cascade --strategy parallel --class A,B --window 500ms",
+     .examples = {"cascade", "cascade --class A,B --window 500ms",
                   "cascade --strategy priority_first --json", "cascade --in 3s --timing at go"}},
     {.verb = CMD_WHEN,
      .name = "when",

@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "core/num.h"
 #include "core/topology.h"
+#include "core/utf8.h"
 
 #include <assert.h>
 #include <string.h>
@@ -98,6 +99,22 @@ void text_add_safe(struct text *t, const void *bytes, size_t len)
             text_add_bytes(t, (const char *)at + i, n);
         } else {
             t->cut = true;
+        }
+        i += n > 0 ? n : 1;
+    }
+}
+
+void text_add_utf8(struct text *t, const void *bytes, size_t len)
+{
+    assert(t != NULL);
+    assert(bytes != NULL || len == 0);
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < len && !t->cut;) {
+        size_t n = utf8_printable(at + i, len - i);
+        if (n > 0 && t->used + n < t->size) {
+            text_add_bytes(t, (const char *)at + i, n);
+        } else {
+            text_add_safe(t, at + i, 1);
         }
         i += n > 0 ? n : 1;
     }

@@ -27,6 +27,8 @@ size_t text_printable(const void *bytes, size_t left);
 /* Bytes from outside: what is not printable becomes '.', byte by byte; safe in a terminal or a log.
  * Never cut within a character. */
 void text_add_safe(struct text *t, const void *bytes, size_t len);
+/* The same, but printable UTF-8 stays (core/utf8.h). */
+void text_add_utf8(struct text *t, const void *bytes, size_t len);
 void text_char(struct text *t, char c);
 void text_u64(struct text *t, uint64_t v);
 void text_i64(struct text *t, int64_t v);

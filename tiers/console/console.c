@@ -72,8 +72,8 @@ static int show_manual(const struct render *r, const struct invocation *in)
     const struct value *name = command_value(in, "command");
     const struct command_spec *one =
         name->given ? command_find(name->text, strlen(name->text)) : NULL;
-    if (r->json || (name->given && form != MAN)) {
-        render_error(r, "usage", r->json ? "manual: has no JSON form" : "command: only with man");
+    if (r->json) {
+        render_error(r, "usage", "--json: 'manual' has no JSON form: 'help --json' has the table");
         return EXIT_USAGE;
     }
     if (name->given && !one) {
@@ -91,23 +91,24 @@ static int show_manual(const struct render *r, const struct invocation *in)
 static int show_help(const struct render *r, const struct invocation *in)
 {
     const struct value *name = command_value(in, "command");
-    if (r->json || r->form == FORM_CSV) {
-        render_error(r, "usage", "help: is text for people, and has no JSON form");
-        return EXIT_USAGE;
+    const struct command_spec *one =
+        name->given ? command_find(name->text, strlen(name->text)) : NULL;
+    if (name->given && !one) {
+        char text[COMMAND_ERROR_MAX];
+        const char *near = command_suggest(name->text);
+        snprintf(text, sizeof text, "no command '%.60s'%s%s%s", name->text,
+                 near ? ": did you mean '" : " ('help' lists them)", near ? near : "",
+                 near ? "'?" : "");
+        render_error(r, "not-found", text);
+        return EXIT_NOT_FOUND;
     }
-    if (!name->given) {
-        help_all(r->out);
-        return EXIT_OK;
-    }
-    const struct command_spec *one = command_find(name->text, strlen(name->text));
-    if (one) {
+    if (r->json)
+        manual_json(r->out, one);
+    else if (one)
         help_one(r->out, one);
-        return EXIT_OK;
-    }
-    const char *near = command_suggest(name->text);
-    fprintf(stderr, "mesh: no command '%.60s'%s%s%s\n", name->text, near ? ": did you mean '" : "",
-            near ? near : "", near ? "'?" : "");
-    return EXIT_NOT_FOUND;
+    else
+        help_all(r->out);
+    return EXIT_OK;
 }
 
 bool console_wants_help(const char *const words[], size_t count)
@@ -121,21 +122,29 @@ bool console_wants_help(const char *const words[], size_t count)
     return false;
 }
 
+/* What needs no task has text and, but for manuals, JSON. */
+static bool local_form(enum render_form form, const char *name, char error[COMMAND_ERROR_MAX])
+{
+    bool good = form == FORM_TABLE || form == FORM_JSON;
+    if (!good)
+        snprintf(error, COMMAND_ERROR_MAX, "--output: '%.40s' has table and json only", name);
+    return good;
+}
+
 int console_unconnected(const char *const words[], size_t count, enum render_form form)
 {
     static struct invocation in;
-    char error[COMMAND_ERROR_MAX] = "more than 64 words";
     const char *mine[COMMAND_WORDS_MAX], *const help[] = {"help", words[0]};
-    struct render r = {.out = stdout, .json = form == FORM_JSON, .form = form};
+    char error[COMMAND_ERROR_MAX] = "more than 64 words: put text in quotes";
     assert(words && count > 0);
     bool good = count <= COMMAND_WORDS_MAX, asked = console_wants_help(words, count);
     if (good) {
         memcpy(mine, words, count * sizeof *words);
         good = console_take_form(mine, &count, &form, error) &&
-               command_parse(asked ? help : mine, asked ? 2 : count, &in, error);
-        r.form = form;
-        r.json = form == FORM_JSON || form == FORM_JSONL;
+               command_parse(asked ? help : mine, asked ? 2 : count, &in, error) &&
+               local_form(form, asked ? "help" : words[0], error);
     }
+    const struct render r = {.out = stdout, .json = form == FORM_JSON, .form = form};
     if (good)
         return in.spec->verb == CMD_HELP ? show_help(&r, &in) : show_manual(&r, &in);
     render_error(&r, "usage", error);
@@ -151,7 +160,7 @@ static int local_read(const struct console *c, const char *const words[], size_t
     struct render r = c->task.render;
     r.form = form;
     r.json = form == FORM_JSON || form == FORM_JSONL;
-    if (!command_parse(words, count, &in, error)) {
+    if (!command_parse(words, count, &in, error) || !local_form(form, words[0], error)) {
         render_error(&r, "usage", error);
         return EXIT_USAGE;
     }
@@ -188,45 +197,53 @@ bool console_local(const struct console *c, const char *const words[], size_t co
     }
     if (!question && !leave && (!spec || (spec->verb != CMD_HELP && spec->verb != CMD_QUIT)))
         return false;
-    *ret_quit = leave || (spec && spec->verb == CMD_QUIT);
+    *ret_quit = leave;
     *ret_code = EXIT_OK;
-    if (*ret_quit)
+    if (question)
+        help_all(c->task.render.out);
+    if (question || leave)
         return true;
-    if (question || !command_parse(words, count, &in, error)) {
-        if (!question) {
-            render_error(&c->task.render, "usage", error);
-            *ret_code = EXIT_USAGE;
-        } else {
-            help_all(c->task.render.out);
-        }
-        return true;
-    }
     struct render r = c->task.render;
     r.form = form;
     r.json = form == FORM_JSON || form == FORM_JSONL;
-    *ret_code = show_help(&r, &in);
+    if (!command_parse(words, count, &in, error) || !local_form(form, words[0], error)) {
+        render_error(&r, "usage", error);
+        *ret_code = EXIT_USAGE;
+        return true;
+    }
+    *ret_quit = in.spec->verb == CMD_QUIT;
+    *ret_code = *ret_quit ? EXIT_OK : show_help(&r, &in);
     return true;
 }
 
 static const char *const form_names[FORM_COUNT] = {"table", "json", "jsonl", "wide", "csv"};
 
-static bool form_named(const char *name, enum render_form *form, bool *said,
-                       char error[COMMAND_ERROR_MAX])
+bool console_form(const char *name, enum render_form *ret, char error[COMMAND_ERROR_MAX])
 {
+    assert(name && ret && error);
     for (int i = 0; i < FORM_COUNT; i++)
         if (strcmp(form_names[i], name) == 0) {
-            if (*said && *form != (enum render_form)i) {
-                snprintf(error, COMMAND_ERROR_MAX, "--output: %s contradicts %s", name,
-                         form_names[*form]);
-                return false;
-            }
-            *form = (enum render_form)i;
-            *said = true;
+            *ret = (enum render_form)i;
             return true;
         }
     snprintf(error, COMMAND_ERROR_MAX, "--output: '%.40s' is none of table, wide, csv, json, jsonl",
              name);
     return false;
+}
+
+static bool form_named(const char *name, enum render_form *form, bool *said,
+                       char error[COMMAND_ERROR_MAX])
+{
+    enum render_form named;
+    if (!console_form(name, &named, error))
+        return false;
+    if (*said && *form != named) {
+        snprintf(error, COMMAND_ERROR_MAX, "--output: %s contradicts %s", name, form_names[*form]);
+        return false;
+    }
+    *form = named;
+    *said = true;
+    return true;
 }
 
 /* "-ojson": of all words that begin so only those that name a form, since others may be text. */

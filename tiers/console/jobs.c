@@ -78,20 +78,6 @@ bool jobs_build(const struct invocation *in, struct command *ret, char error[COM
     bool list = in->spec->verb == CMD_JOBS && jobs_action(in) == JOBS_LIST;
     *ret = (struct command){.kind = COMMAND_QUERY};
     ret->query = (struct query){.kind = QUERY_JOBS, .from_start = true, .limit = PAGE_ROWS_MAX};
-    if (list && id[0]) {
-        snprintf(error, COMMAND_ERROR_MAX, "id: 'jobs list' takes none: write 'jobs show %.40s'",
-                 id);
-        return false;
-    }
-    if (in->spec->verb == CMD_JOBS && !list && command_value(in, "limit")->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "--limit: goes with 'jobs list' only");
-        return false;
-    }
-    bool decides = jobs_action(in) == JOBS_APPROVE || jobs_action(in) == JOBS_REJECT;
-    if (decides && !id[0]) {
-        snprintf(error, COMMAND_ERROR_MAX, "id: which one? 'jobs' lists those in state approval");
-        return false;
-    }
     if (list || !id[0])
         return true;
     if (strspn(id, "0123456789abcdef") != strlen(id) || strlen(id) > 32 || strlen(id) < 4) {

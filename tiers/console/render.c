@@ -7,6 +7,7 @@
 #include "core/num.h"
 #include "core/schedule.h"
 #include "core/text.h"
+#include "core/utf8.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>

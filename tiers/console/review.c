@@ -74,11 +74,6 @@ bool review_build(const struct invocation *in, const struct topology *t, struct 
     }
     if (what != LIST && !item_parse(item, t, op, &id, error))
         return false;
-    if (what != LIST && what != CLAIM && what != ESCALATE && !text[0]) {
-        snprintf(error, COMMAND_ERROR_MAX, "text: is missing: %s",
-                 what == DELEGATE ? "to whom?" : "what do you say?");
-        return false;
-    }
     int n = what == LIST ? snprintf(payload, sizeof payload, "%s", item)
                          : snprintf(payload, sizeof payload, "%s %s %s", id, who, text);
     if (n < 0 || (size_t)n > ANSWER_BYTES_MAX - 32) {

@@ -378,10 +378,12 @@ int targets_group(const struct render *r, const struct invocation *in)
     struct place_set set;
     if (what == LIST)
         return group_list(r);
-    if (!name->given || !group_name_valid(name->text, strlen(name->text)) ||
-        strncmp(name->text, "last", 5) == 0) {
-        render_error(r, "usage",
-                     "name: wanted 1 to 31 letters, digits, '-' or '_', and not 'last'");
+    if (!group_name_valid(name->text, strlen(name->text)) || strncmp(name->text, "last", 5) == 0) {
+        char text[COMMAND_ERROR_MAX];
+        snprintf(text, sizeof text,
+                 "name: '%.40s' is none: 1 to 31 letters, digits, '-' or '_', and not 'last'",
+                 name->text);
+        render_error(r, "usage", text);
         return EXIT_USAGE;
     }
     snprintf(file, sizeof file, "group.%s", name->text);
@@ -393,8 +395,8 @@ int targets_group(const struct render *r, const struct invocation *in)
             fprintf(r->out, r->json ? "{\"ok\":true}\n" : "@%s is removed\n", name->text);
         return gone ? EXIT_OK : EXIT_NOT_FOUND;
     }
-    if (!places->given || strlen(places->text) >= TARGETS_TEXT_MAX) {
-        render_error(r, "usage", "places: are missing, as s[01-10].c3");
+    if (strlen(places->text) >= TARGETS_TEXT_MAX) {
+        render_error(r, "usage", "places: too long: fold them, as s[01-10].c3");
         return EXIT_USAGE;
     }
     if (!targets_parse("places", places->text, NULL, r->topology, &set, error)) {

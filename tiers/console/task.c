@@ -133,12 +133,11 @@ void task_send_command(struct task *t, struct command *command)
     t->sent_ns = uv_hrtime();
     int error = client_command(t->conf.client, to, command, on_reply, t);
     if (error == -EPERM) {
-        render_error(&t->render, "",
-                     "your certificate does not allow this (mesh keys show KEYS/operator.cert)");
-        task_finish(t, EXIT_FAILED);
+        refuse_permission(t, command);
     } else if (error == -EKEYEXPIRED) {
-        render_error(&t->render, "", "the session of 8 hours is over: start the console again");
-        task_finish(t, EXIT_FAILED);
+        render_error(&t->render, "session",
+                     "the session of 8 hours is over: start the console again");
+        task_finish(t, EXIT_REFUSED);
     } else if (error) {
         render_error(&t->render, "", "the request could not be sent (too large, or out of memory)");
         task_finish(t, EXIT_FAILED);
@@ -665,27 +664,6 @@ static void on_tick(uv_timer_t *timer)
     task_finish(t, EXIT_TIMEOUT);
 }
 
-/* What is wrong before anything was sent ends at the next turn of the loop, so that on_done is
- * never called from inside. */
-static void on_usage_error(uv_timer_t *timer)
-{
-    task_finish(timer->data, EXIT_USAGE);
-}
-
-static void on_refused(uv_timer_t *timer)
-{
-    task_finish(timer->data, EXIT_REFUSED);
-}
-
-static void refuse_read_only(struct task *t)
-{
-    char text[COMMAND_ERROR_MAX];
-    snprintf(text, sizeof text, "%s: this console was started with --read-only, and '%s' acts",
-             t->invocation.spec->name, t->invocation.spec->name);
-    render_error(&t->render, "read-only", text);
-    uv_timer_start(&t->timer, on_refused, 0, 0);
-}
-
 /* What the mesh's agents offer, held against what the line wants of them. */
 static bool offered(struct task *t, bool *acts, char error[COMMAND_ERROR_MAX])
 {
@@ -698,21 +676,6 @@ static bool offered(struct task *t, bool *acts, char error[COMMAND_ERROR_MAX])
         error);
     *acts = *acts || offer_acts;
     return good;
-}
-
-/* Rows and answers have every form; all else is text or JSON. */
-static bool form_offered(const struct command_spec *spec, enum render_form form,
-                         char error[COMMAND_ERROR_MAX])
-{
-    static const enum command_verb rows[] = {CMD_FIND,  CMD_SECTORS, CMD_SECTOR,    CMD_CLUSTER,
-                                             CMD_AGENT, CMD_ASK,     CMD_RUN,       CMD_CASCADE,
-                                             CMD_JOBS,  CMD_WATCH,   CMD_BROADCAST, CMD_TOP};
-    bool any = form == FORM_TABLE || form == FORM_JSON;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        any = any || spec->verb == rows[i];
-    if (!any)
-        snprintf(error, COMMAND_ERROR_MAX, "--output: '%s' has table and json only", spec->name);
-    return any;
 }
 
 void task_start(struct task *t, const char *const words[], size_t count, enum render_form form,
@@ -736,7 +699,7 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
     t->started_ms = uv_now(t->conf.loop);
     t->deadline_ms = t->started_ms + (uint64_t)(t->conf.wait_us / US_PER_MS);
     bool good = command_parse(words, count, &t->invocation, error) &&
-                form_offered(t->invocation.spec, form, error);
+                task_form_offered(&t->invocation, form, error);
     if (good && t->invocation.spec->verb == CMD_WATCH)
         good = task_watch(t, error);
     bool acts = good && request_acts(&t->invocation);
@@ -757,14 +720,12 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
         delegate_query(t);
     if (staged)
         pipeline_begin(t);
-    if (good && request_dangerous(&t->invocation)) {
-        good = false;
-        snprintf(error, sizeof error, "%s changes what the mesh does: say it again with --yes",
-                 t->invocation.spec->name);
-    }
     if (!good) {
-        render_error(&t->render, "usage", error);
-        uv_timer_start(&t->timer, on_usage_error, 0, 0);
+        refuse_usage(t, error);
+        return;
+    }
+    if (request_dangerous(&t->invocation)) {
+        refuse_unsaid(t);
         return;
     }
     t->render.no_ack = t->command.kind == COMMAND_SUBMIT && !t->command.operation.require_ack;
