@@ -30,6 +30,15 @@ const struct command_spec *command_find(const char *name, size_t bytes)
     return NULL;
 }
 
+const struct parameter *command_flag(const struct command_spec *spec, const char *name)
+{
+    assert(spec && name);
+    for (size_t i = 0; i < parameter_count(spec); i++)
+        if (spec->parameters[i].flag && strcmp(spec->parameters[i].name, name) == 0)
+            return &spec->parameters[i];
+    return NULL;
+}
+
 /* Levenshtein distance of two short names; more than 31 characters count as far away. */
 unsigned command_distance(const char *a, const char *b)
 {
@@ -492,7 +501,7 @@ bool command_parse(const char *const words[], size_t count, struct invocation *r
             fail(error, &ret->spec->parameters[i], NULL, "is missing");
             return false;
         }
-    return true;
+    return command_rule_broken(ret, error) == NULL;
 }
 
 const struct value *command_value(const struct invocation *in, const char *name)

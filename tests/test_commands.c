@@ -72,10 +72,10 @@ static void every_example_parses(void **state)
 static void values_of_all_kinds(void **state)
 {
     (void)state;
-    assert_true(parse("cascade go now --strategy=parallel --window 250ms --rate 97.5% "
+    assert_true(parse("cascade go now --strategy=priority_first --window 250ms --rate 97.5% "
                       "--in 1.5s --priority 3 --allow-partial then stop"));
     assert_string_equal(command_value(&in, "message")->text, "go now then stop");
-    assert_int_equal(command_value(&in, "strategy")->number, 1);
+    assert_int_equal(command_value(&in, "strategy")->number, 2);
     assert_int_equal(command_value(&in, "window")->number, 250000);
     assert_int_equal(command_value(&in, "in")->number, 1500000);
     assert_true(command_value(&in, "rate")->share > 0.9749);

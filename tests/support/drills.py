@@ -186,7 +186,7 @@ class Drill:
 
 
 def words(d):
-    for words, needle in [(["threats", "show"], "id is missing"), (["threats", "list", "x"], "list takes none"),
+    for words, needle in [(["threats", "show"], "id: is missing"), (["threats", "list", "x"], "contradicts 'threats list'"),
                           (["threats", "clear", "xyz"], "16 hex digits"), (["threats", "show", "0" * 15 + "1"], "no threat of that name"),
                           (["approve", "0" * 15 + "1"], "nothing of that number waits")]:
         done = d.m.console(*words)

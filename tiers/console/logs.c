@@ -65,10 +65,6 @@ static bool build_conflicts(const struct invocation *in, enum action action, str
     const struct value *id = command_value(in, "id"), *all = command_value(in, "all"),
                        *priority = command_value(in, "priority"), *type = command_value(in, "type"),
                        *keep = command_value(in, "keep"), *note = command_value(in, "note");
-    bool wants_id = action == ACTION_SHOW || action == ACTION_RESOLVE;
-    if (wants_id != id->given)
-        return fail(error, wants_id ? "id: the name of a conflict is needed, or its first letters"
-                                    : "id: only show and resolve take one");
     if (id->given &&
         (strlen(id->text) > NAME_BYTES || strspn(id->text, "0123456789abcdef") != strlen(id->text)))
         return fail(error, "id: 1 to 16 hex digits, as `conflicts list` shows them");
@@ -81,8 +77,6 @@ static bool build_conflicts(const struct invocation *in, enum action action, str
         snprintf(ret->log.event, sizeof ret->log.event, "opened");
     if (action != ACTION_RESOLVE)
         return true;
-    if (!keep->given)
-        return fail(error, "--keep: say which value stands: expected, received, both or none");
     ret->kind = COMMAND_RESOLVE;
     ret->decision.keep =
         (enum conflict_keep[]){KEEP_EXPECTED, KEEP_RECEIVED, KEEP_BOTH, KEEP_NONE}[keep->number];
@@ -110,10 +104,6 @@ static bool build_incident(const struct invocation *in, enum action action, stru
 {
     const struct value *id = command_value(in, "id"), *all = command_value(in, "all"),
                        *priority = command_value(in, "priority"), *type = command_value(in, "type");
-    if ((action == ACTION_SHOW) != id->given)
-        return fail(error, action == ACTION_SHOW
-                               ? "id: the name of an incident is needed, or its first letters"
-                               : "id: only show takes one");
     if (id->given &&
         (strlen(id->text) > NAME_BYTES || strspn(id->text, "0123456789abcdef") != strlen(id->text)))
         return fail(error, "id: 1 to 16 hex digits, as `incident list` shows them");
