@@ -124,7 +124,8 @@ const struct command_spec *command_find(const char *name, size_t bytes);
 /* The command's flag of that name, without its dashes; NULL: it has none. */
 const struct parameter *command_flag(const struct command_spec *spec, const char *name);
 
-/* Edits between two short names; more than 31 characters count as far away. */
+/* Edits between two short names (two neighbours that changed places are one); more than 31
+ * characters count as far away. */
 unsigned command_distance(const char *a, const char *b);
 
 /* The nearest command name within two edits, or NULL: "did you mean". */
