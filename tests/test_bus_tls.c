@@ -266,6 +266,35 @@ static void rotation_loses_nothing(void **state)
     end_close(&b);
 }
 
+/* The server stops reading, as behind a link that is cut on our way out. Once the socket is full
+ * the loop goes on, and the cap is met; the library would write until the end of time. */
+static void a_server_that_does_not_read(void **state)
+{
+    static struct end a, b;
+    static uint8_t payload[PAYLOAD];
+    struct route r = route_to("cluster-1", "sector-1");
+    (void)state;
+    end_open(&a, dir, "cluster-1");
+    end_open(&b, dir, "sector-1");
+    RUN_UNTIL(a.up && b.up);
+    assert_int_equal(kill(server, SIGSTOP), 0);
+    enum bus_verdict v = BUS_OK;
+    uint32_t accepted = 0;
+    while (v == BUS_OK && accepted < FRAMES) {
+        memcpy(payload, &accepted, sizeof(accepted));
+        v = bus_publish(a.bus, &r, payload, PAYLOAD);
+        accepted += v == BUS_OK;
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(v, BUS_FULL);
+    assert_true(accepted >= BUS_BUFFERED_MAX / (PAYLOAD + 100));
+    assert_int_equal(kill(server, SIGCONT), 0);
+    RUN_UNTIL(b.received == accepted); /* and all of it arrives */
+    assert_int_equal(a.downs + b.downs, 0);
+    end_close(&a);
+    end_close(&b);
+}
+
 static void denied_destination(void **state)
 {
     static struct end a, b;
@@ -317,10 +346,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_certificates),
-        cmocka_unit_test(borrowed_name),
-        cmocka_unit_test(denied_destination),
-        cmocka_unit_test(rotation_loses_nothing),
+        cmocka_unit_test(refused_certificates),        cmocka_unit_test(borrowed_name),
+        cmocka_unit_test(denied_destination),          cmocka_unit_test(rotation_loses_nothing),
+        cmocka_unit_test(a_server_that_does_not_read),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -13,7 +13,9 @@
  *  - Nothing is destroyed inside a callback of the library: detach only sets a flag.
  *
  *  - A TLS record that has come in part would make it wait for the rest on the loop. So it reads
- *    only when a whole record is in the socket; SO_RCVLOWAT keeps poll quiet until then.
+ *    only when a whole record is in the socket; SO_RCVLOWAT keeps poll quiet until then. And it
+ * does not return from a write until all that waits is in the socket, whose other end may have
+ * stopped reading: so it writes only when the socket has room for all of it (bus_room_is_there).
  *
  * Writing: the library asks for "writable" when something is buffered; a uv_prepare writes just
  * before the loop sleeps, so a batch costs one send and no epoll_ctl. */
@@ -39,7 +41,8 @@
 #define PROBES_UNANSWERED 7u
 #define PROBES_STALLED    2u
 #define DRAIN_READS_MAX   1024u
-#define HANDLES           4u
+#define HANDLES           5u
+#define WRITE_AGAIN_MS    2    /* TLS: what found no room in the socket */
 #define LINGER_MS         1000 /* how long a link that was replaced is still heard */
 #define TLS_RECORDS_MAX   8u   /* of 16 KiB at most, read in one turn */
 
@@ -132,7 +135,7 @@ static void poll_dropped(struct link *link)
  * and read to its end, which the library takes as a lost connection. */
 static void link_hang_up(struct link *link)
 {
-    if (link->want_write && !link->detached)
+    if (link->want_write && !link->detached && bus_room_is_there(link))
         natsConnection_ProcessWriteEvent(link->nc);
     (void)shutdown(link->fd, SHUT_RDWR);
     for (unsigned i = 0; i < DRAIN_READS_MAX && !link->detached; i++)
@@ -367,13 +370,25 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 /* ---- writing ---- */
 
+static void on_again(uv_timer_t *timer)
+{
+    (void)timer; /* on_prepare follows, and tries */
+}
+
 /* Once a write has come up short, libuv says when to go on: every attempt makes the library move
  * all that waits to the front of its buffer, up to 8 MiB of it. */
 static void write_now(struct link *link)
 {
-    if (link->want_write && !link->poll_write && !link->detached)
+    bool tls = link->bus->keys_dir != NULL;
+    if (link->want_write && !link->poll_write && !link->detached && bus_room_is_there(link))
         natsConnection_ProcessWriteEvent(link->nc);
     link->unwritten = 0;
+    if (tls && link->want_write &&
+        !link->detached) { /* poll would call a socket writable too soon */
+        if (!uv_is_active((uv_handle_t *)&link->bus->again))
+            (void)uv_timer_start(&link->bus->again, on_again, WRITE_AGAIN_MS, 0);
+        return;
+    }
     if (link->detached || link->want_write == link->poll_write)
         return;
     link->poll_write = link->want_write;
@@ -587,8 +602,10 @@ int bus_new(const struct bus_config *config, struct bus **ret)
     (void)uv_timer_init(config->loop, &bus->retry);
     (void)uv_timer_init(config->loop, &bus->probe);
     (void)uv_timer_init(config->loop, &bus->linger);
+    (void)uv_timer_init(config->loop, &bus->again);
     (void)uv_prepare_init(config->loop, &bus->prepare);
-    bus->retry.data = bus->probe.data = bus->linger.data = bus->prepare.data = bus;
+    bus->retry.data = bus->probe.data = bus->linger.data = bus->again.data = bus;
+    bus->prepare.data = bus;
     bus->handles_open = HANDLES;
     (void)uv_prepare_start(&bus->prepare, on_prepare);
     attempt_start(bus);
@@ -697,6 +714,7 @@ void bus_close(struct bus *bus, void (*closed)(void *ctx), void *ctx)
     uv_close((uv_handle_t *)&bus->retry, on_handle_closed);
     uv_close((uv_handle_t *)&bus->probe, on_handle_closed);
     uv_close((uv_handle_t *)&bus->linger, on_handle_closed);
+    uv_close((uv_handle_t *)&bus->again, on_handle_closed);
     uv_close((uv_handle_t *)&bus->prepare, on_handle_closed);
     /* A link that is connecting ends in connect_done, one that is delivering in on_poll. */
     if (!bus->delivering)

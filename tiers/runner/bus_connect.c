@@ -5,6 +5,7 @@
 #include "tiers/runner/tls.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,8 @@
  * with the usual 128 KiB the rest of one and the beginning of the next close the window in the
  * middle of a TLS record, which is waited for in vain from then on (bus_record_is_there). */
 #define RECEIVE_BYTES 1048576
+
+#define WRITE_MARGIN 32768 /* a TLS record and what belongs to it */
 
 /* Of the whole process: the library may report on its own thread after a bus has been freed. */
 static _Atomic uint64_t library_errors;
@@ -168,4 +171,20 @@ bool bus_record_is_there(struct link *link)
     }
     low_water(link, n > 0 ? wanted : 1);
     return false;
+}
+
+/* The kernel counts a segment's own room with its bytes: a quarter more than these is plenty. What
+ * is more than a whole socket takes waits until that is nearly empty: its other end reads then. */
+bool bus_room_is_there(const struct link *link)
+{
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t length = sizeof(memory);
+    int waiting = link->bus->keys_dir ? natsConnection_Buffered(link->nc) : 0;
+    if (waiting <= 0)
+        return true;
+    if (getsockopt(link->fd, SOL_SOCKET, SO_MEMINFO, memory, &length) != 0)
+        return true; /* the link's end is noticed by whoever writes */
+    int64_t all = memory[SK_MEMINFO_SNDBUF], used = memory[SK_MEMINFO_WMEM_QUEUED];
+    int64_t wanted = (int64_t)waiting + waiting / 4 + WRITE_MARGIN;
+    return all - used >= wanted || used <= all / 8;
 }
