@@ -47,17 +47,18 @@ def bench_steady(options, mesh_type=Mesh):
         before, begin = mesh.cpu_s(), time.monotonic()
         time.sleep(min(20, seconds))
         beats = cores(before, mesh.cpu_s(), time.monotonic() - begin)
-        progress(f"steady: heartbeats alone {beats}")
+        idle = mesh.rss_by_part()
+        progress(f"steady: heartbeats alone {beats}, MiB {idle}")
         console = subprocess.Popen(
             [BUILD / "mesh", "--config", mesh.config, "ask", f"{mean_ms} {seconds + 10} 200 10", "--action", "chat", "--unchecked", "--all",
              "--timeout", f"{seconds + 60}s", "--json"], stdout=subprocess.PIPE, text=True)
         time.sleep(5)
         before, first, begin = mesh.cpu_s(), mesh.counters(), time.monotonic()
-        rss, broadcasts = 0.0, 0
+        rss, broadcasts = {}, 0
         while time.monotonic() - begin < seconds:
             mesh.console("broadcast", "steady state", "--timeout", "10s")
             broadcasts += 1
-            rss = max(rss, mesh.rss_mib())
+            rss = max(rss, mesh.rss_by_part(), key=lambda parts: sum(parts.values()))
             time.sleep(max(0.0, min(10.0, seconds - (time.monotonic() - begin))))
         spent = time.monotonic() - begin
         busy, second = cores(before, mesh.cpu_s(), spent), mesh.counters()
@@ -74,7 +75,8 @@ def bench_steady(options, mesh_type=Mesh):
                      "heartbeat_cpu_cores": round(sum(beats.get(p, 0) for p in upper), 3), "heartbeat_cpu_by_part": beats,
                      "p50_ms": way_quantile_ms(second, 0.5, first), "p99_ms": way_quantile_ms(second, 0.99, first),
                      "mean_ms": way_mean_ms(second, first),
-                     "rss_mib": round(rss, 1), "said": int(said), "heard": int(heard), "acknowledged": int(acknowledged),
+                     "rss_mib": round(sum(rss.values()), 1), "rss_by_part": rss,
+                     "rss_idle_mib": round(sum(idle.values()), 1), "rss_idle_by_part": idle, "said": int(said), "heard": int(heard), "acknowledged": int(acknowledged),
                      "dropped": int(said - heard), "broadcasts": broadcasts, "lost": lost(mesh, end),
                      "chat_ready": answer["states"]["ready"]}
 
