@@ -44,7 +44,7 @@ struct bus {
     struct link *link;
     struct link *next; /* about to replace it: connecting or proving */
     struct link *old;  /* replaced, still heard */
-    uv_timer_t retry, probe, linger, again;
+    uv_timer_t retry, probe, linger;
     uv_prepare_t prepare;
     unsigned handles_open;
     unsigned links_open;
@@ -65,8 +65,6 @@ natsStatus bus_options(struct link *link);
 void bus_connect_work(uv_work_t *work); /* in a libuv worker: it blocks */
 /* Whether the library can read a TLS link without waiting: a whole record, or the end. */
 bool bus_record_is_there(struct link *link);
-/* Whether all that waits can be written without waiting for the other end; always without TLS. */
-bool bus_room_is_there(const struct link *link);
 uint64_t bus_library_errors(void);
 int64_t bus_now_us(void); /* CLOCK_BOOTTIME */
 
