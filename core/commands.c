@@ -63,6 +63,24 @@ unsigned command_distance(const char *a, const char *b)
     return rows[n % 3][m];
 }
 
+static bool among(const char *list, const char *word)
+{
+    for (const char *at = list; at;) {
+        size_t bytes = strcspn(at, "|");
+        if (strlen(word) == bytes && memcmp(at, word, bytes) == 0)
+            return true;
+        at = at[bytes] ? at + bytes + 1 : NULL;
+    }
+    return false;
+}
+
+bool command_acts(const struct invocation *in)
+{
+    assert(in && in->spec);
+    return in->spec->changes ||
+           (in->spec->acting && in->values[0].given && among(in->spec->acting, in->values[0].text));
+}
+
 const char *command_suggest(const char *name)
 {
     size_t count;

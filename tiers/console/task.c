@@ -650,14 +650,6 @@ static void on_tick(uv_timer_t *timer)
     task_finish(t, EXIT_TIMEOUT);
 }
 
-/* Words of commands that act which only read. */
-bool task_reads_only(const struct invocation *in)
-{
-    return content_reads(in) ||
-           (in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0) ||
-           request_routing_shows(in);
-}
-
 void task_start(struct task *t, const char *const words[], size_t count, enum render_form form,
                 void (*on_done)(void *ctx, int exit_code), void *ctx)
 {
@@ -682,7 +674,7 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
                 task_form_offered(&t->invocation, form, error);
     if (good && t->invocation.spec->verb == CMD_WATCH)
         good = task_watch(t, error);
-    bool acts = good && t->invocation.spec->changes && !task_reads_only(&t->invocation);
+    bool acts = good && request_acts(&t->invocation);
     if (good)
         good = request_build(&t->invocation, t->render.topology, &t->command, error);
     if (good && t->command.kind == COMMAND_SUBMIT && t->invocation.spec->verb != CMD_REVIEW &&
@@ -706,12 +698,6 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
     }
     if (request_dangerous(&t->invocation)) {
         refuse_unsaid(t);
-        return;
-    }
-    bool cancels =
-        t->invocation.spec->verb == CMD_JOBS && jobs_action(&t->invocation) == JOBS_CANCEL;
-    if (t->conf.read_only && (t->command.kind == COMMAND_RESOLVE || cancels)) {
-        refuse_read_only(t);
         return;
     }
     t->render.no_ack = t->command.kind == COMMAND_SUBMIT && !t->command.operation.require_ack;

@@ -14,8 +14,6 @@ void task_send_command(struct task *t, struct command *command); /* with its ref
 /* Its exit code. pages: all groups of answers, when they were fetched. */
 int task_show_report(struct task *t, const struct report *report, const struct answer_group *pages,
                      size_t page_count);
-/* Words of commands that act which only read. */
-bool task_reads_only(const struct invocation *in);
 uint32_t task_ended(const struct aggregate_view *a); /* targets in a final state */
 
 /* task_watch.c: t->invocation becomes that of the command which is repeated. False: error. */
