@@ -40,6 +40,7 @@ enum command_verb {
     CMD_PING,
     CMD_ACTIONS,
     CMD_DELEGATE,
+    CMD_PIPELINE,
     CMD_RUN,
     CMD_CONTENT,
     CMD_REVIEW,

@@ -483,7 +483,7 @@ static void pages_keep_each_agent_once(void **state)
 static bool completes(const char *line, const char *word)
 {
     static struct completions found;
-    complete_line(&topology, line, &found);
+    complete_line(&topology, NULL, line, &found);
     for (size_t i = 0; i < found.count; i++)
         if (strcmp(found.words[i], word) == 0)
             return true;
@@ -508,6 +508,12 @@ static void completion_knows_the_table_and_the_places(void **state)
     assert_true(completes("agent s07.c3.a1", "s07.c3.a12"));
     assert_false(completes("agent s07.c3.a1", "s07.c3.a31"));
     assert_true(completes("find --on s01,s07.c", "s01,s07.c3"));
+    assert_true(completes("run fac", "facts"));
+    assert_true(completes("ask --action who", "whoami"));
+    assert_true(completes("pipeline echo,who", "echo,whoami"));
+    assert_true(completes("find --on @last.f", "@last.failed"));
+    assert_true(completes("find --on s01,@last.s", "s01,@last.silent"));
+    assert_false(completes("find --on s01,@last.s", "s01,@last.failed"));
     assert_true(completes("help ca", "cascade"));
     assert_true(completes("watch sec", "sectors"));
     assert_false(completes("nonsense s0", "s01"));

@@ -48,7 +48,7 @@ static void help_all(FILE *out)
           "wide|csv|jsonl):\n",
           out);
     for (size_t i = 0; i < count; i++)
-        fprintf(out, "  %-10s %s%s\n", table[i].name, table[i].summary,
+        fprintf(out, "  %-12s %s%s\n", table[i].name, table[i].summary,
                 table[i].changes ? "  [acts]" : "");
 }
 
@@ -113,6 +113,17 @@ static int show_help(const struct render *r, const struct invocation *in)
     return EXIT_OK;
 }
 
+bool console_wants_help(const char *const words[], size_t count)
+{
+    assert(words);
+    if (count == 2 && strcmp(words[1], "-h") == 0)
+        return true;
+    for (size_t i = 1; i < count && strcmp(words[i], "--") != 0; i++)
+        if (strcmp(words[i], "--help") == 0)
+            return true;
+    return false;
+}
+
 /* What needs no task has text and, but for manuals, JSON. */
 static bool local_form(enum render_form form, const char *name, char error[COMMAND_ERROR_MAX])
 {
@@ -125,14 +136,15 @@ static bool local_form(enum render_form form, const char *name, char error[COMMA
 int console_unconnected(const char *const words[], size_t count, enum render_form form)
 {
     static struct invocation in;
-    const char *mine[COMMAND_WORDS_MAX];
+    const char *mine[COMMAND_WORDS_MAX], *const help[] = {"help", words[0]};
     char error[COMMAND_ERROR_MAX] = "more than 64 words: put text in quotes";
     assert(words && count > 0);
-    bool good = count <= COMMAND_WORDS_MAX;
+    bool good = count <= COMMAND_WORDS_MAX, asked = console_wants_help(words, count);
     if (good) {
         memcpy(mine, words, count * sizeof *words);
         good = console_take_form(mine, &count, &form, error) &&
-               command_parse(mine, count, &in, error) && local_form(form, words[0], error);
+               command_parse(asked ? help : mine, asked ? 2 : count, &in, error) &&
+               local_form(form, asked ? "help" : words[0], error);
     }
     const struct render r = {.out = stdout, .json = form == FORM_JSON, .form = form};
     if (good)
@@ -171,6 +183,11 @@ bool console_local(const struct console *c, const char *const words[], size_t co
     static struct invocation in;
     char error[COMMAND_ERROR_MAX];
     assert(c && count > 0 && ret_quit && ret_code);
+    if (console_wants_help(words, count)) {
+        *ret_quit = false;
+        *ret_code = console_unconnected(words, count, form);
+        return true;
+    }
     bool question = strcmp(words[0], "?") == 0;
     bool leave = strcmp(words[0], "exit") == 0;
     const struct command_spec *spec = command_find(words[0], strlen(words[0]));
@@ -231,6 +248,15 @@ static bool form_named(const char *name, enum render_form *form, bool *said,
     return true;
 }
 
+/* "-ojson": of all words that begin so only those that name a form, since others may be text. */
+static bool is_short_form(const char *word)
+{
+    for (int i = 0; strncmp(word, "-o", 2) == 0 && i < FORM_COUNT; i++)
+        if (strcmp(form_names[i], word + 2) == 0)
+            return true;
+    return false;
+}
+
 bool console_take_form(const char *words[], size_t *count, enum render_form *form,
                        char error[COMMAND_ERROR_MAX])
 {
@@ -239,7 +265,10 @@ bool console_take_form(const char *words[], size_t *count, enum render_form *for
     assert(words && count && form);
     for (size_t i = 0; i < *count; i++) {
         bool flag = strcmp(words[i], "--output") == 0 || strcmp(words[i], "-o") == 0;
-        bool joined = strncmp(words[i], "--output=", 9) == 0;
+        const char *joined = strncmp(words[i], "--output=", 9) == 0 ? words[i] + 9
+                             : strncmp(words[i], "-o=", 3) == 0     ? words[i] + 3
+                             : is_short_form(words[i])              ? words[i] + 2
+                                                                    : NULL;
         /* Behind -- it is text. */
         if (strcmp(words[i], "--") == 0) {
             for (; i < *count; i++)
@@ -254,7 +283,7 @@ bool console_take_form(const char *words[], size_t *count, enum render_form *for
                      "--output: needs a value: table, wide, csv, json or jsonl");
             return false;
         } else if (flag || joined) {
-            if (!form_named(joined ? words[i] + 9 : words[++i], form, &said, error))
+            if (!form_named(joined ? joined : words[++i], form, &said, error))
                 return false;
         } else {
             words[kept++] = words[i];

@@ -48,8 +48,10 @@ int console_repl(struct console *c);
 bool console_local(const struct console *c, const char *const words[], size_t count,
                    enum render_form form, bool *ret_quit, int *ret_code);
 
-/* `help ..` and `manual ..`, which need no mesh and no configuration: the exit code. */
+/* `help ..`, `manual ..` and NAME --help, which need no mesh and no configuration: the exit code.
+ */
 int console_unconnected(const char *const words[], size_t count, enum render_form form);
+bool console_wants_help(const char *const words[], size_t count); /* NAME -h, NAME .. --help */
 
 /* A form by its name. False: error says which there are. */
 bool console_form(const char *name, enum render_form *ret, char error[COMMAND_ERROR_MAX]);

@@ -344,7 +344,7 @@ static void show_reassigned(struct task *t, const struct report *report)
             uint32_t bytes = g->answer_bytes;
             while (bytes > 0 && g->answer[bytes - 1] == '\n')
                 bytes--;
-            fwrite(g->answer, 1, bytes, t->render.out);
+            render_answer(&t->render, g->answer, bytes);
             fputc('\n', t->render.out);
         }
     }
@@ -413,7 +413,10 @@ void inquiry_begin(struct task *t)
     struct command first = t->command;
     memset(q, 0, sizeof *q);
     q->first = first;
-    task_send(t);
+    if (first.kind == COMMAND_ROUTE)
+        inquiry_route_order(t, &first);
+    else
+        task_send(t);
 }
 
 void inquiry_reply(struct task *t, const struct reply *reply)

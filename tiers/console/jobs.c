@@ -162,10 +162,47 @@ static json_t *job_object(const struct page_row *row)
     return o;
 }
 
+/* A line for each job, and in FORM_JSONL the sum behind them. */
+static void list_lines(const struct render *r, const struct pages *pages, size_t shown)
+{
+    static const char *const columns[] = {"id",      "state",    "action",   "input",
+                                          "console", "created",  "finished", "took_ms",
+                                          "targets", "answered", "late"};
+    const size_t count = sizeof columns / sizeof *columns;
+    if (r->form == FORM_CSV)
+        fputs("id,state,action,input,console,created,finished,took_ms,targets,answered,late\r\n",
+              r->out);
+    for (size_t i = 0; i < shown; i++) {
+        json_t *o = job_object(&pages->rows[i]);
+        for (size_t k = 0; r->form == FORM_CSV && k < count; k++) {
+            json_t *value = json_object_get(o, columns[k]);
+            char *text = json_is_string(value) || json_is_null(value)
+                             ? NULL
+                             : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+            const char *word = json_string_value(value);
+            render_csv_field(r, text ? text : word ? word : "", k + 1 == count);
+            free(text);
+        }
+        if (r->form == FORM_JSONL) {
+            json_object_set_new(o, "kind", json_string("row"));
+            json_dumpf(o, r->out, JSON_COMPACT | JSON_REAL_PRECISION(9));
+            fputc('\n', r->out);
+        }
+        json_decref(o);
+    }
+    if (r->form == FORM_JSONL)
+        fprintf(r->out, "{\"kind\":\"summary\",\"total\":%zu,\"shown\":%zu}\n", pages->count,
+                shown);
+}
+
 void jobs_render_list(const struct render *r, const struct pages *pages, size_t most)
 {
     most = most ? most : JOBS_SHOWN;
     size_t shown = pages->count < most ? pages->count : most;
+    if (r->form == FORM_CSV || r->form == FORM_JSONL) {
+        list_lines(r, pages, shown);
+        return;
+    }
     if (r->json) {
         json_t *list = json_array();
         for (size_t i = 0; i < shown; i++)
@@ -188,14 +225,16 @@ void jobs_render_list(const struct render *r, const struct pages *pages, size_t 
         record_value(row, "console", by, sizeof by);
         record_value(row, "action", action, sizeof action);
         record_value(row, "input", input, sizeof input);
+        char first[80]; /* never half a character */
+        render_safe(input, strlen(input), first, r->form == FORM_WIDE ? sizeof first : 25);
         snprintf(answered, sizeof answered, "%s/%s", render_count((uint64_t)answers_of(row), a),
                  render_count((uint64_t)record_number(row, "targets"), b));
-        fprintf(r->out, "%-32s  %-9s %-12s %-12.12s %8s %17s  %s%s%.24s%s\n", id, state, by,
+        fprintf(r->out, "%-32s  %-9s %-12s %-12.12s %8s %17s  %s%s%s%s\n", id, state, by,
                 time ? time + 1 : "", render_span(record_number(row, "took_us"), took), answered,
-                action, input[0] ? " \"" : "", input,
-                !input[0]            ? ""
-                : strlen(input) > 24 ? "..\""
-                                     : "\"");
+                action, input[0] ? " \"" : "", first,
+                !input[0]                       ? ""
+                : strlen(input) > strlen(first) ? "..\""
+                                                : "\"");
     }
     if (shown < pages->count)
         fprintf(r->out, "%zu more (--limit)\n", pages->count - shown);

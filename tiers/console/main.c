@@ -5,6 +5,7 @@
 #include "tiers/console/console.h"
 #include "tiers/console/contexts.h"
 #include "tiers/console/hwlogin.h"
+#include "tiers/console/targets.h"
 #include "tiers/runner/client.h"
 #include "tiers/runner/config.h"
 #include "tiers/runner/enroll_command.h"
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct options {
@@ -47,10 +49,10 @@ static int usage(FILE *out, int code)
           "  --output FORM   table, wide, csv, json or jsonl; before the command, or behind it\n"
           "  --read-only     refuse commands that act (exit 6)\n"
           "  --via SECTOR    ask this sector instead of the orchestrator, for its own agents\n"
-          "  --operator NAME   whose key and certificate of the keys folder; default "
-          "$MESH_OPERATOR,\n"
-          "                  operator\n"
-          "  --passphrase-fd N  where the operator's passphrase comes from; default the terminal\n"
+          "  --operator NAME whose key and certificate of the keys folder; default\n"
+          "                  $MESH_OPERATOR, operator\n"
+          "  --passphrase-fd N\n"
+          "                  where the operator's passphrase comes from; default the terminal\n"
           "  --wait SECONDS  how long to wait for a connection and an answer (default 5)\n"
           "`mesh help` lists the commands.\n"
           "exit: 0 ok, 1 failed, 2 usage, 3 partial, 4 no answer, 5 not found, 6 refused, 7 held,\n"
@@ -402,7 +404,7 @@ static bool load_actions(const struct config *config, struct action_table *ret)
     return false;
 }
 
-int main(int argc, char **argv)
+static int console_main(int argc, char **argv)
 {
     struct action_table actions = {0};
     struct options options;
@@ -421,15 +423,24 @@ int main(int argc, char **argv)
         return enroll_command(argc - 1, argv + 1);
     if (!parse_options(argc, argv, &options, &code))
         return code;
+    if (options.first < argc &&
+        (strcmp(argv[options.first], "keys") == 0 || strcmp(argv[options.first], "enroll") == 0)) {
+        fprintf(stderr, "mesh: '%s' comes first, before any --option: mesh %s ..\n",
+                argv[options.first], argv[options.first]);
+        return 2;
+    }
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)
         return context_words(&options, argc, argv);
     if (options.first < argc &&
-        (strcmp(argv[options.first], "manual") == 0 || strcmp(argv[options.first], "help") == 0))
+        (strcmp(argv[options.first], "manual") == 0 || strcmp(argv[options.first], "help") == 0 ||
+         console_wants_help((const char *const *)&argv[options.first],
+                            (size_t)(argc - options.first))))
         return console_unconnected((const char *const *)&argv[options.first],
                                    (size_t)(argc - options.first), options.form);
     bool check = is_check(&options, argc, argv);
     if (!find_config(&options, room))
         return check ? CHECK_UNKNOWN : EXIT_USAGE;
+    targets_mesh(options.config);
     const struct config_options file = {.file = options.config};
     if (!config_load(&file, 0, NULL, &config, &error)) {
         fprintf(stderr, "mesh: %s\n", error.text);
@@ -441,4 +452,17 @@ int main(int argc, char **argv)
     action_table_done(&actions);
     config_done(&config);
     return code;
+}
+
+/* A reader that has seen enough (head) is no error; an answer that is lost on a full disk is. */
+int main(int argc, char **argv)
+{
+    struct stat to;
+    int code = console_main(argc, argv);
+    bool lost = fflush(stdout) != 0 || ferror(stdout);
+    bool piped = fstat(STDOUT_FILENO, &to) == 0 && (S_ISFIFO(to.st_mode) || S_ISSOCK(to.st_mode));
+    if (!lost || piped)
+        return code;
+    fputs("mesh: the output could not be written: is the disk full?\n", stderr);
+    return code == EXIT_OK ? EXIT_FAILED : code;
 }

@@ -16,6 +16,11 @@ bool offer_check(const struct action_table *table, const struct topology *t,
                  const struct invocation *in, struct operation *op, bool *ret_acts,
                  char error[COMMAND_ERROR_MAX]);
 
+/* The same of an operation whose payload is not known yet. */
+bool offer_fill(const struct action_table *table, const struct topology *t,
+                const struct invocation *in, struct operation *op, bool *ret_acts,
+                char error[COMMAND_ERROR_MAX]);
+
 /* All actions, or one. False: there is none of that name, and error says so. */
 bool offer_list(const struct render *r, const struct action_table *table, const char *name,
                 char error[COMMAND_ERROR_MAX]);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 const char *render_count(uint64_t n, char ret[32])
 {
@@ -192,14 +193,52 @@ static void print_safe(const struct render *r, const void *bytes, size_t length,
     const uint8_t *at = bytes;
     size_t i = 0;
     while (i < length && i < most) {
-        size_t n = at[i] < 0x80 ? 1 : utf8_printable(at + i, length - i);
-        if (n == 0 || at[i] < 0x20 || at[i] == 0x7f)
+        size_t n = text_printable(at + i, length - i);
+        if (n == 0)
             fputc('.', r->out);
         else
             fwrite(at + i, 1, n, r->out);
         i += n ? n : 1;
     }
     fputs(i < length ? ".." : "", r->out);
+}
+
+const char *render_safe(const void *bytes, size_t length, char *ret, size_t size)
+{
+    const uint8_t *at = bytes;
+    size_t used = 0;
+    assert(ret && size > 0 && (bytes || length == 0));
+    for (size_t i = 0; i < length;) {
+        size_t n = text_printable(at + i, length - i), bytes_out = n ? n : 1;
+        if (used + bytes_out >= size)
+            break;
+        if (n)
+            memcpy(ret + used, at + i, n);
+        else
+            ret[used] = '.';
+        used += bytes_out;
+        i += bytes_out;
+    }
+    ret[used] = '\0';
+    return ret;
+}
+
+void render_answer(const struct render *r, const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+    assert(r && (bytes || length == 0));
+    if (r->out == stdout && !isatty(STDOUT_FILENO)) { /* for a program, as it came */
+        fwrite(bytes, 1, length, r->out);
+        return;
+    }
+    for (size_t i = 0; i < length;) {
+        size_t n = at[i] == '\n' || at[i] == '\t' ? 1 : text_printable(at + i, length - i);
+        if (n)
+            fwrite(at + i, 1, n, r->out);
+        else
+            fputc('.', r->out);
+        i += n ? n : 1;
+    }
 }
 
 static void print_outcomes(const struct render *r, const struct aggregate_view *a)
@@ -261,6 +300,26 @@ static void print_skipped(const struct render *r, const struct report *report)
             (double)render_earliest_us(r, report) / US_PER_S + 0.05);
 }
 
+/* Leads write "type=T expected=E received=R depth=..": E and R may hold anything. */
+const char *render_conflict(const struct answer_group *g, char *ret, size_t size)
+{
+    char text[ANSWER_BYTES_MAX + 1];
+    assert(g && ret && size > 0);
+    render_safe(g->answer, g->answer_bytes, text, sizeof text);
+    char *expected = strstr(text, " expected="), *received = strstr(text, " received=");
+    char *depth = received ? strstr(received, " depth=") : NULL;
+    if (strncmp(text, "type=", 5) != 0 || !expected || !depth || received < expected) {
+        snprintf(ret, size, "%s", text);
+        return ret;
+    }
+    *expected = *received = *depth = '\0';
+    expected += strlen(" expected=");
+    received += strlen(" received=");
+    snprintf(ret, size, "%s%s%s%s%s%s", text + 5, received[0] ? ": " : "", received,
+             expected[0] ? " (expected: " : "", expected, expected[0] ? ")" : "");
+    return ret;
+}
+
 void render_group(const struct render *r, const struct answer_group *g)
 {
     char count[32];
@@ -269,7 +328,11 @@ void render_group(const struct render *r, const struct answer_group *g)
     fprintf(r->out, "  %10s  %-8s ", render_count(g->count, count), outcome_name(g->outcome));
     if (g->reason != REASON_NONE)
         fprintf(r->out, "(%s) ", reason_name(g->reason));
-    if (g->answer_bytes) {
+    if (g->outcome == OUTCOME_CONFLICT && g->answer_bytes) {
+        char text[ANSWER_BYTES_MAX];
+        render_conflict(g, text, sizeof text);
+        print_safe(r, text, strlen(text), r->form == FORM_WIDE ? 1000 : 100);
+    } else if (g->answer_bytes) {
         fputc('"', r->out);
         print_safe(r, g->answer, g->answer_bytes, r->form == FORM_WIDE ? 1000 : 60);
         fputc('"', r->out);
@@ -289,7 +352,8 @@ static void print_groups(const struct render *r, const struct report *report,
     for (size_t i = 0; i < shown; i++)
         render_group(r, &groups[i]);
     if (count > shown)
-        fprintf(r->out, "  and %zu smaller groups (--json shows them)\n", count - shown);
+        fprintf(r->out, "  and %zu smaller group%s (--json shows them)\n", count - shown,
+                count - shown == 1 ? "" : "s");
     if (!paged && report->aggregate.other)
         fprintf(r->out, "  %10s  in further groups (--pages fetches them)\n",
                 render_count(report->aggregate.other, n));
@@ -300,6 +364,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
 {
     char a[32], b[32], id[ID128_TEXT_MAX];
     const struct aggregate_view *v = &report->aggregate;
+    uint32_t answered = v->outcomes[OUTCOME_READY] + v->outcomes[OUTCOME_CONFLICT];
     assert(r && report);
     const struct answer_group *groups = pages ? pages : v->groups;
     size_t group_count = pages ? page_count : v->group_count;
@@ -323,15 +388,14 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
         fprintf(r->out, "Broadcast complete: %s received, %s acknowledged\n",
                 render_count(v->sent, a), render_count(v->outcomes[OUTCOME_READY], b));
     else if (verb == CMD_ASK || verb == CMD_RUN || verb == CMD_CONTENT)
-        fprintf(r->out, "%s responses:\n",
-                render_count(v->outcomes[OUTCOME_READY] + v->outcomes[OUTCOME_CONFLICT], a));
+        fprintf(r->out, "%s response%s:\n", render_count(answered, a), answered == 1 ? "" : "s");
     else
         fprintf(
             r->out, "%s%s: %s in %.2f s\n", report->strategy == CASCADE_NONE ? "job" : "cascade ",
             report->strategy == CASCADE_NONE ? "" : strategy_name(report->strategy), report->status,
             (double)(report->finished_mesh_us - report->created_mesh_us) / US_PER_S);
-    fprintf(r->out, "operation %s: %s targets, %s sent%s\n", id, render_count(v->targets, a),
-            render_count(v->sent, b), v->late ? ", some late" : "");
+    fprintf(r->out, "operation %s: %s target%s, %s sent%s\n", id, render_count(v->targets, a),
+            v->targets == 1 ? "" : "s", render_count(v->sent, b), v->late ? ", some late" : "");
     print_outcomes(r, v);
     if (strcmp(report->status, "REFUSED") == 0 && report->recommendation[0])
         fprintf(r->out, "not sent: %s\n", report->recommendation);
@@ -344,8 +408,10 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
                 p->targets, p->response_rate, p->threshold, p->success ? "SUCCESS" : "PARTIAL");
     }
     if (verb == CMD_CASCADE) {
-        fprintf(r->out, "reached: %u sectors, %u clusters, %s agents\n", v->sectors_reached,
-                v->clusters_reached, render_count(v->agents_reached, a));
+        fprintf(r->out, "reached: %u sector%s, %u cluster%s, %s agent%s\n", v->sectors_reached,
+                v->sectors_reached == 1 ? "" : "s", v->clusters_reached,
+                v->clusters_reached == 1 ? "" : "s", render_count(v->agents_reached, a),
+                v->agents_reached == 1 ? "" : "s");
         print_arrivals(r, report);
         print_skipped(r, report);
     }
@@ -470,12 +536,15 @@ void render_rows(const struct render *r, enum command_verb verb, enum row_kind k
             if (kind != ROW_AGENT)
                 print_summary_row(r, &rows[i]);
         }
+        if (count == 0 && kind == ROW_AGENT && missing == 0)
+            fputs("no agent matches\n", r->out);
         if (limited && r->form != FORM_CSV)
             fprintf(r->out, "%s match, %zu shown\n", render_count(total, a), count);
     }
     if (missing)
         fprintf(r->form == FORM_CSV ? stderr : r->out,
-                "no answer from %u units below: the list is incomplete\n", missing);
+                "no answer from %u unit%s below: the list is incomplete\n", missing,
+                missing == 1 ? "" : "s");
 }
 
 void render_error(const struct render *r, const char *reason, const char *text)

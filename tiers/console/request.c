@@ -13,6 +13,7 @@
 #include "tiers/console/inquiry.h"
 #include "tiers/console/jobs.h"
 #include "tiers/console/logs.h"
+#include "tiers/console/pipeline.h"
 #include "tiers/console/review.h"
 #include "tiers/console/rollout.h"
 #include "tiers/console/targets.h"
@@ -234,13 +235,22 @@ static bool build_broadcast(const struct invocation *in, struct operation *op,
            set_payload(op, command_value(in, "message")->text, error);
 }
 
+/* What answers a question; other questions are echoed unless --action names what understands them.
+ */
+static const char *question_action(const char *question)
+{
+    if (strcasestr(question, "context hash"))
+        return "context";
+    if (strcmp(question, "facts") == 0 || strcasestr(question, "your facts"))
+        return "facts";
+    return strcasestr(question, "who are you") ? "whoami" : "echo";
+}
+
 static bool build_ask(const struct invocation *in, struct operation *op,
                       char error[COMMAND_ERROR_MAX])
 {
     const char *question = command_value(in, "question")->text;
-    const char *action = strcmp(question, "context hash") == 0 ? "context"
-                         : strcmp(question, "facts") == 0      ? "facts"
-                                                               : "echo";
+    const char *action = question_action(question);
     op->routing = ROUTING_SCATTER_GATHER;
     op->verb = VERB_OBSERVE;
     op->require_answer = true;
@@ -434,6 +444,7 @@ size_t request_row_limit(const struct invocation *in)
     case CMD_TOP:
         return has(in, "limit") ? (size_t)command_value(in, "limit")->number : TOP_SHOWN;
     case CMD_DELEGATE:
+    case CMD_PIPELINE:
         return DELEGATE_ROWS;
     case CMD_SECTORS:
         return has(in, "all") ? SIZE_MAX : ROWS_SHOWN;
@@ -462,6 +473,8 @@ static bool build_submission(const struct invocation *in, const struct topology 
         return build_cascade(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error);
     case CMD_DELEGATE:
         return build_delegate(in, t, op, error);
+    case CMD_PIPELINE:
+        return pipeline_build(in, t, op, error);
     case CMD_CONTENT:
         return content_build(in, op, error);
     default:
@@ -490,6 +503,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_RUN:
     case CMD_CONTENT:
     case CMD_DELEGATE:
+    case CMD_PIPELINE:
     case CMD_REVIEW:
     case CMD_CASCADE:
         return build_submission(in, t, ret, error);

@@ -30,7 +30,9 @@ static bool shows(const struct invocation *in)
 bool request_acts(const struct invocation *in)
 {
     assert(in && in->spec);
-    return command_acts(in) && !shows(in) && !dry_run_wanted(in);
+    /* Who contradicts a consensus is quarantined. */
+    bool judges = in->spec->verb == CMD_ASK && command_value(in, "consensus")->given;
+    return (command_acts(in) || judges) && !shows(in) && !dry_run_wanted(in);
 }
 
 bool request_dangerous(const struct invocation *in)

@@ -3,6 +3,7 @@
 #include "core/types.h"
 #include "tiers/console/request.h"
 #include "tiers/console/task.h"
+#include "tiers/work/action.h"
 #include <assert.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -21,6 +22,15 @@ static bool parse(const char *line, struct invocation *ret, char error[COMMAND_E
         return false;
     }
     return command_parse(words, count, ret, error);
+}
+
+/* Lines of the table that act, and a question that is put to an action of the mesh's own: what that
+ * does, its description says, which is not here. */
+static bool may_act(const struct invocation *in)
+{
+    const struct value *action = in->spec->verb == CMD_ASK ? command_value(in, "action") : NULL;
+    const struct action *a = action && action->given ? action_find(NULL, action->text) : NULL;
+    return request_acts(in) || (action && action->given && (!a || a->acts));
 }
 
 static void add_line(struct proposal *p, const char *format, ...)
@@ -79,7 +89,7 @@ static bool take_line(struct talk *talk, const char *line, char error[COMMAND_ER
                  in.spec->name);
         return false;
     }
-    if (!request_acts(&in)) {
+    if (!may_act(&in)) {
         talk->only_agreed = false;
         return enqueue(talk, line, error);
     }
@@ -105,7 +115,7 @@ static bool agree(struct talk *talk, const struct utterance *u, bool had_one,
         if (u->clauses[i].act != ACT_COMMAND || !parse(u->clauses[i].line, &in, why))
             continue;
         same = same || proposed(&talk->proposal, u->clauses[i].line);
-        other = other || (request_acts(&in) && !proposed(&talk->proposal, u->clauses[i].line));
+        other = other || (may_act(&in) && !proposed(&talk->proposal, u->clauses[i].line));
     }
     if (other && !same)
         return true; /* yes to something that was not proposed: it is proposed now */

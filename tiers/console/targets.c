@@ -1,5 +1,6 @@
 #include "tiers/console/targets.h"
 
+#include "core/num.h"
 #include "tiers/console/task.h"
 #include <assert.h>
 #include <dirent.h>
@@ -12,6 +13,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LIST_SHOWN 200u /* bytes of a list in a line */
+
+static char mesh_mark[20]; /* behind the names of the lists */
 
 static const char *const list_names[LIST_COUNT] = {"answered", "failed", "silent"};
 
@@ -73,6 +78,15 @@ static bool file_read(const char *name, char *ret, size_t size)
     return true;
 }
 
+void targets_mesh(const char *config)
+{
+    char path[PATH_MAX];
+    mesh_mark[0] = '\0';
+    if (config && realpath(config, path))
+        snprintf(mesh_mark, sizeof mesh_mark, ".%016llx",
+                 (unsigned long long)num_hash64(path, strlen(path), 0));
+}
+
 static bool group_name_valid(const char *name, size_t bytes)
 {
     static const char letters[] =
@@ -108,15 +122,16 @@ static bool expand_stars(const char *word, size_t bytes, const struct topology *
 static bool look_up(const char *flag, const char *word, size_t bytes, char *ret, size_t size,
                     char error[COMMAND_ERROR_MAX])
 {
-    char name[GROUP_NAME_MAX + 8];
+    char name[GROUP_NAME_MAX + 8 + sizeof mesh_mark];
     if (bytes > 5 && memcmp(word, "last.", 5) == 0) {
         for (int i = 0; i < LIST_COUNT; i++)
             if (strlen(list_names[i]) == bytes - 5 &&
                 memcmp(list_names[i], word + 5, bytes - 5) == 0) {
-                snprintf(name, sizeof name, "last.%s", list_names[i]);
+                snprintf(name, sizeof name, "last.%s%s", list_names[i], mesh_mark);
                 if (!file_read(name, ret, size) || !ret[0]) {
-                    snprintf(error, COMMAND_ERROR_MAX, "%s: @%s: the last operation has none", flag,
-                             name);
+                    snprintf(error, COMMAND_ERROR_MAX,
+                             "%s: @last.%s: the last operation on this mesh has none", flag,
+                             list_names[i]);
                     return false;
                 }
                 return true;
@@ -273,6 +288,23 @@ static bool list_text(const struct topology *t, const struct answer_group *group
     return whole;
 }
 
+/* Cuts a list that is too long for a line where a place ends, so that what is shown can be pasted
+ * back. True: it was. */
+static bool cut_line(char *text)
+{
+    size_t end = 0;
+    int depth = 0;
+    if (strlen(text) <= LIST_SHOWN)
+        return false;
+    for (size_t i = 0; i <= LIST_SHOWN; i++) {
+        depth += text[i] == '[' ? 1 : text[i] == ']' ? -1 : 0;
+        if (text[i] == ',' && depth == 0)
+            end = i;
+    }
+    text[end] = '\0';
+    return true;
+}
+
 void targets_lists(const struct render *r, const struct aggregate_view *a,
                    const struct answer_group *groups, size_t count)
 {
@@ -283,23 +315,43 @@ void targets_lists(const struct render *r, const struct aggregate_view *a,
     for (int o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
         counts[targets_list((enum outcome)o)] += a->outcomes[o];
     for (int i = 0; i < LIST_COUNT; i++) {
-        char name[24], n[32];
+        char name[24 + sizeof mesh_mark], n[32];
         uint32_t known;
         bool whole =
             list_text(r->topology, groups, count, (enum target_list)i, text, sizeof text, &known);
         bool all = whole && known == counts[i];
-        snprintf(name, sizeof name, "last.%s", list_names[i]);
+        snprintf(name, sizeof name, "last.%s%s", list_names[i], mesh_mark);
         file_write(name, whole ? text : "");
         if (r->json || r->form == FORM_CSV)
             continue;
-        fprintf(r->out, "%-14s %7s  %.200s%s%s\n", titles[i], render_count(counts[i], n), text,
-                strlen(text) > 200 ? ".." : "",
-                counts[i] > 0 && !all && strlen(text) <= 200 ? " and others" : "");
+        bool cut = cut_line(text);
+        fprintf(r->out, "%-14s %7s%s%s", titles[i], render_count(counts[i], n), text[0] ? "  " : "",
+                text);
+        if (cut && all)
+            fprintf(r->out, ", .. (all of them: --on @last.%s)", list_names[i]);
+        fputs(counts[i] > 0 && !all ? " and others\n" : "\n", r->out);
     }
     if (!r->json && r->form != FORM_CSV) {
         char n[32];
         fprintf(r->out, "%-14s %7s\n", "unexpected", render_count(a->unexpected, n));
     }
+}
+
+size_t targets_names(char ret[][GROUP_NAME_MAX + 1], size_t most)
+{
+    char folder[PATH_MAX];
+    size_t count = 0;
+    assert(ret && most >= LIST_COUNT);
+    for (int i = 0; i < LIST_COUNT; i++)
+        snprintf(ret[count++], GROUP_NAME_MAX + 1, "@last.%s", list_names[i]);
+    DIR *dir = folder_make(folder) ? opendir(folder) : NULL;
+    for (struct dirent *d; dir && count < most && (d = readdir(dir)) != NULL;)
+        if (strncmp(d->d_name, "group.", 6) == 0 &&
+            group_name_valid(d->d_name + 6, strlen(d->d_name + 6)))
+            snprintf(ret[count++], GROUP_NAME_MAX + 1, "@%.31s", d->d_name + 6);
+    if (dir)
+        closedir(dir);
+    return count;
 }
 
 /* --- Groups ---------------------------------------------------------------------------------- */
@@ -352,6 +404,8 @@ int targets_group(const struct render *r, const struct invocation *in)
                  name->text);
         if (!gone)
             render_error(r, "not-found", error);
+        else
+            fprintf(r->out, r->json ? "{\"ok\":true}\n" : "@%s is removed\n", name->text);
         return gone ? EXIT_OK : EXIT_NOT_FOUND;
     }
     if (strlen(places->text) >= TARGETS_TEXT_MAX) {
@@ -370,5 +424,7 @@ int targets_group(const struct render *r, const struct invocation *in)
         render_error(r, "failed", strerror(errno));
         return EXIT_FAILED;
     }
+    fprintf(r->out, r->json ? "{\"ok\":true}\n" : "--on @%s means %s from now on\n", name->text,
+            places->text);
     return EXIT_OK;
 }

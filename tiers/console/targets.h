@@ -8,7 +8,7 @@
  *     @gpus                  a saved group
  *
  * The lists and groups are files of mode 0600 under XDG_STATE_HOME/mesh (or ~/.local/state/mesh);
- * the lists are those of the last operation of this user, in whatever console. */
+ * the lists are those of the last operation of this user on this mesh, in whatever console. */
 #ifndef TIERS_CONSOLE_TARGETS_H
 #define TIERS_CONSOLE_TARGETS_H
 
@@ -20,6 +20,10 @@
 
 #define GROUP_NAME_MAX   32u    /* with NUL */
 #define TARGETS_TEXT_MAX 16384u /* of one list or group */
+
+/* Which mesh the lists of the last operation belong to, by its configuration: who failed in one
+ * mesh is nobody in another. NULL, as at the start: one that has no name. */
+void targets_mesh(const char *config);
 
 /* flag: for the message. except: what --except says, or NULL. False: error says which word, what is
  * wrong with it, and what would be right. */
@@ -41,6 +45,10 @@ void targets_lists(const struct render *r, const struct aggregate_view *a,
 
 /* The path of a file of ours of that name; its folder is made. ret: PATH_MAX + 64 bytes. */
 bool targets_path(const char *name, char ret[]);
+
+/* The names that stand for places here: "@last.failed", "@gpus". Returns how many, `most` at most.
+ */
+size_t targets_names(char ret[][GROUP_NAME_MAX + 1], size_t most);
 
 /* `group list | save NAME PLACES | remove NAME`: the exit code. */
 int targets_group(const struct render *r, const struct invocation *in);

@@ -80,13 +80,15 @@ void task_finish(struct task *t, int code)
     if (t->rollout.active)
         rollout_done(&t->rollout);
     fflush(t->render.out);
+    bool heard = !ferror(t->render.out); /* else nobody reads on: a pipe to head */
     if (t->top.screen && (code == EXIT_OK || code == EXIT_PARTIAL) && t->watching) {
         t->sent = t->accepted = t->have_progress = false;
         t->round_ms = uv_now(t->conf.loop) + t->watch_every_ms;
         return;
     }
     top_close(&t->top, &t->render);
-    if (t->watching && code != EXIT_INTERRUPTED && (t->watch_left < 0 || --t->watch_left > 0)) {
+    if (t->watching && heard && code != EXIT_INTERRUPTED &&
+        (t->watch_left < 0 || --t->watch_left > 0)) {
         t->sent = t->accepted = t->have_progress = false;
         uv_timer_start(&t->timer, t->timer.timer_cb, t->watch_every_ms, TICK_MS);
         return;
@@ -114,8 +116,8 @@ static int report_exit(const struct report *r)
         return EXIT_FAILED;
     if (a->targets == 0)
         return EXIT_NOT_FOUND;
-    if (answers == 0)
-        return EXIT_TIMEOUT;
+    if (answers == 0) /* they said that it failed; or nobody said anything */
+        return a->outcomes[OUTCOME_FAILED] == a->targets ? EXIT_FAILED : EXIT_TIMEOUT;
     return answers == a->targets ? EXIT_OK : EXIT_PARTIAL;
 }
 
@@ -215,6 +217,11 @@ static void take_report(struct task *t, const struct reply *reply)
 {
     const struct report *report = reply->report;
     enum query_kind rest = rest_of_report(t, report);
+    if (t->invocation.spec->verb == CMD_PIPELINE) {
+        task_clear_progress(t);
+        pipeline_report(t, report);
+        return;
+    }
     if (rest == QUERY_KIND_COUNT) {
         task_clear_progress(t);
         task_finish(t, task_show_report(t, report, NULL, 0));
@@ -285,6 +292,19 @@ static bool take_records(struct task *t, enum command_verb verb)
     return verb == CMD_KPI || verb == CMD_TRACE;
 }
 
+/* The agents for a task, the best first. */
+static void take_delegates(struct task *t)
+{
+    if (t->invocation.spec->verb == CMD_PIPELINE) {
+        pipeline_rows(t);
+    } else if (!delegate_send(t)) {
+        render_error(&t->render, "not-found", "no active agent there offers that");
+        task_finish(t, EXIT_NOT_FOUND);
+    } else {
+        task_send(t);
+    }
+}
+
 static void take_rows(struct task *t, const struct rows *rows)
 {
     pages_add(&t->pages, t->render.topology, rows, t->rows_wanted);
@@ -339,13 +359,8 @@ static void take_rows(struct task *t, const struct rows *rows)
         task_finish(t, t->pages.count ? EXIT_OK : EXIT_NOT_FOUND);
         return;
     }
-    if (verb == CMD_DELEGATE) {
-        if (!delegate_send(t)) {
-            render_error(&t->render, "not-found", "no active agent there offers that");
-            task_finish(t, EXIT_NOT_FOUND);
-        } else {
-            task_send(t);
-        }
+    if (verb == CMD_DELEGATE || verb == CMD_PIPELINE) {
+        take_delegates(t);
         return;
     }
     bool one = verb == CMD_AGENT || verb == CMD_INSPECT;
@@ -455,16 +470,18 @@ static void take_status(struct task *t, const struct mesh_status *status)
     task_finish(t, EXIT_OK);
 }
 
-/* An id that names nothing, or several, is not found rather than refused. */
+/* An id that names nothing, or several, and a selection of nobody, are not found rather than
+ * refused. */
 static int error_exit(const struct task *t, enum reason reason, const char *text)
 {
     static const char *const unknown[] = {"id: no", "no open conflict", "ambiguous"};
     enum command_verb verb = t->invocation.spec->verb;
     bool named = verb == CMD_JOBS || verb == CMD_CANCEL || verb == CMD_TRACE;
     bool given = verb == CMD_CONFLICTS || verb == CMD_THREATS || verb == CMD_APPROVE;
+    bool nobody = t->command.kind == COMMAND_SUBMIT && strstr(text, "matches no agent");
     for (size_t i = 0; given && i < sizeof unknown / sizeof *unknown; i++)
         named = named || strncmp(text, unknown[i], strlen(unknown[i])) == 0;
-    return named && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;
+    return (named || nobody) && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;
 }
 
 /* Of an earlier request, of a look at the progress, of a rollout, or after Ctrl-C. */
@@ -506,9 +523,11 @@ static void take_reply(struct task *t, const struct reply *reply)
         break;
     case REPLY_ACCEPTED:
         t->accepted = true;
+        t->operation_id = reply->operation_id;
         if (t->invocation.spec->verb == CMD_DELEGATE)
             delegate_announce(t);
-        t->operation_id = reply->operation_id;
+        if (t->invocation.spec->verb == CMD_PIPELINE)
+            pipeline_accepted(t);
         if (t->render.form == FORM_JSONL)
             render_jsonl_accepted(&t->render, reply->operation_id);
         break;
@@ -650,6 +669,20 @@ static void on_tick(uv_timer_t *timer)
     task_finish(t, EXIT_TIMEOUT);
 }
 
+/* What the mesh's agents offer, held against what the line wants of them. */
+static bool offered(struct task *t, bool *acts, char error[COMMAND_ERROR_MAX])
+{
+    enum command_verb verb = t->invocation.spec->verb;
+    bool offer_acts = false;
+    if (t->command.kind != COMMAND_SUBMIT || verb == CMD_REVIEW || verb == CMD_CONTENT)
+        return true;
+    bool good = (verb == CMD_PIPELINE ? pipeline_check : offer_check)(
+        t->conf.actions, t->render.topology, &t->invocation, &t->command.operation, &offer_acts,
+        error);
+    *acts = *acts || offer_acts;
+    return good;
+}
+
 void task_start(struct task *t, const char *const words[], size_t count, enum render_form form,
                 void (*on_done)(void *ctx, int exit_code), void *ctx)
 {
@@ -676,11 +709,8 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
         good = task_watch(t, error);
     bool acts = good && request_acts(&t->invocation);
     if (good)
-        good = request_build(&t->invocation, t->render.topology, &t->command, error);
-    if (good && t->command.kind == COMMAND_SUBMIT && t->invocation.spec->verb != CMD_REVIEW &&
-        t->invocation.spec->verb != CMD_CONTENT)
-        good = offer_check(t->conf.actions, t->render.topology, &t->invocation,
-                           &t->command.operation, &acts, error);
+        good = request_build(&t->invocation, t->render.topology, &t->command, error) &&
+               offered(t, &acts, error);
     if (good && t->conf.read_only && acts && !dry_run_wanted(&t->invocation)) {
         refuse_read_only(t);
         return;
@@ -689,9 +719,12 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
     if (good && t->command.kind == COMMAND_SUBMIT && !t->finding && rollout_wanted(&t->invocation))
         good =
             rollout_plan(&t->rollout, &t->invocation, t->render.topology, NULL, &t->command, error);
-    t->dry_run = good && !t->finding && dry_run_query(&t->invocation, &t->command);
+    bool staged = good && t->invocation.spec->verb == CMD_PIPELINE;
+    t->dry_run = good && !t->finding && !staged && dry_run_query(&t->invocation, &t->command);
     if (good && t->invocation.spec->verb == CMD_DELEGATE && !t->dry_run)
         delegate_query(t);
+    if (staged)
+        pipeline_begin(t);
     if (!good) {
         refuse_usage(t, error);
         return;

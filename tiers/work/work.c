@@ -236,10 +236,12 @@ static void on_timer(uv_timer_t *timer)
     timer_arm(job);
 }
 
+/* Never early (Retry-After): the loop's time is that of its last turn, in whole milliseconds. */
 void job_wake(struct job *job, uint64_t in_ms)
 {
     if (!job->over) {
-        job->wake_ms = uv_now(job->lane->crew->loop) + in_ms;
+        uv_update_time(job->lane->crew->loop);
+        job->wake_ms = uv_now(job->lane->crew->loop) + in_ms + 1;
         timer_arm(job);
     }
 }
