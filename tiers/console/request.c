@@ -346,6 +346,11 @@ static bool build_cascade(const struct invocation *in, struct operation *op,
                        error);
 }
 
+static const char *article(enum tier t)
+{
+    return t == TIER_AGENT || t == TIER_ORCHESTRATOR ? "an" : "a";
+}
+
 /* A unit argument becomes a set of one place, checked for its tier. */
 static bool build_unit_query(const struct invocation *in, const char *name, enum tier tier,
                              const struct topology *t, struct query *ret,
@@ -358,8 +363,9 @@ static bool build_unit_query(const struct invocation *in, const char *name, enum
         return false;
     }
     if (u.tier != tier) {
-        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.60s' is a %s, not a %s", name, text,
-                 tier_name((enum tier)u.tier), tier_name(tier));
+        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.60s' is %s %s, not %s %s", name, text,
+                 article((enum tier)u.tier), tier_name((enum tier)u.tier), article(tier),
+                 tier_name(tier));
         return false;
     }
     char short_form[UNIT_TEXT_MAX];
