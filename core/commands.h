@@ -97,9 +97,10 @@ struct command_spec {
     enum command_verb verb;
     const char *name;
     const char *summary;
-    bool changes;                                        /* false: reads only */
-    bool dangerous;                                      /* wants --yes */
-    bool local;                                          /* needs no connection */
+    bool changes;       /* false: reads only */
+    bool dangerous;     /* wants --yes */
+    bool local;         /* needs no connection */
+    const char *acting; /* of one that reads: words of its first parameter that act, a|b; or NULL */
     struct parameter parameters[COMMAND_PARAMETERS_MAX]; /* ends with a NULL name */
     const char *examples[COMMAND_EXAMPLES_MAX];
 };
@@ -124,11 +125,15 @@ const struct command_spec *command_find(const char *name, size_t bytes);
 /* The command's flag of that name, without its dashes; NULL: it has none. */
 const struct parameter *command_flag(const struct command_spec *spec, const char *name);
 
-/* Edits between two short names; more than 31 characters count as far away. */
+/* Edits between two short names (two neighbours that changed places are one); more than 31
+ * characters count as far away. */
 unsigned command_distance(const char *a, const char *b);
 
 /* The nearest command name within two edits, or NULL: "did you mean". */
 const char *command_suggest(const char *name);
+
+/* Whether the line changes something in the mesh: its command does, or its first word says so. */
+bool command_acts(const struct invocation *in);
 
 /* Splits a line into words as a shell does: blanks, '..', "..", backslash. `room` receives the
  * words, each NUL-terminated. False and *ret_why: an open quote, too many words, no room. */

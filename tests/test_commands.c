@@ -100,7 +100,7 @@ static void errors_name_what_and_what_would_be_right(void **state)
     rejects("ask hi --sample 1e3", "'1e3'");
     rejects("ask hi --sample", "needs a value");
     rejects("ask hi --sample 3 --sample 4", "second time");
-    rejects("ask hi --colour red", "unknown flag '--colour'; it has --sample");
+    rejects("ask hi --colour red", "unknown flag '--colour'; it has many: 'help ask' lists them");
     rejects("ask hi --samle 3", "ask: unknown flag '--samle': did you mean '--sample'?");
     rejects("status --jsn", "did you mean '--json'?");
     rejects("status --=", "unknown flag '--'; it has none");

@@ -135,6 +135,53 @@ static void what_is_dangerous_wants_yes(void **state)
     assert_true(dangerous >= 7);
 }
 
+/* Words that act, of commands that read, and the other way round. */
+static void what_acts_is_told_by_the_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        bool acts;
+    } lines[] = {{"jobs", false},
+                 {"jobs show 5e6f", false},
+                 {"jobs cancel 5e6f", true},
+                 {"jobs approve 5e6f", true},
+                 {"jobs reject 5e6f", true},
+                 {"conflicts", false},
+                 {"conflicts resolve 3f9a --keep both", true},
+                 {"threats show 3f9a0c1d2e4b5a69", false},
+                 {"threats clear 3f9a0c1d2e4b5a69", true},
+                 {"approve", false},
+                 {"approve 3f9a0c1d2e4b5a69", true},
+                 {"move", false},
+                 {"move s07.c3 --dry-run", false},
+                 {"move s07.c3", true},
+                 {"scale show", false},
+                 {"scale add 5 --dry-run", false},
+                 {"scale abort", true},
+                 {"heal --dry-run", false},
+                 {"review list", false},
+                 {"mapping", false},
+                 {"route-around s07", true},
+                 {"content list", false},
+                 {"run facts", true},
+                 {"ask hi", false},
+                 {"freeze", true}};
+    size_t count, acting = 0;
+    const struct command_spec *table = command_table(&count);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        if (!build(lines[i].line))
+            fail_msg("%s: %s", lines[i].line, error);
+        if (request_acts(&in) != lines[i].acts)
+            fail_msg("'%s' %s", lines[i].line, lines[i].acts ? "acts" : "only reads");
+    }
+    for (size_t i = 0; i < count; i++) /* each of those words is a choice of the first parameter */
+        for (const char *at = table[i].acting; at;
+             at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+            acting += strstr(table[i].parameters[0].choices, at) != NULL || strchr(at, '|');
+    assert_int_equal(acting, 5);
+}
+
 static void newcomers_are_asked_for(void **state)
 {
     (void)state;
@@ -504,6 +551,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_manual),
         cmocka_unit_test(facts_select),
         cmocka_unit_test(what_is_dangerous_wants_yes),
+        cmocka_unit_test(what_acts_is_told_by_the_words),
         cmocka_unit_test(newcomers_are_asked_for),
         cmocka_unit_test(contexts_by_content),
         cmocka_unit_test(filters_and_requirements),

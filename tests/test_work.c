@@ -586,9 +586,10 @@ static void endpoints_misbehave(void **state)
 {
     (void)state;
     server = http_script_new(&loop);
-    open_web("[action edge]\nhandler = http\nurl = http://127.0.0.1:%u/\nretries = 1\n"
-             "[action data]\nhandler = http\nurl = http://127.0.0.1:%u/\noutput = json\n",
-             http_script_port(server), http_script_port(server));
+    open_web(
+        "[action edge]\nhandler = http\nurl = http://127.0.0.1:%u/\nretries = 1\nidle = 300ms\n"
+        "[action data]\nhandler = http\nurl = http://127.0.0.1:%u/\noutput = json\n",
+        http_script_port(server), http_script_port(server));
     /* Half an answer is none: the next attempt begins anew. */
     http_script_say(server, OK_HEAD "Content-Length: 100\r\n\r\nthe first half", 0);
     http_script_say(server, OK_HEAD "\r\nall of it", 0);
@@ -603,6 +604,8 @@ static void endpoints_misbehave(void **state)
         http_script_say(server, "\x16\x03\x01 this is something else\r\n\r\n", 0);
     }
     ends(begin("edge", "x"), OUTCOME_FAILED, "http://127.0.0.1");
+    http_script_say(server, CHUNKED "5\r\nhalf\n\r\n", 8000);
+    ends(begin("edge", "x"), OUTCOME_FAILED, ": silent for 0.");
     /* Nothing is an answer, where anything is one. */
     http_script_say(server, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", 0);
     r = begin("edge", "x");

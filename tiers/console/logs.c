@@ -361,12 +361,13 @@ static enum log_next complete(struct log_view *v, const struct render *r,
     }
     char text[COMMAND_ERROR_MAX];
     if (v->matches)
-        snprintf(text, sizeof text, "'%s' is ambiguous: %s", v->wanted, v->candidates);
+        snprintf(text, sizeof text, "id: '%s' is ambiguous: %s", v->wanted, v->candidates);
     else
-        snprintf(text, sizeof text, "no %s is called '%s'",
-                 page->log == LOG_INCIDENTS ? "incident" : "conflict", v->wanted);
+        snprintf(text, sizeof text, "id: no %s is called '%s' ('%s list --all' shows them)",
+                 page->log == LOG_INCIDENTS ? "incident" : "conflict", v->wanted,
+                 page->log == LOG_INCIDENTS ? "incident" : "conflicts");
     render_error(r, v->matches ? "ambiguous" : "not-found", text);
-    return LOG_FAILED;
+    return LOG_TOLD;
 }
 
 enum log_next logs_take(struct log_view *v, const struct render *r, const struct log_page *page,

@@ -47,9 +47,10 @@ static json_t *command_json(const struct command_spec *c)
         json_array_append_new(parameters, parameter_json(&c->parameters[i]));
     for (size_t i = 0; i < COMMAND_EXAMPLES_MAX && c->examples[i]; i++)
         json_array_append_new(examples, json_string(c->examples[i]));
-    return json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:o,s:o}", "name", c->name, "summary", c->summary,
-                     "usage", usage, "acts", c->changes, "dangerous", c->dangerous, "local",
-                     c->local, "parameters", parameters, "examples", examples);
+    return json_pack("{s:s,s:s,s:s,s:b,s:o,s:b,s:b,s:o,s:o}", "name", c->name, "summary",
+                     c->summary, "usage", usage, "acts", c->changes, "acting",
+                     choices_json(c->acting), "dangerous", c->dangerous, "local", c->local,
+                     "parameters", parameters, "examples", examples);
 }
 
 void manual_json(FILE *out, const struct command_spec *one)

@@ -245,13 +245,3 @@ bool request_recovery(const struct invocation *in, const struct topology *t, str
         return build_ping(scope, t, ret, error);
     }
 }
-
-bool request_dangerous(const struct invocation *in)
-{
-    assert(in && in->spec);
-    bool moves = in->spec->verb == CMD_MOVE;
-    bool dry = (in->spec->verb == CMD_HEAL || moves) && command_value(in, "dry-run")->given;
-    dry = dry || (in->spec->verb == CMD_SCALE && request_scale_shows(in));
-    dry = dry || (moves && !command_value(in, "places")->given); /* it only shows */
-    return in->spec->dangerous && !dry && !command_value(in, "yes")->given;
-}

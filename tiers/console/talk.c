@@ -95,7 +95,7 @@ static bool take_line(struct talk *talk, const char *line, char error[COMMAND_ER
     }
     if (talk->agreed && proposed(&talk->proposal, line))
         return true; /* it is in the queue with all of the proposal */
-    bool said = !in.spec->dangerous || command_value(&in, "yes")->given;
+    bool said = !request_dangerous(&in);
     add_line(&talk->coming, "%s%s", line, said ? "" : " --yes");
     return true;
 }

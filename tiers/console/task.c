@@ -397,9 +397,9 @@ static void take_log(struct task *t, const struct log_page *page)
     if (next == LOG_NOT_FOUND)
         render_error(&t->render, "not-found", "the log has nothing of that name");
     logs_done(&t->logs);
-    task_finish(t, next == LOG_DONE        ? EXIT_OK
-                   : next == LOG_NOT_FOUND ? EXIT_NOT_FOUND
-                                           : EXIT_FAILED);
+    task_finish(t, next == LOG_DONE                            ? EXIT_OK
+                   : next == LOG_NOT_FOUND || next == LOG_TOLD ? EXIT_NOT_FOUND
+                                                               : EXIT_FAILED);
 }
 
 static void take_progress(struct task *t, const struct reply *reply)
@@ -470,12 +470,16 @@ static void take_status(struct task *t, const struct mesh_status *status)
     task_finish(t, EXIT_OK);
 }
 
-/* An id that names no job here, and a selection of nobody, are not found rather than refused. */
+/* An id that names nothing, or several, is not found rather than refused. */
 static int error_exit(const struct task *t, enum reason reason, const char *text)
 {
+    static const char *const unknown[] = {"id: no", "no open conflict", "ambiguous"};
     enum command_verb verb = t->invocation.spec->verb;
     bool named = verb == CMD_JOBS || verb == CMD_CANCEL || verb == CMD_TRACE;
     bool nobody = t->command.kind == COMMAND_SUBMIT && strstr(text, "matches no agent");
+    bool given = verb == CMD_CONFLICTS || verb == CMD_THREATS || verb == CMD_APPROVE;
+    for (size_t i = 0; given && i < sizeof unknown / sizeof *unknown; i++)
+        named = named || strncmp(text, unknown[i], strlen(unknown[i])) == 0;
     return (named || nobody) && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;
 }
 

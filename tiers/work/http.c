@@ -94,6 +94,20 @@ bool http_again(struct job *job, const struct request *request, uint32_t attempt
     return true;
 }
 
+void http_watch(struct job *job, const struct request *request, const char *url)
+{
+    const struct action *a = job->lane->action;
+    int64_t silent_us = clock_boot_us() - request->last_us;
+    if (a->idle_us == 0) {
+        return;
+    }
+    if (silent_us >= a->idle_us) {
+        job_fail(job, "%s: silent for %.1f s (idle)", url, (double)silent_us / 1e6);
+        return;
+    }
+    job_wake(job, (uint64_t)((a->idle_us - silent_us) / US_PER_MS) + 1);
+}
+
 int64_t http_total_us(const struct job *job)
 {
     return job->deadline_us - clock_boot_us() + US_PER_S;
@@ -161,7 +175,11 @@ static bool attempt(struct job *job, char why[ACTION_PROBLEM_SIZE])
                                 .bearer = has_key ? key : NULL,
                                 .connect_us = a->connect_us,
                                 .total_us = http_total_us(job)};
-    return request_start(&h->request, job->lane->crew->web, &conf, &request_ops, job, why);
+    if (!request_start(&h->request, job->lane->crew->web, &conf, &request_ops, job, why)) {
+        return false;
+    }
+    http_watch(job, &h->request, a->url);
+    return true;
 }
 
 static bool http_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
@@ -174,12 +192,19 @@ static bool http_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
     return attempt(job, why);
 }
 
+/* Either it is time for the next attempt, or the endpoint may have been silent for too long. */
 static void http_wake(struct job *job)
 {
+    struct http *h = job->own;
+    const struct action *a = job->lane->action;
     char why[ACTION_PROBLEM_SIZE];
-    if (!attempt(job, why)) {
-        job_fail(job, "%s", why);
+    if (!h->request.active) {
+        if (!attempt(job, why)) {
+            job_fail(job, "%s", why);
+        }
+        return;
     }
+    http_watch(job, &h->request, a->url);
 }
 
 static void http_stop(struct job *job)

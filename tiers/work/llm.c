@@ -216,11 +216,6 @@ static const struct request_ops request_ops = {on_body, on_done};
 
 /* ---- a run ---- */
 
-static void watch_silence(struct job *job)
-{
-    job_wake(job, (uint64_t)(job->lane->action->idle_us / US_PER_MS));
-}
-
 static bool attempt(struct job *job, char why[ACTION_PROBLEM_SIZE])
 {
     struct llm *m = job->own;
@@ -247,7 +242,7 @@ static bool attempt(struct job *job, char why[ACTION_PROBLEM_SIZE])
     if (!request_start(&m->request, job->lane->crew->web, &conf, &request_ops, job, why)) {
         return false;
     }
-    watch_silence(job);
+    http_watch(job, &m->request, m->url);
     return true;
 }
 
@@ -272,7 +267,6 @@ static bool llm_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
 static void llm_wake(struct job *job)
 {
     struct llm *m = job->own;
-    const struct action *a = job->lane->action;
     char why[ACTION_PROBLEM_SIZE];
     if (!m->request.active) {
         if (!attempt(job, why)) {
@@ -280,12 +274,7 @@ static void llm_wake(struct job *job)
         }
         return;
     }
-    int64_t silent_us = clock_boot_us() - m->request.last_us;
-    if (silent_us >= a->idle_us) {
-        job_fail(job, "%s: silent for %.1f s (idle)", m->url, (double)silent_us / 1e6);
-        return;
-    }
-    job_wake(job, (uint64_t)((a->idle_us - silent_us) / US_PER_MS) + 1);
+    http_watch(job, &m->request, m->url);
 }
 
 static void llm_stop(struct job *job)
