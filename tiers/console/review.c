@@ -42,12 +42,6 @@ static bool item_parse(const char *item, const struct topology *t, struct operat
                  item);
         return false;
     }
-    enum impedance_class class = topology_class(t, topology_index(t, u));
-    if (class != CLASS_F_HUMAN) {
-        snprintf(error, COMMAND_ERROR_MAX, "item: %.*s is a %s: reviews wait at people (CLASS_F)",
-                 (int)(slash - item), item, class_name(class));
-        return false;
-    }
     *ret_id = slash + 1;
     size_t n = unit_format(u, place);
     good = place_parse(place, n, t, &op->selector.places, &at, &why);
