@@ -180,6 +180,19 @@ static void fail(char error[COMMAND_ERROR_MAX], const struct parameter *p, const
     text_add(&t, why);
 }
 
+/* And what would be right: one of its choices, or what it is. */
+static void fail_missing(char error[COMMAND_ERROR_MAX], const struct parameter *p, const char *why)
+{
+    struct text t;
+    fail(error, p, NULL, why);
+    size_t used = strlen(error);
+    text_init(&t, error + used, COMMAND_ERROR_MAX - used);
+    text_add(&t, ": ");
+    text_add(&t, p->choices ? p->choices : p->value_name ? p->value_name : "");
+    text_add(&t, !p->choices && p->value_name ? ", " : "");
+    text_add(&t, p->choices ? "" : p->help ? p->help : "");
+}
+
 static void fail_range(char error[COMMAND_ERROR_MAX], const struct parameter *p, const char *given,
                        const char *unit)
 {
@@ -455,7 +468,7 @@ static bool take_flag(struct invocation *in, const char *const words[], size_t c
         if (equals)
             return take_value(in, i, equals + 1, error);
         if (*at == count) {
-            fail(error, p, NULL, "needs a value");
+            fail_missing(error, p, "needs a value");
             return false;
         }
         return take_value(in, i, words[(*at)++], error);
@@ -525,7 +538,7 @@ bool command_parse(const char *const words[], size_t count, struct invocation *r
     }
     for (size_t i = 0; i < parameter_count(ret->spec); i++)
         if (ret->spec->parameters[i].required && !ret->values[i].given) {
-            fail(error, &ret->spec->parameters[i], NULL, "is missing");
+            fail_missing(error, &ret->spec->parameters[i], "is missing");
             return false;
         }
     return command_rule_broken(ret, error) == NULL;

@@ -77,7 +77,9 @@ static int show_manual(const struct render *r, const struct invocation *in)
         return EXIT_USAGE;
     }
     if (name->given && !one) {
-        render_error(r, "not-found", "no such command ('help' lists them)");
+        char text[COMMAND_ERROR_MAX];
+        snprintf(text, sizeof text, "command: no command '%.60s' ('help' lists them)", name->text);
+        render_error(r, "not-found", text);
         return EXIT_NOT_FOUND;
     }
     if (form == MAN)

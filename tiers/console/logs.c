@@ -5,6 +5,7 @@
 #include "core/incident.h"
 #include "core/num.h"
 #include "core/store.h"
+#include "tiers/console/targets.h"
 #include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -46,7 +47,9 @@ static bool build_filters(const struct invocation *in, const struct topology *t,
         return false;
     }
     if (on->given && !topology_contains(t, q->agent)) {
-        snprintf(error, COMMAND_ERROR_MAX, "--on: '%.60s' is no place of this mesh", on->text);
+        char hint[64];
+        snprintf(error, COMMAND_ERROR_MAX, "--on: '%.60s' is no place of this mesh%s", on->text,
+                 targets_hint("so high a number", t, hint));
         return false;
     }
     if (since->given) {

@@ -166,8 +166,9 @@ bool offer_list(const struct render *r, const struct action_table *table, const 
     json_decref(list);
     if (!found) {
         const char *near = action_suggest(table, name);
-        snprintf(error, COMMAND_ERROR_MAX, "no action '%.40s'%s%s%s", name,
-                 near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+        snprintf(error, COMMAND_ERROR_MAX, "action: no action '%.40s'%s%s%s", name,
+                 near ? ": did you mean '" : " ('actions' lists them)", near ? near : "",
+                 near ? "'?" : "");
     }
     return found;
 }

@@ -44,7 +44,9 @@ static bool parse_places(const char *flag, const char *text, const struct topolo
     const char *why = NULL;
     if (place_parse(text, strlen(text), t, ret, &at, &why))
         return true;
-    snprintf(error, COMMAND_ERROR_MAX, "%s: '%.80s' at character %zu: %s", flag, text, at + 1, why);
+    char hint[64];
+    snprintf(error, COMMAND_ERROR_MAX, "%s: '%.80s' at character %zu: %s%s", flag, text, at + 1,
+             why, targets_hint(why, t, hint));
     return false;
 }
 
@@ -303,10 +305,11 @@ static bool build_delegate(const struct invocation *in, const struct topology *t
         op->selector.class_mask = 1u << c;
     } else if (strcmp(to, "best_available") != 0 &&
                !place_parse(to, strlen(to), t, &op->selector.places, &at, &why)) {
+        char hint[64];
         snprintf(error, COMMAND_ERROR_MAX,
                  "--to: '%.60s' is neither best_available, nor a class, nor places (at character "
-                 "%zu: %s)",
-                 to, at + 1, why);
+                 "%zu: %s%s)",
+                 to, at + 1, why, targets_hint(why, t, hint));
         return false;
     }
     if (!enough(in, t, "several", &op->selector, error))
@@ -346,9 +349,17 @@ static bool build_cascade(const struct invocation *in, struct operation *op,
                        error);
 }
 
-static const char *article(enum tier t)
+static const char *tier_article(enum tier tier)
 {
-    return t == TIER_AGENT || t == TIER_ORCHESTRATOR ? "an" : "a";
+    return tier == TIER_SECTOR    ? "a sector"
+           : tier == TIER_CLUSTER ? "a cluster"
+           : tier == TIER_AGENT   ? "an agent"
+                                  : "the whole mesh";
+}
+
+static const char *tier_example(enum tier tier)
+{
+    return tier == TIER_SECTOR ? "s07" : tier == TIER_CLUSTER ? "s07.c3" : "s07.c3.a12";
 }
 
 /* A unit argument becomes a set of one place, checked for its tier. */
@@ -363,9 +374,8 @@ static bool build_unit_query(const struct invocation *in, const char *name, enum
         return false;
     }
     if (u.tier != tier) {
-        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.60s' is %s %s, not %s %s", name, text,
-                 article((enum tier)u.tier), tier_name((enum tier)u.tier), article(tier),
-                 tier_name(tier));
+        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.60s' is %s, not %s: as %s", name, text,
+                 tier_article((enum tier)u.tier), tier_article(tier), tier_example(tier));
         return false;
     }
     char short_form[UNIT_TEXT_MAX];

@@ -151,6 +151,16 @@ static bool look_up(const char *flag, const char *word, size_t bytes, char *ret,
     return false;
 }
 
+const char *targets_hint(const char *why, const struct topology *t, char room[64])
+{
+    assert(why && t && room);
+    room[0] = '\0';
+    if (strstr(why, "so high a number"))
+        snprintf(room, 64, ": this mesh is s[01-%02u].c[1-%u].a[1-%u]", t->sectors,
+                 t->clusters_per_sector, t->agents_per_cluster);
+    return room;
+}
+
 static bool add(const char *flag, const char *word, size_t bytes, const struct topology *t,
                 struct place_set *set, char error[COMMAND_ERROR_MAX])
 {
@@ -168,8 +178,9 @@ static bool add(const char *flag, const char *word, size_t bytes, const struct t
     if (strcmp(text, "mesh") == 0) {
         more = (struct place_set){.count = 1};
     } else if (!place_parse(text, strlen(text), t, &more, &at, &why)) {
-        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.80s' at character %zu: %s", flag, text, at + 1,
-                 why);
+        char hint[64];
+        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.80s' at character %zu: %s%s", flag, text, at + 1,
+                 why, targets_hint(why, t, hint));
         return false;
     }
     if (set->count + more.count > RANGES_MAX) {
@@ -401,8 +412,10 @@ int targets_group(const struct render *r, const struct invocation *in)
     snprintf(file, sizeof file, "group.%s", name->text);
     if (what == REMOVE) {
         bool gone = targets_path(file, path) && unlink(path) == 0;
+        snprintf(error, sizeof error, "name: no group is called '%.40s' ('group list' shows them)",
+                 name->text);
         if (!gone)
-            render_error(r, "not-found", "no such group ('group list' shows them)");
+            render_error(r, "not-found", error);
         else
             fprintf(r->out, r->json ? "{\"ok\":true}\n" : "@%s is removed\n", name->text);
         return gone ? EXIT_OK : EXIT_NOT_FOUND;

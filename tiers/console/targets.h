@@ -30,6 +30,10 @@ void targets_mesh(const char *config);
 bool targets_parse(const char *flag, const char *text, const char *except, const struct topology *t,
                    struct place_set *ret, char error[COMMAND_ERROR_MAX]);
 
+/* Behind `why` a place is none: ": this mesh is s[01-10].c[1-10].a[1-30]" where that helps, else
+ * "". */
+const char *targets_hint(const char *why, const struct topology *t, char room[64]);
+
 /* How an operation ended, by who is meant: every target is in one of the three; `unexpected` counts
  * answers of the other kind than was wanted, among them. */
 enum target_list { LIST_ANSWERED, LIST_FAILED, LIST_SILENT, LIST_COUNT };
