@@ -55,6 +55,7 @@ static void agent_row(const struct cluster *c, uint32_t i, struct page_row *ret)
                                       .capabilities = m->capabilities,
                                       .epoch = m->epoch,
                                       .routed_around = (c->avoided >> i & 1u) != 0,
+                                      .unwritten = registry_unwritten(c, i),
                                       .impedance = m->impedance};
     ret->u.agent.impedance.state = members_state(c, i);
 }

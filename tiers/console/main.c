@@ -432,6 +432,12 @@ static int console_main(int argc, char **argv)
         return enroll_command(argc - 1, argv + 1);
     if (!parse_options(argc, argv, &options, &code))
         return code == EXIT_USAGE && speaks_of_check(argc, argv) ? CHECK_UNKNOWN : code;
+    if (options.first < argc &&
+        (strcmp(argv[options.first], "keys") == 0 || strcmp(argv[options.first], "enroll") == 0)) {
+        fprintf(stderr, "mesh: '%s' comes first, before any --option: mesh %s ..\n",
+                argv[options.first], argv[options.first]);
+        return 2;
+    }
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)
         return context_words(&options, argc, argv);
     if (options.first < argc &&

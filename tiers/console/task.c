@@ -470,14 +470,15 @@ static void take_status(struct task *t, const struct mesh_status *status)
     task_finish(t, EXIT_OK);
 }
 
-/* An id that names nothing, or several, is not found rather than refused. */
+/* An id that names nothing, or several, and a selection of nobody, are not found rather than
+ * refused. */
 static int error_exit(const struct task *t, enum reason reason, const char *text)
 {
     static const char *const unknown[] = {"id: no", "no open conflict", "ambiguous"};
     enum command_verb verb = t->invocation.spec->verb;
     bool named = verb == CMD_JOBS || verb == CMD_CANCEL || verb == CMD_TRACE;
-    bool nobody = t->command.kind == COMMAND_SUBMIT && strstr(text, "matches no agent");
     bool given = verb == CMD_CONFLICTS || verb == CMD_THREATS || verb == CMD_APPROVE;
+    bool nobody = t->command.kind == COMMAND_SUBMIT && strstr(text, "matches no agent");
     for (size_t i = 0; given && i < sizeof unknown / sizeof *unknown; i++)
         named = named || strncmp(text, unknown[i], strlen(unknown[i])) == 0;
     return (named || nobody) && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;

@@ -246,23 +246,28 @@ bool trust_file_changed(struct trust_state *state, uint8_t ret[TRUST_BYTES_MAX],
 
 /* ---- making the next one ---- */
 
-/* Signs with this secret if it is one of the roots that has not signed yet. */
-static void secret_offer(const struct trust_roots *roots, const char *path,
-                         uint8_t secrets[ROOTS_MAX][SECRET_BYTES], bool has[ROOTS_MAX])
+/* Takes this secret if it is one of the roots. Negative: there is none, or it is of another mesh.
+ */
+static int secret_offer(const struct trust_roots *roots, const char *path,
+                        uint8_t secrets[ROOTS_MAX][SECRET_BYTES], bool has[ROOTS_MAX],
+                        struct keys_error *why)
 {
-    struct keys_error ignored;
     uint8_t seed[SEED_BYTES], public_key[PUBLIC_BYTES], secret[SECRET_BYTES];
-    if (keyfile_get(path, what_root_key, true, seed, sizeof(seed), &ignored) == 0) {
+    int rc = keyfile_get(path, what_root_key, true, seed, sizeof(seed), why);
+    if (rc == 0) {
+        rc = fail(why, -EINVAL, "%.300s: a root key, but none of the three in root.pub", path);
         (void)crypto_sign_seed_keypair(public_key, secret, seed);
         for (unsigned i = 0; i < ROOTS_MAX; i++) {
             if (memcmp(public_key, roots->public_keys[i], PUBLIC_BYTES) == 0) {
                 memcpy(secrets[i], secret, SECRET_BYTES);
                 has[i] = true;
+                rc = 0;
             }
         }
     }
     keys_wipe(seed, sizeof(seed));
     keys_wipe(secret, sizeof(secret));
+    return rc;
 }
 
 static int sign_all(const char *dir, const struct trust_roots *roots,
@@ -272,21 +277,25 @@ static int sign_all(const char *dir, const struct trust_roots *roots,
     uint8_t secrets[ROOTS_MAX][SECRET_BYTES];
     bool has[ROOTS_MAX] = {false};
     char path[PATH_BYTES], name[32];
+    struct keys_error ignored;
     unsigned count = 0;
     for (unsigned i = 0; i < ROOTS_MAX; i++) {
         (void)snprintf(name, sizeof(name), "root-%u.key", i + 1);
         if (path_of(dir, name, path))
-            secret_offer(roots, path, secrets, has);
+            (void)secret_offer(roots, path, secrets, has, &ignored);
     }
-    for (uint32_t i = 0; i < request->more_count; i++)
-        secret_offer(roots, request->more[i], secrets, has);
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < request->more_count; i++) /* named: it has to be one */
+        rc = secret_offer(roots, request->more[i], secrets, has, why);
     for (uint8_t i = 0; i < ROOTS_MAX; i++) {
-        if (has[i]) {
+        if (has[i] && rc == 0) {
             *length = trust_sign(bytes, *length, i, secrets[i]);
             count++;
         }
     }
     keys_wipe(secrets, sizeof(secrets));
+    if (rc < 0)
+        return rc;
     if (count < ROOTS_NEEDED)
         return fail(why, -EACCES,
                     "%.200s: %u root key of the 2 that must sign is here; name the others with "
