@@ -46,11 +46,11 @@ def chat_round(mesh, seconds, mean_ms):
          "--unchecked", "--all", "--timeout", f"{seconds + 60}s", "--json"], stdout=subprocess.PIPE, text=True)
     time.sleep(lead_in_s)
     before, first, begin = mesh.cpu_s(), mesh.counters(), time.monotonic()
-    rss, broadcasts = 0.0, 0
+    rss, broadcasts = {}, 0
     while time.monotonic() - begin < seconds:
         mesh.console("broadcast", "steady state", "--timeout", "10s")
         broadcasts += 1
-        rss = max(rss, mesh.rss_mib())
+        rss = max(rss, mesh.rss_by_part(), key=lambda parts: sum(parts.values()))
         time.sleep(max(0.0, min(10.0, seconds - (time.monotonic() - begin))))
     spent = time.monotonic() - begin
     busy, second = cores(before, mesh.cpu_s(), spent), mesh.counters()
@@ -66,7 +66,8 @@ def chat_round(mesh, seconds, mean_ms):
             "frames_per_second": round(grown("mesh_frames_sent_total", first, second) / spent),
             "cpu_cores": round(sum(busy.values()), 3), "cpu_by_part": busy,
             "p50_ms": way_quantile_ms(second, 0.5, first), "p99_ms": way_quantile_ms(second, 0.99, first),
-            "mean_ms": way_mean_ms(second, first), "rss_mib": round(rss, 1), "said": int(said), "heard": int(heard),
+            "mean_ms": way_mean_ms(second, first), "rss_mib": round(sum(rss.values()), 1), "rss_by_part": rss,
+            "said": int(said), "heard": int(heard),
             "acknowledged": int(grown('mesh_notes_total{note="relayed"}', zero, end)), "dropped": int(said - heard),
             "broadcasts": broadcasts, "lost": lost(mesh, end), "chat_ready": answer["states"]["ready"]}
 
@@ -82,9 +83,11 @@ def bench_steady(options):
         before, begin = mesh.cpu_s(), time.monotonic()
         time.sleep(min(20, seconds))
         beats = cores(before, mesh.cpu_s(), time.monotonic() - begin)
-        progress(f"steady: heartbeats alone {beats}")
+        idle = mesh.rss_by_part()
+        progress(f"steady: heartbeats alone {beats}, MiB {idle}")
         row = chat_round(mesh, seconds, SPEC_MEAN_MS)
-    return result | {"heartbeat_cpu_cores": round(sum(beats.get(p, 0) for p in UPPER), 3), "heartbeat_cpu_by_part": beats} | row
+    return result | {"heartbeat_cpu_cores": round(sum(beats.get(p, 0) for p in UPPER), 3), "heartbeat_cpu_by_part": beats,
+                     "rss_idle_mib": round(sum(idle.values()), 1), "rss_idle_by_part": idle} | row
 
 
 class Consoles:

@@ -166,14 +166,14 @@ static void work_text(const struct cluster *c, int64_t now_us, const struct lead
     line(t, "action");
     text_add(t, op->action);
     line(t, "task");
-    text_add_safe(t, op->task, op->task_bytes);
+    text_add_utf8(t, op->task, op->task_bytes);
     line(t, "requires");
     capability_names(c, op->requires, t);
     line(t, "progress");
     text_add(t, (op->pending >> i & 1u) != 0 ? "running" : "no word yet");
     line(t, "waiting_on");
     if (w->bytes > 0 && num_id128_equal(w->operation, op->id)) {
-        text_add_safe(t, w->text, w->bytes);
+        text_add_utf8(t, w->text, w->bytes);
         line(t, "words");
         text_u64(t, w->number);
     }
