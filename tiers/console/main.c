@@ -177,6 +177,7 @@ static bool options_fit(struct options *ret, uint32_t given)
     return false;
 }
 
+/* Of a flag that is given twice the last one holds: an alias may have the first. */
 static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
 {
     int i = 1;
@@ -201,8 +202,6 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             wrong = "needs a value (mesh --help)";
         else if (o > OPTION_OUTPUT && value)
             wrong = "has no value";
-        else if (o <= OPTION_OUTPUT && (given >> o & 1u))
-            wrong = "is given a second time";
         if (wrong) {
             fprintf(stderr, "mesh: --%s: %s\n", option_names[o], wrong);
             return false;
@@ -421,8 +420,12 @@ static int console_main(int argc, char **argv)
         return keys_command(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "enroll") == 0)
         return enroll_command(argc - 1, argv + 1);
-    if (!parse_options(argc, argv, &options, &code))
-        return code;
+    if (!parse_options(argc, argv, &options, &code)) {
+        bool checks = false; /* monitoring takes 2 for critical */
+        for (int i = 1; i < argc && code != EXIT_OK; i++)
+            checks = checks || strcmp(argv[i], "check") == 0;
+        return checks ? CHECK_UNKNOWN : code;
+    }
     if (options.first < argc &&
         (strcmp(argv[options.first], "keys") == 0 || strcmp(argv[options.first], "enroll") == 0)) {
         fprintf(stderr, "mesh: '%s' comes first, before any --option: mesh %s ..\n",
