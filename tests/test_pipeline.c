@@ -1,6 +1,7 @@
 /* Pipelines of actions, before anything is sent; questions that the mesh understands; what agents
  * sent on its way to a terminal. */
 #include "core/types.h"
+#include "tiers/console/columns.h"
 #include "tiers/console/pipeline.h"
 #include "tiers/console/render.h"
 #include "tiers/console/request.h"
@@ -164,6 +165,28 @@ static void answers_are_printable_where_people_read(void **state)
     assert_string_equal(render_safe("", 0, line, sizeof line), "");
 }
 
+/* A table keeps what it is about, also where there is little room. */
+static void tables_fit_the_terminal(void **state)
+{
+    static const struct column table[] = {{"AGENT", 14, true, 0},
+                                          {"CLASS", 20, true, 3},
+                                          {"SCORE", 5, false, 1},
+                                          {"LAST", 14, true, 9}};
+    char cells[4][CELL_BYTES] = {"s01.c1.a1", "CLASS_A_EDGE", "7", "never"}, line[128];
+    (void)state;
+    assert_int_equal(columns_fit(table, 4, 0), 0xf);
+    assert_int_equal(columns_fit(table, 4, 56), 0xf);
+    assert_int_equal(columns_fit(table, 4, 55), 0x7);
+    assert_int_equal(columns_fit(table, 4, 40), 0x5);
+    assert_int_equal(columns_fit(table, 4, 10), 0x1); /* never nothing */
+    columns_line(table, 4, 0xf, cells, line, sizeof line);
+    assert_string_equal(line, "s01.c1.a1      CLASS_A_EDGE             7 never");
+    columns_line(table, 4, 0x5, NULL, line, sizeof line);
+    assert_string_equal(line, "AGENT          SCORE");
+    assert_int_equal(columns_line(table, 4, 0xf, cells, line, 10), 9);
+    assert_string_equal(line, "s01.c1.a1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +194,7 @@ int main(void)
         cmocka_unit_test(every_stage_is_checked_before_the_first_is_sent),
         cmocka_unit_test(questions_are_understood),
         cmocka_unit_test(answers_are_printable_where_people_read),
+        cmocka_unit_test(tables_fit_the_terminal),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,7 @@
 #include "tiers/console/jobs.h"
 
 #include "core/num.h"
+#include "tiers/console/columns.h"
 #include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -195,6 +196,58 @@ static void list_lines(const struct render *r, const struct pages *pages, size_t
                 shown);
 }
 
+static const struct column columns[] = {{"JOB", 33, true, 0},  {"STATE", 9, true, 0},
+                                        {"BY", 12, true, 5},   {"STARTED", 12, true, 3},
+                                        {"TOOK", 8, false, 2}, {"ANSWERED", 17, false, 4},
+                                        {" WHAT", 20, true, 1}};
+
+#define COLUMNS     (sizeof columns / sizeof *columns)
+#define ID_SHORT    9 /* the last digits of an id, which name it as well */
+#define INPUT_SHOWN 25u
+
+/* What was run, and on what: as much of it as a line takes, never half a character. */
+static void what_text(const struct render *r, const struct page_row *row, char ret[CELL_BYTES])
+{
+    char action[ACTION_MAX], input[80], first[80];
+    record_value(row, "action", action, sizeof action);
+    record_value(row, "input", input, sizeof input);
+    render_safe(input, strlen(input), first, r->form == FORM_WIDE ? sizeof first : INPUT_SHOWN);
+    snprintf(ret, CELL_BYTES, " %s%s%s%s", action, input[0] ? " \"" : "", first,
+             !input[0]                       ? ""
+             : strlen(input) > strlen(first) ? "..\""
+                                             : "\"");
+}
+
+static void list_table(const struct render *r, const struct pages *pages, size_t shown)
+{
+    struct column own[COLUMNS];
+    char line[512], cells[COLUMNS][CELL_BYTES], a[32], b[32];
+    int width = columns_width(r);
+    memcpy(own, columns, sizeof own);
+    bool narrow = width > 0 && columns_fit(own, COLUMNS, width) != columns_fit(own, COLUMNS, 0);
+    own[0].width = narrow ? ID_SHORT : own[0].width;
+    uint32_t fit = columns_fit(own, COLUMNS, width);
+    columns_line(own, COLUMNS, fit, NULL, line, sizeof line);
+    fprintf(r->out, "%s\n", line);
+    for (size_t i = 0; i < shown; i++) {
+        const struct page_row *row = &pages->rows[i];
+        char id[ID128_TEXT_MAX], when[40];
+        const char *time = strchr(render_time(record_number(row, "created"), when), 'T');
+        record_value(row, "id", id, sizeof id);
+        size_t digits = strlen(id), skip = narrow && digits > 8 ? digits - 8 : 0;
+        snprintf(cells[0], CELL_BYTES, "%s", id + skip);
+        record_value(row, "state", cells[1], CELL_BYTES);
+        record_value(row, "console", cells[2], CELL_BYTES);
+        snprintf(cells[3], CELL_BYTES, "%.12s", time ? time + 1 : "");
+        render_span(record_number(row, "took_us"), cells[4]);
+        snprintf(cells[5], CELL_BYTES, "%s/%s", render_count((uint64_t)answers_of(row), a),
+                 render_count((uint64_t)record_number(row, "targets"), b));
+        what_text(r, row, cells[6]);
+        columns_line(own, COLUMNS, fit, cells, line, sizeof line);
+        fprintf(r->out, "%s\n", line);
+    }
+}
+
 void jobs_render_list(const struct render *r, const struct pages *pages, size_t most)
 {
     most = most ? most : JOBS_SHOWN;
@@ -213,29 +266,7 @@ void jobs_render_list(const struct render *r, const struct pages *pages, size_t 
         json_decref(o);
         return;
     }
-    fprintf(r->out, "%-32s  %-9s %-12s %-12s %8s %17s  %s\n", "JOB", "STATE", "BY", "STARTED",
-            "TOOK", "ANSWERED", "WHAT");
-    for (size_t i = 0; i < shown; i++) {
-        const struct page_row *row = &pages->rows[i];
-        char id[40], state[24], by[24], action[40], input[80], when[40], a[32], b[32], took[32];
-        char answered[72];
-        const char *time = strchr(render_time(record_number(row, "created"), when), 'T');
-        record_value(row, "id", id, sizeof id);
-        record_value(row, "state", state, sizeof state);
-        record_value(row, "console", by, sizeof by);
-        record_value(row, "action", action, sizeof action);
-        record_value(row, "input", input, sizeof input);
-        char first[80]; /* never half a character */
-        render_safe(input, strlen(input), first, r->form == FORM_WIDE ? sizeof first : 25);
-        snprintf(answered, sizeof answered, "%s/%s", render_count((uint64_t)answers_of(row), a),
-                 render_count((uint64_t)record_number(row, "targets"), b));
-        fprintf(r->out, "%-32s  %-9s %-12s %-12.12s %8s %17s  %s%s%s%s\n", id, state, by,
-                time ? time + 1 : "", render_span(record_number(row, "took_us"), took), answered,
-                action, input[0] ? " \"" : "", first,
-                !input[0]                       ? ""
-                : strlen(input) > strlen(first) ? "..\""
-                                                : "\"");
-    }
+    list_table(r, pages, shown);
     if (shown < pages->count)
         fprintf(r->out, "%zu more (--limit)\n", pages->count - shown);
     if (pages->count == 0)

@@ -321,6 +321,15 @@ static bool is_check(const struct options *options, int argc, char **argv)
     return options->first < argc && strcmp(argv[options->first], "check") == 0;
 }
 
+/* The same of flags before the command that make no sense, where the command is not known. */
+static bool speaks_of_check(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "check") == 0)
+            return true;
+    return false;
+}
+
 static int run(const struct options *options, const struct config *config,
                const struct action_table *actions, struct unit via, int argc, char **argv)
 {
@@ -420,12 +429,8 @@ static int console_main(int argc, char **argv)
         return keys_command(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "enroll") == 0)
         return enroll_command(argc - 1, argv + 1);
-    if (!parse_options(argc, argv, &options, &code)) {
-        bool checks = false; /* monitoring takes 2 for critical */
-        for (int i = 1; i < argc && code != EXIT_OK; i++)
-            checks = checks || strcmp(argv[i], "check") == 0;
-        return checks ? CHECK_UNKNOWN : code;
-    }
+    if (!parse_options(argc, argv, &options, &code))
+        return code == EXIT_USAGE && speaks_of_check(argc, argv) ? CHECK_UNKNOWN : code;
     if (options.first < argc &&
         (strcmp(argv[options.first], "keys") == 0 || strcmp(argv[options.first], "enroll") == 0)) {
         fprintf(stderr, "mesh: '%s' comes first, before any --option: mesh %s ..\n",

@@ -8,6 +8,7 @@
 #include "core/schedule.h"
 #include "core/text.h"
 #include "core/utf8.h"
+#include "tiers/console/columns.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -57,13 +58,6 @@ const char *render_span(int64_t us, char ret[32])
     return ret;
 }
 
-/* The time of day of render_time(): in lists the date is today's. */
-static const char *time_of_day(int64_t mesh_us, char ret[40])
-{
-    const char *t = strchr(render_time(mesh_us, ret), 'T');
-    return t ? t + 1 : ret;
-}
-
 static double percent(uint64_t part, uint64_t whole)
 {
     return whole ? 100.0 * (double)part / (double)whole : 0;
@@ -76,19 +70,26 @@ static double mean_ms(const struct summary *s)
 
 /* --- status ---------------------------------------------------------------------------------- */
 
-#define BOX_WIDTH 44u
+#define BOX_WIDTH 44
+
+static int box_width(const struct render *r)
+{
+    int width = columns_width(r);
+    return width > 20 && width < BOX_WIDTH + 2 ? width - 2 : BOX_WIDTH;
+}
 
 static void box_rule(const struct render *r, const char *left, const char *right)
 {
     fputs(left, r->out);
-    for (unsigned i = 0; i < BOX_WIDTH; i++)
+    for (int i = 0; i < box_width(r); i++)
         fputs("─", r->out);
     fprintf(r->out, "%s\n", right);
 }
 
 static void box_line(const struct render *r, const char *text)
 {
-    fprintf(r->out, "│ %-*.*s │\n", (int)BOX_WIDTH - 2, (int)BOX_WIDTH - 2, text);
+    int room = box_width(r) - 2;
+    fprintf(r->out, "│ %-*.*s │\n", room, room, text);
 }
 
 void render_status(const struct render *r, const struct mesh_status *status)
@@ -101,7 +102,8 @@ void render_status(const struct render *r, const struct mesh_status *status)
         return;
     }
     box_rule(r, "┌", "┐");
-    box_line(r, "             MESH-30K STATUS");
+    snprintf(line, sizeof line, "%*sMESH-30K STATUS", (box_width(r) - 18) / 2, "");
+    box_line(r, line);
     box_rule(r, "├", "┤");
     snprintf(line, sizeof line, "Agents: %s / %s active (%.1f%%)", render_count(s->active, a),
              render_count(s->agents, b), percent(s->active, s->agents));
@@ -429,123 +431,8 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
         render_group(r, &r->late[i]);
 }
 
-/* --- rows ------------------------------------------------------------------------------------ */
-
-static void print_agent_row(const struct render *r, const struct page_row *row)
-{
-    char unit[UNIT_TEXT_MAX], beat[40];
-    const struct agent_row *a = &row->u.agent;
-    unit_format(row->unit, unit);
-    fprintf(r->out, "%-14s %-20s %-11s %5u %9.1f %9.1f %5u %6.3f %6.3f %s\n", unit,
-            class_name(a->agent_class), agent_state_name(a->impedance.state), a->impedance.score,
-            a->impedance.latency_us / 1000.0, a->impedance.processing_us / 1000.0,
-            a->impedance.queue_depth, a->impedance.reliability_permille / 1000.0,
-            a->impedance.drift_permille / 1000.0,
-            time_of_day(a->impedance.heartbeat_mesh_us, beat));
-}
-
-/* What the usual row leaves out. */
-static void print_wide(const struct render *r, const struct agent_row *a)
-{
-    char id[ID128_TEXT_MAX];
-    num_id128_format(a->impedance.context_hash, id);
-    fprintf(r->out, "  uid=%016llx predicted=%.1fms confidence=%.3f clock=%.1fms context=%s",
-            (unsigned long long)a->uid, a->impedance.predicted_us / 1e3,
-            a->impedance.confidence_permille / 1e3, a->impedance.clock_error_us / 1e3, id);
-    for (uint32_t i = 0; i < r->topology->capability_count; i++)
-        if (a->capabilities >> i & 1)
-            fprintf(r->out, " %s", r->topology->capabilities[i]);
-    fputc('\n', r->out);
-}
-
-static void print_summary_row(const struct render *r, const struct page_row *row)
-{
-    char unit[UNIT_TEXT_MAX], slowest[UNIT_TEXT_MAX];
-    const struct summary *s = row->u.summary;
-    unit_format(row->unit, unit);
-    unit_format(s->slowest, slowest);
-    fprintf(r->out, "%-8s %6u/%-6u %5.1f %% %9.0f %8u %8u %6u  %-9s %s\n", unit, s->active,
-            s->agents, percent(s->active, s->agents), mean_ms(s), s->degraded, s->offline,
-            s->quarantined, circuit_name(s->circuit), s->active ? slowest : "-");
-}
-
-static void print_agent(const struct render *r, const struct page_row *row)
-{
-    char unit[UNIT_TEXT_MAX], id[ID128_TEXT_MAX], beat[40];
-    const struct agent_row *a = &row->u.agent;
-    const struct impedance *z = &a->impedance;
-    unit_format(row->unit, unit);
-    num_id128_format(z->context_hash, id);
-    fprintf(r->out, "agent_id              %s (uid %016llx, epoch %llu)\n", unit,
-            (unsigned long long)a->uid, (unsigned long long)a->epoch);
-    fprintf(r->out, "agent_class           %s\n", class_name(a->agent_class));
-    fprintf(r->out, "operational_state     %s\n", agent_state_name(z->state));
-    fprintf(r->out, "impedance_score       %u of 1000 (predicted %.1f ms)\n", z->score,
-            z->predicted_us / 1000.0);
-    fprintf(r->out, "current_latency_ms    %.1f\n", z->latency_us / 1000.0);
-    fprintf(r->out, "current_processing_ms %.1f\n", z->processing_us / 1000.0);
-    fprintf(r->out, "current_queue_depth   %u\n", z->queue_depth);
-    fprintf(r->out, "reliability_score     %.3f (%u done, %u failed in the last hour)\n",
-            z->reliability_permille / 1000.0, z->done, z->failed);
-    fprintf(r->out, "drift_coefficient     %.3f\n", z->drift_permille / 1000.0);
-    fprintf(r->out, "confidence            %.3f\n", z->confidence_permille / 1000.0);
-    fprintf(r->out, "clock error           %.1f ms at most\n", z->clock_error_us / 1000.0);
-    fprintf(r->out, "last_heartbeat        %s\n", render_time(z->heartbeat_mesh_us, beat));
-    fprintf(r->out, "current_context_hash  %s\n", id);
-    fprintf(r->out, "capabilities         ");
-    for (uint32_t i = 0; i < r->topology->capability_count; i++)
-        if (a->capabilities >> i & 1)
-            fprintf(r->out, " %s", r->topology->capabilities[i]);
-    fputc('\n', r->out);
-}
-
-static void print_header(const struct render *r, enum row_kind kind)
-{
-    if (kind == ROW_AGENT)
-        fprintf(r->out, "%-14s %-20s %-11s %5s %9s %9s %5s %6s %6s %s\n", "AGENT", "CLASS", "STATE",
-                "SCORE", "RTT MS", "WORK MS", "QUEUE", "RELIAB", "DRIFT", "LAST HEARTBEAT");
-    else if (kind == ROW_SUMMARY)
-        fprintf(r->out, "%-8s %13s %7s %9s %8s %8s %6s  %-9s %s\n", "UNIT", "ACTIVE", "", "MEAN MS",
-                "DEGRADED", "OFFLINE", "QUAR", "BREAKER", "SLOWEST");
-}
-
-void render_rows(const struct render *r, enum command_verb verb, enum row_kind kind,
-                 const struct page_row *rows, size_t count, uint32_t total, uint32_t missing,
-                 bool limited)
-{
-    char a[32];
-    assert(r && (rows || count == 0));
-    if (r->json) {
-        render_json_rows(r, kind, rows, count, total, missing);
-        return;
-    }
-    if (r->form == FORM_CSV) {
-        render_csv_rows(r, kind, rows, count);
-    } else if (verb == CMD_AGENT && count == 1) {
-        print_agent(r, rows);
-    } else if (kind == ROW_RECORD) {
-        for (size_t i = 0; i < count; i++)
-            fprintf(r->out, "%.*s\n", (int)rows[i].u.record.bytes, rows[i].u.record.text);
-    } else {
-        print_header(r, kind);
-        for (size_t i = 0; i < count; i++) {
-            if (kind == ROW_AGENT)
-                print_agent_row(r, &rows[i]);
-            if (kind == ROW_AGENT && r->form == FORM_WIDE)
-                print_wide(r, &rows[i].u.agent);
-            if (kind != ROW_AGENT)
-                print_summary_row(r, &rows[i]);
-        }
-        if (count == 0 && kind == ROW_AGENT && missing == 0)
-            fputs("no agent matches\n", r->out);
-        if (limited && r->form != FORM_CSV)
-            fprintf(r->out, "%s match, %zu shown\n", render_count(total, a), count);
-    }
-    if (missing)
-        fprintf(r->form == FORM_CSV ? stderr : r->out,
-                "no answer from %u unit%s below: the list is incomplete\n", missing,
-                missing == 1 ? "" : "s");
-}
+/* --- errors and lines --------------------------------------------------------------------------
+ */
 
 void render_error(const struct render *r, const char *reason, const char *text)
 {

@@ -305,6 +305,24 @@ static bool cut_line(char *text)
     return true;
 }
 
+/* text: those of the `count` whose ids are known. */
+static void print_list(const struct render *r, const char *title, const char *name, char *text,
+                       uint32_t count, uint32_t known, uint32_t targets)
+{
+    char n[32];
+    bool whole = known == count, cut = cut_line(text);
+    fprintf(r->out, "%-14s %7s", title, render_count(count, n));
+    if (count == targets && !whole)
+        fputs("  all of them", r->out);
+    else if (count > 0 && known == 0)
+        fputs("  (the report does not name them)", r->out);
+    else if (count > 0)
+        fprintf(r->out, "  %s%s", text, whole ? "" : " and others");
+    if (cut && whole)
+        fprintf(r->out, ", .. (all of them: --on @last.%s)", name);
+    fputc('\n', r->out);
+}
+
 void targets_lists(const struct render *r, const struct aggregate_view *a,
                    const struct answer_group *groups, size_t count)
 {
@@ -315,21 +333,15 @@ void targets_lists(const struct render *r, const struct aggregate_view *a,
     for (int o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
         counts[targets_list((enum outcome)o)] += a->outcomes[o];
     for (int i = 0; i < LIST_COUNT; i++) {
-        char name[24 + sizeof mesh_mark], n[32];
+        char name[24 + sizeof mesh_mark];
         uint32_t known;
         bool whole =
             list_text(r->topology, groups, count, (enum target_list)i, text, sizeof text, &known);
-        bool all = whole && known == counts[i];
         snprintf(name, sizeof name, "last.%s%s", list_names[i], mesh_mark);
         file_write(name, whole ? text : "");
         if (r->json || r->form == FORM_CSV)
             continue;
-        bool cut = cut_line(text);
-        fprintf(r->out, "%-14s %7s%s%s", titles[i], render_count(counts[i], n), text[0] ? "  " : "",
-                text);
-        if (cut && all)
-            fprintf(r->out, ", .. (all of them: --on @last.%s)", list_names[i]);
-        fputs(counts[i] > 0 && !all ? " and others\n" : "\n", r->out);
+        print_list(r, titles[i], list_names[i], text, counts[i], known, a->targets);
     }
     if (!r->json && r->form != FORM_CSV) {
         char n[32];

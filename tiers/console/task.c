@@ -484,6 +484,16 @@ static int error_exit(const struct task *t, enum reason reason, const char *text
     return (named || nobody) && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;
 }
 
+static void take_error(struct task *t, enum reason reason, const char *text)
+{
+    int code = error_exit(t, reason, text);
+    bool desk = code == EXIT_NOT_FOUND && t->invocation.spec->verb == CMD_REVIEW;
+    render_error(&t->render, desk ? "not-found" : reason_name(reason),
+                 desk ? "item: no person (CLASS_F) is there: 'review list' shows what waits"
+                      : text);
+    task_finish(t, code);
+}
+
 /* Of an earlier request, of a look at the progress, of a rollout, or after Ctrl-C. */
 static bool taken_aside(struct task *t, const struct reply *reply)
 {
@@ -505,8 +515,7 @@ static void take_reply(struct task *t, const struct reply *reply)
     switch (reply->kind) {
     case REPLY_ERROR:
         task_clear_progress(t);
-        render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
-        task_finish(t, error_exit(t, reply->reason, reply->text ? reply->text : ""));
+        take_error(t, reply->reason, reply->text ? reply->text : "refused");
         break;
     case REPLY_LINE:
         task_clear_progress(t);
