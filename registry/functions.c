@@ -287,7 +287,7 @@ const char *const functions_parts[] = {
     "  if old and old ~= args[3] then -- mended: it may have had another length\n"
     "    have = 0\n"
     "    for i = 0, math.ceil(args[1] / BLOB_CHUNK) - 1 do\n"
-    "      have = have + redis.call('HSTRLEN', keys[1], 'c' .. i)\n"
+    "      have = have + #(redis.call('HGET', keys[1], 'c' .. i) or '')\n"
     "    end\n"
     "    redis.call('HSET', keys[1], 'have', have)\n"
     "  end\n"

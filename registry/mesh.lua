@@ -281,7 +281,7 @@ register('blob_put', function(keys, args)
   if old and old ~= args[3] then -- mended: it may have had another length
     have = 0
     for i = 0, math.ceil(args[1] / BLOB_CHUNK) - 1 do
-      have = have + redis.call('HSTRLEN', keys[1], 'c' .. i)
+      have = have + #(redis.call('HGET', keys[1], 'c' .. i) or '')
     end
     redis.call('HSET', keys[1], 'have', have)
   end

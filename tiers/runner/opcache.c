@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS      4096u
+#define SLOTS      16384u
 #define CHAINS_MAX 16u
 
 static const uint8_t domain[16] = "mesh30k/oper/01";

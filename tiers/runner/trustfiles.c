@@ -154,16 +154,18 @@ static int version_store(const char *dir, uint64_t version, struct keys_error *w
 
 /* ---- a process's view ---- */
 
+#define ANOTHERS "; put there the one of another process, from its keys directory"
+
 static int refused(struct keys_error *why, const char *dir, enum trust_verdict v, uint64_t seen)
 {
     const char *mend = v == TRUST_EXPIRED ? "; make the next one with: mesh keys bundle"
                        : v == TRUST_SIGNATURES
                            ? "; two of the three keys of root.pub must have signed it"
-                           : "";
+                           : ANOTHERS;
     if (v == TRUST_ROLLBACK)
         return fail(why, -EBADMSG,
-                    "%.200s/trust.bundle: rollback: version %llu was seen here (trust.version)",
-                    dir, (unsigned long long)seen);
+                    "%.200s/trust.bundle: rollback: version %llu was seen here (trust.version)%s",
+                    dir, (unsigned long long)seen, ANOTHERS);
     return fail(why, -EBADMSG, "%.200s/trust.bundle: refused: %s%s", dir, trust_verdict_name(v),
                 mend);
 }
@@ -191,8 +193,8 @@ int trust_load(const char *dir, const struct identity *identity, int64_t now_s,
     if (rc == -ENOENT)
         return ret->version_seen == 0
                    ? 0
-                   : fail(why, -EBADMSG, "%.200s: is gone, and version %llu was seen here", path,
-                          (unsigned long long)ret->version_seen);
+                   : fail(why, -EBADMSG, "%.200s: is gone, and version %llu was seen here%s", path,
+                          (unsigned long long)ret->version_seen, ANOTHERS);
     if (rc < 0)
         return rc;
     if (now_s == TRUST_ANY_TIME && trust_decode(ret->bytes, ret->length, &ret->trust) == TRUST_OK)
@@ -236,12 +238,32 @@ bool trust_file_changed(struct trust_state *state, uint8_t ret[TRUST_BYTES_MAX],
     char path[PATH_BYTES];
     struct stat st;
     struct keys_error ignored;
-    if (!state->has_roots || !path_of(state->dir, "trust.bundle", path) || stat(path, &st) < 0)
+    *ret_length = 0;
+    if (!state->has_roots || !path_of(state->dir, "trust.bundle", path))
         return false;
+    if (stat(path, &st) < 0)
+        return errno == ENOENT && state->length > 0;
     int64_t ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     if (ns == state->file_ns)
         return false;
     return raw_get(path, ret, ret_length, &state->file_ns, &ignored) == 0;
+}
+
+bool trust_file_mend(struct trust_state *state, const uint8_t *bytes, size_t length)
+{
+    assert(state && (bytes || length == 0));
+    char path[PATH_BYTES];
+    uint8_t now[TRUST_BYTES_MAX];
+    size_t there = 0;
+    int64_t ns = 0;
+    struct keys_error ignored;
+    if (state->length == 0 || !path_of(state->dir, "trust.bundle", path))
+        return false;
+    int rc = raw_get(path, now, &there, &ns, &ignored);
+    bool same = rc == -ENOENT ? length == 0 : rc == 0 && there == length;
+    if (!same || memcmp(now, bytes, there) != 0)
+        return false; /* somebody has put another one there meanwhile: it is looked at first */
+    return raw_put(path, state->bytes, state->length, &ignored) == 0;
 }
 
 /* ---- making the next one ---- */
