@@ -177,6 +177,7 @@ static bool options_fit(struct options *ret, uint32_t given)
     return false;
 }
 
+/* Of a flag that is given twice the last one holds: an alias may have the first. */
 static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
 {
     int i = 1;
@@ -201,8 +202,6 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
             wrong = "needs a value (mesh --help)";
         else if (o > OPTION_OUTPUT && value)
             wrong = "has no value";
-        else if (o <= OPTION_OUTPUT && (given >> o & 1u))
-            wrong = "is given a second time";
         if (wrong) {
             fprintf(stderr, "mesh: --%s: %s\n", option_names[o], wrong);
             return false;
