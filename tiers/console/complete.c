@@ -86,7 +86,7 @@ static void offer(struct completions *ret, const char *before, size_t before_byt
         return;
     char *word = ret->words[ret->count++];
     memcpy(word, before, before_bytes);
-    strcpy(word + before_bytes, candidate);
+    memcpy(word + before_bytes, candidate, strlen(candidate) + 1);
 }
 
 static void offer_unit(struct completions *ret, const char *word, size_t before, struct unit u)

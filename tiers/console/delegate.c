@@ -35,10 +35,19 @@ bool delegate_send(struct task *t)
                              .agent = {u.agent, u.agent}};
         t->delegates[t->delegate_count++] = u;
     }
+    if (t->delegate_count == 0)
+        return false;
     t->command = (struct command){.kind = COMMAND_SUBMIT, .operation = *op};
     t->sent_ms = uv_now(t->conf.loop);
     pages_done(&t->pages);
-    return t->delegate_count > 0;
+    return true;
+}
+
+const char *delegate_why(const struct task *t)
+{
+    return t->pages.count > 0 ? "new work avoids all agents there that offer it ('route-around' "
+                                "shows whom)"
+                              : "no active agent there offers that";
 }
 
 void delegate_announce(struct task *t)

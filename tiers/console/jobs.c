@@ -201,21 +201,32 @@ static const struct column columns[] = {{"JOB", 33, true, 0},  {"STATE", 9, true
                                         {"TOOK", 8, false, 2}, {"ANSWERED", 17, false, 4},
                                         {" WHAT", 20, true, 1}};
 
-#define COLUMNS     (sizeof columns / sizeof *columns)
-#define ID_SHORT    9 /* the last digits of an id, which name it as well */
-#define INPUT_SHOWN 25u
+#define COLUMNS    (sizeof columns / sizeof *columns)
+#define ID_SHORT   9 /* the last digits of an id, which name it as well */
+#define WHAT_SHOWN 40u
 
-/* What was run, and on what: as much of it as a line takes, never half a character. */
-static void what_text(const struct render *r, const struct page_row *row, char ret[CELL_BYTES])
+/* What was run, and on what: as much of it as `room` columns take, never half a character. */
+static void what_text(const struct page_row *row, size_t room, char ret[CELL_BYTES])
 {
     char action[ACTION_MAX], input[80], first[80];
     record_value(row, "action", action, sizeof action);
     record_value(row, "input", input, sizeof input);
-    render_safe(input, strlen(input), first, r->form == FORM_WIDE ? sizeof first : INPUT_SHOWN);
+    size_t taken = strlen(action) + strlen("  \"..\"");
+    size_t bytes = room > taken ? room - taken : 0;
+    render_safe(input, strlen(input), first, bytes + 1 < sizeof first ? bytes + 1 : sizeof first);
     snprintf(ret, CELL_BYTES, " %s%s%s%s", action, input[0] ? " \"" : "", first,
              !input[0]                       ? ""
              : strlen(input) > strlen(first) ? "..\""
                                              : "\"");
+}
+
+/* Columns of a line that are left for the last one. */
+static size_t room_of_last(const struct column own[], uint32_t fit, int width)
+{
+    int left = width;
+    for (size_t i = 0; i + 1 < COLUMNS; i++)
+        left -= fit >> i & 1 ? own[i].width + 1 : 0;
+    return left > 0 ? (size_t)left : 0;
 }
 
 static void list_table(const struct render *r, const struct pages *pages, size_t shown)
@@ -227,6 +238,8 @@ static void list_table(const struct render *r, const struct pages *pages, size_t
     bool narrow = width > 0 && columns_fit(own, COLUMNS, width) != columns_fit(own, COLUMNS, 0);
     own[0].width = narrow ? ID_SHORT : own[0].width;
     uint32_t fit = columns_fit(own, COLUMNS, width);
+    size_t room = width > 0 ? room_of_last(own, fit, width) : WHAT_SHOWN;
+    room = r->form == FORM_WIDE ? CELL_BYTES : room < WHAT_SHOWN ? room : WHAT_SHOWN;
     columns_line(own, COLUMNS, fit, NULL, line, sizeof line);
     fprintf(r->out, "%s\n", line);
     for (size_t i = 0; i < shown; i++) {
@@ -242,7 +255,7 @@ static void list_table(const struct render *r, const struct pages *pages, size_t
         render_span(record_number(row, "took_us"), cells[4]);
         snprintf(cells[5], CELL_BYTES, "%s/%s", render_count((uint64_t)answers_of(row), a),
                  render_count((uint64_t)record_number(row, "targets"), b));
-        what_text(r, row, cells[6]);
+        what_text(row, room, cells[6]);
         columns_line(own, COLUMNS, fit, cells, line, sizeof line);
         fprintf(r->out, "%s\n", line);
     }

@@ -127,7 +127,7 @@ static void format(const struct kpi *k, bool known, double value, char ret[40])
         snprintf(ret, 40, "no data");
 }
 
-static const struct column columns[] = {{"KPI", 30, true, 0},     {"VALUE", 12, false, 0},
+static const struct column columns[] = {{"KPI", 29, true, 0},     {"VALUE", 10, false, 0},
                                         {"BEFORE", 12, false, 4}, {"TREND", 7, true, 3},
                                         {"TARGET", 22, true, 2},  {"MET", 3, true, 1}};
 

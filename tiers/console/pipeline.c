@@ -311,7 +311,7 @@ void pipeline_rows(struct task *t)
     struct pipeline_stage *s = now(t);
     s->able = t->pages.total;
     if (!delegate_send(t)) {
-        stop(t, "no active agent there offers that", EXIT_NOT_FOUND);
+        stop(t, delegate_why(t), EXIT_NOT_FOUND);
         return;
     }
     s->agent = t->delegates[0];

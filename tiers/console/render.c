@@ -92,6 +92,19 @@ static void box_line(const struct render *r, const char *text)
     fprintf(r->out, "│ %-*.*s │\n", room, room, text);
 }
 
+/* What the mode does not allow, a line for each. */
+static void box_restrictions(const struct render *r, enum mode mode)
+{
+    char line[160];
+    for (const char *at = mode_restrictions(mode); *at;) {
+        int bytes = (int)strcspn(at, ",:");
+        snprintf(line, sizeof line, "  - %.*s", bytes, at);
+        box_line(r, line);
+        at += bytes;
+        at += strspn(at, ",: ");
+    }
+}
+
 void render_status(const struct render *r, const struct mesh_status *status)
 {
     char line[160], a[32], b[32];
@@ -108,7 +121,12 @@ void render_status(const struct render *r, const struct mesh_status *status)
     snprintf(line, sizeof line, "Agents: %s / %s active (%.1f%%)", render_count(s->active, a),
              render_count(s->agents, b), percent(s->active, s->agents));
     box_line(r, line);
-    snprintf(line, sizeof line, "Sectors: %u/%u healthy", s->sectors_healthy, status->sectors);
+    char self[UNIT_TEXT_MAX];
+    unit_format(status->self, self);
+    if (status->self.tier == TIER_SECTOR) /* --via: it knows of no other */
+        snprintf(line, sizeof line, "Answered by: %s, for its own agents", self);
+    else
+        snprintf(line, sizeof line, "Sectors: %u/%u healthy", s->sectors_healthy, status->sectors);
     box_line(r, line);
     snprintf(line, sizeof line, "Mean Impedance: %.0fms", mean_ms(s));
     box_line(r, line);
@@ -122,16 +140,7 @@ void render_status(const struct render *r, const struct mesh_status *status)
                  status->summary.entering);
         box_line(r, line);
     }
-    if (*mode_restrictions(status->mode)) { /* a line for each */
-        const char *at = mode_restrictions(status->mode);
-        while (*at) {
-            int bytes = (int)strcspn(at, ",:");
-            snprintf(line, sizeof line, "  - %.*s", bytes, at);
-            box_line(r, line);
-            at += bytes;
-            at += strspn(at, ",: ");
-        }
-    }
+    box_restrictions(r, status->mode);
     if (status->waiting + status->approvals > 0) {
         snprintf(line, sizeof line, "Held: %u wait, %u to approve (jobs)", status->waiting,
                  status->approvals);

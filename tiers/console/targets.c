@@ -1,6 +1,7 @@
 #include "tiers/console/targets.h"
 
 #include "core/num.h"
+#include "core/resolve.h"
 #include "tiers/console/task.h"
 #include <assert.h>
 #include <dirent.h>
@@ -323,8 +324,30 @@ static void print_list(const struct render *r, const char *title, const char *na
     fputc('\n', r->out);
 }
 
+/* All that were meant, by place, class, capability and part, when these are exactly `targets`. */
+static bool meant_text(const struct topology *t, const struct selector *meant, uint32_t targets,
+                       char *ret, size_t size)
+{
+    uint32_t n = 0, found = 0;
+    if (!meant || meant->where[0] || meant->state_mask || meant->score_max)
+        return false;
+    struct run *runs = malloc((topology_places(t) + 1u) * sizeof *runs);
+    for (uint32_t i = 0; runs && i < topology_places(t); i++) {
+        if (!selector_expected(meant, t, topology_agent(t, i)))
+            continue;
+        found++;
+        if (n > 0 && runs[n - 1].last + 1u == i)
+            runs[n - 1].last = i;
+        else
+            runs[n++] = (struct run){i, i};
+    }
+    bool good = runs && found == targets && runs_format(t, runs, n, ret, size);
+    free(runs);
+    return good;
+}
+
 void targets_lists(const struct render *r, const struct aggregate_view *a,
-                   const struct answer_group *groups, size_t count)
+                   const struct answer_group *groups, size_t count, const struct selector *meant)
 {
     static const char *const titles[LIST_COUNT] = {"answered", "failed", "no answer yet"};
     static char text[TARGETS_TEXT_MAX];
@@ -337,6 +360,11 @@ void targets_lists(const struct render *r, const struct aggregate_view *a,
         uint32_t known;
         bool whole =
             list_text(r->topology, groups, count, (enum target_list)i, text, sizeof text, &known);
+        if (counts[i] > 0 && counts[i] == a->targets && known < counts[i] &&
+            meant_text(r->topology, meant, a->targets, text, sizeof text)) {
+            known = counts[i];
+            whole = true;
+        }
         snprintf(name, sizeof name, "last.%s%s", list_names[i], mesh_mark);
         file_write(name, whole ? text : "");
         if (r->json || r->form == FORM_CSV)
@@ -401,7 +429,7 @@ int targets_group(const struct render *r, const struct invocation *in)
     struct place_set set;
     if (what == LIST)
         return group_list(r);
-    if (!group_name_valid(name->text, strlen(name->text)) || strncmp(name->text, "last", 5) == 0) {
+    if (!group_name_valid(name->text, strlen(name->text)) || strcmp(name->text, "last") == 0) {
         char text[COMMAND_ERROR_MAX];
         snprintf(text, sizeof text,
                  "name: '%.40s' is none: 1 to 31 letters, digits, '-' or '_', and not 'last'",

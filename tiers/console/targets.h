@@ -13,6 +13,7 @@
 #define TIERS_CONSOLE_TARGETS_H
 
 #include "core/commands.h"
+#include "core/operation.h"
 #include "core/result.h"
 #include "core/topology.h"
 #include "tiers/console/render.h"
@@ -39,9 +40,10 @@ const char *targets_hint(const char *why, const struct topology *t, char room[64
 enum target_list { LIST_ANSWERED, LIST_FAILED, LIST_SILENT, LIST_COUNT };
 enum target_list targets_list(enum outcome o);
 
-/* Shows the four lists in text, and keeps three of them for @last. */
+/* Shows the four lists in text, and keeps three of them for @last. meant: who was, or NULL: with it
+ * a list of all of them has names also where the report has none (a lead that died, a freeze). */
 void targets_lists(const struct render *r, const struct aggregate_view *a,
-                   const struct answer_group *groups, size_t count);
+                   const struct answer_group *groups, size_t count, const struct selector *meant);
 
 /* The path of a file of ours of that name; its folder is made. ret: PATH_MAX + 64 bytes. */
 bool targets_path(const char *name, char ret[]);

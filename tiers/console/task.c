@@ -188,7 +188,8 @@ int task_show_report(struct task *t, const struct report *report, const struct a
     render_report(&t->render, verb, report, pages, page_count);
     if (verb != CMD_BROADCAST || !t->render.no_ack)
         targets_lists(&t->render, &report->aggregate, pages ? pages : report->aggregate.groups,
-                      pages ? page_count : report->aggregate.group_count);
+                      pages ? page_count : report->aggregate.group_count,
+                      t->meant_known ? &t->meant : NULL);
     int code = report_exit(report);
     bool wants = verb == CMD_ASK && command_value(&t->invocation, "quorum")->given;
     if (wants && !quorum_render(&t->render, report->aggregate.groups, report->aggregate.group_count,
@@ -298,7 +299,7 @@ static void take_delegates(struct task *t)
     if (t->invocation.spec->verb == CMD_PIPELINE) {
         pipeline_rows(t);
     } else if (!delegate_send(t)) {
-        render_error(&t->render, "not-found", "no active agent there offers that");
+        render_error(&t->render, "not-found", delegate_why(t));
         task_finish(t, EXIT_NOT_FOUND);
     } else {
         task_send(t);
@@ -724,6 +725,9 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
         refuse_read_only(t);
         return;
     }
+    t->meant_known = good && t->command.kind == COMMAND_SUBMIT;
+    if (t->meant_known)
+        t->meant = t->command.operation.selector;
     t->finding = good && found_wanted(t);
     if (good && t->command.kind == COMMAND_SUBMIT && !t->finding && rollout_wanted(&t->invocation))
         good =

@@ -79,6 +79,8 @@ struct task {
     uint32_t delegate_count;
     uint64_t sent_ms; /* uv_now() */
     struct pipeline pipeline;
+    bool meant_known; /* it submitted an operation, to these: */
+    struct selector meant;
     bool finding;     /* the rows of its query are counted out before it is sent (found.h) */
     bool dry_run;     /* the rows of its query are who is meant */
     uint32_t lines;   /* of REPLY_LINE so far */
