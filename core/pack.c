@@ -182,9 +182,9 @@ size_t pack_room(size_t bytes)
     return (bytes + ROOM_STEP - 1) / ROOM_STEP * ROOM_STEP;
 }
 
-bool pack_suits(const struct packed *former, size_t bytes)
+bool pack_suits(const struct packed *former, size_t bytes, size_t spare)
 {
-    return former != NULL && former->room >= bytes && former->room <= pack_room(bytes) + ROOM_STEP;
+    return former != NULL && former->room >= bytes && former->room <= pack_room(bytes) + spare;
 }
 
 void pack_write(const struct packer *p, struct packed *to, size_t room)

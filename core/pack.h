@@ -31,7 +31,8 @@ struct packed {
     uint32_t content[];
 };
 
-/* Where nodes of one kind are laid out, and what was found there last. */
+/* Where nodes of one kind are laid out, and what was found there last. Who has several places sets
+ * `place` and `bitmap` before each call. */
 struct packer {
     uint8_t *place; /* `lines` of them */
     uint32_t *words;
@@ -52,8 +53,9 @@ void *pack_lay_out(struct packer *p, const struct packed *from);
 
 /* What lies in the place now, after a step: how many bytes its packed form takes. */
 size_t pack_gather(struct packer *p);
-/* Whether a packed node's memory is large enough for that, and not much too large. */
-bool pack_suits(const struct packed *former, size_t bytes);
+/* Whether a packed node's memory is large enough for that, and not larger than it would be made by
+ * more than `spare`. */
+bool pack_suits(const struct packed *former, size_t bytes, size_t spare);
 /* How much memory to take for so many bytes: a little more, so that small changes stay in it. */
 size_t pack_room(size_t bytes);
 /* Writes what was gathered. room: bytes of `to`, not fewer than were gathered. */

@@ -25,7 +25,7 @@ void *world_unpack(struct world *w, const struct packed *from)
 struct packed *world_pack(struct world *w, struct packed *former)
 {
     size_t bytes = pack_gather(&w->packer);
-    if (pack_suits(former, bytes)) {
+    if (pack_suits(former, bytes, PACK_LINE)) {
         pack_write(&w->packer, former, former->room);
         return former;
     }

@@ -101,13 +101,14 @@ static void memory_follows_what_is_in_use(void **state)
     size_t bytes = pack_gather(&p);
     assert_int_equal(bytes, sizeof(struct packed) + 2 * (sizeof(uint32_t) + sizeof(uint16_t)));
     struct packed *one = pack_now(&p);
-    assert_true(pack_suits(one, bytes));
-    assert_true(pack_suits(one, one->room));
-    assert_false(pack_suits(one, one->room + 1u));
-    assert_false(pack_suits(NULL, bytes));
+    assert_true(pack_suits(one, bytes, 0));
+    assert_true(pack_suits(one, one->room, 0));
+    assert_false(pack_suits(one, one->room + 1u, 64));
+    assert_false(pack_suits(NULL, bytes, 64));
     memset(node, 1, NODE);
     struct packed *full = pack_now(&p);
-    assert_false(pack_suits(full, bytes)); /* much too large */
+    assert_false(pack_suits(full, bytes, 64)); /* much too large */
+    assert_true(pack_suits(full, bytes, full->room));
     node = pack_lay_out(&p, one);
     assert_int_equal(node[0] + node[NODE - 1], 2);
     for (size_t i = 1; i < NODE - 1; i++) {

@@ -155,7 +155,8 @@ static int setup_with(uint32_t pack_from)
         .log = &log_to,
         .directory = &directory,
         .store = submit,
-        .pack_from = pack_from};
+        .pack_from = pack_from,
+        .pack_open = pack_from}; /* one place: every other node's step packs */
     r = runner_new(&conf);
     return r != NULL && store != NULL ? 0 : -1;
 }

@@ -33,6 +33,8 @@ struct runner *runner_new(const struct runner_conf *conf)
     }
     r->conf = *conf;
     r->conf.pack_from = conf->pack_from > 0 ? conf->pack_from : RUNNER_PACK_FROM;
+    r->conf.pack_open = conf->pack_open > 0 ? conf->pack_open : RUNNER_PACK_OPEN;
+    assert(r->conf.pack_open < UINT16_MAX);
     timers_init(&r->timers);
     return r;
 }
@@ -67,7 +69,7 @@ void runner_free(struct runner *r)
         free(r->nodes[i]);
     }
     free(r->nodes);
-    free(r->pack_memory);
+    runner_pack_done(r);
     runner_blobs_free(r);
     runner_contents_free(r);
     unitmap_done(&r->map);
@@ -220,7 +222,6 @@ void runner_step(struct runner *r, struct node *n, struct event *event)
     event->now_us = now_us;
     outbox_clear(&r->out);
     int64_t wake_us = n->ops->step(runner_node_open(r, n), event, &r->out);
-    bool kept = runner_node_close(r, n);
     r->stats.steps++;
     watch_epochs(r, n, event);
     if (wake_us == NEVER) {
@@ -232,10 +233,6 @@ void runner_step(struct runner *r, struct node *n, struct event *event)
         r->stats.memory_refused += set ? 0 : 1;
     }
     carry_out(r, n);
-    if (!kept) { /* what it is now found no memory: to all others this is a crash */
-        r->stats.memory_refused++;
-        runner_remove(r, n->unit);
-    }
 }
 
 static void tell_clock(struct runner *r, struct node *n)

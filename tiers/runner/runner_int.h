@@ -19,6 +19,7 @@
 
 struct work;
 struct blob;
+struct open;
 struct held;
 
 struct node {
@@ -27,8 +28,9 @@ struct node {
     uint32_t index;
     uint32_t generation; /* rises with each start: answers to an earlier life are dropped */
     const struct node_ops *ops;
-    void *self;  /* NULL: not running; of one that is packed a struct packed */
-    bool packed; /* between its steps (runner_pack.c) */
+    void *self;    /* NULL: not running; of one that is packed a struct packed */
+    bool packed;   /* when idle (runner_pack.c) */
+    uint16_t open; /* packed, and laid out now: which place, + 1 */
     uint64_t epoch;
     uint64_t parent_epoch; /* the highest that spoke to it */
     uint64_t starts;
@@ -98,7 +100,10 @@ struct runner {
     struct host_clock_watch host_clock;
     bool leaving;         /* the last words are said: nothing may wait for a timer any more */
     struct packer packer; /* of agents; no lines: none is packed yet */
+    struct open *open;    /* conf.pack_open places, in turn */
+    uint32_t open_next;
     void *pack_memory;
+    uint8_t *pack_places; /* in it */
     int64_t lag_at_us, lag_max_us;
     struct outbox out;
 };
@@ -115,11 +120,11 @@ int runner_add_agent(struct runner *r, struct unit u, struct unit home, uint16_t
 /* What the agent says of itself (core/facts.h); NULL: nothing. */
 const char *runner_facts(const struct runner *r, struct unit agent, enum impedance_class c);
 
-/* runner_pack.c: the memory of nodes. False: none. */
+/* runner_pack.c: the memory of nodes. */
 bool runner_node_make(struct runner *r, struct node *n, const struct node_conf *conf);
-void *runner_node_open(struct runner *r, const struct node *n); /* until the next one is opened */
-bool runner_node_close(struct runner *r, struct node *n);
+void *runner_node_open(struct runner *r, struct node *n); /* its state, for a step */
 void runner_node_free(struct runner *r, struct node *n);
+void runner_pack_done(struct runner *r);
 
 /* runner_span.c: whose trace an operation belongs to; what a node says of one goes out. */
 struct trace_context runner_trace(const struct runner *r, const struct operation *op);
