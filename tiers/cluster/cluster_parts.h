@@ -128,6 +128,7 @@ int64_t grow_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 void registry_waits(struct cluster *c, uint32_t i);
 void registry_start(struct cluster *c, int64_t now_us);
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what);
+bool registry_unwritten(const struct cluster *c, uint32_t i); /* how it stands */
 /* Its index entries may have to change. */
 void registry_score(struct cluster *c, int64_t now_us, uint32_t i);
 /* An operation has come: what is to be written waits a little longer. */

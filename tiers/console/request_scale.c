@@ -49,35 +49,6 @@ static bool take_sector(const char *text, const struct topology *t, struct place
     return true;
 }
 
-/* A word that belongs to another action. */
-static bool fits(const struct invocation *in, enum scale_action action,
-                 char error[COMMAND_ERROR_MAX])
-{
-    static const char *const OF_ADD[] = {"class", "rate", "over", "dry-run"};
-    const char *name = command_value(in, "action")->text;
-    if (action != SCALE_ADD && command_value(in, "count")->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "count: only add takes one; say scale %s", name);
-        return false;
-    }
-    for (size_t i = 0; action != SCALE_ADD && i < sizeof OF_ADD / sizeof *OF_ADD; i++) {
-        if (command_value(in, OF_ADD[i])->given) {
-            snprintf(error, COMMAND_ERROR_MAX, "--%s: only add takes it; say scale %s", OF_ADD[i],
-                     name);
-            return false;
-        }
-    }
-    if (action != SCALE_ADD && action != SCALE_PLACES && command_value(in, "sector")->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "--sector: only add and places take it");
-        return false;
-    }
-    if (action == SCALE_ADD && !command_value(in, "count")->given) {
-        snprintf(error, COMMAND_ERROR_MAX,
-                 "count is missing: how many newcomers? as scale add 100 --dry-run");
-        return false;
-    }
-    return true;
-}
-
 bool request_scale(const struct invocation *in, const struct topology *t, struct command *ret,
                    char error[COMMAND_ERROR_MAX])
 {
@@ -89,8 +60,6 @@ bool request_scale(const struct invocation *in, const struct topology *t, struct
     ret->scale.action = action;
     ret->query.kind = QUERY_CLUSTERS; /* of its query the selector alone is meant */
     ret->query.limit = 1;
-    if (!fits(in, action, error))
-        return false;
     if (sector->given && !take_sector(sector->text, t, &ret->query.selector.places, error))
         return false;
     if (action != SCALE_ADD)

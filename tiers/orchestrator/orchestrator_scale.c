@@ -3,8 +3,9 @@
  * A batch is planned as a whole and written to the registry (collection `scale` of the mesh): a
  * record for each cluster, then that of the batch, which decides it; what an orchestrator finds
  * there of a batch that was never decided is undone. Then its places open, so many in a second
- * while the mesh is in full service, and each sector hears of its clusters, at once and every
- * SAY_US again. It is over when all have come and have the whole share of work: then they are
+ * while the mesh is in full service. What holds for each cluster is ordered (order.h): as it
+ * changes, and all of it again after each STATE, so a sector that begins, or has missed some, has
+ * it, too. It is over when all have come and have the whole share of work: then they are
  * agents as all others are. An end is decided by the batch's record, too, and the clusters' follow.
  */
 #include "core/num.h"
@@ -13,7 +14,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define SAY_US        (10ll * US_PER_S)
 #define STORE_WAIT_US (5ll * US_PER_S)
 #define OPEN_STEP_US  (250ll * US_PER_MS)
 #define LOOK_US       US_PER_S
@@ -86,7 +86,7 @@ static void settle_row(struct orchestrator *o, struct scale_row *row)
     row->opened = 0;
     row->batch = own ? row->batch : 0;
     row->id = scale_next_id(o);
-    row->dirty = true;
+    row->dirty = true; /* it is ordered when the registry has it */
 }
 
 static void audit_end_of(struct orchestrator *o, const char *how)
@@ -120,44 +120,61 @@ void scale_end(struct orchestrator *o, enum scale_state state)
         settle_row(o, &b->rows[i]);
     }
     scale_count(o);
-    b->say_us = o->hub.now_us;
-    b->say_next = 0;
     hub_note(&o->hub, NOTE_SCALE, (uint64_t)state, b->batch.wanted);
     audit_end_of(o, state == SCALE_DONE ? "done" : "aborted");
 }
 
 /* --- down --- */
 
-/* False: the outbox is full. A sector that is away hears it when it is back. */
-static bool say(struct orchestrator *o, const struct scale_row *row)
+/* Of a word that is not in the registry yet, or whose batch is not decided, nothing is ordered. */
+static bool unsaid(const struct scale_book *b, const struct scale_row *row)
 {
-    struct hub *h = &o->hub;
-    struct msg down = hub_msg(h, MSG_GROW, unit_sector(row->cluster.sector), 3);
-    int64_t over_us = o->scale.batch.over_us;
-    down.u.grow = (struct grow){.id = row->id,
-                                .cluster = row->cluster,
-                                .places = row->old | row->opened,
-                                .fresh = row->opened,
-                                .over_us = over_us > 0 ? over_us : GROW_OVER_MIN_US};
-    if (!hub_fits(h, &down)) {
-        return false;
-    }
-    out_send(h->out, &down);
-    return true;
+    return !row->dirty && row->id != 0 && row->batch <= b->batch.id &&
+           (row->ordered_id != row->id || row->ordered != (row->old | row->opened));
 }
 
-/* Of a word that is not in the registry yet nothing is said. */
-static void say_all(struct orchestrator *o)
+/* A STATE is all that a sector needs to go on with, but for this: all is ordered again. */
+static void begin_again(struct orchestrator *o)
 {
     struct scale_book *b = &o->scale;
-    for (; b->say_next < b->row_count; b->say_next++) {
-        const struct scale_row *row = &b->rows[b->say_next];
-        if (!row->dirty && row->id != 0 && row->batch <= b->batch.id && !say(o, row)) {
-            return;
+    if (b->state_seq == o->orders.state_seq) {
+        return;
+    }
+    b->state_seq = o->orders.state_seq;
+    b->order_due = b->row_count > 0;
+    for (uint32_t i = 0; i < b->row_count; i++) {
+        b->rows[i].ordered_id = 0;
+    }
+}
+
+/* One order with as many clusters as it takes. Some may be left: order_due says so. */
+static void order_open(struct orchestrator *o)
+{
+    struct scale_book *b = &o->scale;
+    struct order_grows grows = {.count = 0};
+    struct scale_row *rows[ORDER_GROWS_MAX];
+    struct order order = {.what = ORDER_GROWS, .u.grows = &grows};
+    int64_t over_us = b->batch.over_us > 0 ? b->batch.over_us : GROW_OVER_MIN_US;
+    for (uint32_t i = 0; i < b->row_count && grows.count < ORDER_GROWS_MAX; i++) {
+        struct scale_row *row = &b->rows[i];
+        if (unsaid(b, row)) {
+            rows[grows.count] = row;
+            grows.list[grows.count++] = (struct grow){.id = row->id,
+                                                      .cluster = row->cluster,
+                                                      .places = row->old | row->opened,
+                                                      .fresh = row->opened,
+                                                      .over_us = over_us};
         }
     }
-    b->say_next = 0;
-    b->say_us = o->hub.now_us + SAY_US;
+    if (grows.count > 0 &&
+        (o->orders.head.seq == 0 || !hub_order_room(&o->hub) || !hub_order(&o->hub, &order))) {
+        return; /* it goes on when the chain has begun, or when the sectors have heard */
+    }
+    for (uint32_t i = 0; i < grows.count; i++) {
+        rows[i]->ordered_id = rows[i]->id;
+        rows[i]->ordered = grows.list[i].places;
+    }
+    b->order_due = grows.count == ORDER_GROWS_MAX;
 }
 
 /* The next few places open. */
@@ -178,10 +195,7 @@ static void open_some(struct orchestrator *o)
             row->opened |= closed & (~closed + 1u);
         }
         more = more || closed != 0;
-        if (row->opened != before && !say(o, row)) {
-            row->opened = before;
-            return;
-        }
+        b->order_due = b->order_due || row->opened != before;
         b->opened_us = row->opened != before ? o->hub.now_us : b->opened_us;
     }
     b->credit = more ? b->credit % 1000u : 0;
@@ -370,7 +384,8 @@ static void scanned(struct orchestrator *o, const struct store_reply *reply)
     }
     if (b->loaded) {
         scale_count(o);
-        b->say_us = b->open_us = b->look_us = o->hub.now_us;
+        b->order_due = true;
+        b->open_us = b->look_us = o->hub.now_us;
     }
 }
 
@@ -403,11 +418,11 @@ bool scale_stored(struct orchestrator *o, const struct store_reply *reply)
     } else if (b->ref_batch && b->plan.stage == SCALE_WRITES) {
         b->batch = b->plan.batch;
         b->credit = 0;
+        b->order_due = true;
         b->open_us = b->look_us = o->hub.now_us;
         scale_committed(o);
     } else {
-        b->say_us = o->hub.now_us; /* what holds now may be said */
-        b->say_next = 0;
+        b->order_due = true; /* what holds now may be said */
     }
     return true;
 }
@@ -461,12 +476,13 @@ int64_t scale_tick(struct orchestrator *o)
     if (running && now_us >= b->look_us) {
         end_due(o);
     }
-    if (b->row_count > 0 && now_us >= b->say_us) {
-        say_all(o);
+    begin_again(o);
+    if (b->order_due) {
+        order_open(o);
     }
     int64_t next_us = b->ref != 0 || b->until_us > now_us ? b->until_us : NEVER;
-    if (b->row_count > 0) {
-        next_us = b->say_us < next_us ? b->say_us : next_us;
+    if (b->order_due) {
+        next_us = now_us + OPEN_STEP_US < next_us ? now_us + OPEN_STEP_US : next_us;
     }
     if (running) {
         next_us = b->open_us < next_us ? b->open_us : next_us;

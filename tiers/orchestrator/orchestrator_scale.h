@@ -29,8 +29,9 @@ struct scale_row {
     uint64_t old;        /* places of newcomers of earlier batches */
     uint64_t fresh;      /* .. of batch `batch` */
     uint64_t batch;
-    uint64_t opened; /* of the fresh ones, by this orchestrator: said to the sector */
-    bool dirty;      /* the registry's record is not so */
+    uint64_t opened;              /* of the fresh ones, by this orchestrator */
+    uint64_t ordered_id, ordered; /* word and places that were ordered since the last STATE */
+    bool dirty;                   /* the registry's record is not so */
 };
 
 struct scale_target {
@@ -64,8 +65,9 @@ struct scale_book {
     uint64_t ref;    /* asked of the store and not answered; 0: none */
     uint32_t ref_row;
     bool ref_batch; /* the batch's record is out, not a row's */
-    int64_t until_us, open_us, say_us, look_us, opened_us;
-    uint32_t say_next;
+    int64_t until_us, open_us, look_us, opened_us;
+    uint64_t state_seq; /* the STATE since which rows are ordered */
+    bool order_due;     /* some rows may not be */
     uint64_t last_id;
     uint32_t credit;                      /* thousandths of places that may open */
     bool paused;                          /* nothing opens: the mesh is not in full service */

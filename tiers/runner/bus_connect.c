@@ -5,6 +5,8 @@
 #include "tiers/runner/tls.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +19,9 @@
  * with the usual 128 KiB the rest of one and the beginning of the next close the window in the
  * middle of a TLS record, which is waited for in vain from then on (bus_record_is_there). */
 #define RECEIVE_BYTES 1048576
+/* Sent and not acknowledged, or kept back by a window that stays closed, for so long: the link is
+ * lost. Longer than a silent server is waited for (bus.c); see bus_write.c. */
+#define UNWRITTEN_MS 10000u
 
 /* Of the whole process: the library may report on its own thread after a bus has been freed. */
 static _Atomic uint64_t library_errors;
@@ -36,7 +41,10 @@ static natsStatus on_attach(void **user, void *loop, natsConnection *nc, natsSoc
     link->attached = link->fd >= 0;
     if (link->attached) {
         const int bytes = RECEIVE_BYTES;
+        const unsigned patience_ms = UNWRITTEN_MS;
         (void)setsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+        (void)setsockopt(link->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms,
+                         sizeof(patience_ms));
     }
     *user = link;
     return link->attached ? NATS_OK : NATS_SYS_ERROR;
