@@ -460,9 +460,8 @@ int console_script(struct console *c)
     char *line = NULL;
     size_t room = 0;
     int worst = EXIT_OK;
-    ssize_t length;
     assert(c);
-    while ((length = getline(&line, &room, stdin)) >= 0) {
+    while (getline(&line, &room, stdin) >= 0) {
         bool quit = false;
         line[strcspn(line, "\r\n")] = '\0';
         if (strlen(line) >= COMMAND_LINE_BYTES_MAX) {
