@@ -116,7 +116,8 @@ void grow_order(struct cluster *c, int64_t now_us, const struct grow *g, struct 
 bool grow_open(const struct cluster *c, uint32_t i); /* a newcomer may live at the place */
 /* Whether somebody is expected at an open place; one that enters only while it is here. */
 bool grow_expects(const struct cluster *c, uint32_t i);
-bool grow_fresh(const struct cluster *c, uint32_t i); /* it enters: its failures are its own */
+bool grow_fresh(const struct cluster *c, uint32_t i); /* it enters */
+bool grow_apart(const struct cluster *c, uint32_t i); /* enters or leaves: it fails on its own */
 /* Members that take no part in this operation unless they are named: they enter step by step. */
 uint64_t grow_held(const struct cluster *c, int64_t now_us, const struct operation *o);
 void grow_summary(const struct cluster *c, struct summary *ret);

@@ -1,4 +1,5 @@
-/* `scale`: how many newcomers, where, how fast; or what is asked about those who come in. */
+/* `scale`: how many newcomers, where, how fast; who of them is to go again; or what is asked about
+ * those who come in or leave. */
 #include "tiers/console/request.h"
 
 #include "core/num.h"
@@ -9,10 +10,11 @@
 
 #define RATE_DEFAULT    20
 #define OVER_DEFAULT_US (300ll * US_PER_S)
+#define WITHIN_US       (60ll * US_PER_S)
 
 /* In the order of the table's choices. */
-static const enum scale_action ACTIONS[] = {SCALE_ADD,    SCALE_SHOW,   SCALE_WATCH,
-                                            SCALE_PLACES, SCALE_FINISH, SCALE_ABORT};
+static const enum scale_action ACTIONS[] = {SCALE_ADD,    SCALE_SHOW,  SCALE_WATCH, SCALE_PLACES,
+                                            SCALE_FINISH, SCALE_ABORT, SCALE_REMOVE};
 
 /* "50/s" or "50". */
 static bool take_rate(const char *text, uint32_t *ret, char error[COMMAND_ERROR_MAX])
@@ -49,30 +51,36 @@ static bool take_sector(const char *text, const struct topology *t, struct place
     return true;
 }
 
+#define OF(action) (1u << (action))
+
 /* A word that belongs to another action. */
 static bool fits(const struct invocation *in, enum scale_action action,
                  char error[COMMAND_ERROR_MAX])
 {
-    static const char *const OF_ADD[] = {"class", "rate", "over", "dry-run"};
-    const char *name = command_value(in, "action")->text;
-    if (action != SCALE_ADD && command_value(in, "count")->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "count: only add takes one; say scale %s", name);
-        return false;
-    }
-    for (size_t i = 0; action != SCALE_ADD && i < sizeof OF_ADD / sizeof *OF_ADD; i++) {
-        if (command_value(in, OF_ADD[i])->given) {
-            snprintf(error, COMMAND_ERROR_MAX, "--%s: only add takes it; say scale %s", OF_ADD[i],
-                     name);
+    static const struct {
+        const char *name, *flag, *takers;
+        uint32_t of;
+    } words[] = {{"count", "", "add and remove take", OF(SCALE_ADD) | OF(SCALE_REMOVE)},
+                 {"class", "--", "add and remove take", OF(SCALE_ADD) | OF(SCALE_REMOVE)},
+                 {"dry-run", "--", "add and remove take", OF(SCALE_ADD) | OF(SCALE_REMOVE)},
+                 {"rate", "--", "add takes", OF(SCALE_ADD)},
+                 {"over", "--", "add takes", OF(SCALE_ADD)},
+                 {"sector", "--", "add and places take", OF(SCALE_ADD) | OF(SCALE_PLACES)},
+                 {"on", "--", "remove takes", OF(SCALE_REMOVE)},
+                 {"within", "--", "remove takes", OF(SCALE_REMOVE)}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (command_value(in, words[i].name)->given && (words[i].of & OF(action)) == 0) {
+            snprintf(error, COMMAND_ERROR_MAX, "%s%s: only %s it, not scale %s", words[i].flag,
+                     words[i].name, words[i].takers, command_value(in, "action")->text);
             return false;
         }
     }
-    if (action != SCALE_ADD && action != SCALE_PLACES && command_value(in, "sector")->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "--sector: only add and places take it");
-        return false;
-    }
-    if (action == SCALE_ADD && !command_value(in, "count")->given) {
+    bool count = command_value(in, "count")->given, on = command_value(in, "on")->given;
+    if ((action == SCALE_ADD && !count) || (action == SCALE_REMOVE && !count && !on)) {
         snprintf(error, COMMAND_ERROR_MAX,
-                 "count is missing: how many newcomers? as scale add 100 --dry-run");
+                 "count is missing: how many? as scale %s 100%s --dry-run",
+                 action == SCALE_ADD ? "add" : "remove",
+                 action == SCALE_ADD ? "" : ", or who: scale remove --on s07.c3.a[31-34]");
         return false;
     }
     return true;
@@ -93,7 +101,7 @@ bool request_scale(const struct invocation *in, const struct topology *t, struct
         return false;
     if (sector->given && !take_sector(sector->text, t, &ret->query.selector.places, error))
         return false;
-    if (action != SCALE_ADD)
+    if (action != SCALE_ADD && action != SCALE_REMOVE)
         return true;
     struct selector who = {0};
     if (!request_selector(in, t, &who, error))
@@ -101,6 +109,12 @@ bool request_scale(const struct invocation *in, const struct topology *t, struct
     ret->query.selector.class_mask = who.class_mask;
     ret->on = command_value(in, "dry-run")->given;
     ret->scale.count = (uint32_t)command_value(in, "count")->number;
+    if (action == SCALE_REMOVE) {
+        const struct value *within = command_value(in, "within");
+        ret->query.selector.places = who.places;
+        ret->scale.over_us = within->given ? within->number : WITHIN_US;
+        return true;
+    }
     ret->scale.rate = RATE_DEFAULT;
     ret->scale.over_us = over->given ? over->number : OVER_DEFAULT_US;
     return !rate->given || take_rate(rate->text, &ret->scale.rate, error);
@@ -110,5 +124,5 @@ bool request_scale_shows(const struct invocation *in)
 {
     assert(in && in->spec->verb == CMD_SCALE);
     enum scale_action action = ACTIONS[command_value(in, "action")->number];
-    return action < SCALE_ADD || (action == SCALE_ADD && command_value(in, "dry-run")->given);
+    return action < SCALE_ADD || command_value(in, "dry-run")->given;
 }
