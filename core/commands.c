@@ -30,26 +30,55 @@ const struct command_spec *command_find(const char *name, size_t bytes)
     return NULL;
 }
 
-/* Levenshtein distance of two short names; more than 31 characters count as far away. */
+const struct parameter *command_flag(const struct command_spec *spec, const char *name)
+{
+    assert(spec && name);
+    for (size_t i = 0; i < parameter_count(spec); i++)
+        if (spec->parameters[i].flag && strcmp(spec->parameters[i].name, name) == 0)
+            return &spec->parameters[i];
+    return NULL;
+}
+
+/* Letters put in, left out, changed, or two neighbours that changed places: one edit each. */
 unsigned command_distance(const char *a, const char *b)
 {
-    unsigned row[32];
+    unsigned rows[3][32];
     size_t n = strlen(a), m = strlen(b);
     if (n > 31 || m > 31)
         return 99;
     for (size_t j = 0; j <= m; j++)
-        row[j] = (unsigned)j;
+        rows[0][j] = (unsigned)j;
     for (size_t i = 1; i <= n; i++) {
-        unsigned corner = row[0];
+        const unsigned *up = rows[(i - 1) % 3], *before = rows[(i + 1) % 3];
+        unsigned *row = rows[i % 3];
         row[0] = (unsigned)i;
         for (size_t j = 1; j <= m; j++) {
-            unsigned change = corner + (a[i - 1] != b[j - 1]);
-            unsigned least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-            corner = row[j];
-            row[j] = change < least ? change : least;
+            unsigned least = row[j - 1] < up[j] ? row[j - 1] + 1 : up[j] + 1;
+            unsigned change = up[j - 1] + (a[i - 1] != b[j - 1]);
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            least = change < least ? change : least;
+            row[j] = swapped && before[j - 2] + 1 < least ? before[j - 2] + 1 : least;
         }
     }
-    return row[m];
+    return rows[n % 3][m];
+}
+
+static bool among(const char *list, const char *word)
+{
+    for (const char *at = list; at;) {
+        size_t bytes = strcspn(at, "|");
+        if (strlen(word) == bytes && memcmp(at, word, bytes) == 0)
+            return true;
+        at = at[bytes] ? at + bytes + 1 : NULL;
+    }
+    return false;
+}
+
+bool command_acts(const struct invocation *in)
+{
+    assert(in && in->spec);
+    return in->spec->changes ||
+           (in->spec->acting && in->values[0].given && among(in->spec->acting, in->values[0].text));
 }
 
 const char *command_suggest(const char *name)
@@ -149,6 +178,19 @@ static void fail(char error[COMMAND_ERROR_MAX], const struct parameter *p, const
         text_add(&t, "' ");
     }
     text_add(&t, why);
+}
+
+/* And what would be right: one of its choices, or what it is. */
+static void fail_missing(char error[COMMAND_ERROR_MAX], const struct parameter *p, const char *why)
+{
+    struct text t;
+    fail(error, p, NULL, why);
+    size_t used = strlen(error);
+    text_init(&t, error + used, COMMAND_ERROR_MAX - used);
+    text_add(&t, ": ");
+    text_add(&t, p->choices ? p->choices : p->value_name ? p->value_name : "");
+    text_add(&t, !p->choices && p->value_name ? ", " : "");
+    text_add(&t, p->choices ? "" : p->help ? p->help : "");
 }
 
 static void fail_range(char error[COMMAND_ERROR_MAX], const struct parameter *p, const char *given,
@@ -386,6 +428,7 @@ static void fail_unknown_flag(const struct command_spec *spec, const char *name,
         text_add(&t, "'?");
         return;
     }
+    size_t before = t.used;
     text_add(&t, "'; it has");
     bool any = false;
     for (size_t i = 0; i < parameter_count(spec); i++)
@@ -395,6 +438,12 @@ static void fail_unknown_flag(const struct command_spec *spec, const char *name,
             any = true;
         }
     text_add(&t, any ? "" : " none");
+    if (!t.cut)
+        return;
+    text_init(&t, error + before, COMMAND_ERROR_MAX - before);
+    text_add(&t, "'; it has many: 'help ");
+    text_add(&t, spec->name);
+    text_add(&t, "' lists them");
 }
 
 /* words[*at] starts with `--`. Advances *at past the flag and its value. */
@@ -419,7 +468,7 @@ static bool take_flag(struct invocation *in, const char *const words[], size_t c
         if (equals)
             return take_value(in, i, equals + 1, error);
         if (*at == count) {
-            fail(error, p, NULL, "needs a value");
+            fail_missing(error, p, "needs a value");
             return false;
         }
         return take_value(in, i, words[(*at)++], error);
@@ -489,10 +538,10 @@ bool command_parse(const char *const words[], size_t count, struct invocation *r
     }
     for (size_t i = 0; i < parameter_count(ret->spec); i++)
         if (ret->spec->parameters[i].required && !ret->values[i].given) {
-            fail(error, &ret->spec->parameters[i], NULL, "is missing");
+            fail_missing(error, &ret->spec->parameters[i], "is missing");
             return false;
         }
-    return true;
+    return command_rule_broken(ret, error) == NULL;
 }
 
 const struct value *command_value(const struct invocation *in, const char *name)

@@ -40,6 +40,7 @@ enum command_verb {
     CMD_PING,
     CMD_ACTIONS,
     CMD_DELEGATE,
+    CMD_PIPELINE,
     CMD_RUN,
     CMD_CONTENT,
     CMD_REVIEW,
@@ -96,9 +97,10 @@ struct command_spec {
     enum command_verb verb;
     const char *name;
     const char *summary;
-    bool changes;                                        /* false: reads only */
-    bool dangerous;                                      /* wants --yes */
-    bool local;                                          /* needs no connection */
+    bool changes;       /* false: reads only */
+    bool dangerous;     /* wants --yes */
+    bool local;         /* needs no connection */
+    const char *acting; /* of one that reads: words of its first parameter that act, a|b; or NULL */
     struct parameter parameters[COMMAND_PARAMETERS_MAX]; /* ends with a NULL name */
     const char *examples[COMMAND_EXAMPLES_MAX];
 };
@@ -120,11 +122,18 @@ struct invocation {
 const struct command_spec *command_table(size_t *ret_count);
 const struct command_spec *command_find(const char *name, size_t bytes);
 
-/* Edits between two short names; more than 31 characters count as far away. */
+/* The command's flag of that name, without its dashes; NULL: it has none. */
+const struct parameter *command_flag(const struct command_spec *spec, const char *name);
+
+/* Edits between two short names (two neighbours that changed places are one); more than 31
+ * characters count as far away. */
 unsigned command_distance(const char *a, const char *b);
 
 /* The nearest command name within two edits, or NULL: "did you mean". */
 const char *command_suggest(const char *name);
+
+/* Whether the line changes something in the mesh: its command does, or its first word says so. */
+bool command_acts(const struct invocation *in);
 
 /* Splits a line into words as a shell does: blanks, '..', "..", backslash. `room` receives the
  * words, each NUL-terminated. False and *ret_why: an open quote, too many words, no room. */
@@ -135,6 +144,36 @@ bool command_split(const char *line, char *room, size_t room_bytes, const char *
  * False: `error` names the parameter, what was given and what would be right. */
 bool command_parse(const char *const words[], size_t count, struct invocation *ret,
                    char error[COMMAND_ERROR_MAX]);
+
+/* What goes together, and what does not: one table for all commands (commands_rules.c), checked by
+ * command_parse(). A term is a parameter ("limit": it is given) or a parameter with some of its
+ * choices ("action=show|clear": it is one of these; the first of all choices when not given). */
+#define RULE_OTHERS_MAX 7u
+
+enum rule_kind {
+    RULE_NOT_WITH, /* `first` excludes each of `others` */
+    RULE_NEEDS,    /* `first` wants one of `others` */
+    RULE_AT_MOST   /* the number of `first` is not above that of others[0], or, when that is not
+                      given, above `otherwise` (unless one of the rest of `others` is given);
+                      otherwise 0: only when both are given */
+};
+
+struct command_rule {
+    enum rule_kind kind;
+    enum command_verb verb; /* 0: every command that has the parameters */
+    const char *first;
+    const char *others[RULE_OTHERS_MAX]; /* ends with NULL, unless full */
+    const char *why;                     /* or what would be right */
+    const char *example;                 /* a line that it refuses */
+    int64_t otherwise;
+};
+
+const struct command_rule *command_rules(size_t *ret_count);
+/* The first rule that the line breaks, with its error; NULL: none. */
+const struct command_rule *command_rule_broken(const struct invocation *in,
+                                               char error[COMMAND_ERROR_MAX]);
+/* "--all not with --sample", as docs/CONSOLE.md lists it; returns the length, cut at size - 1. */
+size_t command_rule_text(const struct command_rule *rule, char *ret, size_t size);
 
 /* The value of a parameter by name; asserts that the command has it. */
 const struct value *command_value(const struct invocation *in, const char *name);

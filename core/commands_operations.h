@@ -107,6 +107,7 @@
     {.verb = CMD_THREATS,
      .name = "threats",
      .summary = "who is suspected or shut out, on what evidence, and what was done about it",
+     .acting = "clear",
      .parameters = {{.name = "action",
                      .kind = PARAMETER_CHOICE,
                      .choices = "list|show|clear",

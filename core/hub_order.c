@@ -41,6 +41,9 @@ static void give(struct hub *h, const struct order *order)
     } else if (order->what == ORDER_MOVES) {
         k->part.moves = *order->u.moves;
         k->order.u.moves = &k->part.moves;
+    } else if (order->what == ORDER_GROWS) {
+        k->part.grows = *order->u.grows;
+        k->order.u.grows = &k->part.grows;
     }
     order_digest(c->digest, h->epoch, &k->order, k->head);
     k->given_us = h->now_us;

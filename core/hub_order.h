@@ -20,6 +20,7 @@ struct order_kept {
     union {
         struct order_state state;
         struct order_moves moves;
+        struct order_grows grows;
     } part;
     uint8_t head[ORDER_HASH]; /* after it */
     int64_t given_us;

@@ -627,8 +627,9 @@ void hub_cancel_command(struct hub *h, const struct msg *msg)
     struct origin *o = hub_origin_find(h, &msg->u.command->operation_id);
     if (o == NULL || o->state == ORIGIN_DONE) {
         hub_reply_error(h, msg, REASON_INVALID,
-                        o == NULL ? "no operation of this id is known here"
-                                  : "the operation has ended already");
+                        o == NULL
+                            ? "no operation of this id is known here: 'jobs' lists the last 256"
+                            : "the operation has ended already");
         return;
     }
     o->cancelled = true;

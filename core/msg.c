@@ -127,8 +127,8 @@ static bool tiers_fit(enum msg_type type, struct unit from, struct unit to)
         return (down && to.tier == TIER_CLUSTER) || (up && from.tier == TIER_CLUSTER) ||
                (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
     case MSG_GROW:
-        return (down && to.tier != TIER_AGENT) ||
-               (from.tier == TIER_SECTOR && to.tier == TIER_HOST);
+        return (down && to.tier == TIER_CLUSTER) ||
+               (from.tier == TIER_SECTOR && to.tier == TIER_HOST); /* above: MSG_ORDER */
     case MSG_CONFLICT:
         return up && from.tier != TIER_AGENT;
     case MSG_CONFLICT_ACK:

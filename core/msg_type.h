@@ -33,7 +33,7 @@ enum msg_type {
                  */
     MSG_RESUME, /* a new orchestrator -> sectors: what came of this operation? (u.cancel) */
     MSG_ORDER,  /* orchestrator -> sectors: the next of the chain (order.h) */
-    MSG_GROW,   /* down, and sector -> host: spare places that newcomers live at (grow.h) */
+    MSG_GROW,   /* sector -> lead, sector -> host: spare places that newcomers live at (grow.h) */
     MSG_CONTENT, /* lead - sector - sector, lead - agent: who has this context? and the answer */
     MSG_TYPE_COUNT
 };

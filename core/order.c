@@ -11,10 +11,11 @@
 
 _Static_assert(sizeof(LABEL) == LABEL_BYTES, "the label");
 _Static_assert(72u + 8u + 48u * ORDER_MOVES_MAX <= ORDER_BYTES_MAX, "moves fit");
+_Static_assert(72u + 8u + 48u * ORDER_GROWS_MAX == ORDER_BYTES_MAX, "the largest: newcomers");
 _Static_assert(FREEZE_NAME_MAX <= NAME_BYTES, "names fit");
-_Static_assert(72u + 8u + 16u + 8u * (CLASS_COUNT - 1u) + FREEZER_SCOPES_MAX * (16u + NAME_BYTES) ==
+_Static_assert(72u + 8u + 16u + 8u * (CLASS_COUNT - 1u) + FREEZER_SCOPES_MAX * (16u + NAME_BYTES) <=
                    ORDER_BYTES_MAX,
-               "the largest: a state");
+               "a state fits");
 
 struct writer {
     uint8_t *at;
@@ -80,6 +81,21 @@ static void put_moves(struct writer *w, const struct order_moves *moves)
     }
 }
 
+static void put_grows(struct writer *w, const struct order_grows *grows)
+{
+    assert(grows->count > 0 && grows->count <= ORDER_GROWS_MAX);
+    put(w, grows->count, 8);
+    for (uint32_t i = 0; i < grows->count; i++) {
+        const struct grow *g = &grows->list[i];
+        put(w, g->id, 8);
+        put(w, unit_pack(g->cluster), 8);
+        put(w, g->places, 8);
+        put(w, g->fresh, 8);
+        put(w, (uint64_t)g->over_us, 8);
+        put(w, (uint64_t)g->drain_us, 8);
+    }
+}
+
 void order_digest(digest_fn *digest, uint64_t epoch, const struct order *o, uint8_t ret[ORDER_HASH])
 {
     uint8_t bytes[ORDER_BYTES_MAX];
@@ -117,6 +133,9 @@ void order_digest(digest_fn *digest, uint64_t epoch, const struct order *o, uint
         break;
     case ORDER_MOVES:
         put_moves(&w, o->u.moves);
+        break;
+    case ORDER_GROWS:
+        put_grows(&w, o->u.grows);
         break;
     case ORDER_WHAT_COUNT:
     default:

@@ -18,7 +18,7 @@
 
 /* Given ones that the orchestrator can repeat, and heads that a sector can compare with. */
 #define ORDERS_KEPT     32u
-#define ORDER_BYTES_MAX 2192u
+#define ORDER_BYTES_MAX 4880u
 
 enum order_what {
     ORDER_STATE = 1, /* the mode, what is not counted on, the mesh breaker, what stands still */
@@ -29,6 +29,7 @@ enum order_what {
     ORDER_ISOLATE, /* quarantine, lift, bar, avoid, believe: conflict.h */
     ORDER_CANCEL,  /* an operation; whoever does not have it has nothing to do */
     ORDER_MOVES,   /* who lives elsewhere (move.h): all that has begun, after each STATE again */
+    ORDER_GROWS,   /* which spare places are open to newcomers (grow.h), likewise */
     ORDER_WHAT_COUNT
 };
 
@@ -50,6 +51,13 @@ struct order_moves {
     struct move list[ORDER_MOVES_MAX];
 };
 
+#define ORDER_GROWS_MAX 100u
+
+struct order_grows {
+    uint32_t count; /* 1 or more */
+    struct grow list[ORDER_GROWS_MAX];
+};
+
 struct order {
     uint64_t seq;
     uint8_t prev[ORDER_HASH];
@@ -62,6 +70,7 @@ struct order {
         struct isolate isolate;
         struct cancel cancel;
         const struct order_moves *moves;
+        const struct order_grows *grows;
     } u;
 };
 

@@ -244,6 +244,11 @@ static const struct order *order_part(struct copier *c, const struct order *sour
         if (copy != NULL) {
             copy->u.moves = moves;
         }
+    } else if (source->what == ORDER_GROWS) {
+        const struct order_grows *grows = part(c, source->u.grows, sizeof *source->u.grows);
+        if (copy != NULL) {
+            copy->u.grows = grows;
+        }
     }
     return copy;
 }

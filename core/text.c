@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "core/num.h"
 #include "core/topology.h"
+#include "core/utf8.h"
 
 #include <assert.h>
 #include <string.h>
@@ -61,13 +62,61 @@ void text_char(struct text *t, char c)
     t->at[t->used] = '\0';
 }
 
+size_t text_printable(const void *bytes, size_t left)
+{
+    const unsigned char *at = bytes;
+    assert(bytes != NULL && left > 0);
+    if (at[0] < 0x80) {
+        return at[0] >= 0x20 && at[0] != 0x7f ? 1 : 0;
+    }
+    size_t n = at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : at[0] >= 0xe0 ? 3 : at[0] >= 0xc2 ? 2 : 0;
+    if (n == 0 || at[0] >= 0xf5 || n > left) {
+        return 0;
+    }
+    uint32_t c = at[0] & (0xffu >> (n + 1));
+    for (size_t i = 1; i < n; i++) {
+        if ((at[i] & 0xc0u) != 0x80) {
+            return 0;
+        }
+        c = c << 6 | (at[i] & 0x3fu);
+    }
+    bool least = c >= (n == 2 ? 0xa0u : n == 3 ? 0x800u : 0x10000u) && c <= 0x10ffff;
+    bool order = (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+                 (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0x061c;
+    return least && !order && !(c >= 0xd800 && c <= 0xdfff) ? n : 0;
+}
+
 void text_add_safe(struct text *t, const void *bytes, size_t len)
 {
     assert(t != NULL);
     assert(bytes != NULL || len == 0);
     const unsigned char *at = bytes;
-    for (size_t i = 0; i < len && !t->cut; i++) {
-        text_char(t, at[i] >= 0x20 && at[i] < 0x7f ? (char)at[i] : '.');
+    for (size_t i = 0; i < len && !t->cut;) {
+        size_t n = text_printable(at + i, len - i);
+        if (n <= 1) {
+            text_char(t, n == 1 ? (char)at[i] : '.');
+        } else if (t->used + n < t->size) {
+            text_add_bytes(t, (const char *)at + i, n);
+        } else {
+            t->cut = true;
+        }
+        i += n > 0 ? n : 1;
+    }
+}
+
+void text_add_utf8(struct text *t, const void *bytes, size_t len)
+{
+    assert(t != NULL);
+    assert(bytes != NULL || len == 0);
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < len && !t->cut;) {
+        size_t n = utf8_printable(at + i, len - i);
+        if (n > 0 && t->used + n < t->size) {
+            text_add_bytes(t, (const char *)at + i, n);
+        } else {
+            text_add_safe(t, at + i, 1);
+        }
+        i += n > 0 ? n : 1;
     }
 }
 

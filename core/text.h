@@ -21,8 +21,14 @@ void text_reset(struct text *t); /* empty again, not cut */
 
 void text_add(struct text *t, const char *str);
 void text_add_bytes(struct text *t, const char *bytes, size_t len);
-/* Bytes from outside: everything but printable ASCII becomes '.'; safe in a terminal or a log. */
+/* Bytes of the printable UTF-8 character that begins here; 0: none does. Control characters are
+ * none, nor what turns the order of a line around or has no width. */
+size_t text_printable(const void *bytes, size_t left);
+/* Bytes from outside: what is not printable becomes '.', byte by byte; safe in a terminal or a log.
+ * Never cut within a character. */
 void text_add_safe(struct text *t, const void *bytes, size_t len);
+/* The same, but printable UTF-8 stays (core/utf8.h). */
+void text_add_utf8(struct text *t, const void *bytes, size_t len);
 void text_char(struct text *t, char c);
 void text_u64(struct text *t, uint64_t v);
 void text_i64(struct text *t, int64_t v);

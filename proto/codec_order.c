@@ -7,8 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
-_Static_assert((int)ORDER_MOVES == (int)MESH__ORDER_KIND__ORDER_KIND_MOVES, "order");
-_Static_assert(ORDER_MOVES + 1 == ORDER_WHAT_COUNT, "order");
+_Static_assert((int)ORDER_GROWS == (int)MESH__ORDER_KIND__ORDER_KIND_GROWS, "order");
+_Static_assert(ORDER_GROWS + 1 == ORDER_WHAT_COUNT, "order");
 
 static bool hash_get(ProtobufCBinaryData wire, uint8_t ret[ORDER_HASH])
 {
@@ -146,6 +146,45 @@ static enum codec_verdict moves_get(const struct get *get, const Mesh__Order *w,
     return CODEC_OK;
 }
 
+/* ---- places of newcomers ---- */
+
+static bool grows_put(struct put *put, const struct order_grows *grows, Mesh__Order *ret)
+{
+    if (grows == NULL || grows->count == 0 || grows->count > ORDER_GROWS_MAX) {
+        return false;
+    }
+    Mesh__Grow *parts = put_alloc(put, grows->count * sizeof(*parts));
+    Mesh__Grow **list = put_alloc(put, grows->count * sizeof(Mesh__Grow *));
+    if (!parts || !list) {
+        return false;
+    }
+    for (uint32_t i = 0; i < grows->count; i++) {
+        list[i] = &parts[i];
+        grow_fill(&grows->list[i], &parts[i]);
+    }
+    ret->n_grows = grows->count;
+    ret->grows = list;
+    return true;
+}
+
+static enum codec_verdict grows_get(const struct get *get, const Mesh__Order *w,
+                                    struct order_grows *ret)
+{
+    if (w->n_grows > ORDER_GROWS_MAX) {
+        return CODEC_TOO_MANY;
+    }
+    ret->count = (uint32_t)w->n_grows;
+    for (size_t i = 0; i < w->n_grows; i++) {
+        struct msg part;
+        enum codec_verdict v = grow_get(get, &w->grows[i]->base, &part);
+        if (v != CODEC_OK) {
+            return v;
+        }
+        ret->list[i] = part.u.grow;
+    }
+    return CODEC_OK;
+}
+
 /* ---- the whole ---- */
 
 struct parts {
@@ -194,6 +233,8 @@ static bool part_put(struct put *put, const struct order *o, struct parts *p, Me
         return true;
     case ORDER_MOVES:
         return moves_put(put, o->u.moves, ret);
+    case ORDER_GROWS:
+        return grows_put(put, o->u.grows, ret);
     case ORDER_WHAT_COUNT:
     default:
         return false;
@@ -226,7 +267,8 @@ static bool parts_fit(const Mesh__Order *w)
            (w->heal != NULL) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_HEAL) &&
            (w->isolate != NULL) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_ISOLATE) &&
            (w->cancel != NULL) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_CANCEL) &&
-           (w->n_moves > 0) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_MOVES);
+           (w->n_moves > 0) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_MOVES) &&
+           (w->n_grows > 0) == (w->kind == MESH__ORDER_KIND__ORDER_KIND_GROWS);
 }
 
 static enum codec_verdict part_get(const struct get *get, const Mesh__Order *w, struct order *ret)
@@ -242,6 +284,11 @@ static enum codec_verdict part_get(const struct get *get, const Mesh__Order *w, 
         struct order_moves *moves = arena_alloc(get->arena, sizeof(*moves));
         ret->u.moves = moves;
         return moves ? moves_get(get, w, moves) : CODEC_NO_ROOM;
+    }
+    if (w->n_grows > 0) {
+        struct order_grows *grows = arena_alloc(get->arena, sizeof(*grows));
+        ret->u.grows = grows;
+        return grows ? grows_get(get, w, grows) : CODEC_NO_ROOM;
     }
     if (w->freeze) {
         v = freeze_get(get, &w->freeze->base, &part);

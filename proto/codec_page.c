@@ -88,6 +88,7 @@ static bool row_put(struct put *put, enum row_kind kind, const struct page_row *
         ret->agent->capability_bits = row->u.agent.capabilities;
         ret->agent->epoch = row->u.agent.epoch;
         ret->routed_around = row->u.agent.routed_around;
+        ret->unwritten = row->u.agent.unwritten;
         return true;
     case ROW_SUMMARY:
         ret->summary = put_alloc(put, sizeof(*ret->summary));
@@ -206,7 +207,7 @@ static enum codec_verdict row_get(const struct get *get, enum row_kind kind, con
     if ((w->agent != NULL) != (kind == ROW_AGENT) ||
         (w->summary != NULL) != (kind == ROW_SUMMARY) ||
         (w->answer != NULL) != (kind == ROW_ANSWER) || (w->record.len != 0 && kind != ROW_RECORD) ||
-        (w->routed_around && kind != ROW_AGENT)) {
+        ((w->routed_around || w->unwritten) && kind != ROW_AGENT)) {
         return CODEC_MISSING;
     }
     ret->key = w->key;
@@ -216,6 +217,7 @@ static enum codec_verdict row_get(const struct get *get, enum row_kind kind, con
     if (kind == ROW_AGENT) {
         enum codec_verdict v = agent_row_get(w->agent, &ret->u.agent);
         ret->u.agent.routed_around = w->routed_around;
+        ret->u.agent.unwritten = w->unwritten;
         return v;
     }
     if (kind == ROW_ANSWER) {

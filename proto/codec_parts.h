@@ -83,6 +83,7 @@ bool summary_put(struct put *put, const struct summary *s, Mesh__Summary *ret);
 enum codec_verdict summary_get(const Mesh__Summary *w, struct summary *ret);
 
 void move_fill(const struct move *m, Mesh__Move *ret);
+void grow_fill(const struct grow *g, Mesh__Grow *ret);
 void order_head_put(const struct order_head *head, Mesh__Beat *ret);
 bool order_head_get(const Mesh__Beat *w, struct order_head *ret);
 

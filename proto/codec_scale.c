@@ -32,16 +32,21 @@ bool scale_get(const Mesh__ScaleRequest *w, struct scale_request *ret)
     return good;
 }
 
+void grow_fill(const struct grow *g, Mesh__Grow *ret)
+{
+    mesh__grow__init(ret);
+    ret->id = g->id;
+    ret->cluster = unit_pack(g->cluster);
+    ret->places = g->places;
+    ret->fresh = g->fresh;
+    ret->over_us = (uint64_t)g->over_us;
+    ret->drain_us = (uint64_t)g->drain_us;
+}
+
 bool grow_put(struct put *put, const struct msg *msg)
 {
-    const struct grow *g = &msg->u.grow;
-    Mesh__Grow w = MESH__GROW__INIT;
-    w.id = g->id;
-    w.cluster = unit_pack(g->cluster);
-    w.places = g->places;
-    w.fresh = g->fresh;
-    w.over_us = (uint64_t)g->over_us;
-    w.drain_us = (uint64_t)g->drain_us;
+    Mesh__Grow w;
+    grow_fill(&msg->u.grow, &w);
     return put_pack(put, &w.base);
 }
 

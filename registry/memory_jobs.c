@@ -347,6 +347,9 @@ static void blob_put(struct memory_store *store, const struct store_op *op, cons
         blob->chunks[number] = chunk;
         blob->have += op->body_bytes;
         reply->verdict = STORE_OK;
+    } else if (memcmp(blob->chunks[number], op->body, op->body_bytes) != 0) {
+        memcpy(blob->chunks[number], op->body, op->body_bytes); /* it had rotted, or was false */
+        reply->verdict = STORE_OK;
     }
     int64_t keep_s = blob->have == blob->total ? BLOB_COMPLETE_S : BLOB_PARTIAL_S;
     blob->expires_us = store->now_us + keep_s * US_PER_S;

@@ -9,6 +9,7 @@ local OK, MISSING, FENCED, EXISTS, FULL, BUSY, INVALID = 1, 2, 3, 4, 5, 6, 8
 local FIELDS_MAX = 40
 local DONE_MAX, DEAD_MAX, SWEEP_MAX = 4096, 1024, 64
 local BLOB_PARTIAL_S, BLOB_COMPLETE_S = 3600, 604800
+local BLOB_CHUNK = 32768
 
 local function now_us()
   local t = redis.call('TIME')
@@ -274,11 +275,18 @@ end, 'allow-oom')
 register('blob_put', function(keys, args)
   local total = redis.call('HGET', keys[1], 'total')
   if total and total ~= args[1] then return INVALID end
-  local new = redis.call('HSETNX', keys[1], 'c' .. args[2], args[3])
-  redis.call('HSET', keys[1], 'total', args[1])
-  local have = redis.call('HINCRBY', keys[1], 'have', new == 1 and #args[3] or 0)
+  local old = redis.call('HGET', keys[1], 'c' .. args[2])
+  if old ~= args[3] then redis.call('HSET', keys[1], 'total', args[1], 'c' .. args[2], args[3]) end
+  local have = redis.call('HINCRBY', keys[1], 'have', old and 0 or #args[3])
+  if old and old ~= args[3] then -- mended: it may have had another length
+    have = 0
+    for i = 0, math.ceil(args[1] / BLOB_CHUNK) - 1 do
+      have = have + #(redis.call('HGET', keys[1], 'c' .. i) or '')
+    end
+    redis.call('HSET', keys[1], 'have', have)
+  end
   redis.call('EXPIRE', keys[1], have == tonumber(args[1]) and BLOB_COMPLETE_S or BLOB_PARTIAL_S)
-  return new == 1 and OK or EXISTS
+  return old == args[3] and EXISTS or OK
 end)
 
 -- keys: blob; args: number of the chunk

@@ -2,6 +2,7 @@
 #ifndef SIM_WORLD_INT_H
 #define SIM_WORLD_INT_H
 
+#include "core/pack.h"
 #include "core/rng.h"
 #include "registry/memory.h"
 #include "sim/world_fault.h"
@@ -38,7 +39,7 @@ struct world_work {
 #define WORLD_NODE_HOT 128u
 struct world_node {
     _Alignas(64) const struct node_ops *ops;
-    void *self; /* NULL: dead; a packed agent's is a struct packed (world_pack.c) */
+    void *self; /* NULL: dead; a packed agent's is a struct packed (pack.h) */
     uint32_t generation, wake_generation;
     int64_t wake_us;   /* true time; NEVER: none */
     int64_t queued_us; /* when the queue looks at its wake; NEVER: nothing is queued */
@@ -114,18 +115,6 @@ struct world_call {
 
 #define WORLD_PENDING_MAX WORLD_PENDING_MOST /* BUS_PENDING_MSGS */
 
-/* Of world_pack.c: where an agent is laid out for its step, and what was found in it. */
-#define PACK_BITMAP 2u /* an agent has 128 lines of 64 bytes at most */
-struct packer {
-    uint8_t *room;
-    uint32_t *words;
-    uint32_t lines; /* 0: agents are not packed */
-    uint32_t mask_count;
-    uint64_t bitmap[PACK_BITMAP];
-    uint16_t masks[PACK_BITMAP * 64u];
-    bool wide;
-};
-
 struct processes;
 struct world {
     struct world_conf conf;
@@ -161,7 +150,8 @@ struct world {
     uint64_t met[WORLD_MET_COUNT];
     world_watch *watch;
     void *watch_context;
-    struct packer packer;
+    struct packer packer; /* no lines: agents are not packed */
+    void *pack_memory;
     struct outbox out;
 };
 
@@ -181,7 +171,6 @@ void world_step_owner(struct world *w, uint32_t index, uint16_t sector);
 
 /* world_pack.c */
 void world_pack_init(struct world *w, size_t node_bytes);
-struct packed;
 void *world_unpack(struct world *w, const struct packed *from);    /* NULL: all zero */
 struct packed *world_pack(struct world *w, struct packed *former); /* NULL: none so far */
 void world_pack_free(struct world *w);

@@ -164,8 +164,7 @@ static int check(const char *line, const struct mesh_status *s)
     const char *words[COMMAND_WORDS_MAX], *why;
     size_t count;
     assert_true(command_split(line, room, sizeof room, words, &count, &why));
-    assert_true(command_parse(words, count, &in, error));
-    if (!check_valid(&in, error))
+    if (!command_parse(words, count, &in, error) || !check_valid(&in, error))
         return -1;
     struct render r = begin(FORM_TABLE);
     int code = check_render(&r, &in, s);
@@ -187,6 +186,8 @@ static void checks_have_the_codes_of_monitoring(void **state)
     assert_int_equal(check("check mode", &s), 2);
     assert_int_equal(check("check conflicts --warn 5 --critical 2", &s), -1);
     assert_non_null(strstr(error, "nothing would warn"));
+    assert_int_equal(check("check conflicts --warn 500", &s), -1); /* above the default of 100 */
+    assert_non_null(strstr(error, "--warn: 500 is above --critical: 100"));
 }
 
 static void forms_are_taken_out_of_the_words(void **state)

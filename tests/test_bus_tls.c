@@ -1,6 +1,6 @@
 /* The bus over mutual TLS and a nats-server that holds each process to its permissions: links that
- * work, certificates that are refused, and a rotation in the middle of traffic that loses nothing.
- */
+ * work, certificates that are refused, a rotation in the middle of traffic that loses nothing, and
+ * servers that do not read. */
 #include "tiers/runner/bus.h"
 #include "tiers/runner/clock.h"
 #include "tiers/runner/permissions.h"
@@ -8,12 +8,15 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -266,35 +269,6 @@ static void rotation_loses_nothing(void **state)
     end_close(&b);
 }
 
-/* The server stops reading, as behind a link that is cut on our way out. Once the socket is full
- * the loop goes on, and the cap is met; the library would write until the end of time. */
-static void a_server_that_does_not_read(void **state)
-{
-    static struct end a, b;
-    static uint8_t payload[PAYLOAD];
-    struct route r = route_to("cluster-1", "sector-1");
-    (void)state;
-    end_open(&a, dir, "cluster-1");
-    end_open(&b, dir, "sector-1");
-    RUN_UNTIL(a.up && b.up);
-    assert_int_equal(kill(server, SIGSTOP), 0);
-    enum bus_verdict v = BUS_OK;
-    uint32_t accepted = 0;
-    while (v == BUS_OK && accepted < FRAMES) {
-        memcpy(payload, &accepted, sizeof(accepted));
-        v = bus_publish(a.bus, &r, payload, PAYLOAD);
-        accepted += v == BUS_OK;
-        (void)uv_run(&loop, UV_RUN_NOWAIT);
-    }
-    assert_int_equal(v, BUS_FULL);
-    assert_true(accepted >= BUS_BUFFERED_MAX / (PAYLOAD + 100));
-    assert_int_equal(kill(server, SIGCONT), 0);
-    RUN_UNTIL(b.received == accepted); /* and all of it arrives */
-    assert_int_equal(a.downs + b.downs, 0);
-    end_close(&a);
-    end_close(&b);
-}
-
 static void denied_destination(void **state)
 {
     static struct end a, b;
@@ -313,6 +287,166 @@ static void denied_destination(void **state)
     assert_int_equal(bus_publish(a.bus, &own, payload, PAYLOAD), BUS_OK);
     end_close(&a);
     end_close(&b);
+}
+
+static void on_alarm(int signal_number)
+{
+    (void)signal_number;
+    (void)kill(server, SIGCONT); /* a loop that waits for it fails instead of hanging */
+}
+
+/* Publishes numbered frames until the bus takes no more; how many it took. */
+static uint32_t fill(struct end *e, const struct route *r)
+{
+    static uint8_t payload[PAYLOAD];
+    uint32_t sent = 0;
+    for (; sent < FRAMES; sent++) {
+        memcpy(payload, &sent, sizeof(sent));
+        if (bus_publish(e->bus, r, payload, PAYLOAD) != BUS_OK)
+            break;
+    }
+    return sent;
+}
+
+/* A server that stands still for a while: the bus takes what it has room for, the loop turns, and
+ * nothing of it is lost. */
+static void standstill_does_not_stop_the_loop(void **state)
+{
+    static struct end a, b;
+    struct route r = route_to("cluster-1", "sector-1");
+    struct bus_stats stats;
+    (void)state;
+    end_open(&a, dir, "cluster-1");
+    end_open(&b, dir, "sector-1");
+    RUN_UNTIL(a.up && b.up);
+    (void)signal(SIGALRM, on_alarm);
+    (void)kill(server, SIGSTOP);
+    assert_int_equal(waitpid(server, NULL, WUNTRACED), server);
+    int64_t begin_us = clock_unix_us();
+    (void)alarm(15);
+    uint32_t sent = 0;
+    for (int i = 0; i < 20; i++) { /* in pieces: the socket is full from the first on */
+        sent += fill(&a, &r);
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+    }
+    bus_stats(a.bus, &stats);
+    assert_true(sent >= BUS_BUFFERED_MAX / PAYLOAD);
+    assert_true(stats.refused_full > 0);
+    assert_int_equal(b.received, 0);
+    assert_true(clock_unix_us() - begin_us < 6000000); /* before anybody finds it silent */
+    (void)kill(server, SIGCONT);
+    (void)alarm(0);
+    RUN_UNTIL((bus_stats(b.bus, &stats), stats.received == sent));
+    assert_int_equal(a.downs + b.downs, 0);
+    end_close(&a);
+    end_close(&b);
+}
+
+/* ---- a path that is cut in one direction ---- */
+
+static volatile int *cut; /* shared: nothing that the client says is read while it is set */
+
+static bool pump(int from, int to)
+{
+    static char bytes[65536];
+    ssize_t n = recv(from, bytes, sizeof(bytes), 0);
+    for (ssize_t done = 0, m; n > 0 && done < n; done += m) {
+        m = send(to, bytes + done, (size_t)(n - done), MSG_NOSIGNAL);
+        if (m <= 0)
+            return false;
+    }
+    return n > 0;
+}
+
+static void relay_one(int client)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int up = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool open = connect(up, (struct sockaddr *)&a, sizeof(a)) == 0;
+    while (open) {
+        struct pollfd p[2] = {{.fd = up, .events = POLLIN}, {.fd = client, .events = POLLIN}};
+        (void)poll(p, *cut ? 1 : 2, 20);
+        if (p[0].revents)
+            open = pump(up, client);
+        if (open && !*cut && p[1].revents)
+            open = pump(client, up);
+    }
+    _exit(0);
+}
+
+/* Between one client and the server; its port. */
+static pid_t relay_start(int *ret_port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &length), 0);
+    *ret_port = ntohs(a.sin_port);
+    cut = mmap(NULL, sizeof(*cut), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(cut != MAP_FAILED);
+    pid_t relay = fork();
+    assert_true(relay >= 0);
+    if (relay == 0) {
+        (void)setpgid(0, 0);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nor does it outlive a test that failed */
+        (void)signal(SIGCHLD, SIG_IGN);
+        for (;;) {
+            int client = accept(fd, NULL, NULL);
+            if (client >= 0 && fork() == 0) {
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                relay_one(client);
+            }
+            (void)close(client);
+        }
+    }
+    (void)setpgid(relay, relay);
+    (void)close(fd);
+    return relay;
+}
+
+/* What it says does not arrive, and it hears everything: the link is given up and made anew, and
+ * all that time the loop turns. */
+static void one_way_cut(void **state)
+{
+    static struct end a, b;
+    static uint8_t payload[PAYLOAD];
+    struct route r = route_to("cluster-1", "sector-1"), back = route_to("sector-1", "cluster-1");
+    char direct[64];
+    int relay_port;
+    (void)state;
+    pid_t relay = relay_start(&relay_port);
+    end_open(&b, dir, "sector-1");
+    (void)strcpy(direct, url);
+    (void)snprintf(url, sizeof(url), "tls://127.0.0.1:%d", relay_port);
+    end_open(&a, dir, "cluster-1");
+    (void)strcpy(url, direct);
+    RUN_UNTIL(a.up && b.up);
+    *cut = 1;
+    int64_t begin_us = clock_unix_us(), turn_us = begin_us, longest_us = 0;
+    (void)fill(&a, &r);
+    while (a.downs == 0 && clock_unix_us() - begin_us < GUARD_MS * INT64_C(1000)) {
+        (void)bus_publish(b.bus, &back, payload, PAYLOAD); /* it is not silent */
+        (void)fill(&a, &r);
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+        (void)usleep(10000);
+        int64_t now_us = clock_unix_us();
+        longest_us = now_us - turn_us > longest_us ? now_us - turn_us : longest_us;
+        turn_us = now_us;
+    }
+    assert_int_equal(a.downs, 1);
+    assert_string_equal(a.why, "the server does not read");
+    assert_true(longest_us < 5000000);
+    *cut = 0;
+    RUN_UNTIL(a.up);
+    end_close(&a);
+    end_close(&b);
+    (void)kill(-relay, SIGKILL);
+    (void)waitpid(relay, NULL, 0);
+    (void)munmap((void *)(uintptr_t)cut, sizeof(*cut));
 }
 
 static int setup(void **state)
@@ -346,9 +480,12 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_certificates),        cmocka_unit_test(borrowed_name),
-        cmocka_unit_test(denied_destination),          cmocka_unit_test(rotation_loses_nothing),
-        cmocka_unit_test(a_server_that_does_not_read),
+        cmocka_unit_test(refused_certificates),
+        cmocka_unit_test(borrowed_name),
+        cmocka_unit_test(denied_destination),
+        cmocka_unit_test(rotation_loses_nothing),
+        cmocka_unit_test(standstill_does_not_stop_the_loop),
+        cmocka_unit_test(one_way_cut),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -105,6 +105,83 @@ static void defaults_are_those_of_the_manual(void **state)
     assert_int_equal(command.query.limit, 50);
 }
 
+/* Of every command of the table that is dangerous: its examples with --yes, and without. */
+static void what_is_dangerous_wants_yes(void **state)
+{
+    (void)state;
+    size_t count, dangerous = 0;
+    const struct command_spec *table = command_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct command_spec *c = &table[i];
+        size_t said = 0;
+        assert_int_equal(c->dangerous, command_flag(c, "yes") != NULL);
+        dangerous += c->dangerous;
+        for (size_t k = 0; c->dangerous && k < COMMAND_EXAMPLES_MAX && c->examples[k]; k++) {
+            char line[256];
+            snprintf(line, sizeof line, "%s", c->examples[k]);
+            char *yes = strstr(line, " --yes");
+            if (!yes)
+                continue;
+            said++;
+            assert_true(build(line));
+            assert_false(request_dangerous(&in));
+            memmove(yes, yes + 6, strlen(yes + 6) + 1);
+            assert_true(build(line));
+            assert_true(request_dangerous(&in));
+        }
+        if (c->dangerous && said == 0)
+            fail_msg("%s: no example with --yes", c->name);
+    }
+    assert_true(dangerous >= 7);
+}
+
+/* Words that act, of commands that read, and the other way round. */
+static void what_acts_is_told_by_the_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        bool acts;
+    } lines[] = {{"jobs", false},
+                 {"jobs show 5e6f", false},
+                 {"jobs cancel 5e6f", true},
+                 {"jobs approve 5e6f", true},
+                 {"jobs reject 5e6f", true},
+                 {"conflicts", false},
+                 {"conflicts resolve 3f9a --keep both", true},
+                 {"threats show 3f9a0c1d2e4b5a69", false},
+                 {"threats clear 3f9a0c1d2e4b5a69", true},
+                 {"approve", false},
+                 {"approve 3f9a0c1d2e4b5a69", true},
+                 {"move", false},
+                 {"move s07.c3 --dry-run", false},
+                 {"move s07.c3", true},
+                 {"scale show", false},
+                 {"scale add 5 --dry-run", false},
+                 {"scale abort", true},
+                 {"heal --dry-run", false},
+                 {"review list", false},
+                 {"mapping", false},
+                 {"route-around s07", true},
+                 {"content list", false},
+                 {"run facts", true},
+                 {"ask hi", false},
+                 {"freeze", true}};
+    size_t count, acting = 0;
+    const struct command_spec *table = command_table(&count);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        if (!build(lines[i].line))
+            fail_msg("%s: %s", lines[i].line, error);
+        if (request_acts(&in) != lines[i].acts)
+            fail_msg("'%s' %s", lines[i].line, lines[i].acts ? "acts" : "only reads");
+    }
+    for (size_t i = 0; i < count; i++) /* each of those words is a choice of the first parameter */
+        for (const char *at = table[i].acting; at;
+             at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+            acting += strstr(table[i].parameters[0].choices, at) != NULL || strchr(at, '|');
+    assert_int_equal(acting, 5);
+}
+
 static void newcomers_are_asked_for(void **state)
 {
     (void)state;
@@ -126,17 +203,17 @@ static void newcomers_are_asked_for(void **state)
     assert_false(request_dangerous(&in));
     assert_true(build("scale abort"));
     assert_true(request_dangerous(&in));
-    rejects("scale add", "count is missing");
+    rejects("scale add", "count: is missing: 'scale add' wants COUNT");
     rejects("scale add 10001", "1 to 10000");
     rejects("scale add 5 --rate 0/s", "--rate: '0/s' is none: 1/s to 1000/s");
     rejects("scale add 5 --rate 20/m", "--rate");
     rejects("scale add 5 --sector s07.c1.a3", "sectors or clusters are meant");
     rejects("scale add 5 --sector s101", "--sector");
-    rejects("scale show 5", "count: only add and remove take it, not scale show");
-    rejects("scale abort --over 5m", "--over: only add takes it");
-    rejects("scale watch --sector s07", "--sector: only add and places");
-    rejects("scale add 5 --on s07", "--on: only remove takes it");
-    rejects("scale remove 5 --sector s07", "--sector: only add and places");
+    rejects("scale show 5", "count: goes with 'scale add' or 'scale remove'");
+    rejects("scale abort --over 5m", "--over: goes with 'scale add'");
+    rejects("scale watch --sector s07", "--sector: goes with 'scale add' or 'scale places'");
+    rejects("scale add 5 --on s07", "--on: goes with 'scale remove'");
+    rejects("scale remove 5 --sector s07", "--sector: goes with 'scale add' or 'scale places'");
     rejects("scale grow", "action");
 }
 
@@ -156,7 +233,8 @@ static void removals_are_asked_for(void **state)
     assert_int_equal(command.query.selector.places.count, 1);
     assert_true(build("scale remove 1 --within 0s"));
     assert_true(command.scale.over_us == 0);
-    rejects("scale remove", "count is missing: how many? as scale remove 100, or who");
+    rejects("scale remove",
+            "'scale remove' wants COUNT or --on: how many, as 'scale remove 100', or who");
     rejects("scale remove 1 --within 2h", "--within");
     rejects("scale remove --on s101", "--on");
 }
@@ -192,8 +270,8 @@ static void contexts_by_content(void **state)
     assert_memory_equal(command.operation.payload, "blob:0123456789abcdef", 21);
     rejects("content load 0123 --all", "No such file");
     rejects("content put /", "irectory");
-    rejects("content put", "file is missing");
-    rejects("content list x", "takes none");
+    rejects("content put", "file: is missing");
+    rejects("content list x", "file: contradicts 'content list'");
     assert_true(build("content list --on s01"));
     assert_string_equal(command.operation.action, "context");
     close(fd);
@@ -429,7 +507,7 @@ static void pages_keep_each_agent_once(void **state)
 static bool completes(const char *line, const char *word)
 {
     static struct completions found;
-    complete_line(&topology, line, &found);
+    complete_line(&topology, NULL, line, &found);
     for (size_t i = 0; i < found.count; i++)
         if (strcmp(found.words[i], word) == 0)
             return true;
@@ -454,6 +532,12 @@ static void completion_knows_the_table_and_the_places(void **state)
     assert_true(completes("agent s07.c3.a1", "s07.c3.a12"));
     assert_false(completes("agent s07.c3.a1", "s07.c3.a31"));
     assert_true(completes("find --on s01,s07.c", "s01,s07.c3"));
+    assert_true(completes("run fac", "facts"));
+    assert_true(completes("ask --action who", "whoami"));
+    assert_true(completes("pipeline echo,who", "echo,whoami"));
+    assert_true(completes("find --on @last.f", "@last.failed"));
+    assert_true(completes("find --on s01,@last.s", "s01,@last.silent"));
+    assert_false(completes("find --on s01,@last.s", "s01,@last.failed"));
     assert_true(completes("help ca", "cascade"));
     assert_true(completes("watch sec", "sectors"));
     assert_false(completes("nonsense s0", "s01"));
@@ -490,6 +574,8 @@ int main(void)
         cmocka_unit_test(the_audit_log_is_asked_for_an_event),
         cmocka_unit_test(defaults_are_those_of_the_manual),
         cmocka_unit_test(facts_select),
+        cmocka_unit_test(what_is_dangerous_wants_yes),
+        cmocka_unit_test(what_acts_is_told_by_the_words),
         cmocka_unit_test(newcomers_are_asked_for),
         cmocka_unit_test(removals_are_asked_for),
         cmocka_unit_test(contexts_by_content),

@@ -57,7 +57,12 @@ static void words_are_commands(void **state)
     MEANS("please go ahead", "several");
     MEANS("resume sector 7", "thaw s07");
     MEANS("heal sector 7", "heal s07 --yes");
-    MEANS("who is slowest in sector 7?", "find --on s07 --slower 500 --limit 10");
+    MEANS("who is slowest in sector 7?", "top --once --limit 10 --on s07");
+    MEANS("show me the slowest gpus", "top --once --limit 10 --class CLASS_D_GPU");
+    MEANS("which agents are slow in sector 7?", "find --on s07 --slower 500 --limit 10");
+    MEANS("who is best at vision?", "find --capability vision --limit 10");
+    MEANS("who can do local state in s07", "find --capability local-state --on s07 --limit 10");
+    MEANS("why is sector 7 slow?", "diagnose s07");
     MEANS("which gpus are offline", "find --class CLASS_D_GPU --state offline --limit 10");
     MEANS("any conflicts in sector 7?", "conflicts --on s07");
     MEANS("show me the kpis", "kpi");
@@ -287,6 +292,13 @@ static void what_acts_is_never_run_unasked(void **state)
                                        "conflicts resolve 3f9a --keep both",
                                        ("cancel " TASK),
                                        "jobs cancel 0192",
+                                       "jobs approve 0192",
+                                       "jobs reject 0192",
+                                       "threats clear 3f9a0c1d2e4b5a69",
+                                       "approve 8c1d2e4b5a693f9b",
+                                       "ask hi --consensus 3",
+                                       "ask hi --action pay",
+                                       "pipeline echo,echo hi",
                                        "mapping exclude vision --class E",
                                        "delegate do this",
                                        "breaker open s07 --yes"};
@@ -297,7 +309,14 @@ static void what_acts_is_never_run_unasked(void **state)
     assert_string_equal(run("freeze s07", NOW_US, 0), "");
     assert_string_equal(talk.proposal.lines[0], "freeze s07 --yes"); /* the yes says it twice */
     assert_string_equal(run("watch status", NOW_US, 0), "?");
-    assert_string_equal(run("route-around", NOW_US, 0), "route-around");
+    static const char *const reads[] = {"route-around",   "approve",
+                                        "jobs",           "threats",
+                                        "move",           "scale show",
+                                        "heal --dry-run", "run echo hi --dry-run",
+                                        "ask hi",         "ask hi --action facts",
+                                        "mapping"};
+    for (size_t i = 0; i < sizeof reads / sizeof *reads; i++)
+        assert_string_equal(run(reads[i], NOW_US, 0), reads[i]);
     assert_string_equal(run("review list", NOW_US, 0), "review list");
 }
 

@@ -176,9 +176,9 @@ static void beats_wait_for_company(void **state)
     egress_flush(lead.egress);
     assert_int_equal(frames_sent, 0);
     int64_t due_us = egress_next_us(lead.egress);
-    assert_true(due_us > before_us + EGRESS_LINGER_US - EGRESS_TICK_US);
+    assert_true(due_us > before_us + EGRESS_BEAT_US - EGRESS_TICK_US);
     assert_int_equal(due_us % EGRESS_TICK_US, 0);
-    assert_true(due_us <= clock_boot_us() + EGRESS_LINGER_US);
+    assert_true(due_us <= clock_boot_us() + EGRESS_BEAT_US);
     /* Not taken along to another port, but to its own; and its note is void then. */
     assert_true(egress_msg(lead.egress, 0, other, &urgent, 0));
     egress_flush(lead.egress);
@@ -242,7 +242,7 @@ static void agents_words_wait_unless_urgent(void **state)
     uint32_t at = to(&host, "lead", 0);
     int64_t before_us = clock_boot_us();
     assert_true(egress_msg(host.egress, 0, at, &word, 0));
-    assert_true(egress_next_us(host.egress) > before_us + 4 * EGRESS_LINGER_US - EGRESS_TICK_US);
+    assert_true(egress_next_us(host.egress) > before_us + EGRESS_ACK_US - EGRESS_TICK_US);
     egress_flush(host.egress);
     assert_int_equal(frames_sent, 0);
     word.priority = EGRESS_URGENT;
@@ -250,6 +250,45 @@ static void agents_words_wait_unless_urgent(void **state)
     egress_flush(host.egress);
     assert_int_equal(frames_sent, 1);
     assert_int_equal(arrived, 2);
+}
+
+/* When a message that is sent now leaves: at a tick, at most `most_us` from now. */
+static void waits_at_most(struct egress *e, uint32_t at, const struct msg *msg, int64_t most_us)
+{
+    int64_t before_us = clock_boot_us();
+    assert_true(egress_msg(e, 0, at, msg, 0));
+    assert_true(egress_next_us(e) > before_us + most_us - EGRESS_TICK_US);
+    assert_true(egress_next_us(e) <= clock_boot_us() + most_us);
+    egress_flush_all(e);
+}
+
+static void messages_wait_longest_on_their_way_up(void **state)
+{
+    (void)state;
+    struct operation op = {.source = unit_agent(1, 1, 1),
+                           .routing = ROUTING_DIRECT,
+                           .verb = VERB_ACT,
+                           .created_mesh_us = clock_unix_us(),
+                           .ttl_us = US_PER_S,
+                           .action = "echo"};
+    op.id.bytes[3] = 9;
+    struct msg up = {.type = MSG_RELAY,
+                     .from = unit_agent(1, 1, 1),
+                     .to = unit_cluster(1, 1),
+                     .priority = 1,
+                     .epoch = 1,
+                     .u.relay = {.operation = &op}};
+    struct msg down = up;
+    down.from = unit_cluster(1, 1);
+    down.to = unit_agent(1, 1, 1);
+    down.epoch = 5;
+    waits_at_most(host.egress, to(&host, "lead", 0), &up, EGRESS_UP_US);
+    waits_at_most(lead.egress, to(&lead, "host", 0), &down, EGRESS_ON_US);
+    assert_int_equal(frames_sent, 2);
+    up.priority = EGRESS_URGENT;
+    assert_true(egress_msg(host.egress, 0, to(&host, "lead", 0), &up, 0));
+    egress_flush(host.egress);
+    assert_int_equal(frames_sent, 3);
 }
 
 static void full_frames_are_followed_by_others(void **state)
@@ -379,10 +418,15 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        TEST(many_messages_are_one_frame),        TEST(beats_wait_for_company),
-        TEST(what_waits_leaves_together),         TEST(agents_words_wait_unless_urgent),
-        TEST(full_frames_are_followed_by_others), TEST(speakers_are_checked),
-        TEST(hostile_records_are_counted),        TEST(operations_need_an_author),
+        TEST(many_messages_are_one_frame),
+        TEST(beats_wait_for_company),
+        TEST(what_waits_leaves_together),
+        TEST(agents_words_wait_unless_urgent),
+        TEST(messages_wait_longest_on_their_way_up),
+        TEST(full_frames_are_followed_by_others),
+        TEST(speakers_are_checked),
+        TEST(hostile_records_are_counted),
+        TEST(operations_need_an_author),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "tiers/runner/harden.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -67,6 +68,38 @@ static int check_calls(void)
     return 0;
 }
 
+/* As root: no rights over the machine are left, and they do not come back. */
+static int check_rights(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2] = {{0}};
+    const uint32_t machine = 1u << CAP_SYS_ADMIN | 1u << CAP_NET_ADMIN | 1u << CAP_SYS_PTRACE |
+                             1u << CAP_SYS_MODULE | 1u << CAP_SYS_RAWIO | 1u << CAP_SYS_TIME |
+                             1u << CAP_SYS_BOOT | 1u << CAP_MKNOD;
+    if (syscall(SYS_capget, &head, sets) < 0)
+        return 1;
+    if (((sets[0].permitted | sets[0].effective) & machine) != 0)
+        return 2;
+    if (((sets[1].permitted | sets[1].effective) & ~0u) != 0) /* bpf, perfmon, .. */
+        return 3;
+    sets[0].permitted |= machine;
+    if (syscall(SYS_capset, &head, sets) == 0)
+        return 4;
+    return 0;
+}
+
+/* A program of root's that a hardened process has started: what it has. */
+static int check_rights_of_programs(void)
+{
+    char *const argv[] = {(char[]){"sh"}, (char[]){"-c"},
+                          (char[]){"test $((0x$(sed -n 's/^CapPrm:.//p' /proc/self/status) & "
+                                   "0x2200000)) = 0"},
+                          NULL};
+    char *const environment[] = {(char[]){"PATH=/usr/bin:/bin"}, NULL};
+    (void)execve("/bin/sh", argv, environment);
+    return 1;
+}
+
 static int check_no_programs(void)
 {
     char *const argv[] = {(char[]){"true"}, NULL}, *const environment[] = {NULL};
@@ -112,6 +145,14 @@ static void test_calls_denied(void **state)
     assert_int_equal(in_child(HARDEN_SERVER, check_calls), 0);
 }
 
+static void test_rights(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(HARDEN_SERVER, check_rights), 0);
+    assert_int_equal(in_child(HARDEN_HOST, check_rights), 0);
+    assert_int_equal(in_child(HARDEN_HOST, check_rights_of_programs), 0);
+}
+
 static void test_programs(void **state)
 {
     (void)state;
@@ -130,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_dumps), cmocka_unit_test(test_calls_denied),
-        cmocka_unit_test(test_programs), cmocka_unit_test(test_serves_on)};
+        cmocka_unit_test(test_rights), cmocka_unit_test(test_programs),
+        cmocka_unit_test(test_serves_on)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

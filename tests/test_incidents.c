@@ -548,6 +548,8 @@ static void leads_that_are_silent_are_an_incident_of_their_sector(void **state)
 /* --- quarantine by hand ------------------------------------------------------------------------
  */
 
+static bool not_in_the_registry;
+
 static void stands(struct bench *b, uint64_t uid, enum agent_state s)
 {
     const struct msg *q = NULL;
@@ -559,6 +561,7 @@ static void stands(struct bench *b, uint64_t uid, enum agent_state s)
     row.u.agent.uid = uid;
     row.u.agent.agent_class = CLASS_A_EDGE;
     row.u.agent.impedance.state = s;
+    row.u.agent.unwritten = not_in_the_registry;
     struct msg m = {.type = MSG_ROWS, .from = unit_sector(1), .epoch = 1};
     m.u.rows = (struct rows){
         .ref = q->u.query->ref, .kind = ROW_AGENT, .rows = &row, .row_count = 1, .total = 1};
@@ -611,6 +614,35 @@ static void quarantine_and_lift_are_verified(void **state)
     bench_close(b);
 }
 
+static void what_the_registry_has_not_is_not_done(void **state)
+{
+    (void)state;
+    struct bench *b = root();
+    order(b, false);
+    stands(b, 102, AGENT_QUARANTINED);
+    not_in_the_registry = true;
+    bench_pass(b, S / 2);
+    stands(b, 102, AGENT_ACTIVE);
+    assert_null(bench_reply(b, REPLY_OK));
+    bench_pass(b, S / 2);
+    assert_null(bench_order(b, ORDER_ISOLATE, 1)); /* it need not be said again */
+    not_in_the_registry = false;
+    stands(b, 102, AGENT_ACTIVE);
+    assert_non_null(bench_reply(b, REPLY_OK));
+    order(b, false);
+    stands(b, 102, AGENT_QUARANTINED);
+    not_in_the_registry = true;
+    for (unsigned i = 0; i < 10; i++) {
+        bench_pass(b, S / 2);
+        stands(b, 102, AGENT_ACTIVE);
+    }
+    not_in_the_registry = false;
+    bench_pass(b, 9 * S);
+    assert_null(bench_reply(b, REPLY_OK));
+    assert_non_null(strstr(bench_reply(b, REPLY_ERROR)->text, "the registry has not taken it"));
+    bench_close(b);
+}
+
 static void what_cannot_be_isolated_is_refused(void **state)
 {
     (void)state;
@@ -644,6 +676,7 @@ int main(void)
         cmocka_unit_test(what_nobody_speaks_of_is_closed),
         cmocka_unit_test(leads_that_are_silent_are_an_incident_of_their_sector),
         cmocka_unit_test(quarantine_and_lift_are_verified),
+        cmocka_unit_test(what_the_registry_has_not_is_not_done),
         cmocka_unit_test(what_cannot_be_isolated_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

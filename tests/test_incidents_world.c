@@ -174,6 +174,24 @@ static void a_quarantine_outlives_agent_and_lead(void **state)
     done(w);
 }
 
+/* What the console was told holds when the agent's lead dies in the next moment. */
+static void what_was_confirmed_outlives_the_lead(void **state)
+{
+    (void)state;
+    struct unit agent = unit_agent(2, 2, 4), lead = unit_cluster(2, 2);
+    for (uint64_t seed = 20; seed < 25; seed++) {
+        struct world *w = joined(seed, 0);
+        for (unsigned on = 2; on-- > 0;) {
+            assert_int_equal(isolate(w, agent, on != 0), REPLY_OK);
+            world_kill(w, lead, false);
+            world_restart(w, lead, false);
+            world_run(w, 15 * S);
+            assert_int_equal(ready_of(w), AGENTS - on);
+        }
+        done(w);
+    }
+}
+
 static void a_corrupt_context_is_an_incident_with_its_end(void **state)
 {
     (void)state;
@@ -207,6 +225,7 @@ int main(void)
         cmocka_unit_test(a_sector_and_a_lead_that_fall_silent),
         cmocka_unit_test(incidents_survive_who_tells_them),
         cmocka_unit_test(a_quarantine_outlives_agent_and_lead),
+        cmocka_unit_test(what_was_confirmed_outlives_the_lead),
         cmocka_unit_test(a_corrupt_context_is_an_incident_with_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,6 +177,43 @@ static void a_cluster_moves_and_comes_back(void **state)
     done(w);
 }
 
+static const struct reply *isolated(struct world *w, struct unit agent, bool on)
+{
+    struct command c = {.kind = COMMAND_ISOLATE, .scope = agent, .on = on};
+    const struct reply *r = world_ask(w, unit_orchestrator(), &c, 15 * US_PER_S);
+    assert_non_null(r);
+    return r;
+}
+
+/* An agent is who it is, whichever of its places it is named by. */
+static void quarantine_finds_who_has_moved(void **state)
+{
+    (void)state;
+    struct world *w = mesh(14, NULL);
+    const struct unit home = unit_agent(1, 2, 3);
+    uint64_t uid[MESH], there[MESH];
+    assert_int_equal(uids(w, "s01.c2.a3", uid), 1);
+    assert_int_equal(isolated(w, home, true)->kind, REPLY_OK);
+    moved(w, "s01.c2.a3", "s02.c1"); /* its quarantine goes with it */
+    assert_int_equal(uids(w, "s02.c1.a7", there), 0);
+    const struct reply *r = isolated(w, home, false);
+    assert_int_equal(r->kind, REPLY_OK);
+    assert_int_equal(uids(w, "s02.c1.a7", there), 1);
+    assert_true(there[0] == uid[0]);
+    ready(w, "s02.c1.a7", 1);
+    r = isolated(w, home, false);
+    assert_int_equal(r->kind, REPLY_ERROR);
+    assert_non_null(strstr(r->text, "s01.c2.a3 (at s02.c1.a7) is not in quarantine"));
+    assert_int_equal(isolated(w, unit_agent(2, 1, 7), true)->kind, REPLY_OK); /* by its place */
+    assert_int_equal(uids(w, "s02.c1.a7", there), 0);
+    moved(w, "s01.c2.a3", "back");
+    assert_int_equal(isolated(w, unit_agent(2, 1, 7), false)->kind,
+                     REPLY_OK); /* that it has left */
+    assert_int_equal(uids(w, "s01.c2.a3", there), 1);
+    ready(w, "s[1-2]", MESH);
+    done(w);
+}
+
 static void hosts_and_leads_that_start_anew_find_them(void **state)
 {
     (void)state;
@@ -410,6 +447,7 @@ int main(void)
         cmocka_unit_test(a_later_move_overrules),
         cmocka_unit_test(what_does_not_fit_is_named),
         cmocka_unit_test(a_cluster_moves_and_comes_back),
+        cmocka_unit_test(quarantine_finds_who_has_moved),
         cmocka_unit_test(hosts_and_leads_that_start_anew_find_them),
         cmocka_unit_test(a_cluster_without_a_lead_is_moved),
         cmocka_unit_test(work_in_flight_ends_once),

@@ -215,6 +215,10 @@ static void test_text(void **state)
     text_add_safe(&t, "a\033[1m\n\377z", 8);
     assert_string_equal(memory, "a.[1m..z");
     text_reset(&t);
+    /* Letters of any script are kept; what turns a line around, and halves of letters, are not. */
+    text_add_safe(&t, "gr\xc3\xbc\xc3\x9f \xe2\x80\xae\xe4\xbd\xa0\xe4\xbd", 15);
+    assert_string_equal(memory, "gr\xc3\xbc\xc3\x9f ...\xe4\xbd\xa0..");
+    text_reset(&t);
     double zero = 0;
     text_fixed(&t, zero / zero, 3);
     text_fixed(&t, 1e300, 0);

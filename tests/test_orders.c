@@ -250,6 +250,40 @@ static void a_cancel_is_an_order(void **state)
     bench_close(b);
 }
 
+static void places_of_newcomers_are_an_order(void **state)
+{
+    (void)state;
+    struct giver g;
+    struct bench *b = sector(&g);
+    b->topology.spare = 4;
+    struct order_grows open = {.count = 2}, closed;
+    open.list[0] = (struct grow){8, unit_cluster(3, 1), 0xc00, 0xc00, 60 * S, 10 * S};
+    open.list[1] = (struct grow){8, unit_cluster(2, 2), 0x400, 0x400, 60 * S, 10 * S};
+    closed = open;
+    closed.list[1] = (struct grow){9, unit_cluster(2, 2), 0, 0, 60 * S, 20 * S};
+    struct order first = {.what = ORDER_GROWS, .u.grows = &open};
+    struct order second = {.what = ORDER_GROWS, .u.grows = &closed};
+    giver_next(&g, &first);
+    giver_next(&g, &second);
+    giver_say(b, 5, &second); /* out of its turn: not done */
+    assert_int_equal(bench_count(b, MSG_GROW), 0);
+    giver_say(b, 5, &first);
+    assert_int_equal(bench_count(b, MSG_GROW), 1); /* the other cluster is another sector's */
+    assert_int_equal(bench_sent(b, MSG_GROW, 0)->to.cluster, 2);
+    assert_int_equal(bench_sent(b, MSG_GROW, 0)->u.grow.places, 0x400);
+    giver_say(b, 5, &second);
+    giver_say(b, 5, &first); /* a recording: the places stay closed */
+    assert_int_equal(bench_count(b, MSG_GROW), 2);
+    assert_int_equal(bench_sent(b, MSG_GROW, 1)->u.grow.places, 0);
+    assert_true(bench_sent(b, MSG_GROW, 1)->u.grow.drain_us == 20 * S);
+    bench_forget(b);
+    bench_pass(b, 11 * S); /* said to the lead again by the sector alone */
+    assert_int_equal(bench_count(b, MSG_GROW), 1);
+    assert_int_equal(bench_sent(b, MSG_GROW, 0)->u.grow.id, 9);
+    assert_in_range(bench_sent(b, MSG_GROW, 0)->u.grow.drain_us, 8 * S, 12 * S); /* what is left */
+    bench_close(b);
+}
+
 /* --- the orchestrator --- */
 
 static struct bench *root(uint16_t sectors)
@@ -278,6 +312,60 @@ static void freeze(struct bench *b, uint16_t sector)
 {
     struct command c = {.kind = COMMAND_FREEZE, .scope = unit_sector(sector)};
     bench_command(b, &c);
+}
+
+/* Orders about newcomers, and the clusters in all of them. */
+static uint32_t grows_given(struct bench *b, uint32_t *clusters)
+{
+    uint32_t n = 0;
+    const struct msg *m;
+    *clusters = 0;
+    while ((m = bench_order(b, ORDER_GROWS, (uint16_t)n)) != NULL) {
+        *clusters += m->u.order->u.grows->count;
+        n++;
+    }
+    return n;
+}
+
+static void many_clusters_open_in_a_few_orders(void **state)
+{
+    (void)state;
+    struct bench *b = bench_open(&orchestrator_ops, unit_orchestrator(), 5, 50, 10);
+    struct scale_book *book = &orch(b)->scale;
+    uint32_t clusters = 0;
+    b->topology.spare = 4;
+    b->log_verdict = STORE_OK;
+    bench_up(b, 5, 50 * 10, 50 * 10);
+    book->loaded = true;
+    book->batch = (struct scale_batch){
+        .id = 5, .state = SCALE_DONE, .wanted = 250, .rate = 100, .over_us = 60 * S};
+    for (uint16_t i = 0; i < 250; i++) {
+        struct scale_row *row = scale_row(book, unit_cluster(1u + i / 50u, 1u + i % 50u), true);
+        row->id = 6;
+        row->old = 0x400;
+        row->dirty = i == 249; /* it is not in the registry */
+    }
+    book->order_due = true;
+    bench_forget(b);
+    bench_pass(b, 2 * S);
+    assert_int_equal(grows_given(b, &clusters), 3);
+    assert_int_equal(clusters, 249);
+    bench_forget(b);
+    bench_pass(b, 30 * S); /* once is enough: sectors say them again */
+    assert_int_equal(grows_given(b, &clusters), 0);
+    book->rows[3].old = 0xc00;
+    book->order_due = true;
+    bench_pass(b, S);
+    assert_int_equal(grows_given(b, &clusters), 1);
+    assert_int_equal(clusters, 1);
+    bench_forget(b);
+    freeze(b, 1);
+    hub_order_state(&orch(b)->hub); /* a STATE does not say them */
+    bench_pass(b, 3 * S);
+    assert_non_null(bench_order(b, ORDER_STATE, 0));
+    assert_int_equal(grows_given(b, &clusters), 3);
+    assert_int_equal(clusters, 249);
+    bench_close(b);
 }
 
 static void the_chain_begins_with_the_last_head_that_is_known(void **state)
@@ -450,6 +538,24 @@ static void the_digest_covers_every_part(void **state)
     CHANGED(moves.list[0].places = 1);
     CHANGED(moves.list[1].back = true);
 #undef CHANGED
+    struct order_grows grows = {.count = 2}, plain = grows;
+    o.what = ORDER_GROWS;
+    o.u.grows = &grows;
+    order_digest(digest_plain, 3, &o, first);
+#define CHANGED(change)                                                                            \
+    do {                                                                                           \
+        change;                                                                                    \
+        order_digest(digest_plain, 3, &o, other);                                                  \
+        assert_memory_not_equal(first, other, ORDER_HASH);                                         \
+        grows = plain;                                                                             \
+    } while (false)
+    CHANGED(grows.count = 1);
+    CHANGED(grows.list[1].id = 1);
+    CHANGED(grows.list[1].cluster = unit_cluster(1, 1));
+    CHANGED(grows.list[0].places = 1);
+    CHANGED(grows.list[1].fresh = 1);
+    CHANGED(grows.list[1].over_us = 1);
+#undef CHANGED
 }
 
 int main(void)
@@ -465,6 +571,8 @@ int main(void)
         cmocka_unit_test(a_lead_that_nobody_holds_is_let_go),
         cmocka_unit_test(nothing_but_a_state_begins),
         cmocka_unit_test(a_cancel_is_an_order),
+        cmocka_unit_test(places_of_newcomers_are_an_order),
+        cmocka_unit_test(many_clusters_open_in_a_few_orders),
         cmocka_unit_test(the_chain_begins_with_the_last_head_that_is_known),
         cmocka_unit_test(what_a_sector_lacks_is_said_again),
         cmocka_unit_test(a_fork_is_answered_above_it),

@@ -192,15 +192,14 @@ static void what_cannot_be_is_said(void **state)
         {"run work --limit 0", "--limit: '0' is neither a number"},
         {"run work --limit 101%", "--limit: '101%' is neither"},
         {"run work --limit 1.5", "neither a number of agents"},
-        {"run work --limit 10 --sample 3", "--limit: contradicts --sample"},
-        {"run work --seed 3", "--seed: goes with --limit"},
         {"run work --canary x", "--canary: 'x' is neither"},
         {"run work --waves 10%,5%", "--waves: '5%' is less than the wave before"},
         {"run work --waves 1,,2", "--waves: '' is neither"},
-        {"run work --canary 5 --sample 9", "--sample: contradicts --canary"},
         {"run work --batch -3", "--batch: '-3' is neither"},
-        {"run work --stop-on-fail none", "--stop-on-fail: 'none' is neither"},
-        {"run work --slower 900 --faster 100", "--slower: is above --faster"}};
+        {"run work --batch 5 --stop-on-fail none", "--stop-on-fail: 'none' is neither"},
+        {"ask hi --on s01.c1.a[1-3] --quorum 4", "--quorum: 4, but only 3 agents are meant"},
+        {"ask hi --limit 3 --quorum 4", "--quorum: 4, but only 3 agents are meant"},
+        {"delegate x --to s01.c1.a1 --several 2", "--several: 2, but only 1 agent is meant"}};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         assert_false(plan(lines[i][0]));
         if (!strstr(error, lines[i][1]))

@@ -134,9 +134,8 @@ static bool submit(void *ctx, const struct store_op *op, void *tag)
     return true;
 }
 
-static int setup(void **state)
+static int setup_with(uint32_t pack_from)
 {
-    (void)state;
     memset(seen, 0, sizeof(seen));
     tag_count = 0;
     topology_default(24, &topology);
@@ -155,9 +154,24 @@ static int setup(void **state)
         .ops = {[TIER_CLUSTER] = &cluster, [TIER_AGENT] = &agent, [TIER_HOST] = &host},
         .log = &log_to,
         .directory = &directory,
-        .store = submit};
+        .store = submit,
+        .pack_from = pack_from,
+        .pack_open = pack_from}; /* one place: every other node's step packs */
     r = runner_new(&conf);
     return r != NULL && store != NULL ? 0 : -1;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return setup_with(0);
+}
+
+/* All agents are packed between their steps. */
+static int setup_packed(void **state)
+{
+    (void)state;
+    return setup_with(1);
 }
 
 static int teardown(void **state)
@@ -289,7 +303,27 @@ static void a_clean_stop_has_last_words(void **state)
     assert_true(runner_next_us(r) == NEVER);
 }
 
+static void packed_agents_take_what_they_use(void **state)
+{
+    (void)state;
+    assert_int_equal(runner_stats(r)->packed_bytes, 0);
+    assert_int_equal(runner_add(r, unit_agent(1, 1, 2), 0, 0, 0), 0);
+    uint64_t one = runner_stats(r)->packed_bytes;
+    assert_true(one > 0 && one < sizeof(struct node_conf));
+    assert_int_equal(runner_add(r, unit_agent(1, 1, 4), 0, 0, 0), 0);
+    assert_int_equal(runner_add(r, unit_cluster(1, 1), 0, 0, 0), 0); /* leads are not packed */
+    settle();
+    assert_true(runner_stats(r)->packed_bytes < 3 * one);
+    runner_remove(r, unit_agent(1, 1, 2));
+    runner_remove(r, unit_agent(1, 1, 4));
+    assert_int_equal(runner_stats(r)->packed_bytes, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define PACKED(f)                                                                                  \
+    {                                                                                              \
+#f "_packed", f, setup_packed, teardown, NULL                                              \
+    }
 
 int main(void)
 {
@@ -297,6 +331,9 @@ int main(void)
         TEST(nodes_talk_and_wake),           TEST(masks_and_answers_arrive),
         TEST(store_answers_find_their_node), TEST(links_are_told_once),
         TEST(hosts_start_their_own_agents),  TEST(a_clean_stop_has_last_words),
+        PACKED(nodes_talk_and_wake),         PACKED(masks_and_answers_arrive),
+        PACKED(links_are_told_once),         PACKED(hosts_start_their_own_agents),
+        PACKED(a_clean_stop_has_last_words), PACKED(packed_agents_take_what_they_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -698,6 +698,17 @@ static void blobs_come_in_chunks(void **state)
     }
     get.offset = 3 * STORE_BLOB_CHUNK_MAX;
     assert_int_equal(apply(subject, get)->verdict, STORE_MISSING);
+    /* Other bytes under a number take the place of those that are there. */
+    for (unsigned i = 0; i < 2; i++) {
+        put.body = content + (1 - i) * STORE_BLOB_CHUNK_MAX;
+        put.body_bytes = STORE_BLOB_CHUNK_MAX;
+        get.offset = i * STORE_BLOB_CHUNK_MAX;
+        put.offset = get.offset;
+        assert_int_equal(apply(subject, put)->verdict, STORE_OK);
+        const struct store_reply *reply = apply(subject, get);
+        assert_int_equal(reply->verdict, STORE_OK);
+        assert_memory_equal(reply->body, put.body, STORE_BLOB_CHUNK_MAX);
+    }
     put.offset = 0;
     put.total_bytes = STORE_BLOB_CHUNK_MAX;
     put.body = content;

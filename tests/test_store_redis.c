@@ -279,10 +279,14 @@ static void a_blob_is_given_as_it_lies(void **state)
     strcat(words, "}' c0 'nothing of'");
     EXPECT(bench, &put, STORE_OK);
     assert_string_equal(redis_server_cli(&server, words), "0");
-    EXPECT(bench, &put, STORE_EXISTS);
     EXPECT(bench, &get, STORE_OK);
     assert_int_equal(bench->last.reply.body_bytes, strlen("nothing of"));
     assert_memory_equal(bench->last.reply.body, "nothing of", strlen("nothing of"));
+    EXPECT(bench, &put, STORE_OK); /* put again it is mended */
+    EXPECT(bench, &get, STORE_OK);
+    assert_int_equal(bench->last.reply.body_bytes, sizeof(body));
+    assert_memory_equal(bench->last.reply.body, body, sizeof(body));
+    EXPECT(bench, &put, STORE_EXISTS);
     bench_free(bench);
 }
 

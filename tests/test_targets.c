@@ -126,7 +126,7 @@ static void the_last_operation_and_groups_have_names(void **state)
     char *text = NULL;
     size_t bytes = 0;
     struct render r = {.out = open_memstream(&text, &bytes), .topology = &topology};
-    targets_lists(&r, &a, groups, 3);
+    targets_lists(&r, &a, groups, 3, NULL);
     fclose(r.out);
     assert_non_null(strstr(text, "answered            28  s01.c1.a[1-10,13-30]"));
     assert_non_null(strstr(text, "failed               1  s01.c1.a11"));
@@ -139,6 +139,10 @@ static void the_last_operation_and_groups_have_names(void **state)
     assert_int_equal(targets("s01.c1,!@last.answered", NULL), 2);
     rejects("@last.faild", NULL, "@last.failed");
     rejects("@nobody", NULL, "no such group");
+    targets_mesh("/tmp"); /* another mesh: who failed there is nobody here */
+    rejects("@last.failed", NULL, "the last operation on this mesh has none");
+    targets_mesh(NULL);
+    assert_int_equal(targets("@last.failed", NULL), 1);
 
     static struct invocation in;
     const char *save[] = {"group", "save", "gpus", "s[81-87]"};
@@ -166,8 +170,67 @@ static void nothing_failed_says_so(void **state)
     const struct answer_group group = {
         .outcome = OUTCOME_READY, .count = 1, .run_count = 1, .runs = &one};
     struct render r = {.out = stdout, .topology = &topology, .json = true};
-    targets_lists(&r, &a, &group, 1);
-    rejects("@last.failed", NULL, "the last operation has none");
+    targets_lists(&r, &a, &group, 1, NULL);
+    rejects("@last.failed", NULL, "the last operation on this mesh has none");
+}
+
+/* What does not fit a line ends where a place ends: half an id would be another agent's. */
+static void a_long_list_is_cut_between_places(void **state)
+{
+    (void)state;
+    static struct run scattered[200];
+    for (uint32_t i = 0; i < 200; i++)
+        scattered[i] = (struct run){i * 37 + i * i % 7, i * 37 + i * i % 7};
+    const struct answer_group group = {
+        .outcome = OUTCOME_FAILED, .count = 200, .run_count = 200, .runs = scattered};
+    struct aggregate_view a = {.targets = 200};
+    a.outcomes[OUTCOME_FAILED] = 200;
+    char *text = NULL, shown[256];
+    size_t bytes = 0;
+    struct render r = {.out = open_memstream(&text, &bytes), .topology = &topology};
+    targets_lists(&r, &a, &group, 1, NULL);
+    fclose(r.out);
+    const char *at = strstr(text, "failed             200  "), *end = strstr(text, ", .. (all of");
+    assert_non_null(at);
+    assert_non_null(end);
+    at += strlen("failed             200  ");
+    assert_true(end > at && end - at <= 200);
+    snprintf(shown, sizeof shown, "%.*s", (int)(end - at), at);
+    assert_non_null(strstr(end, "--on @last.failed)\n"));
+    uint32_t count = targets(shown, NULL);
+    assert_true(count > 5 && count < 200);
+    for (uint32_t k = 0; k < 200; k++) /* all that it means failed */
+        count -= place_has_agent(&set, topology_agent(&topology, scattered[k].first));
+    assert_int_equal(count, 0);
+    free(text);
+}
+
+/* A lead that died cannot name its agents: when all that were meant ended alike, they are those. */
+static void all_of_them_have_names(void **state)
+{
+    (void)state;
+    const struct answer_group group = {.outcome = OUTCOME_UNREACHABLE, .count = 30};
+    struct aggregate_view a = {.targets = 30};
+    a.outcomes[OUTCOME_UNREACHABLE] = 30;
+    struct selector meant = {0};
+    size_t at = 0, bytes = 0;
+    const char *why;
+    char *text = NULL;
+    assert_true(place_parse("s07.c3", 6, &topology, &meant.places, &at, &why));
+    for (int i = 0; i < 3; i++) { /* known; not known; not all of them are targets */
+        struct render r = {.out = open_memstream(&text, &bytes), .topology = &topology};
+        a.targets = i == 2 ? 29 : 30;
+        a.outcomes[OUTCOME_UNREACHABLE] = a.targets;
+        targets_lists(&r, &a, &group, 1, i == 1 ? NULL : &meant);
+        fclose(r.out);
+        assert_non_null(
+            strstr(text, i == 0 ? "no answer yet       30  s07.c3\n" : "  all of them\n"));
+        if (i == 0)
+            assert_int_equal(targets("@last.silent", NULL), 30);
+        else
+            rejects("@last.silent", NULL, "has none");
+        free(text);
+    }
 }
 
 int main(void)
@@ -180,6 +243,8 @@ int main(void)
         cmocka_unit_test_setup(a_difference_is_what_is_in_one_and_not_in_the_other, setup),
         cmocka_unit_test_setup(the_last_operation_and_groups_have_names, setup),
         cmocka_unit_test_setup(nothing_failed_says_so, setup),
+        cmocka_unit_test_setup(a_long_list_is_cut_between_places, setup),
+        cmocka_unit_test_setup(all_of_them_have_names, setup),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[100];

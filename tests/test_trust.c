@@ -177,6 +177,55 @@ static void a_revoked_peer_is_gone(void **state)
     peers_free(peers);
 }
 
+/* A file that can never be in force gives way to the bundle that is; one that is newer does not. */
+static void a_running_process_mends_the_file(void **state)
+{
+    static struct trust_state s;
+    static uint8_t later[TRUST_BYTES_MAX];
+    struct keys_error why;
+    struct identity id = {0};
+    char dir[] = "/tmp/mesh-trust-XXXXXX", command[160], path[128];
+    bool made;
+    uint64_t version;
+    size_t length = 0, second = 0;
+    int64_t now_s = clock_unix_us() / 1000000;
+    struct trust_request request = {.life_s = 86400};
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(keys_init_issuer(dir, &made, &id.mesh, &why), 0);
+    (void)snprintf(path, sizeof(path), "%s/issuer.pub", dir);
+    assert_int_equal(keys_load_public(path, id.issuer_public, &why), 0);
+    assert_int_equal(trust_init_roots(dir, &why), 0);
+    assert_int_equal(trust_publish(dir, &request, now_s, &version, &why), 0);
+    (void)snprintf(command, sizeof(command), "cp %s/trust.bundle %s/old", dir, dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(trust_publish(dir, &request, now_s, &version, &why), 0);
+    assert_int_equal(trust_load(dir, &id, now_s, &s, &why), 0);
+    assert_false(trust_file_changed(&s, bytes, &length));
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(command, sizeof(command), "cd %s && %s", dir,
+                       i == 0   ? "cp old trust.bundle"
+                       : i == 1 ? "echo x >trust.bundle"
+                                : "rm trust.bundle");
+        assert_int_equal(system(command), 0);
+        assert_true(trust_file_changed(&s, bytes, &length));
+        assert_int_equal(length == 0, i == 2);
+        assert_true(trust_file_mend(&s, bytes, length));
+        assert_int_equal(trust_load(dir, &id, now_s, &s, &why), 0);
+        assert_int_equal(s.trust.version, 2);
+    }
+    (void)snprintf(command, sizeof(command), "cp %s/old %s/trust.bundle", dir, dir);
+    assert_int_equal(system(command), 0);
+    assert_true(trust_file_changed(&s, bytes, &length));
+    (void)snprintf(command, sizeof(command), "rm %s/trust.bundle", dir);
+    assert_int_equal(system(command), 0);
+    assert_true(trust_file_changed(&s, later, &second));
+    assert_false(trust_file_mend(&s, bytes, length)); /* it is another one by now */
+    assert_true(trust_file_mend(&s, later, second));
+    (void)snprintf(command, sizeof(command), "rm -rf %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
 static void files_keep_the_version(void **state)
 {
     static struct trust_state s;
@@ -238,9 +287,13 @@ static void files_keep_the_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_of_three),           cmocka_unit_test(every_byte_counts),
-        cmocka_unit_test(versions_and_times),     cmocka_unit_test(revocations),
-        cmocka_unit_test(a_revoked_peer_is_gone), cmocka_unit_test(files_keep_the_version),
+        cmocka_unit_test(two_of_three),
+        cmocka_unit_test(every_byte_counts),
+        cmocka_unit_test(versions_and_times),
+        cmocka_unit_test(revocations),
+        cmocka_unit_test(a_revoked_peer_is_gone),
+        cmocka_unit_test(a_running_process_mends_the_file),
+        cmocka_unit_test(files_keep_the_version),
     };
     return keys_start() == 0 ? cmocka_run_group_tests(tests, setup, NULL) : 1;
 }

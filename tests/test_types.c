@@ -161,10 +161,9 @@ static void test_routes(void **state)
     const struct unit console = unit_numbered(TIER_CONSOLE, 1);
     const uint64_t down =
         BIT(MSG_BEAT_REPLY) | BIT(MSG_OPERATE) | BIT(MSG_CANCEL) | BIT(MSG_CIRCUIT);
-    const uint64_t asked =
-        BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_CONFLICT_ACK) | BIT(MSG_GROW);
+    const uint64_t asked = BIT(MSG_PREPARE) | BIT(MSG_QUERY) | BIT(MSG_CONFLICT_ACK);
     const uint64_t down_tiers = down | asked | BIT(MSG_FREEZE) | BIT(MSG_THAW) | BIT(MSG_HEAL) |
-                                BIT(MSG_ISOLATE) | BIT(MSG_MOVE);
+                                BIT(MSG_ISOLATE) | BIT(MSG_MOVE) | BIT(MSG_GROW);
     const uint64_t ordered = BIT(MSG_CIRCUIT) | BIT(MSG_CANCEL);
     const uint64_t up_tiers = BIT(MSG_BEAT) | BIT(MSG_RESULT) | BIT(MSG_PREPARED) | BIT(MSG_ROWS) |
                               BIT(MSG_CIRCUIT) | BIT(MSG_CONFLICT);

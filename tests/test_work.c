@@ -3,6 +3,7 @@
 #include "tiers/work/work.h"
 
 #include "core/num.h"
+#include "core/utf8.h"
 #include "tests/support/http_script.h"
 #include "tiers/runner/clock.h"
 #include <errno.h>
@@ -30,7 +31,7 @@ struct trial {
     bool has_conflict;
     char received[300];
     uint32_t progresses;
-    char partial[1100];
+    char partial[1100], first[1100]; /* the newest word, and the first */
     void *job;
 };
 
@@ -42,12 +43,23 @@ static struct trial runs[RUNS_MAX];
 static char file[] = "/tmp/mesh-actions-XXXXXX";
 static struct http_script *server;
 
+static bool streams; /* then a word is short, and of whole characters */
+
 static void on_progress(void *at, const uint8_t *bytes, size_t count)
 {
     struct trial *r = at;
     assert_false(r->done);
+    if (streams) {
+        assert_true(count > 0 && count <= WORD_BYTES_MAX);
+        assert_int_equal(utf8_whole(bytes, count), count);
+        assert_int_equal(utf8_begin(bytes, count), 0);
+        assert_null(memchr(bytes, '\n', count));
+    }
     r->progresses++;
     (void)snprintf(r->partial, sizeof(r->partial), "%.*s", (int)count, (const char *)bytes);
+    if (r->progresses == 1) {
+        memcpy(r->first, r->partial, sizeof(r->first));
+    }
 }
 
 static void on_done(void *at, const struct executor_answer *answer)
@@ -93,6 +105,7 @@ static int setup(void **state)
     (void)signal(SIGPIPE, SIG_IGN);
     assert_int_equal(uv_loop_init(&loop), 0);
     server = NULL;
+    streams = false;
     return 0;
 }
 
@@ -523,6 +536,98 @@ static void endpoints_are_tried_again(void **state)
          OUTCOME_TIMEOUT_EXECUTION, "deadline");
 }
 
+#define CHUNKED OK_HEAD "Transfer-Encoding: chunked\r\n\r\n"
+
+static void endpoints_stream(void **state)
+{
+    (void)state;
+    server = http_script_new(&loop);
+    streams = true;
+    open_web("[action edge]\nhandler = http\nurl = http://127.0.0.1:%u/\nretries = 1\n"
+             "output_max = 1\n",
+             http_script_port(server));
+    /* Chunks that end within a line, and within a character. */
+    http_script_say(server, CHUNKED "7\r\n10 %\ngr\r\n", 300);
+    http_script_more(server, "1\r\n\xc3\r\n", 300);
+    http_script_more(server, "5\r\n\xbc\xc3\x9f d\r\n", 300);
+    http_script_more(server, "4\r\nich\n\r\n0\r\n\r\n", 0);
+    struct trial *r = begin("edge", "x");
+    ends(r, OUTCOME_READY, "10 %\ngr\xc3\xbc\xc3\x9f dich\n");
+    assert_string_equal(r->first, "gr");
+    assert_true(r->progresses >= 2 && r->progresses <= 4);
+    assert_memory_equal(r->partial, "gr\xc3\xbc\xc3\x9f d", 8);
+    /* A line that grows for ever: its newest end. */
+    char text[700] = "";
+    for (int i = 0; i < 60; i++) {
+        (void)strcat(text, "\xe4\xbd\xa0"); /* three bytes each */
+    }
+    char said[1200];
+    (void)snprintf(said, sizeof(said), CHUNKED "b6\r\nx %s\r\n", text);
+    http_script_say(server, said, 300);
+    http_script_more(server, "4\r\n end\r\n0\r\n\r\n", 0);
+    r = begin("edge", "x");
+    ends(r, OUTCOME_READY, " end");
+    assert_int_equal(strlen(r->first), 96);
+    assert_memory_equal(r->first, "\xe4\xbd\xa0", 3);
+    assert_memory_equal(r->partial, "\xe4\xbd\xa0", 3);
+    /* A stall: what came was told, and its deadline ends it. */
+    http_script_say(server, CHUNKED "5\r\nhalf\n\r\n", 8000);
+    r = begin_at(1, "edge", "", unit_agent(1, 1, 1), CLASS_C_PERSISTENT, 400);
+    ends(r, OUTCOME_TIMEOUT_EXECUTION, "deadline");
+    assert_string_equal(r->partial, "half");
+    /* Larger than the limit, however it comes. */
+    char flood[1400] = CHUNKED "500\r\n";
+    memset(flood + strlen(flood), 'x', 0x490);
+    http_script_say(server, flood, 0);
+    ends(begin("edge", "x"), OUTCOME_FAILED, "answered with more than 1 KiB (output_max)");
+}
+
+static void endpoints_misbehave(void **state)
+{
+    (void)state;
+    server = http_script_new(&loop);
+    open_web(
+        "[action edge]\nhandler = http\nurl = http://127.0.0.1:%u/\nretries = 1\nidle = 300ms\n"
+        "[action data]\nhandler = http\nurl = http://127.0.0.1:%u/\noutput = json\n",
+        http_script_port(server), http_script_port(server));
+    /* Half an answer is none: the next attempt begins anew. */
+    http_script_say(server, OK_HEAD "Content-Length: 100\r\n\r\nthe first half", 0);
+    http_script_say(server, OK_HEAD "\r\nall of it", 0);
+    struct trial *r = begin("edge", "x");
+    ends(r, OUTCOME_READY, "all of it");
+    assert_string_equal(r->text, "all of it");
+    for (int i = 0; i < 2; i++) {
+        http_script_say(server, CHUNKED "64\r\nthe first half", 0);
+    }
+    ends(begin("edge", "x"), OUTCOME_FAILED, "http://127.0.0.1");
+    for (int i = 0; i < 2; i++) {
+        http_script_say(server, "\x16\x03\x01 this is something else\r\n\r\n", 0);
+    }
+    ends(begin("edge", "x"), OUTCOME_FAILED, "http://127.0.0.1");
+    http_script_say(server, CHUNKED "5\r\nhalf\n\r\n", 8000);
+    ends(begin("edge", "x"), OUTCOME_FAILED, ": silent for 0.");
+    /* Nothing is an answer, where anything is one. */
+    http_script_say(server, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", 0);
+    r = begin("edge", "x");
+    ends(r, OUTCOME_READY, "");
+    assert_int_equal(r->count, 0);
+    http_script_say(server, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", 0);
+    ends(begin("data", "x"), OUTCOME_FAILED, "the answer of 'data' is not JSON");
+    http_script_say(server,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\n\r\n"
+                    "<html>",
+                    0);
+    ends(begin("data", "x"), OUTCOME_FAILED, "; its Content-Type is text/html");
+    http_script_say(server,
+                    "HTTP/1.1 302 Found\r\nLocation: /login\r\nConnection: close\r\n\r\n<html>", 0);
+    ends(begin("edge", "x"), OUTCOME_FAILED, "HTTP 302: redirects to http://127.0.0.1");
+    /* It asks for more patience than there is: that is its end, at once. */
+    http_script_say(server,
+                    "HTTP/1.1 429 Wait\r\nRetry-After: 3600\r\nConnection: close\r\n\r\nlater", 0);
+    ends(begin("edge", "x"), OUTCOME_FAILED, "HTTP 429: later");
+    assert_int_equal(work_stats(executor)->timed_out, 0);
+}
+
 static void models_stream(void **state)
 {
     (void)state;
@@ -659,58 +764,6 @@ static void a_desk_is_bounded(void **state)
          "CLASS_A_EDGE does not offer 'review'");
 }
 
-/* ---- the file ---- */
-
-static void wrong(const char *text, const char *what)
-{
-    struct action_problem problem = {""};
-    FILE *f = fopen(file, "w");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
-    bool good = action_file_load(file, &topology, true, &table, &problem);
-    action_table_done(&table);
-    if (good || strstr(problem.text, what) == NULL || strstr(problem.text, file) == NULL) {
-        fail_msg("\"%s\", wanted \"%s\"", good ? "loaded" : problem.text, what);
-    }
-}
-
-static void faults_name_their_place(void **state)
-{
-    (void)state;
-    topology_default(30000, &topology);
-#define A "[action a]\n"
-    wrong("[handler a]\nx = 1\n", ":2: section [handler a] is not [action NAME]");
-    wrong("[action A!]\nhandler = exec\n", "a name has 1 to 31 of");
-    wrong(A "handler = exce\n", ":2: handler = exce: must be exec, http");
-    wrong(A "handler = exec\n", "program =");
-    wrong(A "handler = exec\nprogram = wc\n", "must start with '/'");
-    wrong(A "handler = exec\nprogram = /no/such\n", "/no/such: No such file");
-    wrong(A "handler = exec\nprogram = /bin/echo 'a\n", "' is never closed");
-    wrong(A "handler = exec\nprogram = /bin/echo\nuser = nobodyatall\n", "no such user");
-    wrong(A "handler = exec\nurl = http://x\n", "key \"url\" means nothing to handler = exec");
-    wrong(A "program = /bin/echo\n", "\"handler\" must come before \"program\"");
-    wrong(A "handler = exec\nprogam = /bin/echo\n", "the nearest is \"program\"");
-    wrong(A "handler = exec\nprogram = /bin/echo\ntimeout = 5\n", "a time from 10ms");
-    wrong(A "handler = exec\nprogram = /bin/echo\nprogram = /bin/cat\n",
-          "given already, in line 3");
-    wrong(A "handler = exec\nprogram = /bin/echo\ninput = jsn\n", "any, none, text, or json");
-    wrong(A "handler = exec\nprogram = /bin/echo\ninput = json a:strin\n", "json with up to");
-    wrong(A "handler = exec\nprogram = /bin/echo\ncapability = magic\n", "not one of this mesh");
-    wrong(A "handler = exec\nprogram = /bin/echo\nclasses = Q\n", "classes A to F");
-    wrong(A "handler = http\n", "url =");
-    wrong(A "handler = http\nurl = ftp://x.example\n", "must start with http://");
-    wrong(A "handler = http\nurl = http://x\nmethod = FETCH\n", "must be POST, PUT or GET");
-    wrong(A "handler = http\nurl = http://x\nheader = nonsense\n", "\"Name: value\"");
-    wrong(A "handler = http\nurl = http://x\nkey_file = /no/key\n", "/no/key: No such file");
-    wrong(A "handler = llm\nurl = http://x\n", "model is missing");
-    wrong(A "handler = llm\nurl = http://x\nmodel = m\ntemperature = 9\n", "from 0.0 to 2.0");
-    wrong(A "handler = builtin\n", "there is none of that name");
-    wrong(A "handler = exec\nprogram = /bin/echo\n" A "handler = exec\n", "in line 1");
-    wrong(A "summary = x\n", "\"handler\" must come before");
-    wrong(A "what\n", "not a section");
-}
-
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -732,11 +785,12 @@ int main(void)
         CASE(inputs_and_outputs_are_checked),
         CASE(endpoints_answer),
         CASE(endpoints_are_tried_again),
+        CASE(endpoints_stream),
+        CASE(endpoints_misbehave),
         CASE(models_stream),
         CASE(models_misbehave),
         CASE(people_review),
         CASE(a_desk_is_bounded),
-        cmocka_unit_test(faults_name_their_place),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     (void)unlink(file);

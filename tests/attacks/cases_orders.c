@@ -148,6 +148,56 @@ static const char *moved_elsewhere(struct world *w)
     return give(w, &forger, (struct order){.what = ORDER_MOVES, .u.moves = &moves});
 }
 
+/* Places of s01.c2 that are open to newcomers: which ones, the caller says. */
+static struct order grows_of(struct order_grows *grows, uint64_t places)
+{
+    *grows = (struct order_grows){.count = 1};
+    grows->list[0] = (struct grow){9, unit_cluster(1, 2), places, places, 60 * US_PER_S};
+    return (struct order){.what = ORDER_GROWS, .u.grows = grows};
+}
+
+static const char *other_places_opened(struct world *w)
+{
+    struct giver g = giver_of(ORCHESTRATOR, 7), forger;
+    struct order_grows grows;
+    (void)give_state(w, &g);
+    forger = g;
+    (void)give(w, &g, grows_of(&grows, 1));
+    return give(w, &forger, grows_of(&grows, 3));
+}
+
+static const char *places_opened_again(struct world *w)
+{
+    struct giver g = giver_of(ORCHESTRATOR, 7);
+    struct order_grows grows;
+    struct order o = grows_of(&grows, 1);
+    (void)give_state(w, &g);
+    chain(&g, &o);
+    (void)say(w, &g, 7, &o);
+    for (unsigned i = 0; i < ORDERS_KEPT; i++)
+        (void)give(w, &g, freeze_of(1 + i % 4));
+    return say(w, &g, 7, &o);
+}
+
+static const char *closing_left_out(struct world *w)
+{
+    struct giver g = giver_of(ORCHESTRATOR, 7);
+    struct order_grows grows;
+    (void)give_state(w, &g);
+    (void)give(w, &g, grows_of(&grows, 1));
+    struct order closed = grows_of(&grows, 0);
+    chain(&g, &closed);
+    return give(w, &g, grows_of(&grows, 2));
+}
+
+static const char *places_of_an_epoch_before(struct world *w)
+{
+    struct giver g = giver_of(ORCHESTRATOR, 7), old = giver_of(ORCHESTRATOR, 6);
+    struct order_grows grows;
+    (void)give_state(w, &g);
+    return give(w, &old, grows_of(&grows, 1));
+}
+
 static const char *another_past(struct world *w)
 {
     struct giver g = giver_of(ORCHESTRATOR, 7);
@@ -206,7 +256,7 @@ static const char *by_a_sector(struct world *w)
 static const char *outside_of_the_chain(struct world *w)
 {
     static const enum msg_type types[] = {MSG_FREEZE,  MSG_THAW,   MSG_CIRCUIT, MSG_HEAL,
-                                          MSG_ISOLATE, MSG_CANCEL, MSG_MOVE};
+                                          MSG_ISOLATE, MSG_CANCEL, MSG_MOVE,    MSG_GROW};
     const char *got = "";
     for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         struct record_header h = {.type = types[i],
@@ -250,7 +300,7 @@ BYTES(no_past, "\x08\x01\x18\x01\x22\x00")
 BYTES(short_past, "\x08\x01\x12\x04"
                   "0123"
                   "\x18\x01\x22\x00")
-BYTES(kind_unknown, "\x08\x01" HASH "\x18\x09\x22\x00")
+BYTES(kind_unknown, "\x08\x01" HASH "\x18\x0a\x22\x00")
 BYTES(kind_without_part, "\x08\x01" HASH "\x18\x02")
 BYTES(part_of_another_kind, "\x08\x01" HASH "\x18\x01\x2a\x00")
 BYTES(short_operation, "\x08\x01" HASH "\x18\x07\x4a\x03\x0a\x01x")
@@ -259,6 +309,11 @@ BYTES(no_moves, "\x08\x01" HASH "\x18\x08")
 BYTES(move_of_nothing, "\x08\x01" HASH "\x18\x08\x52\x00")
 #define TEN "\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00\x52\x00"
 BYTES(too_many_moves, "\x08\x01" HASH "\x18\x08" TEN TEN TEN TEN "\x52\x00")
+BYTES(no_places, "\x08\x01" HASH "\x18\x09")
+BYTES(places_of_nothing, "\x08\x01" HASH "\x18\x09\x5a\x00")
+#define GROWS    "\x5a\x00\x5a\x00\x5a\x00\x5a\x00\x5a\x00\x5a\x00\x5a\x00\x5a\x00\x5a\x00\x5a\x00"
+#define GROWS_50 GROWS GROWS GROWS GROWS GROWS
+BYTES(too_many_places, "\x08\x01" HASH "\x18\x09" GROWS_50 GROWS_50 "\x5a\x00")
 BYTES(number_beyond, "\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f" HASH "\x18\x01\x22\x00")
 
 struct attack_list attacks_orders(void)
@@ -291,6 +346,13 @@ struct attack_list attacks_orders(void)
         {"O24", "moves without a move", no_moves, "record-body:missing"},
         {"O25", "a move of nobody", move_of_nothing, "record-body:bad-range"},
         {"O26", "41 moves", too_many_moves, "record-body:too-many"},
+        {"O27", "other places for newcomers under one number", other_places_opened, "order-fork"},
+        {"O28", "places opened again long after", places_opened_again, "order-old"},
+        {"O29", "places opened, their closing left out", closing_left_out, "gap"},
+        {"O30", "places of an epoch before", places_of_an_epoch_before, "stale-epoch"},
+        {"O31", "newcomers without a place", no_places, "record-body:missing"},
+        {"O32", "places of no cluster", places_of_nothing, "record-body:bad-range"},
+        {"O33", "places of 101 clusters", too_many_places, "record-body:too-many"},
     };
     return (struct attack_list){list, sizeof(list) / sizeof(list[0])};
 }

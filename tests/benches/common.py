@@ -163,14 +163,20 @@ class Mesh:
                 pass
         return spent
 
-    def rss_mib(self):
-        total = 0
-        for _, pid in self.processes():
+    def rss_by_part(self):
+        """MiB of each part: processes of one kind together."""
+        parts = {}
+        for name, pid in self.processes():
             try:
-                total += int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1))
+                kib = int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1))
             except (OSError, AttributeError):
-                pass
-        return total / 1024
+                continue
+            part = re.sub(r"-\d+$", "", name)
+            parts[part] = parts.get(part, 0) + kib / 1024
+        return {part: round(mib, 1) for part, mib in parts.items()}
+
+    def rss_mib(self):
+        return sum(self.rss_by_part().values())
 
 
 def cores(before, after, seconds):

@@ -273,6 +273,7 @@ static const char *same_row(enum row_kind kind, const struct page_row *a, const 
         SAME(u.agent.capabilities)
         SAME(u.agent.epoch)
         SAME(u.agent.routed_around)
+        SAME(u.agent.unwritten)
         return same_impedance(&a->u.agent.impedance, &b->u.agent.impedance);
     }
     if (kind == ROW_SUMMARY) {
@@ -582,6 +583,20 @@ static const char *same_moves(const struct order_moves *a, const struct order_mo
     return NULL;
 }
 
+static const char *same_grows(const struct order_grows *a, const struct order_grows *b)
+{
+    SAME(count)
+    for (uint32_t i = 0; i < a->count; i++) {
+        SAME(list[i].id)
+        SAME_UNIT(list[i].cluster)
+        SAME(list[i].places)
+        SAME(list[i].fresh)
+        SAME(list[i].over_us)
+        SAME(list[i].drain_us)
+    }
+    return NULL;
+}
+
 static const char *same_order(const struct order *a, const struct order *b)
 {
     SAME(seq)
@@ -603,6 +618,8 @@ static const char *same_order(const struct order *a, const struct order *b)
         SAME_ARRAY(u.cancel.operation_id.bytes)
     } else if (a->what == ORDER_MOVES) {
         return same_moves(a->u.moves, b->u.moves);
+    } else if (a->what == ORDER_GROWS) {
+        return same_grows(a->u.grows, b->u.grows);
     } else {
         return same_isolate(&a->u.isolate, &b->u.isolate);
     }

@@ -325,6 +325,7 @@ static void row(struct sample *s, enum row_kind kind, struct page_row *r)
         r->u.agent.capabilities = number(s, UINT64_MAX);
         r->u.agent.epoch = number(s, 1000);
         r->u.agent.routed_around = flag(s);
+        r->u.agent.unwritten = flag(s);
         impedance(s, &r->u.agent.impedance);
     } else if (kind == ROW_SUMMARY) {
         struct summary *y = take(s, sizeof(*y));

@@ -62,6 +62,18 @@ static const struct order_moves *sample_moves(struct sample *s)
     return moves;
 }
 
+static const struct order_grows *sample_grows(struct sample *s)
+{
+    struct order_grows *grows = take(s, sizeof(*grows));
+    grows->count = 1 + upto(s, ORDER_GROWS_MAX - 1);
+    for (uint32_t i = 0; i < grows->count; i++) {
+        const struct unit u = place(s, TIER_CLUSTER);
+        grows->list[i] =
+            (struct grow){number(s, UINT64_MAX - 1) + 1, u, 7, 5, 60 * US_PER_S, upto(s, 9)};
+    }
+    return grows;
+}
+
 void sample_order(struct sample *s, struct msg *m)
 {
     struct order *o = take(s, sizeof(*o));
@@ -88,6 +100,8 @@ void sample_order(struct sample *s, struct msg *m)
         o->u.cancel.operation_id.bytes[0] |= 1u; /* never zero */
     } else if (o->what == ORDER_MOVES) {
         o->u.moves = sample_moves(s);
+    } else if (o->what == ORDER_GROWS) {
+        o->u.grows = sample_grows(s);
     } else {
         o->u.isolate = sample_isolate(s);
     }

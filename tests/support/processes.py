@@ -7,9 +7,11 @@ import time
 
 
 def ended(pid):
-    """True when it holds no port or file any more: gone, or a zombie that its parent has not asked after."""
+    """True when it holds no port or file any more: gone, or a zombie that its parent has not asked after,
+    with every thread (the first one's end is not that of the others, which hold the files, too)."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()[0] in "ZX"
+        return all(task.read_text().rsplit(") ", 1)[1].split()[0] in "ZX"
+                   for task in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"))
     except (FileNotFoundError, ProcessLookupError):
         return True
 

@@ -76,7 +76,7 @@ class Bench:
         version = self.version()[0]
         conf = self.conf.read_text()
         count = sum(1 for name in self.mesh.processes() if f"[process {name}]" in conf and alive(self.mesh, name))
-        self.mesh.wait("everybody has the bundle", lambda: self.mesh.metric(r"^mesh_trust_version") >= version * count, 10)
+        self.mesh.wait("everybody has the bundle", lambda: self.mesh.metric(r"^mesh_trust_version") >= version * count, 60)
 
     def session_of_a_script(self):
         """A console that is left open: commands go in by its stdin."""
@@ -154,8 +154,8 @@ def check(mesh, root, need, audit_rows):
         b.refused("malformed", b.console("status", fault="malformed"))
         b.refused("signed this session", b.console("status", fault="wrong-challenge"))
         told = lambda text: any(text in r["body"] for r in audit_rows(mesh, "command"))
-        mesh.wait("a row of a command with the token", lambda: told('"key": "token"'), 10)
-        mesh.wait("a row of a refused command", lambda: told("sessions are opened with one"), 10)
+        mesh.wait("a row of a command with the token", lambda: told('"key": "token"'), 60)
+        mesh.wait("a row of a refused command", lambda: told("sessions are opened with one"), 60)
         # Removed while its session is open: the next command is refused.
         process, terminal = b.session_of_a_script()
         try:

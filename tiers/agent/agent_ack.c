@@ -9,6 +9,8 @@
  * The answer pool is 1 KiB in chunks of 32 bytes, found by first fit in a 32-bit map: at most 32
  * chunks are looked at. Answers that wait for T come before those kept for repetition. */
 #include "tiers/agent/agent_state.h"
+
+#include "core/utf8.h"
 #include <assert.h>
 #include <string.h>
 
@@ -130,7 +132,10 @@ void ack_word(struct agent *a, int64_t now_us, struct task *t, const uint8_t *te
     while (from > 0 && text[from - 1u] != '\n' && text[from - 1u] != '\r') {
         from--;
     }
-    uint32_t count = bytes - from < WORD_BYTES_MAX ? bytes - from : WORD_BYTES_MAX;
+    uint32_t count = bytes - from;
+    if (count > WORD_BYTES_MAX) {
+        count = (uint32_t)utf8_whole(text + from, WORD_BYTES_MAX);
+    }
     uint16_t now_ms = (uint16_t)(now_us / US_PER_MS);
     bool soon = (uint16_t)(now_ms - a->said_ms) < AGENT_SAY_US / US_PER_MS;
     if (count == 0 || soon || t->relay || !t->want_ack) {

@@ -14,6 +14,7 @@
 #include "core/plant.h"
 #include "core/resolve.h"
 #include "core/turns.h"
+#include "core/utf8.h"
 #include "tiers/cluster/cluster_parts.h"
 #include <assert.h>
 #include <string.h>
@@ -371,7 +372,9 @@ static void fill(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     memcpy(op->action, o->action, sizeof op->action);
     op->weight = o->payload_weight;
     op->requires = o->selector.capabilities;
-    op->task_bytes = o->payload_bytes < WORD_BYTES_MAX ? o->payload_bytes : WORD_BYTES_MAX;
+    op->task_bytes = o->payload_bytes <= WORD_BYTES_MAX
+                         ? o->payload_bytes
+                         : (uint32_t)utf8_whole(o->payload, WORD_BYTES_MAX);
     if (op->task_bytes > 0) {
         memcpy(op->task, o->payload, op->task_bytes);
     }

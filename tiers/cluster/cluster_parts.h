@@ -110,13 +110,12 @@ int64_t move_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* What it was given ends here as UNREACHABLE (moved), nothing that it says is taken any more. */
 void move_let_go(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
-
-/* cluster_grow.c: newcomers at spare places. */
+/* cluster_grow.c */
 void grow_order(struct cluster *c, int64_t now_us, const struct grow *g, struct outbox *out);
 bool grow_open(const struct cluster *c, uint32_t i); /* a newcomer may live at the place */
 /* Whether somebody is expected at an open place; one that enters only while it is here. */
 bool grow_expects(const struct cluster *c, uint32_t i);
-bool grow_fresh(const struct cluster *c, uint32_t i); /* it enters */
+bool grow_fresh(const struct cluster *c, uint32_t i);
 bool grow_apart(const struct cluster *c, uint32_t i); /* enters or leaves: it fails on its own */
 /* Members that take no part in this operation unless they are named: they enter step by step. */
 uint64_t grow_held(const struct cluster *c, int64_t now_us, const struct operation *o);
@@ -129,6 +128,7 @@ int64_t grow_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 void registry_waits(struct cluster *c, uint32_t i);
 void registry_start(struct cluster *c, int64_t now_us);
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what);
+bool registry_unwritten(const struct cluster *c, uint32_t i); /* how it stands */
 /* Its index entries may have to change. */
 void registry_score(struct cluster *c, int64_t now_us, uint32_t i);
 /* An operation has come: what is to be written waits a little longer. */

@@ -55,6 +55,7 @@ static void agent_row(const struct cluster *c, uint32_t i, struct page_row *ret)
                                       .capabilities = m->capabilities,
                                       .epoch = m->epoch,
                                       .routed_around = (c->avoided >> i & 1u) != 0,
+                                      .unwritten = registry_unwritten(c, i),
                                       .impedance = m->impedance};
     ret->u.agent.impedance.state = members_state(c, i);
 }
@@ -165,14 +166,14 @@ static void work_text(const struct cluster *c, int64_t now_us, const struct lead
     line(t, "action");
     text_add(t, op->action);
     line(t, "task");
-    text_add_safe(t, op->task, op->task_bytes);
+    text_add_utf8(t, op->task, op->task_bytes);
     line(t, "requires");
     capability_names(c, op->requires, t);
     line(t, "progress");
     text_add(t, (op->pending >> i & 1u) != 0 ? "running" : "no word yet");
     line(t, "waiting_on");
     if (w->bytes > 0 && num_id128_equal(w->operation, op->id)) {
-        text_add_safe(t, w->text, w->bytes);
+        text_add_utf8(t, w->text, w->bytes);
         line(t, "words");
         text_u64(t, w->number);
     }

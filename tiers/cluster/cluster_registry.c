@@ -262,6 +262,14 @@ void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what
     }
 }
 
+bool registry_unwritten(const struct cluster *c, uint32_t i)
+{
+    assert(c != NULL);
+    assert(i < c->count);
+    const struct member *m = &c->members[i];
+    return ((m->dirty | m->put) & (DIRTY_IDENTITY | DIRTY_STATE)) != 0;
+}
+
 void registry_score(struct cluster *c, int64_t now_us, uint32_t i)
 {
     assert(c != NULL);

@@ -90,14 +90,31 @@ static void member_failed(struct cluster *c, struct lead_relay *r, uint32_t i, e
     }
 }
 
+/* Bits of the members that some place may mean: most messages name one agent. */
+static uint64_t within_places(const struct cluster *c, const struct place_set *p)
+{
+    uint64_t mask = p->count == 0 ? c->all : 0;
+    for (uint32_t k = 0; k < p->count; k++) {
+        const struct pattern *at = &p->patterns[k];
+        if (at->agent.first == at->agent.last && at->agent.first >= 1 &&
+            at->agent.first <= c->count) {
+            mask |= bit_of(at->agent.first - 1u);
+        } else {
+            mask = c->all;
+        }
+    }
+    return mask;
+}
+
 /* Members by place and class alone: who they are follows from the topology for the author, too. */
 static uint64_t own_targets(const struct cluster *c, const struct operation *o)
 {
     uint64_t mask = 0;
-    for (uint32_t i = 0; i < c->count; i++) {
+    for (uint64_t rest = within_places(c, &o->selector.places); rest != 0; rest &= rest - 1u) {
+        uint32_t i = bits_lowest(rest);
+        struct unit u = cluster_agent(c, i);
         enum impedance_class k = topology_class(c->topology, c->first + i);
         bool class_fits = o->selector.class_mask == 0 || (o->selector.class_mask >> k & 1u) != 0;
-        struct unit u = cluster_agent(c, i);
         bool meant = topology_planned(c->topology, u) ? place_has_agent(&o->selector.places, u)
                                                       : place_names_agent(&o->selector.places, u);
         if (class_fits && meant) {

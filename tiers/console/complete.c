@@ -3,6 +3,7 @@
  * inside quotes offers nothing wrong, only nothing. */
 #include "tiers/console/complete.h"
 #include "core/text.h"
+#include "tiers/console/targets.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -85,7 +86,7 @@ static void offer(struct completions *ret, const char *before, size_t before_byt
         return;
     char *word = ret->words[ret->count++];
     memcpy(word, before, before_bytes);
-    strcpy(word + before_bytes, candidate);
+    memcpy(word + before_bytes, candidate, strlen(candidate) + 1);
 }
 
 static void offer_unit(struct completions *ret, const char *word, size_t before, struct unit u)
@@ -159,6 +160,29 @@ static void offer_names(const struct topology *t, const struct parameter *p, con
             offer(ret, word, before, start, t->capabilities[i]);
 }
 
+/* `run NAME`, `--action NAME`, `actions NAME`, and each of a pipeline's stages. */
+static bool names_action(const struct parameter *p)
+{
+    return strcmp(p->name, "action") == 0 || strcmp(p->name, "stages") == 0;
+}
+
+static void offer_actions(const struct action_table *actions, const char *word, size_t before,
+                          struct completions *ret)
+{
+    const struct action *a;
+    for (uint32_t i = 0; (a = action_at(actions, i)) != NULL; i++)
+        offer(ret, word, before, word + before, a->name);
+}
+
+/* What an @ stands for: before is behind the @'s own comma. */
+static void offer_lists(const char *word, size_t before, struct completions *ret)
+{
+    char names[COMPLETIONS_MAX][GROUP_NAME_MAX + 1];
+    size_t count = targets_names(names, COMPLETIONS_MAX);
+    for (size_t i = 0; i < count; i++)
+        offer(ret, word, before, word + before, names[i]);
+}
+
 static enum tier deepest_tier(const struct parameter *p)
 {
     return strcmp(p->name, "sector") == 0    ? TIER_SECTOR
@@ -175,7 +199,8 @@ static void offer_table(const char *line, struct completions *ret)
         offer(ret, "", 0, "", found[i]);
 }
 
-void complete_line(const struct topology *t, const char *line, struct completions *ret)
+void complete_line(const struct topology *t, const struct action_table *actions, const char *line,
+                   struct completions *ret)
 {
     struct cursor at;
     assert(t && line && ret);
@@ -193,6 +218,10 @@ void complete_line(const struct topology *t, const char *line, struct completion
         offer_choices(p->choices, at.word, ret);
     else if (p->kind == PARAMETER_UNIT)
         offer_places(t, at.word, 0, deepest_tier(p), ret);
+    else if (p->kind == PARAMETER_PLACES && at.word[before] == '@')
+        offer_lists(at.word, before, ret);
+    else if (names_action(p))
+        offer_actions(actions, at.word, strcmp(p->name, "stages") == 0 ? before : 0, ret);
     else if (p->kind == PARAMETER_PLACES)
         offer_places(t, at.word, before, TIER_AGENT, ret);
     else

@@ -48,7 +48,7 @@ static void help_all(FILE *out)
           "wide|csv|jsonl):\n",
           out);
     for (size_t i = 0; i < count; i++)
-        fprintf(out, "  %-10s %s%s\n", table[i].name, table[i].summary,
+        fprintf(out, "  %-12s %s%s\n", table[i].name, table[i].summary,
                 table[i].changes ? "  [acts]" : "");
 }
 
@@ -72,12 +72,14 @@ static int show_manual(const struct render *r, const struct invocation *in)
     const struct value *name = command_value(in, "command");
     const struct command_spec *one =
         name->given ? command_find(name->text, strlen(name->text)) : NULL;
-    if (r->json || (name->given && form != MAN)) {
-        render_error(r, "usage", r->json ? "manual: has no JSON form" : "command: only with man");
+    if (r->json) {
+        render_error(r, "usage", "--json: 'manual' has no JSON form: 'help --json' has the table");
         return EXIT_USAGE;
     }
     if (name->given && !one) {
-        render_error(r, "not-found", "no such command ('help' lists them)");
+        char text[COMMAND_ERROR_MAX];
+        snprintf(text, sizeof text, "command: no command '%.60s' ('help' lists them)", name->text);
+        render_error(r, "not-found", text);
         return EXIT_NOT_FOUND;
     }
     if (form == MAN)
@@ -91,30 +93,63 @@ static int show_manual(const struct render *r, const struct invocation *in)
 static int show_help(const struct render *r, const struct invocation *in)
 {
     const struct value *name = command_value(in, "command");
-    if (!name->given) {
-        help_all(r->out);
-        return EXIT_OK;
+    const struct command_spec *one =
+        name->given ? command_find(name->text, strlen(name->text)) : NULL;
+    if (name->given && !one) {
+        char text[COMMAND_ERROR_MAX];
+        const char *near = command_suggest(name->text);
+        snprintf(text, sizeof text, "no command '%.60s'%s%s%s", name->text,
+                 near ? ": did you mean '" : " ('help' lists them)", near ? near : "",
+                 near ? "'?" : "");
+        render_error(r, "not-found", text);
+        return EXIT_NOT_FOUND;
     }
-    const struct command_spec *one = command_find(name->text, strlen(name->text));
-    if (one) {
+    if (r->json)
+        manual_json(r->out, one);
+    else if (one)
         help_one(r->out, one);
-        return EXIT_OK;
-    }
-    const char *near = command_suggest(name->text);
-    fprintf(stderr, "mesh: no command '%.60s'%s%s%s\n", name->text, near ? ": did you mean '" : "",
-            near ? near : "", near ? "'?" : "");
-    return EXIT_NOT_FOUND;
+    else
+        help_all(r->out);
+    return EXIT_OK;
 }
 
-int console_unconnected(const char *const words[], size_t count, bool json)
+bool console_wants_help(const char *const words[], size_t count)
+{
+    assert(words);
+    if (count == 2 && strcmp(words[1], "-h") == 0)
+        return true;
+    for (size_t i = 1; i < count && strcmp(words[i], "--") != 0; i++)
+        if (strcmp(words[i], "--help") == 0)
+            return true;
+    return false;
+}
+
+/* What needs no task has text and, but for manuals, JSON. */
+static bool local_form(enum render_form form, const char *name, char error[COMMAND_ERROR_MAX])
+{
+    bool good = form == FORM_TABLE || form == FORM_JSON;
+    if (!good)
+        snprintf(error, COMMAND_ERROR_MAX, "--output: '%.40s' has table and json only", name);
+    return good;
+}
+
+int console_unconnected(const char *const words[], size_t count, enum render_form form)
 {
     static struct invocation in;
-    char error[COMMAND_ERROR_MAX];
-    const struct render r = {.out = stdout, .json = json};
+    const char *mine[COMMAND_WORDS_MAX], *const help[] = {"help", words[0]};
+    char error[COMMAND_ERROR_MAX] = "more than 64 words: put text in quotes";
     assert(words && count > 0);
-    if (count <= COMMAND_WORDS_MAX && command_parse(words, count, &in, error))
+    bool good = count <= COMMAND_WORDS_MAX, asked = console_wants_help(words, count);
+    if (good) {
+        memcpy(mine, words, count * sizeof *words);
+        good = console_take_form(mine, &count, &form, error) &&
+               command_parse(asked ? help : mine, asked ? 2 : count, &in, error) &&
+               local_form(form, asked ? "help" : words[0], error);
+    }
+    const struct render r = {.out = stdout, .json = form == FORM_JSON, .form = form};
+    if (good)
         return in.spec->verb == CMD_HELP ? show_help(&r, &in) : show_manual(&r, &in);
-    render_error(&r, "usage", count > COMMAND_WORDS_MAX ? "more than 64 words" : error);
+    render_error(&r, "usage", error);
     return EXIT_USAGE;
 }
 
@@ -127,7 +162,7 @@ static int local_read(const struct console *c, const char *const words[], size_t
     struct render r = c->task.render;
     r.form = form;
     r.json = form == FORM_JSON || form == FORM_JSONL;
-    if (!command_parse(words, count, &in, error)) {
+    if (!command_parse(words, count, &in, error) || !local_form(form, words[0], error)) {
         render_error(&r, "usage", error);
         return EXIT_USAGE;
     }
@@ -148,6 +183,11 @@ bool console_local(const struct console *c, const char *const words[], size_t co
     static struct invocation in;
     char error[COMMAND_ERROR_MAX];
     assert(c && count > 0 && ret_quit && ret_code);
+    if (console_wants_help(words, count)) {
+        *ret_quit = false;
+        *ret_code = console_unconnected(words, count, form);
+        return true;
+    }
     bool question = strcmp(words[0], "?") == 0;
     bool leave = strcmp(words[0], "exit") == 0;
     const struct command_spec *spec = command_find(words[0], strlen(words[0]));
@@ -159,41 +199,61 @@ bool console_local(const struct console *c, const char *const words[], size_t co
     }
     if (!question && !leave && (!spec || (spec->verb != CMD_HELP && spec->verb != CMD_QUIT)))
         return false;
-    *ret_quit = leave || (spec && spec->verb == CMD_QUIT);
+    *ret_quit = leave;
     *ret_code = EXIT_OK;
-    if (*ret_quit)
+    if (question)
+        help_all(c->task.render.out);
+    if (question || leave)
         return true;
-    if (question || !command_parse(words, count, &in, error)) {
-        if (!question) {
-            render_error(&c->task.render, "usage", error);
-            *ret_code = EXIT_USAGE;
-        } else {
-            help_all(c->task.render.out);
-        }
+    struct render r = c->task.render;
+    r.form = form;
+    r.json = form == FORM_JSON || form == FORM_JSONL;
+    if (!command_parse(words, count, &in, error) || !local_form(form, words[0], error)) {
+        render_error(&r, "usage", error);
+        *ret_code = EXIT_USAGE;
         return true;
     }
-    *ret_code = show_help(&c->task.render, &in);
+    *ret_quit = in.spec->verb == CMD_QUIT;
+    *ret_code = *ret_quit ? EXIT_OK : show_help(&r, &in);
     return true;
 }
 
 static const char *const form_names[FORM_COUNT] = {"table", "json", "jsonl", "wide", "csv"};
 
-static bool form_named(const char *name, enum render_form *form, bool *said,
-                       char error[COMMAND_ERROR_MAX])
+bool console_form(const char *name, enum render_form *ret, char error[COMMAND_ERROR_MAX])
 {
+    assert(name && ret && error);
     for (int i = 0; i < FORM_COUNT; i++)
         if (strcmp(form_names[i], name) == 0) {
-            if (*said && *form != (enum render_form)i) {
-                snprintf(error, COMMAND_ERROR_MAX, "--output: %s contradicts %s", name,
-                         form_names[*form]);
-                return false;
-            }
-            *form = (enum render_form)i;
-            *said = true;
+            *ret = (enum render_form)i;
             return true;
         }
     snprintf(error, COMMAND_ERROR_MAX, "--output: '%.40s' is none of table, wide, csv, json, jsonl",
              name);
+    return false;
+}
+
+static bool form_named(const char *name, enum render_form *form, bool *said,
+                       char error[COMMAND_ERROR_MAX])
+{
+    enum render_form named;
+    if (!console_form(name, &named, error))
+        return false;
+    if (*said && *form != named) {
+        snprintf(error, COMMAND_ERROR_MAX, "--output: %s contradicts %s", name, form_names[*form]);
+        return false;
+    }
+    *form = named;
+    *said = true;
+    return true;
+}
+
+/* "-ojson": of all words that begin so only those that name a form, since others may be text. */
+static bool is_short_form(const char *word)
+{
+    for (int i = 0; strncmp(word, "-o", 2) == 0 && i < FORM_COUNT; i++)
+        if (strcmp(form_names[i], word + 2) == 0)
+            return true;
     return false;
 }
 
@@ -205,7 +265,10 @@ bool console_take_form(const char *words[], size_t *count, enum render_form *for
     assert(words && count && form);
     for (size_t i = 0; i < *count; i++) {
         bool flag = strcmp(words[i], "--output") == 0 || strcmp(words[i], "-o") == 0;
-        bool joined = strncmp(words[i], "--output=", 9) == 0;
+        const char *joined = strncmp(words[i], "--output=", 9) == 0 ? words[i] + 9
+                             : strncmp(words[i], "-o=", 3) == 0     ? words[i] + 3
+                             : is_short_form(words[i])              ? words[i] + 2
+                                                                    : NULL;
         /* Behind -- it is text. */
         if (strcmp(words[i], "--") == 0) {
             for (; i < *count; i++)
@@ -220,7 +283,7 @@ bool console_take_form(const char *words[], size_t *count, enum render_form *for
                      "--output: needs a value: table, wide, csv, json or jsonl");
             return false;
         } else if (flag || joined) {
-            if (!form_named(joined ? words[i] + 9 : words[++i], form, &said, error))
+            if (!form_named(joined ? joined : words[++i], form, &said, error))
                 return false;
         } else {
             words[kept++] = words[i];

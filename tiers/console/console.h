@@ -37,7 +37,7 @@ bool console_plan(struct console *c, const char *text, char error[COMMAND_ERROR_
  * the line says something else. */
 const char *console_said(const char *line, char room[GRAMMAR_TEXT_MAX]);
 
-/* Lines from stdin until its end or the first command that fails (exit code 1, 2, 5 or 6). */
+/* Lines from stdin until its end or the first command that fails (exit code 1, 2, 5, 6 or 7). */
 int console_script(struct console *c);
 
 /* The prompt, with history and completion, until quit or end of input. */
@@ -48,8 +48,13 @@ int console_repl(struct console *c);
 bool console_local(const struct console *c, const char *const words[], size_t count,
                    enum render_form form, bool *ret_quit, int *ret_code);
 
-/* `help ..` and `manual ..`, which need no mesh and no configuration: the exit code. */
-int console_unconnected(const char *const words[], size_t count, bool json);
+/* `help ..`, `manual ..` and NAME --help, which need no mesh and no configuration: the exit code.
+ */
+int console_unconnected(const char *const words[], size_t count, enum render_form form);
+bool console_wants_help(const char *const words[], size_t count); /* NAME -h, NAME .. --help */
+
+/* A form by its name. False: error says which there are. */
+bool console_form(const char *name, enum render_form *ret, char error[COMMAND_ERROR_MAX]);
 
 /* Takes --json, --output FORM and -o FORM out of the words. False: error says what is wrong. */
 bool console_take_form(const char *words[], size_t *count, enum render_form *form,

@@ -61,45 +61,23 @@ static bool take_key(const char *text, struct operation *op)
     return true;
 }
 
-static bool selects(const struct invocation *in)
-{
-    return command_value(in, "on")->given || command_value(in, "except")->given ||
-           command_value(in, "class")->given || command_value(in, "capability")->given ||
-           command_value(in, "where")->given || command_value(in, "state")->given;
-}
-
 bool content_build(const struct invocation *in, struct operation *op, char error[COMMAND_ERROR_MAX])
 {
     static const char *const actions[] = {CONTENT_PUT, CONTENT_ACTION, "context"};
     static const enum verb verbs[] = {VERB_RECORD, VERB_SYNC, VERB_OBSERVE};
     const struct value *file = command_value(in, "file");
     int64_t what = command_value(in, "what")->number;
-    bool all = command_value(in, "all")->given;
     assert(what >= PUT && what <= LIST);
     op->routing = ROUTING_SCATTER_GATHER;
     op->require_answer = true;
     op->allow_partial = true;
     op->verb = verbs[what];
     (void)snprintf(op->action, sizeof(op->action), "%s", actions[what]);
-    if (what == LIST) {
-        if (file->given)
-            snprintf(error, COMMAND_ERROR_MAX, "file: list takes none; say --on %.40s", file->text);
-        return !file->given;
-    }
-    if (!file->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "file is missing: content %s",
-                 what == PUT ? "put FILE" : "load FILE, or the key that 'content put' has shown");
-        return false;
-    }
+    if (what == LIST)
+        return true;
     if (what == PUT) {
         op->selector.sample = 1;
         return take_file(file->text, op, error);
-    }
-    if (all == selects(in)) {
-        snprintf(error, COMMAND_ERROR_MAX, "%s",
-                 all ? "--all: contradicts the selection"
-                     : "--on: say which agents (--on, --class, ..), or --all");
-        return false;
     }
     return take_key(file->text, op) || take_file(file->text, op, error);
 }

@@ -20,8 +20,9 @@ void delegate_query(struct task *t)
 
 bool delegate_send(struct task *t)
 {
-    const struct value *several = command_value(&t->invocation, "several");
-    uint32_t wanted = several->given ? (uint32_t)several->number : 1;
+    bool one = t->invocation.spec->verb == CMD_PIPELINE; /* a stage goes to one agent */
+    const struct value *several = one ? NULL : command_value(&t->invocation, "several");
+    uint32_t wanted = several && several->given ? (uint32_t)several->number : 1;
     struct operation *op = &t->delegated;
     op->selector.places = (struct place_set){0};
     for (size_t i = 0; i < t->pages.count && t->delegate_count < wanted; i++) {
@@ -34,10 +35,19 @@ bool delegate_send(struct task *t)
                              .agent = {u.agent, u.agent}};
         t->delegates[t->delegate_count++] = u;
     }
+    if (t->delegate_count == 0)
+        return false;
     t->command = (struct command){.kind = COMMAND_SUBMIT, .operation = *op};
     t->sent_ms = uv_now(t->conf.loop);
     pages_done(&t->pages);
-    return t->delegate_count > 0;
+    return true;
+}
+
+const char *delegate_why(const struct task *t)
+{
+    return t->pages.count > 0 ? "new work avoids all agents there that offer it ('route-around' "
+                                "shows whom)"
+                              : "no active agent there offers that";
 }
 
 void delegate_announce(struct task *t)
@@ -104,6 +114,13 @@ static void render_json(const struct task *t, const struct report *report, doubl
     json_decref(all);
 }
 
+/* No result: it failed, or said something else; or nobody said anything. */
+static int no_result(const struct aggregate_view *a)
+{
+    uint32_t said = a->outcomes[OUTCOME_READY] + a->outcomes[OUTCOME_CONFLICT];
+    return said + a->outcomes[OUTCOME_FAILED] > 0 ? EXIT_FAILED : EXIT_TIMEOUT;
+}
+
 int delegate_render(struct task *t, const struct report *report)
 {
     const struct aggregate_view *a = &report->aggregate;
@@ -118,7 +135,7 @@ int delegate_render(struct task *t, const struct report *report)
     agreed = best >= wanted;
     if (t->render.json) {
         render_json(t, report, seconds, agreed);
-        return agreed ? EXIT_OK : a->outcomes[OUTCOME_CONFLICT] || any ? EXIT_FAILED : EXIT_TIMEOUT;
+        return agreed ? EXIT_OK : no_result(a);
     }
     fprintf(t->render.out,
             any ? "Result ready in %.1f seconds\n" : "No result after %.1f seconds\n", seconds);
@@ -128,10 +145,14 @@ int delegate_render(struct task *t, const struct report *report)
             fprintf(t->render.out, "%u %s%s%s%s: ", g->count, outcome_name(g->outcome),
                     g->reason ? " (" : "", g->reason ? reason_name(g->reason) : "",
                     g->reason ? ")" : "");
-        fwrite(g->answer, 1, g->answer_bytes, t->render.out);
+        char conflict[ANSWER_BYTES_MAX];
+        if (g->outcome == OUTCOME_CONFLICT)
+            fputs(render_conflict(g, conflict, sizeof conflict), t->render.out);
+        else
+            render_answer(&t->render, g->answer, g->answer_bytes);
         fputc('\n', t->render.out);
     }
     if (quorum->given)
         quorum_render(&t->render, a->groups, a->group_count, wanted);
-    return agreed ? EXIT_OK : any || a->outcomes[OUTCOME_CONFLICT] ? EXIT_FAILED : EXIT_TIMEOUT;
+    return agreed ? EXIT_OK : no_result(a);
 }

@@ -10,6 +10,8 @@
 void delegate_query(struct task *t);
 /* The rows are here: t->command becomes the submission again. False: there is no agent. */
 bool delegate_send(struct task *t);
+/* Why there is none: what the rows said. */
+const char *delegate_why(const struct task *t);
 void delegate_announce(struct task *t);
 int delegate_render(struct task *t, const struct report *report); /* the exit code */
 

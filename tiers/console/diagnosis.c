@@ -153,8 +153,9 @@ static bool another_class(const struct topology *t, const struct work_row *w,
         return true;
     }
     if (h->median_ms[own] > DIAGNOSIS_FASTER * h->median_ms[ret->home]) {
-        snprintf(ret->why, sizeof ret->why, "%s with '%s' is at %.0f ms, %s at %.0f ms",
-                 class_name(ret->home), capability, h->median_ms[ret->home], class_name(own),
+        snprintf(ret->why, sizeof ret->why, "%s%s%s%s is at %.0f ms, %s at %.0f ms",
+                 class_name(ret->home), capability[0] ? " with '" : "", capability,
+                 capability[0] ? "'" : "", h->median_ms[ret->home], class_name(own),
                  h->median_ms[own]);
         return true;
     }

@@ -322,9 +322,35 @@ static bool scoped(const struct reading *r, const char *verb, const char *flags,
     return true;
 }
 
+/* A word that is a capability of this mesh, also with blanks or dashes: "local state". */
+static const char *capability_word(const struct reading *r)
+{
+    for (unsigned bit = 0; bit < r->t->capability_count; bit++) {
+        const char *name = r->t->capabilities[bit];
+        for (size_t i = 0; i < r->w->count; i++) {
+            char pair[2 * WORD_MAX];
+            snprintf(pair, sizeof pair, "%s-%s", r->w->word[i],
+                     i + 1 < r->w->count ? r->w->word[i + 1] : "");
+            if (strcmp(r->w->word[i], name) == 0 || strcmp(pair, name) == 0)
+                return name;
+        }
+    }
+    return "";
+}
+
+/* The slowest of all, or of a place: the slowest first. */
+static bool slowest(struct reading *r, char *ret)
+{
+    const char *class = class_word(r->w);
+    snprintf(ret, GRAMMAR_LINE_MAX, "top --once --limit 10%s%s%s%s", class[0] ? " --class " : "",
+             class, r->places[0] ? " --on " : "", r->places);
+    return true;
+}
+
 static bool find(struct reading *r, char *ret)
 {
     const char *class = class_word(r->w);
+    const char *capability = capability_word(r);
     const char *state = "";
     static const char *const states[] = {"offline", "suspect", "degraded", "quarantined", "frozen"};
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
@@ -336,9 +362,9 @@ static bool find(struct reading *r, char *ret)
         state = "offline";
     bool slow = has(r->w, "slow slower slowest");
     char verb[GRAMMAR_LINE_MAX];
-    snprintf(verb, sizeof verb, "find%s%s%s%s%s%s%s", class[0] ? " --class " : "", class,
-             state[0] ? " --state " : "", state, r->places[0] ? " --on " : "", r->places,
-             slow ? " --slower 500" : "");
+    snprintf(verb, sizeof verb, "find%s%s%s%s%s%s%s%s%s", class[0] ? " --class " : "", class,
+             capability[0] ? " --capability " : "", capability, state[0] ? " --state " : "", state,
+             r->places[0] ? " --on " : "", r->places, slow ? " --slower 500" : "");
     bool quoted = r->facts[strcspn(r->facts, "<>*?!")] != '\0';
     r->facts_taken = true;
     snprintf(ret, GRAMMAR_LINE_MAX, "%.250s%s%s%s%s --limit 10", verb,
@@ -405,13 +431,15 @@ static bool intent(struct reading *r, char *ret)
         return snprintf(ret, GRAMMAR_LINE_MAX, "audit") > 0;
     if (has(w, "when") && has(w, "ready"))
         return when(r, ret);
+    if (has(w, "slowest") && !r->facts[0])
+        return slowest(r, ret);
     if (has(w, "who which") || (has(w, "find list show") && has(w, "agents agent slow slowest")) ||
         (r->facts[0] && !has(w, "sectors sector")))
         return find(r, ret);
     if (has(w, "sectors") && !r->places[0])
         return snprintf(ret, GRAMMAR_LINE_MAX, "sectors") > 0;
     if (has(w, "happening status going hows whats doing health healthy state report look how "
-               "problem problems wrong") ||
+               "problem problems wrong why") ||
         (has(w, "what") && has(w, "with about up in")) || (has(w, "show") && r->places[0]))
         return happening(r, ret);
     return false;

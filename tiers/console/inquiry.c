@@ -39,7 +39,9 @@ static bool build_diagnose(const struct invocation *in, const struct topology *t
     struct unit u;
     if (!unit_parse(text, strlen(text), &u, &why) ||
         !place_parse(text, strlen(text), t, &ret->query.selector.places, &at, &why)) {
-        snprintf(error, COMMAND_ERROR_MAX, "place: '%.60s': %s", text, why);
+        char hint[64];
+        snprintf(error, COMMAND_ERROR_MAX, "place: '%.60s': %s%s", text, why,
+                 targets_hint(why, t, hint));
         return false;
     }
     if (u.tier != TIER_SECTOR && u.tier != TIER_CLUSTER) {
@@ -75,16 +77,18 @@ static bool build_reassign(const struct invocation *in, const struct topology *t
     ret->kind = COMMAND_QUERY;
     ret->query.kind = QUERY_WORK;
     if (!num_id128_parse(id, strlen(id), &ret->query.operation_id)) {
-        snprintf(error, COMMAND_ERROR_MAX, "id: '%.60s' is not 32 hex digits", id);
+        snprintf(error, COMMAND_ERROR_MAX, "id: '%.60s' is not 32 hex digits ('stuck' shows them)",
+                 id);
         return false;
     }
     if (to->given && strcmp(to->text, "best_available") != 0 &&
         class_parse(to->text, strlen(to->text)) == CLASS_NONE &&
         !place_parse(to->text, strlen(to->text), t, &places, &at, &why)) {
+        char hint[64];
         snprintf(error, COMMAND_ERROR_MAX,
                  "--to: '%.60s' is neither best_available, nor a class, nor places (at character "
-                 "%zu: %s)",
-                 to->text, at + 1, why);
+                 "%zu: %s%s)",
+                 to->text, at + 1, why, targets_hint(why, t, hint));
         return false;
     }
     return true;
@@ -340,7 +344,7 @@ static void show_reassigned(struct task *t, const struct report *report)
             uint32_t bytes = g->answer_bytes;
             while (bytes > 0 && g->answer[bytes - 1] == '\n')
                 bytes--;
-            fwrite(g->answer, 1, bytes, t->render.out);
+            render_answer(&t->render, g->answer, bytes);
             fputc('\n', t->render.out);
         }
     }
@@ -409,7 +413,10 @@ void inquiry_begin(struct task *t)
     struct command first = t->command;
     memset(q, 0, sizeof *q);
     q->first = first;
-    task_send(t);
+    if (first.kind == COMMAND_ROUTE)
+        inquiry_route_order(t, &first);
+    else
+        task_send(t);
 }
 
 void inquiry_reply(struct task *t, const struct reply *reply)

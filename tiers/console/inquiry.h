@@ -21,6 +21,7 @@ struct inquiry {
     struct work_row task; /* reassign: which */
     struct unit to;       /* reassign: who gets it */
     enum impedance_class to_class;
+    struct place_set avoided; /* route-around --undo: whom new work avoided until now */
     uint64_t started_ms;
     struct findings findings; /* of the last one that ended; the dialogue reads it */
 };

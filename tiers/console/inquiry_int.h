@@ -19,6 +19,8 @@ bool inquiry_take_page(struct task *t, struct pages *pages, const struct rows *r
 /* A refusal ends the task with it. */
 bool inquiry_of_kind(struct task *t, const struct reply *reply, enum reply_kind wanted);
 
-void inquiry_route(struct task *t, const struct reply *reply); /* route-around */
+/* route-around */
+void inquiry_route(struct task *t, const struct reply *reply);
+void inquiry_route_order(struct task *t, const struct command *order);
 
 #endif

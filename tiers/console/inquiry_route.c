@@ -1,6 +1,7 @@
 /* route-around. Flags (--where, --class) are resolved by the mesh first: agents that match now are
  * what is avoided, by their places; --dry-run ends there. Then the order goes out, and the agents
- * are read until their leads say that it holds. */
+ * are read until their leads say that it holds. An --undo first reads whom new work avoids: only
+ * those are restored, and told of. */
 #include "tiers/console/dry_run.h"
 #include "tiers/console/inquiry_int.h"
 #include <assert.h>
@@ -69,8 +70,55 @@ static void resolved(struct task *t)
     } else {
         pages_done(&q->agents);
         q->first = c;
-        inquiry_ask(t, STEP_FIRST, &c);
+        inquiry_route_order(t, &c);
     }
+}
+
+/* --- whom new work avoids until now --- */
+
+#define AVOIDS "new work avoids "
+
+void inquiry_route_order(struct task *t, const struct command *order)
+{
+    struct command table = {.kind = COMMAND_ROUTE};
+    assert(t && order->kind == COMMAND_ROUTE);
+    table.query = (struct query){.kind = QUERY_AGENTS, .limit = 1};
+    inquiry_ask(t, order->on ? STEP_FIRST : STEP_FOURTH, order->on ? order : &table);
+}
+
+/* A line of the table. */
+static void take_avoided(struct inquiry *q, const struct topology *t, const char *line)
+{
+    struct place_set more;
+    size_t at = 0;
+    const char *why = NULL;
+    if (strncmp(line, AVOIDS, strlen(AVOIDS)) != 0 || strstr(line, "nobody"))
+        return;
+    line += strlen(AVOIDS);
+    if (!place_parse(line, strlen(line), t, &more, &at, &why) ||
+        q->avoided.count + more.count > RANGES_MAX) {
+        q->avoided = q->first.query.selector.places; /* too scattered: all of them, then */
+        return;
+    }
+    memcpy(q->avoided.patterns + q->avoided.count, more.patterns,
+           more.count * sizeof *more.patterns);
+    q->avoided.count += more.count;
+}
+
+/* Whether this agent is one of those that the order is about. */
+static bool concerns(const struct inquiry *q, struct unit agent)
+{
+    return q->first.on || (q->avoided.count > 0 && place_has_agent(&q->avoided, agent) &&
+                           place_has_agent(&q->first.query.selector.places, agent));
+}
+
+static void ask_agents(struct task *t)
+{
+    struct inquiry *q = &t->inquiry;
+    struct selector whom = q->first.query.selector;
+    if (!q->first.on && q->avoided.count > 0)
+        whom.places = q->avoided;
+    inquiry_ask_rows(t, STEP_SECOND, QUERY_AGENTS, &whom);
 }
 
 /* --- until it holds --- */
@@ -79,6 +127,7 @@ static void show_routed(struct task *t, bool holds)
 {
     struct inquiry *q = &t->inquiry;
     bool on = q->first.on;
+    size_t shown = 0;
     json_t *list = json_array();
     if (!t->render.json)
         fprintf(t->render.out, "Routing updated. %s:\n",
@@ -87,16 +136,18 @@ static void show_routed(struct task *t, bool holds)
         const struct agent_row *a = &q->agents.rows[i].u.agent;
         char place[UNIT_TEXT_MAX];
         unit_format(q->agents.rows[i].unit, place);
-        if (a->routed_around != on)
+        if (a->routed_around != on || !concerns(q, q->agents.rows[i].unit))
             continue;
         if (t->render.json)
             json_array_append_new(list, json_string(place));
-        else if (i < 2 * DIAGNOSIS_SLOW_MAX)
+        else if (++shown <= 2 * DIAGNOSIS_SLOW_MAX)
             fprintf(t->render.out, "- %s (impedance %.0fms)\n", place,
                     (double)a->impedance.predicted_us / US_PER_MS);
-        else if (i == 2 * DIAGNOSIS_SLOW_MAX)
-            fprintf(t->render.out, "  and more: %zu in all\n", q->agents.count);
     }
+    if (!t->render.json && shown > 2 * DIAGNOSIS_SLOW_MAX)
+        fprintf(t->render.out, "  and more: %zu in all\n", shown);
+    if (!t->render.json && shown == 0)
+        fputs(on ? "- nobody\n" : "- nobody: new work avoided none of them\n", t->render.out);
     if (t->render.json) {
         json_t *all = json_pack("{s:b,s:b,s:O}", "avoid", on, "confirmed", holds, "agents", list);
         json_dumpf(all, t->render.out, JSON_COMPACT);
@@ -119,9 +170,18 @@ void inquiry_route(struct task *t, const struct reply *reply)
             resolved(t);
         return;
     }
+    if (q->step == STEP_FOURTH) {
+        if (reply->kind == REPLY_LINE)
+            take_avoided(q, t->render.topology, reply->text ? reply->text : "");
+        else if (inquiry_of_kind(t, reply, REPLY_OK) && q->avoided.count == 0)
+            show_routed(t, true);
+        else if (reply->kind == REPLY_OK)
+            inquiry_ask(t, STEP_FIRST, &q->first);
+        return;
+    }
     if (q->step == STEP_FIRST) {
         if (reply->kind != REPLY_LINE && inquiry_of_kind(t, reply, REPLY_OK))
-            inquiry_ask_rows(t, STEP_SECOND, QUERY_AGENTS, &q->first.query.selector);
+            ask_agents(t);
         return;
     }
     if (!inquiry_of_kind(t, reply, REPLY_ROWS) ||
@@ -129,10 +189,11 @@ void inquiry_route(struct task *t, const struct reply *reply)
         return;
     bool holds = q->agents.missing == 0;
     for (size_t i = 0; i < q->agents.count; i++)
-        holds = holds && q->agents.rows[i].u.agent.routed_around == q->first.on;
+        holds = holds && (q->agents.rows[i].u.agent.routed_around == q->first.on ||
+                          !concerns(q, q->agents.rows[i].unit));
     if (!holds && ++q->tries < ROUTED_TRIES) {
         pages_done(&q->agents);
-        inquiry_ask_rows(t, STEP_SECOND, QUERY_AGENTS, &q->first.query.selector);
+        ask_agents(t);
         return;
     }
     show_routed(t, holds);

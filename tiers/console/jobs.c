@@ -1,6 +1,7 @@
 #include "tiers/console/jobs.h"
 
 #include "core/num.h"
+#include "tiers/console/columns.h"
 #include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -78,20 +79,6 @@ bool jobs_build(const struct invocation *in, struct command *ret, char error[COM
     bool list = in->spec->verb == CMD_JOBS && jobs_action(in) == JOBS_LIST;
     *ret = (struct command){.kind = COMMAND_QUERY};
     ret->query = (struct query){.kind = QUERY_JOBS, .from_start = true, .limit = PAGE_ROWS_MAX};
-    if (list && id[0]) {
-        snprintf(error, COMMAND_ERROR_MAX, "id: 'jobs list' takes none: write 'jobs show %.40s'",
-                 id);
-        return false;
-    }
-    if (in->spec->verb == CMD_JOBS && !list && command_value(in, "limit")->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "--limit: goes with 'jobs list' only");
-        return false;
-    }
-    bool decides = jobs_action(in) == JOBS_APPROVE || jobs_action(in) == JOBS_REJECT;
-    if (decides && !id[0]) {
-        snprintf(error, COMMAND_ERROR_MAX, "id: which one? 'jobs' lists those in state approval");
-        return false;
-    }
     if (list || !id[0])
         return true;
     if (strspn(id, "0123456789abcdef") != strlen(id) || strlen(id) > 32 || strlen(id) < 4) {
@@ -176,10 +163,112 @@ static json_t *job_object(const struct page_row *row)
     return o;
 }
 
+/* A line for each job, and in FORM_JSONL the sum behind them. */
+static void list_lines(const struct render *r, const struct pages *pages, size_t shown)
+{
+    static const char *const columns[] = {"id",      "state",    "action",   "input",
+                                          "console", "created",  "finished", "took_ms",
+                                          "targets", "answered", "late"};
+    const size_t count = sizeof columns / sizeof *columns;
+    if (r->form == FORM_CSV)
+        fputs("id,state,action,input,console,created,finished,took_ms,targets,answered,late\r\n",
+              r->out);
+    for (size_t i = 0; i < shown; i++) {
+        json_t *o = job_object(&pages->rows[i]);
+        for (size_t k = 0; r->form == FORM_CSV && k < count; k++) {
+            json_t *value = json_object_get(o, columns[k]);
+            char *text = json_is_string(value) || json_is_null(value)
+                             ? NULL
+                             : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+            const char *word = json_string_value(value);
+            render_csv_field(r, text ? text : word ? word : "", k + 1 == count);
+            free(text);
+        }
+        if (r->form == FORM_JSONL) {
+            json_object_set_new(o, "kind", json_string("row"));
+            json_dumpf(o, r->out, JSON_COMPACT | JSON_REAL_PRECISION(9));
+            fputc('\n', r->out);
+        }
+        json_decref(o);
+    }
+    if (r->form == FORM_JSONL)
+        fprintf(r->out, "{\"kind\":\"summary\",\"total\":%zu,\"shown\":%zu}\n", pages->count,
+                shown);
+}
+
+static const struct column columns[] = {{"JOB", 33, true, 0},  {"STATE", 9, true, 0},
+                                        {"BY", 12, true, 5},   {"STARTED", 12, true, 3},
+                                        {"TOOK", 8, false, 2}, {"ANSWERED", 17, false, 4},
+                                        {" WHAT", 20, true, 1}};
+
+#define COLUMNS    (sizeof columns / sizeof *columns)
+#define ID_SHORT   9 /* the last digits of an id, which name it as well */
+#define WHAT_SHOWN 40u
+
+/* What was run, and on what: as much of it as `room` columns take, never half a character. */
+static void what_text(const struct page_row *row, size_t room, char ret[CELL_BYTES])
+{
+    char action[ACTION_MAX], input[80], first[80];
+    record_value(row, "action", action, sizeof action);
+    record_value(row, "input", input, sizeof input);
+    size_t taken = strlen(action) + strlen("  \"..\"");
+    size_t bytes = room > taken ? room - taken : 0;
+    render_safe(input, strlen(input), first, bytes + 1 < sizeof first ? bytes + 1 : sizeof first);
+    snprintf(ret, CELL_BYTES, " %s%s%s%s", action, input[0] ? " \"" : "", first,
+             !input[0]                       ? ""
+             : strlen(input) > strlen(first) ? "..\""
+                                             : "\"");
+}
+
+/* Columns of a line that are left for the last one. */
+static size_t room_of_last(const struct column own[], uint32_t fit, int width)
+{
+    int left = width;
+    for (size_t i = 0; i + 1 < COLUMNS; i++)
+        left -= fit >> i & 1 ? own[i].width + 1 : 0;
+    return left > 0 ? (size_t)left : 0;
+}
+
+static void list_table(const struct render *r, const struct pages *pages, size_t shown)
+{
+    struct column own[COLUMNS];
+    char line[512], cells[COLUMNS][CELL_BYTES], a[32], b[32];
+    int width = columns_width(r);
+    memcpy(own, columns, sizeof own);
+    bool narrow = width > 0 && columns_fit(own, COLUMNS, width) != columns_fit(own, COLUMNS, 0);
+    own[0].width = narrow ? ID_SHORT : own[0].width;
+    uint32_t fit = columns_fit(own, COLUMNS, width);
+    size_t room = width > 0 ? room_of_last(own, fit, width) : WHAT_SHOWN;
+    room = r->form == FORM_WIDE ? CELL_BYTES : room < WHAT_SHOWN ? room : WHAT_SHOWN;
+    columns_line(own, COLUMNS, fit, NULL, line, sizeof line);
+    fprintf(r->out, "%s\n", line);
+    for (size_t i = 0; i < shown; i++) {
+        const struct page_row *row = &pages->rows[i];
+        char id[ID128_TEXT_MAX], when[40];
+        const char *time = strchr(render_time(record_number(row, "created"), when), 'T');
+        record_value(row, "id", id, sizeof id);
+        size_t digits = strlen(id), skip = narrow && digits > 8 ? digits - 8 : 0;
+        snprintf(cells[0], CELL_BYTES, "%s", id + skip);
+        record_value(row, "state", cells[1], CELL_BYTES);
+        record_value(row, "console", cells[2], CELL_BYTES);
+        snprintf(cells[3], CELL_BYTES, "%.12s", time ? time + 1 : "");
+        render_span(record_number(row, "took_us"), cells[4]);
+        snprintf(cells[5], CELL_BYTES, "%s/%s", render_count((uint64_t)answers_of(row), a),
+                 render_count((uint64_t)record_number(row, "targets"), b));
+        what_text(row, room, cells[6]);
+        columns_line(own, COLUMNS, fit, cells, line, sizeof line);
+        fprintf(r->out, "%s\n", line);
+    }
+}
+
 void jobs_render_list(const struct render *r, const struct pages *pages, size_t most)
 {
     most = most ? most : JOBS_SHOWN;
     size_t shown = pages->count < most ? pages->count : most;
+    if (r->form == FORM_CSV || r->form == FORM_JSONL) {
+        list_lines(r, pages, shown);
+        return;
+    }
     if (r->json) {
         json_t *list = json_array();
         for (size_t i = 0; i < shown; i++)
@@ -190,27 +279,7 @@ void jobs_render_list(const struct render *r, const struct pages *pages, size_t 
         json_decref(o);
         return;
     }
-    fprintf(r->out, "%-32s  %-9s %-12s %-12s %8s %17s  %s\n", "JOB", "STATE", "BY", "STARTED",
-            "TOOK", "ANSWERED", "WHAT");
-    for (size_t i = 0; i < shown; i++) {
-        const struct page_row *row = &pages->rows[i];
-        char id[40], state[24], by[24], action[40], input[80], when[40], a[32], b[32], took[32];
-        char answered[72];
-        const char *time = strchr(render_time(record_number(row, "created"), when), 'T');
-        record_value(row, "id", id, sizeof id);
-        record_value(row, "state", state, sizeof state);
-        record_value(row, "console", by, sizeof by);
-        record_value(row, "action", action, sizeof action);
-        record_value(row, "input", input, sizeof input);
-        snprintf(answered, sizeof answered, "%s/%s", render_count((uint64_t)answers_of(row), a),
-                 render_count((uint64_t)record_number(row, "targets"), b));
-        fprintf(r->out, "%-32s  %-9s %-12s %-12.12s %8s %17s  %s%s%.24s%s\n", id, state, by,
-                time ? time + 1 : "", render_span(record_number(row, "took_us"), took), answered,
-                action, input[0] ? " \"" : "", input,
-                !input[0]            ? ""
-                : strlen(input) > 24 ? "..\""
-                                     : "\"");
-    }
+    list_table(r, pages, shown);
     if (shown < pages->count)
         fprintf(r->out, "%zu more (--limit)\n", pages->count - shown);
     if (pages->count == 0)

@@ -1,5 +1,6 @@
 #include "tiers/console/kpi.h"
 
+#include "tiers/console/columns.h"
 #include "tiers/console/jobs.h"
 #include <assert.h>
 #include <jansson.h>
@@ -126,10 +127,16 @@ static void format(const struct kpi *k, bool known, double value, char ret[40])
         snprintf(ret, 40, "no data");
 }
 
+static const struct column columns[] = {{"KPI", 29, true, 0},     {"VALUE", 10, false, 0},
+                                        {"BEFORE", 12, false, 4}, {"TREND", 7, true, 3},
+                                        {"TARGET", 22, true, 2},  {"MET", 3, true, 1}};
+
+#define COLUMNS (sizeof columns / sizeof *columns)
+
 void kpi_render(const struct render *r, const struct pages *pages, enum kpi_over over)
 {
     struct kpi_view v;
-    char span[32], when[40];
+    char span[32], when[40], line[256];
     assert(r && pages);
     if (!kpi_view(pages, over, &v)) {
         render_error(r, "invalid", "kpi: the orchestrator's answer lacks this span");
@@ -139,16 +146,20 @@ void kpi_render(const struct render *r, const struct pages *pages, enum kpi_over
         render_object(r, &v, over);
         return;
     }
-    fprintf(r->out, "%-30s %12s %12s %-7s %-22s %s\n", "KPI", "VALUE", "BEFORE", "TREND", "TARGET",
-            "MET");
+    uint32_t shown = columns_fit(columns, COLUMNS, columns_width(r));
+    columns_line(columns, COLUMNS, shown, NULL, line, sizeof line);
+    fprintf(r->out, "%s\n", line);
     for (size_t i = 0; i < KPI_COUNT; i++) {
         const struct kpi *k = &v.kpis[i];
-        char value[40], before[40];
-        format(k, k->known, k->value, value);
-        format(k, k->known_before, k->before, before);
-        fprintf(r->out, "%-30s %12s %12s %-7s %-22s %s\n", k->name, value, before,
-                trend_names[k->trend], k->target[0] ? k->target : "-",
-                !judged(k) ? "-" : (k->met ? "yes" : "no"));
+        char cells[COLUMNS][CELL_BYTES];
+        snprintf(cells[0], CELL_BYTES, "%s", k->name);
+        format(k, k->known, k->value, cells[1]);
+        format(k, k->known_before, k->before, cells[2]);
+        snprintf(cells[3], CELL_BYTES, "%s", trend_names[k->trend]);
+        snprintf(cells[4], CELL_BYTES, "%s", k->target[0] ? k->target : "-");
+        snprintf(cells[5], CELL_BYTES, "%s", !judged(k) ? "-" : (k->met ? "yes" : "no"));
+        columns_line(columns, COLUMNS, shown, cells, line, sizeof line);
+        fprintf(r->out, "%s\n", line);
     }
     fprintf(r->out, "over the last %s, since %s; the mesh was watched for %s of it\n",
             kpi_over_name(over), render_time(v.from_us, when), render_span(v.observed_us, span));

@@ -5,6 +5,7 @@
 #include "core/incident.h"
 #include "core/num.h"
 #include "core/store.h"
+#include "tiers/console/targets.h"
 #include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -46,7 +47,9 @@ static bool build_filters(const struct invocation *in, const struct topology *t,
         return false;
     }
     if (on->given && !topology_contains(t, q->agent)) {
-        snprintf(error, COMMAND_ERROR_MAX, "--on: '%.60s' is no place of this mesh", on->text);
+        char hint[64];
+        snprintf(error, COMMAND_ERROR_MAX, "--on: '%.60s' is no place of this mesh%s", on->text,
+                 targets_hint("so high a number", t, hint));
         return false;
     }
     if (since->given) {
@@ -65,10 +68,6 @@ static bool build_conflicts(const struct invocation *in, enum action action, str
     const struct value *id = command_value(in, "id"), *all = command_value(in, "all"),
                        *priority = command_value(in, "priority"), *type = command_value(in, "type"),
                        *keep = command_value(in, "keep"), *note = command_value(in, "note");
-    bool wants_id = action == ACTION_SHOW || action == ACTION_RESOLVE;
-    if (wants_id != id->given)
-        return fail(error, wants_id ? "id: the name of a conflict is needed, or its first letters"
-                                    : "id: only show and resolve take one");
     if (id->given &&
         (strlen(id->text) > NAME_BYTES || strspn(id->text, "0123456789abcdef") != strlen(id->text)))
         return fail(error, "id: 1 to 16 hex digits, as `conflicts list` shows them");
@@ -81,8 +80,6 @@ static bool build_conflicts(const struct invocation *in, enum action action, str
         snprintf(ret->log.event, sizeof ret->log.event, "opened");
     if (action != ACTION_RESOLVE)
         return true;
-    if (!keep->given)
-        return fail(error, "--keep: say which value stands: expected, received, both or none");
     ret->kind = COMMAND_RESOLVE;
     ret->decision.keep =
         (enum conflict_keep[]){KEEP_EXPECTED, KEEP_RECEIVED, KEEP_BOTH, KEEP_NONE}[keep->number];
@@ -110,10 +107,6 @@ static bool build_incident(const struct invocation *in, enum action action, stru
 {
     const struct value *id = command_value(in, "id"), *all = command_value(in, "all"),
                        *priority = command_value(in, "priority"), *type = command_value(in, "type");
-    if ((action == ACTION_SHOW) != id->given)
-        return fail(error, action == ACTION_SHOW
-                               ? "id: the name of an incident is needed, or its first letters"
-                               : "id: only show takes one");
     if (id->given &&
         (strlen(id->text) > NAME_BYTES || strspn(id->text, "0123456789abcdef") != strlen(id->text)))
         return fail(error, "id: 1 to 16 hex digits, as `incident list` shows them");
@@ -371,12 +364,13 @@ static enum log_next complete(struct log_view *v, const struct render *r,
     }
     char text[COMMAND_ERROR_MAX];
     if (v->matches)
-        snprintf(text, sizeof text, "'%s' is ambiguous: %s", v->wanted, v->candidates);
+        snprintf(text, sizeof text, "id: '%s' is ambiguous: %s", v->wanted, v->candidates);
     else
-        snprintf(text, sizeof text, "no %s is called '%s'",
-                 page->log == LOG_INCIDENTS ? "incident" : "conflict", v->wanted);
+        snprintf(text, sizeof text, "id: no %s is called '%s' ('%s list --all' shows them)",
+                 page->log == LOG_INCIDENTS ? "incident" : "conflict", v->wanted,
+                 page->log == LOG_INCIDENTS ? "incident" : "conflicts");
     render_error(r, v->matches ? "ambiguous" : "not-found", text);
-    return LOG_FAILED;
+    return LOG_TOLD;
 }
 
 enum log_next logs_take(struct log_view *v, const struct render *r, const struct log_page *page,

@@ -16,7 +16,13 @@ struct log_view {
     void *list; /* json_t: rows of one JSON answer */
 };
 
-enum log_next { LOG_MORE, LOG_DONE, LOG_NOT_FOUND, LOG_FAILED };
+enum log_next {
+    LOG_MORE,
+    LOG_DONE,
+    LOG_NOT_FOUND,
+    LOG_TOLD, /* not found, or ambiguous: the error was printed */
+    LOG_FAILED
+};
 
 /* The command from the words; false: `error` says what is wrong. */
 bool logs_build(const struct invocation *in, const struct topology *t, struct command *ret,

@@ -5,6 +5,7 @@
 #include "tiers/console/console.h"
 #include "tiers/console/contexts.h"
 #include "tiers/console/hwlogin.h"
+#include "tiers/console/targets.h"
 #include "tiers/runner/client.h"
 #include "tiers/runner/config.h"
 #include "tiers/runner/enroll_command.h"
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct options {
@@ -44,112 +46,173 @@ static int usage(FILE *out, int code)
           "                  run/mesh.conf here, or beside the build\n"
           "  --context NAME  a mesh by its name; default $MESH_CONTEXT\n"
           "  --json          JSON instead of text\n"
+          "  --output FORM   table, wide, csv, json or jsonl; before the command, or behind it\n"
           "  --read-only     refuse commands that act (exit 6)\n"
           "  --via SECTOR    ask this sector instead of the orchestrator, for its own agents\n"
-          "  --operator NAME   whose key and certificate of the keys folder; default "
-          "$MESH_OPERATOR,\n"
-          "                  operator\n"
-          "  --passphrase-fd N  where the operator's passphrase comes from; default the terminal\n"
+          "  --operator NAME whose key and certificate of the keys folder; default\n"
+          "                  $MESH_OPERATOR, operator\n"
+          "  --passphrase-fd N\n"
+          "                  where the operator's passphrase comes from; default the terminal\n"
           "  --wait SECONDS  how long to wait for a connection and an answer (default 5)\n"
           "`mesh help` lists the commands.\n"
-          "exit: 0 ok, 1 failed, 2 usage, 3 partial, 4 no answer, 5 not found, 6 refused, 130 "
-          "interrupted\n",
+          "exit: 0 ok, 1 failed, 2 usage, 3 partial, 4 no answer, 5 not found, 6 refused, 7 held,\n"
+          "      130 interrupted\n",
           out);
     return code;
 }
 
-/* One line: what is wrong with a flag that is unknown, or that lacks its value. */
-static void fail_flag(const char *name, size_t bytes)
+/* Global flags stand before the command. */
+enum option {
+    OPTION_CONFIG,
+    OPTION_CONTEXT,
+    OPTION_VIA,
+    OPTION_WAIT,
+    OPTION_OPERATOR,
+    OPTION_PASSPHRASE_FD,
+    OPTION_OUTPUT, /* from here back: with a value */
+    OPTION_JSON,
+    OPTION_READ_ONLY,
+    OPTION_VERSION,
+    OPTION_HELP,
+    OPTION_COUNT
+};
+
+static const char *const option_names[OPTION_COUNT] = {
+    "config", "context", "via",       "wait",    "operator", "passphrase-fd",
+    "output", "json",    "read-only", "version", "help"};
+
+static enum option option_find(const char *name, size_t bytes)
 {
-    static const char *const flags[] = {"config", "context",  "json",          "read-only", "via",
-                                        "wait",   "operator", "passphrase-fd", "version",   "help"};
+    enum option o = OPTION_CONFIG;
+    while (o < OPTION_COUNT &&
+           (strlen(option_names[o]) != bytes || memcmp(option_names[o], name, bytes) != 0))
+        o++;
+    return o;
+}
+
+static void fail_unknown(const char *name, size_t bytes)
+{
     char word[32] = "";
     const char *near = NULL;
     unsigned best = 3;
     memcpy(word, name, bytes < sizeof word ? bytes : 0);
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        unsigned distance = word[0] ? command_distance(word, flags[i]) : best;
+    for (enum option o = OPTION_CONFIG; o < OPTION_COUNT; o++) {
+        unsigned distance = word[0] ? command_distance(word, option_names[o]) : best;
         if (distance < best) {
             best = distance;
-            near = flags[i];
+            near = option_names[o];
         }
     }
-    if (near && best == 0)
-        fprintf(stderr, "mesh: --%s: %s\n", near,
-                strcmp(near, "json") == 0 || strcmp(near, "read-only") == 0
-                    ? "has no value"
-                    : "needs a value (mesh --help)");
-    else
-        fprintf(stderr, "mesh: unknown flag '--%.*s'%s%s%s\n", bytes < 60 ? (int)bytes : 60, name,
-                near ? ": did you mean '--" : ": mesh --help lists those before the command",
-                near ? near : "", near ? "'?" : "");
+    fprintf(stderr, "mesh: unknown flag '--%.*s'%s%s%s\n", bytes < 60 ? (int)bytes : 60, name,
+            near ? ": did you mean '--" : ": mesh --help lists those before the command",
+            near ? near : "", near ? "'?" : "");
 }
 
-/* Global flags stand before the command. */
+/* False: the error was printed. */
+static bool take_option(struct options *ret, enum option o, const char *value)
+{
+    char *end = NULL;
+    unsigned long fd;
+    char error[COMMAND_ERROR_MAX];
+    switch ((int)o) {
+    case OPTION_CONFIG:
+        ret->config = value;
+        return true;
+    case OPTION_CONTEXT:
+        ret->context = value;
+        return true;
+    case OPTION_VIA:
+        ret->via = value;
+        return true;
+    case OPTION_OPERATOR:
+        ret->operator_name = value;
+        return true;
+    case OPTION_PASSPHRASE_FD:
+        fd = value[0] >= '0' && value[0] <= '9' ? strtoul(value, &end, 10) : 65536;
+        ret->passphrase_fd = (int)fd;
+        if (fd < 65536 && *end == '\0')
+            return true;
+        fprintf(stderr, "mesh: --passphrase-fd: '%.40s' is no open descriptor, as 3\n", value);
+        return false;
+    case OPTION_WAIT:
+        ret->wait_s = strtod(value, &end);
+        if (value[0] && *end == '\0' && ret->wait_s >= 0.1 && ret->wait_s <= 3600)
+            return true;
+        fprintf(stderr, "mesh: --wait: '%.40s' is not a number of seconds from 0.1 to 3600\n",
+                value);
+        return false;
+    case OPTION_OUTPUT:
+        if (console_form(value, &ret->form, error))
+            return true;
+        fprintf(stderr, "mesh: %s\n", error);
+        return false;
+    case OPTION_JSON:
+        ret->form = FORM_JSON;
+        return true;
+    case OPTION_READ_ONLY:
+    default:
+        ret->read_only = true;
+        return true;
+    }
+}
+
+/* What all of them come to. */
+static bool options_fit(struct options *ret, uint32_t given)
+{
+    const char *why = NULL;
+    if ((given >> OPTION_CONFIG & 1u) && (given >> OPTION_CONTEXT & 1u))
+        why = "--context: contradicts --config: each names the mesh";
+    if ((given >> OPTION_OUTPUT & 1u) && (given >> OPTION_JSON & 1u))
+        why = "--json: contradicts --output: take one of them";
+    if (why) {
+        fprintf(stderr, "mesh: %s\n", why);
+        return false;
+    }
+    if (!ret->operator_name || !ret->operator_name[0])
+        ret->operator_name = CLIENT_TOKEN;
+    if (token_valid(ret->operator_name, strlen(ret->operator_name)))
+        return true;
+    fprintf(stderr, "mesh: --operator: '%.40s' is no name: 1 to 16 of a-z, 0-9, '-'\n",
+            ret->operator_name);
+    return false;
+}
+
+/* Of a flag that is given twice the last one holds: an alias may have the first. */
 static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
 {
     int i = 1;
+    uint32_t given = 0;
+    *ret_code = EXIT_USAGE;
     *ret = (struct options){
         .wait_s = 5, .passphrase_fd = -1, .operator_name = getenv("MESH_OPERATOR")};
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
-        char *name = argv[i] + 2, *value = strchr(name, '=');
+        const char *name = argv[i] + 2, *value = strchr(name, '=');
         size_t bytes = value ? (size_t)(value - name) : strlen(name);
-        bool has_value = false;
-#define IS(flag) (bytes == strlen(flag) && memcmp(name, flag, bytes) == 0)
-        if (IS("help") || IS("version")) {
-            *ret_code = IS("help") ? usage(stdout, 0) : (puts("mesh 0.1.0"), 0);
+        enum option o = option_find(name, bytes);
+        const char *wrong = NULL;
+        if (o == OPTION_COUNT) {
+            fail_unknown(name, bytes);
             return false;
         }
-        if (IS("json") && !value) {
-            ret->form = FORM_JSON;
-            continue;
-        }
-        if (IS("read-only") && !value) {
-            ret->read_only = true;
-            continue;
-        }
-        if (IS("config") || IS("context") || IS("via") || IS("wait") || IS("passphrase-fd") ||
-            IS("operator")) {
-            has_value = value || i + 1 < argc;
-            value = value ? value + 1 : has_value ? argv[++i] : NULL;
-        }
-        if (!has_value) {
-            *ret_code = EXIT_USAGE;
-            fail_flag(name, bytes);
+        if (o == OPTION_HELP || o == OPTION_VERSION) {
+            *ret_code = o == OPTION_HELP ? usage(stdout, 0) : (puts("mesh 0.1.0"), 0);
             return false;
         }
-        if (IS("config"))
-            ret->config = value;
-        else if (IS("context"))
-            ret->context = value;
-        else if (IS("via"))
-            ret->via = value;
-        else if (IS("operator"))
-            ret->operator_name = value;
-        else if (IS("passphrase-fd"))
-            ret->passphrase_fd = atoi(value);
-        else {
-            char *end;
-            ret->wait_s = strtod(value, &end);
-            if (*end || !(ret->wait_s >= 0.1 && ret->wait_s <= 3600)) {
-                fprintf(stderr, "mesh: --wait: '%s' is not a number of seconds from 0.1 to 3600\n",
-                        value);
-                *ret_code = EXIT_USAGE;
-                return false;
-            }
+        if (o <= OPTION_OUTPUT && !value && i + 1 == argc)
+            wrong = "needs a value (mesh --help)";
+        else if (o > OPTION_OUTPUT && value)
+            wrong = "has no value";
+        if (wrong) {
+            fprintf(stderr, "mesh: --%s: %s\n", option_names[o], wrong);
+            return false;
         }
-#undef IS
+        given |= 1u << o;
+        value = value ? value + 1 : o <= OPTION_OUTPUT ? argv[++i] : "";
+        if (!take_option(ret, o, value))
+            return false;
     }
     ret->first = i;
-    if (!ret->operator_name || !ret->operator_name[0])
-        ret->operator_name = CLIENT_TOKEN;
-    if (!token_valid(ret->operator_name, strlen(ret->operator_name))) {
-        fprintf(stderr, "mesh: --operator: '%.40s' is no name: 1 to 16 of a-z, 0-9, '-'\n",
-                ret->operator_name);
-        *ret_code = EXIT_USAGE;
-        return false;
-    }
-    return true;
+    return options_fit(ret, given);
 }
 
 /* run/mesh.conf here, or run/mesh.conf beside the folder of this program. */
@@ -258,6 +321,15 @@ static bool is_check(const struct options *options, int argc, char **argv)
     return options->first < argc && strcmp(argv[options->first], "check") == 0;
 }
 
+/* The same of flags before the command that make no sense, where the command is not known. */
+static bool speaks_of_check(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "check") == 0)
+            return true;
+    return false;
+}
+
 static int run(const struct options *options, const struct config *config,
                const struct action_table *actions, struct unit via, int argc, char **argv)
 {
@@ -340,7 +412,7 @@ static bool load_actions(const struct config *config, struct action_table *ret)
     return false;
 }
 
-int main(int argc, char **argv)
+static int console_main(int argc, char **argv)
 {
     struct action_table actions = {0};
     struct options options;
@@ -358,16 +430,25 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "enroll") == 0)
         return enroll_command(argc - 1, argv + 1);
     if (!parse_options(argc, argv, &options, &code))
-        return code;
+        return code == EXIT_USAGE && speaks_of_check(argc, argv) ? CHECK_UNKNOWN : code;
+    if (options.first < argc &&
+        (strcmp(argv[options.first], "keys") == 0 || strcmp(argv[options.first], "enroll") == 0)) {
+        fprintf(stderr, "mesh: '%s' comes first, before any --option: mesh %s ..\n",
+                argv[options.first], argv[options.first]);
+        return 2;
+    }
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)
         return context_words(&options, argc, argv);
     if (options.first < argc &&
-        (strcmp(argv[options.first], "manual") == 0 || strcmp(argv[options.first], "help") == 0))
+        (strcmp(argv[options.first], "manual") == 0 || strcmp(argv[options.first], "help") == 0 ||
+         console_wants_help((const char *const *)&argv[options.first],
+                            (size_t)(argc - options.first))))
         return console_unconnected((const char *const *)&argv[options.first],
-                                   (size_t)(argc - options.first), options.form == FORM_JSON);
+                                   (size_t)(argc - options.first), options.form);
     bool check = is_check(&options, argc, argv);
     if (!find_config(&options, room))
         return check ? CHECK_UNKNOWN : EXIT_USAGE;
+    targets_mesh(options.config);
     const struct config_options file = {.file = options.config};
     if (!config_load(&file, 0, NULL, &config, &error)) {
         fprintf(stderr, "mesh: %s\n", error.text);
@@ -379,4 +460,17 @@ int main(int argc, char **argv)
     action_table_done(&actions);
     config_done(&config);
     return code;
+}
+
+/* A reader that has seen enough (head) is no error; an answer that is lost on a full disk is. */
+int main(int argc, char **argv)
+{
+    struct stat to;
+    int code = console_main(argc, argv);
+    bool lost = fflush(stdout) != 0 || ferror(stdout);
+    bool piped = fstat(STDOUT_FILENO, &to) == 0 && (S_ISFIFO(to.st_mode) || S_ISSOCK(to.st_mode));
+    if (!lost || piped)
+        return code;
+    fputs("mesh: the output could not be written: is the disk full?\n", stderr);
+    return code == EXIT_OK ? EXIT_FAILED : code;
 }

@@ -12,4 +12,7 @@ void manual_bash(FILE *out);
 void manual_zsh(FILE *out);
 void manual_fish(FILE *out);
 
+/* The table, or one command of it, as one JSON object (docs/schemas/help.json). */
+void manual_json(FILE *out, const struct command_spec *one);
+
 #endif

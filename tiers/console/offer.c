@@ -53,14 +53,12 @@ static bool fill_selector(const struct action *a, const struct topology *t,
     return true;
 }
 
-bool offer_check(const struct action_table *table, const struct topology *t,
-                 const struct invocation *in, struct operation *op, bool *ret_acts,
-                 char error[COMMAND_ERROR_MAX])
+bool offer_fill(const struct action_table *table, const struct topology *t,
+                const struct invocation *in, struct operation *op, bool *ret_acts,
+                char error[COMMAND_ERROR_MAX])
 {
-    struct action_problem problem;
     assert(in && op && ret_acts && error);
     const struct action *a = action_find(table, op->action);
-    *ret_acts = in->spec->changes;
     if (given(in, "unchecked"))
         return true;
     if (!a) {
@@ -69,10 +67,6 @@ bool offer_check(const struct action_table *table, const struct topology *t,
                  "--action: no action '%.31s' is described here%s%s%s ('actions' lists them; "
                  "--unchecked sends it all the same)",
                  op->action, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-        return false;
-    }
-    if (!content_check(&a->input, op->payload, op->payload_bytes, &problem)) {
-        snprintf(error, COMMAND_ERROR_MAX, "the input of '%s' %.200s", a->name, problem.text);
         return false;
     }
     if (a->handler != HANDLER_BUILTIN) {
@@ -86,6 +80,19 @@ bool offer_check(const struct action_table *table, const struct topology *t,
         }
     }
     return fill_selector(a, t, in, &op->selector, error);
+}
+
+bool offer_check(const struct action_table *table, const struct topology *t,
+                 const struct invocation *in, struct operation *op, bool *ret_acts,
+                 char error[COMMAND_ERROR_MAX])
+{
+    struct action_problem problem;
+    const struct action *a = given(in, "unchecked") ? NULL : action_find(table, op->action);
+    if (a && !content_check(&a->input, op->payload, op->payload_bytes, &problem)) {
+        snprintf(error, COMMAND_ERROR_MAX, "the input of '%s' %.200s", a->name, problem.text);
+        return false;
+    }
+    return offer_fill(table, t, in, op, ret_acts, error);
 }
 
 static json_t *action_json(const struct action *a)
@@ -159,8 +166,9 @@ bool offer_list(const struct render *r, const struct action_table *table, const 
     json_decref(list);
     if (!found) {
         const char *near = action_suggest(table, name);
-        snprintf(error, COMMAND_ERROR_MAX, "no action '%.40s'%s%s%s", name,
-                 near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+        snprintf(error, COMMAND_ERROR_MAX, "action: no action '%.40s'%s%s%s", name,
+                 near ? ": did you mean '" : " ('actions' lists them)", near ? near : "",
+                 near ? "'?" : "");
     }
     return found;
 }

@@ -7,11 +7,14 @@
 #include "core/num.h"
 #include "core/schedule.h"
 #include "core/text.h"
+#include "core/utf8.h"
+#include "tiers/console/columns.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 const char *render_count(uint64_t n, char ret[32])
 {
@@ -55,13 +58,6 @@ const char *render_span(int64_t us, char ret[32])
     return ret;
 }
 
-/* The time of day of render_time(): in lists the date is today's. */
-static const char *time_of_day(int64_t mesh_us, char ret[40])
-{
-    const char *t = strchr(render_time(mesh_us, ret), 'T');
-    return t ? t + 1 : ret;
-}
-
 static double percent(uint64_t part, uint64_t whole)
 {
     return whole ? 100.0 * (double)part / (double)whole : 0;
@@ -74,19 +70,39 @@ static double mean_ms(const struct summary *s)
 
 /* --- status ---------------------------------------------------------------------------------- */
 
-#define BOX_WIDTH 44u
+#define BOX_WIDTH 44
+
+static int box_width(const struct render *r)
+{
+    int width = columns_width(r);
+    return width > 20 && width < BOX_WIDTH + 2 ? width - 2 : BOX_WIDTH;
+}
 
 static void box_rule(const struct render *r, const char *left, const char *right)
 {
     fputs(left, r->out);
-    for (unsigned i = 0; i < BOX_WIDTH; i++)
+    for (int i = 0; i < box_width(r); i++)
         fputs("─", r->out);
     fprintf(r->out, "%s\n", right);
 }
 
 static void box_line(const struct render *r, const char *text)
 {
-    fprintf(r->out, "│ %-*.*s │\n", (int)BOX_WIDTH - 2, (int)BOX_WIDTH - 2, text);
+    int room = box_width(r) - 2;
+    fprintf(r->out, "│ %-*.*s │\n", room, room, text);
+}
+
+/* What the mode does not allow, a line for each. */
+static void box_restrictions(const struct render *r, enum mode mode)
+{
+    char line[160];
+    for (const char *at = mode_restrictions(mode); *at;) {
+        int bytes = (int)strcspn(at, ",:");
+        snprintf(line, sizeof line, "  - %.*s", bytes, at);
+        box_line(r, line);
+        at += bytes;
+        at += strspn(at, ",: ");
+    }
 }
 
 void render_status(const struct render *r, const struct mesh_status *status)
@@ -99,12 +115,18 @@ void render_status(const struct render *r, const struct mesh_status *status)
         return;
     }
     box_rule(r, "┌", "┐");
-    box_line(r, "             MESH-30K STATUS");
+    snprintf(line, sizeof line, "%*sMESH-30K STATUS", (box_width(r) - 18) / 2, "");
+    box_line(r, line);
     box_rule(r, "├", "┤");
     snprintf(line, sizeof line, "Agents: %s / %s active (%.1f%%)", render_count(s->active, a),
              render_count(s->agents, b), percent(s->active, s->agents));
     box_line(r, line);
-    snprintf(line, sizeof line, "Sectors: %u/%u healthy", s->sectors_healthy, status->sectors);
+    char self[UNIT_TEXT_MAX];
+    unit_format(status->self, self);
+    if (status->self.tier == TIER_SECTOR) /* --via: it knows of no other */
+        snprintf(line, sizeof line, "Answered by: %s, for its own agents", self);
+    else
+        snprintf(line, sizeof line, "Sectors: %u/%u healthy", s->sectors_healthy, status->sectors);
     box_line(r, line);
     snprintf(line, sizeof line, "Mean Impedance: %.0fms", mean_ms(s));
     box_line(r, line);
@@ -118,16 +140,7 @@ void render_status(const struct render *r, const struct mesh_status *status)
                  status->summary.entering);
         box_line(r, line);
     }
-    if (*mode_restrictions(status->mode)) { /* a line for each */
-        const char *at = mode_restrictions(status->mode);
-        while (*at) {
-            int bytes = (int)strcspn(at, ",:");
-            snprintf(line, sizeof line, "  - %.*s", bytes, at);
-            box_line(r, line);
-            at += bytes;
-            at += strspn(at, ",: ");
-        }
-    }
+    box_restrictions(r, status->mode);
     if (status->waiting + status->approvals > 0) {
         snprintf(line, sizeof line, "Held: %u wait, %u to approve (jobs)", status->waiting,
                  status->approvals);
@@ -186,38 +199,57 @@ void render_when(const struct render *r, const struct when_reply *when)
 
 /* --- reports --------------------------------------------------------------------------------- */
 
-/* Bytes of one printable UTF-8 character beyond ASCII that begins here; 0: none. What would turn
- * the order of a line around, and control characters, are none. */
-static size_t utf8_printable(const uint8_t *at, size_t left)
-{
-    size_t n = at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : at[0] >= 0xe0 ? 3 : at[0] >= 0xc2 ? 2 : 0;
-    uint32_t c = at[0] & (0xffu >> (n + 1));
-    if (n == 0 || at[0] >= 0xf5 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (at[i] & 0x3f);
-    }
-    bool least = c >= (n == 2 ? 0xa0u : n == 3 ? 0x800u : 0x10000u) && c <= 0x10ffff;
-    bool order = (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-                 (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0x061c;
-    return least && !order && !(c >= 0xd800 && c <= 0xdfff) ? n : 0;
-}
-
 static void print_safe(const struct render *r, const void *bytes, size_t length, size_t most)
 {
     const uint8_t *at = bytes;
     size_t i = 0;
     while (i < length && i < most) {
-        size_t n = at[i] < 0x80 ? 1 : utf8_printable(at + i, length - i);
-        if (n == 0 || at[i] < 0x20 || at[i] == 0x7f)
+        size_t n = text_printable(at + i, length - i);
+        if (n == 0)
             fputc('.', r->out);
         else
             fwrite(at + i, 1, n, r->out);
         i += n ? n : 1;
     }
     fputs(i < length ? ".." : "", r->out);
+}
+
+const char *render_safe(const void *bytes, size_t length, char *ret, size_t size)
+{
+    const uint8_t *at = bytes;
+    size_t used = 0;
+    assert(ret && size > 0 && (bytes || length == 0));
+    for (size_t i = 0; i < length;) {
+        size_t n = text_printable(at + i, length - i), bytes_out = n ? n : 1;
+        if (used + bytes_out >= size)
+            break;
+        if (n)
+            memcpy(ret + used, at + i, n);
+        else
+            ret[used] = '.';
+        used += bytes_out;
+        i += bytes_out;
+    }
+    ret[used] = '\0';
+    return ret;
+}
+
+void render_answer(const struct render *r, const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+    assert(r && (bytes || length == 0));
+    if (r->out == stdout && !isatty(STDOUT_FILENO)) { /* for a program, as it came */
+        fwrite(bytes, 1, length, r->out);
+        return;
+    }
+    for (size_t i = 0; i < length;) {
+        size_t n = at[i] == '\n' || at[i] == '\t' ? 1 : text_printable(at + i, length - i);
+        if (n)
+            fwrite(at + i, 1, n, r->out);
+        else
+            fputc('.', r->out);
+        i += n ? n : 1;
+    }
 }
 
 static void print_outcomes(const struct render *r, const struct aggregate_view *a)
@@ -279,6 +311,26 @@ static void print_skipped(const struct render *r, const struct report *report)
             (double)render_earliest_us(r, report) / US_PER_S + 0.05);
 }
 
+/* Leads write "type=T expected=E received=R depth=..": E and R may hold anything. */
+const char *render_conflict(const struct answer_group *g, char *ret, size_t size)
+{
+    char text[ANSWER_BYTES_MAX + 1];
+    assert(g && ret && size > 0);
+    render_safe(g->answer, g->answer_bytes, text, sizeof text);
+    char *expected = strstr(text, " expected="), *received = strstr(text, " received=");
+    char *depth = received ? strstr(received, " depth=") : NULL;
+    if (strncmp(text, "type=", 5) != 0 || !expected || !depth || received < expected) {
+        snprintf(ret, size, "%s", text);
+        return ret;
+    }
+    *expected = *received = *depth = '\0';
+    expected += strlen(" expected=");
+    received += strlen(" received=");
+    snprintf(ret, size, "%s%s%s%s%s%s", text + 5, received[0] ? ": " : "", received,
+             expected[0] ? " (expected: " : "", expected, expected[0] ? ")" : "");
+    return ret;
+}
+
 void render_group(const struct render *r, const struct answer_group *g)
 {
     char count[32];
@@ -287,7 +339,11 @@ void render_group(const struct render *r, const struct answer_group *g)
     fprintf(r->out, "  %10s  %-8s ", render_count(g->count, count), outcome_name(g->outcome));
     if (g->reason != REASON_NONE)
         fprintf(r->out, "(%s) ", reason_name(g->reason));
-    if (g->answer_bytes) {
+    if (g->outcome == OUTCOME_CONFLICT && g->answer_bytes) {
+        char text[ANSWER_BYTES_MAX];
+        render_conflict(g, text, sizeof text);
+        print_safe(r, text, strlen(text), r->form == FORM_WIDE ? 1000 : 100);
+    } else if (g->answer_bytes) {
         fputc('"', r->out);
         print_safe(r, g->answer, g->answer_bytes, r->form == FORM_WIDE ? 1000 : 60);
         fputc('"', r->out);
@@ -307,7 +363,8 @@ static void print_groups(const struct render *r, const struct report *report,
     for (size_t i = 0; i < shown; i++)
         render_group(r, &groups[i]);
     if (count > shown)
-        fprintf(r->out, "  and %zu smaller groups (--json shows them)\n", count - shown);
+        fprintf(r->out, "  and %zu smaller group%s (--json shows them)\n", count - shown,
+                count - shown == 1 ? "" : "s");
     if (!paged && report->aggregate.other)
         fprintf(r->out, "  %10s  in further groups (--pages fetches them)\n",
                 render_count(report->aggregate.other, n));
@@ -318,6 +375,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
 {
     char a[32], b[32], id[ID128_TEXT_MAX];
     const struct aggregate_view *v = &report->aggregate;
+    uint32_t answered = v->outcomes[OUTCOME_READY] + v->outcomes[OUTCOME_CONFLICT];
     assert(r && report);
     const struct answer_group *groups = pages ? pages : v->groups;
     size_t group_count = pages ? page_count : v->group_count;
@@ -341,15 +399,14 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
         fprintf(r->out, "Broadcast complete: %s received, %s acknowledged\n",
                 render_count(v->sent, a), render_count(v->outcomes[OUTCOME_READY], b));
     else if (verb == CMD_ASK || verb == CMD_RUN || verb == CMD_CONTENT)
-        fprintf(r->out, "%s responses:\n",
-                render_count(v->outcomes[OUTCOME_READY] + v->outcomes[OUTCOME_CONFLICT], a));
+        fprintf(r->out, "%s response%s:\n", render_count(answered, a), answered == 1 ? "" : "s");
     else
         fprintf(
             r->out, "%s%s: %s in %.2f s\n", report->strategy == CASCADE_NONE ? "job" : "cascade ",
             report->strategy == CASCADE_NONE ? "" : strategy_name(report->strategy), report->status,
             (double)(report->finished_mesh_us - report->created_mesh_us) / US_PER_S);
-    fprintf(r->out, "operation %s: %s targets, %s sent%s\n", id, render_count(v->targets, a),
-            render_count(v->sent, b), v->late ? ", some late" : "");
+    fprintf(r->out, "operation %s: %s target%s, %s sent%s\n", id, render_count(v->targets, a),
+            v->targets == 1 ? "" : "s", render_count(v->sent, b), v->late ? ", some late" : "");
     print_outcomes(r, v);
     if (strcmp(report->status, "REFUSED") == 0 && report->recommendation[0])
         fprintf(r->out, "not sent: %s\n", report->recommendation);
@@ -362,8 +419,10 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
                 p->targets, p->response_rate, p->threshold, p->success ? "SUCCESS" : "PARTIAL");
     }
     if (verb == CMD_CASCADE) {
-        fprintf(r->out, "reached: %u sectors, %u clusters, %s agents\n", v->sectors_reached,
-                v->clusters_reached, render_count(v->agents_reached, a));
+        fprintf(r->out, "reached: %u sector%s, %u cluster%s, %s agent%s\n", v->sectors_reached,
+                v->sectors_reached == 1 ? "" : "s", v->clusters_reached,
+                v->clusters_reached == 1 ? "" : "s", render_count(v->agents_reached, a),
+                v->agents_reached == 1 ? "" : "s");
         print_arrivals(r, report);
         print_skipped(r, report);
     }
@@ -381,120 +440,8 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
         render_group(r, &r->late[i]);
 }
 
-/* --- rows ------------------------------------------------------------------------------------ */
-
-static void print_agent_row(const struct render *r, const struct page_row *row)
-{
-    char unit[UNIT_TEXT_MAX], beat[40];
-    const struct agent_row *a = &row->u.agent;
-    unit_format(row->unit, unit);
-    fprintf(r->out, "%-14s %-20s %-11s %5u %9.1f %9.1f %5u %6.3f %6.3f %s\n", unit,
-            class_name(a->agent_class), agent_state_name(a->impedance.state), a->impedance.score,
-            a->impedance.latency_us / 1000.0, a->impedance.processing_us / 1000.0,
-            a->impedance.queue_depth, a->impedance.reliability_permille / 1000.0,
-            a->impedance.drift_permille / 1000.0,
-            time_of_day(a->impedance.heartbeat_mesh_us, beat));
-}
-
-/* What the usual row leaves out. */
-static void print_wide(const struct render *r, const struct agent_row *a)
-{
-    char id[ID128_TEXT_MAX];
-    num_id128_format(a->impedance.context_hash, id);
-    fprintf(r->out, "  uid=%016llx predicted=%.1fms confidence=%.3f clock=%.1fms context=%s",
-            (unsigned long long)a->uid, a->impedance.predicted_us / 1e3,
-            a->impedance.confidence_permille / 1e3, a->impedance.clock_error_us / 1e3, id);
-    for (uint32_t i = 0; i < r->topology->capability_count; i++)
-        if (a->capabilities >> i & 1)
-            fprintf(r->out, " %s", r->topology->capabilities[i]);
-    fputc('\n', r->out);
-}
-
-static void print_summary_row(const struct render *r, const struct page_row *row)
-{
-    char unit[UNIT_TEXT_MAX], slowest[UNIT_TEXT_MAX];
-    const struct summary *s = row->u.summary;
-    unit_format(row->unit, unit);
-    unit_format(s->slowest, slowest);
-    fprintf(r->out, "%-8s %6u/%-6u %5.1f %% %9.0f %8u %8u %6u  %-9s %s\n", unit, s->active,
-            s->agents, percent(s->active, s->agents), mean_ms(s), s->degraded, s->offline,
-            s->quarantined, circuit_name(s->circuit), s->active ? slowest : "-");
-}
-
-static void print_agent(const struct render *r, const struct page_row *row)
-{
-    char unit[UNIT_TEXT_MAX], id[ID128_TEXT_MAX], beat[40];
-    const struct agent_row *a = &row->u.agent;
-    const struct impedance *z = &a->impedance;
-    unit_format(row->unit, unit);
-    num_id128_format(z->context_hash, id);
-    fprintf(r->out, "agent_id              %s (uid %016llx, epoch %llu)\n", unit,
-            (unsigned long long)a->uid, (unsigned long long)a->epoch);
-    fprintf(r->out, "agent_class           %s\n", class_name(a->agent_class));
-    fprintf(r->out, "operational_state     %s\n", agent_state_name(z->state));
-    fprintf(r->out, "impedance_score       %u of 1000 (predicted %.1f ms)\n", z->score,
-            z->predicted_us / 1000.0);
-    fprintf(r->out, "current_latency_ms    %.1f\n", z->latency_us / 1000.0);
-    fprintf(r->out, "current_processing_ms %.1f\n", z->processing_us / 1000.0);
-    fprintf(r->out, "current_queue_depth   %u\n", z->queue_depth);
-    fprintf(r->out, "reliability_score     %.3f (%u done, %u failed in the last hour)\n",
-            z->reliability_permille / 1000.0, z->done, z->failed);
-    fprintf(r->out, "drift_coefficient     %.3f\n", z->drift_permille / 1000.0);
-    fprintf(r->out, "confidence            %.3f\n", z->confidence_permille / 1000.0);
-    fprintf(r->out, "clock error           %.1f ms at most\n", z->clock_error_us / 1000.0);
-    fprintf(r->out, "last_heartbeat        %s\n", render_time(z->heartbeat_mesh_us, beat));
-    fprintf(r->out, "current_context_hash  %s\n", id);
-    fprintf(r->out, "capabilities         ");
-    for (uint32_t i = 0; i < r->topology->capability_count; i++)
-        if (a->capabilities >> i & 1)
-            fprintf(r->out, " %s", r->topology->capabilities[i]);
-    fputc('\n', r->out);
-}
-
-static void print_header(const struct render *r, enum row_kind kind)
-{
-    if (kind == ROW_AGENT)
-        fprintf(r->out, "%-14s %-20s %-11s %5s %9s %9s %5s %6s %6s %s\n", "AGENT", "CLASS", "STATE",
-                "SCORE", "RTT MS", "WORK MS", "QUEUE", "RELIAB", "DRIFT", "LAST HEARTBEAT");
-    else if (kind == ROW_SUMMARY)
-        fprintf(r->out, "%-8s %13s %7s %9s %8s %8s %6s  %-9s %s\n", "UNIT", "ACTIVE", "", "MEAN MS",
-                "DEGRADED", "OFFLINE", "QUAR", "BREAKER", "SLOWEST");
-}
-
-void render_rows(const struct render *r, enum command_verb verb, enum row_kind kind,
-                 const struct page_row *rows, size_t count, uint32_t total, uint32_t missing,
-                 bool limited)
-{
-    char a[32];
-    assert(r && (rows || count == 0));
-    if (r->json) {
-        render_json_rows(r, kind, rows, count, total, missing);
-        return;
-    }
-    if (r->form == FORM_CSV) {
-        render_csv_rows(r, kind, rows, count);
-    } else if (verb == CMD_AGENT && count == 1) {
-        print_agent(r, rows);
-    } else if (kind == ROW_RECORD) {
-        for (size_t i = 0; i < count; i++)
-            fprintf(r->out, "%.*s\n", (int)rows[i].u.record.bytes, rows[i].u.record.text);
-    } else {
-        print_header(r, kind);
-        for (size_t i = 0; i < count; i++) {
-            if (kind == ROW_AGENT)
-                print_agent_row(r, &rows[i]);
-            if (kind == ROW_AGENT && r->form == FORM_WIDE)
-                print_wide(r, &rows[i].u.agent);
-            if (kind != ROW_AGENT)
-                print_summary_row(r, &rows[i]);
-        }
-        if (limited && r->form != FORM_CSV)
-            fprintf(r->out, "%s match, %zu shown\n", render_count(total, a), count);
-    }
-    if (missing)
-        fprintf(r->form == FORM_CSV ? stderr : r->out,
-                "no answer from %u units below: the list is incomplete\n", missing);
-}
+/* --- errors and lines --------------------------------------------------------------------------
+ */
 
 void render_error(const struct render *r, const char *reason, const char *text)
 {

@@ -35,6 +35,9 @@ int64_t render_earliest_us(const struct render *r, const struct report *report);
 void render_report(const struct render *r, enum command_verb verb, const struct report *report,
                    const struct answer_group *pages, size_t page_count);
 
+/* What a CONFLICT says, as one line for people: its type, what the agent has, what was expected. */
+const char *render_conflict(const struct answer_group *g, char *ret, size_t size);
+
 /* One line of folded answers. */
 void render_group(const struct render *r, const struct answer_group *g);
 
@@ -43,12 +46,19 @@ void render_rows(const struct render *r, enum command_verb verb, enum row_kind k
                  const struct page_row *rows, size_t count, uint32_t total, uint32_t missing,
                  bool limited);
 
-/* An error of the mesh or of the console: text on stderr, or {"error": .., "reason": ..}. */
 /* A report that comes line by line: JSON is one object with all of them, closed by _end. */
 void render_line(const struct render *r, const char *text, uint32_t number);
 void render_lines_end(const struct render *r);
 void render_pong(const struct render *r, const char *unit, double ms);
+/* An error of the mesh or of the console: text on stderr, or {"error": .., "reason": ..}. */
 void render_error(const struct render *r, const char *reason, const char *text);
+
+/* Bytes that agents sent, as printable UTF-8 in one line, terminated and cut to size; returns ret.
+ */
+const char *render_safe(const void *bytes, size_t length, char *ret, size_t size);
+/* A whole answer, lines kept: as it came where a program reads it, printable where a person does.
+ */
+void render_answer(const struct render *r, const void *bytes, size_t length);
 
 /* "29,847"; "2026-11-21T10:15:14.123Z"; "3h 27m". */
 const char *render_count(uint64_t n, char ret[32]);

@@ -1,5 +1,5 @@
 /* Comma separated values (RFC 4180), for spreadsheets and cut: a line of names, then one line a
- * row. Bytes that agents sent are shown as printable ASCII, as in text. */
+ * row. Bytes that agents sent are shown as printable characters, as in text, and line by line. */
 #include "core/num.h"
 #include "core/text.h"
 #include "tiers/console/render.h"
@@ -85,7 +85,14 @@ void render_csv_groups(const struct render *r, const struct answer_group *groups
         const struct answer_group *g = &groups[i];
         struct text t;
         text_init(&t, answer, sizeof answer);
-        text_add_safe(&t, g->answer, g->answer_bytes);
+        for (uint32_t at = 0; at < g->answer_bytes;) { /* its lines are lines of the field */
+            const uint8_t *from = g->answer + at, *end = memchr(from, '\n', g->answer_bytes - at);
+            size_t bytes = end ? (size_t)(end - from) : g->answer_bytes - at;
+            text_add_safe(&t, from, bytes);
+            if (end)
+                text_char(&t, '\n');
+            at += (uint32_t)bytes + (end ? 1u : 0u);
+        }
         runs_format(r->topology, g->runs, g->run_count, runs, 65536);
         fprintf(r->out, "%s,%s,%u,", outcome_name(g->outcome),
                 g->reason != REASON_NONE ? reason_name(g->reason) : "", g->count);

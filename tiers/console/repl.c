@@ -156,6 +156,8 @@ static void on_command_done(void *ctx, int exit_code)
     struct task *t = &repl.console->task;
     (void)ctx;
     repl.console->exit_code = exit_code;
+    if (exit_code != EXIT_TIMEOUT) /* nobody was asked while it ran: patience begins anew */
+        repl.heard_ms = uv_now(t->conf.loop);
     t->render.out = stdout;
     pager_show(&repl.pager);
     if (repl.saying) {
@@ -166,15 +168,31 @@ static void on_command_done(void *ctx, int exit_code)
     prompt();
 }
 
+/* What draws by itself, again and again, and what tells step by step what it does: that is to be
+ * seen when it happens, and not when the whole is there for the pager. */
+static bool is_told_at_once(const char *const words[], size_t count)
+{
+    static const char *const verbs[] = {"watch",    "top",   "delegate", "pipeline",
+                                        "reassign", "heal",  "freeze",   "thaw",
+                                        "move",     "scale", "cancel",   "wait"};
+    static const char *const flags[] = {"--canary", "--waves", "--batch"};
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(words[0], verbs[i]) == 0)
+            return true;
+    for (size_t k = 1; k < count; k++)
+        for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+            if (strncmp(words[k], flags[i], strlen(flags[i])) == 0)
+                return true;
+    return false;
+}
+
 static void run_words(const char *const words[], size_t count, enum render_form form)
 {
     struct task *t = &repl.console->task;
     repl.at_prompt = false;
     rl_callback_handler_remove();
     uv_poll_stop(&repl.input);
-    /* What draws by itself, again and again, is not for the pager. */
-    bool draws = strcmp(words[0], "watch") == 0 || strcmp(words[0], "top") == 0;
-    FILE *page = draws ? NULL : pager_open(&repl.pager);
+    FILE *page = is_told_at_once(words, count) ? NULL : pager_open(&repl.pager);
     t->render.out = page ? page : stdout;
     task_start(t, words, count, form, on_command_done, NULL);
 }
@@ -216,8 +234,21 @@ static void say(const char *text, enum render_form form)
     say_on();
 }
 
+/* Three words or more that begin with nothing like a command: a sentence, for the model. */
+static bool is_sentence(const char *line)
+{
+    char first[32];
+    size_t words = 0, bytes = strcspn(line, " ");
+    snprintf(first, sizeof first, "%.*s", (int)(bytes < 31 ? bytes : 31), line);
+    for (const char *at = line; *at; at += strspn(at, " ")) {
+        words++;
+        at += strcspn(at, " ");
+    }
+    return words >= 3 && line[0] != '#' && line[0] != '-' && !command_suggest(first);
+}
+
 /* Whether a line is words for the dialogue: it says so, or its first word is no command and the
- * grammar understands it. */
+ * grammar understands it, or a model that is configured might. */
 static bool is_said(const char *line, char room[GRAMMAR_TEXT_MAX])
 {
     const struct console *c = repl.console;
@@ -228,7 +259,8 @@ static bool is_said(const char *line, char room[GRAMMAR_TEXT_MAX])
     if (bytes == 0 || strlen(line) >= GRAMMAR_TEXT_MAX || command_find(line, bytes))
         return false;
     snprintf(room, GRAMMAR_TEXT_MAX, "%s", line);
-    return grammar_speaks(line, c->task.render.topology, &c->talk.subject);
+    return grammar_speaks(line, c->task.render.topology, &c->talk.subject) ||
+           (c->model.url && *c->model.url && is_sentence(line));
 }
 
 static void take_line(char *line)
@@ -351,7 +383,8 @@ static char *next_completion(const char *text, int state)
     if (state == 0) {
         char line[4096];
         snprintf(line, sizeof line, "%.*s", rl_point < 4095 ? rl_point : 4095, rl_line_buffer);
-        complete_line(repl.console->task.render.topology, line, &found);
+        complete_line(repl.console->task.render.topology, repl.console->task.conf.actions, line,
+                      &found);
         at = 0;
     }
     return at < found.count ? strdup(found.words[at++]) : NULL;
@@ -430,6 +463,7 @@ int console_repl(struct console *c)
     rl_readline_name = "mesh";
     rl_catch_signals = 0;
     rl_attempted_completion_function = complete;
+    rl_basic_word_break_characters = " \t\n\"\\'`$><=;|&{("; /* without @: it names lists */
     history_open();
     uv_signal_start(&c->interrupt, on_interrupt, SIGINT);
     int error = uv_poll_init(c->loop, &repl.input, STDIN_FILENO);

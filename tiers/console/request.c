@@ -6,12 +6,14 @@
  * given stay 0 and are filled by the tier that admits the operation. */
 #include "tiers/console/request.h"
 #include "core/facts.h"
+#include "core/resolve.h"
 #include "core/types.h"
 #include "tiers/console/condition.h"
 #include "tiers/console/content.h"
 #include "tiers/console/inquiry.h"
 #include "tiers/console/jobs.h"
 #include "tiers/console/logs.h"
+#include "tiers/console/pipeline.h"
 #include "tiers/console/review.h"
 #include "tiers/console/rollout.h"
 #include "tiers/console/targets.h"
@@ -42,7 +44,9 @@ static bool parse_places(const char *flag, const char *text, const struct topolo
     const char *why = NULL;
     if (place_parse(text, strlen(text), t, ret, &at, &why))
         return true;
-    snprintf(error, COMMAND_ERROR_MAX, "%s: '%.80s' at character %zu: %s", flag, text, at + 1, why);
+    char hint[64];
+    snprintf(error, COMMAND_ERROR_MAX, "%s: '%.80s' at character %zu: %s%s", flag, text, at + 1,
+             why, targets_hint(why, t, hint));
     return false;
 }
 
@@ -98,17 +102,13 @@ static bool take_capability(const char *word, size_t bytes, const struct topolog
     return true;
 }
 
-static bool build_scores(const struct invocation *in, struct selector *ret,
-                         char error[COMMAND_ERROR_MAX])
+static void build_scores(const struct invocation *in, struct selector *ret)
 {
     if (!has(in, "faster") && !has(in, "slower"))
-        return true;
+        return;
     if (has(in, "slower"))
         ret->score_min = (uint32_t)command_value(in, "slower")->number;
     ret->score_max = has(in, "faster") ? (uint32_t)command_value(in, "faster")->number : 1000;
-    if (ret->score_min > ret->score_max)
-        snprintf(error, COMMAND_ERROR_MAX, "--slower: is above --faster: nothing can match");
-    return ret->score_min <= ret->score_max;
 }
 
 static bool build_where(const struct invocation *in, struct selector *ret,
@@ -142,15 +142,12 @@ bool request_selector(const struct invocation *in, const struct topology *t, str
             "state: write unknown, active, degraded, suspect, offline, quarantined or frozen",
             take_state, t, ret, error))
         return false;
-    if (!build_where(in, ret, error) || !build_scores(in, ret, error))
+    build_scores(in, ret);
+    if (!build_where(in, ret, error))
         return false;
     const char *flag = has(in, "capability") ? "capability" : "require";
     if (!has(in, flag))
         return true;
-    if (has(in, "capability") && has(in, "require")) {
-        snprintf(error, COMMAND_ERROR_MAX, "--require: contradicts --capability");
-        return false;
-    }
     ret->capable_only = has(in, "capability");
     return each_word(has(in, "capability") ? "--capability" : "--require",
                      command_value(in, flag)->text,
@@ -238,13 +235,22 @@ static bool build_broadcast(const struct invocation *in, struct operation *op,
            set_payload(op, command_value(in, "message")->text, error);
 }
 
+/* What answers a question; other questions are echoed unless --action names what understands them.
+ */
+static const char *question_action(const char *question)
+{
+    if (strcasestr(question, "context hash"))
+        return "context";
+    if (strcmp(question, "facts") == 0 || strcasestr(question, "your facts"))
+        return "facts";
+    return strcasestr(question, "who are you") ? "whoami" : "echo";
+}
+
 static bool build_ask(const struct invocation *in, struct operation *op,
                       char error[COMMAND_ERROR_MAX])
 {
     const char *question = command_value(in, "question")->text;
-    const char *action = strcmp(question, "context hash") == 0 ? "context"
-                         : strcmp(question, "facts") == 0      ? "facts"
-                                                               : "echo";
+    const char *action = question_action(question);
     op->routing = ROUTING_SCATTER_GATHER;
     op->verb = VERB_OBSERVE;
     op->require_answer = true;
@@ -252,15 +258,6 @@ static bool build_ask(const struct invocation *in, struct operation *op,
     op->selector.sample = has(in, "sample") ? (uint32_t)command_value(in, "sample")->number
                           : has(in, "all") || has(in, "limit") ? 0
                                                                : ASK_SAMPLE;
-    if (has(in, "quorum") && has(in, "sample") &&
-        command_value(in, "quorum")->number > command_value(in, "sample")->number) {
-        snprintf(error, COMMAND_ERROR_MAX, "--quorum: is above --sample: it can never be");
-        return false;
-    }
-    if (has(in, "sample") && has(in, "all")) {
-        snprintf(error, COMMAND_ERROR_MAX, "--all: contradicts --sample");
-        return false;
-    }
     return set_action(op, has(in, "action") ? command_value(in, "action")->text : action, error) &&
            set_payload(op, question, error);
 }
@@ -277,6 +274,21 @@ static bool build_run(const struct invocation *in, struct operation *op,
            set_payload(op, has(in, "input") ? command_value(in, "input")->text : "", error);
 }
 
+/* More than there can be is said before anything is sent. What facts and states leave of them, the
+ * mesh alone knows. */
+static bool enough(const struct invocation *in, const struct topology *t, const char *flag,
+                   const struct selector *sel, char error[COMMAND_ERROR_MAX])
+{
+    uint32_t there = selector_expected(sel, t, unit_orchestrator());
+    int64_t wanted = has(in, flag) ? command_value(in, flag)->number : 0;
+    if (there == 0 || wanted <= there)
+        return true;
+    snprintf(error, COMMAND_ERROR_MAX,
+             "--%s: %lld, but only %u agent%s meant: name more, or ask for fewer", flag,
+             (long long)wanted, there, there > 1 ? "s are" : " is");
+    return false;
+}
+
 /* Whom: a class, places, or best_available (no restriction). Which agents that are is found out
  * when the command runs (task.c). */
 static bool build_delegate(const struct invocation *in, const struct topology *t,
@@ -285,7 +297,6 @@ static bool build_delegate(const struct invocation *in, const struct topology *t
     const char *to = has(in, "to") ? command_value(in, "to")->text : "best_available";
     size_t at = 0;
     const char *why = NULL;
-    int64_t several = has(in, "several") ? command_value(in, "several")->number : 1;
     op->routing = ROUTING_DIRECT;
     op->require_answer = true;
     op->allow_partial = true;
@@ -294,17 +305,15 @@ static bool build_delegate(const struct invocation *in, const struct topology *t
         op->selector.class_mask = 1u << c;
     } else if (strcmp(to, "best_available") != 0 &&
                !place_parse(to, strlen(to), t, &op->selector.places, &at, &why)) {
+        char hint[64];
         snprintf(error, COMMAND_ERROR_MAX,
                  "--to: '%.60s' is neither best_available, nor a class, nor places (at character "
-                 "%zu: %s)",
-                 to, at + 1, why);
+                 "%zu: %s%s)",
+                 to, at + 1, why, targets_hint(why, t, hint));
         return false;
     }
-    if (has(in, "quorum") && command_value(in, "quorum")->number > several) {
-        snprintf(error, COMMAND_ERROR_MAX, "--quorum: %d of %d can never be: raise --several",
-                 (int)command_value(in, "quorum")->number, (int)several);
+    if (!enough(in, t, "several", &op->selector, error))
         return false;
-    }
     if (!has(in, "timeout"))
         op->timeout_us = TIMEOUT_DELEGATE_US;
     return set_action(op, has(in, "action") ? command_value(in, "action")->text : "work", error) &&
@@ -333,17 +342,24 @@ static bool build_cascade(const struct invocation *in, struct operation *op,
         op->window_us = 0; /* the strategy's own window */
     if (!has(in, "timeout"))
         op->timeout_us = 0;
-    if (has(in, "in")) {
-        if (op->timing == TIMING_SOON) {
-            snprintf(error, COMMAND_ERROR_MAX, "--in: contradicts --timing soon");
-            return false;
-        }
-        /* A negative target is relative: the tier that admits it adds its own now. */
+    if (has(in, "in")) /* a negative target is relative: the tier that admits it adds its own now */
         op->target_mesh_us = -command_value(in, "in")->number;
-    }
     return set_action(op, has(in, "action") ? command_value(in, "action")->text : "work", error) &&
            set_payload(op, has(in, "message") ? command_value(in, "message")->text : "cascade",
                        error);
+}
+
+static const char *tier_article(enum tier tier)
+{
+    return tier == TIER_SECTOR    ? "a sector"
+           : tier == TIER_CLUSTER ? "a cluster"
+           : tier == TIER_AGENT   ? "an agent"
+                                  : "the whole mesh";
+}
+
+static const char *tier_example(enum tier tier)
+{
+    return tier == TIER_SECTOR ? "s07" : tier == TIER_CLUSTER ? "s07.c3" : "s07.c3.a12";
 }
 
 /* A unit argument becomes a set of one place, checked for its tier. */
@@ -358,8 +374,8 @@ static bool build_unit_query(const struct invocation *in, const char *name, enum
         return false;
     }
     if (u.tier != tier) {
-        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.60s' is a %s, not a %s", name, text,
-                 tier_name((enum tier)u.tier), tier_name(tier));
+        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.60s' is %s, not %s: as %s", name, text,
+                 tier_article((enum tier)u.tier), tier_article(tier), tier_example(tier));
         return false;
     }
     char short_form[UNIT_TEXT_MAX];
@@ -428,6 +444,7 @@ size_t request_row_limit(const struct invocation *in)
     case CMD_TOP:
         return has(in, "limit") ? (size_t)command_value(in, "limit")->number : TOP_SHOWN;
     case CMD_DELEGATE:
+    case CMD_PIPELINE:
         return DELEGATE_ROWS;
     case CMD_SECTORS:
         return has(in, "all") ? SIZE_MAX : ROWS_SHOWN;
@@ -448,13 +465,16 @@ static bool build_submission(const struct invocation *in, const struct topology 
     case CMD_BROADCAST:
         return build_broadcast(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error);
     case CMD_ASK:
-        return build_ask(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error);
+        return build_ask(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error) &&
+               enough(in, t, "quorum", &op->selector, error);
     case CMD_RUN:
         return build_run(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error);
     case CMD_CASCADE:
         return build_cascade(in, op, error) && rollout_limit(in, t, NULL, &op->selector, error);
     case CMD_DELEGATE:
         return build_delegate(in, t, op, error);
+    case CMD_PIPELINE:
+        return pipeline_build(in, t, op, error);
     case CMD_CONTENT:
         return content_build(in, op, error);
     default:
@@ -483,6 +503,7 @@ bool request_build(const struct invocation *in, const struct topology *t, struct
     case CMD_RUN:
     case CMD_CONTENT:
     case CMD_DELEGATE:
+    case CMD_PIPELINE:
     case CMD_REVIEW:
     case CMD_CASCADE:
         return build_submission(in, t, ret, error);

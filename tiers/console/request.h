@@ -35,7 +35,10 @@ bool request_scale_shows(const struct invocation *in);
 /* Who is asked: ping goes to the sector itself, all else to `otherwise`. */
 struct unit request_to(const struct invocation *in, struct unit otherwise);
 
-/* Whether it must be said twice: a dangerous command without --yes. */
+/* Whether the line changes something in the mesh: not when it only shows what is, or would be. */
+bool request_acts(const struct invocation *in);
+
+/* Whether it must be said twice: a dangerous command that acts, without --yes. */
 bool request_dangerous(const struct invocation *in);
 
 /* How many rows `find` and `sectors` are to show in all; SIZE_MAX: every one. */

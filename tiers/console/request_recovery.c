@@ -182,15 +182,6 @@ static bool build_threats(const struct invocation *in, struct command *ret,
     int64_t which = action->given ? action->number : LIST;
     ret->kind = COMMAND_THREAT;
     ret->on = which == CLEAR;
-    if (which == LIST && id->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "id: list takes none; say threats show %.40s", id->text);
-        return false;
-    }
-    if (which != LIST && !id->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "id is missing: threats %s ID (threats list shows them)",
-                 which == SHOW ? "show" : "clear");
-        return false;
-    }
     return !id->given || take_id(id->text, ret, error);
 }
 
@@ -205,14 +196,6 @@ static bool build_move(const struct invocation *in, const struct topology *t, st
     ret->on = command_value(in, "dry-run")->given;
     ret->query.kind = QUERY_AGENTS; /* of its query the selector alone is meant */
     ret->query.limit = 1;
-    if (back && to->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "--to: with --back they go home: leave one of them out");
-        return false;
-    }
-    if (!places->given && (back || to->given)) {
-        snprintf(error, COMMAND_ERROR_MAX, "places: whose? 'move' alone shows who lives elsewhere");
-        return false;
-    }
     if (strlen(where) >= sizeof ret->name) {
         snprintf(error, COMMAND_ERROR_MAX,
                  "--to: %zu bytes, %zu at most: fold them, as s07.c[1-5,9]", strlen(where),
@@ -261,14 +244,4 @@ bool request_recovery(const struct invocation *in, const struct topology *t, str
         assert(in->spec->verb == CMD_PING);
         return build_ping(scope, t, ret, error);
     }
-}
-
-bool request_dangerous(const struct invocation *in)
-{
-    assert(in && in->spec);
-    bool moves = in->spec->verb == CMD_MOVE;
-    bool dry = (in->spec->verb == CMD_HEAL || moves) && command_value(in, "dry-run")->given;
-    dry = dry || (in->spec->verb == CMD_SCALE && request_scale_shows(in));
-    dry = dry || (moves && !command_value(in, "places")->given); /* it only shows */
-    return in->spec->dangerous && !dry && !command_value(in, "yes")->given;
 }

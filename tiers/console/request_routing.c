@@ -32,18 +32,8 @@ static bool build_mapping(const struct invocation *in, const struct topology *t,
     const struct value *classes = command_value(in, "class");
     enum { LIST, EXCLUDE };
     int64_t which = what->given ? what->number : LIST;
-    if (which == LIST) {
-        if (!name->given && !classes->given)
-            return true;
-        snprintf(error, COMMAND_ERROR_MAX, "what: list takes no %s; say exclude or allow",
-                 name->given ? "capability" : "--class");
-        return false;
-    }
-    if (!name->given || !classes->given) {
-        snprintf(error, COMMAND_ERROR_MAX, "%s is missing: mapping %s CAPABILITY --class CLASSES",
-                 name->given ? "--class" : "capability", which == EXCLUDE ? "exclude" : "allow");
-        return false;
-    }
+    if (which == LIST)
+        return true;
     int bit = topology_capability(t, name->text, strlen(name->text));
     if (bit < 0) {
         snprintf(error, COMMAND_ERROR_MAX,
@@ -75,12 +65,6 @@ static bool build_route_around(const struct invocation *in, const struct topolog
 {
     const struct value *places = command_value(in, "places");
     ret->on = !command_value(in, "undo")->given;
-    if (!chooses(in) && (!ret->on || command_value(in, "dry-run")->given)) {
-        snprintf(error, COMMAND_ERROR_MAX,
-                 "places: whose? name places, --where or --class ('route-around' shows what is "
-                 "avoided)");
-        return false;
-    }
     if (places->given &&
         !targets_parse("places", places->text, NULL, t, &ret->query.selector.places, error))
         return false;

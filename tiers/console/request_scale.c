@@ -51,41 +51,6 @@ static bool take_sector(const char *text, const struct topology *t, struct place
     return true;
 }
 
-#define OF(action) (1u << (action))
-
-/* A word that belongs to another action. */
-static bool fits(const struct invocation *in, enum scale_action action,
-                 char error[COMMAND_ERROR_MAX])
-{
-    static const struct {
-        const char *name, *flag, *takers;
-        uint32_t of;
-    } words[] = {{"count", "", "add and remove take", OF(SCALE_ADD) | OF(SCALE_REMOVE)},
-                 {"class", "--", "add and remove take", OF(SCALE_ADD) | OF(SCALE_REMOVE)},
-                 {"dry-run", "--", "add and remove take", OF(SCALE_ADD) | OF(SCALE_REMOVE)},
-                 {"rate", "--", "add takes", OF(SCALE_ADD)},
-                 {"over", "--", "add takes", OF(SCALE_ADD)},
-                 {"sector", "--", "add and places take", OF(SCALE_ADD) | OF(SCALE_PLACES)},
-                 {"on", "--", "remove takes", OF(SCALE_REMOVE)},
-                 {"within", "--", "remove takes", OF(SCALE_REMOVE)}};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (command_value(in, words[i].name)->given && (words[i].of & OF(action)) == 0) {
-            snprintf(error, COMMAND_ERROR_MAX, "%s%s: only %s it, not scale %s", words[i].flag,
-                     words[i].name, words[i].takers, command_value(in, "action")->text);
-            return false;
-        }
-    }
-    bool count = command_value(in, "count")->given, on = command_value(in, "on")->given;
-    if ((action == SCALE_ADD && !count) || (action == SCALE_REMOVE && !count && !on)) {
-        snprintf(error, COMMAND_ERROR_MAX,
-                 "count is missing: how many? as scale %s 100%s --dry-run",
-                 action == SCALE_ADD ? "add" : "remove",
-                 action == SCALE_ADD ? "" : ", or who: scale remove --on s07.c3.a[31-34]");
-        return false;
-    }
-    return true;
-}
-
 bool request_scale(const struct invocation *in, const struct topology *t, struct command *ret,
                    char error[COMMAND_ERROR_MAX])
 {
@@ -97,8 +62,6 @@ bool request_scale(const struct invocation *in, const struct topology *t, struct
     ret->scale.action = action;
     ret->query.kind = QUERY_CLUSTERS; /* of its query the selector alone is meant */
     ret->query.limit = 1;
-    if (!fits(in, action, error))
-        return false;
     if (sector->given && !take_sector(sector->text, t, &ret->query.selector.places, error))
         return false;
     if (action != SCALE_ADD && action != SCALE_REMOVE)

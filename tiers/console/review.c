@@ -74,11 +74,6 @@ bool review_build(const struct invocation *in, const struct topology *t, struct 
     }
     if (what != LIST && !item_parse(item, t, op, &id, error))
         return false;
-    if (what != LIST && what != CLAIM && what != ESCALATE && !text[0]) {
-        snprintf(error, COMMAND_ERROR_MAX, "text: is missing: %s",
-                 what == DELEGATE ? "to whom?" : "what do you say?");
-        return false;
-    }
     int n = what == LIST ? snprintf(payload, sizeof payload, "%s", item)
                          : snprintf(payload, sizeof payload, "%s %s %s", id, who, text);
     if (n < 0 || (size_t)n > ANSWER_BYTES_MAX - 32) {
@@ -96,16 +91,27 @@ static const char *string_of(const json_t *o, const char *key)
     return text ? text : "";
 }
 
+/* A desk's word, as a line may show it. */
+static const char *safe_of(const json_t *o, const char *key, char *room, size_t size)
+{
+    const char *text = string_of(o, key);
+    return render_safe(text, strlen(text), room, size);
+}
+
 static void print_item(const struct render *r, const json_t *o)
 {
-    char item[UNIT_TEXT_MAX + 12], left[32];
-    snprintf(item, sizeof item, "%s/%s", string_of(o, "agent"), string_of(o, "id"));
+    char agent[UNIT_TEXT_MAX], id[12], item[UNIT_TEXT_MAX + 13], left[32], action[ACTION_MAX];
+    char text[ANSWER_BYTES_MAX], note[ANSWER_BYTES_MAX], whose[40], by[40];
+    snprintf(item, sizeof item, "%s/%s", safe_of(o, "agent", agent, sizeof agent),
+             safe_of(o, "id", id, sizeof id));
     int64_t left_s = json_integer_value(json_object_get(o, "left_s"));
-    fprintf(r->out, "%-24s %-10s %-12s %-12s %-9s %s%s%s\n", item, string_of(o, "action"),
-            string_of(o, "assignee"),
-            string_of(o, "claimed_by")[0] ? string_of(o, "claimed_by") : "-",
-            render_span(left_s * US_PER_S, left), string_of(o, "text"),
-            string_of(o, "note")[0] ? "  | " : "", string_of(o, "note"));
+    safe_of(o, "claimed_by", by, sizeof by);
+    safe_of(o, "note", note, sizeof note);
+    fprintf(r->out, "%-24s %-10s %-12s %-12s %-9s %s%s%s\n", item,
+            safe_of(o, "action", action, sizeof action),
+            safe_of(o, "assignee", whose, sizeof whose), by[0] ? by : "-",
+            render_span(left_s * US_PER_S, left), safe_of(o, "text", text, sizeof text),
+            note[0] ? "  | " : "", note);
 }
 
 static int by_time_left(const void *a, const void *b)
@@ -182,8 +188,7 @@ int review_render(const struct render *r, const struct invocation *in, const str
         return EXIT_TIMEOUT;
     }
     char text[ANSWER_BYTES_MAX + 1];
-    snprintf(text, sizeof text, "%.*s", (int)groups[0].answer_bytes,
-             (const char *)groups[0].answer);
+    render_safe(groups[0].answer, groups[0].answer_bytes, text, sizeof text);
     if (groups[0].outcome != OUTCOME_READY) {
         render_error(r, "refused", text);
         return strstr(text, "no open review") ? EXIT_NOT_FOUND : EXIT_REFUSED;

@@ -82,18 +82,8 @@ bool rollout_limit(const struct invocation *in, const struct topology *t, const 
 {
     const struct value *limit = given(in, "limit");
     uint32_t count = 0, wanted = 0;
-    if (!limit) {
-        bool parts = rollout_wanted(in);
-        if (given(in, "seed") && !parts)
-            snprintf(error, COMMAND_ERROR_MAX, "--seed: goes with --limit%s",
-                     given(in, "sample") ? "; --sample is drawn anew each time" : "");
-        return !given(in, "seed") || parts;
-    }
-    if (given(in, "sample")) {
-        snprintf(error, COMMAND_ERROR_MAX,
-                 "--limit: contradicts --sample (a sample is drawn anew, a limit has a seed)");
-        return false;
-    }
+    if (!limit)
+        return true;
     uint32_t *all = numbers(sel, t, found, seed_of(in), &count);
     bool good = all && amount("--limit", limit->text, strlen(limit->text), count, &wanted, error);
     if (good && count > 0 && wanted < count) {
@@ -109,7 +99,7 @@ bool rollout_limit(const struct invocation *in, const struct topology *t, const 
 
 bool rollout_wanted(const struct invocation *in)
 {
-    static const char *const flags[] = {"canary", "waves", "batch", "stop-on-fail", "pause"};
+    static const char *const flags[] = {"canary", "waves", "batch"};
     assert(in && in->spec);
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (given(in, flags[i]))
@@ -211,12 +201,7 @@ bool rollout_plan(struct rollout *r, const struct invocation *in, const struct t
     const struct value *batch = given(in, "batch");
     uint32_t ends[ROLLOUT_WAVES_MAX + 2], waves = 0, count = 0, size = 0;
     assert(r && !r->active && error);
-    if (sel->sample > 0) {
-        snprintf(error, COMMAND_ERROR_MAX,
-                 "--sample: contradicts %s: take --limit with --seed, whose agents stay the same",
-                 given(in, "canary") ? "--canary" : "waves and batches");
-        return false;
-    }
+    assert(sel->sample == 0 && "core/commands_rules.c");
     memset(r, 0, sizeof *r);
     uint32_t *all = numbers(sel, t, found, seed_of(in), &count);
     r->memory = aligned_alloc(16, slab_bytes(SLAB_CHUNKS));

@@ -1,9 +1,9 @@
 /* Planning and proposing. See the header. */
 #include "tiers/console/talk.h"
 #include "core/types.h"
-#include "tiers/console/content.h"
 #include "tiers/console/request.h"
 #include "tiers/console/task.h"
+#include "tiers/work/action.h"
 #include <assert.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -24,26 +24,13 @@ static bool parse(const char *line, struct invocation *ret, char error[COMMAND_E
     return command_parse(words, count, ret, error);
 }
 
-/* A word among several that says what to do: "conflicts resolve", "jobs cancel". */
-static bool chosen_to_act(const struct invocation *in)
+/* Lines of the table that act, and a question that is put to an action of the mesh's own: what that
+ * does, its description says, which is not here. */
+static bool may_act(const struct invocation *in)
 {
-    for (size_t i = 0; i < COMMAND_PARAMETERS_MAX && in->spec->parameters[i].name; i++) {
-        const struct value *v = &in->values[i];
-        bool choice = in->spec->parameters[i].kind == PARAMETER_CHOICE && v->given;
-        if (choice && (strcmp(v->text, "resolve") == 0 || strcmp(v->text, "cancel") == 0))
-            return true;
-    }
-    return false;
-}
-
-bool talk_acts(const struct invocation *in)
-{
-    assert(in && in->spec);
-    if (request_routing_shows(in) || content_reads(in))
-        return false;
-    if (in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0)
-        return false;
-    return in->spec->changes || chosen_to_act(in);
+    const struct value *action = in->spec->verb == CMD_ASK ? command_value(in, "action") : NULL;
+    const struct action *a = action && action->given ? action_find(NULL, action->text) : NULL;
+    return request_acts(in) || (action && action->given && (!a || a->acts));
 }
 
 static void add_line(struct proposal *p, const char *format, ...)
@@ -102,13 +89,13 @@ static bool take_line(struct talk *talk, const char *line, char error[COMMAND_ER
                  in.spec->name);
         return false;
     }
-    if (!talk_acts(&in)) {
+    if (!may_act(&in)) {
         talk->only_agreed = false;
         return enqueue(talk, line, error);
     }
     if (talk->agreed && proposed(&talk->proposal, line))
         return true; /* it is in the queue with all of the proposal */
-    bool said = !in.spec->dangerous || command_value(&in, "yes")->given;
+    bool said = !request_dangerous(&in);
     add_line(&talk->coming, "%s%s", line, said ? "" : " --yes");
     return true;
 }
@@ -128,7 +115,7 @@ static bool agree(struct talk *talk, const struct utterance *u, bool had_one,
         if (u->clauses[i].act != ACT_COMMAND || !parse(u->clauses[i].line, &in, why))
             continue;
         same = same || proposed(&talk->proposal, u->clauses[i].line);
-        other = other || (talk_acts(&in) && !proposed(&talk->proposal, u->clauses[i].line));
+        other = other || (may_act(&in) && !proposed(&talk->proposal, u->clauses[i].line));
     }
     if (other && !same)
         return true; /* yes to something that was not proposed: it is proposed now */

@@ -58,9 +58,6 @@ void talk_ended(struct talk *talk, const char *line, int code, const struct find
 /* Shows what is proposed now, if anything. */
 void talk_finish(struct talk *talk, const struct render *r, int64_t unix_us);
 
-/* Whether a parsed line does more than read. */
-bool talk_acts(const struct invocation *in);
-
 /* `mesh say` is one process a sentence: what it must remember lies in a file of mode 0600 beside
  * the groups, and holds for the shell that it was said in (`session`), the same mesh, and
  * TALK_PROPOSAL_US; anything else is forgotten. */

@@ -1,5 +1,7 @@
 #include "tiers/console/targets.h"
 
+#include "core/num.h"
+#include "core/resolve.h"
 #include "tiers/console/task.h"
 #include <assert.h>
 #include <dirent.h>
@@ -12,6 +14,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LIST_SHOWN 200u /* bytes of a list in a line */
+
+static char mesh_mark[20]; /* behind the names of the lists */
 
 static const char *const list_names[LIST_COUNT] = {"answered", "failed", "silent"};
 
@@ -73,6 +79,15 @@ static bool file_read(const char *name, char *ret, size_t size)
     return true;
 }
 
+void targets_mesh(const char *config)
+{
+    char path[PATH_MAX];
+    mesh_mark[0] = '\0';
+    if (config && realpath(config, path))
+        snprintf(mesh_mark, sizeof mesh_mark, ".%016llx",
+                 (unsigned long long)num_hash64(path, strlen(path), 0));
+}
+
 static bool group_name_valid(const char *name, size_t bytes)
 {
     static const char letters[] =
@@ -108,15 +123,16 @@ static bool expand_stars(const char *word, size_t bytes, const struct topology *
 static bool look_up(const char *flag, const char *word, size_t bytes, char *ret, size_t size,
                     char error[COMMAND_ERROR_MAX])
 {
-    char name[GROUP_NAME_MAX + 8];
+    char name[GROUP_NAME_MAX + 8 + sizeof mesh_mark];
     if (bytes > 5 && memcmp(word, "last.", 5) == 0) {
         for (int i = 0; i < LIST_COUNT; i++)
             if (strlen(list_names[i]) == bytes - 5 &&
                 memcmp(list_names[i], word + 5, bytes - 5) == 0) {
-                snprintf(name, sizeof name, "last.%s", list_names[i]);
+                snprintf(name, sizeof name, "last.%s%s", list_names[i], mesh_mark);
                 if (!file_read(name, ret, size) || !ret[0]) {
-                    snprintf(error, COMMAND_ERROR_MAX, "%s: @%s: the last operation has none", flag,
-                             name);
+                    snprintf(error, COMMAND_ERROR_MAX,
+                             "%s: @last.%s: the last operation on this mesh has none", flag,
+                             list_names[i]);
                     return false;
                 }
                 return true;
@@ -136,6 +152,16 @@ static bool look_up(const char *flag, const char *word, size_t bytes, char *ret,
     return false;
 }
 
+const char *targets_hint(const char *why, const struct topology *t, char room[64])
+{
+    assert(why && t && room);
+    room[0] = '\0';
+    if (strstr(why, "so high a number"))
+        snprintf(room, 64, ": this mesh is s[01-%02u].c[1-%u].a[1-%u]", t->sectors,
+                 t->clusters_per_sector, t->agents_per_cluster);
+    return room;
+}
+
 static bool add(const char *flag, const char *word, size_t bytes, const struct topology *t,
                 struct place_set *set, char error[COMMAND_ERROR_MAX])
 {
@@ -153,8 +179,9 @@ static bool add(const char *flag, const char *word, size_t bytes, const struct t
     if (strcmp(text, "mesh") == 0) {
         more = (struct place_set){.count = 1};
     } else if (!place_parse(text, strlen(text), t, &more, &at, &why)) {
-        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.80s' at character %zu: %s", flag, text, at + 1,
-                 why);
+        char hint[64];
+        snprintf(error, COMMAND_ERROR_MAX, "%s: '%.80s' at character %zu: %s%s", flag, text, at + 1,
+                 why, targets_hint(why, t, hint));
         return false;
     }
     if (set->count + more.count > RANGES_MAX) {
@@ -262,8 +289,65 @@ static bool list_text(const struct topology *t, const struct answer_group *group
     return whole;
 }
 
+/* Cuts a list that is too long for a line where a place ends, so that what is shown can be pasted
+ * back. True: it was. */
+static bool cut_line(char *text)
+{
+    size_t end = 0;
+    int depth = 0;
+    if (strlen(text) <= LIST_SHOWN)
+        return false;
+    for (size_t i = 0; i <= LIST_SHOWN; i++) {
+        depth += text[i] == '[' ? 1 : text[i] == ']' ? -1 : 0;
+        if (text[i] == ',' && depth == 0)
+            end = i;
+    }
+    text[end] = '\0';
+    return true;
+}
+
+/* text: those of the `count` whose ids are known. */
+static void print_list(const struct render *r, const char *title, const char *name, char *text,
+                       uint32_t count, uint32_t known, uint32_t targets)
+{
+    char n[32];
+    bool whole = known == count, cut = cut_line(text);
+    fprintf(r->out, "%-14s %7s", title, render_count(count, n));
+    if (count == targets && !whole)
+        fputs("  all of them", r->out);
+    else if (count > 0 && known == 0)
+        fputs("  (the report does not name them)", r->out);
+    else if (count > 0)
+        fprintf(r->out, "  %s%s", text, whole ? "" : " and others");
+    if (cut && whole)
+        fprintf(r->out, ", .. (all of them: --on @last.%s)", name);
+    fputc('\n', r->out);
+}
+
+/* All that were meant, by place, class, capability and part, when these are exactly `targets`. */
+static bool meant_text(const struct topology *t, const struct selector *meant, uint32_t targets,
+                       char *ret, size_t size)
+{
+    uint32_t n = 0, found = 0;
+    if (!meant || meant->where[0] || meant->state_mask || meant->score_max)
+        return false;
+    struct run *runs = malloc((topology_places(t) + 1u) * sizeof *runs);
+    for (uint32_t i = 0; runs && i < topology_places(t); i++) {
+        if (!selector_expected(meant, t, topology_agent(t, i)))
+            continue;
+        found++;
+        if (n > 0 && runs[n - 1].last + 1u == i)
+            runs[n - 1].last = i;
+        else
+            runs[n++] = (struct run){i, i};
+    }
+    bool good = runs && found == targets && runs_format(t, runs, n, ret, size);
+    free(runs);
+    return good;
+}
+
 void targets_lists(const struct render *r, const struct aggregate_view *a,
-                   const struct answer_group *groups, size_t count)
+                   const struct answer_group *groups, size_t count, const struct selector *meant)
 {
     static const char *const titles[LIST_COUNT] = {"answered", "failed", "no answer yet"};
     static char text[TARGETS_TEXT_MAX];
@@ -272,23 +356,42 @@ void targets_lists(const struct render *r, const struct aggregate_view *a,
     for (int o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
         counts[targets_list((enum outcome)o)] += a->outcomes[o];
     for (int i = 0; i < LIST_COUNT; i++) {
-        char name[24], n[32];
+        char name[24 + sizeof mesh_mark];
         uint32_t known;
         bool whole =
             list_text(r->topology, groups, count, (enum target_list)i, text, sizeof text, &known);
-        bool all = whole && known == counts[i];
-        snprintf(name, sizeof name, "last.%s", list_names[i]);
+        if (counts[i] > 0 && counts[i] == a->targets && known < counts[i] &&
+            meant_text(r->topology, meant, a->targets, text, sizeof text)) {
+            known = counts[i];
+            whole = true;
+        }
+        snprintf(name, sizeof name, "last.%s%s", list_names[i], mesh_mark);
         file_write(name, whole ? text : "");
         if (r->json || r->form == FORM_CSV)
             continue;
-        fprintf(r->out, "%-14s %7s  %.200s%s%s\n", titles[i], render_count(counts[i], n), text,
-                strlen(text) > 200 ? ".." : "",
-                counts[i] > 0 && !all && strlen(text) <= 200 ? " and others" : "");
+        print_list(r, titles[i], list_names[i], text, counts[i], known, a->targets);
     }
     if (!r->json && r->form != FORM_CSV) {
         char n[32];
         fprintf(r->out, "%-14s %7s\n", "unexpected", render_count(a->unexpected, n));
     }
+}
+
+size_t targets_names(char ret[][GROUP_NAME_MAX + 1], size_t most)
+{
+    char folder[PATH_MAX];
+    size_t count = 0;
+    assert(ret && most >= LIST_COUNT);
+    for (int i = 0; i < LIST_COUNT; i++)
+        snprintf(ret[count++], GROUP_NAME_MAX + 1, "@last.%s", list_names[i]);
+    DIR *dir = folder_make(folder) ? opendir(folder) : NULL;
+    for (struct dirent *d; dir && count < most && (d = readdir(dir)) != NULL;)
+        if (strncmp(d->d_name, "group.", 6) == 0 &&
+            group_name_valid(d->d_name + 6, strlen(d->d_name + 6)))
+            snprintf(ret[count++], GROUP_NAME_MAX + 1, "@%.31s", d->d_name + 6);
+    if (dir)
+        closedir(dir);
+    return count;
 }
 
 /* --- Groups ---------------------------------------------------------------------------------- */
@@ -326,21 +429,27 @@ int targets_group(const struct render *r, const struct invocation *in)
     struct place_set set;
     if (what == LIST)
         return group_list(r);
-    if (!name->given || !group_name_valid(name->text, strlen(name->text)) ||
-        strncmp(name->text, "last", 5) == 0) {
-        render_error(r, "usage",
-                     "name: wanted 1 to 31 letters, digits, '-' or '_', and not 'last'");
+    if (!group_name_valid(name->text, strlen(name->text)) || strcmp(name->text, "last") == 0) {
+        char text[COMMAND_ERROR_MAX];
+        snprintf(text, sizeof text,
+                 "name: '%.40s' is none: 1 to 31 letters, digits, '-' or '_', and not 'last'",
+                 name->text);
+        render_error(r, "usage", text);
         return EXIT_USAGE;
     }
     snprintf(file, sizeof file, "group.%s", name->text);
     if (what == REMOVE) {
         bool gone = targets_path(file, path) && unlink(path) == 0;
+        snprintf(error, sizeof error, "name: no group is called '%.40s' ('group list' shows them)",
+                 name->text);
         if (!gone)
-            render_error(r, "not-found", "no such group ('group list' shows them)");
+            render_error(r, "not-found", error);
+        else
+            fprintf(r->out, r->json ? "{\"ok\":true}\n" : "@%s is removed\n", name->text);
         return gone ? EXIT_OK : EXIT_NOT_FOUND;
     }
-    if (!places->given || strlen(places->text) >= TARGETS_TEXT_MAX) {
-        render_error(r, "usage", "places: are missing, as s[01-10].c3");
+    if (strlen(places->text) >= TARGETS_TEXT_MAX) {
+        render_error(r, "usage", "places: too long: fold them, as s[01-10].c3");
         return EXIT_USAGE;
     }
     if (!targets_parse("places", places->text, NULL, r->topology, &set, error)) {
@@ -355,5 +464,7 @@ int targets_group(const struct render *r, const struct invocation *in)
         render_error(r, "failed", strerror(errno));
         return EXIT_FAILED;
     }
+    fprintf(r->out, r->json ? "{\"ok\":true}\n" : "--on @%s means %s from now on\n", name->text,
+            places->text);
     return EXIT_OK;
 }

@@ -80,13 +80,15 @@ void task_finish(struct task *t, int code)
     if (t->rollout.active)
         rollout_done(&t->rollout);
     fflush(t->render.out);
+    bool heard = !ferror(t->render.out); /* else nobody reads on: a pipe to head */
     if (t->top.screen && (code == EXIT_OK || code == EXIT_PARTIAL) && t->watching) {
         t->sent = t->accepted = t->have_progress = false;
         t->round_ms = uv_now(t->conf.loop) + t->watch_every_ms;
         return;
     }
     top_close(&t->top, &t->render);
-    if (t->watching && code != EXIT_INTERRUPTED && (t->watch_left < 0 || --t->watch_left > 0)) {
+    if (t->watching && heard && code != EXIT_INTERRUPTED &&
+        (t->watch_left < 0 || --t->watch_left > 0)) {
         t->sent = t->accepted = t->have_progress = false;
         uv_timer_start(&t->timer, t->timer.timer_cb, t->watch_every_ms, TICK_MS);
         return;
@@ -114,8 +116,8 @@ static int report_exit(const struct report *r)
         return EXIT_FAILED;
     if (a->targets == 0)
         return EXIT_NOT_FOUND;
-    if (answers == 0)
-        return EXIT_TIMEOUT;
+    if (answers == 0) /* they said that it failed; or nobody said anything */
+        return a->outcomes[OUTCOME_FAILED] == a->targets ? EXIT_FAILED : EXIT_TIMEOUT;
     return answers == a->targets ? EXIT_OK : EXIT_PARTIAL;
 }
 
@@ -131,12 +133,11 @@ void task_send_command(struct task *t, struct command *command)
     t->sent_ns = uv_hrtime();
     int error = client_command(t->conf.client, to, command, on_reply, t);
     if (error == -EPERM) {
-        render_error(&t->render, "",
-                     "your certificate does not allow this (mesh keys show KEYS/operator.cert)");
-        task_finish(t, EXIT_FAILED);
+        refuse_permission(t, command);
     } else if (error == -EKEYEXPIRED) {
-        render_error(&t->render, "", "the session of 8 hours is over: start the console again");
-        task_finish(t, EXIT_FAILED);
+        render_error(&t->render, "session",
+                     "the session of 8 hours is over: start the console again");
+        task_finish(t, EXIT_REFUSED);
     } else if (error) {
         render_error(&t->render, "", "the request could not be sent (too large, or out of memory)");
         task_finish(t, EXIT_FAILED);
@@ -187,7 +188,8 @@ int task_show_report(struct task *t, const struct report *report, const struct a
     render_report(&t->render, verb, report, pages, page_count);
     if (verb != CMD_BROADCAST || !t->render.no_ack)
         targets_lists(&t->render, &report->aggregate, pages ? pages : report->aggregate.groups,
-                      pages ? page_count : report->aggregate.group_count);
+                      pages ? page_count : report->aggregate.group_count,
+                      t->meant_known ? &t->meant : NULL);
     int code = report_exit(report);
     bool wants = verb == CMD_ASK && command_value(&t->invocation, "quorum")->given;
     if (wants && !quorum_render(&t->render, report->aggregate.groups, report->aggregate.group_count,
@@ -216,6 +218,11 @@ static void take_report(struct task *t, const struct reply *reply)
 {
     const struct report *report = reply->report;
     enum query_kind rest = rest_of_report(t, report);
+    if (t->invocation.spec->verb == CMD_PIPELINE) {
+        task_clear_progress(t);
+        pipeline_report(t, report);
+        return;
+    }
     if (rest == QUERY_KIND_COUNT) {
         task_clear_progress(t);
         task_finish(t, task_show_report(t, report, NULL, 0));
@@ -286,6 +293,19 @@ static bool take_records(struct task *t, enum command_verb verb)
     return verb == CMD_KPI || verb == CMD_TRACE;
 }
 
+/* The agents for a task, the best first. */
+static void take_delegates(struct task *t)
+{
+    if (t->invocation.spec->verb == CMD_PIPELINE) {
+        pipeline_rows(t);
+    } else if (!delegate_send(t)) {
+        render_error(&t->render, "not-found", delegate_why(t));
+        task_finish(t, EXIT_NOT_FOUND);
+    } else {
+        task_send(t);
+    }
+}
+
 static void take_rows(struct task *t, const struct rows *rows)
 {
     pages_add(&t->pages, t->render.topology, rows, t->rows_wanted);
@@ -340,13 +360,8 @@ static void take_rows(struct task *t, const struct rows *rows)
         task_finish(t, t->pages.count ? EXIT_OK : EXIT_NOT_FOUND);
         return;
     }
-    if (verb == CMD_DELEGATE) {
-        if (!delegate_send(t)) {
-            render_error(&t->render, "not-found", "no active agent there offers that");
-            task_finish(t, EXIT_NOT_FOUND);
-        } else {
-            task_send(t);
-        }
+    if (verb == CMD_DELEGATE || verb == CMD_PIPELINE) {
+        take_delegates(t);
         return;
     }
     bool one = verb == CMD_AGENT || verb == CMD_INSPECT;
@@ -383,9 +398,9 @@ static void take_log(struct task *t, const struct log_page *page)
     if (next == LOG_NOT_FOUND)
         render_error(&t->render, "not-found", "the log has nothing of that name");
     logs_done(&t->logs);
-    task_finish(t, next == LOG_DONE        ? EXIT_OK
-                   : next == LOG_NOT_FOUND ? EXIT_NOT_FOUND
-                                           : EXIT_FAILED);
+    task_finish(t, next == LOG_DONE                            ? EXIT_OK
+                   : next == LOG_NOT_FOUND || next == LOG_TOLD ? EXIT_NOT_FOUND
+                                                               : EXIT_FAILED);
 }
 
 static void take_progress(struct task *t, const struct reply *reply)
@@ -456,12 +471,28 @@ static void take_status(struct task *t, const struct mesh_status *status)
     task_finish(t, EXIT_OK);
 }
 
-/* An id that names no job here is not found rather than refused. */
-static int error_exit(const struct task *t, enum reason reason)
+/* An id that names nothing, or several, and a selection of nobody, are not found rather than
+ * refused. */
+static int error_exit(const struct task *t, enum reason reason, const char *text)
 {
+    static const char *const unknown[] = {"id: no", "no open conflict", "ambiguous"};
     enum command_verb verb = t->invocation.spec->verb;
     bool named = verb == CMD_JOBS || verb == CMD_CANCEL || verb == CMD_TRACE;
-    return named && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;
+    bool given = verb == CMD_CONFLICTS || verb == CMD_THREATS || verb == CMD_APPROVE;
+    bool nobody = t->command.kind == COMMAND_SUBMIT && strstr(text, "matches no agent");
+    for (size_t i = 0; given && i < sizeof unknown / sizeof *unknown; i++)
+        named = named || strncmp(text, unknown[i], strlen(unknown[i])) == 0;
+    return (named || nobody) && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;
+}
+
+static void take_error(struct task *t, enum reason reason, const char *text)
+{
+    int code = error_exit(t, reason, text);
+    bool desk = code == EXIT_NOT_FOUND && t->invocation.spec->verb == CMD_REVIEW;
+    render_error(&t->render, desk ? "not-found" : reason_name(reason),
+                 desk ? "item: no person (CLASS_F) is there: 'review list' shows what waits"
+                      : text);
+    task_finish(t, code);
 }
 
 /* Of an earlier request, of a look at the progress, of a rollout, or after Ctrl-C. */
@@ -485,8 +516,7 @@ static void take_reply(struct task *t, const struct reply *reply)
     switch (reply->kind) {
     case REPLY_ERROR:
         task_clear_progress(t);
-        render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
-        task_finish(t, error_exit(t, reply->reason));
+        take_error(t, reply->reason, reply->text ? reply->text : "refused");
         break;
     case REPLY_LINE:
         task_clear_progress(t);
@@ -503,9 +533,11 @@ static void take_reply(struct task *t, const struct reply *reply)
         break;
     case REPLY_ACCEPTED:
         t->accepted = true;
+        t->operation_id = reply->operation_id;
         if (t->invocation.spec->verb == CMD_DELEGATE)
             delegate_announce(t);
-        t->operation_id = reply->operation_id;
+        if (t->invocation.spec->verb == CMD_PIPELINE)
+            pipeline_accepted(t);
         if (t->render.form == FORM_JSONL)
             render_jsonl_accepted(&t->render, reply->operation_id);
         break;
@@ -647,48 +679,18 @@ static void on_tick(uv_timer_t *timer)
     task_finish(t, EXIT_TIMEOUT);
 }
 
-/* What is wrong before anything was sent ends at the next turn of the loop, so that on_done is
- * never called from inside. */
-static void on_usage_error(uv_timer_t *timer)
+/* What the mesh's agents offer, held against what the line wants of them. */
+static bool offered(struct task *t, bool *acts, char error[COMMAND_ERROR_MAX])
 {
-    task_finish(timer->data, EXIT_USAGE);
-}
-
-static void on_refused(uv_timer_t *timer)
-{
-    task_finish(timer->data, EXIT_REFUSED);
-}
-
-static void refuse_read_only(struct task *t)
-{
-    char text[COMMAND_ERROR_MAX];
-    snprintf(text, sizeof text, "%s: this console was started with --read-only, and '%s' acts",
-             t->invocation.spec->name, t->invocation.spec->name);
-    render_error(&t->render, "read-only", text);
-    uv_timer_start(&t->timer, on_refused, 0, 0);
-}
-
-/* Words of commands that act which only read. */
-bool task_reads_only(const struct invocation *in)
-{
-    return content_reads(in) ||
-           (in->spec->verb == CMD_REVIEW && command_value(in, "what")->number == 0) ||
-           request_routing_shows(in);
-}
-
-/* Rows and answers have every form; all else is text or JSON. */
-static bool form_offered(const struct command_spec *spec, enum render_form form,
-                         char error[COMMAND_ERROR_MAX])
-{
-    static const enum command_verb rows[] = {CMD_FIND,  CMD_SECTORS, CMD_SECTOR,    CMD_CLUSTER,
-                                             CMD_AGENT, CMD_ASK,     CMD_RUN,       CMD_CASCADE,
-                                             CMD_JOBS,  CMD_WATCH,   CMD_BROADCAST, CMD_TOP};
-    bool any = form == FORM_TABLE || form == FORM_JSON;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        any = any || spec->verb == rows[i];
-    if (!any)
-        snprintf(error, COMMAND_ERROR_MAX, "--output: '%s' has table and json only", spec->name);
-    return any;
+    enum command_verb verb = t->invocation.spec->verb;
+    bool offer_acts = false;
+    if (t->command.kind != COMMAND_SUBMIT || verb == CMD_REVIEW || verb == CMD_CONTENT)
+        return true;
+    bool good = (verb == CMD_PIPELINE ? pipeline_check : offer_check)(
+        t->conf.actions, t->render.topology, &t->invocation, &t->command.operation, &offer_acts,
+        error);
+    *acts = *acts || offer_acts;
+    return good;
 }
 
 void task_start(struct task *t, const char *const words[], size_t count, enum render_form form,
@@ -712,41 +714,36 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
     t->started_ms = uv_now(t->conf.loop);
     t->deadline_ms = t->started_ms + (uint64_t)(t->conf.wait_us / US_PER_MS);
     bool good = command_parse(words, count, &t->invocation, error) &&
-                form_offered(t->invocation.spec, form, error);
+                task_form_offered(&t->invocation, form, error);
     if (good && t->invocation.spec->verb == CMD_WATCH)
         good = task_watch(t, error);
-    bool acts = good && t->invocation.spec->changes && !task_reads_only(&t->invocation);
+    bool acts = good && request_acts(&t->invocation);
     if (good)
-        good = request_build(&t->invocation, t->render.topology, &t->command, error);
-    if (good && t->command.kind == COMMAND_SUBMIT && t->invocation.spec->verb != CMD_REVIEW &&
-        t->invocation.spec->verb != CMD_CONTENT)
-        good = offer_check(t->conf.actions, t->render.topology, &t->invocation,
-                           &t->command.operation, &acts, error);
+        good = request_build(&t->invocation, t->render.topology, &t->command, error) &&
+               offered(t, &acts, error);
     if (good && t->conf.read_only && acts && !dry_run_wanted(&t->invocation)) {
         refuse_read_only(t);
         return;
     }
+    t->meant_known = good && t->command.kind == COMMAND_SUBMIT;
+    if (t->meant_known)
+        t->meant = t->command.operation.selector;
     t->finding = good && found_wanted(t);
     if (good && t->command.kind == COMMAND_SUBMIT && !t->finding && rollout_wanted(&t->invocation))
         good =
             rollout_plan(&t->rollout, &t->invocation, t->render.topology, NULL, &t->command, error);
-    t->dry_run = good && !t->finding && dry_run_query(&t->invocation, &t->command);
+    bool staged = good && t->invocation.spec->verb == CMD_PIPELINE;
+    t->dry_run = good && !t->finding && !staged && dry_run_query(&t->invocation, &t->command);
     if (good && t->invocation.spec->verb == CMD_DELEGATE && !t->dry_run)
         delegate_query(t);
-    if (good && request_dangerous(&t->invocation)) {
-        good = false;
-        snprintf(error, sizeof error, "%s changes what the mesh does: say it again with --yes",
-                 t->invocation.spec->name);
-    }
+    if (staged)
+        pipeline_begin(t);
     if (!good) {
-        render_error(&t->render, "usage", error);
-        uv_timer_start(&t->timer, on_usage_error, 0, 0);
+        refuse_usage(t, error);
         return;
     }
-    bool cancels =
-        t->invocation.spec->verb == CMD_JOBS && jobs_action(&t->invocation) == JOBS_CANCEL;
-    if (t->conf.read_only && (t->command.kind == COMMAND_RESOLVE || cancels)) {
-        refuse_read_only(t);
+    if (request_dangerous(&t->invocation)) {
+        refuse_unsaid(t);
         return;
     }
     t->render.no_ack = t->command.kind == COMMAND_SUBMIT && !t->command.operation.require_ack;

@@ -10,6 +10,7 @@
 #include "tiers/console/inquiry.h"
 #include "tiers/console/logs.h"
 #include "tiers/console/pages.h"
+#include "tiers/console/pipeline.h"
 #include "tiers/console/render.h"
 #include "tiers/console/rollout.h"
 #include "tiers/console/top.h"
@@ -77,6 +78,9 @@ struct task {
     struct unit delegates[32];
     uint32_t delegate_count;
     uint64_t sent_ms; /* uv_now() */
+    struct pipeline pipeline;
+    bool meant_known; /* it submitted an operation, to these: */
+    struct selector meant;
     bool finding;     /* the rows of its query are counted out before it is sent (found.h) */
     bool dry_run;     /* the rows of its query are who is meant */
     uint32_t lines;   /* of REPLY_LINE so far */

@@ -14,12 +14,20 @@ void task_send_command(struct task *t, struct command *command); /* with its ref
 /* Its exit code. pages: all groups of answers, when they were fetched. */
 int task_show_report(struct task *t, const struct report *report, const struct answer_group *pages,
                      size_t page_count);
-/* Words of commands that act which only read. */
-bool task_reads_only(const struct invocation *in);
 uint32_t task_ended(const struct aggregate_view *a); /* targets in a final state */
 
 /* task_watch.c: t->invocation becomes that of the command which is repeated. False: error. */
 bool task_watch(struct task *t, char error[COMMAND_ERROR_MAX]);
+
+/* task_refuse.c: the task ends at the loop's next turn, with EXIT_USAGE or EXIT_REFUSED. */
+void refuse_usage(struct task *t, const char *error);
+void refuse_read_only(struct task *t);
+void refuse_unsaid(struct task *t); /* dangerous, and without --yes: on a terminal, too */
+/* Ends it at once: this operator's certificate is not for that command. */
+void refuse_permission(struct task *t, const struct command *command);
+/* Rows and answers have every form, all else is text or JSON, and --diff is text. */
+bool task_form_offered(const struct invocation *in, enum render_form form,
+                       char error[COMMAND_ERROR_MAX]);
 
 /* task_rollout.c */
 void task_rollout_step(struct task *t); /* sends what may be sent now; ends when all is done */

@@ -1,6 +1,6 @@
 /* watch: its own flags, then the words of the command that it repeats. Only what reads is repeated;
  * of commands that act that is their --dry-run. */
-#include "tiers/console/dry_run.h"
+#include "tiers/console/request.h"
 #include "tiers/console/task_int.h"
 #include <assert.h>
 #include <stdio.h>
@@ -28,8 +28,7 @@ bool task_watch(struct task *t, char error[COMMAND_ERROR_MAX])
     }
     if (!command_parse(words, count, &inner, error))
         return false;
-    bool acts = inner.spec->changes && !dry_run_wanted(&inner) && !task_reads_only(&inner);
-    if (acts || inner.spec->local) {
+    if (request_acts(&inner) || inner.spec->local) {
         snprintf(error, COMMAND_ERROR_MAX, "watch: '%s' is not a command that only reads",
                  inner.spec->name);
         return false;

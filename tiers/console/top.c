@@ -1,6 +1,7 @@
 #include "tiers/console/top.h"
 
 #include "core/text.h"
+#include "tiers/console/columns.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,25 +85,48 @@ void top_query(const struct top *t, struct query *query)
     query->limit = (uint32_t)(rows < 1 ? 1 : rows > ROWS_MAX ? ROWS_MAX : rows);
 }
 
-static void head(char *ret, size_t size)
+static const struct column table[] = {
+    {"AGENT", 14, true, 0},   {"CLASS", 20, true, 2},  {"STATE", 11, true, 1},
+    {"TIME MS", 9, false, 3}, {"RTT MS", 9, false, 8}, {"WORK MS", 9, false, 9},
+    {"QUEUE", 5, false, 4},   {"DRIFT", 6, false, 7},  {"CONFL", 6, false, 10},
+    {"FAILED", 6, false, 5},  {"RELIAB", 6, false, 6}};
+
+#define COLUMNS (sizeof table / sizeof *table)
+
+/* What fits, and always what they are sorted by. */
+static uint32_t columns_of(int by, int width)
 {
-    snprintf(ret, size, "%-14s %-20s %-11s %9s %9s %9s %5s %6s %6s %6s %6s", "AGENT", "CLASS",
-             "STATE", "TIME MS", "RTT MS", "WORK MS", "QUEUE", "DRIFT", "CONFL", "FAILED",
-             "RELIAB");
+    static const size_t sorted[] = {3, 7, 8, 6, 9}; /* in the order of --by */
+    struct column own[COLUMNS];
+    memcpy(own, table, sizeof own);
+    own[sorted[by]].rank = 0;
+    return columns_fit(own, COLUMNS, width);
 }
 
-static void line(const struct page_row *row, int by, char *ret, size_t size)
+static void head(uint32_t shown, char *ret, size_t size)
+{
+    columns_line(table, COLUMNS, shown, NULL, ret, size);
+}
+
+static void line(const struct page_row *row, int by, uint32_t shown, char *ret, size_t size)
 {
     const struct agent_row *a = &row->u.agent;
     const struct impedance *z = &a->impedance;
-    char unit[UNIT_TEXT_MAX], conflicts[16] = "-";
-    unit_format(row->unit, unit);
+    char cells[COLUMNS][CELL_BYTES];
+    unit_format(row->unit, cells[0]);
+    snprintf(cells[1], CELL_BYTES, "%s", class_name(a->agent_class));
+    snprintf(cells[2], CELL_BYTES, "%s", agent_state_name(z->state));
+    snprintf(cells[3], CELL_BYTES, "%.1f", z->predicted_us / 1e3);
+    snprintf(cells[4], CELL_BYTES, "%.1f", z->latency_us / 1e3);
+    snprintf(cells[5], CELL_BYTES, "%.1f", z->processing_us / 1e3);
+    snprintf(cells[6], CELL_BYTES, "%u", z->queue_depth);
+    snprintf(cells[7], CELL_BYTES, "%.3f", z->drift_permille / 1e3);
+    snprintf(cells[8], CELL_BYTES, "-");
     if (by == QUERY_TOP_CONFLICTS - QUERY_TOP_SLOW) /* known by the key alone */
-        snprintf(conflicts, sizeof conflicts, "%u", UINT32_MAX - (uint32_t)(row->key >> 32));
-    snprintf(ret, size, "%-14s %-20s %-11s %9.1f %9.1f %9.1f %5u %6.3f %6s %6u %6.3f", unit,
-             class_name(a->agent_class), agent_state_name(z->state), z->predicted_us / 1e3,
-             z->latency_us / 1e3, z->processing_us / 1e3, z->queue_depth, z->drift_permille / 1e3,
-             conflicts, z->failed, z->reliability_permille / 1e3);
+        snprintf(cells[8], CELL_BYTES, "%u", UINT32_MAX - (uint32_t)(row->key >> 32));
+    snprintf(cells[9], CELL_BYTES, "%u", z->failed);
+    snprintf(cells[10], CELL_BYTES, "%.3f", z->reliability_permille / 1e3);
+    columns_line(table, COLUMNS, shown, cells, ret, size);
 }
 
 void top_draw(const struct top *t, const struct render *r, const struct pages *pages)
@@ -126,10 +150,11 @@ void top_draw(const struct top *t, const struct render *r, const struct pages *p
     snprintf(text, sizeof text, "by %s of %s%s%s", titles[t->by], render_count(pages->total, a),
              pages->missing ? ", some units did not answer" : "", t->paused ? "  PAUSED" : "");
     fprintf(r->out, "%.*s\033[K\n", t->columns, text);
-    head(text, sizeof text);
+    uint32_t shown = columns_of(t->by, t->columns);
+    head(shown, text, sizeof text);
     fprintf(r->out, "\033[7m%.*s\033[0m\033[K\n", t->columns, text);
     for (size_t i = 0; i < pages->count && left > 0; i++, left--) {
-        line(&pages->rows[i], t->by, text, sizeof text);
+        line(&pages->rows[i], t->by, shown, text, sizeof text);
         fprintf(r->out, "%.*s\033[K\n", t->columns, text);
     }
     fprintf(r->out, "\033[J\033[%d;1H%.*s\033[K", t->rows, t->columns,
@@ -141,10 +166,11 @@ void top_render(const struct render *r, int by, const struct pages *pages)
 {
     char text[256], n[32];
     assert(r && pages);
-    head(text, sizeof text);
+    uint32_t shown = columns_of(by, columns_width(r));
+    head(shown, text, sizeof text);
     fprintf(r->out, "%s\n", text);
     for (size_t i = 0; i < pages->count; i++) {
-        line(&pages->rows[i], by, text, sizeof text);
+        line(&pages->rows[i], by, shown, text, sizeof text);
         fprintf(r->out, "%s\n", text);
     }
     fprintf(r->out, "%s of %s, %zu shown\n", titles[by], render_count(pages->total, n),

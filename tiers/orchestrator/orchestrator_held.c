@@ -198,7 +198,7 @@ bool held_command(struct orchestrator *o, const struct msg *msg)
         hub_reply_error(&o->hub, msg, REASON_INVALID,
                         hub_origin_find(&o->hub, &c->operation_id) != NULL
                             ? "the operation does not wait any more"
-                            : "no operation of this id waits here");
+                            : "no operation of this id waits: 'jobs' lists those that do");
     } else if (c->kind == COMMAND_CANCEL) {
         hub_reply_ok(&o->hub, msg);
         refuse(o, w, REASON_NONE, "cancelled while it waited");

@@ -1,9 +1,12 @@
 /* Quarantine by hand, and lifting it (spec 9.2 rogue agent: quarantine, investigate, replace).
  *
  * Nothing is taken on trust: the agent's lead is asked how the agent stands, is told, and is asked
- * again, and told again, until it says that it is so; only then the console hears of success. A
- * quarantine is a conflict of type OTHER with the action "(quarantine)" (no handler can be called
- * so), put before a person at once; lifting it resolves it, and resolving it lifts it. */
+ * again, and told again, until it says that it is so and that the registry has it, for a lead that
+ * dies takes along what only it knew; only then the console hears of success. A quarantine is a
+ * conflict of type OTHER with the action "(quarantine)" (no handler can be called so), put before a
+ * person at once; lifting it resolves it, and resolving it lifts it, with the same care.
+ *
+ * An agent is named by its home or by the place where it lives: either means it. */
 #include "core/num.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_strategy.h"
@@ -12,14 +15,62 @@
 
 #define ISOLATE_WAIT_US (8ll * US_PER_S)
 #define ISOLATE_STEP_US (400ll * US_PER_MS)
+#define DECIDED_WAIT_US (60ll * US_PER_S) /* of a decision: nobody waits for it at a console */
+
+struct unit isolate_place(const struct orchestrator *o, struct unit agent)
+{
+    const struct move_table *t = &o->moves.table;
+    uint64_t latest = 0;
+    if (agent.tier != TIER_AGENT || topology_planned(o->hub.topology, agent)) {
+        return agent.tier == TIER_AGENT ? moves_place(t, agent) : agent;
+    }
+    struct unit home = moves_home(t, agent);
+    for (uint32_t i = 0; home.tier == TIER_NONE && i < t->count; i++) {
+        struct unit former = move_home_of(&t->list[i], agent); /* it has left that place */
+        if (former.tier != TIER_NONE && t->list[i].id > latest) {
+            latest = t->list[i].id;
+            home = former;
+        }
+    }
+    return home.tier == TIER_NONE ? agent : moves_place(t, home);
+}
 
 static void ask_lead(struct orchestrator *o, struct watch *w)
 {
     struct query *q = own_query(o, QUERY_AGENTS, &w->ask_ref);
     q->limit = 1;
+    w->scope = isolate_place(o, w->named);
     place_one(&q->selector.places, w->scope);
     w->ask_us = o->hub.now_us + ISOLATE_STEP_US;
     own_query_send(o);
+}
+
+static void text_who(struct text *t, const struct watch *w)
+{
+    text_unit(t, w->named);
+    if (!unit_equal(w->named, w->scope)) {
+        text_add(t, " (at ");
+        text_unit(t, w->scope);
+        text_add(t, ")");
+    }
+}
+
+/* A decision that did not become so is in the audit log. */
+static void audit_failure(struct orchestrator *o, const struct watch *w, const char *what)
+{
+    struct logbook_row *row = log_row(o, LOG_AUDIT, LOGBOOK_RESERVE, "lift", "failed", o->hub.self);
+    struct text t;
+    if (row == NULL) {
+        return;
+    }
+    text_init(&t, row->subject, sizeof(row->subject));
+    text_unit(&t, w->named);
+    text_init(&t, row->body, sizeof(row->body));
+    text_add(&t, "{\"why\": \"");
+    text_who(&t, w);
+    text_add(&t, what);
+    text_add(&t, "\"}");
+    row->body_bytes = (uint32_t)t.used;
 }
 
 static void fail(struct orchestrator *o, struct watch *w, enum reason reason, const char *what)
@@ -27,12 +78,45 @@ static void fail(struct orchestrator *o, struct watch *w, enum reason reason, co
     char memory[TEXT_BYTES_MAX];
     struct text t;
     text_init(&t, memory, sizeof(memory));
-    text_unit(&t, w->scope);
+    text_who(&t, w);
     text_add(&t, what);
     struct reply r = {
         .ref = w->ref, .kind = REPLY_ERROR, .final = true, .reason = reason, .text = memory};
-    hub_reply(&o->hub, w->console, &r);
+    if (w->console.tier == TIER_NONE) {
+        audit_failure(o, w, what);
+    } else {
+        hub_reply(&o->hub, w->console, &r);
+    }
     w->kind = WATCH_FREE;
+}
+
+static struct watch *watch_of(struct orchestrator *o, struct unit agent)
+{
+    for (uint32_t i = 0; i < ORCHESTRATOR_WATCHES_MAX; i++) {
+        struct watch *w = &o->watches[i];
+        if (w->kind == WATCH_ISOLATE &&
+            unit_equal(isolate_place(o, w->named), isolate_place(o, agent))) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
+void isolate_lifted(struct orchestrator *o, struct unit agent)
+{
+    struct watch *w = watch_of(o, agent);
+    isolate(o, agent, ISOLATE_LIFT, 0);
+    for (uint32_t i = 0; w == NULL && i < ORCHESTRATOR_WATCHES_MAX; i++) {
+        w = o->watches[i].kind == WATCH_FREE ? &o->watches[i] : NULL;
+    }
+    if (w == NULL || w->kind == WATCH_ISOLATE) {
+        return; /* whoever is at it sees to it; without a slot it was told, and that is all */
+    }
+    *w = (struct watch){.kind = WATCH_ISOLATE,
+                        .named = agent,
+                        .told = true,
+                        .due_us = o->hub.now_us + DECIDED_WAIT_US,
+                        .ask_us = o->hub.now_us + ISOLATE_STEP_US};
 }
 
 void isolate_command(struct orchestrator *o, const struct msg *msg)
@@ -43,20 +127,19 @@ void isolate_command(struct orchestrator *o, const struct msg *msg)
         hub_reply_error(h, msg, REASON_INVALID, "agent: one agent of this mesh, as s07.c3.a12");
         return;
     }
-    if (!children_reachable(&h->children, c->scope.sector - 1u)) {
+    if (!children_reachable(&h->children, isolate_place(o, c->scope).sector - 1u)) {
         hub_reply_error(h, msg, REASON_SECTOR_DOWN, "its sector is away: try again, or heal it");
         return;
     }
-    for (uint32_t i = 0; i < ORCHESTRATOR_WATCHES_MAX; i++) {
-        if (o->watches[i].kind == WATCH_ISOLATE && unit_equal(o->watches[i].scope, c->scope)) {
-            hub_reply_error(h, msg, REASON_OVERLOAD, "another console is at it just now");
-            return;
-        }
+    if (watch_of(o, c->scope) != NULL) {
+        hub_reply_error(h, msg, REASON_OVERLOAD, "another console is at it just now");
+        return;
     }
     struct watch *w = watch_take(o, msg, WATCH_ISOLATE);
     if (w == NULL) {
         return;
     }
+    w->named = c->scope;
     w->on = c->on;
     w->due_us = h->now_us + ISOLATE_WAIT_US;
     memcpy(w->note, c->decision.note, sizeof(w->note));
@@ -95,8 +178,8 @@ static void close_conflicts(struct orchestrator *o, const struct watch *w)
 {
     for (uint32_t i = 0; o->conflicts.count > 0 && i < CONFLICTS_OPEN_MAX; i++) {
         struct open_conflict *c = &o->conflicts.open[i];
-        if (!c->used || c->stage == STAGE_CLOSING || !unit_equal(c->report.agent, w->scope) ||
-            !conflict_isolates(&c->report)) {
+        if (!c->used || c->stage == STAGE_CLOSING || !conflict_isolates(&c->report) ||
+            !unit_equal(isolate_place(o, c->report.agent), w->scope)) {
             continue;
         }
         struct logbook_row *row =
@@ -114,11 +197,15 @@ static void done(struct orchestrator *o, struct watch *w)
     char memory[TEXT_BYTES_MAX];
     struct text t;
     text_init(&t, memory, sizeof(memory));
-    text_unit(&t, w->scope);
+    text_who(&t, w);
     text_add(&t, w->on ? " is in quarantine: nothing is routed to it; lift it with: lift "
                        : " is let back: work goes to it again");
+    if (w->console.tier == TIER_NONE) {
+        w->kind = WATCH_FREE;
+        return;
+    }
     if (w->on) {
-        text_unit(&t, w->scope);
+        text_unit(&t, w->named);
     } else {
         close_conflicts(o, w);
     }
@@ -164,9 +251,13 @@ bool isolate_reply(struct orchestrator *o, const struct reply *reply)
         return true;
     }
     if ((row->impedance.state == AGENT_QUARANTINED) == w->on) {
-        done(o, w);
-        return true;
+        w->held = true;
+        if (!row->unwritten) {
+            done(o, w);
+        }
+        return true; /* else asked again: a lead that died now would take the word along */
     }
+    w->held = false;
     w->told = true;
     isolate(o, w->scope, w->on ? ISOLATE_QUARANTINE : ISOLATE_LIFT, 0);
     return true;
@@ -176,8 +267,10 @@ void isolate_watch_tick(struct orchestrator *o, struct watch *w)
 {
     if (o->hub.now_us >= w->due_us) {
         fail(o, w, REASON_CLUSTER_DOWN,
-             w->told ? ": its lead was told and has not said that it is so: look again with agent"
-                     : ": its lead does not answer: try again");
+             w->held   ? ": it is so, but the registry has not taken it: a lead that begins anew "
+                         "does not know of it; say it again when the registry is back"
+             : w->told ? ": its lead was told and has not said that it is so: look again with agent"
+                       : ": its lead does not answer: try again");
     } else if (o->hub.now_us >= w->ask_us) {
         ask_lead(o, w);
     }

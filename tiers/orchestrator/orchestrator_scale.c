@@ -3,9 +3,10 @@
  * A batch is planned as a whole and written to the registry (orchestrator_scale_store.c): a record
  * for each cluster, then that of the batch, which decides it; what an orchestrator finds there of a
  * batch that was never decided is undone. Then its places open, so many in a second while the mesh
- * is in full service, and each sector hears of its clusters, at once and every SAY_US again. It is
- * over when all have come and have the whole share of work: then they are agents as all others are.
- * An end is decided by the batch's record, too, and the clusters' follow.
+ * is in full service. What holds for each cluster is ordered (order.h): as it changes, and all of
+ * it again after each STATE, so a sector that begins, or has missed some, has it, too. It is over
+ * when all have come and have the whole share of work: then they are agents as all others are. An
+ * end is decided by the batch's record, too, and the clusters' follow.
  *
  * One that removes agents (docs/adr/0044) closes its places at once; it is over when its leads say
  * that all have left, or some time after until_mesh_us, for who is still there then is refused. */
@@ -15,7 +16,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define SAY_US        (10ll * US_PER_S)
 #define OPEN_STEP_US  (250ll * US_PER_MS)
 #define LOOK_US       US_PER_S
 #define DONE_AFTER_US (5ll * US_PER_S) /* sums of before the last opening are no news */
@@ -111,7 +111,7 @@ static void settle_row(struct orchestrator *o, struct scale_row *row)
     row->batch = own ? row->batch : 0;
     row->id = scale_next_id(o);
     row->closed = closes ? row->id : row->closed;
-    row->dirty = true;
+    row->dirty = true; /* it is ordered when the registry has it */
 }
 
 void scale_loaded(struct orchestrator *o)
@@ -121,7 +121,8 @@ void scale_loaded(struct orchestrator *o)
         settle_row(o, &b->rows[i]);
     }
     scale_count(o);
-    b->say_us = b->open_us = b->look_us = o->hub.now_us;
+    b->order_due = true;
+    b->open_us = b->look_us = o->hub.now_us;
 }
 
 /* Each identity that is retired is named in the audit log, before the registry's record says so: a
@@ -186,18 +187,11 @@ void scale_end(struct orchestrator *o, enum scale_state state)
         settle_row(o, &b->rows[i]);
     }
     scale_count(o);
-    scale_say_now(o);
     hub_note(&o->hub, NOTE_SCALE, (uint64_t)state, b->batch.wanted);
     audit_end_of(o, state == SCALE_DONE ? "done" : "aborted");
 }
 
 /* --- down --- */
-
-void scale_say_now(struct orchestrator *o)
-{
-    o->scale.say_us = o->hub.now_us;
-    o->scale.say_next = 0;
-}
 
 /* Places that a word closes were newcomers' that are given up; or their agents are removed, until
  * the time that was ordered, which may have come before their lead began. */
@@ -210,38 +204,56 @@ static int64_t drain_us(const struct orchestrator *o, const struct scale_row *ro
     return num_clamp_i64(left_us, 0, GROW_DRAIN_MAX_US);
 }
 
-/* False: the outbox is full. A sector that is away hears it when it is back. */
-static bool say(struct orchestrator *o, const struct scale_row *row)
+/* Of a word that is not in the registry yet, or whose batch is not decided, nothing is ordered. */
+static bool unsaid(const struct scale_book *b, const struct scale_row *row)
 {
-    struct hub *h = &o->hub;
-    struct msg down = hub_msg(h, MSG_GROW, unit_sector(row->cluster.sector), 3);
-    int64_t over_us = o->scale.batch.over_us;
-    down.u.grow =
-        (struct grow){.id = row->id,
-                      .cluster = row->cluster,
-                      .places = scale_open(&o->scale, row),
-                      .fresh = row->opened,
-                      .over_us = num_clamp_i64(over_us, GROW_OVER_MIN_US, GROW_OVER_MAX_US),
-                      .drain_us = drain_us(o, row)};
-    if (!hub_fits(h, &down)) {
-        return false;
-    }
-    out_send(h->out, &down);
-    return true;
+    return !row->dirty && row->id != 0 && row->batch <= b->batch.id &&
+           (row->ordered_id != row->id || row->ordered != scale_open(b, row));
 }
 
-/* Of a word that is not in the registry yet nothing is said. */
-static void say_all(struct orchestrator *o)
+/* A STATE is all that a sector needs to go on with, but for this: all is ordered again. */
+static void begin_again(struct orchestrator *o)
 {
     struct scale_book *b = &o->scale;
-    for (; b->say_next < b->row_count; b->say_next++) {
-        const struct scale_row *row = &b->rows[b->say_next];
-        if (!row->dirty && row->id != 0 && row->batch <= b->batch.id && !say(o, row)) {
-            return;
+    if (b->state_seq == o->orders.state_seq) {
+        return;
+    }
+    b->state_seq = o->orders.state_seq;
+    b->order_due = b->row_count > 0;
+    for (uint32_t i = 0; i < b->row_count; i++) {
+        b->rows[i].ordered_id = 0;
+    }
+}
+
+/* One order with as many clusters as it takes. Some may be left: order_due says so. */
+static void order_open(struct orchestrator *o)
+{
+    struct scale_book *b = &o->scale;
+    struct order_grows grows = {.count = 0};
+    struct scale_row *rows[ORDER_GROWS_MAX];
+    struct order order = {.what = ORDER_GROWS, .u.grows = &grows};
+    int64_t over_us = num_clamp_i64(b->batch.over_us, GROW_OVER_MIN_US, GROW_OVER_MAX_US);
+    for (uint32_t i = 0; i < b->row_count && grows.count < ORDER_GROWS_MAX; i++) {
+        struct scale_row *row = &b->rows[i];
+        if (unsaid(b, row)) {
+            rows[grows.count] = row;
+            grows.list[grows.count++] = (struct grow){.id = row->id,
+                                                      .cluster = row->cluster,
+                                                      .places = scale_open(b, row),
+                                                      .fresh = row->opened,
+                                                      .over_us = over_us,
+                                                      .drain_us = drain_us(o, row)};
         }
     }
-    b->say_next = 0;
-    b->say_us = o->hub.now_us + SAY_US;
+    if (grows.count > 0 &&
+        (o->orders.head.seq == 0 || !hub_order_room(&o->hub) || !hub_order(&o->hub, &order))) {
+        return; /* it goes on when the chain has begun, or when the sectors have heard */
+    }
+    for (uint32_t i = 0; i < grows.count; i++) {
+        rows[i]->ordered_id = rows[i]->id;
+        rows[i]->ordered = grows.list[i].places;
+    }
+    b->order_due = grows.count == ORDER_GROWS_MAX;
 }
 
 /* The next few places open. */
@@ -262,10 +274,7 @@ static void open_some(struct orchestrator *o)
             row->opened |= closed & (~closed + 1u);
         }
         more = more || closed != 0;
-        if (row->opened != before && !say(o, row)) {
-            row->opened = before;
-            return;
-        }
+        b->order_due = b->order_due || row->opened != before;
         b->opened_us = row->opened != before ? o->hub.now_us : b->opened_us;
     }
     b->credit = more ? b->credit % 1000u : 0;
@@ -345,12 +354,13 @@ int64_t scale_tick(struct orchestrator *o)
     if (running && now_us >= b->look_us) {
         end_due(o);
     }
-    if (b->row_count > 0 && now_us >= b->say_us) {
-        say_all(o);
+    begin_again(o);
+    if (b->order_due) {
+        order_open(o);
     }
     int64_t next_us = b->ref != 0 || b->until_us > now_us ? b->until_us : NEVER;
-    if (b->row_count > 0) {
-        next_us = b->say_us < next_us ? b->say_us : next_us;
+    if (b->order_due) {
+        next_us = now_us + OPEN_STEP_US < next_us ? now_us + OPEN_STEP_US : next_us;
     }
     if (running) {
         next_us = b->open_us < next_us ? b->open_us : next_us;

@@ -35,9 +35,10 @@ struct scale_row {
     uint64_t retired;    /* closed again: who lived there has been removed */
     uint64_t tell;       /* .. and the audit log has still to hear of these */
     uint64_t batch;
-    uint64_t closed; /* id of the word that closed some last, or may have */
-    uint64_t opened; /* of the fresh ones, by this orchestrator: said to the sector */
-    bool dirty;      /* the registry's record is not so */
+    uint64_t closed;              /* id of the word that closed some last, or may have */
+    uint64_t opened;              /* of the fresh ones, by this orchestrator */
+    uint64_t ordered_id, ordered; /* word and places that were ordered since the last STATE */
+    bool dirty;                   /* the registry's record is not so */
 };
 
 struct scale_target {
@@ -72,8 +73,9 @@ struct scale_book {
     uint64_t ref;    /* asked of the store and not answered; 0: none */
     uint32_t ref_row;
     bool ref_batch; /* the batch's record is out, not a row's */
-    int64_t until_us, open_us, say_us, look_us, opened_us;
-    uint32_t say_next;
+    int64_t until_us, open_us, look_us, opened_us;
+    uint64_t state_seq; /* the STATE since which rows are ordered */
+    bool order_due;     /* some rows may not be */
     uint64_t last_id;
     uint32_t credit;                      /* thousandths of places that may open */
     bool paused;                          /* nothing opens: the mesh is not in full service */
@@ -103,8 +105,7 @@ uint32_t scale_opened(const struct scale_book *b);
 uint64_t scale_taken(struct orchestrator *o, struct unit cluster);
 uint64_t scale_open(const struct scale_book *b, const struct scale_row *row); /* places */
 void scale_loaded(struct orchestrator *o); /* the records have been read */
-void scale_say_now(struct orchestrator *o);
-void scale_count(struct orchestrator *o); /* newcomers among the agents of sectors */
+void scale_count(struct orchestrator *o);  /* newcomers among the agents of sectors */
 void scale_look(struct orchestrator *o);
 bool scale_settled(const struct scale_book *b); /* nothing is to be written */
 /* orchestrator_scale_store.c: what is not in the registry yet, and whose time it is. */

@@ -199,7 +199,7 @@ void scale_committed(struct orchestrator *o)
     assert(o->scale.plan.stage == SCALE_WRITES);
     hub_note(&o->hub, NOTE_SCALE, SCALE_RUNNING, o->scale.batch.wanted);
     scale_count(o);
-    scale_say_now(o);
+    o->scale.order_due = true;
     watch_line(
         o, watch_of(o),
         o->scale.batch.remove

@@ -209,7 +209,7 @@ bool scale_stored(struct orchestrator *o, const struct store_reply *reply)
         b->open_us = b->look_us = b->opened_us = o->hub.now_us;
         scale_committed(o);
     } else {
-        scale_say_now(o); /* what holds now may be said */
+        o->scale.order_due = true; /* what holds now may be said */
     }
     return true;
 }

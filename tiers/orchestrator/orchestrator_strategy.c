@@ -44,6 +44,7 @@ void place_one(struct place_set *ret, struct unit u)
 void isolate(struct orchestrator *o, struct unit agent, enum isolation what, uint64_t bits)
 {
     struct order order = {.what = ORDER_ISOLATE};
+    agent = isolate_place(o, agent);
     order.u.isolate = (struct isolate){.agent = agent, .what = what, .capabilities = bits};
     if (agent.tier == TIER_AGENT) {
         (void)hub_order(&o->hub, &order);
@@ -62,7 +63,8 @@ static void ask(struct orchestrator *o, struct open_conflict *c)
     if (answers) {
         q->operation_id = r->operation_id;
     } else {
-        place_one(&q->selector.places, unit_cluster(r->agent.sector, r->agent.cluster));
+        struct unit agent = isolate_place(o, r->agent);
+        place_one(&q->selector.places, unit_cluster(agent.sector, agent.cluster));
     }
     c->until_us = o->hub.now_us + ANSWER_US;
     conflict_stage(o, c, STAGE_ASKED);
@@ -310,7 +312,7 @@ static void judge_agents(struct orchestrator *o, struct open_conflict *c, const 
     struct holders h;
     uint64_t capability = capability_in(topology, r->expected, r->expected_bytes);
     capability |= capability == 0 ? capability_in(topology, r->received, r->received_bytes) : 0;
-    hold(rows, r->agent, capability, &h);
+    hold(rows, isolate_place(o, r->agent), capability, &h);
     if (h.own == NULL && rows->missing > 0) {
         again(o, c); /* its lead was silent: that says nothing about the agent */
         return;
@@ -427,7 +429,7 @@ void strategy_reply(struct orchestrator *o, const struct reply *reply)
 void strategy_decided(struct orchestrator *o, struct open_conflict *c, enum conflict_keep keep)
 {
     if (conflict_isolates(&c->report) && keep != KEEP_NONE) {
-        isolate(o, c->report.agent, ISOLATE_LIFT, 0);
+        isolate_lifted(o, c->report.agent);
     }
     if (conflict_strategy(c->report.type) == STRATEGY_PROVENANCE_TRACE && keep == KEEP_EXPECTED) {
         tell(o, &c->report);

@@ -15,6 +15,11 @@ void strategy_decided(struct orchestrator *o, struct open_conflict *c, enum conf
 
 /* Tells the agent's lead. */
 void isolate(struct orchestrator *o, struct unit agent, enum isolation what, uint64_t bits);
+/* As a person has decided: until its lead and the registry have it, or else it is in the audit log
+ * that they do not. */
+void isolate_lifted(struct orchestrator *o, struct unit agent);
+/* Where an agent is that was named by its home, or by a place where it lived. */
+struct unit isolate_place(const struct orchestrator *o, struct unit agent);
 /* A cluster or an agent as the only place. */
 void place_one(struct place_set *ret, struct unit u);
 

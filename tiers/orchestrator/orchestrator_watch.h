@@ -24,12 +24,14 @@ struct watch {
     struct unit console;
     uint64_t ref;
     struct freeze freeze; /* FREEZE, THAW: what it was */
-    struct unit scope;    /* HEAL; ISOLATE: the agent */
+    struct unit scope;    /* HEAL; ISOLATE: where the agent is now */
     int64_t due_us;       /* the end of patience */
     int64_t since_us;
     uint32_t lines;
     /* ISOLATE */
-    bool on, told; /* quarantine, else lift; its lead was told */
+    struct unit named; /* the agent as it was named; the console may be nobody */
+    bool on, told;     /* quarantine, else lift; its lead was told */
+    bool held;         /* it is so at its lead; the registry does not have it yet */
     uint64_t ask_ref;
     int64_t ask_us; /* ask (again) then */
     char note[sizeof(((struct conflict_decision *)NULL)->note)];

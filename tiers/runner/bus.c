@@ -13,12 +13,11 @@
  *  - Nothing is destroyed inside a callback of the library: detach only sets a flag.
  *
  *  - A TLS record that has come in part would make it wait for the rest on the loop. So it reads
- *    only when a whole record is in the socket; SO_RCVLOWAT keeps poll quiet until then. And it
- * does not return from a write until all that waits is in the socket, whose other end may have
- * stopped reading: so it writes only when the socket has room for all of it (bus_room_is_there).
+ *    only when a whole record is in the socket; SO_RCVLOWAT keeps poll quiet until then.
  *
  * Writing: the library asks for "writable" when something is buffered; a uv_prepare writes just
- * before the loop sleeps, so a batch costs one send and no epoll_ctl. */
+ * before the loop sleeps, so a batch costs one send and no epoll_ctl. Under TLS it would wait on
+ * the loop for a server that does not read (bus_write.c). */
 #include "tiers/runner/bus.h"
 
 #include "tiers/runner/bus_int.h"
@@ -40,11 +39,13 @@
 #define PROBE_EVERY_MS    1000
 #define PROBES_UNANSWERED 7u
 #define PROBES_STALLED    2u
-#define DRAIN_READS_MAX   1024u
-#define HANDLES           5u
-#define WRITE_AGAIN_MS    2    /* TLS: what found no room in the socket */
-#define LINGER_MS         1000 /* how long a link that was replaced is still heard */
-#define TLS_RECORDS_MAX   8u   /* of 16 KiB at most, read in one turn */
+#define UNREAD_US                                                                                  \
+    INT64_C(9000000) /* nothing could be written for so long; silence is said first                \
+                      */
+#define DRAIN_READS_MAX 1024u
+#define HANDLES         4u
+#define LINGER_MS       1000 /* how long a link that was replaced is still heard */
+#define TLS_RECORDS_MAX 8u   /* of 16 KiB at most, read in one turn */
 
 /* Messages that nobody needs any more, of all buses on this thread. The library frees each on a
  * thread of its own, which it wakes for it: a wake and a switch cost more than a small message. So
@@ -65,7 +66,7 @@ static void spent_free(void)
     spent.bytes = 0;
 }
 
-static int64_t boot_us(void)
+int64_t bus_now_us(void)
 {
     struct timespec ts;
     (void)clock_gettime(CLOCK_BOOTTIME, &ts);
@@ -110,6 +111,7 @@ static void link_free(struct link *link)
     natsOptions_Destroy(link->options);
     if (link->fd >= 0)
         (void)close(link->fd);
+    bus_held_free(link);
     free(link);
     bus->links_open--;
     bus_finish(bus);
@@ -135,8 +137,7 @@ static void poll_dropped(struct link *link)
  * and read to its end, which the library takes as a lost connection. */
 static void link_hang_up(struct link *link)
 {
-    if (link->want_write && !link->detached && bus_room_is_there(link))
-        natsConnection_ProcessWriteEvent(link->nc);
+    bus_write(link);
     (void)shutdown(link->fd, SHUT_RDWR);
     for (unsigned i = 0; i < DRAIN_READS_MAX && !link->detached; i++)
         natsConnection_ProcessReadEvent(link->nc);
@@ -243,7 +244,7 @@ static void probe_came_back(struct bus *bus, const struct link *link)
     }
     if (link != bus->link)
         return;
-    bus->stats.probe_us = boot_us() - bus->probe_sent_us;
+    bus->stats.probe_us = bus_now_us() - bus->probe_sent_us;
     if (bus->state != PROVING)
         return;
     bus->state = UP;
@@ -267,8 +268,7 @@ static void serve(struct bus *bus, const struct link *link, natsMsg *msg, int64_
         bus->service_answers = 0;
     }
     if (!reply || strncmp(reply, SERVICE_INBOX, strlen(SERVICE_INBOX)) != 0 ||
-        bus->service_answers == SERVICE_PER_S ||
-        natsConnection_Buffered(link->nc) > BUS_BUFFERED_MAX) {
+        bus->service_answers == SERVICE_PER_S || bus_waiting(link) > BUS_BUFFERED_MAX) {
         bus->stats.services_refused++;
         return;
     }
@@ -325,7 +325,7 @@ static void drain(struct bus *bus, struct link *link, int64_t recv_us)
 
 static void read_link(struct bus *bus, struct link *link, bool broken)
 {
-    int64_t recv_us = boot_us();
+    int64_t recv_us = bus_now_us();
     if (!bus->keys_dir || broken) {
         natsConnection_ProcessReadEvent(link->nc);
         drain(bus, link, recv_us);
@@ -358,8 +358,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     struct bus *bus = link->bus;
     if (link != bus->link && link != bus->next && link != bus->old)
         return;
-    if (events & UV_WRITABLE && link->want_write)
-        natsConnection_ProcessWriteEvent(link->nc);
+    if (events & UV_WRITABLE)
+        bus_write(link);
     if (status < 0 || events & UV_READABLE)
         read_link(bus, link, status < 0);
     if (!bus->closing)
@@ -370,28 +370,18 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 /* ---- writing ---- */
 
-static void on_again(uv_timer_t *timer)
-{
-    (void)timer; /* on_prepare follows, and tries */
-}
-
 /* Once a write has come up short, libuv says when to go on: every attempt makes the library move
  * all that waits to the front of its buffer, up to 8 MiB of it. */
 static void write_now(struct link *link)
 {
-    bool tls = link->bus->keys_dir != NULL;
-    if (link->want_write && !link->poll_write && !link->detached && bus_room_is_there(link))
-        natsConnection_ProcessWriteEvent(link->nc);
+    if (!link->poll_write)
+        bus_write(link);
     link->unwritten = 0;
-    if (tls && link->want_write &&
-        !link->detached) { /* poll would call a socket writable too soon */
-        if (!uv_is_active((uv_handle_t *)&link->bus->again))
-            (void)uv_timer_start(&link->bus->again, on_again, WRITE_AGAIN_MS, 0);
+    bool more = link->want_write || link->held.begin < link->held.end;
+    if (link->detached || more == link->poll_write)
         return;
-    }
-    if (link->detached || link->want_write == link->poll_write)
-        return;
-    link->poll_write = link->want_write;
+    link->poll_write = more;
+    link->written_us = bus_now_us();
     (void)uv_poll_start(&link->poll, UV_READABLE | (link->poll_write ? UV_WRITABLE : 0), on_poll);
 }
 
@@ -421,7 +411,7 @@ static void probe_send(struct bus *bus, struct link *link)
     char subject[SUBJECT_MAX];
     struct route route = {bus->self, bus->self};
     (void)subject_format(&route, subject);
-    bus->probe_sent_us = boot_us();
+    bus->probe_sent_us = bus_now_us();
     (void)natsConnection_Publish(link->nc, subject, NULL, 0);
 }
 
@@ -432,6 +422,10 @@ static void on_probe(uv_timer_t *timer)
     if (++bus->unanswered > PROBES_UNANSWERED) {
         link_down(bus, bus->state == UP ? "the server is silent"
                                         : "own messages do not come back (permissions?)");
+        return;
+    }
+    if (bus->link->poll_write && bus_now_us() - bus->link->written_us > UNREAD_US) {
+        link_down(bus, "the server does not read");
         return;
     }
     probe_send(bus, bus->link);
@@ -602,10 +596,8 @@ int bus_new(const struct bus_config *config, struct bus **ret)
     (void)uv_timer_init(config->loop, &bus->retry);
     (void)uv_timer_init(config->loop, &bus->probe);
     (void)uv_timer_init(config->loop, &bus->linger);
-    (void)uv_timer_init(config->loop, &bus->again);
     (void)uv_prepare_init(config->loop, &bus->prepare);
-    bus->retry.data = bus->probe.data = bus->linger.data = bus->again.data = bus;
-    bus->prepare.data = bus;
+    bus->retry.data = bus->probe.data = bus->linger.data = bus->prepare.data = bus;
     bus->handles_open = HANDLES;
     (void)uv_prepare_start(&bus->prepare, on_prepare);
     attempt_start(bus);
@@ -624,13 +616,15 @@ enum bus_verdict bus_publish(struct bus *bus, const struct route *route, const u
         bus->stats.refused_down++;
         return BUS_DOWN;
     }
-    if (natsConnection_Buffered(link->nc) + (int64_t)length > BUS_BUFFERED_MAX) {
+    char subject[SUBJECT_MAX];
+    (void)subject_format(route, subject);
+    bool hold = bus->keys_dir && link->poll_write;
+    if (bus_waiting(link) + length > BUS_BUFFERED_MAX ||
+        (hold && !bus_hold(link, subject, bytes, length))) {
         bus->stats.refused_full++;
         return BUS_FULL;
     }
-    char subject[SUBJECT_MAX];
-    (void)subject_format(route, subject);
-    if (natsConnection_Publish(link->nc, subject, bytes, (int)length) != NATS_OK) {
+    if (!hold && natsConnection_Publish(link->nc, subject, bytes, (int)length) != NATS_OK) {
         bus->stats.refused_failed++;
         return BUS_FAILED;
     }
@@ -714,7 +708,6 @@ void bus_close(struct bus *bus, void (*closed)(void *ctx), void *ctx)
     uv_close((uv_handle_t *)&bus->retry, on_handle_closed);
     uv_close((uv_handle_t *)&bus->probe, on_handle_closed);
     uv_close((uv_handle_t *)&bus->linger, on_handle_closed);
-    uv_close((uv_handle_t *)&bus->again, on_handle_closed);
     uv_close((uv_handle_t *)&bus->prepare, on_handle_closed);
     /* A link that is connecting ends in connect_done, one that is delivering in on_poll. */
     if (!bus->delivering)

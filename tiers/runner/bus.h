@@ -20,8 +20,8 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define BUS_BUFFERED_MAX  INT64_C(8388608) /* waiting to be written; beyond: BUS_FULL */
-#define BUS_PENDING_MSGS  65536            /* read and not yet handed over; beyond: dropped */
+#define BUS_BUFFERED_MAX  ((size_t)8388608) /* waiting to be written; beyond: BUS_FULL */
+#define BUS_PENDING_MSGS  65536             /* read and not yet handed over; beyond: dropped */
 #define BUS_PENDING_BYTES 33554432
 #define BUS_READ_BYTES    131072          /* at most so much is handed over per turn of the loop */
 #define BUS_WRITE_BYTES   ((size_t)65536) /* so much published is written without waiting for it */

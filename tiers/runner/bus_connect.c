@@ -5,7 +5,8 @@
 #include "tiers/runner/tls.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +19,9 @@
  * with the usual 128 KiB the rest of one and the beginning of the next close the window in the
  * middle of a TLS record, which is waited for in vain from then on (bus_record_is_there). */
 #define RECEIVE_BYTES 1048576
-
-#define WRITE_MARGIN 32768 /* a TLS record and what belongs to it */
+/* Sent and not acknowledged, or kept back by a window that stays closed, for so long: the link is
+ * lost. Longer than a silent server is waited for (bus.c); see bus_write.c. */
+#define UNWRITTEN_MS 10000u
 
 /* Of the whole process: the library may report on its own thread after a bus has been freed. */
 static _Atomic uint64_t library_errors;
@@ -39,7 +41,10 @@ static natsStatus on_attach(void **user, void *loop, natsConnection *nc, natsSoc
     link->attached = link->fd >= 0;
     if (link->attached) {
         const int bytes = RECEIVE_BYTES;
+        const unsigned patience_ms = UNWRITTEN_MS;
         (void)setsockopt(link->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+        (void)setsockopt(link->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms,
+                         sizeof(patience_ms));
     }
     *user = link;
     return link->attached ? NATS_OK : NATS_SYS_ERROR;
@@ -171,20 +176,4 @@ bool bus_record_is_there(struct link *link)
     }
     low_water(link, n > 0 ? wanted : 1);
     return false;
-}
-
-/* The kernel counts a segment's own room with its bytes: a quarter more than these is plenty. What
- * is more than a whole socket takes waits until that is nearly empty: its other end reads then. */
-bool bus_room_is_there(const struct link *link)
-{
-    uint32_t memory[SK_MEMINFO_VARS] = {0};
-    socklen_t length = sizeof(memory);
-    int waiting = link->bus->keys_dir ? natsConnection_Buffered(link->nc) : 0;
-    if (waiting <= 0)
-        return true;
-    if (getsockopt(link->fd, SOL_SOCKET, SO_MEMINFO, memory, &length) != 0)
-        return true; /* the link's end is noticed by whoever writes */
-    int64_t all = memory[SK_MEMINFO_SNDBUF], used = memory[SK_MEMINFO_WMEM_QUEUED];
-    int64_t wanted = (int64_t)waiting + waiting / 4 + WRITE_MARGIN;
-    return all - used >= wanted || used <= all / 8;
 }

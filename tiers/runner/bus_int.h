@@ -1,4 +1,4 @@
-/* What the two files of the bus share, and nobody else: one connection, from the attempt to the
+/* What the three files of the bus share, and nobody else: one connection, from the attempt to the
  * last freed handle, and the bus around it. */
 #ifndef TIERS_RUNNER_BUS_INT_H
 #define TIERS_RUNNER_BUS_INT_H
@@ -9,6 +9,12 @@
 #define SUBS 3u /* for itself, for all, for those who look for services */
 
 enum bus_state { WAITING, CONNECTING, PROVING, UP };
+
+/* Frames that the socket has no room for, in order: bytes[begin..end). */
+struct held {
+    uint8_t *bytes;
+    size_t begin, end, room;
+};
 
 /* One connection, from the attempt to the last freed handle. */
 struct link {
@@ -24,7 +30,9 @@ struct link {
     int low_water;
     natsStatus status;
     char why[160];
-    size_t unwritten; /* published since the last write */
+    size_t unwritten;   /* published since the last write */
+    int64_t written_us; /* CLOCK_BOOTTIME of the last write, or of the first that found no room */
+    struct held held;   /* under TLS */
     int64_t dropped[SUBS];
 };
 
@@ -36,7 +44,7 @@ struct bus {
     struct link *link;
     struct link *next; /* about to replace it: connecting or proving */
     struct link *old;  /* replaced, still heard */
-    uv_timer_t retry, probe, linger, again;
+    uv_timer_t retry, probe, linger;
     uv_prepare_t prepare;
     unsigned handles_open;
     unsigned links_open;
@@ -57,8 +65,18 @@ natsStatus bus_options(struct link *link);
 void bus_connect_work(uv_work_t *work); /* in a libuv worker: it blocks */
 /* Whether the library can read a TLS link without waiting: a whole record, or the end. */
 bool bus_record_is_there(struct link *link);
-/* Whether all that waits can be written without waiting for the other end; always without TLS. */
-bool bus_room_is_there(const struct link *link);
 uint64_t bus_library_errors(void);
+int64_t bus_now_us(void); /* CLOCK_BOOTTIME */
+
+/* bus_write.c: writing that does not wait. */
+/* Whether the library can write now: always in the clear, where it does not wait. */
+bool bus_has_room(const struct link *link);
+/* Writes what waits in the library and what is held, as far as there is room. */
+void bus_write(struct link *link);
+/* Bytes that wait to be written, in the library and held. */
+size_t bus_waiting(const struct link *link);
+/* Keeps a frame until there is room. False: no memory. The caller keeps to BUS_BUFFERED_MAX. */
+bool bus_hold(struct link *link, const char *subject, const uint8_t *bytes, size_t length);
+void bus_held_free(struct link *link);
 
 #endif

@@ -398,22 +398,27 @@ static struct slot *slot_of(struct egress *e, uint16_t port, uint32_t endpoint)
 /* How long a message may wait for company in its frame. Beats measure clocks by stamps that are
  * made when the frame is closed, so waiting does not blur them. What agents say to each other waits
  * once on each of two hops; their acknowledgements ride along with it. */
-static const int64_t lingers_us[EGRESS_LINGERS] = {0, EGRESS_LINGER_US, 4 * EGRESS_LINGER_US};
+enum company { AT_ONCE, BEAT, UP, ON, ACK };
+static const int64_t lingers_us[EGRESS_LINGERS] = {0, EGRESS_BEAT_US, EGRESS_UP_US, EGRESS_ON_US,
+                                                   EGRESS_ACK_US};
 
-static unsigned linger_of(const struct msg *msg)
+static enum company linger_of(const struct msg *msg)
 {
     switch ((int)msg->type) {
     case MSG_HEARTBEAT:
     case MSG_BEAT:
     case MSG_BEAT_REPLY:
     case MSG_HOST_REPORT:
-        return 1;
+        return BEAT;
     case MSG_RELAY:
-        return msg->priority < EGRESS_URGENT ? 1 : 0;
+        if (msg->priority >= EGRESS_URGENT) {
+            return AT_ONCE;
+        }
+        return msg->from.tier == TIER_AGENT ? UP : ON;
     case MSG_RELAY_ACK:
-        return msg->priority < EGRESS_URGENT ? 2 : 0;
+        return msg->priority < EGRESS_URGENT ? ACK : AT_ONCE;
     default:
-        return 0;
+        return AT_ONCE;
     }
 }
 
@@ -439,16 +444,16 @@ static bool due_push(struct due_queue *q, const struct due *due)
 
 /* What waits leaves at full ticks: frames that leave together share a signature, a write and the
  * wake of those who read them. */
-static int64_t due_at(unsigned linger)
+static int64_t due_at(enum company linger)
 {
     int64_t most_us = clock_boot_us() + lingers_us[linger];
     return most_us - most_us % EGRESS_TICK_US;
 }
 
 /* Notes that the slot's buffer has something that leaves when `linger` is over. */
-static void slot_due(struct egress *e, struct slot *s, unsigned linger)
+static void slot_due(struct egress *e, struct slot *s, enum company linger)
 {
-    int64_t due_us = linger == 0 ? 0 : due_at(linger);
+    int64_t due_us = linger == AT_ONCE ? 0 : due_at(linger);
     if (s->due_us <= due_us) {
         return;
     }
@@ -579,7 +584,7 @@ bool egress_record(struct egress *e, uint16_t port, uint32_t endpoint, const uin
     if (s == NULL || !slot_put(e, s, bytes, length, NULL, 0)) {
         return false;
     }
-    slot_due(e, s, 0);
+    slot_due(e, s, AT_ONCE);
     return true;
 }
 

@@ -8,9 +8,10 @@
  * goes into a frame once, before the first record that names it.
  *
  * Most messages are due at once. Beats, and what agents say to each other below the priority
- * EGRESS_URGENT, wait up to EGRESS_LINGER_US for others to the same destination (acknowledgements
- * of the latter four times as long), or until something that is due takes them along: a signature
- * is dearer than all the rest of a small message. They leave at full ticks of EGRESS_TICK_US.
+ * EGRESS_URGENT, wait for others to the same destination, or until something that is due takes them
+ * along: a signature is dearer than all the rest of a small message. They leave at full ticks of
+ * EGRESS_TICK_US. An agent's own message waits longest where company saves most: on its way up,
+ * where every host signs for itself and the lead verifies each of their frames.
  *
  * Records: the first byte is a message type (proto/codec.h), or one of these. */
 #ifndef TIERS_RUNNER_EGRESS_H
@@ -35,10 +36,13 @@
 #define RECORD_OPERATOR  0xe7u /* a console's hardware token: hwtoken.h */
 #define RECORD_SPECIAL   0xe0u /* and above: no message */
 
-#define EGRESS_LINGER_US INT64_C(100000)
-#define EGRESS_TICK_US   INT64_C(25000) /* and leave together, up to so much earlier */
-#define EGRESS_LINGERS   3u             /* at once, one linger, four */
-#define EGRESS_URGENT    2u
+#define EGRESS_BEAT_US INT64_C(100000) /* beats, their answers, hosts' reports */
+#define EGRESS_UP_US   INT64_C(150000) /* agents' messages, on their way to the lead */
+#define EGRESS_ON_US   INT64_C(50000)  /* .. and on each hop after that */
+#define EGRESS_ACK_US  INT64_C(400000) /* acknowledgements of them, on each hop */
+#define EGRESS_TICK_US INT64_C(25000)  /* and leave together, up to so much earlier */
+#define EGRESS_LINGERS 5u              /* at once, and these */
+#define EGRESS_URGENT  2u
 
 #define EGRESS_FRAME_TTL_MS 30000u
 #define EGRESS_SLOTS_MAX    1048576u /* beyond: dropped and counted */

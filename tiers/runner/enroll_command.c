@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LINE_BYTES 1024u
 #define WAIT_S     60
@@ -49,7 +50,7 @@ struct flags {
 
 static int wrong_usage(const char *why, const char *text)
 {
-    (void)fprintf(stderr, "mesh enroll: %s%s\n%s", why, text, usage);
+    (void)fprintf(stderr, "mesh enroll: %s%s (mesh enroll help)\n", why, text);
     return 2;
 }
 
@@ -106,6 +107,7 @@ static int make_one(const char *keys_dir, const char *const *words, int count,
 {
     struct keys_request request;
     struct keys_error why;
+    char cert[4096];
     uint64_t id;
     if (!keys_request_parse(words[0], words[1], words[2], count > 3 ? words[3] : NULL, &request,
                             &why))
@@ -115,6 +117,12 @@ static int make_one(const char *keys_dir, const char *const *words, int count,
         return failed(&why);
     (void)printf("%016" PRIx64 "  %-15s  %s, good for %lld s\n", id, words[0], out,
                  (long long)f->life_s);
+    (void)snprintf(cert, sizeof(cert), "%s/%s.cert", keys_dir, words[0]);
+    if (access(cert, F_OK) == 0)
+        (void)fprintf(stderr,
+                      "mesh enroll: note: %s is a process of this mesh already; nobody joins under "
+                      "that name unless it is revoked\n",
+                      words[0]);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -101,6 +103,31 @@ static bool filter_calls(enum harden_kind kind)
 }
 #endif
 
+#define CAP(name) (UINT64_C(1) << (name))
+/* Whoever starts a mesh as root owns not all of its folders: those that open files stay. */
+#define KEPT                                                                                       \
+    (CAP(CAP_DAC_OVERRIDE) | CAP(CAP_DAC_READ_SEARCH) | CAP(CAP_FOWNER) | CAP(CAP_IPC_LOCK))
+#define KEPT_HOSTS                                                                                 \
+    (CAP(CAP_CHOWN) | CAP(CAP_FSETID) | CAP(CAP_KILL) | CAP(CAP_SETUID) | CAP(CAP_SETGID) |        \
+     CAP(CAP_NET_BIND_SERVICE) | CAP(CAP_NET_RAW) | CAP(CAP_SYS_NICE))
+
+/* Of root's rights those that no part of the process uses; without new privileges no program that
+ * it starts gets them back. */
+static bool drop_rights(enum harden_kind kind)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2] = {{0}};
+    uint64_t kept = KEPT | (kind == HARDEN_HOST ? KEPT_HOSTS : 0);
+    if (syscall(SYS_capget, &head, sets) < 0)
+        return false;
+    for (unsigned i = 0; i < 2; i++) {
+        sets[i].permitted &= (uint32_t)(kept >> (32u * i));
+        sets[i].effective &= sets[i].permitted;
+        sets[i].inheritable = 0;
+    }
+    return syscall(SYS_capset, &head, sets) == 0;
+}
+
 const char *harden(enum harden_kind kind)
 {
     const char *missing = NULL;
@@ -113,5 +140,7 @@ const char *harden(enum harden_kind kind)
         return missing;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return "new privileges cannot be given up";
+    if (!drop_rights(kind))
+        return "rights of root cannot be given up";
     return filter_calls(kind) ? missing : "no filter of system calls on this machine";
 }

@@ -1,8 +1,8 @@
 /* What a process of the mesh gives up at its start, so that a bug in it is worth less to whoever
  * finds it: core dumps and being traced (both would show keys), new privileges through set-uid
- * programs, and system calls that no part of it ever makes (a seccomp filter; they fail with
- * EPERM). Children inherit all of it but the first two. Under a sanitizer, which traces its own
- * process, the process stays traceable. */
+ * programs, the rights of root but those that open files and lock memory, and system calls that no
+ * part of it ever makes (a seccomp filter; they fail with EPERM). Children inherit all of it but
+ * the first two. Under a sanitizer, which traces its own process, the process stays traceable. */
 #ifndef TIERS_RUNNER_HARDEN_H
 #define TIERS_RUNNER_HARDEN_H
 

@@ -31,6 +31,7 @@ static const char usage[] =
     "come\n"
     "       mesh keys protect|unprotect DIR NAME [--passphrase-fd N]   the key under a passphrase\n"
     "       mesh keys revoke DIR NAME [--root FILE].. all certificates of NAME up to now\n"
+    "       mesh keys revoke DIR NAME --for-ever [--root FILE]..  and all later ones\n"
     "       mesh keys bundle DIR [--root FILE]..      the next trust bundle, for 90 days\n"
     "       mesh keys token ..                        operators' hardware tokens (mesh keys token "
     "help)\n"
@@ -49,7 +50,7 @@ static const char usage[] =
 
 static int wrong_usage(const char *why, const char *text)
 {
-    (void)fprintf(stderr, "mesh keys: %s%s\n%s", why, text, usage);
+    (void)fprintf(stderr, "mesh keys: %s%s (mesh keys help)\n", why, text);
     return 2;
 }
 
@@ -396,17 +397,24 @@ static int command_rotate_due(const char *dir)
     return 0;
 }
 
-/* The epoch of NAME's present certificate: later ones are good again. Unknown names: for ever. */
-static uint64_t epoch_of(const char *dir, const char *name)
+/* The epoch of NAME's present certificate: later ones are good again. A name that has none here is
+ * probably a slip, and then the one that was meant would go on: it is refused. */
+static int epoch_of(const char *dir, const char *name, uint64_t *ret, struct keys_error *why)
 {
     char path[4096];
     uint8_t bytes[CERT_BYTES];
     struct keys_error ignored;
     struct cert cert;
     (void)snprintf(path, sizeof(path), "%s/%s.cert", dir, name);
-    if (keys_load_certificate(path, bytes, &ignored) < 0 || cert_decode(bytes, &cert) != CERT_OK)
-        return TRUST_EVER;
-    return cert.epoch;
+    if (keys_load_certificate(path, bytes, &ignored) < 0 || cert_decode(bytes, &cert) != CERT_OK) {
+        (void)snprintf(why->text, sizeof(why->text),
+                       "revoke: %.300s has no certificate of %s (mesh keys list shows the names); "
+                       "without one the name can only be revoked --for-ever",
+                       dir, name);
+        return -ENOENT;
+    }
+    *ret = cert.epoch;
+    return 0;
 }
 
 static int command_bundle(const char *dir, const char *revoke, int argc, char **argv)
@@ -415,14 +423,22 @@ static int command_bundle(const char *dir, const char *revoke, int argc, char **
     struct keys_error why;
     uint64_t version;
     struct trust_request request = {.revoke = revoke, .more = more, .life_s = TRUST_LIFE_S};
+    bool for_ever = false;
     for (int i = 0; i < argc; i += 2) {
+        if (revoke && strcmp(argv[i], "--for-ever") == 0) {
+            for_ever = true;
+            i--;
+            continue;
+        }
         if (strcmp(argv[i], "--root") != 0 || i + 1 == argc || request.more_count == ROOTS_MAX)
             return wrong_usage("--root takes a FILE, three times at most, and not ", argv[i]);
         more[request.more_count++] = argv[i + 1];
     }
     if (revoke && !token_valid(revoke, strlen(revoke)))
         return wrong_usage("no process name: ", revoke);
-    request.epoch = revoke ? epoch_of(dir, revoke) : 0;
+    request.epoch = for_ever ? TRUST_EVER : 0;
+    if (revoke && !for_ever && epoch_of(dir, revoke, &request.epoch, &why) < 0)
+        return failed(&why);
     if (trust_publish(dir, &request, (int64_t)time(NULL), &version, &why) < 0)
         return failed(&why);
     (void)printf("%s/trust.bundle: version %" PRIu64 "%s%s\n", dir, version,
@@ -436,8 +452,10 @@ int keys_command(int argc, char **argv)
         (void)fputs(usage, stdout);
         return 0;
     }
-    if (argc < 2)
-        return wrong_usage("a command is missing", "");
+    if (argc < 2) {
+        (void)fprintf(stderr, "mesh keys: a command is missing\n%s", usage);
+        return 2;
+    }
     if (keys_start() < 0) {
         (void)fputs("mesh keys: the system gives no random numbers\n", stderr);
         return 1;

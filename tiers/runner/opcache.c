@@ -1,18 +1,20 @@
-/* A chained hash table whose entries are one allocation each: head, sealed bytes, decoded copy. No
- * references are counted: whoever needs an operation asks for it by id again, and an entry outlives
- * its TTL by a grace that covers work in hand. Author chains that were verified are remembered (a
- * few: there are one orchestrator and some sectors), so a stream of operations costs one signature
- * each. Bounds: bytes_max for all entries; at it, new ones are refused and old ones stay. */
+/* A chained hash table whose rows are one allocation each: head, decoded copy and sealed bytes, or,
+ * of one that is held only, its packed form. No references are counted: whoever needs an operation
+ * asks for it by id again, and an entry outlives its TTL by a grace that covers work in hand.
+ * Author chains that were verified are remembered (a few: there are one orchestrator and some
+ * sectors), so a stream of operations costs one signature each. Bounds: bytes_max for all entries;
+ * at it, new ones are refused and old ones stay. */
 #include "tiers/runner/opcache.h"
 
 #include "core/num.h"
+#include "core/pack.h"
 #include "tiers/runner/bytes.h"
 #include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS      4096u
+#define SLOTS      16384u
 #define CHAINS_MAX 16u
 
 static const uint8_t domain[16] = "mesh30k/oper/01";
@@ -23,13 +25,31 @@ struct verified_chain {
     int64_t not_after_s; /* of both certificates; 0: empty */
 };
 
+struct row {
+    struct row *next;
+    struct id128 id;
+    int64_t until_us;
+    size_t bytes;                /* of this allocation */
+    struct opcache_entry *entry; /* sealed; NULL: held */
+    struct packed *packed;       /* held: the operation */
+};
+
+/* Where held ones are laid out, in turn. */
+struct place {
+    struct packer packer;
+    struct opcache_entry entry;
+};
+
 struct opcache {
     struct opcache_conf conf;
     struct opcache_stats stats;
-    struct opcache_entry *slots[SLOTS];
+    struct row *slots[SLOTS];
     struct verified_chain chains[CHAINS_MAX];
     uint32_t chain_next;
     const struct opcache_entry *last; /* accepted: the next frames carry the same */
+    struct place places[OPCACHE_LAID_OUT];
+    uint32_t place_next;
+    void *place_memory;
     uint8_t scratch[SEALED_BYTES_MAX];
 };
 
@@ -47,8 +67,17 @@ struct opcache *opcache_new(const struct opcache_conf *conf)
     assert(conf != NULL && conf->codec != NULL);
     assert(conf->identity != NULL);
     struct opcache *c = calloc(1, sizeof(*c));
-    if (c == NULL) {
+    size_t memory = pack_memory(sizeof(struct operation));
+    uint8_t *places = aligned_alloc(PACK_LINE, OPCACHE_LAID_OUT * memory);
+    if (c == NULL || places == NULL) {
+        free(c);
+        free(places);
         return NULL;
+    }
+    c->place_memory = places;
+    for (uint32_t i = 0; i < OPCACHE_LAID_OUT; i++) {
+        pack_init(&c->places[i].packer, places + i * memory, sizeof(struct operation),
+                  PACK_WIDE_HERE());
     }
     c->conf = *conf;
     if (c->conf.bytes_max == 0) {
@@ -64,24 +93,44 @@ void opcache_free(struct opcache *c)
     }
     for (uint32_t i = 0; i < SLOTS; i++) {
         while (c->slots[i] != NULL) {
-            struct opcache_entry *e = c->slots[i];
-            c->slots[i] = e->next;
-            free(e);
+            struct row *row = c->slots[i];
+            c->slots[i] = row->next;
+            free(row);
         }
     }
+    free(c->place_memory);
     free(c);
 }
 
-static struct opcache_entry *find(const struct opcache *c, struct id128 id)
+static const struct row *row_find(const struct opcache *c, struct id128 id)
 {
-    struct opcache_entry *e = c->slots[num_id128_low(id) % SLOTS];
-    while (e != NULL && !num_id128_equal(e->id, id)) {
-        e = e->next;
+    const struct row *row = c->slots[num_id128_low(id) % SLOTS];
+    while (row != NULL && !num_id128_equal(row->id, id)) {
+        row = row->next;
     }
-    return e;
+    return row;
 }
 
-const struct opcache_entry *opcache_get(const struct opcache *c, struct id128 id)
+static struct place *place_take(struct opcache *c)
+{
+    return &c->places[c->place_next++ % OPCACHE_LAID_OUT];
+}
+
+static const struct opcache_entry *find(struct opcache *c, struct id128 id)
+{
+    const struct row *row = row_find(c, id);
+    if (row == NULL || row->entry != NULL) {
+        return row != NULL ? row->entry : NULL;
+    }
+    struct place *place = place_take(c);
+    const void *operation = pack_lay_out(&place->packer, row->packed);
+    memcpy(&place->entry.operation, operation, sizeof(place->entry.operation));
+    place->entry.id = row->id;
+    place->entry.until_us = row->until_us;
+    return &place->entry;
+}
+
+const struct opcache_entry *opcache_get(struct opcache *c, struct id128 id)
 {
     assert(c != NULL);
     return find(c, id);
@@ -93,40 +142,78 @@ const struct opcache_stats *opcache_stats(const struct opcache *c)
     return &c->stats;
 }
 
-/* One allocation: the entry, the operation's variable part, the sealed bytes. */
-static enum opcache_verdict keep(struct opcache *c, const struct operation *operation,
-                                 const uint8_t *sealed, size_t sealed_bytes)
+static size_t rounded(size_t bytes)
 {
-    /* Nobody passes on what is only held: it is repeated until its TTL is over, and no longer. */
-    int64_t grace_us = sealed != NULL ? OPCACHE_GRACE_US : OPCACHE_HELD_US;
-    uint32_t extra = operation_extra_bytes(operation);
-    size_t head = (sizeof(struct opcache_entry) + 15u) & ~(size_t)15u;
-    size_t bytes = head + extra + 16u + sealed_bytes;
+    return (bytes + 15u) & ~(size_t)15u;
+}
+
+/* A row with `bytes` behind it, in its place in the table. NULL: no room. */
+static struct row *row_add(struct opcache *c, const struct operation *operation, int64_t grace_us,
+                           size_t bytes)
+{
+    bytes += rounded(sizeof(struct row));
     if (c->stats.bytes + bytes > c->conf.bytes_max) {
-        return OPCACHE_FULL;
+        return NULL;
     }
-    uint8_t *memory = aligned_alloc(16, (bytes + 15u) & ~(size_t)15u);
-    if (memory == NULL) {
-        return OPCACHE_FULL;
+    struct row *row = aligned_alloc(16, rounded(bytes));
+    if (row == NULL) {
+        return NULL;
     }
-    struct opcache_entry *e = (struct opcache_entry *)(void *)memory;
-    memset(e, 0, sizeof(*e));
-    e->id = operation->id;
-    e->until_us = operation->created_mesh_us + operation->ttl_us + grace_us;
-    (void)operation_copy(operation, &e->operation, memory + head, extra);
-    memset(&e->operation.payload_of, 0, sizeof(e->operation.payload_of));
-    if (sealed_bytes > 0) {
-        uint8_t *copy = memory + head + extra;
-        memcpy(copy, sealed, sealed_bytes);
-        e->sealed = copy;
-        e->sealed_bytes = (uint32_t)sealed_bytes;
-    }
-    e->bytes = bytes;
-    struct opcache_entry **slot = &c->slots[num_id128_low(e->id) % SLOTS];
-    e->next = *slot;
-    *slot = e;
+    struct row **slot = &c->slots[num_id128_low(operation->id) % SLOTS];
+    *row = (struct row){.next = *slot,
+                        .id = operation->id,
+                        .until_us = operation->created_mesh_us + operation->ttl_us + grace_us,
+                        .bytes = bytes};
+    *slot = row;
     c->stats.bytes += bytes;
     c->stats.entries++;
+    return row;
+}
+
+static enum opcache_verdict keep_sealed(struct opcache *c, const struct operation *operation,
+                                        const uint8_t *sealed, size_t sealed_bytes)
+{
+    uint32_t extra = operation_extra_bytes(operation);
+    size_t head = rounded(sizeof(struct opcache_entry));
+    struct row *row = row_add(c, operation, OPCACHE_GRACE_US, head + extra + sealed_bytes);
+    if (row == NULL) {
+        return OPCACHE_FULL;
+    }
+    uint8_t *memory = (uint8_t *)row + rounded(sizeof(*row));
+    struct opcache_entry *e = (struct opcache_entry *)(void *)memory;
+    *e = (struct opcache_entry){.id = row->id,
+                                .until_us = row->until_us,
+                                .sealed = memory + head + extra,
+                                .sealed_bytes = (uint32_t)sealed_bytes};
+    (void)operation_copy(operation, &e->operation, memory + head, extra);
+    memset(&e->operation.payload_of, 0, sizeof(e->operation.payload_of));
+    memcpy(memory + head + extra, sealed, sealed_bytes);
+    row->entry = e;
+    return OPCACHE_OK;
+}
+
+/* Its variable part lies behind the row, and the packed form behind that; so it is packed twice:
+ * pointers are known only when the row is there, and may take a word more then. */
+static enum opcache_verdict keep_held(struct opcache *c, const struct operation *operation)
+{
+    struct place *place = place_take(c);
+    struct operation *op = pack_lay_out(&place->packer, NULL);
+    uint32_t extra = operation_extra_bytes(operation);
+    *op = *operation;
+    memset(&op->payload_of, 0, sizeof(op->payload_of));
+    size_t room = pack_gather(&place->packer) + 2 * sizeof(uint32_t);
+    /* Nobody passes on what is only held: it is repeated until its TTL is over, and no longer. */
+    struct row *row = row_add(c, operation, OPCACHE_HELD_US, rounded(extra) + room);
+    if (row == NULL) {
+        return OPCACHE_FULL;
+    }
+    uint8_t *memory = (uint8_t *)row + rounded(sizeof(*row));
+    (void)operation_copy(operation, op, memory, extra);
+    memset(&op->payload_of, 0, sizeof(op->payload_of));
+    row->packed = (struct packed *)(void *)(memory + rounded(extra));
+    size_t bytes = pack_gather(&place->packer);
+    assert(bytes <= room);
+    pack_write(&place->packer, row->packed, room);
     return OPCACHE_OK;
 }
 
@@ -142,7 +229,7 @@ enum opcache_verdict opcache_seal(struct opcache *c, const struct operation *ope
 {
     assert(c != NULL && operation != NULL);
     assert(key != NULL && !num_id128_zero(operation->id));
-    if (find(c, operation->id) != NULL) {
+    if (row_find(c, operation->id) != NULL) {
         return OPCACHE_KNOWN;
     }
     struct operation op = *operation;
@@ -170,7 +257,7 @@ enum opcache_verdict opcache_seal(struct opcache *c, const struct operation *ope
     put_u32(signed_part + 16, (uint32_t)bytes);
     (void)crypto_sign_detached(c->scratch + CHAIN_BYTES, NULL, signed_part, 20 + bytes,
                                key->key.secret);
-    enum opcache_verdict v = keep(c, &op, c->scratch, SEALED_HEAD_BYTES + bytes);
+    enum opcache_verdict v = keep_sealed(c, &op, c->scratch, SEALED_HEAD_BYTES + bytes);
     c->stats.sealed += v == OPCACHE_OK ? 1 : 0;
     return v;
 }
@@ -250,10 +337,10 @@ static enum opcache_verdict accept_new(struct opcache *c, const struct operation
     if (op->created_mesh_us > unix_us + OPCACHE_SKEW_US) {
         return OPCACHE_FUTURE;
     }
-    if (find(c, op->id) != NULL) {
+    if (row_find(c, op->id) != NULL) {
         return OPCACHE_OTHER;
     }
-    return keep(c, op, bytes, length);
+    return keep_sealed(c, op, bytes, length);
 }
 
 static enum opcache_verdict accept(struct opcache *c, const uint8_t *bytes, size_t length,
@@ -332,7 +419,7 @@ enum opcache_verdict opcache_hold(struct opcache *c, const struct operation *ope
     if (operation->created_mesh_us + operation->ttl_us < unix_us - OPCACHE_SKEW_US) {
         return OPCACHE_EXPIRED;
     }
-    enum opcache_verdict v = keep(c, operation, NULL, 0);
+    enum opcache_verdict v = keep_held(c, operation);
     c->stats.held += v == OPCACHE_OK ? 1 : 0;
     return v;
 }
@@ -342,18 +429,18 @@ void opcache_expire(struct opcache *c, int64_t unix_us)
     assert(c != NULL);
     c->last = NULL;
     for (uint32_t i = 0; i < SLOTS && c->stats.entries > 0; i++) {
-        struct opcache_entry **at = &c->slots[i];
+        struct row **at = &c->slots[i];
         while (*at != NULL) {
-            struct opcache_entry *e = *at;
-            if (e->until_us >= unix_us) {
-                at = &e->next;
+            struct row *row = *at;
+            if (row->until_us >= unix_us) {
+                at = &row->next;
                 continue;
             }
-            *at = e->next;
-            assert(c->stats.bytes >= e->bytes && c->stats.entries > 0);
-            c->stats.bytes -= e->bytes;
+            *at = row->next;
+            assert(c->stats.bytes >= row->bytes && c->stats.entries > 0);
+            c->stats.bytes -= row->bytes;
             c->stats.entries--;
-            free(e);
+            free(row);
         }
     }
 }

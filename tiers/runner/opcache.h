@@ -5,8 +5,10 @@
  * unchanged from its author to the agents. A process verifies the bytes once; the same id with
  * other bytes is an attack, refused and counted.
  *
- * Entries live until created + ttl + OPCACHE_GRACE_US (OPCACHE_HELD_US). Pointers into an entry are
- * valid until the next opcache_expire or opcache_free. */
+ * Entries live until created + ttl + OPCACHE_GRACE_US (OPCACHE_HELD_US). Pointers into a sealed one
+ * are valid until the next opcache_expire or opcache_free. One that is held only, of which there
+ * are tens of thousands, is packed (core/pack.h): what opcache_get says of it is valid until
+ * OPCACHE_LAID_OUT more of them were asked for or held. */
 #ifndef TIERS_RUNNER_OPCACHE_H
 #define TIERS_RUNNER_OPCACHE_H
 
@@ -20,6 +22,7 @@
 #define OPCACHE_BYTES_MAX (64u * 1024u * 1024u) /* beyond: OPCACHE_FULL, counted */
 #define OPCACHE_GRACE_US  (10ll * US_PER_S)
 #define OPCACHE_HELD_US   (1ll * US_PER_S) /* the same for what has no signature of its own */
+#define OPCACHE_LAID_OUT  8u
 #define OPCACHE_SKEW_US   (5ll * US_PER_S) /* created so far ahead of now is refused */
 #define SEALED_HEAD_BYTES (CHAIN_BYTES + SIGNATURE_BYTES + 20u)
 /* A sealed operation and the byte before it are one record of a frame. */
@@ -50,8 +53,6 @@ struct opcache_entry {
     uint32_t sealed_bytes; /* 0: held only, for messages of agents (opcache_hold) */
     const uint8_t *sealed;
     struct operation operation;
-    struct opcache_entry *next;
-    size_t bytes; /* of this allocation */
 };
 
 struct opcache_stats {
@@ -73,7 +74,7 @@ struct opcache;
 struct opcache *opcache_new(const struct opcache_conf *conf); /* NULL: no memory */
 void opcache_free(struct opcache *c);
 
-const struct opcache_entry *opcache_get(const struct opcache *c, struct id128 id);
+const struct opcache_entry *opcache_get(struct opcache *c, struct id128 id);
 
 /* A node's FX_SEAL: fills in the payload hash (and the payload of `payload_of`), encodes, signs
  * with the session key, keeps. OPCACHE_KNOWN when the id is here already: nothing changes. */

@@ -8,7 +8,7 @@
  * remembered by exact bytes, which makes the chain of a process's second port cost one verification
  * less; a collision only costs that verification. The contact table (who knows which key of ours;
  * about as many as peers_max) is a hint: when full it is emptied, and the price is one more chain
- * per contact. */
+ * per contact. Both tables begin small and double as they fill: most processes know a few. */
 #include "tiers/runner/peers.h"
 
 #include "core/plant.h"
@@ -20,6 +20,7 @@
 #define PROCESS_CACHE  256u
 #define BUCKETS_MIN    16u
 #define BUCKETS_MAX    (1u << 20)
+#define CONTACTS_MIN   64u
 #define SWEEP_EVERY_MS 1000
 
 struct contact {
@@ -38,9 +39,10 @@ struct peers {
     struct peers_stats stats;
     struct peer **buckets;
     uint32_t bucket_mask;
+    uint32_t buckets_most;
     int64_t swept_ms;
     uint32_t contact_count;
-    uint32_t contact_slots; /* twice the buckets; half of them are used at most */
+    uint32_t contact_slots; /* up to twice the most buckets; half of them are used at most */
     struct contact *contacts;
     struct cached_process processes[PROCESS_CACHE];
     struct rates rates;
@@ -91,12 +93,12 @@ struct peers *peers_new(const struct peers_config *config)
     p->config = *config;
     if (p->config.peers_max == 0)
         p->config.peers_max = PEERS_MAX_DEFAULT;
-    uint32_t buckets = BUCKETS_MIN;
-    while (buckets < p->config.peers_max && buckets < BUCKETS_MAX)
-        buckets *= 2;
-    p->bucket_mask = buckets - 1;
-    p->buckets = calloc(buckets, sizeof(struct peer *));
-    p->contact_slots = 2 * buckets;
+    p->buckets_most = BUCKETS_MIN;
+    while (p->buckets_most < p->config.peers_max && p->buckets_most < BUCKETS_MAX)
+        p->buckets_most *= 2;
+    p->bucket_mask = BUCKETS_MIN - 1;
+    p->buckets = calloc(BUCKETS_MIN, sizeof(struct peer *));
+    p->contact_slots = CONTACTS_MIN < 2 * p->buckets_most ? CONTACTS_MIN : 2 * p->buckets_most;
     p->contacts = calloc(p->contact_slots, sizeof(struct contact));
     p->swept_ms = INT64_MIN / 2;
     rates_init(&p->rates, config->frames_per_s, config->bad_per_s);
@@ -171,6 +173,30 @@ uint64_t peers_kid(const struct peers *peers, const struct endpoint *e)
     return peer ? peer->kid : 0;
 }
 
+/* One bucket a peer, as far as there is memory; without, the chains are longer. */
+static void buckets_grow(struct peers *peers)
+{
+    uint32_t count = peers->bucket_mask + 1;
+    if (peers->stats.peer_count <= count || count >= peers->buckets_most)
+        return;
+    struct peer **former = peers->buckets;
+    struct peer **more = calloc((size_t)count * 2, sizeof(struct peer *));
+    if (!more)
+        return;
+    peers->buckets = more;
+    peers->bucket_mask = count * 2 - 1;
+    for (uint32_t i = 0; i < count; i++) {
+        struct peer *next;
+        for (struct peer *at = former[i]; at; at = next) {
+            struct peer **bucket = bucket_of(peers, &at->endpoint);
+            next = at->next;
+            at->next = *bucket;
+            *bucket = at;
+        }
+    }
+    free(former);
+}
+
 static struct peer *find_mutable(struct peers *peers, const struct endpoint *e)
 {
     struct peer *at = *bucket_of(peers, e);
@@ -230,6 +256,30 @@ static struct contact *contact_slot(const struct peers *peers, uint16_t own_port
     }
 }
 
+/* Room for one more: a table twice as large, or, at the bound, an empty one. */
+static void contacts_make_room(struct peers *peers)
+{
+    uint32_t count = peers->contact_slots;
+    struct contact *former = peers->contacts, *more = NULL;
+    if (peers->contact_count < count / 2)
+        return;
+    if (count < 2 * peers->buckets_most)
+        more = calloc((size_t)count * 2, sizeof(*more));
+    if (!more) {
+        memset(former, 0, count * sizeof(*former));
+        peers->contact_count = 0;
+        peers->stats.contacts_forgotten++;
+        return;
+    }
+    peers->contacts = more;
+    peers->contact_slots = count * 2;
+    for (uint32_t i = 0; i < count; i++) {
+        if (former[i].peer.token[0] != '\0')
+            *contact_slot(peers, former[i].own_port, &former[i].peer) = former[i];
+    }
+    free(former);
+}
+
 static void contact_note(struct peers *peers, const struct frame_view *view)
 {
     if (endpoint_is_broadcast(&view->route.destination))
@@ -237,12 +287,8 @@ static void contact_note(struct peers *peers, const struct frame_view *view)
     uint16_t own_port = view->route.destination.port;
     struct contact *c = contact_slot(peers, own_port, &view->route.source);
     if (c->peer.token[0] == '\0') {
-        if (peers->contact_count == peers->contact_slots / 2) {
-            memset(peers->contacts, 0, peers->contact_slots * sizeof(*peers->contacts));
-            peers->contact_count = 0;
-            peers->stats.contacts_forgotten++;
-            c = contact_slot(peers, own_port, &view->route.source);
-        }
+        contacts_make_room(peers);
+        c = contact_slot(peers, own_port, &view->route.source);
         c->peer = view->route.source;
         c->own_port = own_port;
         peers->contact_count++;
@@ -537,6 +583,7 @@ static enum frame_verdict peer_install(struct peers *peers, const struct frame_j
     made->next = *bucket;
     *bucket = made;
     peers->stats.peer_count++;
+    buckets_grow(peers);
     peers->stats.chains[CERT_OK]++;
     struct cached_process *cached = cache_slot(peers, process.public_key);
     cached->used = true;

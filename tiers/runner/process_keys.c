@@ -125,7 +125,8 @@ void process_keys_tick(struct process *p)
     p->cert_ns = written_ns != 0 ? written_ns : p->cert_ns;
 }
 
-static void take_bundle(struct process *p, const uint8_t *bytes, size_t length, const char *from)
+static enum trust_verdict take_bundle(struct process *p, const uint8_t *bytes, size_t length,
+                                      const char *from)
 {
     enum trust_verdict v =
         trust_take(&p->trust, p->identity.mesh, bytes, length, clock_unix_us() / US_PER_S);
@@ -138,11 +139,26 @@ static void take_bundle(struct process *p, const uint8_t *bytes, size_t length, 
         log_line(&p->log, LOG_WARNING, "trust-refused", "from=%s why=%s", from,
                  trust_verdict_name(v));
     }
+    return v;
+}
+
+/* What is in the file and can never be in force gives way to what is, so that the next start finds
+ * it. One whose time has not come, or is over, is left for whoever put it there to look at. */
+static void look_at_file(struct process *p, const uint8_t *bytes, size_t length)
+{
+    enum trust_verdict v =
+        length > 0 ? take_bundle(p, bytes, length, "file") : TRUST_SHAPE; /* it is gone */
+    bool never = v == TRUST_SHAPE || v == TRUST_MESH || v == TRUST_ROLLBACK ||
+                 v == TRUST_EQUIVOCATION || v == TRUST_SIGNATURES;
+    if (never && trust_file_mend(&p->trust, bytes, length)) {
+        log_line(&p->log, LOG_WARNING, "trust-file-mended", "was=%s version=%" PRIu64,
+                 length > 0 ? trust_verdict_name(v) : "gone", p->trust.trust.version);
+    }
 }
 
 void process_bundle(void *ctx, const uint8_t *bytes, size_t length)
 {
-    take_bundle(ctx, bytes, length, "mesh");
+    (void)take_bundle(ctx, bytes, length, "mesh");
 }
 
 bool process_trust_tick(struct process *p)
@@ -150,7 +166,7 @@ bool process_trust_tick(struct process *p)
     static uint8_t record[1 + TRUST_BYTES_MAX];
     size_t length = 0;
     if (trust_file_changed(&p->trust, record, &length)) {
-        take_bundle(p, record, length, "file");
+        look_at_file(p, record, length);
         p->trust_tell = p->trust_tell || p->trust_changed;
     }
     if (p->trust_changed) {

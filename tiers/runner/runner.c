@@ -32,6 +32,9 @@ struct runner *runner_new(const struct runner_conf *conf)
         return NULL;
     }
     r->conf = *conf;
+    r->conf.pack_from = conf->pack_from > 0 ? conf->pack_from : RUNNER_PACK_FROM;
+    r->conf.pack_open = conf->pack_open > 0 ? conf->pack_open : RUNNER_PACK_OPEN;
+    assert(r->conf.pack_open < UINT16_MAX);
     timers_init(&r->timers);
     return r;
 }
@@ -62,10 +65,11 @@ void runner_free(struct runner *r)
         free(w);
     }
     for (uint32_t i = 0; i < r->node_count; i++) {
-        free(r->nodes[i]->self);
+        runner_node_free(r, r->nodes[i]);
         free(r->nodes[i]);
     }
     free(r->nodes);
+    runner_pack_done(r);
     runner_blobs_free(r);
     runner_contents_free(r);
     unitmap_done(&r->map);
@@ -217,7 +221,7 @@ void runner_step(struct runner *r, struct node *n, struct event *event)
     n->last_us = now_us;
     event->now_us = now_us;
     outbox_clear(&r->out);
-    int64_t wake_us = n->ops->step(n->self, event, &r->out);
+    int64_t wake_us = n->ops->step(runner_node_open(r, n), event, &r->out);
     r->stats.steps++;
     watch_epochs(r, n, event);
     if (wake_us == NEVER) {
@@ -409,14 +413,11 @@ static int add(struct runner *r, struct unit u, struct unit home, uint16_t port,
     n->agent_count = agent_count;
     n->epoch = epoch;
     node_prepare(r, n, &conf);
-    n->self = calloc(1, ops->size(&conf));
-    if (n->self == NULL || !timers_set(&r->timers, &n->wake, clock_boot_us())) {
-        free(n->self);
-        n->self = NULL;
+    if (!runner_node_make(r, n, &conf) || !timers_set(&r->timers, &n->wake, clock_boot_us())) {
+        runner_node_free(r, n);
         r->stats.memory_refused++;
         return -ENOMEM;
     }
-    ops->init(n->self, &conf);
     n->fresh = true;
     n->generation++;
     r->stats.nodes++;
@@ -451,8 +452,7 @@ void runner_remove(struct runner *r, struct unit u)
     runner_content_leave(r, n);
     runner_work_ended(r, n);
     timers_clear(&r->timers, &n->wake);
-    free(n->self);
-    n->self = NULL;
+    runner_node_free(r, n);
     n->generation++;
     r->stats.nodes--;
     r->stats.agents -= u.tier == TIER_AGENT ? 1 : 0;

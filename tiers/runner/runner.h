@@ -19,6 +19,8 @@
 #define RUNNER_POSTED_MAX  262144u /* messages waiting in the process; beyond: dropped, counted */
 #define RUNNER_WORKS_MAX   262144u /* beyond: answered REFUSED-like: FAILED, overload */
 #define RUNNER_TURN_TIMERS 4096u   /* due timers run in one turn, then the bus gets its chance */
+#define RUNNER_PACK_FROM   256u    /* this agent and later ones are packed when idle (pack.h) */
+#define RUNNER_PACK_OPEN   512u    /* so many of them are laid out, those that were stepped last */
 
 /* What a simulated process does to its agents; NULL functions: nothing. */
 struct page;
@@ -57,6 +59,7 @@ struct runner_stats {
     uint64_t stale_accepted;   /* from a parent that was replaced, and acted upon: must stay 0 */
     uint64_t contents_refused; /* from neighbours: not what their keys say */
     uint64_t memory_refused;   /* a node or an answer that found no memory */
+    uint64_t packed_bytes;     /* of agents between their steps */
     int64_t lag_us;            /* how late the latest timer of the last second ran */
     uint32_t nodes, agents;    /* running */
 };
@@ -87,6 +90,7 @@ struct runner_conf {
     void (*span)(void *ctx, const struct span *span, const struct trace_context *trace);
     void *span_ctx;
     const struct executor *executor; /* of actions that are not built in; NULL: none */
+    uint32_t pack_from, pack_open;   /* 0: RUNNER_PACK_FROM, RUNNER_PACK_OPEN */
 };
 
 struct executor;

@@ -181,6 +181,7 @@ void runner_content_want(struct runner *r, struct work *w, const uint8_t hash[32
     if (h->bytes != NULL && bytes != NULL && !h->busy && !sound(h)) {
         drop(h);
     }
+    h->stored = h->stored && !w->content_only_put; /* an order: what lies there may have rotted */
     if (h->bytes == NULL && bytes != NULL && (h->bytes = malloc(count)) != NULL) {
         memcpy(h->bytes, bytes, count); /* of a load: checked when the operation came in */
         h->count = count;

@@ -2,6 +2,7 @@
 #ifndef TIERS_RUNNER_RUNNER_INT_H
 #define TIERS_RUNNER_RUNNER_INT_H
 
+#include "core/pack.h"
 #include "core/rng.h"
 #include "tiers/runner/clock.h"
 #include "tiers/runner/executor.h"
@@ -18,6 +19,7 @@
 
 struct work;
 struct blob;
+struct open;
 struct held;
 
 struct node {
@@ -26,7 +28,9 @@ struct node {
     uint32_t index;
     uint32_t generation; /* rises with each start: answers to an earlier life are dropped */
     const struct node_ops *ops;
-    void *self; /* NULL: not running */
+    void *self;    /* NULL: not running; of one that is packed a struct packed */
+    bool packed;   /* when idle (runner_pack.c) */
+    uint16_t open; /* packed, and laid out now: which place, + 1 */
     uint64_t epoch;
     uint64_t parent_epoch; /* the highest that spoke to it */
     uint64_t starts;
@@ -94,7 +98,12 @@ struct runner {
     int64_t contents_us;   /* when runner_contents_keep() looked last */
     bool links[2];
     struct host_clock_watch host_clock;
-    bool leaving; /* the last words are said: nothing may wait for a timer any more */
+    bool leaving;         /* the last words are said: nothing may wait for a timer any more */
+    struct packer packer; /* of agents; no lines: none is packed yet */
+    struct open *open;    /* conf.pack_open places, in turn */
+    uint32_t open_next;
+    void *pack_memory;
+    uint8_t *pack_places; /* in it */
     int64_t lag_at_us, lag_max_us;
     struct outbox out;
 };
@@ -110,6 +119,12 @@ int runner_add_agent(struct runner *r, struct unit u, struct unit home, uint16_t
 
 /* What the agent says of itself (core/facts.h); NULL: nothing. */
 const char *runner_facts(const struct runner *r, struct unit agent, enum impedance_class c);
+
+/* runner_pack.c: the memory of nodes. */
+bool runner_node_make(struct runner *r, struct node *n, const struct node_conf *conf);
+void *runner_node_open(struct runner *r, struct node *n); /* its state, for a step */
+void runner_node_free(struct runner *r, struct node *n);
+void runner_pack_done(struct runner *r);
 
 /* runner_span.c: whose trace an operation belongs to; what a node says of one goes out. */
 struct trace_context runner_trace(const struct runner *r, const struct operation *op);

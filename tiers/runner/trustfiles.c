@@ -154,16 +154,18 @@ static int version_store(const char *dir, uint64_t version, struct keys_error *w
 
 /* ---- a process's view ---- */
 
+#define ANOTHERS "; put there the one of another process, from its keys directory"
+
 static int refused(struct keys_error *why, const char *dir, enum trust_verdict v, uint64_t seen)
 {
     const char *mend = v == TRUST_EXPIRED ? "; make the next one with: mesh keys bundle"
                        : v == TRUST_SIGNATURES
                            ? "; two of the three keys of root.pub must have signed it"
-                           : "";
+                           : ANOTHERS;
     if (v == TRUST_ROLLBACK)
         return fail(why, -EBADMSG,
-                    "%.200s/trust.bundle: rollback: version %llu was seen here (trust.version)",
-                    dir, (unsigned long long)seen);
+                    "%.200s/trust.bundle: rollback: version %llu was seen here (trust.version)%s",
+                    dir, (unsigned long long)seen, ANOTHERS);
     return fail(why, -EBADMSG, "%.200s/trust.bundle: refused: %s%s", dir, trust_verdict_name(v),
                 mend);
 }
@@ -191,8 +193,8 @@ int trust_load(const char *dir, const struct identity *identity, int64_t now_s,
     if (rc == -ENOENT)
         return ret->version_seen == 0
                    ? 0
-                   : fail(why, -EBADMSG, "%.200s: is gone, and version %llu was seen here", path,
-                          (unsigned long long)ret->version_seen);
+                   : fail(why, -EBADMSG, "%.200s: is gone, and version %llu was seen here%s", path,
+                          (unsigned long long)ret->version_seen, ANOTHERS);
     if (rc < 0)
         return rc;
     if (now_s == TRUST_ANY_TIME && trust_decode(ret->bytes, ret->length, &ret->trust) == TRUST_OK)
@@ -236,33 +238,58 @@ bool trust_file_changed(struct trust_state *state, uint8_t ret[TRUST_BYTES_MAX],
     char path[PATH_BYTES];
     struct stat st;
     struct keys_error ignored;
-    if (!state->has_roots || !path_of(state->dir, "trust.bundle", path) || stat(path, &st) < 0)
+    *ret_length = 0;
+    if (!state->has_roots || !path_of(state->dir, "trust.bundle", path))
         return false;
+    if (stat(path, &st) < 0)
+        return errno == ENOENT && state->length > 0;
     int64_t ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     if (ns == state->file_ns)
         return false;
     return raw_get(path, ret, ret_length, &state->file_ns, &ignored) == 0;
 }
 
+bool trust_file_mend(struct trust_state *state, const uint8_t *bytes, size_t length)
+{
+    assert(state && (bytes || length == 0));
+    char path[PATH_BYTES];
+    uint8_t now[TRUST_BYTES_MAX];
+    size_t there = 0;
+    int64_t ns = 0;
+    struct keys_error ignored;
+    if (state->length == 0 || !path_of(state->dir, "trust.bundle", path))
+        return false;
+    int rc = raw_get(path, now, &there, &ns, &ignored);
+    bool same = rc == -ENOENT ? length == 0 : rc == 0 && there == length;
+    if (!same || memcmp(now, bytes, there) != 0)
+        return false; /* somebody has put another one there meanwhile: it is looked at first */
+    return raw_put(path, state->bytes, state->length, &ignored) == 0;
+}
+
 /* ---- making the next one ---- */
 
-/* Signs with this secret if it is one of the roots that has not signed yet. */
-static void secret_offer(const struct trust_roots *roots, const char *path,
-                         uint8_t secrets[ROOTS_MAX][SECRET_BYTES], bool has[ROOTS_MAX])
+/* Takes this secret if it is one of the roots. Negative: there is none, or it is of another mesh.
+ */
+static int secret_offer(const struct trust_roots *roots, const char *path,
+                        uint8_t secrets[ROOTS_MAX][SECRET_BYTES], bool has[ROOTS_MAX],
+                        struct keys_error *why)
 {
-    struct keys_error ignored;
     uint8_t seed[SEED_BYTES], public_key[PUBLIC_BYTES], secret[SECRET_BYTES];
-    if (keyfile_get(path, what_root_key, true, seed, sizeof(seed), &ignored) == 0) {
+    int rc = keyfile_get(path, what_root_key, true, seed, sizeof(seed), why);
+    if (rc == 0) {
+        rc = fail(why, -EINVAL, "%.300s: a root key, but none of the three in root.pub", path);
         (void)crypto_sign_seed_keypair(public_key, secret, seed);
         for (unsigned i = 0; i < ROOTS_MAX; i++) {
             if (memcmp(public_key, roots->public_keys[i], PUBLIC_BYTES) == 0) {
                 memcpy(secrets[i], secret, SECRET_BYTES);
                 has[i] = true;
+                rc = 0;
             }
         }
     }
     keys_wipe(seed, sizeof(seed));
     keys_wipe(secret, sizeof(secret));
+    return rc;
 }
 
 static int sign_all(const char *dir, const struct trust_roots *roots,
@@ -272,21 +299,25 @@ static int sign_all(const char *dir, const struct trust_roots *roots,
     uint8_t secrets[ROOTS_MAX][SECRET_BYTES];
     bool has[ROOTS_MAX] = {false};
     char path[PATH_BYTES], name[32];
+    struct keys_error ignored;
     unsigned count = 0;
     for (unsigned i = 0; i < ROOTS_MAX; i++) {
         (void)snprintf(name, sizeof(name), "root-%u.key", i + 1);
         if (path_of(dir, name, path))
-            secret_offer(roots, path, secrets, has);
+            (void)secret_offer(roots, path, secrets, has, &ignored);
     }
-    for (uint32_t i = 0; i < request->more_count; i++)
-        secret_offer(roots, request->more[i], secrets, has);
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < request->more_count; i++) /* named: it has to be one */
+        rc = secret_offer(roots, request->more[i], secrets, has, why);
     for (uint8_t i = 0; i < ROOTS_MAX; i++) {
-        if (has[i]) {
+        if (has[i] && rc == 0) {
             *length = trust_sign(bytes, *length, i, secrets[i]);
             count++;
         }
     }
     keys_wipe(secrets, sizeof(secrets));
+    if (rc < 0)
+        return rc;
     if (count < ROOTS_NEEDED)
         return fail(why, -EACCES,
                     "%.200s: %u root key of the 2 that must sign is here; name the others with "

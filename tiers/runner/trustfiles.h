@@ -41,9 +41,13 @@ int trust_load(const char *dir, const struct identity *identity, int64_t now_s,
 enum trust_verdict trust_take(struct trust_state *state, uint64_t mesh, const uint8_t *bytes,
                               size_t length, int64_t now_s);
 
-/* Whether trust.bundle was written since it was last looked at; then its bytes. */
+/* Whether trust.bundle was written since it was last looked at; then its bytes. True and none: it
+ * is gone, and there is one in force. */
 bool trust_file_changed(struct trust_state *state, uint8_t ret[TRUST_BYTES_MAX],
                         size_t *ret_length);
+
+/* Puts the bundle in force in the place of one that does not hold (its bytes; none: it is gone). */
+bool trust_file_mend(struct trust_state *state, const uint8_t *bytes, size_t length);
 
 /* The next version, signed with the root secrets found in the directory and in `more` (files), and
  * written. revoke: a name, or NULL; epoch as in trust.h. A hardware token may be added, or removed

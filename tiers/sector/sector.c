@@ -40,6 +40,7 @@ static void sector_init(void *self, const struct node_conf *conf)
     assert(s->digest != NULL);
     s->beat_us = NEVER;
     s->move_us = NEVER;
+    s->grow_us = NEVER;
     s->summary_us = NEVER;
     s->store_timeout_us = NEVER;
 }
@@ -203,8 +204,6 @@ static void parent_message(struct sector *s, const struct msg *msg)
         pass_ack(s, msg);
     } else if (msg->type == MSG_ORDER) {
         sector_order(s, msg);
-    } else if (msg->type == MSG_GROW) {
-        sector_grow(s, msg);
     } else {
         hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
     }
@@ -327,6 +326,7 @@ static int64_t next_wake(const struct sector *s)
 {
     int64_t wake = s->beat_us < s->store_timeout_us ? s->beat_us : s->store_timeout_us;
     wake = s->move_us < wake ? s->move_us : wake;
+    wake = s->grow_us < wake ? s->grow_us : wake;
     int64_t parent = children_next_us(&s->parent);
     wake = parent < wake ? parent : wake;
     return s->store_ref == 0 && s->hub.store_up && s->summary_us < wake ? s->summary_us : wake;
@@ -370,6 +370,7 @@ static int64_t sector_step(void *self, const struct event *event, struct outbox 
     hub_pump(&s->hub);
     sector_relay_pump(s);
     sector_move_tick(s);
+    sector_grow_tick(s);
     write_store(s);
     int64_t content_us = sector_content_tick(s), other_us = next_wake(s);
     int64_t wake = hub_end(&s->hub, content_us < other_us ? content_us : other_us);

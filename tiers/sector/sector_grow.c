@@ -1,9 +1,12 @@
-/* Newcomers (docs/adr/0037), as a sector sees them: the orchestrator's word for a cluster goes to
- * its lead and to the hosts of its spare places, which start what is theirs. Said again to a lead
- * that begins and to a host that reports; the orchestrator says all of it every few seconds. */
+/* Newcomers (docs/adr/0037), as a sector sees them: what the orchestrator has ordered of a cluster
+ * (order.h) goes to its lead and to the hosts of its spare places, which start what is theirs: at
+ * once, again to a lead that begins and to a host that reports, and all of it every few seconds. */
 #include "core/num.h"
 #include "tiers/sector/sector_state.h"
 #include <assert.h>
+
+#define SAY_US      (10ll * US_PER_S)
+#define SAY_EFFECTS 24u /* of one cluster: its lead, and some hosts; others hear it next time */
 
 /* As it is said now: some of the time to leave may be over. */
 static struct grow word(const struct sector *s, uint32_t child)
@@ -47,13 +50,25 @@ static void to_host(struct sector *s, const struct sector_host *host, uint32_t c
     }
 }
 
-void sector_grow(struct sector *s, const struct msg *msg)
+static void say(struct sector *s, uint32_t child)
+{
+    (void)to_lead(s, child);
+    for (uint32_t i = 0; i < SECTOR_HOSTS_MAX; i++) {
+        if (concerns(s, &s->hosts[i], child)) {
+            to_host(s, &s->hosts[i], child);
+        }
+    }
+}
+
+void sector_grow(struct sector *s, const struct grow *g)
 {
     struct hub *h = &s->hub;
-    const struct grow *g = &msg->u.grow;
+    if (g->cluster.sector != h->self.sector) {
+        return;
+    }
     uint32_t child = hub_child_index(h, g->cluster);
     if (child == UINT32_MAX || grow_check(g, h->topology) != NULL) {
-        hub_note(h, NOTE_UNEXPECTED, (uint64_t)msg->type, unit_pack(msg->from));
+        hub_note(h, NOTE_UNEXPECTED, (uint64_t)MSG_ORDER, unit_pack(g->cluster));
         return;
     }
     if (g->id > s->grows[child].id) {
@@ -62,12 +77,29 @@ void sector_grow(struct sector *s, const struct msg *msg)
     if (grow_take(&s->grows[child], g)) {
         sector_count_away(s);
     }
-    (void)to_lead(s, child); /* else the orchestrator says it again */
-    for (uint32_t i = 0; i < SECTOR_HOSTS_MAX; i++) {
-        if (concerns(s, &s->hosts[i], child)) {
-            to_host(s, &s->hosts[i], child);
-        }
+    say(s, child);
+    int64_t again_us = h->short_of_room ? h->now_us : h->now_us + SAY_US;
+    s->grow_us = again_us < s->grow_us ? again_us : s->grow_us;
+}
+
+void sector_grow_tick(struct sector *s)
+{
+    struct hub *h = &s->hub;
+    if (h->now_us < s->grow_us) {
+        return;
     }
+    for (; s->grow_again < h->children_count; s->grow_again++) {
+        if (s->grows[s->grow_again].id == 0) {
+            continue;
+        }
+        if (!outbox_room(h->out, SAY_EFFECTS, 0)) {
+            h->short_of_room = true;
+            return;
+        }
+        say(s, s->grow_again);
+    }
+    s->grow_again = 0;
+    s->grow_us = h->now_us + SAY_US;
 }
 
 void sector_grow_tell(struct sector *s, uint32_t child)

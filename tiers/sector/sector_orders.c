@@ -126,6 +126,11 @@ static void apply(struct sector *s, const struct order *o)
             sector_moved(s, &o->u.moves->list[i]);
         }
         break;
+    case ORDER_GROWS:
+        for (uint32_t i = 0; i < o->u.grows->count; i++) {
+            sector_grow(s, &o->u.grows->list[i]);
+        }
+        break;
     case ORDER_WHAT_COUNT:
         assert(false);
     }

@@ -83,12 +83,15 @@ struct sector {
     struct grow grows[CLUSTERS_PER_SECTOR_MAX];  /* newcomers of each cluster; id 0: none known */
     int64_t grow_until_us[CLUSTERS_PER_SECTOR_MAX]; /* end of the time to leave that it gives */
     uint64_t grow_told[CLUSTERS_PER_SECTOR_MAX];    /* as move_told */
+    int64_t grow_us;                                /* as move_us */
+    uint32_t grow_again;                            /* as move_again */
     int64_t move_us;     /* all are said to the leads again; NEVER: there are none */
     uint32_t move_again; /* as far as that is done */
 };
 
 /* sector_grow.c */
-void sector_grow(struct sector *s, const struct msg *msg);
+void sector_grow(struct sector *s, const struct grow *g); /* an order, as sector_moved */
+void sector_grow_tick(struct sector *s);
 void sector_grow_tell(struct sector *s, uint32_t child); /* once to each lead that begins */
 void sector_grow_host(struct sector *s, uint32_t host);  /* index in hosts: it has reported */
 /* sector_orders.c */

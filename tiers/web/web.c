@@ -30,6 +30,19 @@ struct web_socket {
 
 /* ---- answers ---- */
 
+/* Where an answer that is a redirect leads stands for its body. */
+static void name_redirect(struct request *r)
+{
+    char text[400];
+    const char *url = NULL;
+    (void)curl_easy_getinfo(r->easy, CURLINFO_REDIRECT_URL, &url);
+    if (url != NULL) {
+        int n = snprintf(text, sizeof(text), "redirects to %.300s, which is not followed", url);
+        r->error.count = 0;
+        (void)bytes_add(&r->error, text, (size_t)n, ERROR_KEPT);
+    }
+}
+
 static void take_done(struct web *web)
 {
     CURLMsg *m;
@@ -46,6 +59,7 @@ static void take_done(struct web *web)
         char why[CURL_ERROR_SIZE];
         (void)snprintf(why, sizeof(why), "%s",
                        r->why[0] != '\0' ? r->why : curl_easy_strerror(code));
+        name_redirect(r);
         struct bytes error = r->error;
         r->error = (struct bytes){0};
         request_drop(r);
@@ -74,6 +88,17 @@ static const char *header_value(const char *at, size_t bytes, const char *name)
     return bytes > n && strncasecmp(at, name, n) == 0 && at[n] == ':' ? at + n + 1 : NULL;
 }
 
+static void take_media(struct request *r, const char *value)
+{
+    size_t n = 0;
+    value += strspn(value, " \t");
+    while (n + 1 < sizeof(r->media) && value[n] >= ' ' && value[n] <= '~') {
+        r->media[n] = value[n];
+        n++;
+    }
+    r->media[n] = '\0';
+}
+
 void web_header(struct request *r, const char *line, size_t bytes)
 {
     char text[200];
@@ -89,6 +114,10 @@ void web_header(struct request *r, const char *line, size_t bytes)
             int64_t us = (int64_t)when * US_PER_S - clock_unix_us();
             r->retry_after_us = when > 0 && us > 0 && us <= WEB_RETRY_AFTER_MAX_US ? us : -1;
         }
+    }
+    value = header_value(text, strlen(text), "Content-Type");
+    if (value != NULL) {
+        take_media(r, value);
     }
     value = header_value(text, strlen(text), "Server-Timing");
     const char *cpu = value != NULL ? strstr(value, "cpu;dur=") : NULL;

@@ -25,7 +25,8 @@ struct request_ops {
      */
     bool (*body)(void *ctx, const uint8_t *bytes, size_t count);
     /* Once: the HTTP status, or 0 and why. `error` is the body of an answer that is no 2xx, cut to
-     * 600 bytes. Not called after request_drop. */
+     * 600 bytes, or of a redirect where it leads: none is followed. Not called after request_drop.
+     */
     void (*done)(void *ctx, long status, const char *why, const struct bytes *error);
 };
 
@@ -40,6 +41,7 @@ struct request {
     int64_t last_us;        /* boot clock: when something last came */
     int64_t retry_after_us; /* -1: not said */
     uint32_t cpu_ms;        /* said by the endpoint (Server-Timing: cpu;dur=); UINT32_MAX: not */
+    char media[64];         /* Content-Type, printable; "": not said */
     bool active;
 };
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define AT(field)    offsetof(struct action, field)
@@ -62,7 +63,7 @@ static const struct action_key keys[] = {
     {"header", VALUE_HEADER, FOR(HTTP) | FOR(LLM), 3, ACTION_TEXT_MAX - 1, AT(headers)},
     {"key_file", VALUE_TEXT, FOR(HTTP) | FOR(LLM), 1, ACTION_TEXT_MAX - 1, AT(key_file)},
     {"connect", VALUE_DURATION, FOR(HTTP) | FOR(LLM), 10, 600000, AT(connect_us)},
-    {"idle", VALUE_DURATION, FOR(HTTP) | FOR(LLM), 1000, 86400000, AT(idle_us)},
+    {"idle", VALUE_DURATION, FOR(HTTP) | FOR(LLM), 100, 86400000, AT(idle_us)},
     {"retries", VALUE_NUMBER, FOR(HTTP) | FOR(LLM), 0, 16, AT(retries)},
     {"cpu_limit_ms", VALUE_NUMBER, FOR(HTTP), 1, 600000, AT(cpu_limit_ms)},
     {"model", VALUE_TEXT, FOR(LLM), 1, ACTION_TEXT_MAX - 1, AT(model)},
@@ -104,6 +105,11 @@ static bool fail_at(struct loader *l, uint32_t line, const char *format, ...)
     return false;
 }
 
+static bool fail_empty(struct loader *l)
+{
+    return fail_at(l, l->head_line, "a section without keys: at least its handler is needed");
+}
+
 static char *read_line(char *room, int size, void *stream)
 {
     struct loader *l = stream;
@@ -117,6 +123,10 @@ static char *read_line(char *room, int size, void *stream)
         return NULL;
     }
     if (room[strspn(room, " \t")] == '[') {
+        if (l->entered) {
+            (void)fail_empty(l);
+            return NULL;
+        }
         l->entered = true;
         l->head_line = l->line;
     }
@@ -325,13 +335,41 @@ static bool store(const struct action_key *k, const char *value, struct action *
 
 /* ---- sections ---- */
 
-static bool file_there(struct loader *l, const char *key, const char *path, int mode)
+/* The line of the section's key, or of its head when it was not given. */
+static uint32_t line_of(const struct loader *l, const char *key)
 {
-    if (!l->here || path[0] == '\0' || access(path, mode) == 0) {
+    for (size_t i = 0; i < KEYS; i++) {
+        if (strcmp(keys[i].name, key) == 0 && l->set[i] != 0) {
+            return l->set[i];
+        }
+    }
+    return l->action->line;
+}
+
+/* [action NAME]: KEY = VALUE: WHY, where the key stands. */
+static bool fail_key(struct loader *l, const char *key, const char *value, const char *why)
+{
+    return fail_at(l, line_of(l, key), "[action %s]: %s = %.120s: %s", l->action->name, key, value,
+                   why);
+}
+
+/* A file, or a folder, that this process may use so. */
+static bool path_there(struct loader *l, const char *key, const char *path, int mode, bool folder)
+{
+    struct stat is;
+    if (!l->here || path[0] == '\0') {
         return true;
     }
-    return fail_at(l, l->action->line, "[action %s]: %s = %.200s: %s", l->action->name, key, path,
-                   strerror(errno));
+    if (stat(path, &is) != 0) {
+        return fail_key(l, key, path, strerror(errno));
+    }
+    if (folder != S_ISDIR(is.st_mode)) {
+        return fail_key(l, key, path, folder ? "is not a folder" : "is a folder: a file is meant");
+    }
+    return access(path, mode) == 0 ||
+           fail_key(l, key, path,
+                    mode == R_OK || folder ? "may not be read by this user"
+                                           : "may not be executed by this user (chmod +x)");
 }
 
 static bool finish_exec(struct loader *l, struct action *a)
@@ -341,33 +379,64 @@ static bool finish_exec(struct loader *l, struct action *a)
     size_t count = 0;
     if (!command_split(a->program, room, sizeof(room), words, &count, &why) || count == 0 ||
         count > ACTION_WORDS_MAX) {
-        return fail_at(l, a->line, "[action %s]: program = %.200s: %s", a->name, a->program,
-                       why != NULL  ? why
-                       : count == 0 ? "is missing: the path of a program, then its arguments"
-                                    : "more than 32 words");
+        return fail_key(l, "program", a->program,
+                        why != NULL  ? why
+                        : count == 0 ? "is missing: the path of a program, then its arguments"
+                                     : "more than 32 words");
     }
     if (words[0][0] != '/') {
-        return fail_at(l, a->line, "[action %s]: program = %.200s: must start with '/'", a->name,
-                       words[0]);
+        return fail_key(l, "program", words[0], "must start with '/'");
     }
     if (l->here && a->user[0] != '\0' && getpwnam(a->user) == NULL) {
-        return fail_at(l, a->line, "[action %s]: user = %s: no such user on this machine", a->name,
-                       a->user);
+        return fail_key(l, "user", a->user, "no such user on this machine");
     }
     if (l->here && a->user[0] != '\0' && geteuid() != 0) {
-        return fail_at(l, a->line, "[action %s]: user = %s: only root may run as another user",
-                       a->name, a->user);
+        return fail_key(l, "user", a->user, "only root may run as another user");
     }
-    return file_there(l, "program", words[0], X_OK) &&
-           file_there(l, "directory", a->directory, X_OK);
+    return path_there(l, "program", words[0], X_OK, false) &&
+           path_there(l, "directory", a->directory, X_OK, true);
+}
+
+/* NULL: an absolute HTTP URL with a host. */
+static const char *url_fault(const char *url)
+{
+    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+    if (url[0] == '\0') {
+        return "is missing: http:// or https://";
+    }
+    if (scheme == 0) {
+        return "must start with http:// or https://";
+    }
+    for (const char *at = url; *at != '\0'; at++) {
+        if (*at <= ' ' || *at == 0x7f) {
+            return "has a blank in it: write %20";
+        }
+    }
+    const char *host = url + scheme, *end = host + strcspn(host, "/?#");
+    const char *login = memchr(host, '@', (size_t)(end - host));
+    host = login != NULL ? login + 1 : host;
+    bool literal = host[0] == '[';
+    const char *name_end =
+        literal ? memchr(host, ']', (size_t)(end - host)) : host + strcspn(host, ":/?#");
+    if (name_end == NULL || name_end == host) {
+        return "has no host, as https://edge.example/run";
+    }
+    const char *port = name_end + (literal ? 1 : 0);
+    int64_t number = 0;
+    char digits[8] = "";
+    if (*port != ':') {
+        return port == end ? NULL : "has a port that is none";
+    }
+    size_t bytes = (size_t)(end - port - 1);
+    memcpy(digits, port + 1, bytes < sizeof(digits) - 1 ? bytes : sizeof(digits) - 1);
+    return parse_whole(digits, 1, 65535, &number) ? NULL : "has a port that is none: 1 to 65535";
 }
 
 static bool finish_http(struct loader *l, struct action *a)
 {
-    if (strncmp(a->url, "http://", 7) != 0 && strncmp(a->url, "https://", 8) != 0) {
-        return fail_at(l, a->line, "[action %s]: url = %.200s: %s", a->name, a->url,
-                       a->url[0] == '\0' ? "is missing: http:// or https://"
-                                         : "must start with http:// or https://");
+    const char *why = url_fault(a->url);
+    if (why != NULL) {
+        return fail_key(l, "url", a->url, why);
     }
     if (a->handler == HANDLER_LLM && a->model[0] == '\0') {
         return fail_at(l, a->line, "[action %s]: model is missing: the name that the server knows",
@@ -375,10 +444,12 @@ static bool finish_http(struct loader *l, struct action *a)
     }
     if (a->method[0] != '\0' && strcmp(a->method, "POST") != 0 && strcmp(a->method, "GET") != 0 &&
         strcmp(a->method, "PUT") != 0) {
-        return fail_at(l, a->line, "[action %s]: method = %s: must be POST, PUT or GET", a->name,
-                       a->method);
+        return fail_key(l, "method", a->method, "must be POST, PUT or GET");
     }
-    return file_there(l, "key_file", a->key_file, R_OK);
+    if (a->handler == HANDLER_HTTP && line_of(l, "idle") == a->line) {
+        a->idle_us = 0; /* an endpoint may think for as long as its timeout is */
+    }
+    return path_there(l, "key_file", a->key_file, R_OK, false);
 }
 
 /* What a section that has ended needs, and what its handler takes when nothing was said. */
@@ -408,10 +479,8 @@ static bool finish_action(struct loader *l)
     }
     if (a->capability[0] != '\0' &&
         topology_capability(l->topology, a->capability, strlen(a->capability)) < 0) {
-        return fail_at(l, a->line,
-                       "[action %s]: capability = %s: not one of this mesh (\"capabilities\" in "
-                       "its configuration adds names)",
-                       a->name, a->capability);
+        return fail_key(l, "capability", a->capability,
+                        "not one of this mesh (\"capabilities\" in its configuration adds names)");
     }
     if (a->handler == HANDLER_EXEC) {
         return finish_exec(l, a);
@@ -430,21 +499,22 @@ static bool section_enter(struct loader *l, const char *section)
     }
     const char *name = section + 7;
     if (strncmp(section, "action ", 7) != 0) {
-        return fail_at(l, l->line, "section [%.60s] is not [action NAME]", section);
+        return fail_at(l, l->head_line, "section [%.60s] is not [action NAME]", section);
     }
     if (name[0] == '\0' || strlen(name) >= ACTION_MAX ||
         strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-.") != strlen(name)) {
-        return fail_at(l, l->line, "[action %.60s]: a name has 1 to %u of a-z, 0-9, '_', '-', '.'",
-                       name, ACTION_MAX - 1);
+        return fail_at(l, l->head_line,
+                       "[action %.60s]: a name has 1 to %u of a-z, 0-9, '_', '-', '.'", name,
+                       ACTION_MAX - 1);
     }
     for (uint32_t i = 0; i < l->table->count; i++) {
         if (strcmp(l->table->actions[i].name, name) == 0) {
-            return fail_at(l, l->line, "[action %s] is there already, in line %u", name,
+            return fail_at(l, l->head_line, "[action %s] is there already, in line %u", name,
                            l->table->actions[i].line);
         }
     }
     if (l->table->count == ACTIONS_MAX) {
-        return fail_at(l, l->line, "more than %u actions", ACTIONS_MAX);
+        return fail_at(l, l->head_line, "more than %u actions", ACTIONS_MAX);
     }
     l->action = &l->table->actions[l->table->count++];
     *l->action = (struct action){.verb = VERB_ACT,
@@ -596,7 +666,7 @@ bool action_file_load(const char *file, const struct topology *topology, bool he
         return fail_at(&l, verdict > 0 ? (uint32_t)verdict : l.line,
                        "not a section, a \"key = value\" or a comment");
     }
-    return finish_action(&l);
+    return l.failed ? false : l.entered ? fail_empty(&l) : finish_action(&l);
 }
 
 void action_file_path(const char *config_file, const char *actions, char *ret, size_t size)

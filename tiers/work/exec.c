@@ -32,9 +32,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define STDERR_KEPT 600u   /* its last bytes */
-#define DRAIN_MS    500u   /* for what lies in the pipes once the program has ended */
-#define PROGRESS_US 250000 /* partial output is passed on that often at most */
+#define STDERR_KEPT 600u /* its last bytes */
+#define DRAIN_MS    500u /* for what lies in the pipes once the program has ended */
 
 struct start {
     struct launch launch;

@@ -5,6 +5,10 @@
  *   429, 502, 503, 504, a lost connection: tried again, not before Retry-After, until the deadline
  *   anything else                     FAILED, "HTTP 500: " and the start of the body
  *
+ * The body may come in any pieces, at most output_max of it: what has come so far goes up as the
+ * run's word (job_say), and an attempt that breaks off begins anew. No redirect is followed: an
+ * answer comes from the endpoint that the configuration names.
+ *
  * Each request carries Idempotency-Key (operation and agent: the same in every attempt),
  * X-Mesh-Operation, X-Mesh-Agent, X-Mesh-Timeout-Ms and traceparent. For agents of CLASS_A, whose
  * platforms end a worker at 50 ms of CPU, X-Mesh-Cpu-Limit-Ms says so (or cpu_limit_ms does), and
@@ -77,11 +81,46 @@ uint32_t http_cpu_limit_ms(const struct job *job)
     return a->cpu_limit_ms > 0 ? a->cpu_limit_ms : edge ? EDGE_CPU_MS : 0;
 }
 
+bool http_again(struct job *job, const struct request *request, uint32_t attempt)
+{
+    uint64_t wait_ms = request_backoff_ms(request, attempt);
+    int64_t left_us = job->deadline_us - clock_boot_us();
+    if (left_us <= 0 || wait_ms >= (uint64_t)left_us / US_PER_MS) {
+        return false;
+    }
+    job->lane->crew->stats.retries++;
+    job->answer.count = 0;
+    job_wake(job, wait_ms);
+    return true;
+}
+
+void http_watch(struct job *job, const struct request *request, const char *url)
+{
+    const struct action *a = job->lane->action;
+    int64_t silent_us = clock_boot_us() - request->last_us;
+    if (a->idle_us == 0) {
+        return;
+    }
+    if (silent_us >= a->idle_us) {
+        job_fail(job, "%s: silent for %.1f s (idle)", url, (double)silent_us / 1e6);
+        return;
+    }
+    job_wake(job, (uint64_t)((a->idle_us - silent_us) / US_PER_MS) + 1);
+}
+
+int64_t http_total_us(const struct job *job)
+{
+    return job->deadline_us - clock_boot_us() + US_PER_S;
+}
+
 static bool on_body(void *ctx, const uint8_t *bytes, size_t count)
 {
     struct job *job = ctx;
     struct http *h = job->own;
     h->flooded = !bytes_add(&job->answer, bytes, count, job->lane->action->output_bytes_max);
+    if (!h->flooded) {
+        job_say(job);
+    }
     return !h->flooded;
 }
 
@@ -95,13 +134,11 @@ static void on_done(void *ctx, long status, const char *why, const struct bytes 
         job_fail(job, "answered with more than %u KiB (output_max)", a->output_bytes_max >> 10);
         return;
     }
-    if (request_retriable(status) && h->attempts < a->retries) {
-        h->attempts++;
-        job->lane->crew->stats.retries++;
-        job->answer.count = 0;
-        job_wake(job, request_backoff_ms(&h->request, h->attempts));
+    if (request_retriable(status) && h->attempts < a->retries &&
+        http_again(job, &h->request, ++h->attempts)) {
         return;
     }
+    (void)snprintf(job->media, sizeof(job->media), "%s", h->request.media);
     if (status == 0) {
         job_fail(job, "%s: %s", a->url, why);
     } else if (status == 409) {
@@ -137,8 +174,12 @@ static bool attempt(struct job *job, char why[ACTION_PROBLEM_SIZE])
                                 .headers = headers.at,
                                 .bearer = has_key ? key : NULL,
                                 .connect_us = a->connect_us,
-                                .total_us = job->deadline_us - clock_boot_us()};
-    return request_start(&h->request, job->lane->crew->web, &conf, &request_ops, job, why);
+                                .total_us = http_total_us(job)};
+    if (!request_start(&h->request, job->lane->crew->web, &conf, &request_ops, job, why)) {
+        return false;
+    }
+    http_watch(job, &h->request, a->url);
+    return true;
 }
 
 static bool http_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
@@ -151,12 +192,19 @@ static bool http_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
     return attempt(job, why);
 }
 
+/* Either it is time for the next attempt, or the endpoint may have been silent for too long. */
 static void http_wake(struct job *job)
 {
+    struct http *h = job->own;
+    const struct action *a = job->lane->action;
     char why[ACTION_PROBLEM_SIZE];
-    if (!attempt(job, why)) {
-        job_fail(job, "%s", why);
+    if (!h->request.active) {
+        if (!attempt(job, why)) {
+            job_fail(job, "%s", why);
+        }
+        return;
     }
+    http_watch(job, &h->request, a->url);
 }
 
 static void http_stop(struct job *job)

@@ -17,8 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROGRESS_US 250000
-#define PROBE_US    (60 * US_PER_S)
+#define PROBE_US (60 * US_PER_S)
 
 struct llm {
     struct request request; /* first */
@@ -28,7 +27,6 @@ struct llm {
     size_t body_bytes;
     char url[ACTION_TEXT_MAX + 32];
     uint32_t attempts, events;
-    int64_t progress_us;
     bool finished; /* finish_reason or [DONE] was there */
     char wrong[200];
 };
@@ -139,11 +137,8 @@ static bool take_event(void *ctx, const char *data, size_t count)
         take_usage(job, chunk);
     }
     json_decref(chunk);
-    int64_t now_us = clock_boot_us();
-    if (good && job->answer.count > 0 && now_us - m->progress_us >= PROGRESS_US) {
-        size_t shown = job->answer.count < ANSWER_BYTES_MAX ? job->answer.count : ANSWER_BYTES_MAX;
-        m->progress_us = now_us;
-        job_progress(job, job->answer.at + job->answer.count - shown, shown);
+    if (good) {
+        job_say(job);
     }
     return good;
 }
@@ -201,10 +196,8 @@ static void on_done(void *ctx, long status, const char *why, const struct bytes 
         job_fail(job, "%s", m->wrong);
         return;
     }
-    if (request_retriable(status) && nothing && m->attempts < a->retries) {
-        m->attempts++;
-        job->lane->crew->stats.retries++;
-        job_wake(job, request_backoff_ms(&m->request, m->attempts));
+    if (request_retriable(status) && nothing && m->attempts < a->retries &&
+        http_again(job, &m->request, ++m->attempts)) {
         return;
     }
     if (status == 0) {
@@ -222,11 +215,6 @@ static void on_done(void *ctx, long status, const char *why, const struct bytes 
 static const struct request_ops request_ops = {on_body, on_done};
 
 /* ---- a run ---- */
-
-static void watch_silence(struct job *job)
-{
-    job_wake(job, (uint64_t)(job->lane->action->idle_us / US_PER_MS));
-}
 
 static bool attempt(struct job *job, char why[ACTION_PROBLEM_SIZE])
 {
@@ -247,14 +235,14 @@ static bool attempt(struct job *job, char why[ACTION_PROBLEM_SIZE])
                                 .headers = headers.at,
                                 .bearer = has_key ? key : NULL,
                                 .connect_us = a->connect_us,
-                                .total_us = job->deadline_us - clock_boot_us()};
+                                .total_us = http_total_us(job)};
     sse_done(&m->sse);
     m->sse = (struct sse){0};
     m->plain.count = 0;
     if (!request_start(&m->request, job->lane->crew->web, &conf, &request_ops, job, why)) {
         return false;
     }
-    watch_silence(job);
+    http_watch(job, &m->request, m->url);
     return true;
 }
 
@@ -279,7 +267,6 @@ static bool llm_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
 static void llm_wake(struct job *job)
 {
     struct llm *m = job->own;
-    const struct action *a = job->lane->action;
     char why[ACTION_PROBLEM_SIZE];
     if (!m->request.active) {
         if (!attempt(job, why)) {
@@ -287,12 +274,7 @@ static void llm_wake(struct job *job)
         }
         return;
     }
-    int64_t silent_us = clock_boot_us() - m->request.last_us;
-    if (silent_us >= a->idle_us) {
-        job_fail(job, "%s: silent for %.1f s (idle)", m->url, (double)silent_us / 1e6);
-        return;
-    }
-    job_wake(job, (uint64_t)((a->idle_us - silent_us) / US_PER_MS) + 1);
+    http_watch(job, &m->request, m->url);
 }
 
 static void llm_stop(struct job *job)

@@ -5,6 +5,7 @@
  * the runner at once; the memory goes when the last handle has been closed. A job that its handler
  * still has to get rid of (a program that was killed but not yet reaped) keeps its place in the
  * lane, so that the limit is one of real processes. */
+#include "core/utf8.h"
 #include "tiers/runner/clock.h"
 #include "tiers/runner/metrics.h"
 #include "tiers/web/web.h"
@@ -125,7 +126,8 @@ void job_ready(struct job *job)
         a->count--;
     }
     if (!content_check(output, a->at, a->count, &problem)) {
-        job_fail(job, "the answer of '%s' %s", job->lane->action->name, problem.text);
+        job_fail(job, "the answer of '%s' %s%s%s", job->lane->action->name, problem.text,
+                 job->media[0] != '\0' ? "; its Content-Type is " : "", job->media);
         return;
     }
     job_end(job, OUTCOME_READY, REASON_NONE, a->at, a->count);
@@ -155,6 +157,41 @@ void job_progress(struct job *job, const void *text, size_t count)
     }
 }
 
+static void timer_arm(struct job *job);
+
+static void say_now(struct job *job)
+{
+    const struct bytes *a = &job->answer;
+    size_t end = utf8_whole(a->at, a->count), from;
+    while (end > 0 && (a->at[end - 1] == '\n' || a->at[end - 1] == '\r')) {
+        end--;
+    }
+    for (from = end; from > 0 && a->at[from - 1] != '\n' && a->at[from - 1] != '\r'; from--) {
+        if (end - from == WORD_BYTES_MAX) {
+            from += utf8_begin(a->at + from, end - from);
+            break;
+        }
+    }
+    if (end > from) {
+        job->said_us = clock_boot_us();
+        job_progress(job, a->at + from, end - from);
+    }
+}
+
+void job_say(struct job *job)
+{
+    int64_t wait_us = job->said_us + PROGRESS_US - clock_boot_us();
+    if (job->over || job->say_ms != 0) {
+        return;
+    }
+    if (wait_us <= 0) {
+        say_now(job);
+        return;
+    }
+    job->say_ms = uv_now(job->lane->crew->loop) + (uint64_t)wait_us / US_PER_MS + 1;
+    timer_arm(job);
+}
+
 /* ---- time ---- */
 
 static void on_timer(uv_timer_t *timer);
@@ -164,8 +201,12 @@ static void timer_arm(struct job *job)
     int64_t left_us = job->deadline_us - clock_boot_us();
     uint64_t ms = left_us <= 0 ? 0 : (uint64_t)(left_us / US_PER_MS) + 1;
     uint64_t now_ms = uv_now(job->lane->crew->loop);
-    if (job->wake_ms != 0 && job->wake_ms < now_ms + ms) {
-        ms = job->wake_ms > now_ms ? job->wake_ms - now_ms : 0;
+    uint64_t next_ms = job->wake_ms;
+    if (job->say_ms != 0 && (next_ms == 0 || job->say_ms < next_ms)) {
+        next_ms = job->say_ms;
+    }
+    if (next_ms != 0 && next_ms < now_ms + ms) {
+        ms = next_ms > now_ms ? next_ms - now_ms : 0;
     }
     uv_timer_start(&job->timer, on_timer, ms, 0);
 }
@@ -182,6 +223,10 @@ static void on_timer(uv_timer_t *timer)
         job_end(job, OUTCOME_TIMEOUT_EXECUTION, REASON_HANDLER, text, (size_t)n);
         return;
     }
+    if (job->say_ms != 0 && uv_now(timer->loop) >= job->say_ms) {
+        job->say_ms = 0;
+        say_now(job);
+    }
     if (job->wake_ms != 0 && uv_now(timer->loop) >= job->wake_ms) {
         job->wake_ms = 0;
         timer_arm(job);
@@ -191,10 +236,12 @@ static void on_timer(uv_timer_t *timer)
     timer_arm(job);
 }
 
+/* Never early (Retry-After): the loop's time is that of its last turn, in whole milliseconds. */
 void job_wake(struct job *job, uint64_t in_ms)
 {
     if (!job->over) {
-        job->wake_ms = uv_now(job->lane->crew->loop) + in_ms;
+        uv_update_time(job->lane->crew->loop);
+        job->wake_ms = uv_now(job->lane->crew->loop) + in_ms + 1;
         timer_arm(job);
     }
 }

@@ -5,6 +5,8 @@
 #include "tiers/web/buffer.h"
 #include "tiers/work/work.h"
 
+#define PROGRESS_US 250000 /* partial output is passed on that often at most */
+
 struct job;
 struct lane;
 
@@ -30,6 +32,9 @@ struct job {
     uint8_t priority;
     int64_t begun_us, deadline_us; /* boot clock */
     uint64_t wake_ms;              /* loop time; 0: none */
+    uint64_t say_ms;               /* loop time; 0: nothing that waits to be said */
+    int64_t said_us;               /* boot clock */
+    char media[64];                /* what the answer says it is (Content-Type); "": not said */
     uint32_t holds;                /* handles that still refer to it */
     bool running, told, over;
     uv_timer_t timer;
@@ -72,6 +77,10 @@ void job_fail(struct job *job, const char *format, ...) __attribute__((format(pr
 void job_ready(struct job *job);
 void job_conflict(struct job *job, const void *received, size_t count);
 void job_progress(struct job *job, const void *text, size_t count);
+/* The end of the answer so far is the run's word about where it stands: its last line, of a long
+ * one the last WORD_BYTES_MAX bytes in whole characters; PROGRESS_US apart at least, and the last
+ * word always, unless the run has ended by then. */
+void job_say(struct job *job);
 /* Calls ops->wake in so many ms, or at the deadline the job ends, whichever is first. */
 void job_wake(struct job *job, uint64_t in_ms);
 /* A handle that refers to the job: it is freed when the last lets go. */

@@ -1,0 +1,201 @@
+/* Two of the loops over lines exist twice, as C and with the instructions that take a line at once,
+ * where the processor has them. */
+#include "core/pack.h"
+
+#include <assert.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define WIDE __attribute__((target("avx512f,popcnt")))
+#endif
+
+#define LINE_WORDS (PACK_LINE / sizeof(uint32_t))
+#define ROOM_STEP  64u
+
+static uint32_t lines_of(size_t node_bytes)
+{
+    return (uint32_t)((node_bytes + PACK_LINE - 1) / PACK_LINE);
+}
+
+size_t pack_memory(size_t node_bytes)
+{
+    /* gather() writes a line's words before it knows how many stay: one line more. */
+    return ((size_t)lines_of(node_bytes) * 2u + 1u) * PACK_LINE;
+}
+
+void pack_init(struct packer *p, void *memory, size_t node_bytes, bool wide)
+{
+    assert(p != NULL && memory != NULL);
+    assert(node_bytes > 0 && lines_of(node_bytes) <= PACK_LINES_MAX);
+    *p = (struct packer){.place = memory, .lines = lines_of(node_bytes), .wide = wide};
+    p->words = (uint32_t *)(void *)(p->place + (size_t)p->lines * PACK_LINE);
+    memset(p->place, 0, (size_t)p->lines * PACK_LINE);
+}
+
+/* How many words of a line a mask of 16 bits names. */
+static uint32_t words_of(uint32_t mask)
+{
+    mask -= mask >> 1 & 0x5555u;
+    mask = (mask & 0x3333u) + (mask >> 2 & 0x3333u);
+    mask = (mask + (mask >> 4)) & 0x0f0fu;
+    return (mask + (mask >> 8)) & 0x1fu;
+}
+
+/* --- the loops over lines --- */
+
+static void lay_out(uint8_t *line, uint32_t mask, const uint32_t *words)
+{
+    uint32_t laid[LINE_WORDS] = {0};
+    for (; mask != 0; mask &= mask - 1u) {
+        laid[__builtin_ctz(mask)] = *words++;
+    }
+    memcpy(line, laid, PACK_LINE);
+}
+
+/* Its words that are not zero, at `words`, where a line has room; returns which these are. */
+static uint32_t gather(const uint8_t *line, uint32_t *words)
+{
+    uint64_t halves[PACK_LINE / 8];
+    uint32_t single[LINE_WORDS], mask = 0;
+    memcpy(halves, line, PACK_LINE);
+    if ((halves[0] | halves[1] | halves[2] | halves[3] | halves[4] | halves[5] | halves[6] |
+         halves[7]) == 0) {
+        return 0;
+    }
+    memcpy(single, line, PACK_LINE);
+    for (uint32_t i = 0; i < LINE_WORDS; i++) {
+        *words = single[i];
+        words += single[i] != 0;
+        mask |= (single[i] != 0 ? 1u : 0u) << i;
+    }
+    return mask;
+}
+
+static void lay_out_lines(struct packer *p, const struct packed *from)
+{
+    const uint32_t *words = from->content;
+    const uint8_t *masks = (const uint8_t *)(from->content + from->words);
+    for (unsigned b = 0; b < PACK_BITMAP; b++) {
+        for (uint64_t rest = from->bitmap[b]; rest != 0; rest &= rest - 1u) {
+            uint16_t mask;
+            memcpy(&mask, masks, sizeof(mask));
+            masks += sizeof(mask);
+            lay_out(p->place + (b * 64u + (unsigned)__builtin_ctzll(rest)) * PACK_LINE, mask,
+                    words);
+            words += words_of(mask);
+        }
+    }
+}
+
+/* Bitmap, masks and words of the place; returns how many words. */
+static uint32_t gather_lines(struct packer *p)
+{
+    uint32_t *words = p->words;
+    for (uint32_t i = 0; i < p->lines; i++) {
+        uint32_t mask = gather(p->place + (size_t)i * PACK_LINE, words);
+        if (mask != 0) {
+            p->bitmap[i / 64u] |= 1ull << i % 64u;
+            p->masks[p->mask_count++] = (uint16_t)mask;
+            words += words_of(mask);
+        }
+    }
+    return (uint32_t)(words - p->words);
+}
+
+#if defined(__x86_64__)
+WIDE static void lay_out_lines_wide(struct packer *p, const struct packed *from)
+{
+    const uint32_t *words = from->content;
+    const uint8_t *masks = (const uint8_t *)(from->content + from->words);
+    for (unsigned b = 0; b < PACK_BITMAP; b++) {
+        for (uint64_t rest = from->bitmap[b]; rest != 0; rest &= rest - 1u) {
+            uint16_t mask;
+            memcpy(&mask, masks, sizeof(mask));
+            masks += sizeof(mask);
+            uint8_t *line = p->place + (b * 64u + (unsigned)__builtin_ctzll(rest)) * PACK_LINE;
+            _mm512_store_si512(line, _mm512_maskz_expandloadu_epi32(mask, words));
+            words += __builtin_popcount(mask);
+        }
+    }
+}
+
+WIDE static uint32_t gather_lines_wide(struct packer *p)
+{
+    uint32_t *words = p->words;
+    for (uint32_t i = 0; i < p->lines; i++) {
+        __m512i line = _mm512_load_si512(p->place + (size_t)i * PACK_LINE);
+        __mmask16 mask = _mm512_test_epi32_mask(line, line);
+        if (mask != 0) {
+            p->bitmap[i / 64u] |= 1ull << i % 64u;
+            p->masks[p->mask_count++] = (uint16_t)mask;
+            _mm512_storeu_si512(words, _mm512_maskz_compress_epi32(mask, line));
+            words += __builtin_popcount(mask);
+        }
+    }
+    return (uint32_t)(words - p->words);
+}
+#endif
+
+/* --- one node --- */
+
+/* p->bitmap says what is in the place. */
+void *pack_lay_out(struct packer *p, const struct packed *from)
+{
+    assert(p != NULL && p->lines > 0);
+    for (unsigned b = 0; b < PACK_BITMAP; b++) {
+        uint64_t left = from == NULL ? p->bitmap[b] : p->bitmap[b] & ~from->bitmap[b];
+        for (; left != 0; left &= left - 1u) {
+            memset(p->place + (b * 64u + (unsigned)__builtin_ctzll(left)) * PACK_LINE, 0,
+                   PACK_LINE);
+        }
+        p->bitmap[b] = from == NULL ? 0 : from->bitmap[b];
+    }
+    if (from == NULL) {
+        return p->place;
+    }
+#if defined(__x86_64__)
+    if (p->wide) {
+        lay_out_lines_wide(p, from);
+        return p->place;
+    }
+#endif
+    lay_out_lines(p, from);
+    return p->place;
+}
+
+size_t pack_gather(struct packer *p)
+{
+    assert(p != NULL && p->lines > 0);
+    memset(p->bitmap, 0, sizeof(p->bitmap));
+    p->mask_count = 0;
+#if defined(__x86_64__)
+    p->word_count = p->wide ? gather_lines_wide(p) : gather_lines(p);
+#else
+    p->word_count = gather_lines(p);
+#endif
+    return sizeof(struct packed) + p->word_count * sizeof(uint32_t) +
+           p->mask_count * sizeof(uint16_t);
+}
+
+size_t pack_room(size_t bytes)
+{
+    return (bytes + ROOM_STEP - 1) / ROOM_STEP * ROOM_STEP;
+}
+
+bool pack_suits(const struct packed *former, size_t bytes, size_t spare)
+{
+    return former != NULL && former->room >= bytes && former->room <= pack_room(bytes) + spare;
+}
+
+void pack_write(const struct packer *p, struct packed *to, size_t room)
+{
+    assert(p != NULL && to != NULL);
+    size_t word_bytes = p->word_count * sizeof(uint32_t);
+    size_t mask_bytes = p->mask_count * sizeof(uint16_t);
+    assert(room >= sizeof(*to) + word_bytes + mask_bytes);
+    to->room = (uint32_t)room;
+    to->words = p->word_count;
+    memcpy(to->bitmap, p->bitmap, sizeof(to->bitmap));
+    memcpy(to->content, p->words, word_bytes);
+    memcpy((uint8_t *)to->content + word_bytes, p->masks, mask_bytes);
+}

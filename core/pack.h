@@ -1,0 +1,64 @@
+/* Idle nodes in little memory. A node's state is some KiB of tables of which few are in use: what
+ * is zero need not be kept. Between its steps a packed node is the 32-bit words that are not zero,
+ * and which these are; for a step it is laid out at one place, the same for all of them, so its
+ * lines of memory are in the cache while it works. Node state has no pointers into itself that
+ * would mind (and if it had, the place is always the same).
+ *
+ * The form is that of lines of 64 bytes: a bit for each line with anything in it, then the words,
+ * then 16 bits for each such line. The memory is the caller's: this file allocates nothing. */
+#ifndef CORE_PACK_H
+#define CORE_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PACK_LINE      64u
+#define PACK_BITMAP    2u                  /* words of 64 lines */
+#define PACK_LINES_MAX (PACK_BITMAP * 64u) /* a packed node has 8 KiB at most (asserted) */
+
+/* Whether this processor takes a line at once (AVX-512). Both ways make the same bytes. */
+#if defined(__x86_64__)
+#define PACK_WIDE_HERE() (__builtin_cpu_supports("avx512f") != 0)
+#else
+#define PACK_WIDE_HERE() false
+#endif
+
+struct packed {
+    uint32_t room; /* bytes of its memory */
+    uint32_t words;
+    uint64_t bitmap[PACK_BITMAP]; /* bit i: line i is not zero */
+    uint32_t content[];
+};
+
+/* Where nodes of one kind are laid out, and what was found there last. Who has several places sets
+ * `place` and `bitmap` before each call. */
+struct packer {
+    uint8_t *place; /* `lines` of them */
+    uint32_t *words;
+    uint32_t lines, word_count, mask_count;
+    uint64_t bitmap[PACK_BITMAP]; /* lines of the place that may not be zero */
+    uint16_t masks[PACK_LINES_MAX];
+    bool wide;
+};
+
+/* How much memory, aligned to PACK_LINE, a packer of nodes of so many bytes needs. */
+size_t pack_memory(size_t node_bytes);
+/* memory: pack_memory() bytes, which the caller frees after the last use. */
+void pack_init(struct packer *p, void *memory, size_t node_bytes, bool wide);
+
+/* The node as it was packed; from NULL: all zero. Valid until the next call; who writes to it must
+ * gather before that. */
+void *pack_lay_out(struct packer *p, const struct packed *from);
+
+/* What lies in the place now, after a step: how many bytes its packed form takes. */
+size_t pack_gather(struct packer *p);
+/* Whether a packed node's memory is large enough for that, and not larger than it would be made by
+ * more than `spare`. */
+bool pack_suits(const struct packed *former, size_t bytes, size_t spare);
+/* How much memory to take for so many bytes: a little more, so that small changes stay in it. */
+size_t pack_room(size_t bytes);
+/* Writes what was gathered. room: bytes of `to`, not fewer than were gathered. */
+void pack_write(const struct packer *p, struct packed *to, size_t room);
+
+#endif
