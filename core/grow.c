@@ -26,6 +26,9 @@ const char *grow_check(const struct grow *g, const struct topology *t)
     if ((g->fresh & ~g->places) != 0) {
         return "newcomers without a place";
     }
+    if (g->drain_us < 0 || g->drain_us > GROW_DRAIN_MAX_US) {
+        return "a time to leave outside 0 to 1 h";
+    }
     return g->id == 0 || g->over_us < GROW_OVER_MIN_US || g->over_us > GROW_OVER_MAX_US
                ? "no number, or a time outside 1 s to 24 h"
                : NULL;

@@ -1,4 +1,5 @@
-/* Spare places that newcomers live at (docs/adr/0037): what the orchestrator says of one cluster.
+/* Spare places that newcomers live at (docs/adr/0037, 0044): what the orchestrator says of one
+ * cluster.
  *
  * An order is the whole of what holds for its cluster. A later one (a greater id) takes the place
  * of the earlier; the same id said again adds what is new in it, as places open one by one, so that
@@ -18,6 +19,9 @@
 /* How long the share of work of a newcomer rises, if nothing is learnt of it before. */
 #define GROW_OVER_MIN_US (1ll * US_PER_S)
 #define GROW_OVER_MAX_US (86400ll * US_PER_S)
+/* How long what is in flight to one whose place is closed may go on. */
+#define GROW_DRAIN_US     (10ll * US_PER_S)
+#define GROW_DRAIN_MAX_US (3600ll * US_PER_S)
 
 struct grow {
     uint64_t id; /* mesh microseconds when it was ordered, or a little later */
@@ -25,6 +29,9 @@ struct grow {
     uint64_t places; /* bits of numbers - 1: whoever is certified for them may live there */
     uint64_t fresh;  /* of these: their work rises from GROW_SHARE_FIRST to the whole */
     int64_t over_us; /* .. in so long */
+    /* Places that this word closes: their agents are given no new work, and gone when they have
+     * none left, or in so long from when it is said. 0 to GROW_DRAIN_MAX_US. */
+    int64_t drain_us;
 };
 
 /* NULL, or what is wrong with it. */
@@ -51,8 +58,10 @@ enum scale_action {
     SCALE_WATCH,    /* the same, again and again until it is over */
     SCALE_PLACES,   /* the places that are open to newcomers */
     SCALE_ADD,
-    SCALE_FINISH, /* who is here is ordinary from now on; the other places stay open */
-    SCALE_ABORT,  /* newcomers leave again, and their places are nobody's */
+    SCALE_FINISH, /* who is here is ordinary from now on, the other places stay open; or: who
+                     leaves does so at once */
+    SCALE_ABORT,  /* newcomers leave again, and their places are nobody's; who leaves stays */
+    SCALE_REMOVE, /* agents that `add` has brought are retired: their places close */
     SCALE_ACTION_COUNT
 };
 
@@ -61,9 +70,9 @@ enum scale_action {
 
 struct scale_request {
     enum scale_action action;
-    uint32_t count;  /* ADD: newcomers, 1 to SCALE_AGENTS_MAX */
-    uint32_t rate;   /* ADD: places that open in a second, 1 to SCALE_RATE_MAX */
-    int64_t over_us; /* ADD: as grow.over_us */
+    uint32_t count; /* ADD, REMOVE: so many, 1 to SCALE_AGENTS_MAX; REMOVE: 0: all that are named */
+    uint32_t rate;  /* ADD: places that open in a second, 1 to SCALE_RATE_MAX */
+    int64_t over_us; /* ADD: as grow.over_us; REMOVE: as grow.drain_us */
 };
 
 #endif

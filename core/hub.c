@@ -272,6 +272,7 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->newcomers += s->newcomers;
     into->entering += s->entering;
     into->newcomer_conflicts += s->newcomer_conflicts;
+    into->leaving += s->leaving;
     into->synced += s->synced;
     into->synced_far += s->synced_far;
     into->synced_from = s->synced > 0 ? s->synced_from : into->synced_from;

@@ -40,6 +40,10 @@ static inline uint32_t num_lowest_bit(uint64_t mask)
 {
     return (uint32_t)__builtin_ctzll(mask); /* an instruction everywhere, never a call */
 }
+static inline uint32_t num_highest_bit(uint64_t mask) /* not 0, either */
+{
+    return 63u - (uint32_t)__builtin_clzll(mask);
+}
 static inline uint32_t num_bits(uint64_t mask)
 {
     mask -= mask >> 1 & 0x5555555555555555u;

@@ -11,7 +11,7 @@
 
 _Static_assert(sizeof(LABEL) == LABEL_BYTES, "the label");
 _Static_assert(72u + 8u + 48u * ORDER_MOVES_MAX <= ORDER_BYTES_MAX, "moves fit");
-_Static_assert(72u + 8u + 40u * ORDER_GROWS_MAX == ORDER_BYTES_MAX, "the largest: newcomers");
+_Static_assert(72u + 8u + 48u * ORDER_GROWS_MAX == ORDER_BYTES_MAX, "the largest: newcomers");
 _Static_assert(FREEZE_NAME_MAX <= NAME_BYTES, "names fit");
 _Static_assert(72u + 8u + 16u + 8u * (CLASS_COUNT - 1u) + FREEZER_SCOPES_MAX * (16u + NAME_BYTES) <=
                    ORDER_BYTES_MAX,
@@ -92,6 +92,7 @@ static void put_grows(struct writer *w, const struct order_grows *grows)
         put(w, g->places, 8);
         put(w, g->fresh, 8);
         put(w, (uint64_t)g->over_us, 8);
+        put(w, (uint64_t)g->drain_us, 8);
     }
 }
 

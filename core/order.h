@@ -18,7 +18,7 @@
 
 /* Given ones that the orchestrator can repeat, and heads that a sector can compare with. */
 #define ORDERS_KEPT     32u
-#define ORDER_BYTES_MAX 4080u
+#define ORDER_BYTES_MAX 4880u
 
 enum order_what {
     ORDER_STATE = 1, /* the mode, what is not counted on, the mesh breaker, what stands still */

@@ -48,6 +48,7 @@ struct summary {
     uint32_t newcomers;          /* here, and not ordinary yet (core/grow.h) */
     uint32_t entering;           /* of these: with less than the whole share of work */
     uint32_t newcomer_conflicts; /* answers of these that were one */
+    uint32_t leaving;            /* of places that are closed: they finish their work */
     /* Contexts that agents of here have from neighbours within their sector, and from other
      * sectors: they rise in a lead's life. Who gave the last one; TIER_NONE: nobody has. */
     uint32_t synced, synced_far;

@@ -34,6 +34,7 @@ static void cluster_part_put(const struct summary *s, Mesh__ClusterImpedanceSumm
     ret->newcomer_count = s->newcomers;
     ret->entering_count = s->entering;
     ret->newcomer_conflicts = s->newcomer_conflicts;
+    ret->leaving_count = s->leaving;
     ret->synced_count = s->synced;
     ret->synced_far_count = s->synced_far;
     ret->synced_from = unit_pack(s->synced_from);
@@ -113,6 +114,7 @@ static bool cluster_part_get(const Mesh__ClusterImpedanceSummary *w, struct summ
     ret->newcomers = w->newcomer_count;
     ret->entering = w->entering_count;
     ret->newcomer_conflicts = w->newcomer_conflicts;
+    ret->leaving = w->leaving_count;
     ret->synced = w->synced_count;
     ret->synced_far = w->synced_far_count;
     ret->degraded = w->degraded_count;

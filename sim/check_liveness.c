@@ -150,9 +150,11 @@ static int64_t service_bound(const struct play *p)
 static void await_service(struct play *p, uint32_t agents, uint32_t sectors)
 {
     int64_t from_us = world_now(p->w), end_us = from_us + service_bound(p), lift_us = from_us;
-    while (!play_bad(p) && !served(p, agents, sectors)) {
+    (void)play_retire(p);
+    while (!play_bad(p) && !(served(p, agents, sectors) && p->retired)) {
         if (world_now(p->w) >= lift_us) {
             bool any = thaw(p);
+            any = play_retire(p) || any; /* newcomers, so that they are not taken for others */
             lift_us = lift(p, world_now(p->w) - from_us >= PERSON_US) || any
                           ? world_now(p->w) + LIFT_US
                           : NEVER;
@@ -276,7 +278,7 @@ static void await_takeover(struct play *p, struct unit u, uint32_t agents, uint3
         world_run(p->w, POLL_US);
     }
     run_until(p, from_us + LIVE_NOTICED_US);
-    while (!play_bad(p) && !served(p, agents, sectors)) {
+    while (!play_bad(p) && !(served(p, agents, sectors) && p->retired)) {
         if (world_now(p->w) >= from_us + LIVE_SERVICE_US) {
             judge_fail(&p->judge, &check_live, VERDICT_LIVENESS, NULL,
                        "%u of %u agents in service, %u of %u sectors up %lld s after the process "

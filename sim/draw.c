@@ -449,6 +449,30 @@ static void draw_moves(struct drawer *d)
     }
 }
 
+/* Newcomers come in, are given up, removed again and let stay, among all else; where nobody moves,
+ * too, under the same conditions. */
+static void draw_scales(struct drawer *d)
+{
+    struct scenario *s = d->s;
+    uint32_t spare = 1 + draw_pick(d, 6);
+    uint32_t n = draw_chance(d, 40) ? 1 + draw_pick(d, 5) : 0;
+    if (s->conf.processes > 0 || s->broken_count > 0 || forgets(s) || n == 0) {
+        return;
+    }
+    if (s->conf.topology.spare == 0) {
+        scenario_spare(s, spare);
+    }
+    for (uint32_t i = 0; i < n && s->act_count < SCENARIO_ACTS_MAX; i++) {
+        struct act *a = draw_act(d, i > 0 && draw_chance(d, 60) ? ACT_RETIRE : ACT_SCALE);
+        struct unit u = draw_agent(d);
+        a->unit = draw_chance(d, 60)   ? unit_orchestrator()
+                  : draw_chance(d, 50) ? unit_sector(u.sector)
+                                       : unit_cluster(u.sector, u.cluster);
+        a->factor = 1 + draw_pick(d, a->unit.tier == TIER_CLUSTER ? 3 : 10);
+        draw_lasts(d, a, 500, 40000);
+    }
+}
+
 static void draw_broken(struct drawer *d)
 {
     struct scenario *s = d->s;
@@ -507,6 +531,7 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     draw_served_by_sectors(&d);
     draw_stories(&d);
     draw_moves(&d);
+    draw_scales(&d);
 }
 
 void draw_print(const struct scenario *s, FILE *to)

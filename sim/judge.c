@@ -102,6 +102,7 @@ static bool harmless(enum act_kind kind)
     case ACT_QUARANTINE:
     case ACT_MOVE:
     case ACT_SCALE:
+    case ACT_RETIRE:
     case ACT_SLOW:
     case ACT_STORE_DOWN:
     case ACT_STORE_SILENT:

@@ -139,7 +139,7 @@ static void move(struct play *p, struct unit u, bool back)
     (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
 }
 
-/* Newcomers come in; or leave again, if they are not all in yet. */
+/* Newcomers come in, or go; undone: they leave again, or stay, if it is not over yet. */
 static void scale(struct play *p, const struct act *a, bool undo)
 {
     struct command c = {.kind = COMMAND_SCALE, .scale = {.action = SCALE_ABORT}};
@@ -147,13 +147,39 @@ static void scale(struct play *p, const struct act *a, bool undo)
         char text[UNIT_TEXT_MAX];
         size_t at;
         const char *why;
-        c.scale = (struct scale_request){SCALE_ADD, (uint32_t)a->factor, 20, 20 * US_PER_S};
+        bool comes = a->kind == ACT_SCALE;
+        c.scale = (struct scale_request){comes ? SCALE_ADD : SCALE_REMOVE, (uint32_t)a->factor,
+                                         comes ? 20 : 0, 20 * US_PER_S};
         bool good = place_parse(text, unit_format(a->unit, text), &p->s->conf.topology,
                                 &c.query.selector.places, &at, &why);
         assert(good);
         (void)good;
     }
     (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &c);
+}
+
+bool play_retire(struct play *p)
+{
+    struct command end = {.kind = COMMAND_SCALE, .scale = {.action = SCALE_FINISH}};
+    struct command all = {.kind = COMMAND_SCALE, .scale = {.action = SCALE_REMOVE}};
+    const struct reply *last = p->retire_ref != 0 ? world_reply(p->w, p->retire_ref) : NULL;
+    bool any = false;
+    size_t at;
+    const char *why;
+    for (uint32_t i = 0; i < p->s->act_count; i++) {
+        any = any || p->s->acts[i].kind == ACT_SCALE;
+    }
+    p->retired = !any || (last != NULL && last->kind == REPLY_ERROR && last->text != NULL &&
+                          strstr(last->text, "scale: 0 agents") != NULL);
+    if (!p->retired) {
+        bool good =
+            place_parse("s*", 2, &p->s->conf.topology, &all.query.selector.places, &at, &why);
+        assert(good);
+        (void)good;
+        (void)world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &end);
+        p->retire_ref = world_send(p->w, CONSOLE_WORK, unit_orchestrator(), &all);
+    }
+    return !p->retired;
 }
 
 static void submit(struct play *p, uint32_t index)
@@ -235,6 +261,7 @@ static void act(struct play *p, uint32_t index)
         move(p, a->unit, false);
         break;
     case ACT_SCALE:
+    case ACT_RETIRE:
         scale(p, a, false);
         break;
     case ACT_ROUTE:
@@ -278,7 +305,7 @@ static void undo(struct play *p, uint32_t index)
         play_quarantine(p, a->unit, false);
     } else if (a->kind == ACT_MOVE) {
         move(p, a->unit, true);
-    } else if (a->kind == ACT_SCALE) {
+    } else if (a->kind == ACT_SCALE || a->kind == ACT_RETIRE) {
         scale(p, a, true);
     } else if (a->kind == ACT_ROUTE) {
         route(p, a->unit, false);

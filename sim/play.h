@@ -101,6 +101,8 @@ struct play {
     uint32_t notes[SCENARIO_EXPECT_MAX];
     uint32_t seconds, available; /* looked at, and of these with 95 % of the agents active */
     struct mesh_status status;   /* of the last sample */
+    uint64_t retire_ref;         /* what was asked last so that newcomers go .. */
+    bool retired;                /* .. and nobody is left */
     char why[96];                /* how the last probe ended */
 };
 
@@ -114,6 +116,8 @@ void play_fault_heal(struct play *p);
 /* Who serves the operation of a submit. */
 struct unit play_server(const struct act *a);
 /* The operator's, as the console's quarantine and lift. */
+/* Removes all newcomers. False: there are none any more (retired). */
+bool play_retire(struct play *p);
 void play_quarantine(struct play *p, struct unit agent, bool on);
 /* Whether the heal leaves u broken. */
 bool play_broken(const struct scenario *s, struct unit u);

@@ -126,12 +126,14 @@ static const char *check_act(const struct scenario *s, uint32_t i)
         return s->conf.topology.spare == 0 ? "move: first say how many `spare N` places there are"
                                            : "move: a cluster or an agent";
     }
-    if (a->kind == ACT_SCALE && (s->conf.topology.spare == 0 || a->unit.tier == TIER_AGENT)) {
-        return s->conf.topology.spare == 0 ? "scale: first say how many `spare N` places there are"
-                                           : "scale: the mesh, a sector or a cluster";
+    bool scales = a->kind == ACT_SCALE || a->kind == ACT_RETIRE;
+    if (scales && (s->conf.topology.spare == 0 || a->unit.tier == TIER_AGENT)) {
+        return s->conf.topology.spare == 0
+                   ? "scale, retire: first say how many `spare N` places there are"
+                   : "scale, retire: the mesh, a sector or a cluster";
     }
-    if (a->kind == ACT_SCALE && (a->factor < 1 || a->factor > SCALE_AGENTS_MAX)) {
-        return "scale: 1 to 10000 newcomers";
+    if (scales && (a->factor < 1 || a->factor > SCALE_AGENTS_MAX)) {
+        return "scale, retire: 1 to 10000 newcomers";
     }
     if (a->kind == ACT_ROUTE && a->unit.tier < TIER_CLUSTER) {
         return "route-around: a cluster or an agent";

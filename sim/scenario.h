@@ -64,7 +64,8 @@ enum act_kind {
     X(ACT_MOVE, "move", ACT_UNIT | ACT_MAY_LAST)                                                   \
     X(ACT_STORE_SPOIL, "store-spoil", 0)                                                           \
     X(ACT_SCALE, "scale", ACT_UNIT | ACT_FACTOR | ACT_MAY_LAST)                                    \
-    X(ACT_ROUTE, "route-around", ACT_UNIT | ACT_MAY_LAST)
+    X(ACT_ROUTE, "route-around", ACT_UNIT | ACT_MAY_LAST)                                          \
+    X(ACT_RETIRE, "retire", ACT_UNIT | ACT_FACTOR | ACT_MAY_LAST)
     ACT_LIST(ACT_ENUM)
 #undef ACT_ENUM
         ACT_KIND_COUNT

@@ -384,6 +384,9 @@ static void dispatch(struct world *w, const struct entry *e)
         event.kind = EV_LINK;
         event.u.link.which = (enum link)(e->sub / 2u);
         event.u.link.up = e->sub % 2u == 1u;
+        if (event.u.link.which == LINK_STORE && !event.u.link.up && world_store_up(w)) {
+            return; /* it was silent, and answers again before anybody has given it up */
+        }
         break;
     case W_CLOCK:
         clock_event(w, e->node, e->sub != 0);
@@ -559,6 +562,9 @@ static void draw_agent(struct world *w, struct world_node *n)
         (float)(rng_range(&n->rng, rtt_us[n->agent_class][0], rtt_us[n->agent_class][1]) / 2);
     n->speed = (float)num_exp2(0.36 * num_normal_quantile(rng_unit(&n->rng))); /* sigma 0.25 */
     n->slow = 1.0f;
+    n->born_class = n->agent_class;
+    n->born_one_way_us = n->one_way_us;
+    n->born_speed = n->speed;
 }
 
 static void build_node(struct world *w, uint32_t index, const struct node_ops *ops, struct unit u)

@@ -50,8 +50,7 @@ struct world_node {
     int64_t bus_up_us;     /* its last time without a bus ends then; 0: there was none */
     int64_t wake_local_us; /* as it asked for it */
     struct unit unit;
-    uint32_t partition;
-    uint32_t same_time_wakes;
+    uint32_t partition, same_time_wakes;
     float one_way_us, speed, slow; /* agents: speed and slow are factors on the class's time */
     uint16_t process;              /* that it runs in, or that it is; NO_PROCESS */
     uint8_t lies;                  /* bits of enum world_lie */
@@ -65,7 +64,8 @@ struct world_node {
     uint32_t host;  /* who started the agent, told when it ends; 0: the world itself */
     uint32_t home;  /* agents: node of the place that it was planned for, when that is another */
     uint64_t lives; /* epoch of the last life of the agent that was planned here, wherever */
-    enum impedance_class agent_class;
+    enum impedance_class agent_class, born_class; /* born: of who was planned for this place .. */
+    float born_one_way_us, born_speed;            /* .. a guest brings its own */
     /* faults */
     uint64_t rules_from, rules_to; /* bits of the rules whose sides it is on */
     int64_t bus_since_us;

@@ -288,9 +288,9 @@ static void live_as(struct world *w, uint32_t agent, uint32_t home)
 {
     struct world_node *n = &w->nodes[agent], *who = &w->nodes[home];
     n->home = agent != home ? home : 0;
-    n->agent_class = who->agent_class;
-    n->one_way_us = who->one_way_us;
-    n->speed = who->speed;
+    n->agent_class = who->born_class;
+    n->one_way_us = who->born_one_way_us;
+    n->speed = who->born_speed;
     n->epoch = n->epoch > who->lives ? n->epoch : who->lives;
     who->lives = n->epoch + 1; /* world_start adds one */
 }

@@ -209,10 +209,34 @@ static void newcomers_are_asked_for(void **state)
     rejects("scale add 5 --rate 20/m", "--rate");
     rejects("scale add 5 --sector s07.c1.a3", "sectors or clusters are meant");
     rejects("scale add 5 --sector s101", "--sector");
-    rejects("scale show 5", "count: goes with 'scale add'");
+    rejects("scale show 5", "count: goes with 'scale add' or 'scale remove'");
     rejects("scale abort --over 5m", "--over: goes with 'scale add'");
     rejects("scale watch --sector s07", "--sector: goes with 'scale add' or 'scale places'");
+    rejects("scale add 5 --on s07", "--on: goes with 'scale remove'");
+    rejects("scale remove 5 --sector s07", "--sector: goes with 'scale add' or 'scale places'");
     rejects("scale grow", "action");
+}
+
+static void removals_are_asked_for(void **state)
+{
+    (void)state;
+    assert_true(build("scale remove 100 --class D --within 5m"));
+    assert_int_equal(command.scale.action, SCALE_REMOVE);
+    assert_int_equal(command.scale.count, 100);
+    assert_true(command.scale.over_us == 300 * US_PER_S);
+    assert_int_equal(command.query.selector.class_mask, 1u << CLASS_D_GPU);
+    assert_true(request_dangerous(&in));
+    assert_true(build("scale remove --on s07.c3.a[1-4] --dry-run"));
+    assert_true(command.on && !request_dangerous(&in));
+    assert_int_equal(command.scale.count, 0);
+    assert_true(command.scale.over_us == 60 * US_PER_S);
+    assert_int_equal(command.query.selector.places.count, 1);
+    assert_true(build("scale remove 1 --within 0s"));
+    assert_true(command.scale.over_us == 0);
+    rejects("scale remove",
+            "'scale remove' wants COUNT or --on: how many, as 'scale remove 100', or who");
+    rejects("scale remove 1 --within 2h", "--within");
+    rejects("scale remove --on s101", "--on");
 }
 
 static void contexts_by_content(void **state)
@@ -553,6 +577,7 @@ int main(void)
         cmocka_unit_test(what_is_dangerous_wants_yes),
         cmocka_unit_test(what_acts_is_told_by_the_words),
         cmocka_unit_test(newcomers_are_asked_for),
+        cmocka_unit_test(removals_are_asked_for),
         cmocka_unit_test(contexts_by_content),
         cmocka_unit_test(filters_and_requirements),
         cmocka_unit_test(errors_say_where),

@@ -257,10 +257,10 @@ static void places_of_newcomers_are_an_order(void **state)
     struct bench *b = sector(&g);
     b->topology.spare = 4;
     struct order_grows open = {.count = 2}, closed;
-    open.list[0] = (struct grow){8, unit_cluster(3, 1), 0xc00, 0xc00, 60 * S};
-    open.list[1] = (struct grow){8, unit_cluster(2, 2), 0x400, 0x400, 60 * S};
+    open.list[0] = (struct grow){8, unit_cluster(3, 1), 0xc00, 0xc00, 60 * S, 10 * S};
+    open.list[1] = (struct grow){8, unit_cluster(2, 2), 0x400, 0x400, 60 * S, 10 * S};
     closed = open;
-    closed.list[1] = (struct grow){9, unit_cluster(2, 2), 0, 0, 60 * S};
+    closed.list[1] = (struct grow){9, unit_cluster(2, 2), 0, 0, 60 * S, 20 * S};
     struct order first = {.what = ORDER_GROWS, .u.grows = &open};
     struct order second = {.what = ORDER_GROWS, .u.grows = &closed};
     giver_next(&g, &first);
@@ -275,10 +275,12 @@ static void places_of_newcomers_are_an_order(void **state)
     giver_say(b, 5, &first); /* a recording: the places stay closed */
     assert_int_equal(bench_count(b, MSG_GROW), 2);
     assert_int_equal(bench_sent(b, MSG_GROW, 1)->u.grow.places, 0);
+    assert_true(bench_sent(b, MSG_GROW, 1)->u.grow.drain_us == 20 * S);
     bench_forget(b);
     bench_pass(b, 11 * S); /* said to the lead again by the sector alone */
     assert_int_equal(bench_count(b, MSG_GROW), 1);
     assert_int_equal(bench_sent(b, MSG_GROW, 0)->u.grow.id, 9);
+    assert_in_range(bench_sent(b, MSG_GROW, 0)->u.grow.drain_us, 8 * S, 12 * S); /* what is left */
     bench_close(b);
 }
 

@@ -382,6 +382,199 @@ static void what_cannot_be_is_refused(void **state)
     done(w);
 }
 
+/* --- and leave (docs/adr/0044) --- */
+
+static const struct reply *removed(struct world *w, uint32_t count, const char *who, int within_s,
+                                   bool dry)
+{
+    struct command c = {
+        .kind = COMMAND_SCALE, .on = dry, .scale = {SCALE_REMOVE, count, 0, within_s * US_PER_S}};
+    if (who[0] != '\0') {
+        places(&c.query.selector, who);
+    }
+    const struct reply *r = world_ask(w, unit_orchestrator(), &c, 40 * US_PER_S);
+    assert_non_null(r);
+    return r;
+}
+
+static void goes(struct world *w, uint32_t count, const char *who, int within_s)
+{
+    const struct reply *r = removed(w, count, who, within_s, false);
+    if (r->kind != REPLY_OK) {
+        fail_msg("%s", r->text);
+    }
+}
+
+static void stays(struct world *w, const char *who, const char *why)
+{
+    const struct reply *r = removed(w, 0, who, 10, false);
+    assert_int_equal(r->kind, REPLY_ERROR);
+    if (strstr(r->text, why) == NULL) {
+        fail_msg("%s: '%s', wanted '%s' in it", who, r->text, why);
+    }
+}
+
+static struct world *grown(uint64_t seed, uint32_t newcomers, const struct world_wire *wire)
+{
+    struct world *w = mesh(seed, wire);
+    added(w, newcomers, "", 1);
+    world_run(w, 25 * US_PER_S);
+    assert_int_equal(status_of(w).summary.active, MESH + newcomers);
+    return w;
+}
+
+static void has(struct world *w, uint32_t agents)
+{
+    struct mesh_status s = status_of(w);
+    assert_int_equal(s.summary.agents, agents);
+    assert_int_equal(s.summary.active, agents);
+    assert_int_equal(s.summary.leaving, 0);
+    assert_int_equal(s.mode, MODE_FULL);
+    ready(w, "s[1-2]", agents);
+}
+
+static void who_is_removed_is_gone(void **state)
+{
+    (void)state;
+    struct world *w = grown(51, 12, &wire_real);                   /* two in each cluster */
+    assert_int_equal(removed(w, 6, "", 20, true)->kind, REPLY_OK); /* a dry run */
+    world_run(w, 10 * US_PER_S);
+    has(w, MESH + 12);
+    goes(w, 6, "", 20);
+    world_run(w, 15 * US_PER_S);
+    has(w, MESH + 6);
+    for (unsigned k = 1; k <= 3; k++) { /* evenly, the last one first */
+        char place[] = "s01.c1.a8";
+        place[5] = (char)('0' + k);
+        ready(w, place, 0);
+        assert_non_null(strstr(removed(w, 0, place, 1, false)->text, "was removed already"));
+        place[8] = '7';
+        ready(w, place, 1);
+    }
+    world_run(w, 30 * US_PER_S); /* their hosts have stopped them by now */
+    has(w, MESH + 6);
+    added(w, 12, "", 1); /* at places where nobody was before */
+    world_run(w, 25 * US_PER_S);
+    has(w, MESH + 18);
+    ready(w, "s[1-2].c[1-3].a8", 0);
+    ready(w, "s[1-2].c[1-3].a[9-10]", 12);
+    added(w, 6, "", 1); /* and at last at those */
+    world_run(w, 25 * US_PER_S);
+    has(w, MESH + 24);
+    goes(w, 0, "s01.c1.a[7-10],s02.c3", 5); /* by name */
+    world_run(w, 15 * US_PER_S);
+    has(w, MESH + 16);
+    done(w);
+}
+
+/* One that works for seconds, and is told to leave meanwhile. */
+static void work_ends_or_its_time_does(void **state)
+{
+    (void)state;
+    for (int within_s = 3; within_s <= 60; within_s += 57) {
+        struct world *w = grown(52, 6, NULL);
+        struct unit who = unit_agent(1, 1, 7);
+        struct command c;
+        submit(&c, "work", "");
+        c.operation.priority = 3;
+        c.operation.timeout_us = 50 * US_PER_S;
+        c.operation.ttl_us = 50 * US_PER_S;
+        places(&c.operation.selector, "s01.c1.a7");
+        world_slow(w, who, 400);
+        uint64_t ref = world_send(w, 1, unit_orchestrator(), &c);
+        world_run(w, US_PER_S);
+        assert_null(world_reply(w, ref));
+        goes(w, 0, "s01.c1.a7", within_s);
+        world_run(w, US_PER_S);
+        ready(w, "s01.c1.a7", 0); /* nothing new */
+        ready(w, "s[1-2]", MESH + 5);
+        world_run(w, 45 * US_PER_S);
+        const struct reply *r = world_reply(w, ref);
+        assert_non_null(r);
+        assert_int_equal(r->kind, REPLY_OPERATION);
+        assert_int_equal(r->report->aggregate.targets, 1);
+        assert_int_equal(outcome(r->report, within_s > 3 ? OUTCOME_READY : OUTCOME_UNREACHABLE), 1);
+        assert_int_equal(r->report->aggregate.reasons[REASON_MOVED], within_s > 3 ? 0 : 1);
+        has(w, MESH + 5);
+        done(w);
+    }
+}
+
+static void a_removal_outlives_everybody(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 60; seed < 64; seed++) {
+        struct world *w = grown(seed, 12, NULL);
+        goes(w, 8, "", 20);
+        world_run(w, (int64_t)(seed - 59) * 300 * US_PER_MS);
+        world_kill(w, unit_orchestrator(), false);
+        world_restart(w, unit_orchestrator(), false);
+        for (unsigned k = 1; k <= 3; k++) {
+            world_kill(w, unit_cluster(1, k), false);
+            world_restart(w, unit_cluster(1, k), false);
+        }
+        world_kill(w, unit_sector(2), false);
+        world_restart(w, unit_sector(2), false);
+        world_run(w, 60 * US_PER_S);
+        has(w, MESH + 4);
+        /* And the mesh that begins anew as a whole knows that they are gone. */
+        for (unsigned k = 1; k <= 2; k++) {
+            world_kill(w, unit_sector(k), true);
+            world_restart(w, unit_sector(k), true);
+        }
+        for (unsigned h = 1; h <= 51; h += 10) {
+            world_kill(w, unit_numbered(TIER_HOST, h), false);
+            world_restart(w, unit_numbered(TIER_HOST, h), false);
+        }
+        world_kill(w, unit_orchestrator(), false);
+        world_restart(w, unit_orchestrator(), false);
+        world_run(w, 60 * US_PER_S);
+        has(w, MESH + 4);
+        done(w);
+    }
+}
+
+static void a_removal_may_be_ended(void **state)
+{
+    (void)state;
+    struct world *w = grown(70, 12, NULL);
+    goes(w, 12, "", 3600);
+    world_run(w, 2 * US_PER_S); /* who has nothing to do has left by now, and runs still */
+    assert_int_equal(scale(w, SCALE_ABORT)->kind, REPLY_OK);
+    world_run(w, 30 * US_PER_S);
+    has(w, MESH + 12); /* all are back */
+    goes(w, 12, "s[1-2]", 3600);
+    world_run(w, US_PER_S);
+    stays(w, "s01.c1.a7", "agents are leaving already");
+    assert_non_null(strstr(add(w, 1, "", 1, false)->text, "agents are leaving already"));
+    assert_int_equal(scale(w, SCALE_FINISH)->kind, REPLY_OK);
+    world_run(w, 25 * US_PER_S);
+    has(w, MESH);
+    assert_non_null(strstr(scale(w, SCALE_FINISH)->text, "nobody is coming in or leaving"));
+    done(w);
+}
+
+static void who_cannot_go_is_named(void **state)
+{
+    (void)state;
+    struct world *w = mesh(71, NULL);
+    stays(w, "s01", "0 agents that scale add has brought live there; scale add has brought nobody");
+    added(w, 7, "", 1);
+    world_run(w, 25 * US_PER_S);
+    stays(w, "s01.c1.a3", "s01.c1.a3 is one of the mesh's plan");
+    stays(w, "s01.c1.a3", "these can be: s01.c1.a[7");
+    stays(w, "s02.c3.a10", "s02.c3.a10 is nobody");
+    stays(w, "s01.c1.a[7-9]", "is nobody"); /* all that are named, or none */
+    const struct reply *r = removed(w, 8, "", 10, false);
+    assert_non_null(strstr(r->text, "7 agents were brought by scale add; these can be"));
+    struct command c = {.kind = COMMAND_MOVE, .name = "s02.c3"};
+    places(&c.query.selector, "s02.c2.a1");
+    assert_int_equal(world_ask(w, unit_orchestrator(), &c, 100 * US_PER_S)->kind, REPLY_OK);
+    stays(w, "s02.c3.a8", "came by a move");
+    has(w, MESH + 7);
+    done(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +590,11 @@ int main(void)
         cmocka_unit_test(the_certificate_of_a_place_lets_them_speak),
         cmocka_unit_test(moves_and_newcomers_share_the_places),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(who_is_removed_is_gone),
+        cmocka_unit_test(work_ends_or_its_time_does),
+        cmocka_unit_test(a_removal_outlives_everybody),
+        cmocka_unit_test(a_removal_may_be_ended),
+        cmocka_unit_test(who_cannot_go_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,7 @@ static const char *same_summary(const struct summary *a, const struct summary *b
     SAME(newcomers)
     SAME(entering)
     SAME(newcomer_conflicts)
+    SAME(leaving)
     SAME(synced)
     SAME_UNIT(synced_from)
     SAME(synced_far)
@@ -591,6 +592,7 @@ static const char *same_grows(const struct order_grows *a, const struct order_gr
         SAME(list[i].places)
         SAME(list[i].fresh)
         SAME(list[i].over_us)
+        SAME(list[i].drain_us)
     }
     return NULL;
 }
@@ -676,6 +678,7 @@ static const char *same_small(const struct msg *a, const struct msg *b)
         SAME(u.grow.places)
         SAME(u.grow.fresh)
         SAME(u.grow.over_us)
+        SAME(u.grow.drain_us)
     } else if (a->type == MSG_CONTENT) {
         SAME_ARRAY(u.content.hash)
         SAME(u.content.ask)

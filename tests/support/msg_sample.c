@@ -114,6 +114,7 @@ static void summary(struct sample *s, struct summary *y)
                                &y->newcomers,
                                &y->entering,
                                &y->newcomer_conflicts,
+                               &y->leaving,
                                &y->synced,
                                &y->synced_far};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
@@ -497,8 +498,9 @@ static struct command *command(struct sample *s, unsigned variant)
     } else if (c->kind == COMMAND_SCALE) {
         query(s, &c->query);
         c->on = flag(s);
-        c->scale = flag(s) ? (struct scale_request){SCALE_ADD, 1000, 20, 300 * US_PER_S}
-                           : (struct scale_request){.action = SCALE_SHOW};
+        c->scale = flag(s)   ? (struct scale_request){SCALE_ADD, 1000, 20, 300 * US_PER_S}
+                   : flag(s) ? (struct scale_request){SCALE_REMOVE, upto(s, 9), 0, 60 * US_PER_S}
+                             : (struct scale_request){.action = SCALE_SHOW};
     } else if (c->kind == COMMAND_CANCEL || c->kind == COMMAND_APPROVE) {
         c->operation_id = id(s, true);
         c->on = c->kind == COMMAND_APPROVE && flag(s);
@@ -746,7 +748,8 @@ void sample_msg(struct sample *s, enum msg_type type, unsigned variant, struct m
             (struct move){number(s, UINT64_MAX), u, place(s, TIER_CLUSTER), 5, 6, flag(s)};
     } else if (type == MSG_GROW) {
         const struct unit u = place(s, TIER_CLUSTER);
-        ret->u.grow = (struct grow){number(s, UINT64_MAX - 1) + 1, u, 7, 5, 60 * US_PER_S};
+        ret->u.grow =
+            (struct grow){number(s, UINT64_MAX - 1) + 1, u, 7, 5, 60 * US_PER_S, upto(s, 9)};
     } else if (type == MSG_COMMAND) {
         ret->u.command = command(s, variant);
     } else if (type == MSG_REPLY) {

@@ -68,7 +68,8 @@ static const struct order_grows *sample_grows(struct sample *s)
     grows->count = 1 + upto(s, ORDER_GROWS_MAX - 1);
     for (uint32_t i = 0; i < grows->count; i++) {
         const struct unit u = place(s, TIER_CLUSTER);
-        grows->list[i] = (struct grow){number(s, UINT64_MAX - 1) + 1, u, 7, 5, 60 * US_PER_S};
+        grows->list[i] =
+            (struct grow){number(s, UINT64_MAX - 1) + 1, u, 7, 5, 60 * US_PER_S, upto(s, 9)};
     }
     return grows;
 }

@@ -26,6 +26,12 @@ bool grow_fresh(const struct cluster *c, uint32_t i)
     return (c->grow.order.fresh >> i & 1u) != 0;
 }
 
+bool grow_apart(const struct cluster *c, uint32_t i)
+{
+    assert(c != NULL && i < c->count);
+    return grow_fresh(c, i) || (c->grow.leaving >> i & 1u) != 0;
+}
+
 bool grow_expects(const struct cluster *c, uint32_t i)
 {
     assert(c != NULL && i < c->count);
@@ -44,10 +50,10 @@ static uint64_t strays(const struct cluster *c)
 }
 
 /* Its place is closed: drained, then let go. */
-static void leave(struct cluster *c, int64_t now_us, uint64_t mask)
+static void leave(struct cluster *c, int64_t now_us, uint64_t mask, int64_t drain_us)
 {
     struct lead_grow *v = &c->grow;
-    v->until_us = mask != 0 ? now_us + LEAD_GROW_DRAIN_US : v->until_us;
+    v->until_us = mask != 0 ? now_us + drain_us : v->until_us;
     v->leaving |= mask;
 }
 
@@ -60,11 +66,12 @@ void grow_order(struct cluster *c, int64_t now_us, const struct grow *g, struct 
         cluster_note(out, NOTE_UNEXPECTED, MSG_GROW, unit_pack(g->cluster));
         return;
     }
-    if (!grow_take(&v->order, g)) {
+    if (!grow_take(&v->order, g)) { /* its roster came later than the word, perhaps */
+        leave(c, now_us, strays(c) & ~(v->order.places | v->leaving), v->order.drain_us);
         return;
     }
     v->leaving &= ~v->order.places; /* open again */
-    leave(c, now_us, (before | strays(c)) & ~v->order.places);
+    leave(c, now_us, (before | strays(c)) & ~v->order.places, g->drain_us);
     v->whole &= v->order.fresh;
     for (uint32_t i = 0; i < c->count; i++) {
         v->since_us[i] = grow_fresh(c, i) ? v->since_us[i] : 0;
@@ -110,6 +117,7 @@ void grow_summary(const struct cluster *c, struct summary *ret)
         ret->entering += here && (c->grow.whole >> i & 1u) == 0;
         ret->newcomer_conflicts += c->members[i].conflicts;
     }
+    ret->leaving = bits_count(c->grow.leaving);
 }
 
 static bool in_flight(const struct cluster *c, uint32_t i)

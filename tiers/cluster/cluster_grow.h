@@ -5,8 +5,6 @@
 #include "core/grow.h"
 #include "core/limits.h"
 
-#define LEAD_GROW_DRAIN_US (10ll * US_PER_S) /* for what is in flight to one that is to leave */
-
 struct lead_grow {
     struct grow order; /* id 0: there was none */
     uint64_t whole;    /* of the fresh ones: they have the whole share of work */

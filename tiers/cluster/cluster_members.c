@@ -494,7 +494,7 @@ int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out)
             incident_begin(c, now_us, FAILURE_AGENT_CRASH, bit_of(e.child));
             flight_member_gone(c, now_us, e.child, OUTCOME_UNREACHABLE, REASON_AGENT_OFFLINE);
             heal_member_down(c, now_us, e.child);
-            cluster_failures(c, now_us, grow_fresh(c, e.child) ? 0 : 1, out);
+            cluster_failures(c, now_us, grow_apart(c, e.child) ? 0 : 1, out);
         }
     }
     return children_next_us(&c->children);

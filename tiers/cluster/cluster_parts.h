@@ -110,13 +110,13 @@ int64_t move_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 
 /* What it was given ends here as UNREACHABLE (moved), nothing that it says is taken any more. */
 void move_let_go(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
-
-/* cluster_grow.c: newcomers at spare places. */
+/* cluster_grow.c */
 void grow_order(struct cluster *c, int64_t now_us, const struct grow *g, struct outbox *out);
 bool grow_open(const struct cluster *c, uint32_t i); /* a newcomer may live at the place */
 /* Whether somebody is expected at an open place; one that enters only while it is here. */
 bool grow_expects(const struct cluster *c, uint32_t i);
-bool grow_fresh(const struct cluster *c, uint32_t i); /* it enters: its failures are its own */
+bool grow_fresh(const struct cluster *c, uint32_t i);
+bool grow_apart(const struct cluster *c, uint32_t i); /* enters or leaves: it fails on its own */
 /* Members that take no part in this operation unless they are named: they enter step by step. */
 uint64_t grow_held(const struct cluster *c, int64_t now_us, const struct operation *o);
 void grow_summary(const struct cluster *c, struct summary *ret);

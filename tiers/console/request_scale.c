@@ -1,4 +1,5 @@
-/* `scale`: how many newcomers, where, how fast; or what is asked about those who come in. */
+/* `scale`: how many newcomers, where, how fast; who of them is to go again; or what is asked about
+ * those who come in or leave. */
 #include "tiers/console/request.h"
 
 #include "core/num.h"
@@ -9,10 +10,11 @@
 
 #define RATE_DEFAULT    20
 #define OVER_DEFAULT_US (300ll * US_PER_S)
+#define WITHIN_US       (60ll * US_PER_S)
 
 /* In the order of the table's choices. */
-static const enum scale_action ACTIONS[] = {SCALE_ADD,    SCALE_SHOW,   SCALE_WATCH,
-                                            SCALE_PLACES, SCALE_FINISH, SCALE_ABORT};
+static const enum scale_action ACTIONS[] = {SCALE_ADD,    SCALE_SHOW,  SCALE_WATCH, SCALE_PLACES,
+                                            SCALE_FINISH, SCALE_ABORT, SCALE_REMOVE};
 
 /* "50/s" or "50". */
 static bool take_rate(const char *text, uint32_t *ret, char error[COMMAND_ERROR_MAX])
@@ -62,7 +64,7 @@ bool request_scale(const struct invocation *in, const struct topology *t, struct
     ret->query.limit = 1;
     if (sector->given && !take_sector(sector->text, t, &ret->query.selector.places, error))
         return false;
-    if (action != SCALE_ADD)
+    if (action != SCALE_ADD && action != SCALE_REMOVE)
         return true;
     struct selector who = {0};
     if (!request_selector(in, t, &who, error))
@@ -70,6 +72,12 @@ bool request_scale(const struct invocation *in, const struct topology *t, struct
     ret->query.selector.class_mask = who.class_mask;
     ret->on = command_value(in, "dry-run")->given;
     ret->scale.count = (uint32_t)command_value(in, "count")->number;
+    if (action == SCALE_REMOVE) {
+        const struct value *within = command_value(in, "within");
+        ret->query.selector.places = who.places;
+        ret->scale.over_us = within->given ? within->number : WITHIN_US;
+        return true;
+    }
     ret->scale.rate = RATE_DEFAULT;
     ret->scale.over_us = over->given ? over->number : OVER_DEFAULT_US;
     return !rate->given || take_rate(rate->text, &ret->scale.rate, error);
@@ -79,5 +87,5 @@ bool request_scale_shows(const struct invocation *in)
 {
     assert(in && in->spec->verb == CMD_SCALE);
     enum scale_action action = ACTIONS[command_value(in, "action")->number];
-    return action < SCALE_ADD || (action == SCALE_ADD && command_value(in, "dry-run")->given);
+    return action < SCALE_ADD || command_value(in, "dry-run")->given;
 }

@@ -28,8 +28,8 @@
 #define BACKOFF_STEPS   6u
 #define BACKOFF_MOST_US (60ll * US_PER_S)
 #define QUIET_US        (600ll * US_PER_S)
-#define CLOSE_US        (12ll * US_PER_S) /* its lead waits 10 s for what is in flight */
-#define STOP_REF        UINT64_MAX /* its answer is of no interest: that of the start comes */
+#define CLOSE_US        (2ll * US_PER_S) /* after its lead has let go of it */
+#define STOP_REF        UINT64_MAX       /* its answer is of no interest: that of the start comes */
 
 struct hosted {
     int64_t due_us; /* when to start; NEVER: it runs */
@@ -262,7 +262,9 @@ static void grow(struct host *h, int64_t now_us, const struct grow *g)
             h->waiting -= a->due_us != NEVER ? 1u : 0u;
             a->started_us = a->due_us != NEVER ? 0 : a->started_us;
             a->due_us = NEVER;
-            h->close_us = now_us + CLOSE_US;
+            h->close_us = now_us + g->drain_us + CLOSE_US;
+        } else if (!open && a->started_us != 0 && g->id > a->move) { /* .. and sooner */
+            h->close_us = num_clamp_i64(h->close_us, now_us, now_us + g->drain_us + CLOSE_US);
         }
         a->move = g->id;
     }

@@ -54,6 +54,7 @@ static const char *command_name(const struct command *c)
         return c->scale.action == SCALE_ADD      ? "scale-add"
                : c->scale.action == SCALE_FINISH ? "scale-finish"
                : c->scale.action == SCALE_ABORT  ? "scale-abort"
+               : c->scale.action == SCALE_REMOVE ? "scale-remove"
                                                  : "scale";
     case COMMAND_KIND_COUNT:
         break;
@@ -184,8 +185,9 @@ static void describe(const struct command *c, struct text *t)
         text_add(t, "\"to\": ");
         conflict_json_text(t, c->name, strlen(c->name));
         text_add(t, ", ");
-    } else if (c->kind == COMMAND_SCALE && c->scale.action == SCALE_ADD) {
-        text_add(t, "\"newcomers\": ");
+    } else if (c->kind == COMMAND_SCALE &&
+               (c->scale.action == SCALE_ADD || c->scale.action == SCALE_REMOVE)) {
+        text_add(t, c->scale.action == SCALE_ADD ? "\"newcomers\": " : "\"removed\": ");
         text_u64(t, c->scale.count);
         text_add(t, ", ");
     } else if (command_has_id(c->kind)) {

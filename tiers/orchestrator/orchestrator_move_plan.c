@@ -353,11 +353,11 @@ static bool take_target(struct orchestrator *o, struct unit cluster, const struc
     for (uint32_t i = 0; i < p->count; i++) {
         near = near || p->homes[i].sector == cluster.sector;
     }
-    p->targets[p->target_count++] =
-        (struct move_target){.cluster = cluster,
-                             .agents = s->agents,
-                             .free = mask_of(planned, t->spare) & ~guests,
-                             .near = near};
+    p->targets[p->target_count++] = (struct move_target){.cluster = cluster,
+                                                         .agents = s->agents,
+                                                         .free = mask_of(planned, t->spare) &
+                                                                 ~guests & ~scale_taken(o, cluster),
+                                                         .near = near};
     return true;
 }
 

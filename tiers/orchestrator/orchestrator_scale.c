@@ -1,25 +1,28 @@
 /* Newcomers (docs/adr/0037): the mesh's table of the spare places that are open to them.
  *
- * A batch is planned as a whole and written to the registry (collection `scale` of the mesh): a
- * record for each cluster, then that of the batch, which decides it; what an orchestrator finds
- * there of a batch that was never decided is undone. Then its places open, so many in a second
- * while the mesh is in full service. What holds for each cluster is ordered (order.h): as it
- * changes, and all of it again after each STATE, so a sector that begins, or has missed some, has
- * it, too. It is over when all have come and have the whole share of work: then they are
- * agents as all others are. An end is decided by the batch's record, too, and the clusters' follow.
- */
+ * A batch is planned as a whole and written to the registry (orchestrator_scale_store.c): a record
+ * for each cluster, then that of the batch, which decides it; what an orchestrator finds there of a
+ * batch that was never decided is undone. Then its places open, so many in a second while the mesh
+ * is in full service. What holds for each cluster is ordered (order.h): as it changes, and all of
+ * it again after each STATE, so a sector that begins, or has missed some, has it, too. It is over
+ * when all have come and have the whole share of work: then they are agents as all others are. An
+ * end is decided by the batch's record, too, and the clusters' follow.
+ *
+ * One that removes agents (docs/adr/0044) closes its places at once; it is over when its leads say
+ * that all have left, or some time after until_mesh_us, for who is still there then is refused. */
 #include "core/num.h"
 #include "core/text.h"
 #include "tiers/orchestrator/orchestrator_state.h"
 #include <assert.h>
 #include <string.h>
 
-#define STORE_WAIT_US (5ll * US_PER_S)
 #define OPEN_STEP_US  (250ll * US_PER_MS)
 #define LOOK_US       US_PER_S
 #define DONE_AFTER_US (5ll * US_PER_S) /* sums of before the last opening are no news */
-#define SCAN_ROWS     32u
-#define KEY_BYTES     (UNIT_TEXT_MAX + 8u)
+#define LEFT_AFTER_US (8ll * US_PER_S) /* likewise */
+/* A word, perhaps lost once, the time to leave after an abort, and a host's own. */
+#define CLOSING_US    (2 * GROW_DRAIN_US + 5ll * US_PER_S)
+#define LEFT_GRACE_US (20ll * US_PER_S)
 
 struct scale_row *scale_row(struct scale_book *b, struct unit cluster, bool make)
 {
@@ -51,6 +54,20 @@ uint32_t scale_opened(const struct scale_book *b)
     return n;
 }
 
+uint64_t scale_open(const struct scale_book *b, const struct scale_row *row)
+{
+    bool leaves = row->batch == b->batch.id && b->batch.state == SCALE_RUNNING;
+    return (row->old & ~(leaves ? row->leaving : 0)) | row->opened;
+}
+
+uint64_t scale_taken(struct orchestrator *o, struct unit cluster)
+{
+    const struct scale_row *row = scale_row(&o->scale, cluster, false);
+    bool closing = row != NULL && row->closed != 0 &&
+                   hub_mesh_now(&o->hub) - (int64_t)row->closed < CLOSING_US; /* ids: mesh time */
+    return closing ? UINT64_MAX : row != NULL ? row->old | row->fresh : 0;
+}
+
 bool scale_settled(const struct scale_book *b)
 {
     bool dirty = b->batch_dirty;
@@ -65,7 +82,8 @@ void scale_count(struct orchestrator *o)
     struct scale_book *b = &o->scale;
     uint32_t sums[SECTORS_MAX] = {0};
     for (uint32_t i = 0; i < b->row_count; i++) {
-        sums[b->rows[i].cluster.sector - 1u] += num_bits(b->rows[i].old);
+        const struct scale_row *row = &b->rows[i];
+        sums[row->cluster.sector - 1u] += num_bits(scale_open(b, row) & ~row->opened);
     }
     for (uint32_t i = 0; i < o->hub.children_count; i++) {
         uint32_t came = moves_came(&o->moves.table, unit_sector(i + 1));
@@ -77,16 +95,63 @@ void scale_count(struct orchestrator *o)
 static void settle_row(struct orchestrator *o, struct scale_row *row)
 {
     const struct scale_batch *batch = &o->scale.batch;
-    bool own = row->batch == batch->id;
-    if (row->fresh == 0 || (own && batch->state == SCALE_RUNNING)) {
+    bool own = row->batch == batch->id, done = own && batch->state == SCALE_DONE;
+    if ((row->fresh | row->leaving) == 0 || (own && batch->state == SCALE_RUNNING)) {
         return;
     }
-    row->old |= own && batch->state == SCALE_DONE ? row->fresh : 0;
+    if (done) {
+        row->old = (row->old | row->fresh) & ~row->leaving;
+        row->retired = (row->retired | row->leaving) & ~row->old;
+        row->tell |= row->leaving;
+    }
+    bool closes = done ? row->leaving != 0 : row->fresh != 0;
     row->fresh = 0;
+    row->leaving = 0;
     row->opened = 0;
     row->batch = own ? row->batch : 0;
     row->id = scale_next_id(o);
+    row->closed = closes ? row->id : row->closed;
     row->dirty = true; /* it is ordered when the registry has it */
+}
+
+void scale_loaded(struct orchestrator *o)
+{
+    struct scale_book *b = &o->scale;
+    for (uint32_t i = 0; i < b->row_count; i++) {
+        settle_row(o, &b->rows[i]);
+    }
+    scale_count(o);
+    b->order_due = true;
+    b->open_us = b->look_us = o->hub.now_us;
+}
+
+/* Each identity that is retired is named in the audit log, before the registry's record says so: a
+ * log that takes no rows now is asked again. */
+static void audit_retired(struct orchestrator *o)
+{
+    struct scale_book *b = &o->scale;
+    for (uint32_t i = 0; i < b->row_count; i++) {
+        struct scale_row *row = &b->rows[i];
+        if (row->tell == 0) {
+            continue;
+        }
+        struct logbook_row *to =
+            log_row(o, LOG_AUDIT, LOGBOOK_RESERVE, "scale", "retired", row->cluster);
+        if (to == NULL && !o->hub.tuning.no_log) {
+            return;
+        }
+        if (to != NULL) {
+            struct text t;
+            text_init(&t, to->subject, sizeof(to->subject));
+            text_add(&t, "newcomers");
+            text_init(&t, to->body, sizeof(to->body));
+            text_add(&t, "{\"action\": \"");
+            text_places(&t, row->cluster, row->tell);
+            text_add(&t, "\", \"outcome\": \"retired\"}");
+            to->body_bytes = (uint32_t)t.used;
+        }
+        row->tell = 0;
+    }
 }
 
 static void audit_end_of(struct orchestrator *o, const char *how)
@@ -99,10 +164,12 @@ static void audit_end_of(struct orchestrator *o, const char *how)
     text_init(&t, row->subject, sizeof(row->subject));
     text_add(&t, "newcomers");
     text_init(&t, row->body, sizeof(row->body));
-    text_add(&t, "{\"action\": \"scale\", \"newcomers\": ");
-    text_u64(&t, o->scale.batch.wanted);
+    const struct scale_batch *batch = &o->scale.batch;
+    text_add(&t, batch->remove ? "{\"action\": \"scale\", \"removed\": "
+                               : "{\"action\": \"scale\", \"newcomers\": ");
+    text_u64(&t, batch->wanted);
     text_add(&t, ", \"here\": ");
-    text_u64(&t, o->scale.joined);
+    text_u64(&t, batch->remove ? o->scale.leaving : o->scale.joined);
     text_add(&t, ", \"outcome\": \"");
     text_add(&t, how);
     text_add(&t, "\"}");
@@ -126,11 +193,22 @@ void scale_end(struct orchestrator *o, enum scale_state state)
 
 /* --- down --- */
 
+/* Places that a word closes were newcomers' that are given up; or their agents are removed, until
+ * the time that was ordered, which may have come before their lead began. */
+static int64_t drain_us(const struct orchestrator *o, const struct scale_row *row)
+{
+    int64_t left_us = o->scale.batch.until_mesh_us - hub_mesh_now(&o->hub);
+    if (row->leaving == 0) { /* after a removal they have left: their hosts may stop them now */
+        return o->scale.batch.remove ? 0 : GROW_DRAIN_US;
+    }
+    return num_clamp_i64(left_us, 0, GROW_DRAIN_MAX_US);
+}
+
 /* Of a word that is not in the registry yet, or whose batch is not decided, nothing is ordered. */
 static bool unsaid(const struct scale_book *b, const struct scale_row *row)
 {
     return !row->dirty && row->id != 0 && row->batch <= b->batch.id &&
-           (row->ordered_id != row->id || row->ordered != (row->old | row->opened));
+           (row->ordered_id != row->id || row->ordered != scale_open(b, row));
 }
 
 /* A STATE is all that a sector needs to go on with, but for this: all is ordered again. */
@@ -154,16 +232,17 @@ static void order_open(struct orchestrator *o)
     struct order_grows grows = {.count = 0};
     struct scale_row *rows[ORDER_GROWS_MAX];
     struct order order = {.what = ORDER_GROWS, .u.grows = &grows};
-    int64_t over_us = b->batch.over_us > 0 ? b->batch.over_us : GROW_OVER_MIN_US;
+    int64_t over_us = num_clamp_i64(b->batch.over_us, GROW_OVER_MIN_US, GROW_OVER_MAX_US);
     for (uint32_t i = 0; i < b->row_count && grows.count < ORDER_GROWS_MAX; i++) {
         struct scale_row *row = &b->rows[i];
         if (unsaid(b, row)) {
             rows[grows.count] = row;
             grows.list[grows.count++] = (struct grow){.id = row->id,
                                                       .cluster = row->cluster,
-                                                      .places = row->old | row->opened,
+                                                      .places = scale_open(b, row),
                                                       .fresh = row->opened,
-                                                      .over_us = over_us};
+                                                      .over_us = over_us,
+                                                      .drain_us = drain_us(o, row)};
         }
     }
     if (grows.count > 0 &&
@@ -182,9 +261,9 @@ static void open_some(struct orchestrator *o)
 {
     struct scale_book *b = &o->scale;
     bool more = false;
-    b->open_us = o->hub.now_us + OPEN_STEP_US;
-    b->paused = o->hub.mode != MODE_FULL;
-    if (b->paused) {
+    b->open_us = b->batch.remove ? NEVER : o->hub.now_us + OPEN_STEP_US;
+    b->paused = !b->batch.remove && o->hub.mode != MODE_FULL;
+    if (b->paused || b->batch.remove) {
         return;
     }
     b->credit += b->batch.rate * (uint32_t)(OPEN_STEP_US / US_PER_MS);
@@ -209,247 +288,45 @@ void scale_look(struct orchestrator *o)
     struct scale_book *b = &o->scale;
     struct hub *h = &o->hub;
     b->look_us = h->now_us + LOOK_US;
-    b->joined = b->entering = b->conflicts = 0;
+    b->joined = b->entering = b->conflicts = b->leaving = 0;
+    b->deaf = false;
     for (uint32_t i = 0; i < h->children_count; i++) {
         const struct hub_child *c = &h->child[i];
         if (c->has_summary && children_reachable(&h->children, i)) {
             b->joined += c->summary.newcomers;
             b->entering += c->summary.entering;
             b->conflicts += c->summary.newcomer_conflicts;
+            b->leaving += c->summary.leaving;
         }
     }
+    for (uint32_t i = 0; i < b->row_count; i++) {
+        uint32_t sector = b->rows[i].cluster.sector - 1u;
+        bool heard = h->child[sector].has_summary && children_reachable(&h->children, sector);
+        b->deaf = b->deaf || (b->rows[i].leaving != 0 && !heard);
+    }
+}
+
+static bool all_left(const struct orchestrator *o)
+{
+    const struct scale_book *b = &o->scale;
+    bool said = !b->deaf && b->leaving == 0 && o->hub.now_us >= b->opened_us + LEFT_AFTER_US;
+    return said || hub_mesh_now(&o->hub) >= b->batch.until_mesh_us + LEFT_GRACE_US;
 }
 
 static void end_due(struct orchestrator *o)
 {
     struct scale_book *b = &o->scale;
     scale_look(o);
+    if (b->batch.remove) {
+        if (all_left(o)) {
+            scale_end(o, SCALE_DONE);
+        }
+        return;
+    }
     bool all = scale_opened(b) == b->batch.wanted && b->joined >= b->batch.wanted;
     if (all && b->entering == 0 && o->hub.now_us >= b->opened_us + DONE_AFTER_US) {
         scale_end(o, SCALE_DONE);
     }
-}
-
-/* --- the records --- */
-
-static void ask(struct orchestrator *o, struct store_op *op)
-{
-    struct hub *h = &o->hub;
-    op->shard = "mesh";
-    op->collection = "scale";
-    op->ref = ++h->next_ref;
-    o->scale.ref = op->ref;
-    o->scale.until_us = h->now_us + STORE_WAIT_US;
-    out_store(h->out, op);
-}
-
-static void put_row(struct orchestrator *o, uint32_t i)
-{
-    struct scale_row *row = &o->scale.rows[i];
-    char key[KEY_BYTES], id[HEX_TEXT_MAX], old[HEX_TEXT_MAX], fresh[HEX_TEXT_MAX];
-    char batch[HEX_TEXT_MAX];
-    struct text t;
-    text_init(&t, key, sizeof(key));
-    text_add(&t, "scale:");
-    text_unit(&t, row->cluster);
-    num_format_hex64(row->id, id);
-    num_format_hex64(row->old, old);
-    num_format_hex64(row->fresh, fresh);
-    num_format_hex64(row->batch, batch);
-    const struct store_field fields[] = {{"id", id, (uint32_t)strlen(id)},
-                                         {"old", old, (uint32_t)strlen(old)},
-                                         {"fresh", fresh, (uint32_t)strlen(fresh)},
-                                         {"batch", batch, (uint32_t)strlen(batch)}};
-    struct store_op op = {.kind = STORE_PUT,
-                          .key = key,
-                          .fields = fields,
-                          .field_count = sizeof fields / sizeof *fields};
-    o->scale.ref_row = i;
-    o->scale.ref_batch = false;
-    row->dirty = false; /* as it is now; a change meanwhile makes it dirty again */
-    ask(o, &op);
-}
-
-static void put_batch(struct orchestrator *o, const struct scale_batch *batch)
-{
-    char id[HEX_TEXT_MAX], state[HEX_TEXT_MAX], wanted[HEX_TEXT_MAX], rate[HEX_TEXT_MAX];
-    char over[HEX_TEXT_MAX], ended[HEX_TEXT_MAX];
-    num_format_hex64(batch->id, id);
-    num_format_hex64((uint64_t)batch->state, state);
-    num_format_hex64(batch->wanted, wanted);
-    num_format_hex64(batch->rate, rate);
-    num_format_hex64((uint64_t)batch->over_us, over);
-    num_format_hex64((uint64_t)batch->ended_mesh_us, ended);
-    const struct store_field fields[] = {{"id", id, (uint32_t)strlen(id)},
-                                         {"state", state, (uint32_t)strlen(state)},
-                                         {"wanted", wanted, (uint32_t)strlen(wanted)},
-                                         {"rate", rate, (uint32_t)strlen(rate)},
-                                         {"over", over, (uint32_t)strlen(over)},
-                                         {"ended", ended, (uint32_t)strlen(ended)}};
-    struct store_op op = {.kind = STORE_PUT,
-                          .key = "scale:batch",
-                          .fields = fields,
-                          .field_count = sizeof fields / sizeof *fields};
-    o->scale.ref_batch = true;
-    o->scale.batch_dirty = false;
-    ask(o, &op);
-}
-
-/* What is not in the registry as it is here: an end before its rows, a beginning after them. */
-static void write_one(struct orchestrator *o)
-{
-    struct scale_book *b = &o->scale;
-    if (b->batch_dirty) {
-        put_batch(o, &b->batch);
-        return;
-    }
-    for (uint32_t i = 0; i < b->row_count; i++) {
-        if (b->rows[i].dirty) {
-            put_row(o, i);
-            return;
-        }
-    }
-    if (b->plan.stage == SCALE_WRITES) {
-        put_batch(o, &b->plan.batch);
-    }
-}
-
-static uint64_t field(const struct store_row *row, const char *name)
-{
-    uint64_t v = 0;
-    for (uint32_t k = 0; k < row->field_count; k++) {
-        const struct store_field *f = &row->fields[k];
-        if (strcmp(f->name, name) == 0 && !num_parse_hex64(f->value, f->value_bytes, &v)) {
-            v = 0;
-        }
-    }
-    return v;
-}
-
-static void read_batch(struct orchestrator *o, const struct store_row *row)
-{
-    struct scale_batch in = {.id = field(row, "id"),
-                             .wanted = (uint32_t)field(row, "wanted"),
-                             .rate = (uint32_t)field(row, "rate"),
-                             .over_us = (int64_t)field(row, "over"),
-                             .ended_mesh_us = (int64_t)field(row, "ended")};
-    uint64_t state = field(row, "state");
-    if (in.id == 0 || state == SCALE_NONE || state >= SCALE_STATE_COUNT || in.rate == 0 ||
-        in.rate > SCALE_RATE_MAX || in.over_us < GROW_OVER_MIN_US ||
-        in.over_us > GROW_OVER_MAX_US) {
-        return; /* it is none of ours */
-    }
-    in.state = (enum scale_state)state;
-    o->scale.batch = in;
-    o->scale.last_id = in.id > o->scale.last_id ? in.id : o->scale.last_id;
-}
-
-static void read_row(struct orchestrator *o, const struct store_row *row)
-{
-    struct scale_book *b = &o->scale;
-    struct unit cluster = {0};
-    const char *why = NULL;
-    if (row->key != NULL && strcmp(row->key, "scale:batch") == 0) {
-        read_batch(o, row);
-        return;
-    }
-    if (row->key == NULL || strncmp(row->key, "scale:", 6) != 0 ||
-        !unit_parse(row->key + 6, strlen(row->key + 6), &cluster, &why) ||
-        cluster.tier != TIER_CLUSTER || !topology_contains(o->hub.topology, cluster)) {
-        return;
-    }
-    uint64_t spare = grow_spare(o->hub.topology, cluster);
-    struct scale_row *at = scale_row(b, cluster, true);
-    if (at == NULL) {
-        return;
-    }
-    *at = (struct scale_row){.cluster = cluster,
-                             .id = field(row, "id"),
-                             .old = field(row, "old") & spare,
-                             .fresh = field(row, "fresh") & spare,
-                             .batch = field(row, "batch")};
-    b->last_id = at->id > b->last_id ? at->id : b->last_id;
-}
-
-static void scanned(struct orchestrator *o, const struct store_reply *reply)
-{
-    struct scale_book *b = &o->scale;
-    for (uint32_t k = 0; k < reply->row_count; k++) {
-        read_row(o, &reply->rows[k]);
-    }
-    b->cursor = reply->cursor;
-    b->loaded = reply->cursor == 0;
-    for (uint32_t i = 0; b->loaded && i < b->row_count; i++) {
-        settle_row(o, &b->rows[i]);
-    }
-    if (b->loaded) {
-        scale_count(o);
-        b->order_due = true;
-        b->open_us = b->look_us = o->hub.now_us;
-    }
-}
-
-static void refused(struct orchestrator *o)
-{
-    struct scale_book *b = &o->scale;
-    if (b->loaded && b->ref_batch && b->plan.stage != SCALE_WRITES) {
-        b->batch_dirty = true;
-    } else if (b->loaded && !b->ref_batch) {
-        b->rows[b->ref_row].dirty = true;
-    }
-}
-
-bool scale_stored(struct orchestrator *o, const struct store_reply *reply)
-{
-    struct scale_book *b = &o->scale;
-    if (b->ref == 0 || reply->ref != b->ref) {
-        return false;
-    }
-    b->ref = 0;
-    if (reply->verdict != STORE_OK && reply->verdict != STORE_MISSING) {
-        hub_note(&o->hub, NOTE_STORE_REFUSED, (uint64_t)reply->kind, (uint64_t)reply->verdict);
-        b->until_us = o->hub.now_us + US_PER_S; /* again then */
-        refused(o);
-        return true;
-    }
-    b->until_us = 0;
-    if (reply->kind == STORE_SCAN) {
-        scanned(o, reply);
-    } else if (b->ref_batch && b->plan.stage == SCALE_WRITES) {
-        b->batch = b->plan.batch;
-        b->credit = 0;
-        b->order_due = true;
-        b->open_us = b->look_us = o->hub.now_us;
-        scale_committed(o);
-    } else {
-        b->order_due = true; /* what holds now may be said */
-    }
-    return true;
-}
-
-static void store_tick(struct orchestrator *o)
-{
-    struct scale_book *b = &o->scale;
-    struct hub *h = &o->hub;
-    if (b->ref != 0 && h->now_us >= b->until_us) {
-        hub_note(h, NOTE_STORE_LATE, b->ref, STORE_PUT);
-        b->ref = 0;
-        refused(o);
-    }
-    if (b->ref != 0 || !h->store_up || h->now_us < b->until_us || !o->frozen_loaded) {
-        return;
-    }
-    if (!outbox_room(h->out, 2, 4096)) {
-        h->short_of_room = true;
-        return;
-    }
-    if (b->loaded) {
-        write_one(o);
-        return;
-    }
-    struct store_op op = {.kind = STORE_SCAN, .cursor = b->cursor, .limit = SCAN_ROWS};
-    b->ref_batch = false;
-    ask(o, &op);
 }
 
 void scale_link(struct orchestrator *o, bool up)
@@ -468,7 +345,8 @@ int64_t scale_tick(struct orchestrator *o)
     if (o->hub.topology->spare == 0) {
         return NEVER; /* such a mesh has no place for anyone */
     }
-    store_tick(o);
+    audit_retired(o);
+    scale_store_tick(o);
     bool running = b->loaded && b->batch.state == SCALE_RUNNING;
     if (running && now_us >= b->open_us) {
         open_some(o);

@@ -92,7 +92,7 @@ static void say_sectors(struct orchestrator *o)
     }
 }
 
-static void say_plan(struct orchestrator *o)
+void scale_say_plan(struct orchestrator *o, const char *does)
 {
     const struct scale_plan *p = &o->scale.plan;
     char memory[TEXT_BYTES_MAX];
@@ -102,8 +102,14 @@ static void say_plan(struct orchestrator *o)
     for (uint32_t i = 0; i < p->target_count; i++) {
         clusters += p->targets[i].taken != 0;
     }
-    agents_text(&t, p->batch.wanted);
-    text_add(&t, p->dry ? " would come to " : " come to ");
+    if (p->batch.remove) {
+        text_u64(&t, p->batch.wanted);
+        text_add(&t, p->batch.wanted == 1 ? " agent" : " agents");
+    } else {
+        agents_text(&t, p->batch.wanted);
+    }
+    text_add(&t, p->dry ? " would " : " ");
+    text_add(&t, does);
     text_u64(&t, clusters);
     text_add(&t, clusters == 1 ? " cluster:" : " clusters:");
     watch_line(o, watch_of(o), memory);
@@ -112,6 +118,14 @@ static void say_plan(struct orchestrator *o)
     } else {
         say_sectors(o);
     }
+}
+
+static void say_entry(struct orchestrator *o)
+{
+    const struct scale_plan *p = &o->scale.plan;
+    char memory[TEXT_BYTES_MAX];
+    struct text t;
+    text_init(&t, memory, sizeof(memory));
     if (p->left_out > 0) {
         text_reset(&t);
         text_u64(&t, p->left_out);
@@ -149,14 +163,14 @@ static void settle(struct orchestrator *o)
                   "scale: newcomers would live in more than 2048 clusters: name fewer sectors");
         return;
     }
-    say_plan(o);
+    scale_say_plan(o, "come to ");
+    say_entry(o);
     if (p->dry) {
         watch_end(o, watch_of(o));
         p->stage = SCALE_IDLE;
         return;
     }
-    p->batch.id = scale_next_id(o);
-    p->batch.state = SCALE_RUNNING;
+    scale_stage(o);
     for (uint32_t i = 0; i < p->target_count; i++) {
         if (p->targets[i].taken == 0) {
             continue;
@@ -169,6 +183,13 @@ static void settle(struct orchestrator *o)
         row->id = scale_next_id(o);
         row->dirty = true;
     }
+}
+
+void scale_stage(struct orchestrator *o)
+{
+    struct scale_plan *p = &o->scale.plan;
+    p->batch.id = scale_next_id(o);
+    p->batch.state = SCALE_RUNNING;
     p->stage = SCALE_WRITES;
     watch_of(o)->due_us = o->hub.now_us + COMMIT_WAIT_US;
 }
@@ -177,9 +198,13 @@ void scale_committed(struct orchestrator *o)
 {
     assert(o->scale.plan.stage == SCALE_WRITES);
     hub_note(&o->hub, NOTE_SCALE, SCALE_RUNNING, o->scale.batch.wanted);
-    watch_line(o, watch_of(o),
-               "it is decided: 'scale watch' shows how far it is, 'scale abort' "
-               "undoes it");
+    scale_count(o);
+    o->scale.order_due = true;
+    watch_line(
+        o, watch_of(o),
+        o->scale.batch.remove
+            ? "it is decided: 'scale watch' shows how far it is, 'scale abort' lets them stay"
+            : "it is decided: 'scale watch' shows how far it is, 'scale abort' undoes it");
     watch_end(o, watch_of(o));
     o->scale.plan.stage = SCALE_IDLE;
 }
@@ -192,7 +217,9 @@ void scale_uncommitted(struct orchestrator *o)
     b->batch = b->plan.batch;
     scale_end(o, SCALE_ABORTED);
     plan_fail(o, REASON_OVERLOAD,
-              "scale: the registry does not take the plan: nobody was added, try again");
+              b->batch.remove
+                  ? "scale: the registry does not take the plan: nobody was removed, try again"
+                  : "scale: the registry does not take the plan: nobody was added, try again");
 }
 
 /* --- where to --- */
@@ -242,7 +269,8 @@ static void take_target(struct orchestrator *o, struct unit cluster, const struc
         (struct scale_target){.cluster = cluster,
                               .agents = s->agents,
                               .mean_us = mean_us < UINT32_MAX ? (uint32_t)mean_us : UINT32_MAX,
-                              .free = free};
+                              .free = free,
+                              .retired = row != NULL ? row->retired : 0};
 }
 
 struct load {
@@ -272,8 +300,10 @@ static void take_place(struct scale_plan *p, struct load *loads, uint32_t sector
         to = fits && (to == NULL || at->agents < to->agents) ? at : to;
     }
     assert(to != NULL);
-    to->taken |= to->free & (~to->free + 1u);
-    to->free &= to->free - 1u;
+    uint64_t unused = to->free & ~to->retired; /* an identity is given again last */
+    uint64_t from = unused != 0 ? unused : to->free, bit = from & (~from + 1u);
+    to->taken |= bit;
+    to->free &= ~bit;
     to->agents++;
     loads[best].agents++;
     loads[best].free--;
@@ -293,7 +323,8 @@ static void too_few(struct orchestrator *o, uint32_t free)
     agents_text(&t, p->batch.wanted);
     text_add(&t, ": a cluster has ");
     text_u64(&t, o->hub.topology->spare);
-    text_add(&t, " spare places (`spare` in [mesh]; with its agents 64 at most)");
+    text_add(&t, " spare places (`spare` in [mesh]; with its agents 64 at most); more of them, and "
+                 "new clusters, take a new mesh.conf and a restart (docs/OPERATIONS.md)");
     plan_fail(o, REASON_OVERLOAD, memory);
 }
 
@@ -383,21 +414,23 @@ static const char *refusal(const struct orchestrator *o)
                                        : NULL;
 }
 
+/* Why no other batch can begin now. */
+static const char *occupied(const struct orchestrator *o)
+{
+    const struct scale_book *b = &o->scale;
+    if (b->batch.state == SCALE_RUNNING) {
+        return b->batch.remove
+                   ? "scale: agents are leaving already: scale watch, finish or abort"
+                   : "scale: newcomers are coming in already: scale watch, finish or abort";
+    }
+    return scale_settled(b) ? NULL : "scale: the end of the one before is being written: try again";
+}
+
 static void add_command(struct orchestrator *o, const struct msg *msg)
 {
     const struct command *c = msg->u.command;
     struct scale_book *b = &o->scale;
     struct scale_plan *p = &b->plan;
-    if (!c->on && b->batch.state == SCALE_RUNNING) {
-        hub_reply_error(&o->hub, msg, REASON_OVERLOAD,
-                        "scale: newcomers are coming in already: scale watch, finish or abort");
-        return;
-    }
-    if (!c->on && !scale_settled(b)) {
-        hub_reply_error(&o->hub, msg, REASON_OVERLOAD,
-                        "scale: the end of the one before is being written: try again");
-        return;
-    }
     struct watch *w = watch_take(o, msg, WATCH_SCALE_PLAN);
     if (w == NULL) {
         return;
@@ -413,23 +446,55 @@ static void add_command(struct orchestrator *o, const struct msg *msg)
     ask(o, 0);
 }
 
-static void end_command(struct orchestrator *o, const struct msg *msg, enum scale_state state)
+/* What is in flight to those who leave has no time any more. */
+static void leave_now(struct orchestrator *o)
+{
+    struct scale_book *b = &o->scale;
+    if (b->batch.until_mesh_us <= hub_mesh_now(&o->hub)) {
+        return;
+    }
+    b->batch.until_mesh_us = hub_mesh_now(&o->hub);
+    b->batch_dirty = true;
+    for (uint32_t i = 0; i < b->row_count; i++) {
+        if (b->rows[i].leaving != 0) {
+            b->rows[i].id = scale_next_id(o);
+            b->rows[i].dirty = true;
+        }
+    }
+    b->opened_us = o->hub.now_us;
+}
+
+static void end_text(const struct orchestrator *o, bool finish, struct text *t)
+{
+    bool remove = o->scale.batch.remove;
+    text_u64(t, remove ? o->scale.leaving : o->scale.joined);
+    if (remove) {
+        text_add(t, finish ? " had not left yet: what they were working at ends now"
+                           : " had not left yet; all stay, and who had left comes back");
+    } else {
+        text_add(t, finish ? " are agents as all others from now on; places that nobody has taken "
+                             "stay open to those who come late"
+                           : " leave again, as soon as their work is done; the mesh is as before");
+    }
+}
+
+static void end_command(struct orchestrator *o, const struct msg *msg, bool finish)
 {
     if (o->scale.batch.state != SCALE_RUNNING) {
         hub_reply_error(&o->hub, msg, REASON_INVALID,
-                        "scale: nobody is coming in: there is nothing to end");
+                        "scale: nobody is coming in or leaving: there is nothing to end");
         return;
     }
     scale_look(o);
     char memory[TEXT_BYTES_MAX];
     struct text t;
     text_init(&t, memory, sizeof(memory));
-    agents_text(&t, o->scale.joined);
-    text_add(&t, state == SCALE_DONE
-                     ? " are agents as all others from now on; places that nobody has taken stay "
-                       "open to those who come late"
-                     : " leave again, as soon as their work is done; the mesh is as before");
-    scale_end(o, state);
+    end_text(o, finish, &t);
+    if (finish && o->scale.batch.remove) {
+        leave_now(o);
+    } else {
+        scale_end(o, finish ? SCALE_DONE : SCALE_ABORTED);
+    }
     hub_reply_line(&o->hub, msg, memory);
     hub_reply_ok(&o->hub, msg);
 }
@@ -438,12 +503,18 @@ void scale_command(struct orchestrator *o, const struct msg *msg)
 {
     const struct scale_request *s = &msg->u.command->scale;
     const char *why = s->action >= SCALE_ADD ? refusal(o) : NULL;
+    bool begins = s->action == SCALE_ADD || s->action == SCALE_REMOVE;
+    if (why == NULL && begins && !msg->u.command->on) {
+        why = occupied(o);
+    }
     if (why != NULL) {
         hub_reply_error(&o->hub, msg, REASON_OVERLOAD, why);
     } else if (s->action == SCALE_ADD) {
         add_command(o, msg);
+    } else if (s->action == SCALE_REMOVE) {
+        scale_remove(o, msg);
     } else if (s->action == SCALE_FINISH || s->action == SCALE_ABORT) {
-        end_command(o, msg, s->action == SCALE_FINISH ? SCALE_DONE : SCALE_ABORTED);
+        end_command(o, msg, s->action == SCALE_FINISH);
     } else if (s->action == SCALE_PLACES) {
         scale_places(o, msg);
     } else if (s->action == SCALE_WATCH) {

@@ -7,7 +7,26 @@
 
 #define SAY_US       (5ll * US_PER_S) /* consoles give up on silence */
 #define WATCH_US     US_PER_S
-#define PLACES_LINES 60u
+#define PLACES_LINES CLUSTERS_PER_SECTOR_MAX /* of one reply: all of a sector */
+
+static void remove_line(const struct orchestrator *o, struct text *t)
+{
+    const struct scale_book *b = &o->scale;
+    const struct scale_batch *batch = &b->batch;
+    text_u64(t, batch->wanted);
+    text_add(t, " agents to be removed, ordered ");
+    text_time(t, (int64_t)batch->id);
+    if (batch->state != SCALE_RUNNING) {
+        text_add(t, batch->state == SCALE_DONE ? ": retired at " : ": they stay, given up at ");
+        text_time(t, batch->ended_mesh_us);
+        return;
+    }
+    text_add(t, ": no new work; ");
+    text_u64(t, b->leaving);
+    text_add(t, " finish theirs, until ");
+    text_time(t, batch->until_mesh_us);
+    text_add(t, b->deaf ? "; a sector that has some of them is silent" : "");
+}
 
 void scale_status_line(const struct orchestrator *o, struct text *t)
 {
@@ -15,6 +34,10 @@ void scale_status_line(const struct orchestrator *o, struct text *t)
     const struct scale_batch *batch = &b->batch;
     if (batch->state == SCALE_NONE) {
         text_add(t, "nobody was added to this mesh: scale add N");
+        return;
+    }
+    if (batch->remove) {
+        remove_line(o, t);
         return;
     }
     text_u64(t, batch->wanted);
@@ -54,7 +77,8 @@ void scale_show(struct orchestrator *o, const struct msg *msg)
     }
     scale_status_line(o, &t);
     hub_reply_line(&o->hub, msg, memory);
-    if (o->scale.batch.state == SCALE_RUNNING && o->scale.joined < scale_opened(&o->scale)) {
+    bool comes = o->scale.batch.state == SCALE_RUNNING && !o->scale.batch.remove;
+    if (comes && o->scale.joined < scale_opened(&o->scale)) {
         text_reset(&t);
         text_u64(&t, scale_opened(&o->scale) - o->scale.joined);
         text_add(&t, " places wait for their hosts: 'scale places' names them, deploy/scale "
@@ -71,7 +95,7 @@ void scale_places(struct orchestrator *o, const struct msg *msg)
     uint32_t said = 0, left = 0;
     for (uint32_t i = 0; i < b->row_count; i++) {
         const struct scale_row *row = &b->rows[i];
-        uint64_t open = row->old | row->opened;
+        uint64_t open = scale_open(b, row);
         char memory[TEXT_BYTES_MAX];
         struct text t;
         text_init(&t, memory, sizeof(memory));

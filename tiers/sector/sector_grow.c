@@ -8,11 +8,20 @@
 #define SAY_US      (10ll * US_PER_S)
 #define SAY_EFFECTS 24u /* of one cluster: its lead, and some hosts; others hear it next time */
 
+/* As it is said now: some of the time to leave may be over. */
+static struct grow word(const struct sector *s, uint32_t child)
+{
+    struct grow g = s->grows[child];
+    int64_t left_us = s->grow_until_us[child] - s->hub.now_us;
+    g.drain_us = left_us < g.drain_us ? (left_us > 0 ? left_us : 0) : g.drain_us;
+    return g;
+}
+
 /* False: no room now. */
 static bool to_lead(struct sector *s, uint32_t child)
 {
     struct msg down = hub_msg(&s->hub, MSG_GROW, hub_child_unit(&s->hub, child), 3);
-    down.u.grow = s->grows[child];
+    down.u.grow = word(s, child);
     if (!hub_fits(&s->hub, &down)) {
         return false;
     }
@@ -35,7 +44,7 @@ static bool concerns(const struct sector *s, const struct sector_host *host, uin
 static void to_host(struct sector *s, const struct sector_host *host, uint32_t child)
 {
     struct msg down = hub_msg(&s->hub, MSG_GROW, unit_numbered(TIER_HOST, host->number), 3);
-    down.u.grow = s->grows[child];
+    down.u.grow = word(s, child);
     if (hub_fits(&s->hub, &down)) {
         out_send(s->hub.out, &down);
     }
@@ -61,6 +70,9 @@ void sector_grow(struct sector *s, const struct grow *g)
     if (child == UINT32_MAX || grow_check(g, h->topology) != NULL) {
         hub_note(h, NOTE_UNEXPECTED, (uint64_t)MSG_ORDER, unit_pack(g->cluster));
         return;
+    }
+    if (g->id > s->grows[child].id) {
+        s->grow_until_us[child] = h->now_us + g->drain_us;
     }
     if (grow_take(&s->grows[child], g)) {
         sector_count_away(s);

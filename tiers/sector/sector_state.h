@@ -81,9 +81,10 @@ struct sector {
     uint64_t move_told[CLUSTERS_PER_SECTOR_MAX]; /* epoch of each lead that has heard all of them */
     uint32_t move_next;                          /* the entry that a new lead hears next */
     struct grow grows[CLUSTERS_PER_SECTOR_MAX];  /* newcomers of each cluster; id 0: none known */
-    uint64_t grow_told[CLUSTERS_PER_SECTOR_MAX]; /* as move_told */
-    int64_t grow_us;                             /* as move_us */
-    uint32_t grow_again;                         /* as move_again */
+    int64_t grow_until_us[CLUSTERS_PER_SECTOR_MAX]; /* end of the time to leave that it gives */
+    uint64_t grow_told[CLUSTERS_PER_SECTOR_MAX];    /* as move_told */
+    int64_t grow_us;                                /* as move_us */
+    uint32_t grow_again;                            /* as move_again */
     int64_t move_us;     /* all are said to the leads again; NEVER: there are none */
     uint32_t move_again; /* as far as that is done */
 };
