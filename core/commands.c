@@ -224,7 +224,7 @@ static bool parse_decimal(const char *text, size_t bytes, int64_t *ret_millionth
                 scale /= 10;
                 whole += (text[i] - '0') * scale;
             } else {
-                if (whole > 1000000000000ll * 1000000)
+                if (whole > 100000000000ll * 1000000)
                     return false;
                 whole = whole * 10 + (int64_t)(text[i] - '0') * 1000000;
             }

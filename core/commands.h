@@ -172,8 +172,12 @@ const struct command_rule *command_rules(size_t *ret_count);
 /* The first rule that the line breaks, with its error; NULL: none. */
 const struct command_rule *command_rule_broken(const struct invocation *in,
                                                char error[COMMAND_ERROR_MAX]);
-/* "--all not with --sample", as docs/CONSOLE.md lists it; returns the length, cut at size - 1. */
-size_t command_rule_text(const struct command_rule *rule, char *ret, size_t size);
+/* Whether the rule can ever be broken by a line of this command. */
+bool command_rule_concerns(const struct command_rule *rule, const struct command_spec *spec);
+/* "ask: --all not with --sample", as docs/CONSOLE.md lists it, or as the help of one command (of)
+ * does; returns the length, cut at size - 1. */
+size_t command_rule_text(const struct command_rule *rule, const struct command_spec *of, char *ret,
+                         size_t size);
 
 /* The value of a parameter by name; asserts that the command has it. */
 const struct value *command_value(const struct invocation *in, const char *name);

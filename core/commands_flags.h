@@ -112,12 +112,12 @@
         .most = MS_MAX_DAY, .value_name = "DURATION",                                              \
         .help = "arrival window around T; default 500ms"                                           \
     }
-#define TIMEOUT                                                                                    \
+#define TIMEOUT_OF(text)                                                                           \
     {                                                                                              \
         .name = "timeout", .kind = PARAMETER_DURATION, .flag = true, .least = 10,                  \
-        .most = MS_MAX_DAY, .value_name = "DURATION",                                              \
-        .help = "when to stop gathering; default 5s, or T and 2s"                                  \
+        .most = MS_MAX_DAY, .value_name = "DURATION", .help = text                                 \
     }
+#define TIMEOUT TIMEOUT_OF("when to stop gathering; default 5s, or T and 2s")
 #define HEDGE                                                                                      \
     {                                                                                              \
         .name = "hedge", .kind = PARAMETER_SWITCH, .flag = true,                                   \

@@ -286,13 +286,18 @@ static void add_term(struct text *t, const struct command_spec *spec, const char
     }
 }
 
+/* Those that the command has; spec NULL: all of them. */
 static void add_others(struct text *t, const struct command_spec *spec,
                        const struct command_rule *r)
 {
-    size_t count = others_count(r);
+    const char *list[RULE_OTHERS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < others_count(r); i++)
+        if (!spec || place_of(spec, r->others[i]) < COMMAND_PARAMETERS_MAX)
+            list[count++] = r->others[i];
     for (size_t i = 0; i < count; i++) {
         text_add(t, i == 0 ? "" : i + 1 < count ? ", " : " or ");
-        add_term(t, spec, r->others[i]);
+        add_term(t, spec, list[i]);
     }
 }
 
@@ -409,19 +414,30 @@ const struct command_rule *command_rule_broken(const struct invocation *in,
     return NULL;
 }
 
-size_t command_rule_text(const struct command_rule *rule, char *ret, size_t size)
+bool command_rule_concerns(const struct command_rule *rule, const struct command_spec *spec)
+{
+    assert(rule && spec);
+    bool any = false;
+    for (size_t i = 0; i < others_count(rule); i++)
+        any = any || place_of(spec, rule->others[i]) < COMMAND_PARAMETERS_MAX;
+    return any && place_of(spec, rule->first) < COMMAND_PARAMETERS_MAX &&
+           (rule->verb == 0 || rule->verb == spec->verb);
+}
+
+size_t command_rule_text(const struct command_rule *rule, const struct command_spec *of, char *ret,
+                         size_t size)
 {
     static const char *const says[] = {" not with ", " only with ", " not above "};
     struct text t;
     size_t count;
     assert(rule && ret && size > 0);
-    const struct command_spec *table = command_table(&count), *spec = NULL;
-    for (size_t i = 0; i < count; i++)
+    const struct command_spec *table = command_table(&count), *spec = of;
+    for (size_t i = 0; i < count && !of; i++)
         if (rule->verb != 0 && table[i].verb == rule->verb)
             spec = &table[i];
     text_init(&t, ret, size);
     bool word = rule->first[name_bytes(rule->first)] && rule->kind == RULE_NEEDS;
-    if (spec && !word) {
+    if (spec && !of && !word) {
         text_add(&t, spec->name);
         text_add(&t, ": ");
     }

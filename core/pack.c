@@ -71,6 +71,13 @@ static uint32_t gather(const uint8_t *line, uint32_t *words)
     return mask;
 }
 
+/* The line of the lowest bit of `rest`, which is of the bitmap's word b. */
+static uint8_t *line_at(const struct packer *p, unsigned b, uint64_t rest)
+{
+    size_t line = (size_t)b * 64u + (unsigned)__builtin_ctzll(rest);
+    return p->place + line * PACK_LINE;
+}
+
 static void lay_out_lines(struct packer *p, const struct packed *from)
 {
     const uint32_t *words = from->content;
@@ -80,8 +87,7 @@ static void lay_out_lines(struct packer *p, const struct packed *from)
             uint16_t mask;
             memcpy(&mask, masks, sizeof(mask));
             masks += sizeof(mask);
-            lay_out(p->place + (b * 64u + (unsigned)__builtin_ctzll(rest)) * PACK_LINE, mask,
-                    words);
+            lay_out(line_at(p, b, rest), mask, words);
             words += words_of(mask);
         }
     }
@@ -112,8 +118,7 @@ WIDE static void lay_out_lines_wide(struct packer *p, const struct packed *from)
             uint16_t mask;
             memcpy(&mask, masks, sizeof(mask));
             masks += sizeof(mask);
-            uint8_t *line = p->place + (b * 64u + (unsigned)__builtin_ctzll(rest)) * PACK_LINE;
-            _mm512_store_si512(line, _mm512_maskz_expandloadu_epi32(mask, words));
+            _mm512_store_si512(line_at(p, b, rest), _mm512_maskz_expandloadu_epi32(mask, words));
             words += __builtin_popcount(mask);
         }
     }
@@ -145,8 +150,7 @@ void *pack_lay_out(struct packer *p, const struct packed *from)
     for (unsigned b = 0; b < PACK_BITMAP; b++) {
         uint64_t left = from == NULL ? p->bitmap[b] : p->bitmap[b] & ~from->bitmap[b];
         for (; left != 0; left &= left - 1u) {
-            memset(p->place + (b * 64u + (unsigned)__builtin_ctzll(left)) * PACK_LINE, 0,
-                   PACK_LINE);
+            memset(line_at(p, b, left), 0, PACK_LINE);
         }
         p->bitmap[b] = from == NULL ? 0 : from->bitmap[b];
     }

@@ -525,6 +525,54 @@ static void test_a_pair_survives_kill(void **state)
     identity_done(&id);
 }
 
+static void link_fault(const char *wanted)
+{
+    struct keys_error why = {""};
+    uint64_t mesh = 0;
+    assert_int_equal(keys_load_mesh(dir, &mesh, &why), 0);
+    int rc = tls_check(dir, "cluster-03", mesh, NOW_S, &why);
+    assert_int_equal(rc == 0, wanted == NULL);
+    if (wanted != NULL && strstr(why.text, wanted) == NULL)
+        fail_msg("'%s' instead of '%s'", why.text, wanted);
+}
+
+static void take_from(const char *from, const char *to)
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s", in_dir(to));
+    assert_int_equal(rename(in_dir(from), path), 0);
+}
+
+/* What is wrong with the files of a link, before there is one. */
+static void test_links_are_checked(void **state)
+{
+    (void)state;
+    struct keys_error why = {""};
+    bool made;
+    uint64_t mesh;
+    assert_int_equal(keys_init_issuer(dir, &made, &mesh, &why), 0);
+    assert_int_equal(tls_init(dir, &why), 0);
+    link_fault("cluster-03.tls.key: cannot open");
+    assert_int_equal(tls_issue(dir, "cluster-03", mesh, NOW_S, 86400, &why), 0);
+    link_fault(NULL);
+    assert_int_equal(tls_check(dir, "cluster-03", mesh, NOW_S + 86401, &why) < 0, 1);
+    assert_non_null(strstr(why.text, "is expired"));
+    assert_int_equal(tls_check(dir, "cluster-03", mesh + 1, NOW_S, &why) < 0, 1);
+    assert_non_null(strstr(why.text, "of another process or mesh"));
+    assert_int_equal(tls_issue(dir, "cluster-04", mesh, NOW_S, 86400, &why), 0);
+    take_from("cluster-04.tls.crt", "cluster-03.tls.crt");
+    link_fault("is not for the key beside it");
+    take_from("cluster-04.tls.key", "cluster-03.tls.key");
+    link_fault("of another process or mesh");
+    assert_int_equal(tls_issue(dir, "cluster-03", mesh, NOW_S, 86400, &why), 0);
+    assert_int_equal(remove(in_dir("ca.key")), 0);
+    assert_int_equal(remove(in_dir("ca.crt")), 0);
+    assert_int_equal(tls_init(dir, &why), 0); /* another authority */
+    link_fault("not signed by the authority");
+    assert_int_equal(remove(in_dir("ca.crt")), 0);
+    link_fault("ca.crt: cannot open");
+}
+
 static void overwrite(const char *path, const char *text)
 {
     FILE *file = fopen(path, "w");
@@ -608,6 +656,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_files_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_pair_is_replaced_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_pair_survives_kill, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_links_are_checked, setup, teardown),
     };
     if (keys_start() < 0)
         return 1;

@@ -99,6 +99,7 @@ static void rules_are_about_what_there_is(void **state)
         const struct command_rule *r = &rules[i];
         const struct command_spec *spec = spec_of(r);
         assert_non_null(spec);
+        assert_true(command_rule_concerns(r, spec)); /* its help names it */
         for (size_t k = 0; k <= RULE_OTHERS_MAX; k++) {
             const char *term = k == 0 ? r->first : r->others[k - 1];
             if (!term)
@@ -125,6 +126,26 @@ static void rules_are_about_what_there_is(void **state)
             }
         }
     }
+}
+
+static void a_rule_concerns_whom_it_can_stop(void **state)
+{
+    (void)state;
+    size_t count, all = 0;
+    const struct command_rule *rules = command_rules(&count);
+    const struct command_spec *status = command_find("status", 6), *ask = command_find("ask", 3);
+    for (size_t i = 0; i < count; i++) {
+        assert_false(command_rule_concerns(&rules[i], status));
+        all += command_rule_concerns(&rules[i], ask);
+    }
+    assert_int_equal(all, 7);
+    char text[300];
+    for (size_t i = 0; i < count; i++) /* of what it lacks nothing is said */
+        if (strcmp(rules[i].first, "seed") == 0)
+            (void)command_rule_text(&rules[i], ask, text, sizeof text);
+    assert_string_equal(text, "--seed only with --limit");
+    assert_false(parse("ask hi --seed 3"));
+    assert_string_equal(error, "--seed: goes with --limit: it says which agents those are");
 }
 
 /* Lines near the rules that break none of them. */
@@ -191,7 +212,7 @@ static void the_documentation_lists_them(void **state)
         rows += *at == '\n';
     for (size_t i = 0; i < count; i++) {
         char rule[400], row[1024];
-        (void)command_rule_text(&rules[i], rule, sizeof rule);
+        (void)command_rule_text(&rules[i], NULL, rule, sizeof rule);
         (void)snprintf(row, sizeof row, "| %s | %s | `%s` |\n", rule, rules[i].why,
                        rules[i].example);
         const char *found = strstr(table, row);
@@ -208,7 +229,7 @@ int main(int argc, char **argv)
         const struct command_rule *rules = command_rules(&count);
         for (size_t i = 0; i < count; i++) {
             char rule[400];
-            (void)command_rule_text(&rules[i], rule, sizeof rule);
+            (void)command_rule_text(&rules[i], NULL, rule, sizeof rule);
             printf("| %s | %s | `%s` |\n", rule, rules[i].why, rules[i].example);
         }
         return 0;
@@ -217,6 +238,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_example_breaks_its_own_rule),
         cmocka_unit_test(errors_name_both_sides),
         cmocka_unit_test(rules_are_about_what_there_is),
+        cmocka_unit_test(a_rule_concerns_whom_it_can_stop),
         cmocka_unit_test(what_goes_together_is_taken),
         cmocka_unit_test(the_documentation_lists_them),
     };

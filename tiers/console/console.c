@@ -52,9 +52,23 @@ static void help_all(FILE *out)
                 table[i].changes ? "  [acts]" : "");
 }
 
+/* What does not go together on its line (core/commands_rules.c). */
+static void help_rules(FILE *out, const struct command_spec *spec)
+{
+    size_t count, shown = 0;
+    const struct command_rule *rules = command_rules(&count);
+    for (size_t i = 0; i < count; i++) {
+        char text[300];
+        if (!command_rule_concerns(&rules[i], spec))
+            continue;
+        command_rule_text(&rules[i], spec, text, sizeof text);
+        fprintf(out, "%s    %s\n", shown++ == 0 ? "\n  what goes together\n" : "", text);
+    }
+}
+
 static void help_one(FILE *out, const struct command_spec *spec)
 {
-    char usage[1024];
+    char usage[2048];
     command_usage(spec, usage, sizeof usage);
     fprintf(out, "%s\n\n  %s\n", spec->summary, usage);
     for (size_t i = 0; i < COMMAND_PARAMETERS_MAX && spec->parameters[i].name; i++) {
@@ -62,6 +76,7 @@ static void help_one(FILE *out, const struct command_spec *spec)
         fprintf(out, "%s    %s%-16s %s%s%s\n", i == 0 ? "\n" : "", p->flag ? "--" : "  ", p->name,
                 p->help ? p->help : "", p->choices ? ": " : "", p->choices ? p->choices : "");
     }
+    help_rules(out, spec);
     for (size_t i = 0; i < COMMAND_EXAMPLES_MAX && spec->examples[i]; i++)
         fprintf(out, "%s    %s\n", i == 0 ? "\n  examples\n" : "", spec->examples[i]);
 }
@@ -445,9 +460,8 @@ int console_script(struct console *c)
     char *line = NULL;
     size_t room = 0;
     int worst = EXIT_OK;
-    ssize_t length;
     assert(c);
-    while ((length = getline(&line, &room, stdin)) >= 0) {
+    while (getline(&line, &room, stdin) >= 0) {
         bool quit = false;
         line[strcspn(line, "\r\n")] = '\0';
         if (strlen(line) >= COMMAND_LINE_BYTES_MAX) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ROUTED_TRIES 100u
+#define ROUTED_SHOWN ((size_t)2 * DIAGNOSIS_SLOW_MAX) /* agents, by name */
 #define PLACES_TEXT  16384u
 
 /* --- whom --- */
@@ -140,11 +141,11 @@ static void show_routed(struct task *t, bool holds)
             continue;
         if (t->render.json)
             json_array_append_new(list, json_string(place));
-        else if (++shown <= 2 * DIAGNOSIS_SLOW_MAX)
+        else if (++shown <= ROUTED_SHOWN)
             fprintf(t->render.out, "- %s (impedance %.0fms)\n", place,
                     (double)a->impedance.predicted_us / US_PER_MS);
     }
-    if (!t->render.json && shown > 2 * DIAGNOSIS_SLOW_MAX)
+    if (!t->render.json && shown > ROUTED_SHOWN)
         fprintf(t->render.out, "  and more: %zu in all\n", shown);
     if (!t->render.json && shown == 0)
         fputs(on ? "- nobody\n" : "- nobody: new work avoided none of them\n", t->render.out);

@@ -228,7 +228,8 @@ static const char *find_near(char room[PATH_MAX])
             if (slash)
                 *slash = '\0';
         }
-        strcat(room, "/run/mesh.conf");
+        size_t used = strlen(room);
+        snprintf(room + used, PATH_MAX - used, "/run/mesh.conf");
         if (access(room, R_OK) == 0)
             return room;
     }

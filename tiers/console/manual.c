@@ -69,6 +69,23 @@ static void man_parameter(FILE *out, const struct parameter *p)
     fputc('\n', out);
 }
 
+static void man_rules(FILE *out, const struct command_spec *c)
+{
+    size_t count, shown = 0;
+    const struct command_rule *rules = command_rules(&count);
+    for (size_t i = 0; i < count; i++) {
+        char text[300];
+        if (!command_rule_concerns(&rules[i], c))
+            continue;
+        command_rule_text(&rules[i], c, text, sizeof text);
+        fputs(shown++ == 0 ? ".SH WHAT GOES TOGETHER\n.TP\n" : ".TP\n", out);
+        roff(out, text);
+        fputc('\n', out);
+        roff(out, rules[i].why);
+        fputc('\n', out);
+    }
+}
+
 static void man_command(FILE *out, const struct command_spec *c)
 {
     char name[64], usage[2048];
@@ -85,6 +102,7 @@ static void man_command(FILE *out, const struct command_spec *c)
         fputs(".SH OPTIONS\n", out);
     for (size_t i = 0; parameter_at(c, i); i++)
         man_parameter(out, parameter_at(c, i));
+    man_rules(out, c);
     if (c->examples[0])
         fputs(".SH EXAMPLES\n.nf\n", out);
     for (size_t i = 0; i < COMMAND_EXAMPLES_MAX && c->examples[i]; i++) {

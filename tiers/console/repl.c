@@ -42,6 +42,9 @@ static struct {
     bool mode_known;
     enum mode mode; /* as last heard */
     uint64_t heard_ms, interrupted_ms;
+    struct id128 left[ROLLOUT_LANES]; /* that a second Ctrl-C cancels */
+    uint32_t left_count;
+    bool cancelling;
     struct pager pager;
     const char *saying; /* the line of the dialogue that runs; NULL: none does */
     enum render_form say_form;
@@ -150,6 +153,7 @@ static void leave(int code)
 }
 
 static void say_on(void);
+static void cancel_interrupted(void);
 
 static void on_command_done(void *ctx, int exit_code)
 {
@@ -160,6 +164,11 @@ static void on_command_done(void *ctx, int exit_code)
         repl.heard_ms = uv_now(t->conf.loop);
     t->render.out = stdout;
     pager_show(&repl.pager);
+    repl.cancelling = repl.cancelling && repl.left_count > 0;
+    if (repl.cancelling) {
+        cancel_interrupted();
+        return;
+    }
     if (repl.saying) {
         talk_ended(&repl.console->talk, repl.saying, exit_code, &t->inquiry.findings);
         say_on();
@@ -397,13 +406,13 @@ static char **complete(const char *text, int start, int end)
     return rl_completion_matches(text, next_completion);
 }
 
+/* What the last command left in the mesh, one after the other. */
 static void cancel_interrupted(void)
 {
     char id[ID128_TEXT_MAX];
     const char *words[] = {"cancel", id};
-    num_id128_format(repl.console->task.operation_id, id);
+    num_id128_format(repl.left[--repl.left_count], id);
     repl.interrupted_ms = 0;
-    putchar('\n');
     run_words(words, 2, repl.console->form);
 }
 
@@ -413,12 +422,16 @@ static void on_interrupt(uv_signal_t *handle, int number)
     (void)handle, (void)number;
     uv_update_time(t->conf.loop);
     if (t->running) {
-        bool accepted = t->accepted && !t->interrupted;
+        bool first = !t->interrupted;
         task_interrupt(t);
-        repl.interrupted_ms = accepted ? uv_now(t->conf.loop) : 0;
+        repl.left_count = first ? t->left_count : 0;
+        memcpy(repl.left, t->left, sizeof repl.left);
+        repl.interrupted_ms = repl.left_count > 0 ? uv_now(t->conf.loop) : 0;
         return;
     }
     if (repl.interrupted_ms && uv_now(t->conf.loop) - repl.interrupted_ms < CANCEL_MS) {
+        putchar('\n');
+        repl.cancelling = true;
         cancel_interrupted();
         return;
     }

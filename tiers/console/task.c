@@ -500,7 +500,7 @@ static bool taken_aside(struct task *t, const struct reply *reply)
 {
     if (progress_reply(t, reply))
         return true;
-    if (t->rollout.active && !t->dry_run) {
+    if (t->rollout.active && !t->dry_run && !t->interrupted) {
         task_clear_progress(t);
         rollout_reply(&t->rollout, &t->render, uv_now(t->conf.loop), reply);
         task_rollout_step(t);
@@ -656,7 +656,7 @@ static void on_tick(uv_timer_t *timer)
         return;
     }
     if (now_ms < t->deadline_ms || (t->watching && !t->sent)) {
-        if (t->rollout.active && !t->dry_run && t->sent)
+        if (t->rollout.active && !t->dry_run && t->sent && !t->interrupted)
             task_rollout_step(t);
         else
             progress_look(t);
@@ -706,6 +706,7 @@ void task_start(struct task *t, const char *const words[], size_t count, enum re
     t->ctx = ctx;
     t->running = true;
     t->sent = t->accepted = t->have_progress = t->watching = t->interrupted = false;
+    t->left_count = 0;
     t->checked = false;
     follow_begin(t);
     t->waits_for[0] = '\0';

@@ -60,6 +60,9 @@ struct task {
     uint64_t started_ms; /* uv_now() */
     uint64_t deadline_ms;
     bool sent, accepted;
+    /* What goes on in the mesh after Ctrl-C; more than one of a rollout. */
+    struct id128 left[ROLLOUT_LANES];
+    uint32_t left_count;
     bool interrupted; /* what has arrived is being fetched, or the operation cancelled */
     bool hinted;      /* it was shown, and how to cancel */
     struct id128 operation_id;

@@ -33,11 +33,17 @@ static void interrupt_rollout(struct task *t)
         const struct rollout_lane *lane = &t->rollout.lanes[i];
         num_id128_format(lane->id, id);
         if (lane->busy && !num_id128_zero(lane->id)) {
-            fprintf(stderr, "interrupted: operation %s is in flight; 'cancel %s' stops it\n", id,
-                    id);
+            fprintf(stderr, "interrupted: operation %s is in flight; 'cancel %s' stops it%s\n", id,
+                    id, t->conf.again ? t->conf.again : "");
+            t->left[t->left_count++] = lane->id;
             t->operation_id = lane->id;
             t->accepted = true;
         }
+    }
+    if (t->conf.lingers && t->left_count > 0) {
+        t->interrupted = t->hinted = true;
+        t->deadline_ms = uv_now(t->conf.loop) + INTERRUPT_AGAIN_MS;
+        return;
     }
     task_finish(t, EXIT_INTERRUPTED);
 }
@@ -61,12 +67,18 @@ static bool ask_arrived(struct task *t)
     return true;
 }
 
+/* All that is left; the last one's reply is waited for. */
 static void cancel(struct task *t)
 {
     t->hinted = false;
-    t->command = (struct command){.kind = COMMAND_CANCEL, .operation_id = t->operation_id};
     t->deadline_ms = uv_now(t->conf.loop) + ARRIVED_MS;
-    task_send(t);
+    for (uint32_t i = 0; i + 1 < t->left_count && t->running; i++) {
+        t->command = (struct command){.kind = COMMAND_CANCEL, .operation_id = t->left[i]};
+        task_send(t);
+    }
+    t->command = (struct command){.kind = COMMAND_CANCEL, .operation_id = t->operation_id};
+    if (t->running)
+        task_send(t);
 }
 
 static void show_arrived(struct task *t, const struct rows *rows)
@@ -93,7 +105,10 @@ void interrupt_reply(struct task *t, const struct reply *reply)
             return;
         }
     } else if (reply->kind == REPLY_OK) {
-        fputs("cancel: done\n", t->render.out);
+        if (t->left_count > 1)
+            fprintf(t->render.out, "cancel: done, %u operations\n", t->left_count);
+        else
+            fputs("cancel: done\n", t->render.out);
     } else if (reply->kind == REPLY_ERROR) {
         render_error(&t->render, reason_name(reply->reason), reply->text ? reply->text : "refused");
         task_hint(t, "interrupted");
@@ -116,14 +131,16 @@ void task_interrupt(struct task *t)
     if (!t->running)
         return;
     task_clear_progress(t);
-    if (t->rollout.active && !t->dry_run && t->sent) {
-        interrupt_rollout(t);
-        return;
-    }
     if (t->interrupted) {
         cancel(t);
         return;
     }
+    if (t->rollout.active && !t->dry_run && t->sent) {
+        interrupt_rollout(t);
+        return;
+    }
+    if (t->accepted)
+        t->left[t->left_count++] = t->operation_id;
     if (t->accepted && ask_arrived(t))
         return;
     if (t->accepted)

@@ -68,7 +68,7 @@ struct opcache *opcache_new(const struct opcache_conf *conf)
     assert(conf->identity != NULL);
     struct opcache *c = calloc(1, sizeof(*c));
     size_t memory = pack_memory(sizeof(struct operation));
-    uint8_t *places = aligned_alloc(PACK_LINE, OPCACHE_LAID_OUT * memory);
+    uint8_t *places = aligned_alloc(PACK_LINE, memory * OPCACHE_LAID_OUT);
     if (c == NULL || places == NULL) {
         free(c);
         free(places);

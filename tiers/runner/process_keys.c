@@ -3,6 +3,7 @@
  * frame of each port, and the link to the bus is made before the old one is given up (bus_rotate).
  */
 #include "tiers/runner/process_int.h"
+#include "tiers/runner/tls.h"
 
 #include "tiers/runner/clock.h"
 #include <errno.h>
@@ -84,6 +85,13 @@ bool process_start_keys(struct process *p)
         log_fault(p, "trust-failed", &why);
         return false;
     }
+    if (!p->trust.has_roots)
+        log_line(&p->log, LOG_WARNING, "no-roots",
+                 "why=\"%.300s/root.pub is missing: no revocation is believed here\"",
+                 p->config.keys_dir);
+    if (config_has_tls(&p->config) && tls_check(p->config.keys_dir, p->conf->name, p->identity.mesh,
+                                                clock_unix_us() / US_PER_S, &why) < 0)
+        log_fault(p, "link-certificate", &why); /* it goes on: a new pair may be on its way */
     return process_ports(p) && process_scope_covers(p);
 }
 

@@ -228,6 +228,60 @@ static int authority_get(const char *dir, EVP_PKEY **ret_key, X509 **ret_cert,
     return 0;
 }
 
+/* Whether the certificate's only other name is this URI. */
+static bool names_only(X509 *cert, const char *uri)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    const GENERAL_NAME *one =
+        sk_GENERAL_NAME_num(names) == 1 ? sk_GENERAL_NAME_value(names, 0) : NULL;
+    bool same =
+        one && one->type == GEN_URI &&
+        ASN1_STRING_length(one->d.uniformResourceIdentifier) == (int)strlen(uri) &&
+        memcmp(ASN1_STRING_get0_data(one->d.uniformResourceIdentifier), uri, strlen(uri)) == 0;
+    GENERAL_NAMES_free(names);
+    return same;
+}
+
+static const char *fault_of(X509 *cert, EVP_PKEY *key, X509 *ca, const char *uri, time_t now_s)
+{
+    return X509_check_private_key(cert, key) != 1 ? "is not for the key beside it"
+           : X509_verify(cert, X509_get0_pubkey(ca)) != 1
+               ? "was not signed by the authority of this mesh (ca.crt)"
+           : !names_only(cert, uri)                               ? "is of another process or mesh"
+           : X509_cmp_time(X509_get0_notBefore(cert), &now_s) > 0 ? "is not yet valid"
+           : X509_cmp_time(X509_get0_notAfter(cert), &now_s) < 0
+               ? "is expired; make the next one with: mesh keys rotate"
+               : NULL;
+}
+
+int tls_check(const char *dir, const char *name, uint64_t mesh, int64_t now_s,
+              struct keys_error *why)
+{
+    assert(dir && name && why);
+    char key_path[PATH_BYTES], cert_path[PATH_BYTES], ca_path[PATH_BYTES], uri[128];
+    int rc = path_of(dir, name, ".tls.key", key_path, why);
+    if (rc == 0)
+        rc = path_of(dir, name, ".tls.crt", cert_path, why);
+    if (rc == 0)
+        rc = path_of(dir, "ca", ".crt", ca_path, why);
+    if (rc < 0)
+        return rc;
+    EVP_PKEY *key = key_get(key_path, why);
+    X509 *cert = key ? cert_get(cert_path, why) : NULL;
+    X509 *ca = cert ? cert_get(ca_path, why) : NULL;
+    rc = ca ? 0 : -EIO;
+    if (rc == 0) {
+        tls_uri(mesh, name, uri, sizeof(uri));
+        const char *fault = fault_of(cert, key, ca, uri, (time_t)now_s);
+        rc = fault ? fail(why, -EIO, cert_path, fault) : 0;
+    }
+    ERR_clear_error();
+    X509_free(ca);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return rc;
+}
+
 int tls_settle(const char *dir, const char *name, struct keys_error *why)
 {
     assert(dir && name && why);

@@ -28,6 +28,11 @@ int tls_init(const char *dir, struct keys_error *why);
 int tls_issue(const char *dir, const char *name, uint64_t mesh, int64_t now_s, int64_t life_s,
               struct keys_error *why);
 
+/* Whether a process's pair, and the authority's certificate beside it, are what a link needs. 0, or
+ * negative and in *why which file, and what is wrong with it. */
+int tls_check(const char *dir, const char *name, uint64_t mesh, int64_t now_s,
+              struct keys_error *why);
+
 /* After a pair was replaced, but not to the end: NAME.next.tls.key becomes NAME.tls.key when
  * NAME.tls.crt is for it; else nothing is done. Before a link is made. */
 int tls_settle(const char *dir, const char *name, struct keys_error *why);
