@@ -34,8 +34,8 @@ void order_head_put(const struct order_head *head, Mesh__Beat *ret)
 bool order_head_get(const Mesh__Beat *w, struct order_head *ret)
 {
     *ret = (struct order_head){.epoch = w->orders_epoch, .seq = w->orders_number};
-    if (w->orders_epoch == 0) {
-        return w->orders_number == 0 && w->orders_head.len == 0 && !w->orders_missed;
+    if (w->orders_epoch == 0) { /* one that has just begun may have missed the first */
+        return w->orders_number == 0 && w->orders_head.len == 0;
     }
     return w->orders_number > 0 && number_fits(w->orders_number) &&
            hash_get(w->orders_head, ret->hash);

@@ -635,8 +635,8 @@ static void sample_agent(struct sample *s, struct msg *m)
             b->orders.epoch = 1 + upto(s, 1000);
             b->orders.seq = 1 + upto(s, 1000);
             b->orders.hash[3] = (uint8_t)upto(s, 255);
-            b->orders_missed = flag(s);
         }
+        b->orders_missed = flag(s); /* also by one that has heard no order yet */
         m->u.beat = b;
     } else if (m->type == MSG_BEAT_REPLY) {
         m->u.beat_reply =

@@ -287,7 +287,6 @@ void scale_look(struct orchestrator *o)
 {
     struct scale_book *b = &o->scale;
     struct hub *h = &o->hub;
-    b->look_us = h->now_us + LOOK_US;
     b->joined = b->entering = b->conflicts = b->leaving = 0;
     b->deaf = false;
     for (uint32_t i = 0; i < h->children_count; i++) {
@@ -316,6 +315,7 @@ static bool all_left(const struct orchestrator *o)
 static void end_due(struct orchestrator *o)
 {
     struct scale_book *b = &o->scale;
+    b->look_us = o->hub.now_us + LOOK_US; /* whoever else looks does not put this off */
     scale_look(o);
     if (b->batch.remove) {
         if (all_left(o)) {
