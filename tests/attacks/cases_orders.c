@@ -152,7 +152,11 @@ static const char *moved_elsewhere(struct world *w)
 static struct order grows_of(struct order_grows *grows, uint64_t places)
 {
     *grows = (struct order_grows){.count = 1};
-    grows->list[0] = (struct grow){9, unit_cluster(1, 2), places, places, 60 * US_PER_S};
+    grows->list[0] = (struct grow){.id = 9,
+                                   .cluster = unit_cluster(1, 2),
+                                   .places = places,
+                                   .fresh = places,
+                                   .over_us = 60 * US_PER_S};
     return (struct order){.what = ORDER_GROWS, .u.grows = grows};
 }
 
