@@ -39,13 +39,11 @@
 #define PROBE_EVERY_MS    1000
 #define PROBES_UNANSWERED 7u
 #define PROBES_STALLED    2u
-#define UNREAD_US                                                                                  \
-    INT64_C(9000000) /* nothing could be written for so long; silence is said first                \
-                      */
-#define DRAIN_READS_MAX 1024u
-#define HANDLES         4u
-#define LINGER_MS       1000 /* how long a link that was replaced is still heard */
-#define TLS_RECORDS_MAX 8u   /* of 16 KiB at most, read in one turn */
+#define UNREAD_US         INT64_C(9000000) /* nothing written for so long; silence is said first */
+#define DRAIN_READS_MAX   1024u
+#define HANDLES           4u
+#define LINGER_MS         1000 /* how long a link that was replaced is still heard */
+#define TLS_RECORDS_MAX   8u   /* of 16 KiB at most, read in one turn */
 
 /* Messages that nobody needs any more, of all buses on this thread. The library frees each on a
  * thread of its own, which it wakes for it: a wake and a switch cost more than a small message. So
@@ -377,7 +375,7 @@ static void write_now(struct link *link)
     if (!link->poll_write)
         bus_write(link);
     link->unwritten = 0;
-    bool more = link->want_write || link->held.begin < link->held.end;
+    bool more = bus_has_more(link);
     if (link->detached || more == link->poll_write)
         return;
     link->poll_write = more;

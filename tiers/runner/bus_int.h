@@ -69,8 +69,8 @@ uint64_t bus_library_errors(void);
 int64_t bus_now_us(void); /* CLOCK_BOOTTIME */
 
 /* bus_write.c: writing that does not wait. */
-/* Whether the library can write now: always in the clear, where it does not wait. */
-bool bus_has_room(const struct link *link);
+/* Whether anything waits to be written, in the library or held. */
+bool bus_has_more(const struct link *link);
 /* Writes what waits in the library and what is held, as far as there is room. */
 void bus_write(struct link *link);
 /* Bytes that wait to be written, in the library and held. */

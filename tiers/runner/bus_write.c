@@ -18,10 +18,16 @@ struct held_head {
     uint32_t subject_bytes, length;
 };
 
-bool bus_has_room(const struct link *link)
+/* Whether the library can write now: always in the clear, where it does not wait. */
+static bool has_room(const struct link *link)
 {
     struct pollfd p = {.fd = link->fd, .events = POLLOUT};
     return !link->bus->keys_dir || (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0);
+}
+
+bool bus_has_more(const struct link *link)
+{
+    return link->want_write || link->held.begin < link->held.end;
 }
 
 size_t bus_waiting(const struct link *link)
@@ -83,15 +89,14 @@ static void held_give(struct link *link)
 
 void bus_write(struct link *link)
 {
-    while (!link->detached && bus_has_room(link)) {
-        if (link->want_write) {
-            natsConnection_ProcessWriteEvent(link->nc);
-            link->written_us = bus_now_us();
-            if (link->want_write)
-                return; /* in the clear: it came up short */
+    while (!link->detached && bus_has_more(link) && has_room(link)) {
+        if (!link->want_write) {
+            held_give(link);
+            continue;
         }
-        if (link->held.begin == link->held.end)
-            return;
-        held_give(link);
+        natsConnection_ProcessWriteEvent(link->nc);
+        link->written_us = bus_now_us();
+        if (link->want_write)
+            return; /* in the clear: it came up short */
     }
 }
