@@ -24,7 +24,7 @@
 
 #define TICK_MS      250u
 #define BATCH_FRAMES 32u       /* taken in, then what came of them leaves */
-#define TURN_FRAMES  4u        /* taken in, then what is due runs */
+#define TURN_FRAMES  2u        /* taken in, then what is due runs */
 #define DRAIN_US     500000ll  /* a clean stop lets what was said leave */
 #define WAIT_LOG_US  5000000ll /* a standby says so that often */
 #define SEALER_JOBS  40000u    /* those of ingress, and egress's few */
