@@ -86,7 +86,7 @@ void world_process_start(struct world *w, uint32_t index)
     }
     n->self = world_alloc(16);
     p->up = true;
-    p->held = p->contradict = false;
+    p->mute = p->held = p->contradict = false;
     memset(p->contradicts, 0, sizeof(p->contradicts));
     p->serving = p->owns = p->announce = p->ask = false;
     p->started_us = p->alive_us = local(w, p);
@@ -263,6 +263,16 @@ static void tick_lease(struct world *w, struct process *p, int64_t now_us)
     }
 }
 
+/* tick_voice() of process.c */
+static void tick_voice(struct world *w, struct process *p)
+{
+    bool mute = world_process_mute(w, p);
+    if (p->mute && !mute && !p->owns) {
+        world_process_renew(w, p);
+    }
+    p->mute = mute;
+}
+
 static void act(struct world *w, struct process *p, enum ward_action action, uint32_t i,
                 const struct store_op *op)
 {
@@ -276,6 +286,9 @@ static void act(struct world *w, struct process *p, enum ward_action action, uin
         break;
     case WARD_TAKE:
         w->met[WORLD_MET_TAKEOVER]++;
+        if (!p->owns) { /* another of its name may have spoken last */
+            world_process_renew(w, p);
+        }
         take(w, p, of->first, of->units, p->list[i].lease.epoch);
         break;
     case WARD_DROP:
@@ -345,7 +358,8 @@ void world_process_tick(struct world *w, uint32_t node)
     (void)world_process_serves(w, index);
     int64_t now_us = local(w, p);
     tick_lease(w, p, now_us);
-    if (!world_process_mute(w, p)) {
+    tick_voice(w, p);
+    if (!p->mute) {
         tick_wards(w, p, now_us);
         tick_announce(w, p, now_us);
     }

@@ -53,6 +53,7 @@ struct process {
     bool up;        /* it runs */
     bool serving;   /* it has served once: the runner's PHASE_SERVING */
     bool owns;      /* its own units run here */
+    bool mute;      /* it had to be silent at the last tick */
     bool held;      /* its lease, at the last tick */
     bool announce, ask;
     bool contradict;        /* its own units were announced under an epoch that is too low .. */

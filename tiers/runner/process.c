@@ -354,6 +354,17 @@ static void tick_lease(struct process *p, int64_t now_us)
     }
 }
 
+/* Who may speak again after it had to be silent does so in a session of its own: peers may have
+ * heard another of this name meanwhile. */
+static void tick_voice(struct process *p)
+{
+    bool mute = is_mute(p);
+    if (p->mute && !mute && !p->owns) {
+        egress_renew(p->egress);
+    }
+    p->mute = mute;
+}
+
 void process_announce(struct process *p, const struct process_conf *c, uint64_t epoch,
                       uint32_t endpoint)
 {
@@ -421,7 +432,8 @@ static void on_tick(uv_timer_t *handle)
     }
     process_keys_tick(p);
     tick_lease(p, now_us);
-    if (p->phase <= PHASE_SERVING && !is_mute(p)) {
+    tick_voice(p);
+    if (p->phase <= PHASE_SERVING && !p->mute) {
         process_wards_tick(p, now_us);
     }
     tick_announce(p, now_us);
