@@ -673,6 +673,14 @@ static void on_tick(uv_timer_t *timer)
         char text[320];
         snprintf(text, sizeof text, "not connected: %s", client_why(t->conf.client));
         render_error(&t->render, "timeout", text);
+    } else if (client_clock_off_ms(t->conf.client) != 0) {
+        char text[200];
+        int64_t off_ms = client_clock_off_ms(t->conf.client);
+        snprintf(text, sizeof text,
+                 "no answer in time: the mesh's clocks are %lld s %s this machine's: is this "
+                 "machine's clock right?",
+                 (long long)llabs(off_ms) / 1000, off_ms > 0 ? "ahead of" : "behind");
+        render_error(&t->render, "timeout", text);
     } else {
         render_error(&t->render, "timeout", "no answer in time: is that tier running?");
     }
