@@ -411,8 +411,13 @@ bool client_is_up(const struct client *client)
 int64_t client_clock_off_ms(const struct client *client)
 {
     assert(client != NULL);
-    const struct peers_stats *stats = peers_stats(client->peers);
-    return stats->verdicts[FRAME_OK] == 0 ? stats->off_ms : 0;
+    return client_heard(client) ? 0 : peers_stats(client->peers)->off_ms;
+}
+
+bool client_heard(const struct client *client)
+{
+    assert(client != NULL);
+    return peers_stats(client->peers)->verdicts[FRAME_OK] != 0;
 }
 
 const char *client_why(const struct client *client)

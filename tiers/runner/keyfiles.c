@@ -517,12 +517,12 @@ int identity_load_with(const char *dir, const char *name, const struct key_pair 
     return rc;
 }
 
-/* "3 days", "2 hours" or "40 s", whichever is the largest that is not 0. */
+/* "3 days", "2 hours" or "40 s": the largest of which there are two. */
 static void span_text(int64_t s, char ret[32])
 {
-    if (s >= 86400)
+    if (s >= 2 * 86400)
         (void)snprintf(ret, 32, "%lld days", (long long)s / 86400);
-    else if (s >= 3600)
+    else if (s >= 2 * 3600)
         (void)snprintf(ret, 32, "%lld hours", (long long)s / 3600);
     else
         (void)snprintf(ret, 32, "%lld s", (long long)s);
