@@ -215,19 +215,6 @@ QUARTERS static uint32_t gather_quarters(struct packer *p)
 }
 #endif
 
-enum pack_loops pack_loops_here(void)
-{
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) {
-        return PACK_WHOLE;
-    }
-    if (__builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt")) {
-        return PACK_QUARTERS;
-    }
-#endif
-    return PACK_WORDS;
-}
-
 /* --- one node --- */
 
 /* p->bitmap says what is in the place. */
