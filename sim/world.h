@@ -39,7 +39,7 @@ struct world_conf {
      * it in world_lie.c, which is faster. */
     const struct world_wire *wire;
     bool pack;       /* agents between steps are packed; large worlds always do */
-    bool pack_plain; /* as a processor without wide instructions packs them */
+    bool pack_plain; /* word by word, as any processor can */
     bool threats;    /* what acceptance refuses is evidence (threat.h); else nobody hears of it */
     /* What a store that ends forgets, and what its replica lacks (world_fault.h). With either the
      * world keeps a journal of all writes: for small meshes. 0: neither is modelled. */
