@@ -139,6 +139,10 @@ static bool thaw(struct play *p)
             (void)world_send(p->w, CONSOLE, unit_orchestrator(), &c);
             any = true;
         }
+        if (p->s->acts[i].kind == ACT_ROUTE) { /* likewise */
+            play_route(p, p->s->acts[i].unit, false);
+            any = true;
+        }
     }
     return any;
 }

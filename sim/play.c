@@ -123,7 +123,7 @@ static void places_of(const struct play *p, struct unit u, struct place_set *ret
 }
 
 /* New work goes around it, or no more. */
-static void route(struct play *p, struct unit u, bool on)
+void play_route(struct play *p, struct unit u, bool on)
 {
     struct command c = {.kind = COMMAND_ROUTE, .on = on};
     places_of(p, u, &c.query.selector.places);
@@ -268,7 +268,7 @@ static void act(struct play *p, uint32_t index)
         scale(p, a, false);
         break;
     case ACT_ROUTE:
-        route(p, a->unit, true);
+        play_route(p, a->unit, true);
         break;
     case ACT_CANCEL:
         about(p, a, COMMAND_CANCEL, false);
@@ -311,7 +311,7 @@ static void undo(struct play *p, uint32_t index)
     } else if (a->kind == ACT_SCALE || a->kind == ACT_RETIRE) {
         scale(p, a, true);
     } else if (a->kind == ACT_ROUTE) {
-        route(p, a->unit, false);
+        play_route(p, a->unit, false);
     } else if (a->kind == ACT_TWIN) {
         world_twin(p->w, a->unit, false);
     } else {
@@ -328,7 +328,7 @@ static void heal(struct play *p)
     world_processes_heal(p->w);
     for (uint32_t i = 0; i < p->s->act_count; i++) {
         if (p->s->acts[i].kind == ACT_ROUTE) {
-            route(p, p->s->acts[i].unit, false);
+            play_route(p, p->s->acts[i].unit, false);
         }
     }
     each_unit(&p->s->conf.topology, unit_orchestrator(), true, heal_unit, p);

@@ -118,6 +118,8 @@ struct unit play_server(const struct act *a);
 /* The operator's, as the console's quarantine and lift. */
 /* Removes all newcomers. False: there are none any more (retired). */
 bool play_retire(struct play *p);
+/* New work goes around it, or no more. */
+void play_route(struct play *p, struct unit u, bool on);
 void play_quarantine(struct play *p, struct unit agent, bool on);
 /* Whether the heal leaves u broken. */
 bool play_broken(const struct scenario *s, struct unit u);

@@ -1,6 +1,7 @@
 /* Scenarios as values: defaults, what makes sense as a whole, and writing them down. */
 #include "sim/scenario.h"
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #define PROCESSES_AGENTS_MAX 1000u
@@ -402,4 +403,16 @@ void scenario_write(const struct scenario *s, FILE *to)
     for (uint32_t i = 0; i < s->expect_count; i++) {
         put_expectation(to, &s->expects[i]);
     }
+}
+
+bool scenario_read(const char *path, struct scenario *ret, FILE *errors)
+{
+    FILE *from = fopen(path, "r");
+    if (from == NULL) {
+        fprintf(errors, "%s:0: %s\n", path, strerror(errno));
+        return false;
+    }
+    bool good = scenario_parse(path, from, ret, errors);
+    fclose(from);
+    return good;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SEED_MOST 9000000000000000ull /* as in a file */
+
 struct options {
     bool json, trace, check, quiet, seeded;
     uint64_t seed;
@@ -161,8 +163,9 @@ static bool parse(int argc, char **argv, struct options *o, int *ret_files)
             char *end = NULL;
             o->seed = strtoull(argv[++i], &end, 10);
             o->seeded = true;
-            if (end == argv[i] || *end != '\0') {
-                fprintf(stderr, "mesh-sim scenario: --seed: '%s' is not a number\n", argv[i]);
+            if (argv[i][0] < '0' || argv[i][0] > '9' || *end != '\0' || o->seed > SEED_MOST) {
+                fprintf(stderr, "mesh-sim scenario: --seed %s: a number from 0 to %llu is wanted\n",
+                        argv[i], SEED_MOST);
                 return false;
             }
         } else if (argv[i][0] == '-') {

@@ -12,6 +12,7 @@
 
 #define WORDS_MAX      40u
 #define LINE_MAX_BYTES 1024u
+#define ONCE           10u /* statements that may be there once */
 #define TIME_MAX_US    (100000ll * 3600 * US_PER_S)
 
 struct reader {
@@ -22,6 +23,7 @@ struct reader {
     char text[LINE_MAX_BYTES];
     char *words[WORDS_MAX];
     uint32_t count, at;
+    uint32_t said; /* bits: statements that were there already */
     bool failed;
 };
 
@@ -97,6 +99,13 @@ static const char *next(struct reader *r, const char *what)
     return r->words[r->at++];
 }
 
+/* No 0x10, no infinity. */
+static bool plain(const char *word)
+{
+    size_t digits = strspn(word, "+-.0123456789");
+    return digits > 0 && word[digits] != 'x' && word[digits] != 'X';
+}
+
 static bool number(struct reader *r, const char *what, double least, double most, double *ret)
 {
     const char *word = next(r, what);
@@ -104,8 +113,8 @@ static bool number(struct reader *r, const char *what, double least, double most
     if (word == NULL) {
         return false;
     }
-    double v = strtod(word, &end);
-    if (end == word || *end != '\0' || !isfinite(v)) {
+    double v = plain(word) ? strtod(word, &end) : 0;
+    if (end == NULL || end == word || *end != '\0' || !isfinite(v)) {
         return refuse(r, "%s: '%s' is not a number", what, word);
     }
     if (v < least || v > most) {
@@ -139,8 +148,8 @@ static bool duration(struct reader *r, const char *what, int64_t *ret)
     if (word == NULL) {
         return false;
     }
-    double v = strtod(word, &end);
-    for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+    double v = plain(word) ? strtod(word, &end) : 0;
+    for (unsigned i = 0; end != NULL && i < sizeof(units) / sizeof(units[0]); i++) {
         if (end != word && strcmp(end, units[i].suffix) == 0) {
             double us = v * units[i].us;
             if (!(us >= 0) || us > (double)TIME_MAX_US) {
@@ -151,6 +160,11 @@ static bool duration(struct reader *r, const char *what, int64_t *ret)
         }
     }
     return refuse(r, "%s: '%s' is no duration (as in 250ms, 12s, 5m)", what, word);
+}
+
+static bool span(struct reader *r, const char *what, int64_t *ret)
+{
+    return duration(r, what, ret) && (*ret > 0 || refuse(r, "%s: 0 is nothing", what));
 }
 
 static bool unit(struct reader *r, struct unit *ret)
@@ -350,11 +364,11 @@ static bool read_option(struct reader *r, struct act *a)
         good = count(r, "priority", 0, PRIORITY_COUNT - 1, &v);
         a->priority = (uint8_t)v;
     } else if (strcmp(word, "ttl") == 0) {
-        good = duration(r, "ttl", &a->ttl_us);
+        good = span(r, "ttl", &a->ttl_us);
     } else if (strcmp(word, "timeout") == 0) {
-        good = duration(r, "timeout", &a->timeout_us);
+        good = span(r, "timeout", &a->timeout_us);
     } else if (strcmp(word, "window") == 0) {
-        good = duration(r, "window", &a->window_us);
+        good = span(r, "window", &a->window_us);
     } else if (strcmp(word, "no-ack") == 0) {
         a->no_ack = true;
     } else if (strcmp(word, "hedge") == 0) {
@@ -622,7 +636,8 @@ static bool read_expect(struct reader *r)
         return refuse(r, "more than %u expectations", SCENARIO_EXPECT_MAX);
     }
     struct expectation *e = &s->expects[s->expect_count];
-    *e = (struct expectation){.line = r->line};
+    memset(e, 0, sizeof(*e)); /* compared whole, below */
+    e->line = r->line;
     bool good;
     if (accept(r, "active") || accept(r, "sectors")) {
         e->kind = strcmp(r->words[r->at - 1], "active") == 0 ? EXPECT_ACTIVE : EXPECT_SECTORS;
@@ -646,6 +661,13 @@ static bool read_expect(struct reader *r)
     } else {
         return refuse(r, "expect: active, sectors, mode, availability, note or operation");
     }
+    for (uint32_t i = 0; good && i < s->expect_count; i++) {
+        struct expectation other = s->expects[i];
+        other.line = e->line;
+        if (memcmp(&other, e, sizeof(other)) == 0) {
+            return refuse(r, "the same is expected on line %u", s->expects[i].line);
+        }
+    }
     s->expect_count += good ? 1 : 0;
     return good;
 }
@@ -665,55 +687,74 @@ static bool read_spare(struct reader *r)
     return true;
 }
 
+static bool read_name(struct reader *r)
+{
+    return text(r, "the name", r->s->name, sizeof(r->s->name));
+}
+
+static bool read_seed(struct reader *r)
+{
+    double seed = 0;
+    bool good = number(r, "seed", 0, 9e15, &seed) &&
+                (seed == floor(seed) || refuse(r, "seed: not a whole number"));
+    r->s->conf.seed = (uint64_t)seed;
+    return good;
+}
+
+static bool read_pending(struct reader *r)
+{
+    return count(r, "messages that wait for who stands still", 1, WORLD_PENDING_MOST,
+                 &r->s->pending);
+}
+
+static bool read_run(struct reader *r)
+{
+    return duration(r, "how long", &r->s->run_us);
+}
+
+static bool read_at(struct reader *r)
+{
+    int64_t at_us = 0;
+    return duration(r, "when", &at_us) && read_act(r, at_us);
+}
+
+/* The first ones once: what is said twice would be said in vain the first time. */
 static bool read_statement(struct reader *r)
 {
-    struct scenario *s = r->s;
-    double seed = 0;
-    int64_t at_us = 0;
-    if (accept(r, "scenario")) {
-        return text(r, "the name", s->name, sizeof(s->name));
-    }
-    if (accept(r, "seed")) {
-        bool good = number(r, "seed", 0, 9e15, &seed) &&
-                    (seed == floor(seed) || refuse(r, "seed: not a whole number"));
-        s->conf.seed = (uint64_t)seed;
-        return good;
-    }
-    if (accept(r, "mesh")) {
-        return read_mesh(r);
-    }
-    if (accept(r, "class")) {
-        return read_class(r);
-    }
-    if (accept(r, "loss")) {
-        return read_loss(r);
-    }
-    if (accept(r, "processes")) {
-        return read_processes(r);
-    }
-    if (accept(r, "spare")) {
-        return read_spare(r);
-    }
-    if (accept(r, "pending")) {
-        return count(r, "messages that wait for who stands still", 1, WORLD_PENDING_MOST,
-                     &s->pending);
-    }
-    if (accept(r, "run")) {
-        return duration(r, "how long", &s->run_us);
-    }
-    if (accept(r, "heal")) {
-        return read_heal(r);
-    }
-    if (accept(r, "at")) {
-        return duration(r, "when", &at_us) && read_act(r, at_us);
-    }
-    if (accept(r, "every")) {
-        return read_every(r);
-    }
-    if (accept(r, "expect")) {
-        return read_expect(r);
+    static const struct {
+        const char *word;
+        bool (*read)(struct reader *r);
+    } statements[] = {
+        {"scenario", read_name}, {"seed", read_seed},       {"mesh", read_mesh},
+        {"class", read_class},   {"loss", read_loss},       {"processes", read_processes},
+        {"spare", read_spare},   {"pending", read_pending}, {"run", read_run},
+        {"heal", read_heal},     {"at", read_at},           {"every", read_every},
+        {"expect", read_expect}};
+    for (unsigned i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
+        if (accept(r, statements[i].word)) {
+            if (i < ONCE && (r->said >> i & 1u) != 0) {
+                return refuse(r, "'%s' is there twice", statements[i].word);
+            }
+            r->said |= 1u << i;
+            return statements[i].read(r);
+        }
     }
     return refuse(r, "'%s' is no statement", peek(r));
+}
+
+/* The next line, of which there is at least a byte. What is no text is refused here. */
+static bool read_line(struct reader *r, FILE *from)
+{
+    int c = 0;
+    uint32_t n = 0;
+    while (n < sizeof(r->text) - 1 && c != '\n' && (c = getc(from)) != EOF) {
+        if ((c < ' ' && c != '\t' && c != '\r' && c != '\n') || c == 127) {
+            return refuse(r, "byte %u is 0x%02x: this is no text", n + 1, (unsigned)c);
+        }
+        r->text[n++] = (char)c;
+    }
+    r->text[n] = '\0';
+    return true;
 }
 
 bool scenario_parse(const char *path, FILE *from, struct scenario *ret, FILE *errors)
@@ -723,8 +764,12 @@ bool scenario_parse(const char *path, FILE *from, struct scenario *ret, FILE *er
     r = (struct reader){.path = path, .errors = errors, .s = ret};
     bool any = false;
     scenario_init(ret);
-    while (fgets(r.text, sizeof(r.text), from) != NULL) {
+    for (int c = getc(from); c != EOF; c = getc(from)) {
+        (void)ungetc(c, from);
         r.line++;
+        if (!read_line(&r, from)) {
+            return false;
+        }
         if (strlen(r.text) == sizeof(r.text) - 1 && r.text[sizeof(r.text) - 2] != '\n') {
             return refuse(&r, "a line of more than %zu bytes", sizeof(r.text) - 2);
         }
@@ -743,16 +788,4 @@ bool scenario_parse(const char *path, FILE *from, struct scenario *ret, FILE *er
     const char *why = scenario_check(ret, &line);
     r.line = line;
     return why == NULL || refuse(&r, "%s", why);
-}
-
-bool scenario_read(const char *path, struct scenario *ret, FILE *errors)
-{
-    FILE *from = fopen(path, "r");
-    if (from == NULL) {
-        fprintf(errors, "%s:0: %s\n", path, strerror(errno));
-        return false;
-    }
-    bool good = scenario_parse(path, from, ret, errors);
-    fclose(from);
-    return good;
 }

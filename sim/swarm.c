@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,7 +20,7 @@
 #define SHRINKS_MAX      3u
 #define SHRINK_TRIALS    400u
 #define FAILURES_KEPT    64u
-#define SEED_SECONDS     120u /* of real time: one that takes longer hangs */
+#define SEED_SECONDS     120 /* of processor time: one that takes longer hangs */
 #define PROGRESS_SECONDS 2.0
 
 #define N(x) ((unsigned long long)(x)) /* for %llu */
@@ -186,7 +187,8 @@ static void print_failure(const struct failure *f)
 {
     char name[UNIT_TEXT_MAX] = "";
     if (f->crashed) {
-        printf("seed %llu: CRASH (or it took longer than %u s)\n", N(f->seed), SEED_SECONDS);
+        printf("seed %llu: CRASH (or it took longer than %d s of a core)\n", N(f->seed),
+               SEED_SECONDS);
     } else {
         const struct violation *v = &f->violation;
         unit_format(v->unit, name);
@@ -249,11 +251,18 @@ static void progress(struct swarm *w, bool last)
             isatty(2) && !last ? " " : "\n");
 }
 
+/* A machine that is busy, or stood still, is no hang. */
+static void limit_seed(void)
+{
+    const struct itimerval limit = {.it_value = {.tv_sec = SEED_SECONDS}};
+    (void)setitimer(ITIMER_VIRTUAL, &limit, NULL); /* SIGVTALRM ends the worker */
+}
+
 /* Takes seeds until none is left or one kills it. */
 static void worker(struct swarm *w)
 {
     while (w->board->seed <= w->last) {
-        alarm(SEED_SECONDS);
+        limit_seed();
         run_seed(w, w->board->seed);
         w->board->seed = w->first_only && w->board->failures > 0 ? w->last + 1 : w->board->seed + 1;
         progress(w, false);
@@ -311,6 +320,22 @@ static void shrink_failures(const struct swarm *w)
     }
 }
 
+/* Before hours of work are for nothing. */
+static bool can_write(const struct swarm *w)
+{
+    FILE *to = w->coverage != NULL ? fopen(w->coverage, "a") : NULL;
+    const char *wrong = w->coverage != NULL && to == NULL                   ? w->coverage
+                        : !w->no_shrink && access(w->out, W_OK | X_OK) != 0 ? w->out
+                                                                            : NULL;
+    if (wrong != NULL) {
+        fprintf(stderr, "mesh-sim run --size deep: %s: %s\n", wrong, strerror(errno));
+    }
+    if (to != NULL) {
+        fclose(to);
+    }
+    return wrong == NULL;
+}
+
 static bool write_coverage(const struct swarm *w)
 {
     FILE *to = fopen(w->coverage, "w");
@@ -353,6 +378,9 @@ int sim_swarm_main(int argc, char **argv)
     }
     if (!options(argc, argv, &w)) {
         return usage(stderr);
+    }
+    if (!can_write(&w)) {
+        return 2;
     }
     w.board =
         mmap(NULL, sizeof(*w.board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

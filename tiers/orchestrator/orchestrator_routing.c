@@ -82,6 +82,28 @@ static void hear_again(struct orchestrator *o, const struct route_table *before)
     o->routing.say_us = o->hub.now_us;
 }
 
+/* Nobody there is avoided, as is known here; a lead may not know, whose word was lost together with
+ * the orchestrator that had it. Said again, it goes down again. */
+static void say_quiet(struct orchestrator *o, const struct place_set *places)
+{
+    const struct topology *t = o->hub.topology;
+    uint32_t said = 0;
+    for (unsigned s = 1; s <= t->sectors; s++) {
+        uint32_t clusters =
+            place_touches(places, unit_sector(s)) ? topology_sector_clusters(t, s) : 0;
+        for (unsigned k = 1; k <= clusters && said < ROUTING_CLUSTERS_MAX; k++) {
+            struct unit cluster = unit_cluster(s, k);
+            if (place_children(places, t, cluster, 1) != 0 &&
+                routing_avoided(&o->routing.table, cluster) == 0) {
+                became_quiet(o, cluster);
+                said++;
+            }
+        }
+    }
+    o->routing.say_next = 0;
+    o->routing.say_us = o->hub.now_us;
+}
+
 /* --- consoles --- */
 
 static void tell(struct orchestrator *o, const struct msg *msg)
@@ -149,6 +171,8 @@ void routing_command(struct orchestrator *o, const struct msg *msg)
         o->routing.dirty = true;
         o->routing.loaded = true;
         hear_again(o, &before);
+    } else if (sel->capabilities == 0 && sel->places.count > 0 && !c->on) {
+        say_quiet(o, &sel->places);
     }
     if (sel->capabilities != 0) {
         tell_mapping(o, msg, sel->capabilities);
