@@ -56,7 +56,8 @@ static void next_step(struct hub *h, struct flight *f)
     h->share_due_us = f->share_us < h->share_due_us ? f->share_us : h->share_due_us;
 }
 
-/* The next n of the `left` that wait are to be sent to. */
+/* The next n of the `left` that wait are to be sent to. Half of them have ended when no more than
+ * share_open are outstanding. */
 static void release(struct hub *h, const struct gather *g, struct flight *f, uint32_t n,
                     uint32_t left)
 {
