@@ -1,12 +1,13 @@
-/* Two of the loops over lines exist twice, as C and with the instructions that take a line at once,
- * where the processor has them. */
+/* Two of the loops over lines exist thrice: as C, and with the instructions that move four words or
+ * a whole line at once, where the processor has them. */
 #include "core/pack.h"
 
 #include <assert.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
-#define WIDE __attribute__((target("avx512f,popcnt")))
+#define WHOLE    __attribute__((target("avx512f,popcnt")))
+#define QUARTERS __attribute__((target("ssse3,popcnt")))
 #endif
 
 #define LINE_WORDS (PACK_LINE / sizeof(uint32_t))
@@ -23,11 +24,11 @@ size_t pack_memory(size_t node_bytes)
     return ((size_t)lines_of(node_bytes) * 2u + 1u) * PACK_LINE;
 }
 
-void pack_init(struct packer *p, void *memory, size_t node_bytes, bool wide)
+void pack_init(struct packer *p, void *memory, size_t node_bytes, enum pack_loops loops)
 {
     assert(p != NULL && memory != NULL);
     assert(node_bytes > 0 && lines_of(node_bytes) <= PACK_LINES_MAX);
-    *p = (struct packer){.place = memory, .lines = lines_of(node_bytes), .wide = wide};
+    *p = (struct packer){.place = memory, .lines = lines_of(node_bytes), .loops = loops};
     p->words = (uint32_t *)(void *)(p->place + (size_t)p->lines * PACK_LINE);
     memset(p->place, 0, (size_t)p->lines * PACK_LINE);
 }
@@ -109,7 +110,7 @@ static uint32_t gather_lines(struct packer *p)
 }
 
 #if defined(__x86_64__)
-WIDE static void lay_out_lines_wide(struct packer *p, const struct packed *from)
+WHOLE static void lay_out_whole_lines(struct packer *p, const struct packed *from)
 {
     const uint32_t *words = from->content;
     const uint8_t *masks = (const uint8_t *)(from->content + from->words);
@@ -124,7 +125,7 @@ WIDE static void lay_out_lines_wide(struct packer *p, const struct packed *from)
     }
 }
 
-WIDE static uint32_t gather_lines_wide(struct packer *p)
+WHOLE static uint32_t gather_whole_lines(struct packer *p)
 {
     uint32_t *words = p->words;
     for (uint32_t i = 0; i < p->lines; i++) {
@@ -139,7 +140,93 @@ WIDE static uint32_t gather_lines_wide(struct packer *p)
     }
     return (uint32_t)(words - p->words);
 }
+
+/* For each set of four words: where its bytes come from when they move together, and when they
+ * move apart again; 0x80 makes a zero. */
+#define W0 0, 1, 2, 3
+#define W1 4, 5, 6, 7
+#define W2 8, 9, 10, 11
+#define W3 12, 13, 14, 15
+#define WZ 0x80, 0x80, 0x80, 0x80
+_Alignas(16) static const uint8_t together[16][16] = {
+    {WZ, WZ, WZ, WZ}, {W0, WZ, WZ, WZ}, {W1, WZ, WZ, WZ}, {W0, W1, WZ, WZ},
+    {W2, WZ, WZ, WZ}, {W0, W2, WZ, WZ}, {W1, W2, WZ, WZ}, {W0, W1, W2, WZ},
+    {W3, WZ, WZ, WZ}, {W0, W3, WZ, WZ}, {W1, W3, WZ, WZ}, {W0, W1, W3, WZ},
+    {W2, W3, WZ, WZ}, {W0, W2, W3, WZ}, {W1, W2, W3, WZ}, {W0, W1, W2, W3}};
+_Alignas(16) static const uint8_t apart[16][16] = {
+    {WZ, WZ, WZ, WZ}, {W0, WZ, WZ, WZ}, {WZ, W0, WZ, WZ}, {W0, W1, WZ, WZ},
+    {WZ, WZ, W0, WZ}, {W0, WZ, W1, WZ}, {WZ, W0, W1, WZ}, {W0, W1, W2, WZ},
+    {WZ, WZ, WZ, W0}, {W0, WZ, WZ, W1}, {WZ, W0, WZ, W1}, {W0, W1, WZ, W2},
+    {WZ, WZ, W0, W1}, {W0, WZ, W1, W2}, {WZ, W0, W1, W2}, {W0, W1, W2, W3}};
+#define QUARTER_WORDS 4u
+
+QUARTERS static void lay_out_quarters(struct packer *p, const struct packed *from)
+{
+    const uint32_t *words = from->content, *end = from->content + from->words;
+    const uint8_t *masks = (const uint8_t *)end;
+    for (unsigned b = 0; b < PACK_BITMAP; b++) {
+        for (uint64_t rest = from->bitmap[b]; rest != 0; rest &= rest - 1u) {
+            __m128i *line = (__m128i *)(void *)line_at(p, b, rest);
+            uint16_t mask;
+            memcpy(&mask, masks, sizeof(mask));
+            masks += sizeof(mask);
+            /* Four words are read for each quarter, however few are its own. */
+            if (end - words < __builtin_popcount(mask) + (int)QUARTER_WORDS) {
+                lay_out((uint8_t *)line, mask, words);
+                words += __builtin_popcount(mask);
+                continue;
+            }
+            for (unsigned quarter = 0; quarter < LINE_WORDS / QUARTER_WORDS; quarter++) {
+                unsigned set = mask >> quarter * QUARTER_WORDS & 0xfu;
+                __m128i some = _mm_loadu_si128((const __m128i *)(const void *)words);
+                _mm_store_si128(&line[quarter],
+                                _mm_shuffle_epi8(some, *(const __m128i *)(const void *)apart[set]));
+                words += __builtin_popcount(set);
+            }
+        }
+    }
+}
+
+QUARTERS static uint32_t gather_quarters(struct packer *p)
+{
+    uint32_t *words = p->words;
+    const __m128i zero = _mm_setzero_si128();
+    for (uint32_t i = 0; i < p->lines; i++) {
+        const __m128i *line = (const __m128i *)(const void *)(p->place + (size_t)i * PACK_LINE);
+        __m128i low = _mm_packs_epi32(_mm_cmpeq_epi32(line[0], zero), /* all ones: a zero */
+                                      _mm_cmpeq_epi32(line[1], zero));
+        __m128i high =
+            _mm_packs_epi32(_mm_cmpeq_epi32(line[2], zero), _mm_cmpeq_epi32(line[3], zero));
+        uint32_t mask = ~(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high)) & 0xffffu;
+        if (mask == 0) {
+            continue;
+        }
+        p->bitmap[i / 64u] |= 1ull << i % 64u;
+        p->masks[p->mask_count++] = (uint16_t)mask;
+        for (unsigned quarter = 0; quarter < LINE_WORDS / QUARTER_WORDS; quarter++) {
+            unsigned set = mask >> quarter * QUARTER_WORDS & 0xfu;
+            _mm_storeu_si128(
+                (__m128i *)(void *)words,
+                _mm_shuffle_epi8(line[quarter], *(const __m128i *)(const void *)together[set]));
+            words += __builtin_popcount(set);
+        }
+    }
+    return (uint32_t)(words - p->words);
+}
 #endif
+
+enum pack_loops pack_loops_here(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) {
+        return PACK_WHOLE;
+    }
+    if (__builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt")) {
+        return PACK_QUARTERS;
+    }
+#endif
+    return PACK_WORDS;
+}
 
 /* --- one node --- */
 
@@ -158,8 +245,12 @@ void *pack_lay_out(struct packer *p, const struct packed *from)
         return p->place;
     }
 #if defined(__x86_64__)
-    if (p->wide) {
-        lay_out_lines_wide(p, from);
+    if (p->loops == PACK_WHOLE) {
+        lay_out_whole_lines(p, from);
+        return p->place;
+    }
+    if (p->loops == PACK_QUARTERS) {
+        lay_out_quarters(p, from);
         return p->place;
     }
 #endif
@@ -173,7 +264,9 @@ size_t pack_gather(struct packer *p)
     memset(p->bitmap, 0, sizeof(p->bitmap));
     p->mask_count = 0;
 #if defined(__x86_64__)
-    p->word_count = p->wide ? gather_lines_wide(p) : gather_lines(p);
+    p->word_count = p->loops == PACK_WHOLE      ? gather_whole_lines(p)
+                    : p->loops == PACK_QUARTERS ? gather_quarters(p)
+                                                : gather_lines(p);
 #else
     p->word_count = gather_lines(p);
 #endif

@@ -17,12 +17,12 @@
 #define PACK_BITMAP    2u                  /* words of 64 lines */
 #define PACK_LINES_MAX (PACK_BITMAP * 64u) /* a packed node has 8 KiB at most (asserted) */
 
-/* Whether this processor takes a line at once (AVX-512). Both ways make the same bytes. */
-#if defined(__x86_64__)
-#define PACK_WIDE_HERE() (__builtin_cpu_supports("avx512f") != 0)
-#else
-#define PACK_WIDE_HERE() false
-#endif
+/* How the loops over lines are made: word by word; four words at once (SSSE3); a line at once
+ * (AVX-512). All make the same bytes. */
+enum pack_loops { PACK_WORDS, PACK_QUARTERS, PACK_WHOLE, PACK_LOOPS };
+
+/* The best of them that this processor has. */
+enum pack_loops pack_loops_here(void);
 
 struct packed {
     uint32_t room; /* bytes of its memory */
@@ -39,13 +39,14 @@ struct packer {
     uint32_t lines, word_count, mask_count;
     uint64_t bitmap[PACK_BITMAP]; /* lines of the place that may not be zero */
     uint16_t masks[PACK_LINES_MAX];
-    bool wide;
+    enum pack_loops loops;
 };
 
 /* How much memory, aligned to PACK_LINE, a packer of nodes of so many bytes needs. */
 size_t pack_memory(size_t node_bytes);
-/* memory: pack_memory() bytes, which the caller frees after the last use. */
-void pack_init(struct packer *p, void *memory, size_t node_bytes, bool wide);
+/* memory: pack_memory() bytes, which the caller frees after the last use. loops: what this
+ * processor has. */
+void pack_init(struct packer *p, void *memory, size_t node_bytes, enum pack_loops loops);
 
 /* The node as it was packed; from NULL: all zero. Valid until the next call; who writes to it must
  * gather before that. */

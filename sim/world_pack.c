@@ -9,7 +9,8 @@ void world_pack_init(struct world *w, size_t node_bytes)
 {
     w->pack_memory = aligned_alloc(PACK_LINE, pack_memory(node_bytes));
     assert(w->pack_memory != NULL);
-    pack_init(&w->packer, w->pack_memory, node_bytes, PACK_WIDE_HERE() && !w->conf.pack_plain);
+    pack_init(&w->packer, w->pack_memory, node_bytes,
+              w->conf.pack_plain ? PACK_WORDS : pack_loops_here());
 }
 
 void world_pack_free(struct world *w)

@@ -394,8 +394,27 @@ bool world_process_meant(const struct world *w, uint32_t index, struct unit u, b
     return false;
 }
 
+/* A clean stop gives the leases up, so that nobody has to wait for their end. */
+static void release(struct world *w, struct process *p)
+{
+    struct store_op op;
+    if (!p->up || w->nodes[p->node].paused_until_us > w->now_us) {
+        return;
+    }
+    if (lease_release(&p->lease, &op)) {
+        submit(w, p, &op, WARDS_MAX - 1);
+    }
+    for (uint32_t i = 0; i < p->wards.count; i++) {
+        if (lease_release(&p->list[i].lease, &op)) {
+            submit(w, p, &op, WARDS_MAX - 1);
+        }
+    }
+}
+
+enum ending { END_KILLED, END_CLEAN, END_STARTED };
+
 /* Ends those that are meant, all at one moment: who is meant depends on what still runs. */
-static uint64_t end_meant(struct world *w, struct unit u, bool below, bool and_start)
+static uint64_t end_meant(struct world *w, struct unit u, bool below, enum ending how)
 {
     static_assert(2 * NAMES_MAX <= 64, "a bit each");
     bool meant[2 * NAMES_MAX];
@@ -406,8 +425,11 @@ static uint64_t end_meant(struct world *w, struct unit u, bool below, bool and_s
     for (uint32_t i = 0; i < w->processes->count; i++) {
         if (meant[i]) {
             ended |= w->processes->list[i].up ? 1ull << i : 0;
+            if (how == END_CLEAN) {
+                release(w, &w->processes->list[i]);
+            }
             world_process_end(w, i);
-            if (and_start) {
+            if (how == END_STARTED) {
                 world_process_start(w, i);
             }
         }
@@ -417,12 +439,17 @@ static uint64_t end_meant(struct world *w, struct unit u, bool below, bool and_s
 
 uint64_t world_processes_kill(struct world *w, struct unit u, bool below)
 {
-    return end_meant(w, u, below, false);
+    return end_meant(w, u, below, END_KILLED);
+}
+
+uint64_t world_processes_leave(struct world *w, struct unit u, bool below)
+{
+    return end_meant(w, u, below, END_CLEAN);
 }
 
 void world_processes_restart(struct world *w, struct unit u, bool below)
 {
-    (void)end_meant(w, u, below, true);
+    (void)end_meant(w, u, below, END_STARTED);
 }
 
 void world_processes_start(struct world *w, uint64_t processes)

@@ -1,4 +1,4 @@
-/* Packed nodes: what was laid out comes back, both kinds of loops make the same bytes, memory
+/* Packed nodes: what was laid out comes back, all kinds of loops make the same bytes, memory
  * follows what is in use. */
 #include "core/pack.h"
 
@@ -50,31 +50,34 @@ static void nodes_come_back(size_t bytes)
 {
     enum { NODES = 20, ROUNDS = 50 };
     static uint8_t nodes[NODES][NODE];
-    struct packed *packed[2][NODES] = {{NULL}};
-    struct packer packers[2];
-    void *memory[2];
+    struct packed *packed[PACK_LOOPS][NODES] = {{NULL}};
+    struct packer packers[PACK_LOOPS];
+    void *memory[PACK_LOOPS];
+    unsigned loops = (unsigned)pack_loops_here() + 1u; /* those that this processor has */
     struct rng rng;
     rng_seed(&rng, 1, bytes);
     memset(nodes, 0, sizeof(nodes));
-    for (unsigned k = 0; k < 2; k++) {
+    for (unsigned k = 0; k < loops; k++) {
         memory[k] = memory_for(bytes);
-        pack_init(&packers[k], memory[k], bytes, k == 1 && PACK_WIDE_HERE());
+        pack_init(&packers[k], memory[k], bytes, (enum pack_loops)k);
     }
     for (unsigned round = 0; round < ROUNDS * NODES; round++) {
         unsigned i = (unsigned)rng_below(&rng, NODES);
-        for (unsigned k = 0; k < 2; k++) {
+        for (unsigned k = 0; k < loops; k++) {
             uint8_t *node = pack_lay_out(&packers[k], packed[k][i]);
             assert_memory_equal(node, nodes[i], bytes);
         }
         scribble(&rng, nodes[i], bytes);
-        for (unsigned k = 0; k < 2; k++) {
+        for (unsigned k = 0; k < loops; k++) {
             memcpy(packers[k].place, nodes[i], bytes);
             free(packed[k][i]);
             packed[k][i] = pack_now(&packers[k]);
         }
-        assert_memory_equal(packed[0][i], packed[1][i], pack_gather(&packers[0]));
+        for (unsigned k = 1; k < loops; k++) {
+            assert_memory_equal(packed[0][i], packed[k][i], pack_gather(&packers[0]));
+        }
     }
-    for (unsigned k = 0; k < 2; k++) {
+    for (unsigned k = 0; k < loops; k++) {
         for (unsigned i = 0; i < NODES; i++) {
             free(packed[k][i]);
         }
@@ -94,7 +97,7 @@ static void memory_follows_what_is_in_use(void **state)
     (void)state;
     struct packer p;
     void *memory = memory_for(NODE);
-    pack_init(&p, memory, NODE, PACK_WIDE_HERE());
+    pack_init(&p, memory, NODE, pack_loops_here());
     uint8_t *node = pack_lay_out(&p, NULL);
     assert_int_equal(pack_gather(&p), sizeof(struct packed));
     node[0] = node[NODE - 1] = 1;

@@ -77,7 +77,7 @@ struct opcache *opcache_new(const struct opcache_conf *conf)
     c->place_memory = places;
     for (uint32_t i = 0; i < OPCACHE_LAID_OUT; i++) {
         pack_init(&c->places[i].packer, places + i * memory, sizeof(struct operation),
-                  PACK_WIDE_HERE());
+                  pack_loops_here());
     }
     c->conf = *conf;
     if (c->conf.bytes_max == 0) {

@@ -61,7 +61,7 @@ static bool packer_ready(struct runner *r, size_t node_bytes)
     }
     uint8_t *memory = r->pack_memory;
     memory += PACK_LINE - (uintptr_t)memory % PACK_LINE;
-    pack_init(&r->packer, memory, rounded, PACK_WIDE_HERE());
+    pack_init(&r->packer, memory, rounded, pack_loops_here());
     r->pack_places = memory + own;
     return true;
 }
