@@ -49,13 +49,13 @@ struct flight {
     bool cancel;           /* MSG_CANCEL to be sent from `cancel_block` on */
     bool progress;         /* counts to be sent up */
     uint8_t priority, attempt;
-    uint16_t origin_slot, share;  /* share: how many sectors at the last step */
-    uint32_t block, cancel_block; /* fan-out: the next 64 children; past the end: done */
-    uint64_t go[GATHER_WORDS];    /* children to send to */
-    uint64_t heard[GATHER_WORDS]; /* any result came */
+    uint16_t origin_slot, share, share_open; /* share: how many sectors; hub_share.c */
+    uint32_t block, cancel_block;            /* fan-out: the next 64 children; past the end: done */
+    uint64_t go[GATHER_WORDS];               /* children to send to */
+    uint64_t heard[GATHER_WORDS];            /* any result came */
     uint64_t later[GATHER_WORDS]; /* children whose share has not come yet (hub_share.h) */
-    int64_t share_us, share_step_us, share_all_us; /* the next share, NEVER: all are out; .. */
-    bool sampled, resumed, unknown;                /* resumed: hub_resume.h; unknown: to a child */
+    int64_t share_us, share_step_us, share_all_us, share_begun_us; /* NEVER: all are out */
+    bool sampled, resumed, unknown; /* resumed: hub_resume.h; unknown: to a child */
     struct id128 id;
     int64_t opened_us;
     int64_t first_us, last_us; /* final results of children that answered; 0: none yet */

@@ -4,16 +4,25 @@
 
 #include "core/hub.h"
 
-/* Background to more than HUB_SHARE_CHILDREN sectors, and others to more than twice as many, go to
- * so many at once, and to HUB_SHARE_LEAST or more when some of them end. When the step is over as
- * many more are due in any case: background every HUB_SHARE_US, others HUB_SHARE_WIDE_US after
- * somebody has ended, and each time twice as many. All have been sent to after a quarter of the
- * operation's time at the latest, and after HUB_SHARE_ALL_US unless it is background. */
+/* An operation to more sectors than HUB_SHARE_NARROW, background also to more than
+ * HUB_SHARE_CHILDREN, goes out in shares, by priority:
+ *
+ * 0 and 1, always: to HUB_SHARE_GENTLE sectors; when half of a share have ended it rests
+ *   HUB_SHARE_REST times as long as that took. Every HUB_SHARE_US the next share is due in any
+ *   case.
+ * 2, beside small ones: to HUB_SHARE_CHILDREN, and to HUB_SHARE_LEAST or more when some of them
+ *   end. HUB_SHARE_WIDE_US after somebody has ended as many more are due, and each time twice as
+ *   many. All have been sent to after HUB_SHARE_ALL_US.
+ * 2 alone, and 3: to all at once.
+ *
+ * After a quarter of the operation's time all have been sent to, whatever it is. */
 #define HUB_SHARE_PRIORITY 1u /* and below, always */
 #define HUB_SHARE_BESIDE                                                                           \
     2u /* beside what is small; else this, and always the critical, goes at once */
 #define HUB_SHARE_CHILDREN 8u
 #define HUB_SHARE_LEAST    4u
+#define HUB_SHARE_GENTLE   4u
+#define HUB_SHARE_REST     2ll
 #define HUB_SHARE_US       (250ll * US_PER_MS)
 #define HUB_SHARE_WIDE_US  (50ll * US_PER_MS)
 #define HUB_SHARE_ALL_US   (500ll * US_PER_MS)

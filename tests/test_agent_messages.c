@@ -72,6 +72,65 @@ static void test_direct_message_is_sent_until_answered(void **state)
     assert_null(wait_for(MSG_RELAY, rig.now_us + 20 * S));
 }
 
+/* Emits one message, has it answered after so long, and returns how often it was sent again. */
+static uint32_t repeats_until(int64_t answer_us)
+{
+    struct operation op = message_to("s02.c1.a1");
+    emit(&op);
+    struct id128 id = rig_sent(&rig, MSG_RELAY)->u.relay.operation->id;
+    int64_t at_us = rig.now_us + answer_us;
+    uint32_t repeats = 0;
+    while (wait_for(MSG_RELAY, at_us) != NULL) {
+        repeats++;
+    }
+    rig.now_us = at_us;
+    relay_ack(id, unit_agent(2, 1, 1), true, NULL);
+    assert_non_null(rig_note(&rig, NOTE_RELAYED));
+    return repeats;
+}
+
+/* A mesh that was quick and becomes slow, as when its queues fill: who sends again what only takes
+ * longer makes them longer. Without the estimate each of these messages is sent twice.
+ */
+static void test_slow_answers_are_no_loss(void **state)
+{
+    (void)state;
+    uint32_t repeats = 0;
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(repeats_until(S / 2), 0);
+    }
+    for (int i = 0; i < 20; i++) {
+        repeats += repeats_until(5 * S);
+    }
+    assert_in_range(repeats, 1, 3);
+    for (int i = 0; i < 20; i++) { /* and it learns that it is quick again */
+        assert_int_equal(repeats_until(S / 2), 0);
+    }
+    struct operation op = message_to("s02.c1.a1");
+    emit(&op);
+    assert_non_null(rig_sent(&rig, MSG_RELAY));
+    assert_non_null(wait_for(MSG_RELAY, rig.now_us + 3 * S));
+}
+
+/* After a loss the pause is longer until an answer came to what was sent once: never more than
+ * three doublings for a new message. */
+static void test_pause_after_losses_is_bounded(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s02.c1.a1");
+    op.ttl_us = 200 * S;
+    emit(&op);
+    int64_t before_us = rig.now_us, longest_us = 0;
+    for (int i = 0; i < 5; i++) {
+        assert_non_null(wait_for(MSG_RELAY, rig.now_us + 200 * S));
+        longest_us = rig.now_us - before_us;
+        before_us = rig.now_us;
+    }
+    assert_in_range(longest_us, 16 * 7 * S / 5, 16 * 13 * S / 5);
+    emit(&op);
+    assert_non_null(wait_for(MSG_RELAY, rig.now_us + 8 * 13 * S / 5));
+}
+
 static void test_message_without_answers_is_lost(void **state)
 {
     (void)state;
@@ -174,6 +233,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         AUTHOR(test_direct_message_is_sent_until_answered),
+        AUTHOR(test_slow_answers_are_no_loss),
+        AUTHOR(test_pause_after_losses_is_bounded),
         AUTHOR(test_message_without_answers_is_lost),
         AUTHOR(test_outbox_of_messages_is_bounded),
         AUTHOR(test_broadcast_waits_for_leads),

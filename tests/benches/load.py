@@ -48,7 +48,7 @@ def chat_round(mesh, seconds, mean_ms):
     before, first, begin = mesh.cpu_s(), mesh.counters(), time.monotonic()
     rss, broadcasts, reached = {}, 0, []
     while time.monotonic() - begin < seconds:
-        reached.append(mesh.console("broadcast", "steady state", "--priority", "1", "--timeout", "10s")["states"]["ready"])
+        reached.append(mesh.console("broadcast", "steady state", "--priority", "1", "--timeout", "20s")["states"]["ready"])
         broadcasts += 1
         rss = max(rss, mesh.rss_by_part(), key=lambda parts: sum(parts.values()))
         time.sleep(max(0.0, min(10.0, seconds - (time.monotonic() - begin))))

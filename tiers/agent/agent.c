@@ -81,8 +81,8 @@ static void agent_init(void *self, const struct node_conf *conf)
     a->facts = conf->facts;
     a->agent_class = (unsigned)conf->agent_class & 15u;
     a->topology = conf->topology;
-    assert(conf->handlers_max <= UINT16_MAX);
-    a->handlers_max = (uint16_t)(conf->handlers_max > 0 ? conf->handlers_max : 1);
+    assert(conf->handlers_max <= AGENT_TASKS_MAX);
+    a->handlers_max = (uint8_t)(conf->handlers_max > 0 ? conf->handlers_max : 1);
     a->beat_us = conf->tuning.agent_beat_us;
     a->spans = conf->tuning.spans;
     a->beat_phase_us = beat_phase(conf->topology, conf->self, a->beat_us);

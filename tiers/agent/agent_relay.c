@@ -17,7 +17,12 @@
 
 /* Messages and their answers wait for company on each hop (tiers/runner/egress.h): 1.2 s at most.
  */
-#define RELAY_RESEND_US (2ll * US_PER_S)
+#define RELAY_RESEND_US    (2ll * US_PER_S)
+#define RELAY_BACKOFF_MAX  6u
+#define RELAY_BACKOFF_NEW  3u /* of a new message */
+#define ANSWER_BITS        0x3fffu
+#define RELAY_ANSWER_MS    30000u            /* the longest time that is learnt */
+#define RELAY_PAUSE_US_MAX (60ll * US_PER_S) /* less than the 65 s after which sent_ms repeats */
 
 static void count_done(struct agent *a, int64_t now_us, bool ok)
 {
@@ -28,7 +33,7 @@ static void count_done(struct agent *a, int64_t now_us, bool ok)
         a->relays_failed = 0;
     }
     a->relays_done += ok;
-    a->relays_failed += !ok;
+    a->relays_failed = (uint16_t)(a->relays_failed + (!ok && a->relays_failed < UINT16_MAX));
 }
 
 static void lost(struct agent *a, int64_t now_us, struct id128 id, enum reason reason,
@@ -53,6 +58,33 @@ static uint32_t expected_leads(const struct topology *t, const struct place_set 
     return n;
 }
 
+/* The answers to a message that was sent once are all there. */
+static void pause_learn(struct agent *a, int64_t now_us, const struct agent_relay *r)
+{
+    if (r->again) {
+        return;
+    }
+    uint32_t took_ms = (uint16_t)(now_us / US_PER_MS - r->sent_ms);
+    took_ms = took_ms < RELAY_ANSWER_MS ? took_ms : RELAY_ANSWER_MS;
+    a->relay_backoff = 0;
+    if (a->answer_ms == 0 && a->answer_vary_ms == 0) {
+        a->answer_ms = took_ms & ANSWER_BITS;
+        a->answer_vary_ms = took_ms / 2u & ANSWER_BITS;
+        return;
+    }
+    uint32_t off_ms = took_ms > a->answer_ms ? took_ms - a->answer_ms : a->answer_ms - took_ms;
+    a->answer_vary_ms = (3u * a->answer_vary_ms + off_ms) / 4u & ANSWER_BITS;
+    a->answer_ms = (7u * a->answer_ms + took_ms) / 8u & ANSWER_BITS;
+}
+
+static int64_t pause_us(struct agent *a, uint8_t doublings)
+{
+    int64_t answer_us = (a->answer_ms + 4ll * a->answer_vary_ms) * US_PER_MS;
+    int64_t least_us = rng_jitter_us(&a->rng, RELAY_RESEND_US, 300);
+    int64_t pause_us = (answer_us > least_us ? answer_us : least_us) << doublings;
+    return pause_us < RELAY_PAUSE_US_MAX ? pause_us : RELAY_PAUSE_US_MAX;
+}
+
 /* The outbox entry's first send: seal, then say it. False: no room; nothing was emitted. */
 static bool launch(struct agent *a, int64_t now_us, struct agent_relay *r,
                    const struct operation *op, struct outbox *out)
@@ -66,8 +98,11 @@ static bool launch(struct agent *a, int64_t now_us, struct agent_relay *r,
     agent_send(a, out, &m);
     r->id = op->id;
     r->expires_mesh_us = op->created_mesh_us + op->ttl_us;
-    r->attempt = 0;
-    r->resend_us = now_us + rng_jitter_us(&a->rng, RELAY_RESEND_US, 300);
+    r->again = false;
+    r->sent_ms = (uint16_t)(now_us / US_PER_MS);
+    unsigned known = a->relay_backoff < RELAY_BACKOFF_NEW ? a->relay_backoff : RELAY_BACKOFF_NEW;
+    r->level = known & 0xfu;
+    r->resend_us = now_us + pause_us(a, r->level);
     return true;
 }
 
@@ -290,6 +325,9 @@ void relay_acked(struct agent *a, int64_t now_us, const struct relay_ack *ack, s
     r->answered++;
     r->reached += ack->reached;
     r->failed += ack->failed;
+    if (r->answered >= r->expected) {
+        pause_learn(a, now_us, r);
+    }
     if (r->pipeline) {
         pipeline_next(a, now_us, r, ack, out);
     } else if (r->answered >= r->expected) {
@@ -311,8 +349,12 @@ static void relay_resend(struct agent *a, int64_t now_us, struct agent_relay *r,
         r->reached = 0;
         r->failed = 0;
     }
-    r->attempt = (uint8_t)(r->attempt < 6 ? r->attempt + 1 : 6);
-    r->resend_us = now_us + rng_jitter_us(&a->rng, RELAY_RESEND_US << r->attempt, 300);
+    r->again = true;
+    if (r->level < RELAY_BACKOFF_MAX) {
+        r->level++;
+    }
+    a->relay_backoff = (r->level > a->relay_backoff ? r->level : a->relay_backoff) & 7u;
+    r->resend_us = now_us + pause_us(a, r->level);
     agent_note(out, NOTE_RESENT, num_id128_low(r->id), 1);
 }
 

@@ -100,9 +100,11 @@ struct agent_relay {
     uint32_t answered;
     uint32_t reached, failed; /* agents */
     uint32_t acker[AGENT_ACKERS_MAX];
-    uint8_t attempt;
-    uint8_t routing; /* ROUTING_NONE: free */
-    bool pipeline;
+    uint16_t sent_ms;  /* local, low bits: the first time */
+    uint8_t routing;   /* ROUTING_NONE: free */
+    uint8_t level : 4; /* doublings of its pause */
+    bool again : 1;    /* it was sent more than once */
+    bool pipeline : 1;
 };
 
 struct agent_pipeline {
@@ -130,14 +132,18 @@ struct agent {
     struct profiler profiler;
     int64_t beat_us, beat_phase_us;
     int64_t beat_next_us, hello_next_us; /* local; NEVER when not due at all */
-    uint16_t handlers_max, running;
-    uint16_t tasks_in;  /* bit i: tasks[i] is not free; steps touch only those rows */
-    uint16_t relays_in; /* bit i: relays[i] is taken */
+    uint8_t handlers_max, running;       /* AGENT_TASKS_MAX at most */
+    uint16_t tasks_in;      /* bit i: tasks[i] is not free; steps touch only those rows */
+    uint16_t relays_in;     /* bit i: relays[i] is taken */
+    uint16_t relays_failed; /* in relay_hour, or more than that */
     uint32_t work_count;
-    uint32_t relays_done, relays_failed; /* in relay_hour */
-    uint32_t answer_free;                /* bit i: chunk i is free */
-    int64_t wake_us;                     /* what the last step asked for */
-    uint8_t agent_class : 4, mode : 4;   /* the mesh's, as the lead last said */
+    /* How long the answers to its messages take, and how much that varies (0: not known yet);
+     * doublings of their pause since the last one that was answered without being sent again. */
+    uint32_t answer_ms : 14, answer_vary_ms : 14, relay_backoff : 3;
+    uint32_t relays_done;              /* in relay_hour */
+    uint32_t answer_free;              /* bit i: chunk i is free */
+    int64_t wake_us;                   /* what the last step asked for */
+    uint8_t agent_class : 4, mode : 4; /* the mesh's, as the lead last said */
     uint8_t seen_next;
     uint16_t said_ms;    /* local, low bits: when a handler's word was passed on */
     uint16_t relay_hour; /* local, low bits */

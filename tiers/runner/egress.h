@@ -38,7 +38,7 @@
 
 #define EGRESS_BEAT_US INT64_C(100000) /* beats, their answers, hosts' reports */
 #define EGRESS_UP_US   INT64_C(150000) /* agents' messages, on their way to the lead */
-#define EGRESS_ON_US   INT64_C(50000)  /* .. and on each hop after that */
+#define EGRESS_ON_US   INT64_C(25000)  /* .. and on each hop after that */
 #define EGRESS_ACK_US  INT64_C(400000) /* acknowledgements of them, on each hop */
 #define EGRESS_TICK_US INT64_C(25000)  /* and leave together, up to so much earlier */
 #define EGRESS_LINGERS 5u              /* at once, and these */
