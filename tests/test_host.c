@@ -207,7 +207,8 @@ static void test_reports_every_minute(void **state)
 
 static int64_t report_in(struct unit sector);
 
-/* Whose report fell into an outage of the bus is known soon after it, even if one report is lost. */
+/* Whose report fell into an outage of the bus is known soon after it, even if one report is lost.
+ */
 static void test_a_bus_that_is_back_is_told_twice(void **state)
 {
     (void)state;
