@@ -41,7 +41,7 @@ static void nonsense_is_refused_with_line_and_reason(void **state)
         {"\n\nat 5s explode s01\n", "x.scn:3: 'explode' is nothing that can be done to a mesh\n"},
         {"at 5 kill s01\n", "x.scn:1: when: '5' is no duration (as in 250ms, 12s, 5m)\n"},
         {"at -5s kill s01\n", "x.scn:1: when: -5s is out of range\n"},
-        {"at nans kill s01\n", "x.scn:1: when: nans is out of range\n"},
+        {"at nans kill s01\n", "x.scn:1: when: 'nans' is no duration (as in 250ms, 12s, 5m)\n"},
         {"at 5s kill\n", "x.scn:1: the unit is missing\n"},
         {"at 5s kill s99\n", "x.scn:1: the unit is not in this mesh\n"},
         {"at 5s pause s01\n", "x.scn:1: pause: 'for DURATION' is missing\n"},
