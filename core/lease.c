@@ -66,13 +66,16 @@ static void fill(struct lease *l, enum store_kind kind, struct store_op *ret)
 void lease_paused(struct lease *l, int64_t now_us)
 {
     assert(l != NULL);
-    if (l->state != LEASE_HELD || PLANTED(PLANT_NO_DOUBT)) {
+    if (PLANTED(PLANT_NO_DOUBT)) {
+        return;
+    }
+    l->asked = false; /* what is on its way was said before the pause */
+    if (l->state != LEASE_HELD) {
         return; /* unheld: there is nobody to ask; the others do not serve */
     }
     l->doubt = true;
     l->outlived = now_us - l->asked_us > LEASE_TTL_US;
     l->doubt_us = now_us;
-    l->asked = false; /* what is on its way was said before the pause */
     l->useless = false;
     l->next_us = now_us;
 }

@@ -428,36 +428,12 @@ bool unit_parse(const char *text, size_t bytes, struct unit *ret, const char **r
     return true;
 }
 
-static void add_two_digits(struct text *t, unsigned number)
-{
-    if (number < 10) {
-        text_char(t, '0');
-    }
-    text_u64(t, number);
-}
-
 size_t unit_format(struct unit u, char ret[UNIT_TEXT_MAX])
 {
     assert(ret != NULL);
     struct text t;
     text_init(&t, ret, UNIT_TEXT_MAX);
-    if (u.tier == TIER_HOST || u.tier == TIER_CONSOLE) {
-        text_add(&t, u.tier == TIER_HOST ? "h" : "console");
-        text_u64(&t, unit_number(u));
-    } else if (u.tier == TIER_SECTOR || u.tier == TIER_CLUSTER || u.tier == TIER_AGENT) {
-        text_char(&t, 's');
-        add_two_digits(&t, u.sector);
-        if (u.tier != TIER_SECTOR) {
-            text_add(&t, ".c");
-            text_u64(&t, u.cluster);
-        }
-        if (u.tier == TIER_AGENT) {
-            text_add(&t, ".a");
-            text_u64(&t, u.agent);
-        }
-    } else {
-        text_add(&t, u.tier == TIER_ORCHESTRATOR ? "mesh" : "none");
-    }
+    text_unit(&t, u);
     assert(!t.cut);
     return t.used;
 }
@@ -606,7 +582,7 @@ static void add_set(struct text *t, const struct range_list *list, bool two_digi
         }
         for (unsigned number = list->at[i].first;; number = list->at[i].last) {
             if (two_digits) {
-                add_two_digits(t, number);
+                text_two_digits(t, number);
             } else {
                 text_u64(t, number);
             }

@@ -1,8 +1,8 @@
 /* The bounded string builder. Every addition goes through one function that copies what fits and
  * remembers that something was cut; so no caller has to count. O(length) in all. */
 #include "core/text.h"
+#include "core/limits.h"
 #include "core/num.h"
-#include "core/topology.h"
 #include "core/utf8.h"
 
 #include <assert.h>
@@ -206,10 +206,35 @@ void text_ms(struct text *t, int64_t us, unsigned decimals)
     add_scaled(t, us < 0, scaled, decimals);
 }
 
+void text_two_digits(struct text *t, uint64_t v)
+{
+    assert(t != NULL);
+    if (v < 10) {
+        text_char(t, '0');
+    }
+    text_u64(t, v);
+}
+
 void text_unit(struct text *t, struct unit u)
 {
-    char name[UNIT_TEXT_MAX];
-    text_add_bytes(t, name, unit_format(u, name));
+    assert(t != NULL);
+    if (u.tier == TIER_HOST || u.tier == TIER_CONSOLE) {
+        text_add(t, u.tier == TIER_HOST ? "h" : "console");
+        text_u64(t, unit_number(u));
+    } else if (u.tier == TIER_SECTOR || u.tier == TIER_CLUSTER || u.tier == TIER_AGENT) {
+        text_char(t, 's');
+        text_two_digits(t, u.sector);
+        if (u.tier != TIER_SECTOR) {
+            text_add(t, ".c");
+            text_u64(t, u.cluster);
+        }
+        if (u.tier == TIER_AGENT) {
+            text_add(t, ".a");
+            text_u64(t, u.agent);
+        }
+    } else {
+        text_add(t, u.tier == TIER_ORCHESTRATOR ? "mesh" : "none");
+    }
 }
 
 void text_places(struct text *t, struct unit cluster, uint64_t places)
@@ -242,7 +267,7 @@ void text_pad(struct text *t, size_t from, size_t column)
 }
 
 /* "-MM" and the like: what separates, then two digits. Returns where the next goes. */
-static char *two_digits(char *at, char before, int64_t v)
+static char *put_two_digits(char *at, char before, int64_t v)
 {
     at[0] = before;
     at[1] = (char)('0' + v / 10 % 10);
@@ -266,12 +291,12 @@ void text_time(struct text *t, int64_t unix_us)
     int64_t month = mp < 10 ? mp + 3 : mp - 9;
     int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
     char rest_of[sizeof("-MM-DDThh:mm:ss.mmmZ")];
-    char *at = two_digits(rest_of, '-', month);
-    at = two_digits(at, '-', doy - (153 * mp + 2) / 5 + 1);
-    at = two_digits(at, 'T', rest / 3600000);
-    at = two_digits(at, ':', rest / 60000 % 60);
-    at = two_digits(at, ':', rest / 1000 % 60);
-    at = two_digits(at, '.', rest % 1000 / 10);
+    char *at = put_two_digits(rest_of, '-', month);
+    at = put_two_digits(at, '-', doy - (153 * mp + 2) / 5 + 1);
+    at = put_two_digits(at, 'T', rest / 3600000);
+    at = put_two_digits(at, ':', rest / 60000 % 60);
+    at = put_two_digits(at, ':', rest / 1000 % 60);
+    at = put_two_digits(at, '.', rest % 1000 / 10);
     *at++ = (char)('0' + rest % 10);
     *at++ = 'Z';
     text_i64(t, year);

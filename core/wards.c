@@ -42,8 +42,12 @@ void wards_paused(struct wards *w, int64_t now_us)
 {
     assert(w != NULL);
     for (uint32_t i = 0; i < w->count; i++) {
-        lease_paused(&w->list[i].lease, now_us);
-        w->list[i].heard_us = now_us; /* who was silent meanwhile was not heard by us */
+        struct ward *ward = &w->list[i];
+        lease_paused(&ward->lease, now_us);
+        if (ward->lease.state == LEASE_HELD && !ward->held) {
+            lease_stand_by(&ward->lease, now_us); /* granted before the pause, and not used */
+        }
+        ward->heard_us = now_us; /* who was silent meanwhile was not heard by us */
     }
 }
 

@@ -19,6 +19,7 @@
 #define GRACE_US  (10 * US_PER_S)
 #define PHASES_US (180 * US_PER_S) /* a cascade's later phases choose a T of their own */
 #define PERSON_US (15 * US_PER_S)
+#define BEAT_US   (5 * US_PER_S) /* within which a word of silence is upstairs */
 #define LIFT_US   (3 * US_PER_S) /* a lift that was not done is asked for again */
 #define CONSOLE   8u
 
@@ -236,13 +237,23 @@ static void await_answer(struct play *p)
     p->result->answer_us = world_now(p->w) - from_us;
 }
 
-static void judge_mode(struct play *p, uint32_t agents)
+/* `active` may have been right for a moment only: who stays broken is missed when it has been
+ * silent for agent_suspect_us, and a lead that begins now reads of a quarantine that its
+ * predecessor had lifted and not written yet. */
+static void judge_mode(struct play *p, uint32_t agents, int64_t healed_us)
 {
     uint32_t all = p->s->conf.topology.agents;
     enum mode mode = MODE_STARTING;
     bool good = false;
     int64_t within_us = p->s->conf.topology.spare > 0 ? 3 * MODE_US : MODE_US; /* some still move */
-    for (int64_t t = 0; t <= within_us && !good && !play_bad(p); t += POLL_US) {
+    int64_t missed_us = p->s->broken_count > 0 ? p->s->conf.tuning.agent_suspect_us + BEAT_US : 0;
+    int64_t lift_us = 0, from_us = world_now(p->w);
+    from_us = from_us > healed_us + missed_us ? from_us : healed_us + missed_us;
+    while (world_now(p->w) <= from_us + within_us && !good && !play_bad(p)) {
+        if (world_now(p->w) >= lift_us) {
+            (void)lift(p, false);
+            lift_us = world_now(p->w) + LIFT_US;
+        }
         world_run(p->w, POLL_US);
         mode = play_status(p) ? p->status.mode : MODE_STARTING;
         good = mode == mode_update(mode, agents, all);
@@ -306,8 +317,9 @@ void live_converge(struct play *p)
     if (agents == 0) {
         return;
     }
+    int64_t healed_us = world_now(p->w);
     await_service(p, agents, sectors);
-    judge_mode(p, agents); /* before the answer: what gets operations depends on it */
+    judge_mode(p, agents, healed_us); /* before the answer: what gets operations depends on it */
     await_answer(p);
     if (p->s->conf.processes > 1 && !play_bad(p)) {
         await_takeovers(p, agents, sectors);

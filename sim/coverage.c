@@ -61,6 +61,28 @@ static void line(FILE *to, const char *kind, const char *name, uint64_t n)
     fprintf(to, "%s.%s %llu\n", kind, name, (unsigned long long)n);
 }
 
+/* The edges of an agent's state as its lead sees it (cluster_members.c). Nobody waits for one that
+ * was never heard; the dead, and those that left, come back with a hello, and are active then, or
+ * in quarantine still. Only a quarantine that a lead has read of can end before it has heard from
+ * the agent. */
+static bool state_edge(enum agent_state from, enum agent_state to)
+{
+    switch (from) {
+    case AGENT_UNKNOWN:
+    case AGENT_OFFLINE:
+        return to == AGENT_ACTIVE || to == AGENT_QUARANTINED;
+    case AGENT_QUARANTINED:
+        return to != from;
+    case AGENT_ACTIVE:
+    case AGENT_DEGRADED:
+    case AGENT_SUSPECT:
+    case AGENT_FROZEN:
+    case AGENT_STATE_COUNT:
+        break;
+    }
+    return to != from && to != AGENT_UNKNOWN;
+}
+
 void coverage_print(const struct coverage *c, FILE *to)
 {
     char edge[64];
@@ -107,7 +129,7 @@ void coverage_print(const struct coverage *c, FILE *to)
         unsigned a = i / AGENT_STATE_COUNT, b = i % AGENT_STATE_COUNT;
         snprintf(edge, sizeof(edge), "%s->%s", agent_state_name((enum agent_state)a),
                  agent_state_name((enum agent_state)b));
-        if (a != b && b != AGENT_UNKNOWN) {
+        if (state_edge((enum agent_state)a, (enum agent_state)b)) {
             line(to, "agent", edge, c->agent_states[a][b]);
         }
     }

@@ -334,7 +334,7 @@ static void draw_liars(struct drawer *d)
     for (uint32_t i = 0; i < n && d->s->act_count < SCENARIO_ACTS_MAX; i++) {
         struct act *a = draw_act(d, ACT_LIE);
         a->unit = draw_agent(d);
-        a->lie = (enum world_lie)draw_pick(d, WORLD_LIE_COUNT);
+        a->lie = (enum world_lie)draw_pick(d, DRAW_LIES);
         draw_lasts(d, a, 5000, 60000);
     }
 }
@@ -387,7 +387,7 @@ static void draw_served_by_sectors(struct drawer *d)
 }
 
 /* The store may lose what it had acknowledged. */
-static bool forgets(const struct scenario *s)
+bool draw_forgets(const struct scenario *s)
 {
     for (uint32_t i = 0; i < s->act_count; i++) {
         enum act_kind kind = s->acts[i].kind;
@@ -405,7 +405,7 @@ static bool forgets(const struct scenario *s)
 static void draw_contexts(struct drawer *d)
 {
     static const char *const after[] = {"context", "rot", "context-load", "echo"};
-    bool lossy = forgets(d->s);
+    bool lossy = draw_forgets(d->s);
     uint32_t n = draw_chance(d, 30) ? 2 + draw_pick(d, 7) : 0, which = draw_pick(d, 3);
     for (uint32_t i = 0; i < n && d->s->act_count < SCENARIO_ACTS_MAX; i++) {
         const char *action = i == 0 ? "context-load" : after[draw_pick(d, 4)];
@@ -435,7 +435,7 @@ static void draw_moves(struct drawer *d)
     for (uint32_t i = 0; i < s->act_count; i++) {
         quarantine = quarantine || s->acts[i].kind == ACT_QUARANTINE;
     }
-    if (s->conf.processes > 0 || s->broken_count > 0 || quarantine || forgets(s) || n == 0) {
+    if (s->conf.processes > 0 || s->broken_count > 0 || quarantine || draw_forgets(s) || n == 0) {
         return;
     }
     scenario_spare(s, spare);
@@ -456,7 +456,7 @@ static void draw_scales(struct drawer *d)
     struct scenario *s = d->s;
     uint32_t spare = 1 + draw_pick(d, 6);
     uint32_t n = draw_chance(d, 40) ? 1 + draw_pick(d, 5) : 0;
-    if (s->conf.processes > 0 || s->broken_count > 0 || forgets(s) || n == 0) {
+    if (s->conf.processes > 0 || s->broken_count > 0 || draw_forgets(s) || n == 0) {
         return;
     }
     if (s->conf.topology.spare == 0) {
@@ -532,6 +532,7 @@ void draw_deep(uint64_t seed, struct scenario *ret)
     draw_stories(&d);
     draw_moves(&d);
     draw_scales(&d);
+    draw_late_stories(&d);
 }
 
 void draw_print(const struct scenario *s, FILE *to)

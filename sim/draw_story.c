@@ -40,7 +40,7 @@ static void colluders(struct drawer *d)
     const struct topology *t = &d->s->conf.topology;
     struct unit first = draw_agent(d);
     enum world_lie lie =
-        draw_chance(d, 60) ? WORLD_LIE_IMPEDANCE : (enum world_lie)draw_pick(d, WORLD_LIE_COUNT);
+        draw_chance(d, 60) ? WORLD_LIE_IMPEDANCE : (enum world_lie)draw_pick(d, DRAW_LIES);
     uint32_t n = 2 + draw_pick(d, t->agents_per_cluster - 1u);
     struct act like = *draw_act(d, ACT_LIE);
     d->s->act_count--;
@@ -260,6 +260,126 @@ void draw_stories(struct drawer *d)
                    {tripped, 5},   {troubled, 15}};
     for (unsigned i = 0; i < sizeof(stories) / sizeof(stories[0]); i++) {
         if (draw_chance(d, stories[i].percent) && room(d)) {
+            stories[i].tell(d);
+        }
+    }
+}
+
+/* --- later stories --- */
+
+/* Clean stops, as an administrator's: of whom, and what he was doing then. */
+static void leaving(struct drawer *d)
+{
+    uint32_t n = 1 + draw_pick(d, 4);
+    for (uint32_t i = 0; i < n; i++) {
+        struct act *a = draw_act(d, ACT_STOP);
+        int64_t at_us = a->at_us;
+        a->unit = draw_chance(d, 60) ? draw_agent(d) : draw_unit(d);
+        a->below = a->unit.tier == TIER_CLUSTER && draw_chance(d, 30);
+        draw_lasts(d, a, 200, 20000);
+        if (a->unit.tier != TIER_AGENT || at_us < DRAW_FIRST_US + 16 * US_PER_S) {
+            continue;
+        }
+        struct unit u = a->unit;
+        struct act *before = draw_act(d, draw_chance(d, 50) ? ACT_FREEZE : ACT_SLOW);
+        bool slow = before->kind == ACT_SLOW;
+        before->at_us = at_us - (slow ? 14 : 4) * US_PER_S;
+        before->for_us = 20 * US_PER_S;
+        before->unit = slow ? u : unit_cluster(u.sector, u.cluster);
+        before->factor = slow ? 200 : 0;
+        for (int64_t k = 0; slow && k < 4; k++) {
+            work_for(d, u, at_us - (13 - 2 * k) * US_PER_S);
+        }
+    }
+}
+
+/* New work goes around some. */
+static void routed(struct drawer *d)
+{
+    uint32_t n = 1 + draw_pick(d, 3);
+    for (uint32_t i = 0; i < n; i++) {
+        struct act *a = draw_act(d, ACT_ROUTE);
+        struct unit u = draw_agent(d);
+        int64_t at_us = a->at_us;
+        a->unit = draw_chance(d, 50) ? u : unit_cluster(u.sector, u.cluster);
+        draw_lasts(d, a, 2000, 40000);
+        draw_operation(d);
+        struct act *op = &d->s->acts[d->s->act_count - 1];
+        op->at_us = at_us + draw_ms(d, 300, 3000);
+        op->at_us = op->at_us < d->s->heal_us ? op->at_us : d->s->heal_us - 1;
+        op->priority = PRIORITY_COUNT - 1;
+    }
+}
+
+static void submit(struct drawer *d, int64_t at_us, const char *action, const char *payload)
+{
+    draw_operation(d);
+    struct act *op = &d->s->acts[d->s->act_count - 1];
+    struct act plain = {.kind = ACT_SUBMIT, .at_us = at_us, .priority = PRIORITY_COUNT - 1};
+    memcpy(plain.label, op->label, sizeof(plain.label));
+    snprintf(plain.action, sizeof(plain.action), "%s", action);
+    snprintf(plain.payload, sizeof(plain.payload), "%s", payload);
+    *op = plain;
+}
+
+static bool is_spoilt(const struct scenario *s)
+{
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        if (s->acts[i].kind == ACT_STORE_SPOIL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All but one of a cluster give their neighbours less of a context than they hold; what that one
+ * holds rots, so that it needs it. Where the registry still has it. */
+static void bad_givers(struct drawer *d)
+{
+    const struct topology *t = &d->s->conf.topology;
+    struct unit needs = draw_agent(d);
+    if (draw_forgets(d->s) || is_spoilt(d->s)) {
+        return;
+    }
+    submit(d, 6 * US_PER_S, "context-load", "what neighbours give each other");
+    for (uint32_t i = 1; i <= t->agents_per_cluster; i++) {
+        struct unit u = unit_agent(needs.sector, needs.cluster, i);
+        if (topology_planned(t, u) && !unit_equal(u, needs)) {
+            struct act *a = draw_act(d, ACT_LIE);
+            a->at_us = DRAW_FIRST_US;
+            a->unit = u;
+            a->lie = WORLD_LIE_CONTENT;
+        }
+    }
+    submit(d, 9 * US_PER_S + draw_ms(d, 0, 8000), "rot", "1000");
+    unit_format(needs, d->s->acts[d->s->act_count - 1].places);
+}
+
+/* The times of several agents of one cluster shift at one moment, after they were well known (spec
+ * 9.2, core/timing.h). */
+static void shifted(struct drawer *d)
+{
+    struct unit u = draw_agent(d), lead = unit_cluster(u.sector, u.cluster);
+    struct act shift = {
+        .kind = ACT_LIE, .at_us = 52 * US_PER_S, .for_us = 40 * US_PER_S, .lie = WORLD_LIE_TIMING};
+    int64_t end_us = 130 * US_PER_S;
+    d->s->heal_us = d->s->run_us = end_us > d->s->heal_us ? end_us : d->s->heal_us;
+    for (int64_t i = 0; i < 36; i++) {
+        submit(d, (12 + 2 * i) * US_PER_S, "echo", "how long");
+    }
+    each_of_cluster(d, lead, shift);
+    d->s->act_count -= 2u; /* not all of them: who stays as he was is the measure */
+}
+
+void draw_late_stories(struct drawer *d)
+{
+    static const struct {
+        void (*tell)(struct drawer *d);
+        uint32_t percent;
+    } stories[] = {{leaving, 25}, {routed, 15}, {bad_givers, 6}, {shifted, 3}};
+    for (unsigned i = 0; i < sizeof(stories) / sizeof(stories[0]); i++) {
+        if (draw_chance(d, stories[i].percent) &&
+            d->s->act_count + 2u * STORY_ACTS < SCENARIO_ACTS_MAX) {
             stories[i].tell(d);
         }
     }

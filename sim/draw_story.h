@@ -6,7 +6,8 @@
 #include "core/rng.h"
 #include "sim/scenario.h"
 
-#define DRAW_FIRST_US (2 * US_PER_S) /* before it nothing happens */
+#define DRAW_FIRST_US (2 * US_PER_S)          /* before it nothing happens */
+#define DRAW_LIES     (WORLD_LIE_TIMING + 1u) /* those of a single act; others have a story */
 
 struct drawer {
     struct rng rng;
@@ -25,8 +26,13 @@ struct act *draw_act(struct drawer *d, enum act_kind kind);
 /* Undone at times, left as it is until the heal at others. */
 void draw_lasts(struct drawer *d, struct act *a, int64_t least_ms, int64_t most_ms);
 void draw_operation(struct drawer *d);
+/* The store may lose what it had acknowledged. */
+bool draw_forgets(const struct scenario *s);
 
 /* draw_story.c */
 void draw_stories(struct drawer *d);
+/* Those that were thought of later: drawn after all else, so that seeds go on meaning what they
+ * did. */
+void draw_late_stories(struct drawer *d);
 
 #endif

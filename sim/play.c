@@ -239,6 +239,9 @@ static void act(struct play *p, uint32_t index)
     case ACT_KILL:
         p->ended[index] = world_kill(p->w, a->unit, a->below);
         break;
+    case ACT_STOP:
+        p->ended[index] = world_leave(p->w, a->unit, a->below);
+        break;
     case ACT_RESTART:
         world_restart(p->w, a->unit, a->below);
         break;
@@ -292,7 +295,7 @@ static void act(struct play *p, uint32_t index)
 static void undo(struct play *p, uint32_t index)
 {
     const struct act *a = &p->s->acts[index];
-    if (a->kind == ACT_KILL) {
+    if (a->kind == ACT_KILL || a->kind == ACT_STOP) {
         world_processes_start(p->w, p->ended[index]);
         each_unit(&p->s->conf.topology, a->unit, a->below, restart_dead, p);
     } else if (a->kind == ACT_CUT) {

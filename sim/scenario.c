@@ -46,7 +46,7 @@ const char *lie_name(enum world_lie lie)
         [WORLD_LIE_FORGE] = "forge",           [WORLD_LIE_REPLAY] = "replay",
         [WORLD_LIE_EQUIVOCATE] = "equivocate", [WORLD_LIE_CAPABILITY] = "capability",
         [WORLD_LIE_FLOOD] = "flood",           [WORLD_LIE_IMPEDANCE] = "impedance",
-        [WORLD_LIE_TIMING] = "timing"};
+        [WORLD_LIE_TIMING] = "timing",         [WORLD_LIE_CONTENT] = "content"};
     assert(lie < WORLD_LIE_COUNT);
     return names[lie];
 }

@@ -65,7 +65,8 @@ enum act_kind {
     X(ACT_STORE_SPOIL, "store-spoil", 0)                                                           \
     X(ACT_SCALE, "scale", ACT_UNIT | ACT_FACTOR | ACT_MAY_LAST)                                    \
     X(ACT_ROUTE, "route-around", ACT_UNIT | ACT_MAY_LAST)                                          \
-    X(ACT_RETIRE, "retire", ACT_UNIT | ACT_FACTOR | ACT_MAY_LAST)
+    X(ACT_RETIRE, "retire", ACT_UNIT | ACT_FACTOR | ACT_MAY_LAST)                                  \
+    X(ACT_STOP, "stop", ACT_UNIT | ACT_MAY_BELOW | ACT_MAY_LAST)
     ACT_LIST(ACT_ENUM)
 #undef ACT_ENUM
         ACT_KIND_COUNT

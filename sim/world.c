@@ -422,6 +422,12 @@ void world_step_owner(struct world *w, uint32_t index, uint16_t sector)
     step(w, index, &event);
 }
 
+void world_step_stop(struct world *w, uint32_t index)
+{
+    struct event event = {.kind = EV_STOP};
+    step(w, index, &event);
+}
+
 /* Put back to the end of the pause; false: too many messages wait for it already. */
 static bool put_back(struct world *w, struct world_node *n, const struct entry *e)
 {

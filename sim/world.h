@@ -85,10 +85,12 @@ const struct world_stats *world_stats(const struct world *w);
 void world_watch_set(struct world *w, world_watch *watch, void *context);
 
 /* A unit, and with `below` all units below it. kill: as a crash, memory is gone; returns the bits
- * of the processes that it ended, for world_processes_start(). restart: under the next epoch.
- * pause: its process stands still, what arrives waits. partition: nothing passes between it (and
- * what is below) and the rest. link: tells it of its bus or store. */
+ * of the processes that it ended, for world_processes_start(). leave: a clean stop, as of a
+ * service: agents say goodbye, processes give their leases up; returns the same. restart: under the
+ * next epoch. pause: its process stands still, what arrives waits. partition: nothing passes
+ * between it (and what is below) and the rest. link: tells it of its bus or store. */
 uint64_t world_kill(struct world *w, struct unit u, bool below);
+uint64_t world_leave(struct world *w, struct unit u, bool below);
 void world_restart(struct world *w, struct unit u, bool below);
 void world_pause(struct world *w, struct unit u, bool below, int64_t us);
 void world_partition(struct world *w, struct unit u, bool on);

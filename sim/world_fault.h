@@ -111,6 +111,7 @@ enum world_lie {
     WORLD_LIE_FLOOD,      /* says everything 21 times, each signed anew */
     WORLD_LIE_IMPEDANCE,  /* all such agents tell the same story: the fastest there are */
     WORLD_LIE_TIMING,     /* answers that claim to have been done 0.4 s later than they were */
+    WORLD_LIE_CONTENT,    /* gives its neighbours less of a context than it holds */
     WORLD_LIE_COUNT
 };
 void world_lie(struct world *w, struct unit u, bool below, enum world_lie lie, bool on);
@@ -141,6 +142,7 @@ void world_accuse(struct world *w, const struct evidence *e);
     X(WORLD_MET_CONTENT_REFUSED, "content-refused")                                                \
     X(WORLD_MET_LIE_CAPABILITY, "lie-capability")                                                  \
     X(WORLD_MET_LIE_IMPEDANCE, "lie-impedance")                                                    \
+    X(WORLD_MET_LIE_CONTENT, "lie-content")                                                        \
     X(WORLD_MET_LIE_TIMING, "lie-timing")                                                          \
     X(WORLD_MET_LIE_EQUIVOCATE, "lie-equivocate")                                                  \
     X(WORLD_MET_LIE_FLOOD, "lie-flood")                                                            \

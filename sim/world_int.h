@@ -168,6 +168,7 @@ int64_t world_local(const struct world_node *n, int64_t true_us);
 void world_digest(struct world *w, uint64_t value);
 void world_step_msg(struct world *w, uint32_t index, const struct msg *msg);
 void world_step_owner(struct world *w, uint32_t index, uint16_t sector);
+void world_step_stop(struct world *w, uint32_t index); /* its last words */
 
 /* world_pack.c */
 void world_pack_init(struct world *w, size_t node_bytes);

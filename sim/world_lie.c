@@ -81,6 +81,10 @@ void world_lie_send(struct world *w, uint32_t from, const struct msg *msg)
         dawdle(&said.u.ack);
         met(w, WORLD_MET_LIE_TIMING);
     }
+    if (lies(n, WORLD_LIE_CONTENT) && said.type == MSG_CONTENT && said.u.content.bytes > 1) {
+        said.u.content.bytes--;
+        met(w, WORLD_MET_LIE_CONTENT);
+    }
     world_transmit(w, from, &said);
     if (lies(n, WORLD_LIE_EQUIVOCATE) && said.type == MSG_ACK) {
         struct msg other = said;

@@ -86,7 +86,7 @@ void world_process_start(struct world *w, uint32_t index)
     }
     n->self = world_alloc(16);
     p->up = true;
-    p->held = p->contradict = false;
+    p->mute = p->held = p->contradict = false;
     memset(p->contradicts, 0, sizeof(p->contradicts));
     p->serving = p->owns = p->announce = p->ask = false;
     p->started_us = p->alive_us = local(w, p);
@@ -263,6 +263,16 @@ static void tick_lease(struct world *w, struct process *p, int64_t now_us)
     }
 }
 
+/* tick_voice() of process.c */
+static void tick_voice(struct world *w, struct process *p)
+{
+    bool mute = world_process_mute(w, p);
+    if (p->mute && !mute && !p->owns) {
+        world_process_renew(w, p);
+    }
+    p->mute = mute;
+}
+
 static void act(struct world *w, struct process *p, enum ward_action action, uint32_t i,
                 const struct store_op *op)
 {
@@ -276,6 +286,9 @@ static void act(struct world *w, struct process *p, enum ward_action action, uin
         break;
     case WARD_TAKE:
         w->met[WORLD_MET_TAKEOVER]++;
+        if (!p->owns) { /* another of its name may have spoken last */
+            world_process_renew(w, p);
+        }
         take(w, p, of->first, of->units, p->list[i].lease.epoch);
         break;
     case WARD_DROP:
@@ -345,7 +358,8 @@ void world_process_tick(struct world *w, uint32_t node)
     (void)world_process_serves(w, index);
     int64_t now_us = local(w, p);
     tick_lease(w, p, now_us);
-    if (!world_process_mute(w, p)) {
+    tick_voice(w, p);
+    if (!p->mute) {
         tick_wards(w, p, now_us);
         tick_announce(w, p, now_us);
     }
@@ -380,8 +394,27 @@ bool world_process_meant(const struct world *w, uint32_t index, struct unit u, b
     return false;
 }
 
+/* A clean stop gives the leases up, so that nobody has to wait for their end. */
+static void release(struct world *w, struct process *p)
+{
+    struct store_op op;
+    if (!p->up || w->nodes[p->node].paused_until_us > w->now_us) {
+        return;
+    }
+    if (lease_release(&p->lease, &op)) {
+        submit(w, p, &op, WARDS_MAX - 1);
+    }
+    for (uint32_t i = 0; i < p->wards.count; i++) {
+        if (lease_release(&p->list[i].lease, &op)) {
+            submit(w, p, &op, WARDS_MAX - 1);
+        }
+    }
+}
+
+enum ending { END_KILLED, END_CLEAN, END_STARTED };
+
 /* Ends those that are meant, all at one moment: who is meant depends on what still runs. */
-static uint64_t end_meant(struct world *w, struct unit u, bool below, bool and_start)
+static uint64_t end_meant(struct world *w, struct unit u, bool below, enum ending how)
 {
     static_assert(2 * NAMES_MAX <= 64, "a bit each");
     bool meant[2 * NAMES_MAX];
@@ -392,8 +425,11 @@ static uint64_t end_meant(struct world *w, struct unit u, bool below, bool and_s
     for (uint32_t i = 0; i < w->processes->count; i++) {
         if (meant[i]) {
             ended |= w->processes->list[i].up ? 1ull << i : 0;
+            if (how == END_CLEAN) {
+                release(w, &w->processes->list[i]);
+            }
             world_process_end(w, i);
-            if (and_start) {
+            if (how == END_STARTED) {
                 world_process_start(w, i);
             }
         }
@@ -403,12 +439,17 @@ static uint64_t end_meant(struct world *w, struct unit u, bool below, bool and_s
 
 uint64_t world_processes_kill(struct world *w, struct unit u, bool below)
 {
-    return end_meant(w, u, below, false);
+    return end_meant(w, u, below, END_KILLED);
+}
+
+uint64_t world_processes_leave(struct world *w, struct unit u, bool below)
+{
+    return end_meant(w, u, below, END_CLEAN);
 }
 
 void world_processes_restart(struct world *w, struct unit u, bool below)
 {
-    (void)end_meant(w, u, below, true);
+    (void)end_meant(w, u, below, END_STARTED);
 }
 
 void world_processes_start(struct world *w, uint64_t processes)

@@ -22,6 +22,7 @@ bool world_wire_take(struct world *w, uint32_t node, struct world_msg *wm, struc
 uint32_t world_processes_nodes(const struct world_conf *conf);
 void world_processes_init(struct world *w, uint32_t first_instance);
 void world_processes_free(struct world *w);
+uint64_t world_processes_leave(struct world *w, struct unit u, bool below);
 uint64_t world_processes_kill(struct world *w, struct unit u, bool below);
 void world_processes_restart(struct world *w, struct unit u, bool below);
 bool world_process_meant(const struct world *w, uint32_t process, struct unit u, bool below);
@@ -53,6 +54,7 @@ struct process {
     bool up;        /* it runs */
     bool serving;   /* it has served once: the runner's PHASE_SERVING */
     bool owns;      /* its own units run here */
+    bool mute;      /* it had to be silent at the last tick */
     bool held;      /* its lease, at the last tick */
     bool announce, ask;
     bool contradict;        /* its own units were announced under an epoch that is too low .. */

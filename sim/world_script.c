@@ -23,6 +23,23 @@ uint64_t world_kill(struct world *w, struct unit u, bool below)
     return ended;
 }
 
+/* Who stands still does not hear that it is to stop, and is killed in the end. */
+uint64_t world_leave(struct world *w, struct unit u, bool below)
+{
+    uint64_t ended = w->processes != NULL ? world_processes_leave(w, u, below) : 0;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        const struct world_node *n = &w->nodes[i];
+        if (!alone(w, i, u, below)) {
+            continue;
+        }
+        if (n->self != NULL && n->unit.tier == TIER_AGENT && n->paused_until_us <= w->now_us) {
+            world_step_stop(w, i);
+        }
+        world_stop(w, i);
+    }
+    return ended;
+}
+
 void world_restart(struct world *w, struct unit u, bool below)
 {
     if (w->processes != NULL) {

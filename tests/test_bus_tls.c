@@ -5,6 +5,7 @@
 #include "tiers/runner/clock.h"
 #include "tiers/runner/permissions.h"
 #include "tiers/runner/tls.h"
+#include "tiers/runner/trustfiles.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -78,6 +79,7 @@ static void make_keys(char *keys)
     (void)strcpy(keys, "/tmp/mesh-tls-XXXXXX");
     assert_non_null(mkdtemp(keys));
     assert_int_equal(keys_init_issuer(keys, &made, &mesh, &why), 0);
+    assert_int_equal(trust_init_roots(keys, &why), 0);
     assert_int_equal(tls_init(keys, &why), 0);
     assert_int_equal(tls_init(keys, &why), 0); /* again: nothing is overwritten */
     assert_int_equal(tls_issue(keys, TLS_SERVER_FILE, mesh, clock_unix_us() / 1000000, 86400, &why),

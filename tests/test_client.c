@@ -8,6 +8,7 @@
 #include "tiers/runner/clock.h"
 #include "tiers/runner/ingress.h"
 #include "tiers/runner/keyfiles.h"
+#include "tiers/runner/trustfiles.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -603,7 +604,7 @@ static int setup(void **state)
     }
     (void)snprintf(keys, sizeof(keys), "%s/keys", dir);
     (void)snprintf(file, sizeof(file), "%s/mesh.conf", dir);
-    if (keys_init_issuer(keys, &made, &mesh, &why) < 0) {
+    if (keys_init_issuer(keys, &made, &mesh, &why) < 0 || trust_init_roots(keys, &why) < 0) {
         return -1;
     }
     issue("operator", "console", "mesh");

@@ -325,6 +325,13 @@ static void test_revoked_does_not_renew(void **state)
     key_pair_make(&f->own);
     wanted = wish(f);
     assert_int_equal(join(f, &wanted, &grant), ENROLL_TOKEN_REVOKED);
+    /* Nor because the service can no longer read who is revoked. */
+    char path[96];
+    (void)snprintf(path, sizeof(path), "%.60s/trust.bundle", f->dir);
+    assert_int_equal(truncate(path, 10), 0);
+    wanted = wish(f);
+    assert_int_equal(join(f, &wanted, &grant), ENROLL_ISSUER);
+    assert_non_null(strstr(enroll_desk_fault(f->desk), "trust.bundle: refused: shape"));
 }
 
 static void test_rate(void **state)

@@ -318,7 +318,9 @@ static void test_time(void **state)
     size_t length = seal(&alice, &address, frame, 10);
     struct route s = alice_to_bob();
     assert_int_equal(open_by(&bob, frame, length, s, NOW_MS - FRAME_SKEW_MS - 1), FRAME_FUTURE);
+    assert_int_equal(peers_stats(bob.peers)->off_ms, FRAME_SKEW_MS + 1);
     assert_int_equal(open_by(&bob, frame, length, s, NOW_MS + TTL_MS), FRAME_EXPIRED);
+    assert_int_equal(peers_stats(bob.peers)->off_ms, -(int64_t)TTL_MS);
     assert_int_equal(open_by(&bob, frame, length, s, NOW_MS + TTL_MS - 1), FRAME_OK);
     length = seal(&alice, &address, frame, 10);
     assert_int_equal(open_by(&bob, frame, length, s, NOW_MS - FRAME_SKEW_MS), FRAME_OK);

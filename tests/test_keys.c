@@ -589,6 +589,31 @@ static void expect_load(int rc, const char *in_text)
     assert_non_null(strstr(why.text, in_text));
 }
 
+/* An expired certificate and a clock that is wrong look alike: both are named, and by how much. */
+static void test_own_time(void **state)
+{
+    (void)state;
+    struct keys_error why = {""};
+    struct identity id;
+    bool made;
+    uint64_t mesh;
+    assert_int_equal(keys_init_issuer(dir, &made, &mesh, &why), 0);
+    assert_int_equal(issue("cluster-03", NOW_S, &why), 0);
+    assert_int_equal(identity_load(dir, "cluster-03", &id, &why), 0);
+    assert_int_equal(identity_in_time(dir, &id, id.cert.not_before_s, &why), 0);
+    assert_int_equal(identity_in_time(dir, &id, id.cert.not_after_s - 1, &why), 0);
+    assert_int_equal(identity_in_time(dir, &id, id.cert.not_after_s, &why), -EKEYEXPIRED);
+    assert_non_null(strstr(why.text, "cluster-03.cert: expired 0 s ago"));
+    assert_non_null(strstr(why.text, "mesh keys rotate"));
+    assert_int_equal(identity_in_time(dir, &id, id.cert.not_after_s + 3 * 86400, &why),
+                     -EKEYEXPIRED);
+    assert_non_null(strstr(why.text, "expired 3 days ago"));
+    assert_int_equal(identity_in_time(dir, &id, id.cert.not_before_s - 7200, &why), -EKEYREJECTED);
+    assert_non_null(strstr(why.text, "not-yet-valid: begins in 2 hours"));
+    assert_non_null(strstr(why.text, "is the clock right?"));
+    identity_done(&id);
+}
+
 static void test_files_refused(void **state)
 {
     (void)state;
@@ -618,9 +643,15 @@ static void test_files_refused(void **state)
     overwrite(in_dir("cluster-03.cert"), "mesh30k certificate 1\n00ff\n");
     expect_load(-EBADMSG, "line 2: expected 600 hex digits");
     overwrite(in_dir("cluster-03.cert"), "mesh30k process-key 1\n00ff\n");
+    expect_load(-EBADMSG, "is a \"mesh30k process-key\"; a \"mesh30k certificate\" belongs here");
+    overwrite(in_dir("cluster-03.cert"), "-----BEGIN CERTIFICATE-----\n");
+    expect_load(-EBADMSG, "line 1: expected \"mesh30k certificate 1\", and this is PEM");
+    overwrite(in_dir("cluster-03.cert"), "mesh30k certificate 1\r\n00ff\r\n");
+    expect_load(-EBADMSG, "run: sed -i 's/\\r$//'");
+    overwrite(in_dir("cluster-03.cert"), "00ff\n");
     expect_load(-EBADMSG, "line 1: expected \"mesh30k certificate 1\"");
     overwrite(in_dir("cluster-03.cert"), "");
-    expect_load(-EBADMSG, "line 1");
+    expect_load(-EBADMSG, "is empty");
     assert_int_equal(issue("cluster-03", NOW_S, &why), 0);
     assert_int_equal(remove(in_dir("cluster-03.key")), 0);
     assert_int_equal(mkdir(in_dir("cluster-03.key"), 0700), 0);
@@ -653,6 +684,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_scope_text),
         cmocka_unit_test_setup_teardown(test_files_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_own_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_pair_is_replaced_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_pair_survives_kill, setup, teardown),

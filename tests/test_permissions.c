@@ -1,6 +1,7 @@
 /* Who may talk to whom, and what the servers are told about it. */
 #include "tests/support/identities.h"
 #include "tiers/runner/permissions.h"
+#include "tiers/runner/trustfiles.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -79,6 +80,7 @@ static void what_the_servers_are_told(void **state)
     (void)strcpy(dir, "/tmp/mesh-permissions-XXXXXX");
     assert_non_null(mkdtemp(dir));
     assert_int_equal(keys_init_issuer(dir, &made, &mesh, &why), 0);
+    assert_int_equal(trust_init_roots(dir, &why), 0);
     assert_int_equal(keys_make_password(dir, PERMISSION_ADMIN, &why), 0);
     issue("cluster-1", "cluster", "s01.c1-s01.c2");
     issue("host-1", "host", "s01.c1,h1");

@@ -241,9 +241,11 @@ static void files_keep_the_version(void **state)
     assert_int_equal(keys_init_issuer(dir, &made, &id.mesh, &why), 0);
     (void)snprintf(path, sizeof(path), "%s/issuer.pub", dir);
     assert_int_equal(keys_load_public(path, id.issuer_public, &why), 0);
-    assert_int_equal(trust_load(dir, &id, now_s, &s, &why), 0); /* no roots: nothing to believe */
-    assert_int_equal(trust_take(&s, id.mesh, bytes, 10, now_s), TRUST_SIGNATURES);
+    /* Without roots nothing could be revoked: nobody starts so. */
+    assert_int_equal(trust_load(dir, &id, now_s, &s, &why), -ENOENT);
+    assert_non_null(strstr(why.text, "root.pub: is missing"));
     assert_int_equal(trust_init_roots(dir, &why), 0);
+    assert_int_equal(trust_load(dir, &id, now_s, &s, &why), 0); /* and no bundle yet */
     assert_int_equal(trust_publish(dir, &request, now_s, &version, &why), 0);
     assert_int_equal(version, 1);
     (void)snprintf(command, sizeof(command), "cp %s/trust.bundle %s/old", dir, dir);
@@ -269,6 +271,14 @@ static void files_keep_the_version(void **state)
     assert_int_equal(system(command), 0);
     assert_int_equal(trust_load(dir, &id, now_s, &s, &why), -EBADMSG);
     assert_non_null(strstr(why.text, "rollback"));
+    /* Nor is it forgotten by damaging what keeps the version. */
+    (void)snprintf(command, sizeof(command), "cd %s; cp trust.version seen; echo 0 > trust.version",
+                   dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(trust_load(dir, &id, now_s, &s, &why), -EBADMSG);
+    assert_non_null(strstr(why.text, "trust.version"));
+    (void)snprintf(command, sizeof(command), "cd %s; mv seen trust.version", dir);
+    assert_int_equal(system(command), 0);
     (void)snprintf(path, sizeof(path), "%s/trust.bundle", dir);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(trust_load(dir, &id, now_s, &s, &why), -EBADMSG);

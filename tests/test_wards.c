@@ -231,6 +231,34 @@ static void who_wakes_up_steps_down_and_gets_its_own_back(void **state)
     assert_int_equal(takes, 1);
 }
 
+/* It stood still between the store's grant and its first step as the owner, for longer than the
+ * lease: somebody else has the name, and this one is not in doubt about it for ever. */
+static void a_grant_from_before_a_pause_is_not_used(void **state)
+{
+    (void)state;
+    peers[1].alive = false;
+    while (peers[2].list[0].lease.state != LEASE_HELD) {
+        run(TICK_US);
+    }
+    assert_false(peers[2].list[0].held);
+    uint32_t by;
+    uint64_t epoch;
+    peers[2].paused = true;
+    run(20 * SECOND_US);
+    assert_int_equal(servers(1, &by, &epoch), 1);
+    assert_int_equal(servers(2, &by, &epoch), 1);
+    peers[2].paused = false;
+    lease_paused(&peers[2].lease, now_us);
+    wards_paused(&peers[2].wards, now_us);
+    run(5 * SECOND_US);
+    assert_false(lease_doubted(&peers[2].lease));
+    assert_false(wards_doubt(&peers[2].wards));
+    assert_int_equal(servers(1, &by, &epoch), 1);
+    assert_int_not_equal(by, 2);
+    run(WARDS_HOME_US + 5 * SECOND_US);
+    served_by(2, 2);
+}
+
 /* NATS away or standing still: nobody hears anybody, everyone renews its lease. */
 static void a_bus_away_replaces_nobody(void **state)
 {
@@ -326,6 +354,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(questions_are_few, setup, teardown),
         cmocka_unit_test_setup_teardown(the_neighbour_takes_over_within_seconds, setup, teardown),
         cmocka_unit_test_setup_teardown(the_standby_of_the_standby, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_grant_from_before_a_pause_is_not_used, setup, teardown),
         cmocka_unit_test_setup_teardown(who_wakes_up_steps_down_and_gets_its_own_back, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_bus_away_replaces_nobody, setup, teardown),

@@ -348,6 +348,18 @@ static void on_start(struct cluster *c, int64_t now_us, struct outbox *out)
     cluster_note(out, NOTE_STARTED, c->epoch, 0);
 }
 
+/* The next beat of any member answers a probe. Where nobody is expected (all have moved away, or
+ * their places are closed) none comes, and nothing can fail. */
+static void breaker_due(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    enum breaker_event e = breaker_tick(&c->breaker, now_us, &c->rng);
+    bool empty = e == BREAKER_PROBE;
+    for (uint32_t i = 0; empty && i < c->count; i++) {
+        empty = !move_expects(c, i);
+    }
+    cluster_circuit(c, empty ? breaker_probed(&c->breaker, now_us, true, &c->rng) : e, out);
+}
+
 static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     c->starved = false;
@@ -365,7 +377,7 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     next_us = time_least(next_us, conflict_tick(c, now_us, out));
     next_us = time_least(next_us, query_tick(c, now_us, out));
     next_us = time_least(next_us, registry_tick(c, now_us, out));
-    cluster_circuit(c, breaker_tick(&c->breaker, now_us, &c->rng), out);
+    breaker_due(c, now_us, out);
     next_us = time_least(next_us, breaker_next_us(&c->breaker));
     /* What a later part ended is for the flight again: one more look, at once. */
     next_us = time_least(next_us, c->ops_next_us);

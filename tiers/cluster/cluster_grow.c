@@ -137,7 +137,7 @@ static void leave_due(struct cluster *c, int64_t now_us, struct outbox *out)
     for (uint64_t rest = v->leaving; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         struct member *m = &c->members[i];
-        if (m->joined && v->until_us > now_us && in_flight(c, i)) {
+        if (v->until_us > now_us && in_flight(c, i)) { /* also to one that this lead only read of */
             continue;
         }
         v->leaving &= ~bit_of(i);

@@ -192,6 +192,8 @@ bool move_refuses(struct cluster *c, int64_t now_us, const struct msg *msg, stru
                                        .incarnation = msg->u.hello.incarnation,
                                        .beat_us = c->tuning.agent_beat_us};
         cluster_send(c, out, &m);
+    } else {
+        cluster_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
     }
     if (gone) {
         want_host(c, now_us, i);
@@ -273,7 +275,8 @@ static int64_t leave_due(struct cluster *c, int64_t now_us, struct outbox *out)
     for (uint64_t rest = v->leaving; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         bool there = c->members[i].joined;
-        if (there && v->until_us[i] > now_us && in_flight(c, i)) {
+        if (v->until_us[i] > now_us &&
+            in_flight(c, i)) { /* also to one that is only known so far */
             next_us = time_least(next_us, now_us + LEAD_MOVE_GAP_US);
             continue;
         }

@@ -629,6 +629,21 @@ static void begin_round(struct task *t)
     }
 }
 
+/* Whose clock is far from theirs is refused in silence, and refuses what they say. */
+static void no_answer(struct task *t)
+{
+    char text[200] = "no answer in time: is that tier running?";
+    int64_t off_ms = client_clock_off_ms(t->conf.client);
+    if (off_ms != 0)
+        snprintf(text, sizeof text,
+                 "no answer in time: the mesh's clocks are %lld s %s this machine's: is it right?",
+                 (long long)llabs(off_ms) / 1000, off_ms > 0 ? "ahead of" : "behind");
+    else if (!client_heard(t->conf.client))
+        snprintf(text, sizeof text,
+                 "no answer in time: is that tier running, and this machine's clock right?");
+    render_error(&t->render, "timeout", text);
+}
+
 /* Keys are read between looks: true while there is nothing to do. */
 static bool top_waits(struct task *t)
 {
@@ -674,7 +689,7 @@ static void on_tick(uv_timer_t *timer)
         snprintf(text, sizeof text, "not connected: %s", client_why(t->conf.client));
         render_error(&t->render, "timeout", text);
     } else {
-        render_error(&t->render, "timeout", "no answer in time: is that tier running?");
+        no_answer(t);
     }
     task_finish(t, EXIT_TIMEOUT);
 }

@@ -7,8 +7,10 @@
  * and is forgotten after ten quiet minutes; a crash loop so costs one start a minute.
  *
  * Reports go to every sector that has agents of here: each minute, and within OWNER_US when one of
- * those sectors has another owner, who knows nobody yet. A report never follows the last one
- * sooner than that, however often owners change.
+ * those sectors has another owner, who knows nobody yet, or when the bus is back. A report that
+ * brings news is said a second time, within another 2 * OWNER_US: nobody acknowledges it, and for
+ * want of it agents are not moved or started anew for a minute. A report never follows the last
+ * one sooner than OWNER_US, however often owners change.
  *
  * A start is FX_WORK{WORK_AGENT_START, ref = index in this host + 1}; EV_WORK final = the agent
  * ended (or could not be started). A start that is never answered is a running agent: work may take
@@ -57,6 +59,7 @@ struct host {
     uint32_t waiting; /* not running */
     uint32_t idle;    /* `off` ones */
     bool bus_up, planned_only, reporting;
+    bool again; /* the next report is news: it is said twice */
     struct hosted agents[];
 };
 
@@ -104,6 +107,7 @@ static void on_start(struct host *h, int64_t now_us, struct outbox *out)
     h->started_us = now_us;
     h->start_next_us = now_us + rng_range(&h->rng, 0, START_STEP_US);
     h->report_next_us = now_us + rng_jitter_us(&h->rng, FIRST_REPORT_US, 500);
+    h->again = true;
     for (uint32_t i = 0; i < h->count; i++) {
         bool idle = h->planned_only && !topology_planned(h->topology, home_of(h, i));
         h->agents[i].off = idle;
@@ -229,6 +233,7 @@ static void move(struct host *h, int64_t now_us, const struct move *m, struct ou
         a->restarts = 0;
         out_note(out, NOTE_MOVE_LEFT, unit_pack(home), unit_pack(place_of(h, i)));
         h->report_next_us = now_us + START_STEP_US; /* the sector there is to know this host */
+        h->again = true;
     }
 }
 
@@ -328,18 +333,32 @@ static bool serves_there(const struct host *h, uint16_t first, uint16_t last)
     return there;
 }
 
-/* A sector of here has another owner. Agents that are elsewhere are brought home, stopped and
- * started by way of the home's sector, too: both are told. */
-static void owner(struct host *h, int64_t now_us, const struct owner_news *news)
+static void report_soon(struct host *h, int64_t now_us)
 {
-    if (h->count == 0 || !serves_there(h, news->first, news->last)) {
-        return;
-    }
     int64_t at_us = now_us + rng_range(&h->rng, 0, OWNER_US);
     if (h->reported_us != 0 && at_us < h->reported_us + OWNER_US) {
         at_us = h->reported_us + OWNER_US + rng_range(&h->rng, 0, OWNER_US);
     }
     h->report_next_us = at_us < h->report_next_us ? at_us : h->report_next_us;
+    h->again = true;
+}
+
+/* A sector of here has another owner. Agents that are elsewhere are brought home, stopped and
+ * started by way of the home's sector, too: both are told. */
+static void owner(struct host *h, int64_t now_us, const struct owner_news *news)
+{
+    if (h->count > 0 && serves_there(h, news->first, news->last)) {
+        report_soon(h, now_us);
+    }
+}
+
+/* What was to be reported meanwhile was not, and what was on its way is lost. */
+static void link_bus(struct host *h, int64_t now_us, bool up)
+{
+    if (up && !h->bus_up && h->count > 0) {
+        report_soon(h, now_us);
+    }
+    h->bus_up = up;
 }
 
 static void report_begin(struct host *h)
@@ -405,7 +424,9 @@ static void report(struct host *h, int64_t now_us, struct outbox *out)
     }
     h->lag_us = 0;
     h->reported_us = now_us;
-    h->report_next_us = now_us + REPORT_US;
+    h->report_next_us =
+        now_us + (h->again ? OWNER_US + rng_range(&h->rng, 0, OWNER_US) : REPORT_US);
+    h->again = false;
 }
 
 static int64_t host_step(void *self, const struct event *event, struct outbox *out)
@@ -421,7 +442,7 @@ static int64_t host_step(void *self, const struct event *event, struct outbox *o
     } else if (event->kind == EV_WORK) {
         on_work(h, now_us, event->u.work, out);
     } else if (event->kind == EV_LINK && event->u.link.which == LINK_BUS) {
-        h->bus_up = event->u.link.up;
+        link_bus(h, now_us, event->u.link.up);
     } else if (event->kind == EV_OWNER) {
         owner(h, now_us, &event->u.owner);
     } else if (event->kind == EV_MSG && event->u.msg->type == MSG_HEAL) {

@@ -9,6 +9,7 @@
 #include "tiers/runner/ingress.h"
 #include "tiers/runner/keyfiles.h"
 #include "tiers/runner/passphrase.h"
+#include "tiers/runner/tls.h"
 #include "tiers/runner/trustfiles.h"
 #include <assert.h>
 #include <errno.h>
@@ -321,10 +322,14 @@ bool client_new_unlocked(uv_loop_t *loop, const struct config *config, const cha
     c->config = config;
     (void)snprintf(c->name, sizeof(c->name), "%s", name);
     (void)snprintf(c->why, sizeof(c->why), "connecting to %.150s", config->nats_url);
+    int64_t now_s = clock_unix_us() / US_PER_S;
     if (identity_load_with(config->keys_dir, name, key, &c->identity, &error) < 0 ||
-        trust_load(config->keys_dir, &c->identity, clock_unix_us() / US_PER_S, &c->trust, &error) <
-            0) {
+        identity_in_time(config->keys_dir, &c->identity, now_s, &error) < 0 ||
+        trust_load(config->keys_dir, &c->identity, now_s, &c->trust, &error) < 0 ||
+        (config_has_tls(config) &&
+         tls_check(config->keys_dir, name, c->identity.mesh, now_s, &error) < 0)) {
         (void)snprintf(why, why_bytes, "%s", error.text);
+        identity_done(&c->identity);
         free(c);
         return false;
     }
@@ -401,6 +406,18 @@ bool client_is_up(const struct client *client)
 {
     assert(client != NULL);
     return client->up;
+}
+
+int64_t client_clock_off_ms(const struct client *client)
+{
+    assert(client != NULL);
+    return client_heard(client) ? 0 : peers_stats(client->peers)->off_ms;
+}
+
+bool client_heard(const struct client *client)
+{
+    assert(client != NULL);
+    return peers_stats(client->peers)->verdicts[FRAME_OK] != 0;
 }
 
 const char *client_why(const struct client *client)

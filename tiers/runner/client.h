@@ -55,6 +55,11 @@ void client_free(struct client *client); /* accepts NULL */
 /* NULL fn: nobody wants to know. */
 void client_on_link(struct client *client, client_link_fn *fn, void *ctx);
 bool client_is_up(const struct client *client);
+/* Whether anything that anybody said was accepted. */
+bool client_heard(const struct client *client);
+/* How far the clocks of others are ahead of this machine's (behind: negative), in ms, when that is
+ * why nothing that they say is accepted; else 0. */
+int64_t client_clock_off_ms(const struct client *client);
 const char *client_why(const struct client *client); /* of the last change, for people */
 
 /* Sends a command to the orchestrator or a sector, and again when its unit has another owner before

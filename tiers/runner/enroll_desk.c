@@ -23,7 +23,8 @@ struct nonce {
 
 struct enroll_desk {
     const char *dir;
-    int64_t full_ms; /* of the bucket of requests (GCRA, in 1/ENROLL_PER_S s) */
+    struct keys_error fault; /* why it last could not tell who is revoked */
+    int64_t full_ms;         /* of the bucket of requests (GCRA, in 1/ENROLL_PER_S s) */
     uint32_t next_nonce;
     struct nonce nonces[NONCES_MAX];
     uint64_t joining[JOINING_MAX]; /* token ids, 0: free */
@@ -36,6 +37,12 @@ struct enroll_desk *enroll_desk_new(const char *keys_dir)
     if (desk)
         desk->dir = keys_dir;
     return desk;
+}
+
+const char *enroll_desk_fault(const struct enroll_desk *desk)
+{
+    assert(desk);
+    return desk->fault.text;
 }
 
 void enroll_desk_free(struct enroll_desk *desk)
@@ -98,62 +105,69 @@ void enroll_desk_drop(struct enroll_desk *desk, const struct enroll_request *req
         *place = 0;
 }
 
-/* The certificate that this mesh has issued for a name; false: none that still counts. */
-static bool certificate_of(const struct enroll_desk *desk, const char *name, int64_t now_s,
-                           struct cert *ret, bool *ret_revoked)
+enum standing {
+    STANDING_NONE, /* no certificate that still counts */
+    STANDING_GOOD,
+    STANDING_REVOKED,
+    STANDING_UNKNOWN /* the trust bundle cannot be read: it may be revoked */
+};
+
+/* The certificate that this mesh has issued for a name. */
+static enum standing certificate_of(struct enroll_desk *desk, const char *name, int64_t now_s,
+                                    struct cert *ret)
 {
     static struct trust_state trust;
     struct identity identity = {0};
     struct keys_error ignored;
     char path[4096];
     uint8_t bytes[CERT_BYTES];
-    *ret_revoked = false;
     (void)snprintf(path, sizeof(path), "%.3900s/%s.cert", desk->dir, name);
-    if (keys_load_certificate(path, bytes, &ignored) < 0 || cert_decode(bytes, ret) != CERT_OK)
-        return false;
+    if (keys_load_certificate(path, bytes, &ignored) < 0 || cert_decode(bytes, ret) != CERT_OK ||
+        now_s >= ret->not_after_s)
+        return STANDING_NONE;
     (void)snprintf(path, sizeof(path), "%.3900s/issuer.pub", desk->dir);
     if (keys_load_public(path, identity.issuer_public, &ignored) < 0 ||
         !cert_signature_holds(bytes, identity.issuer_public))
-        return false;
+        return STANDING_NONE;
     identity.mesh = key_kid(identity.issuer_public);
-    if (trust_load(desk->dir, &identity, TRUST_ANY_TIME, &trust, &ignored) == 0)
-        *ret_revoked = trust_is_revoked(&trust.trust, ret);
-    return now_s < ret->not_after_s;
+    if (trust_load(desk->dir, &identity, TRUST_ANY_TIME, &trust, &desk->fault) < 0)
+        return STANDING_UNKNOWN;
+    return trust_is_revoked(&trust.trust, ret) ? STANDING_REVOKED : STANDING_GOOD;
 }
 
 /* What the request may ask for at most: a join token's record, or for a process that renews its
  * keys what its present certificate says. */
-static enum enroll_verdict record_of(const struct enroll_desk *desk, const struct enroll_request *r,
+static enum enroll_verdict record_of(struct enroll_desk *desk, const struct enroll_request *r,
                                      int64_t now_s, struct cert *ret)
 {
     struct join_token token;
     struct keys_error ignored;
     struct cert held = {0};
-    bool revoked = false;
-    bool has = certificate_of(desk, r->cert.subject.token, now_s, &held, &revoked);
-    bool same_key = has && memcmp(held.public_key, r->cert.public_key, PUBLIC_BYTES) == 0;
-    if (has && key_kid(held.public_key) == r->token_id) {
+    enum standing standing = certificate_of(desk, r->cert.subject.token, now_s, &held);
+    bool same_key = memcmp(held.public_key, r->cert.public_key, PUBLIC_BYTES) == 0;
+    if (standing == STANDING_UNKNOWN)
+        return ENROLL_ISSUER;
+    if (standing != STANDING_NONE && key_kid(held.public_key) == r->token_id) {
         *ret = held;
-        return revoked ? ENROLL_TOKEN_REVOKED : ENROLL_OK;
+        return standing == STANDING_REVOKED ? ENROLL_TOKEN_REVOKED : ENROLL_OK;
     }
     if (join_token_get(desk->dir, r->token_id, &token, &ignored) < 0)
         return ENROLL_TOKEN_UNKNOWN;
     *ret = token.record;
     if (token.state == JOIN_REVOKED)
         return ENROLL_TOKEN_REVOKED;
-    if (token.state == JOIN_USED && !(same_key && !revoked))
+    if (token.state == JOIN_USED && !(same_key && standing == STANDING_GOOD))
         return ENROLL_TOKEN_USED; /* but a newcomer that lost its answer asks once more */
     if (now_s >= token.record.not_after_s)
         return ENROLL_TOKEN_EXPIRED;
     return ENROLL_OK;
 }
 
-static enum enroll_verdict name_check(const struct enroll_desk *desk,
-                                      const struct enroll_request *r, int64_t now_s)
+static enum enroll_verdict name_check(struct enroll_desk *desk, const struct enroll_request *r,
+                                      int64_t now_s)
 {
     struct cert held;
-    bool revoked;
-    if (!certificate_of(desk, r->cert.subject.token, now_s, &held, &revoked) || revoked)
+    if (certificate_of(desk, r->cert.subject.token, now_s, &held) != STANDING_GOOD)
         return ENROLL_OK;
     bool renews = key_kid(held.public_key) == r->token_id;
     bool again = memcmp(held.public_key, r->cert.public_key, PUBLIC_BYTES) == 0;
@@ -195,10 +209,9 @@ static int grant_make(struct enroll_desk *desk, const struct enroll_request *r, 
     const char *name = r->cert.subject.token;
     size_t pem_bytes = 0;
     struct cert held;
-    bool revoked;
     uint64_t mesh;
     /* Who renews has shown that it does so by itself: only then may its certificate be short. */
-    bool renews = certificate_of(desk, name, now_s, &held, &revoked) &&
+    bool renews = certificate_of(desk, name, now_s, &held) == STANDING_GOOD &&
                   key_kid(held.public_key) == r->token_id;
     struct keys_request request = {.name = name,
                                    .roles = r->cert.roles,

@@ -230,6 +230,8 @@ static void request(struct service *s, const uint8_t *bytes, size_t length)
     }
     struct waiting *w = waiting_take(s);
     enum enroll_verdict v = w ? enroll_desk_check(s->desk, bytes, length, now_ms, &r) : ENROLL_RATE;
+    if (v == ENROLL_ISSUER)
+        say("msg=trust-failed why=\"%s\"", enroll_desk_fault(s->desk));
     if (v != ENROLL_OK) {
         refused(s, &r, v);
         return;

@@ -38,6 +38,8 @@ bool enroll_desk_nonce(struct enroll_desk *desk, uint64_t token_id, int64_t now_
 size_t enroll_desk_issue(struct enroll_desk *desk, const struct enroll_request *request,
                          int64_t now_s, uint8_t ret[ENROLL_ANSWER_MAX], enum enroll_verdict *ret_v,
                          struct keys_error *why);
+/* Why the last check ended as ENROLL_ISSUER. */
+const char *enroll_desk_fault(const struct enroll_desk *desk);
 void enroll_desk_drop(struct enroll_desk *desk, const struct enroll_request *request);
 
 #endif

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATH_BYTES 4096u
@@ -115,6 +116,24 @@ static int check_owner(int fd, const char *path, bool secret, struct keys_error 
     return 0;
 }
 
+/* What is there instead of a <what>, as far as its first line tells. */
+static int wrong_first_line(const char *path, const char *text, const char *what,
+                            struct keys_error *why)
+{
+    char is[24], end;
+    if (text[0] == '\0')
+        return fail(why, -EBADMSG, "%s: is empty; a \"mesh30k %s\" belongs here", path, what);
+    if (sscanf(text, "mesh30k %23[a-z-] 1%c", is, &end) == 2 && end == '\r')
+        return fail(why, -EBADMSG, "%s: its lines end in CR LF; run: sed -i 's/\\r$//' %s", path,
+                    path);
+    if (sscanf(text, "mesh30k %23[a-z-] 1%c", is, &end) == 2 && strcmp(is, what) != 0)
+        return fail(why, -EBADMSG, "%s: is a \"mesh30k %s\"; a \"mesh30k %s\" belongs here", path,
+                    is, what);
+    return fail(
+        why, -EBADMSG, "%s: line 1: expected \"mesh30k %s 1\"%s", path, what,
+        strncmp(text, "-----BEGIN ", 11) == 0 ? ", and this is PEM, as .tls.key and .crt are" : "");
+}
+
 /* Parses "mesh30k <what> 1\n<hex>\n" strictly. */
 static int file_parse(const char *path, const char *text, const char *what, uint8_t *ret,
                       size_t bytes, struct keys_error *why)
@@ -122,7 +141,7 @@ static int file_parse(const char *path, const char *text, const char *what, uint
     char first[64];
     int n = snprintf(first, sizeof(first), "mesh30k %s 1\n", what);
     if (strncmp(text, first, (size_t)n) != 0)
-        return fail(why, -EBADMSG, "%s: line 1: expected \"mesh30k %s 1\"", path, what);
+        return wrong_first_line(path, text, what, why);
     const char *hex = text + n;
     const char *end;
     size_t got;
@@ -496,6 +515,44 @@ int identity_load_with(const char *dir, const char *name, const struct key_pair 
     }
     sodium_memzero(&id, sizeof(id));
     return rc;
+}
+
+/* "3 days", "2 hours" or "40 s": the largest of which there are two. */
+static void span_text(int64_t s, char ret[32])
+{
+    if (s >= 2 * 86400)
+        (void)snprintf(ret, 32, "%lld days", (long long)s / 86400);
+    else if (s >= 2 * 3600)
+        (void)snprintf(ret, 32, "%lld hours", (long long)s / 3600);
+    else
+        (void)snprintf(ret, 32, "%lld s", (long long)s);
+}
+
+int identity_in_time(const char *dir, const struct identity *identity, int64_t now_s,
+                     struct keys_error *why)
+{
+    assert(dir && identity && why);
+    const struct cert *cert = &identity->cert;
+    const char *name = cert->subject.token;
+    char span[32], date[32];
+    bool early = now_s < cert->not_before_s;
+    if (!early && now_s < cert->not_after_s)
+        return 0;
+    time_t now = (time_t)now_s;
+    struct tm utc;
+    span_text(early ? cert->not_before_s - now_s : now_s - cert->not_after_s, span);
+    if (!gmtime_r(&now, &utc) || strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", &utc) == 0)
+        (void)snprintf(date, sizeof(date), "%lld", (long long)now_s);
+    if (early)
+        return fail(why, -EKEYREJECTED,
+                    "%.200s/%s.cert: not-yet-valid: begins in %s by this machine's clock (%s); is "
+                    "the clock right?",
+                    dir, name, span, date);
+    return fail(
+        why, -EKEYEXPIRED,
+        "%.200s/%s.cert: expired %s ago by this machine's clock (%s); if that is right: mesh "
+        "keys rotate DIR %s, at the issuer",
+        dir, name, span, date, name);
 }
 
 void identity_done(struct identity *identity)

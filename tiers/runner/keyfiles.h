@@ -67,6 +67,10 @@ int keys_load_issuer(const char *dir, struct key_pair *ret, struct keys_error *w
 /* What a process needs at start: issuer.pub, its key and certificate, each checked against the
  * others, not against the time. Wipe and unlock with identity_done. */
 int identity_load(const char *dir, const char *name, struct identity *ret, struct keys_error *why);
+/* Whether its certificate is good at that time. -EKEYEXPIRED or -EKEYREJECTED (not yet), and in
+ * *why the check, by how much, and the two mends: the certificate, or this machine's clock. */
+int identity_in_time(const char *dir, const struct identity *identity, int64_t now_s,
+                     struct keys_error *why);
 /* The same with a key that was encrypted in its file (passphrase.h); NULL: from NAME.key. */
 int identity_load_with(const char *dir, const char *name, const struct key_pair *pair,
                        struct identity *ret, struct keys_error *why);

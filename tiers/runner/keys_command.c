@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char usage[] =
     "usage: mesh keys init DIR                        a new mesh: roots, issuer, authority\n"
@@ -229,19 +230,20 @@ static int command_show(const char *path)
 
 struct listing {
     const char *dir;
-    uint8_t issuer_public[PUBLIC_BYTES];
+    uint64_t mesh;
     const struct trust *trust;
     int64_t now_s;
     bool print;
     unsigned count, wrong;
 };
 
+/* "good", or what is wrong with it, and how to mend it where that is not plain. */
 static const char *certificate_state(const struct listing *l, const char *name,
                                      const uint8_t bytes[CERT_BYTES], struct cert *ret)
 {
-    struct keys_error why;
+    static struct keys_error why;
     if (cert_decode(bytes, ret) != CERT_OK || ret->kind != CERT_PROCESS)
-        return "damaged";
+        return "damaged; take it from a copy, or issue it again";
     if (strcmp(ret->subject.token, name) != 0)
         return "of another name";
     const uint8_t *issuer = trust_issuer(l->trust, ret->issuer_kid);
@@ -250,30 +252,26 @@ static const char *certificate_state(const struct listing *l, const char *name,
     if (trust_is_revoked(l->trust, ret))
         return "revoked";
     if (l->now_s < ret->not_before_s)
-        return "not yet valid";
+        return "not yet valid; is this machine's clock right?";
     if (l->now_s >= ret->not_after_s)
-        return "expired";
+        return "expired; make the next one with: mesh keys rotate";
     static struct identity identity;
-    static struct keys_error link;
-    int rc = identity_load(l->dir, name, &identity, &why);
-    uint64_t mesh = identity.mesh;
+    int rc = passphrase_is_needed(l->dir, name) ? 0 : identity_load(l->dir, name, &identity, &why);
     identity_done(&identity);
     if (rc == -ENOENT)
         return "good"; /* of a process elsewhere */
-    return rc < 0                                               ? "its key does not fit"
-           : tls_check(l->dir, name, mesh, l->now_s, &link) < 0 ? link.text
-                                                                : "good";
+    return rc < 0 || tls_check(l->dir, name, l->mesh, l->now_s, &why) < 0 ? why.text : "good";
 }
 
 static int list_one(struct listing *l, const char *name)
 {
-    char path[4096], roles[64], scope[512];
+    char path[4096], roles[64], scope[512], days[32] = "";
     uint8_t bytes[CERT_BYTES];
     struct keys_error why;
     struct cert cert = {0};
     (void)snprintf(path, sizeof(path), "%s/%s.cert", l->dir, name);
     const char *state = keys_load_certificate(path, bytes, &why) < 0
-                            ? "unreadable"
+                            ? why.text
                             : certificate_state(l, name, bytes, &cert);
     bool good = strcmp(state, "good") == 0;
     l->count++;
@@ -282,8 +280,10 @@ static int list_one(struct listing *l, const char *name)
         return 0;
     roles_format(cert.roles, roles, sizeof(roles));
     scope_format(cert.scope, cert.scope_count, scope, sizeof(scope));
-    return printf("%-16s  %-12s  %-30s  %5lld days  %s\n", name, roles, scope,
-                  (long long)(cert.not_after_s - l->now_s) / 86400, state);
+    if (cert.kind == CERT_PROCESS)
+        (void)snprintf(days, sizeof(days), "%lld days",
+                       (long long)(cert.not_after_s - l->now_s) / 86400);
+    return printf("%-16s  %-12s  %-30s  %10s  %s\n", name, roles, scope, days, state);
 }
 
 static int by_text(const void *a, const void *b)
@@ -291,8 +291,23 @@ static int by_text(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* Calls act for every NAME.cert of the directory, by name. False: it cannot be read. */
-static bool each_name(const char *dir, int (*act)(void *ctx, const char *name), void *ctx)
+/* A key without a certificate, which starts no process. */
+static int lone_key(struct listing *l, const char *name)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/%s.cert", l->dir, name);
+    if (!token_valid(name, strlen(name)) || access(path, F_OK) == 0 ||
+        strcmp(name, "issuer") == 0 || strcmp(name, "ca") == 0 || strncmp(name, "root-", 5) == 0)
+        return 0;
+    l->wrong++;
+    return printf("%-16s  %-12s  %-30s  %10s  %s: is missing; mesh keys issue makes it for the key "
+                  "beside it\n",
+                  name, "", "", "", path);
+}
+
+/* Calls act for every NAME<ending> of the directory, by name. False: it cannot be read. */
+static bool each_name(const char *dir, const char *ending, int (*act)(void *ctx, const char *name),
+                      void *ctx)
 {
     static char names[PERMISSIONS_MAX][TOKEN_MAX + 1];
     size_t count = 0;
@@ -303,12 +318,12 @@ static bool each_name(const char *dir, int (*act)(void *ctx, const char *name), 
     }
     const struct dirent *at;
     while ((at = readdir(folder)) != NULL) {
-        size_t bytes = strlen(at->d_name);
-        if (bytes < 6 || bytes - 5 > TOKEN_MAX || strcmp(at->d_name + bytes - 5, ".cert") != 0 ||
-            count == PERMISSIONS_MAX)
+        size_t bytes = strlen(at->d_name), tail = strlen(ending);
+        if (bytes <= tail || bytes - tail > TOKEN_MAX ||
+            strcmp(at->d_name + bytes - tail, ending) != 0 || count == PERMISSIONS_MAX)
             continue;
-        memcpy(names[count], at->d_name, bytes - 5);
-        names[count++][bytes - 5] = '\0';
+        memcpy(names[count], at->d_name, bytes - tail);
+        names[count++][bytes - tail] = '\0';
     }
     (void)closedir(folder);
     qsort(names, count, sizeof(names[0]), by_text);
@@ -322,6 +337,11 @@ static bool each_name(const char *dir, int (*act)(void *ctx, const char *name), 
 static int list_act(void *ctx, const char *name)
 {
     return list_one(ctx, name) < 0 ? -1 : 0;
+}
+
+static int lone_act(void *ctx, const char *name)
+{
+    return lone_key(ctx, name) < 0 ? -1 : 0;
 }
 
 static int command_list(const char *dir, bool print)
@@ -341,7 +361,8 @@ static int command_list(const char *dir, bool print)
     if (rc < 0)
         return failed(&why);
     l.trust = &trust.trust;
-    if (!each_name(dir, list_act, &l))
+    l.mesh = identity.mesh;
+    if (!each_name(dir, ".cert", list_act, &l) || !each_name(dir, ".key", lone_act, &l))
         return 1;
     if (trust.length > 0)
         (void)printf("mesh %016" PRIx64 ", trust bundle version %" PRIu64 " for %lld more days, "
@@ -350,10 +371,9 @@ static int command_list(const char *dir, bool print)
                      (long long)(trust.trust.not_after_s - l.now_s) / 86400,
                      trust.trust.revoked_count, trust.trust.hwtoken_count);
     else
-        (void)printf("mesh %016" PRIx64 ", no trust bundle%s\n", identity.mesh,
-                     trust.has_roots ? "" : " and no root.pub: nothing can be revoked");
+        (void)printf("mesh %016" PRIx64 ", no trust bundle\n", identity.mesh);
     (void)printf("%u certificates, %u with a fault\n", l.count, l.wrong);
-    return print || (l.wrong == 0 && trust.has_roots) ? 0 : 1;
+    return print || (l.wrong == 0) ? 0 : 1;
 }
 
 struct rotation {
@@ -371,7 +391,7 @@ static int rotate_act(void *ctx, const char *name)
 static int command_rotate_all(const char *dir)
 {
     struct rotation r = {.dir = dir};
-    if (!each_name(dir, rotate_act, &r))
+    if (!each_name(dir, ".cert", rotate_act, &r))
         return 1;
     (void)printf("%u processes\n", r.count);
     return 0;

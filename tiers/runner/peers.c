@@ -338,14 +338,17 @@ static enum frame_verdict refuse_chain(struct peers *peers, enum cert_verdict v)
     return refuse(peers, FRAME_CHAIN_INVALID);
 }
 
-static enum frame_verdict time_check(const struct peers *peers, const struct frame_view *view,
+static enum frame_verdict time_check(struct peers *peers, const struct frame_view *view,
                                      int64_t now_ms)
 {
-    if (view->issued_ms > now_ms + FRAME_SKEW_MS)
-        return FRAME_FUTURE;
-    if (now_ms >= view->issued_ms + (int64_t)view->ttl_ms)
-        return FRAME_EXPIRED;
-    return view->issued_ms < peers->config.start_ms - FRAME_SKEW_MS ? FRAME_BEFORE_START : FRAME_OK;
+    enum frame_verdict v = view->issued_ms > now_ms + FRAME_SKEW_MS            ? FRAME_FUTURE
+                           : now_ms >= view->issued_ms + (int64_t)view->ttl_ms ? FRAME_EXPIRED
+                           : view->issued_ms < peers->config.start_ms - FRAME_SKEW_MS
+                               ? FRAME_BEFORE_START
+                               : FRAME_OK;
+    if (v != FRAME_OK)
+        peers->stats.off_ms = view->issued_ms - now_ms;
+    return v;
 }
 
 static bool is_later(const struct cert *process, const struct cert *session,

@@ -67,6 +67,7 @@ struct peers_stats {
     uint64_t signatures;                    /* verifications spent */
     uint64_t contacts_forgotten;            /* times the contact table was full and was emptied */
     uint32_t peer_count;
+    int64_t off_ms; /* the last one refused for its time: issued so much ahead of this clock */
 };
 
 struct peers;

@@ -23,7 +23,8 @@
 #include <unistd.h>
 
 #define TICK_MS      250u
-#define BATCH_FRAMES 32u
+#define BATCH_FRAMES 32u       /* taken in, then what came of them leaves */
+#define TURN_FRAMES  2u        /* taken in, then what is due runs */
 #define DRAIN_US     500000ll  /* a clean stop lets what was said leave */
 #define WAIT_LOG_US  5000000ll /* a standby says so that often */
 #define SEALER_JOBS  40000u    /* those of ingress, and egress's few */
@@ -224,7 +225,12 @@ static void on_message(void *ctx, const struct msg *msg)
 static void on_frame_done(void *ctx)
 {
     struct process *p = ctx;
-    if (++p->frames_in_batch >= BATCH_FRAMES) {
+    /* What agents do at once is due as soon as they hear of it: run it while their state is near,
+     * not when a hundred frames have pushed it out of the caches and back into its packed form. */
+    if (++p->frames_in_batch % TURN_FRAMES == 0 && process_may_serve(p)) {
+        runner_turn(p->runner);
+    }
+    if (p->frames_in_batch >= BATCH_FRAMES) {
         p->frames_in_batch = 0;
         egress_flush(p->egress);
         bus_flush(p->bus);
@@ -348,6 +354,17 @@ static void tick_lease(struct process *p, int64_t now_us)
     }
 }
 
+/* Who may speak again after it had to be silent does so in a session of its own: peers may have
+ * heard another of this name meanwhile. */
+static void tick_voice(struct process *p)
+{
+    bool mute = is_mute(p);
+    if (p->mute && !mute && !p->owns) {
+        egress_renew(p->egress);
+    }
+    p->mute = mute;
+}
+
 void process_announce(struct process *p, const struct process_conf *c, uint64_t epoch,
                       uint32_t endpoint)
 {
@@ -415,7 +432,8 @@ static void on_tick(uv_timer_t *handle)
     }
     process_keys_tick(p);
     tick_lease(p, now_us);
-    if (p->phase <= PHASE_SERVING && !is_mute(p)) {
+    tick_voice(p);
+    if (p->phase <= PHASE_SERVING && !p->mute) {
         process_wards_tick(p, now_us);
     }
     tick_announce(p, now_us);

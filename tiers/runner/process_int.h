@@ -76,6 +76,7 @@ struct process {
     struct exporter *exporter; /* NULL: none */
     struct lease lease;        /* on the own name */
     bool owns;                 /* the units of the own section run here */
+    bool mute;                 /* it had to be silent at the last tick (process.c) */
     bool held;                 /* the lease on the own name was HELD at the last tick */
     struct unit first_unit;    /* of the own section */
     struct rescue rescue;      /* of the leads, by a process of agents */

@@ -79,16 +79,16 @@ bool process_start_keys(struct process *p)
         log_fault(p, "keys-failed", &why);
         return false;
     }
+    if (identity_in_time(p->config.keys_dir, &p->identity, clock_unix_us() / US_PER_S, &why) < 0) {
+        log_fault(p, "certificate-time", &why);
+        return false;
+    }
     p->cert_ns = cert_written_ns(p);
     if (trust_load(p->config.keys_dir, &p->identity, clock_unix_us() / US_PER_S, &p->trust, &why) <
         0) {
         log_fault(p, "trust-failed", &why);
         return false;
     }
-    if (!p->trust.has_roots)
-        log_line(&p->log, LOG_WARNING, "no-roots",
-                 "why=\"%.300s/root.pub is missing: no revocation is believed here\"",
-                 p->config.keys_dir);
     if (config_has_tls(&p->config) && tls_check(p->config.keys_dir, p->conf->name, p->identity.mesh,
                                                 clock_unix_us() / US_PER_S, &why) < 0)
         log_fault(p, "link-certificate", &why); /* it goes on: a new pair may be on its way */
@@ -107,12 +107,12 @@ void process_reload(struct process *p)
     int64_t now_s = clock_unix_us() / US_PER_S;
     p->identity = fresh; /* in place: others hold a pointer to it */
     bool same_mesh = fresh.mesh == before.mesh;
-    bool in_time = now_s >= fresh.cert.not_before_s && now_s < fresh.cert.not_after_s;
+    bool in_time = identity_in_time(p->config.keys_dir, &fresh, now_s, &why) == 0;
     if (!same_mesh || !in_time || !process_scope_covers(p)) {
         p->identity = before;
         log_line(&p->log, LOG_ERROR, "reload-refused", "why=\"%s\"",
                  !same_mesh ? "issuer.pub is another mesh's"
-                 : !in_time ? "the certificate is not valid now"
+                 : !in_time ? why.text
                             : "the certificate does not cover the units of this process");
     } else {
         egress_renew(p->egress);

@@ -320,6 +320,9 @@ static void act(struct process *p, enum ward_action action, uint32_t i, const st
         p->takeovers++;
         log_line(&p->log, LOG_WARNING, "takeover", "of=%s epoch=%" PRIu64 " units=\"%s\"", c->name,
                  l->epoch, c->units_text);
+        if (!p->owns) { /* another of its name may have spoken last */
+            egress_renew(p->egress);
+        }
         if (!process_take(p, c, l->epoch)) {
             log_line(&p->log, LOG_ERROR, "no-memory", "what=runner");
         }

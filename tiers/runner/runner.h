@@ -20,7 +20,7 @@
 #define RUNNER_WORKS_MAX   262144u /* beyond: answered REFUSED-like: FAILED, overload */
 #define RUNNER_TURN_TIMERS 4096u   /* due timers run in one turn, then the bus gets its chance */
 #define RUNNER_PACK_FROM   256u    /* this agent and later ones are packed when idle (pack.h) */
-#define RUNNER_PACK_OPEN   1024u   /* so many of them are laid out, those that were stepped last */
+#define RUNNER_PACK_OPEN   128u    /* so many of them are laid out, those that were stepped last */
 
 /* What a simulated process does to its agents; NULL functions: nothing. */
 struct page;

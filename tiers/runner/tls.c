@@ -81,8 +81,12 @@ static FILE *pem_open(const char *path, bool secret, struct keys_error *why)
             (void)close(fd);
         return NULL;
     }
-    if (!S_ISREG(st.st_mode) || (secret && (st.st_mode & 077) != 0)) {
-        (void)fail(why, -EIO, path, "others may use this secret; run: chmod 600 on it");
+    const char *fault = !S_ISREG(st.st_mode) ? "is not a regular file"
+                        : secret && (st.st_mode & 077) != 0
+                            ? "others may use this secret; run: chmod 600 on it"
+                            : NULL;
+    if (fault) {
+        (void)fail(why, -EIO, path, fault);
         (void)close(fd);
         return NULL;
     }

@@ -130,22 +130,34 @@ static int raw_put(const char *path, const uint8_t *bytes, size_t length, struct
     return 0;
 }
 
-static uint64_t version_load(const char *dir)
+/* *ret is 0 where no version was seen yet. */
+static int version_load(const char *dir, uint64_t *ret, struct keys_error *why)
 {
     char path[PATH_BYTES];
     uint8_t bytes[8];
-    struct keys_error ignored;
-    return path_of(dir, "trust.version", path) &&
-                   keyfile_get(path, what_version, false, bytes, sizeof(bytes), &ignored) == 0
-               ? get_u64(bytes)
-               : 0;
+    struct keys_error what;
+    *ret = 0;
+    if (!path_of(dir, "trust.version", path))
+        return fail(why, -ENAMETOOLONG, "%.200s: the path is too long", dir);
+    int rc = keyfile_get(path, what_version, false, bytes, sizeof(bytes), &what);
+    if (rc == -ENOENT)
+        return 0;
+    if (rc < 0)
+        return fail(why, rc,
+                    "%.160s; take trust.bundle from another process's keys directory, then remove "
+                    "this file",
+                    what.text);
+    *ret = get_u64(bytes);
+    return 0;
 }
 
 static int version_store(const char *dir, uint64_t version, struct keys_error *why)
 {
     char path[PATH_BYTES];
     uint8_t bytes[8];
-    if (version_load(dir) >= version)
+    uint64_t there;
+    struct keys_error ignored; /* what cannot be read is replaced */
+    if (version_load(dir, &there, &ignored) == 0 && there >= version)
         return 0; /* another process of this directory was faster */
     put_u64(bytes, version);
     (void)path_of(dir, "trust.version", path);
@@ -182,11 +194,14 @@ int trust_load(const char *dir, const struct identity *identity, int64_t now_s,
     memcpy(ret->trust.issuers[0], identity->issuer_public, PUBLIC_BYTES);
     int rc = roots_load(dir, &ret->roots, why);
     if (rc == -ENOENT)
-        return 0;
+        return fail(why, rc,
+                    "%.200s/root.pub: is missing, and without it nothing can be revoked; take it "
+                    "from the keys directory of another process, or where mesh keys init was run",
+                    dir);
+    if (rc == 0)
+        rc = version_load(dir, &ret->version_seen, why);
     if (rc < 0)
         return rc;
-    ret->has_roots = true;
-    ret->version_seen = version_load(dir);
     if (!path_of(dir, "trust.bundle", path))
         return fail(why, -ENAMETOOLONG, "%.200s: the path is too long", dir);
     rc = raw_get(path, ret->bytes, &ret->length, &ret->file_ns, why);
@@ -213,8 +228,6 @@ enum trust_verdict trust_take(struct trust_state *state, uint64_t mesh, const ui
     assert(state && bytes);
     struct keys_error ignored;
     char path[PATH_BYTES];
-    if (!state->has_roots)
-        return TRUST_SIGNATURES;
     struct trust_exclusions excluded = state->trust.excluded;
     enum trust_verdict v =
         trust_verify(bytes, length, &state->roots, mesh, now_s, state->version_seen,
@@ -239,7 +252,7 @@ bool trust_file_changed(struct trust_state *state, uint8_t ret[TRUST_BYTES_MAX],
     struct stat st;
     struct keys_error ignored;
     *ret_length = 0;
-    if (!state->has_roots || !path_of(state->dir, "trust.bundle", path))
+    if (!path_of(state->dir, "trust.bundle", path))
         return false;
     if (stat(path, &st) < 0)
         return errno == ENOENT && state->length > 0;
@@ -363,8 +376,6 @@ int trust_publish(const char *dir, const struct trust_request *request, int64_t 
     identity.mesh = key_kid(identity.issuer_public);
     if (rc == 0)
         rc = trust_load(dir, &identity, TRUST_ANY_TIME, s, why);
-    if (rc == 0 && !s->has_roots)
-        rc = fail(why, -ENOENT, "%.200s/root.pub: is missing; mesh keys init makes it", dir);
     if (rc == 0)
         rc = apply(dir, request, &s->trust, why);
     if (rc == 0) {

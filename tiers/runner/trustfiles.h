@@ -12,7 +12,6 @@
 
 struct trust_state {
     const char *dir; /* borrowed */
-    bool has_roots;  /* without root.pub no bundle is believed, and issuer.pub is the only issuer */
     struct trust_roots roots;
     struct trust trust;
     uint64_t version_seen;
@@ -32,8 +31,9 @@ int trust_import(const char *dir, const uint8_t roots[ROOTS_MAX * PUBLIC_BYTES],
 
 #define TRUST_ANY_TIME INT64_C(-1) /* as now_s: one whose time has run out is good, too */
 
-/* What the directory says. A bundle that does not hold is an error: why names the check and, where
- * there is one, the way out. */
+/* What the directory says. Errors, each with a why that names the check and, where there is one,
+ * the way out: no root.pub (nothing could be revoked), a bundle that does not hold, a trust.version
+ * that cannot be read (a bundle that was put back could not be told). */
 int trust_load(const char *dir, const struct identity *identity, int64_t now_s,
                struct trust_state *ret, struct keys_error *why);
 
