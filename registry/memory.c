@@ -306,12 +306,27 @@ static void refuse_full(struct store_reply *reply, const char *detail)
     reply->detail = detail;
 }
 
-static void put(struct memory_store *store, const struct store_op *op, struct store_reply *reply)
+/* The key of a record's object, made once for all that look it up. */
+struct record_name {
+    char text[OBJECT_KEY_MAX];
+    size_t bytes;
+    uint32_t hash;
+};
+
+static void name_record(struct record_name *ret, const char *shard, const char *key)
+{
+    ret->bytes = object_key(ret->text, OBJECT_RECORD, shard, key, NULL);
+    ret->hash = hash_of(ret->text, ret->bytes);
+}
+
+static void put_record(struct memory_store *store, const struct record_name *name,
+                       const struct store_op *op, struct store_reply *reply)
 {
     struct store_field fields[STORE_FIELDS_MAX];
     uint32_t count = 0;
     char epoch[24];
-    struct object *object = object_find(store, OBJECT_RECORD, op->shard, op->key, NULL);
+    struct object *object =
+        store->object_room ? slot_of(store, name->text, name->bytes, name->hash)->object : NULL;
     if (op->kind == STORE_EPOCH_PUT) {
         reply->epoch = object ? object->as.record.epoch : 0;
         if (reply->epoch > op->epoch) {
@@ -348,6 +363,13 @@ static void put(struct memory_store *store, const struct store_op *op, struct st
     reply->verdict = STORE_OK;
 }
 
+static void put(struct memory_store *store, const struct store_op *op, struct store_reply *reply)
+{
+    struct record_name name;
+    name_record(&name, op->shard, op->key);
+    put_record(store, &name, op, reply);
+}
+
 /* Several writes in one: the memory that they touch is asked for at once, not one after the other.
  */
 
@@ -367,20 +389,19 @@ static void fetch_bytes(const void *from, size_t bytes)
         __builtin_prefetch((const char *)from + i);
 }
 
-static void fetch_records(const struct memory_store *store, const struct store_op *op)
+static void fetch_records(const struct memory_store *store, const struct store_op *op,
+                          struct record_name names[STORE_PUTS_MAX])
 {
-    uint32_t hashes[STORE_PUTS_MAX];
     const struct object *objects[STORE_PUTS_MAX];
+    for (uint32_t i = 0; i < op->row_count; i++) {
+        name_record(&names[i], op->shard, op->rows[i].key);
+        if (store->object_room > 0)
+            __builtin_prefetch(&store->objects[names[i].hash & (store->object_room - 1)]);
+    }
     if (store->object_room == 0)
         return;
     for (uint32_t i = 0; i < op->row_count; i++) {
-        char key[OBJECT_KEY_MAX];
-        size_t bytes = object_key(key, OBJECT_RECORD, op->shard, op->rows[i].key, NULL);
-        hashes[i] = hash_of(key, bytes);
-        __builtin_prefetch(&store->objects[hashes[i] & (store->object_room - 1)]);
-    }
-    for (uint32_t i = 0; i < op->row_count; i++) {
-        objects[i] = likely(store, hashes[i]);
+        objects[i] = likely(store, names[i].hash);
         if (objects[i])
             fetch_bytes(objects[i], 128);
     }
@@ -397,7 +418,8 @@ static void fetch_records(const struct memory_store *store, const struct store_o
 static void put_each(struct memory_store *store, const struct store_op *op,
                      struct store_reply *reply)
 {
-    fetch_records(store, op);
+    struct record_name names[STORE_PUTS_MAX];
+    fetch_records(store, op, names);
     for (uint32_t i = 0; i < op->row_count; i++) {
         struct store_reply own = {.kind = op->kind};
         struct store_op one = {.kind = STORE_EPOCH_PUT,
@@ -407,7 +429,7 @@ static void put_each(struct memory_store *store, const struct store_op *op,
                                .epoch = op->epoch,
                                .fields = op->rows[i].fields,
                                .field_count = op->rows[i].field_count};
-        put(store, &one, &own);
+        put_record(store, &names[i], &one, &own);
         if (i == 0 || reply->verdict == STORE_OK) {
             reply->verdict = own.verdict;
             reply->epoch = own.epoch;

@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define COPY_MAX 9u
+#define COPY_MAX 8u
 
 static const char *const names[MEMORY_LOGS] = {"conflicts", "audit", "grants", "incidents"};
 
@@ -36,12 +36,12 @@ static bool grow(struct memory_store *store, struct memory_log *log)
     return true;
 }
 
-/* One block with all the texts behind it. */
+/* One block with all the texts behind it, but for `prev`, which is the text of a row before: rows
+ * go all at once. */
 static struct logged *keep(struct memory_store *store, const struct log_row *row)
 {
-    const char *const texts[COPY_MAX] = {row->id,    row->event, row->subject,
-                                         row->agent, row->type,  row->actor,
-                                         row->body,  row->prev,  row->hash};
+    const char *const texts[COPY_MAX] = {row->id,   row->event, row->subject, row->agent,
+                                         row->type, row->actor, row->body,    row->hash};
     size_t bytes = sizeof(struct logged);
     for (uint32_t i = 0; i < COPY_MAX; i++)
         bytes += strlen(texts[i]) + 1;
@@ -53,7 +53,7 @@ static struct logged *keep(struct memory_store *store, const struct log_row *row
     char *at = kept->text;
     const char **to[COPY_MAX] = {&kept->row.id,    &kept->row.event, &kept->row.subject,
                                  &kept->row.agent, &kept->row.type,  &kept->row.actor,
-                                 &kept->row.body,  &kept->row.prev,  &kept->row.hash};
+                                 &kept->row.body,  &kept->row.hash};
     for (uint32_t i = 0; i < COPY_MAX; i++) {
         size_t length = strlen(texts[i]) + 1;
         memcpy(at, texts[i], length);

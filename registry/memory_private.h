@@ -128,7 +128,7 @@ struct interned {
 
 struct logged {
     UT_hash_handle hh;  /* by row.id */
-    struct log_row row; /* its texts lie in `text` */
+    struct log_row row; /* its texts lie in `text`, `prev` in that of a row before */
     uint32_t bytes;     /* of this allocation */
     char text[];
 };
