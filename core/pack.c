@@ -177,7 +177,7 @@ QUARTERS static void lay_out_quarters(struct packer *p, const struct packed *fro
                 continue;
             }
             for (unsigned quarter = 0; quarter < LINE_WORDS / QUARTER_WORDS; quarter++) {
-                unsigned set = mask >> quarter * QUARTER_WORDS & 0xfu;
+                unsigned set = (unsigned)mask >> quarter * QUARTER_WORDS & 0xfu;
                 __m128i some = _mm_loadu_si128((const __m128i *)(const void *)words);
                 _mm_store_si128(&line[quarter],
                                 _mm_shuffle_epi8(some, *(const __m128i *)(const void *)apart[set]));
@@ -204,7 +204,7 @@ QUARTERS static uint32_t gather_quarters(struct packer *p)
         p->bitmap[i / 64u] |= 1ull << i % 64u;
         p->masks[p->mask_count++] = (uint16_t)mask;
         for (unsigned quarter = 0; quarter < LINE_WORDS / QUARTER_WORDS; quarter++) {
-            unsigned set = mask >> quarter * QUARTER_WORDS & 0xfu;
+            unsigned set = (unsigned)mask >> quarter * QUARTER_WORDS & 0xfu;
             _mm_storeu_si128(
                 (__m128i *)(void *)words,
                 _mm_shuffle_epi8(line[quarter], *(const __m128i *)(const void *)together[set]));
