@@ -115,11 +115,11 @@ void play_fault_undo(struct play *p, uint32_t index);
 void play_fault_heal(struct play *p);
 /* Who serves the operation of a submit. */
 struct unit play_server(const struct act *a);
-/* The operator's, as the console's quarantine and lift. */
 /* Removes all newcomers. False: there are none any more (retired). */
 bool play_retire(struct play *p);
 /* New work goes around it, or no more. */
 void play_route(struct play *p, struct unit u, bool on);
+/* The operator's, as the console's quarantine and lift. */
 void play_quarantine(struct play *p, struct unit agent, bool on);
 /* Whether the heal leaves u broken. */
 bool play_broken(const struct scenario *s, struct unit u);

@@ -137,7 +137,8 @@ static void leave_due(struct cluster *c, int64_t now_us, struct outbox *out)
     for (uint64_t rest = v->leaving; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         struct member *m = &c->members[i];
-        if (v->until_us > now_us && in_flight(c, i)) { /* also to one that this lead only read of */
+        /* Also with one that this lead only knows by its record. */
+        if (v->until_us > now_us && in_flight(c, i)) {
             continue;
         }
         v->leaving &= ~bit_of(i);

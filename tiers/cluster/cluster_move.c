@@ -275,8 +275,8 @@ static int64_t leave_due(struct cluster *c, int64_t now_us, struct outbox *out)
     for (uint64_t rest = v->leaving; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         bool there = c->members[i].joined;
-        if (v->until_us[i] > now_us &&
-            in_flight(c, i)) { /* also to one that is only known so far */
+        /* Also with one that this lead only knows by its record. */
+        if (v->until_us[i] > now_us && in_flight(c, i)) {
             next_us = time_least(next_us, now_us + LEAD_MOVE_GAP_US);
             continue;
         }

@@ -373,7 +373,7 @@ static int command_list(const char *dir, bool print)
     else
         (void)printf("mesh %016" PRIx64 ", no trust bundle\n", identity.mesh);
     (void)printf("%u certificates, %u with a fault\n", l.count, l.wrong);
-    return print || (l.wrong == 0) ? 0 : 1;
+    return print || l.wrong == 0 ? 0 : 1;
 }
 
 struct rotation {
