@@ -1,5 +1,5 @@
 /* The profiler of spec 4.1: two rings of the last 100 samples, and an hour of success and failure
- * in 12 buckets of 5 minutes. Everything has a fixed size; medians sort a copy of 100 small
+ * in 12 buckets of 5 minutes. Everything has a fixed size; medians look through 100 small
  * numbers, once a heartbeat. Samples are held as 5 bits of shift and 11 of value: the error is
  * below 1 in 2,048, far below what a median is worth. Scores follow design 10: milliseconds of a
  * standard payload; flags compare an agent with its class, not with the fleet. */
@@ -38,18 +38,29 @@ static void ring_add(uint16_t *ring, uint8_t *count, uint8_t *next, uint32_t us)
     }
 }
 
-/* Codes sort like their values. The lower of the two middle ones; 0 when empty. */
+/* Codes sort like their values. The lower of the two middle ones, 0 when empty: bit by bit, from
+ * the first in which codes differ, the largest code that no more than so many lie below. All are
+ * compared side by side, whatever order they are in. */
 static uint32_t ring_median(const uint16_t *ring, unsigned count)
 {
-    uint16_t sorted[PROFILER_SAMPLES];
-    for (unsigned i = 0; i < count; i++) {
-        unsigned at = i;
-        for (; at > 0 && sorted[at - 1u] > ring[i]; at--) {
-            sorted[at] = sorted[at - 1u];
-        }
-        sorted[at] = ring[i];
+    assert(count <= PROFILER_SAMPLES);
+    if (count == 0) {
+        return 0;
     }
-    return count == 0 ? 0 : decode(sorted[(count - 1u) / 2u]);
+    uint32_t differ = 0;
+    for (unsigned i = 0; i < count; i++) {
+        differ |= (uint32_t)(ring[i] ^ ring[0]);
+    }
+    uint32_t bit = differ > 0 ? 1u << num_highest_bit(differ) : 0;
+    uint32_t median = bit > 0 ? ring[0] & ~(bit * 2u - 1u) : ring[0];
+    for (; bit != 0; bit >>= 1) {
+        uint16_t tried = (uint16_t)(median | bit), below = 0;
+        for (unsigned i = 0; i < count; i++) {
+            below = (uint16_t)(below + (ring[i] < tried));
+        }
+        median = below <= (count - 1u) / 2u ? tried : median;
+    }
+    return decode((uint16_t)median);
 }
 
 void profiler_init(struct profiler *p)
@@ -103,11 +114,11 @@ uint16_t profiler_drift_permille(const struct profiler *p)
         return 0;
     }
     double count = p->latency_count;
-    double mean = 0;
+    uint64_t sum = 0; /* below 2^53 */
     for (unsigned i = 0; i < p->latency_count; i++) {
-        mean += (double)decode(p->latency[i]);
+        sum += decode(p->latency[i]);
     }
-    mean /= count;
+    double mean = (double)sum / count;
     double squares = 0;
     for (unsigned i = 0; i < p->latency_count; i++) {
         double d = (double)decode(p->latency[i]) - mean;
