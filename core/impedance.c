@@ -13,6 +13,10 @@
 
 #define VALUE_BITS 11u
 #define BUCKET_US  (300ll * US_PER_S)
+#define FEW        26u /* samples that are sorted */
+#define VECTORS    ((PROFILER_SAMPLES + 7u) / 8u)
+
+typedef uint16_t uint16x8 __attribute__((vector_size(16)));
 
 static uint16_t encode(uint32_t us)
 {
@@ -38,29 +42,52 @@ static void ring_add(uint16_t *ring, uint8_t *count, uint8_t *next, uint32_t us)
     }
 }
 
-/* Codes sort like their values. The lower of the two middle ones, 0 when empty: bit by bit, from
- * the first in which codes differ, the largest code that no more than so many lie below. All are
- * compared side by side, whatever order they are in. */
+/* The one of that rank, from 0 on, of a few. */
+static uint32_t ranked_few(const uint16_t *ring, unsigned count, unsigned rank)
+{
+    uint16_t sorted[FEW];
+    for (unsigned i = 0; i < count; i++) {
+        unsigned at = i;
+        for (; at > 0 && sorted[at - 1u] > ring[i]; at--) {
+            sorted[at] = sorted[at - 1u];
+        }
+        sorted[at] = ring[i];
+    }
+    return sorted[rank];
+}
+
+/* The one of that rank, from 0 on: bit by bit the largest code that no more than so many lie
+ * below. All are compared side by side; what is missing to whole vectors is above all others. */
+static uint32_t ranked(const uint16_t *ring, unsigned count, unsigned rank)
+{
+    uint16x8 codes[VECTORS];
+    memset(codes, 0xff, sizeof(codes));
+    memcpy(codes, ring, count * sizeof(*ring));
+    uint32_t code = 0;
+    for (uint32_t bit = 1u << 15; bit != 0; bit >>= 1) {
+        uint16x8 below = {0};
+        uint32_t all = 0;
+        for (unsigned i = 0; i < VECTORS; i++) {
+            below -= (uint16x8)(codes[i] < (uint16_t)(code | bit)); /* true is -1 */
+        }
+        for (unsigned i = 0; i < 8; i++) {
+            all += below[i];
+        }
+        code = all <= rank ? code | bit : code;
+    }
+    return code;
+}
+
+/* Codes sort like their values. The lower of the two middle ones; 0 when empty. */
 static uint32_t ring_median(const uint16_t *ring, unsigned count)
 {
     assert(count <= PROFILER_SAMPLES);
     if (count == 0) {
         return 0;
     }
-    uint32_t differ = 0;
-    for (unsigned i = 0; i < count; i++) {
-        differ |= (uint32_t)(ring[i] ^ ring[0]);
-    }
-    uint32_t bit = differ > 0 ? 1u << num_highest_bit(differ) : 0;
-    uint32_t median = bit > 0 ? ring[0] & ~(bit * 2u - 1u) : ring[0];
-    for (; bit != 0; bit >>= 1) {
-        uint16_t tried = (uint16_t)(median | bit), below = 0;
-        for (unsigned i = 0; i < count; i++) {
-            below = (uint16_t)(below + (ring[i] < tried));
-        }
-        median = below <= (count - 1u) / 2u ? tried : median;
-    }
-    return decode((uint16_t)median);
+    unsigned rank = (count - 1u) / 2u;
+    return decode(
+        (uint16_t)(count <= FEW ? ranked_few(ring, count, rank) : ranked(ring, count, rank)));
 }
 
 void profiler_init(struct profiler *p)
