@@ -494,7 +494,7 @@ static bool happen(struct world *w, const struct entry *e)
  * runs. Its node is here already (world_queue.c). */
 static void fetch_ahead(const struct world *w)
 {
-    const struct entry *next = queue_next(w->queue, 1);
+    const struct entry *next = queue_next(w->queue, 2);
     if (next == NULL || next->node == WORLD_NOBODY) {
         return;
     }
