@@ -168,7 +168,8 @@ static void answer(struct input *in, struct store_reply *reply)
     if (reply->verdict != STORE_OK) {
         return;
     }
-    reply->row_count = reply->kind == STORE_GET ? 1 : take(in) % (ROWS_MOST + 1);
+    uint32_t count = take(in) % (ROWS_MOST + 1);
+    reply->row_count = reply->kind == STORE_GET ? 1 : count;
     reply->rows = rows;
     for (uint32_t i = 0; i < reply->row_count; i++) {
         rows[i] = (struct store_row){.fields = fields[i], .stamp_us = (int64_t)take(in) << 44};
