@@ -41,9 +41,9 @@ def check_login(m, need, name="cluster-1"):
     m.wait("nothing is refused", lambda: m.metric(r"^mesh_store_login_refused ") == 0, 20)
     for line in said(m, name, "fenced", since):
         need("refuses this process's login" in line, line)
-    # Rights that are gone: what is denied is said, once a minute.
+    # Rights that are gone, where the lease is: what is denied is said, once a minute.
     denied = length(m, name)
-    m.redis("ACL", "SETUSER", name, "-fcall", "-hset")
+    subprocess.run(["deploy/redis", "--run", m.run_dir, "--durable", "ACL", "SETUSER", name, "-fcall"], check=True, capture_output=True)
     try:
         line = m.wait("what is denied is said", lambda: said(m, name, "store-denied", denied), 20)[0]
         need("NOPERM" in line and f"user={name}" in line and "deploy/permissions" in line, line)
@@ -51,8 +51,13 @@ def check_login(m, need, name="cluster-1"):
         subprocess.run(["deploy/permissions", "--run", m.run_dir], check=True, capture_output=True)
 
 
-def check_login_at_start(m, need, restart, name="cluster-2"):
+def last_lead(m):
+    return [name for name in m.processes() if name.startswith("cluster")][-1]
+
+
+def check_login_at_start(m, need, restart):
     """The same when it starts."""
+    name = last_lead(m)
     file, since = m.run_dir / "keys" / f"{name}.redis", length(m, name)
     good = file.read_text()
     file.write_text(f"{good.splitlines()[0]}\n{'cd' * 32}\n")
@@ -65,8 +70,9 @@ def check_login_at_start(m, need, restart, name="cluster-2"):
     m.wait("it is let in", lambda: said(m, name, "store-up", since), 20)
 
 
-def check_clock(m, need, restart, name="cluster-2"):
+def check_clock(m, need, restart):
     """A clock that is 3 s ahead, then 4 s behind, then right: the process finds it out, with the amount."""
+    name = last_lead(m)
     clocks, library = m.run_dir / "clocks", m.run_dir / "clock_step.so"
     clocks.mkdir()
     subprocess.run(["cc", "-std=gnu17", "-O2", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", library, "tests/support/clock_step.c", "-ldl"],
