@@ -144,7 +144,8 @@ struct recent_name {
     uint64_t run; /* the operation that last found it still to be there */
     uint16_t number;
 };
-#define RECENT_NAMES 128u
+#define RECENT_NAMES 256u
+#define RECENT_TRIES 4u
 #define PLACES_KNOWN 256u
 
 struct memory_store {

@@ -39,11 +39,22 @@ static struct interned *name_new(struct memory_store *store, const char *name)
     return made;
 }
 
+/* Where a name of this address was found lately: its entry, or one to be used for it. */
+static struct recent_name *recent_entry(struct memory_store *store, const char *name)
+{
+    uint32_t spread = (uint32_t)(uintptr_t)name * UINT32_C(2654435761) >> 16;
+    for (uint32_t i = 0; i < RECENT_TRIES; i++) {
+        struct recent_name *at = &store->recent[(spread + i) % RECENT_NAMES];
+        if (at->at == name || !at->at)
+            return at;
+    }
+    return &store->recent[spread % RECENT_NAMES];
+}
+
 /* NAME_NONE: no budget for a new one. */
 static uint16_t name_number(struct memory_store *store, const char *name)
 {
-    uint32_t spread = (uint32_t)(uintptr_t)name * UINT32_C(2654435761);
-    struct recent_name *recent = &store->recent[spread >> 16 & (RECENT_NAMES - 1u)];
+    struct recent_name *recent = recent_entry(store, name);
     if (recent->at == name &&
         (recent->run == store->run || strcmp(store->by_number[recent->number]->name, name) == 0)) {
         recent->run = store->run; /* nobody writes there while it runs */
