@@ -306,8 +306,10 @@ size_t pack_gather_part(struct packer *p, const struct packed *from)
     uint32_t words = from->words - p->laid_words, masks = 0;
     for (unsigned b = 0; b < PACK_BITMAP; b++) {
         uint64_t rest = from->bitmap[b] & ~in_place(p, b, from->bitmap[b]);
-        masks += (uint32_t)__builtin_popcountll(rest);
         p->bitmap[b] |= rest;
+        for (; rest != 0; rest &= rest - 1u) {
+            masks++;
+        }
     }
     const uint16_t *former = (const uint16_t *)(const void *)(from->content + from->words);
     memcpy(p->words + p->word_count, from->content + p->laid_words, words * sizeof(*p->words));
