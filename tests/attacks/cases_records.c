@@ -459,12 +459,19 @@ static const char *acks_of_a_stranger(struct world *w)
     return raw(w, bytes, acks(4, 5));
 }
 
-/* Its own agent is heard, the other host's is not. */
+/* Of two agents one is heard; the other is refused by the name that is returned. */
+static const char *acks_half(struct world *w, size_t length, enum ingress_refusal why)
+{
+    const struct ingress_stats *in = ingress_stats(w->lead.ingress);
+    uint64_t heard = w->lead.messages, refused = in->refusals[why];
+    (void)raw(w, bytes, length);
+    bool half = w->lead.messages == heard + 1 && in->refusals[why] == refused + 1;
+    return half ? ingress_refusal_name(why) : "not the one and the other";
+}
+
 static const char *acks_with_a_stranger(struct world *w)
 {
-    uint64_t before = w->lead.messages;
-    const char *why = raw(w, bytes, acks(1, 4));
-    return w->lead.messages == before + 1 ? why : "its own was not heard alone";
+    return acks_half(w, acks(1, 4), INGRESS_SCOPE);
 }
 
 static const char *acks_to_another_lead(struct world *w)
@@ -542,7 +549,7 @@ static const char *acks_stale(struct world *w)
     h.epoch = 9;
     if (strcmp(message(w, HOST, &w->lead, h, body, length), "ACCEPTED") != 0)
         return "not introduced";
-    return acks_good(w);
+    return acks_half(w, acks(1, 2), INGRESS_EPOCH);
 }
 
 static const struct attack list[] = {
