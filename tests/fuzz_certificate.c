@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (memcmp(again, data, CERT_BYTES - SIGNATURE_BYTES) != 0)
         abort();
     if (size >= CHAIN_BYTES && cert_decode(data + CERT_BYTES, &session) == CERT_OK) {
-        (void)chain_check(&process, &session, process.issuer_kid, process.not_before_s);
+        (void)chain_check(&process, &session, session.issuer_kid, process.issuer_kid,
+                          process.not_before_s);
         if (chain_verify(data, issuer.public_key, process.not_before_s, &process, &session) ==
             CERT_OK)
             abort();

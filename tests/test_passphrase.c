@@ -171,10 +171,13 @@ static void test_session_of_a_console(void **state)
     assert_int_equal(session_make(&identity, 1, NULL, 0, now_ms, 0, &session), CERT_OK);
     assert_int_equal(cert_decode(session.cert_bytes, &cert), CERT_OK);
     assert_int_equal(cert.not_after_s - cert.not_before_s, CERT_CONSOLE_LIFE_S);
-    assert_int_equal(chain_check(&identity.cert, &cert, identity.mesh, now_ms / 1000), CERT_OK);
+    assert_int_equal(
+        chain_check(&identity.cert, &cert, identity.key.kid, identity.mesh, now_ms / 1000),
+        CERT_OK);
     cert.not_after_s++; /* a longer one is refused by whoever gets it */
-    assert_int_equal(chain_check(&identity.cert, &cert, identity.mesh, now_ms / 1000),
-                     CERT_TOO_LONG_LIVED);
+    assert_int_equal(
+        chain_check(&identity.cert, &cert, identity.key.kid, identity.mesh, now_ms / 1000),
+        CERT_TOO_LONG_LIVED);
 }
 
 int main(void)

@@ -71,6 +71,24 @@ static double flood_cores(struct world *w, bool limited, uint64_t *ret_signature
     return limited ? used / seconds : used / total * 1000 * FLOOD_PER_MS;
 }
 
+/* A true chain that a later session has replaced: nothing but the signatures comes after this. */
+static double cost_of_old_session(struct world *w, struct peers *p, bool *ok)
+{
+    static struct shot old;
+    struct frame_view view;
+    const struct peer *peer;
+    struct sender *host = &w->senders[HOST];
+    honest(w);
+    old = s;
+    *ok = *ok && frame_signer_start(&host->signer, &host->identity, 0, NULL, 0, w->now_ms + 1000) ==
+                     CERT_OK;
+    honest(w);
+    *ok = *ok && frame_open(p, s.bytes, s.length, &s.subject, s.address.issued_ms, &view, &peer) ==
+                     FRAME_OK;
+    s = old;
+    return cost(p, FRAME_OLD_SESSION, ok);
+}
+
 bool flood(struct world *w)
 {
     struct frame_view view;
@@ -101,6 +119,7 @@ bool flood(struct world *w)
     shot_begin(&s, w, REVOKED, &w->lead);
     shot_seal(&s);
     double revoked = cost(p, FRAME_CHAIN_INVALID, &ok);
+    double old = cost_of_old_session(w, p, &ok);
     peers_free(p);
     p = victim(w, 1, 0);
     honest(w);
@@ -108,7 +127,7 @@ bool flood(struct world *w)
         (void)frame_open(p, s.bytes, s.length, &s.subject, s.address.issued_ms, &view, &peer);
     double rate = p ? cost(p, FRAME_RATE, &ok) : 0;
     peers_free(p);
-    const double all[] = {magic, size, mesh, source, future, revoked, rate};
+    const double all[] = {magic, size, mesh, source, future, revoked, old, rate};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         worst = all[i] > worst ? all[i] : worst;
     uint64_t signatures = 0, unlimited_signatures = 0;
@@ -117,10 +136,10 @@ bool flood(struct world *w)
     (void)printf(
         "{\"ok\": %s, \"refused_us\": %.3f, \"by_stage_us\": {\"magic\": %.3f, \"size\": %.3f, "
         "\"other-mesh\": %.3f, \"wrong-source\": %.3f, \"rate\": %.3f, \"future\": %.3f, "
-        "\"replay\": %.3f, \"revoked\": %.3f}, \"refused_per_cpu_s\": %.0f, "
+        "\"replay\": %.3f, \"revoked\": %.3f, \"old-session\": %.3f}, \"refused_per_cpu_s\": %.0f, "
         "\"verify_cores\": %.4f, \"verify_cores_unlimited\": %.2f, "
         "\"flood_per_s\": %u, \"signatures_per_s\": %.0f}\n",
-        ok ? "true" : "false", worst, magic, size, mesh, source, rate, future, replay, revoked,
+        ok ? "true" : "false", worst, magic, size, mesh, source, rate, future, replay, revoked, old,
         1e6 / worst, cores, unlimited, 1000 * FLOOD_PER_MS, (double)signatures / FLOOD_SECONDS);
     return ok;
 }

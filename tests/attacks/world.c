@@ -164,9 +164,8 @@ bool world_open(struct world *w)
     w->trust = (struct trust){.mesh = w->issuer.kid,
                               .version = 7,
                               .not_before_s = w->now_ms / 1000 - 60,
-                              .not_after_s = w->now_ms / 1000 + 86400,
-                              .issuer_count = 1};
-    memcpy(w->trust.issuers[0], w->issuer.public_key, PUBLIC_BYTES);
+                              .not_after_s = w->now_ms / 1000 + 86400};
+    trust_issuer_add(&w->trust, w->issuer.public_key);
     make_senders(w);
     (void)trust_revoke(&w->trust, "host-9", w->senders[REVOKED].identity.cert.epoch);
     void *room = aligned_alloc(ARENA_ALIGN, CODEC_ARENA_BYTES);

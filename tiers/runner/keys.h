@@ -145,9 +145,10 @@ enum cert_verdict cert_decode(const uint8_t bytes[CERT_BYTES], struct cert *ret)
 bool cert_signature_holds(const uint8_t bytes[CERT_BYTES],
                           const uint8_t issuer_public[PUBLIC_BYTES]);
 
-/* Everything about a chain except its two signatures: cheap, so it comes first. */
-enum cert_verdict chain_check(const struct cert *process, const struct cert *session, uint64_t mesh,
-                              int64_t now_s);
+/* Everything about a chain except its two signatures: cheap, so it comes first. process_kid: of the
+ * process's public key (its hash is the dearest of this, and a caller may know it already). */
+enum cert_verdict chain_check(const struct cert *process, const struct cert *session,
+                              uint64_t process_kid, uint64_t mesh, int64_t now_s);
 
 /* All of it. Outputs are written only with CERT_OK. */
 enum cert_verdict chain_verify(const uint8_t chain[CHAIN_BYTES],

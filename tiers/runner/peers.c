@@ -11,6 +11,8 @@
  * per contact. Both tables begin small and double as they fill: most processes know a few. */
 #include "tiers/runner/peers.h"
 
+#include "tiers/runner/bytes.h"
+
 #include "core/plant.h"
 
 #include <assert.h>
@@ -29,8 +31,10 @@ struct contact {
     uint64_t known_kid;
 };
 
+/* A process's certificate whose signature has been verified. */
 struct cached_process {
     bool used;
+    uint64_t kid; /* of its key */
     uint8_t bytes[CERT_BYTES];
 };
 
@@ -46,6 +50,7 @@ struct peers {
     struct contact *contacts;
     struct cached_process processes[PROCESS_CACHE];
     struct rates rates;
+    struct skew skew;
     struct frame_roots roots; /* of frame_open */
 };
 
@@ -360,7 +365,7 @@ static bool is_later(const struct cert *process, const struct cert *session,
 
 static struct cached_process *cache_slot(struct peers *peers, const uint8_t *public_key)
 {
-    return &peers->processes[key_kid(public_key) % PROCESS_CACHE];
+    return &peers->processes[get_u64(public_key) % PROCESS_CACHE];
 }
 
 static const uint8_t *issuer_of(const struct peers *peers, uint64_t kid)
@@ -407,9 +412,13 @@ static enum frame_verdict check_new_key(struct peers *peers, const struct peer *
     const uint8_t *issuer = issuer_of(peers, process.issuer_kid);
     if (!issuer)
         return refuse_chain(peers, CERT_WRONG_ISSUER);
-    enum cert_verdict v = chain_check(&process, &session, process.issuer_kid, now_ms / 1000);
-    if (v == CERT_OK && peers->config.trust && trust_is_revoked(peers->config.trust, &process))
-        v = CERT_REVOKED;
+    if (peers->config.trust && trust_is_revoked(peers->config.trust, &process))
+        return refuse_chain(peers, CERT_REVOKED);
+    const struct cached_process *cached = cache_slot(peers, process.public_key);
+    bool is_cached = cached->used && memcmp(cached->bytes, view->chain, CERT_BYTES) == 0;
+    uint64_t process_kid = is_cached ? cached->kid : key_kid(process.public_key);
+    enum cert_verdict v =
+        chain_check(&process, &session, process_kid, process.issuer_kid, now_ms / 1000);
     if (v != CERT_OK)
         return refuse_chain(peers, v);
     if (!endpoint_equal(&session.subject, &view->route.source))
@@ -425,9 +434,8 @@ static enum frame_verdict check_new_key(struct peers *peers, const struct peer *
         return refuse(peers, time);
     if (!known && !make_room(peers, now_ms))
         return refuse(peers, FRAME_PEERS_FULL);
-    const struct cached_process *cached = cache_slot(peers, process.public_key);
     job->new_key = true;
-    job->process_cached = cached->used && memcmp(cached->bytes, view->chain, CERT_BYTES) == 0;
+    job->process_cached = is_cached;
     memcpy(job->issuer_public, issuer, PUBLIC_BYTES);
     memcpy(job->process_public, process.public_key, PUBLIC_BYTES);
     memcpy(job->public_key, session.public_key, PUBLIC_BYTES);
@@ -490,6 +498,24 @@ void peers_blame(struct peers *peers, const struct endpoint *source, int64_t now
     rate_blame(&peers->rates, rate_of(&peers->rates, source), now_ms);
 }
 
+bool peers_skew(struct peers *peers, int64_t now_ms, struct skew *ret)
+{
+    assert(peers && ret);
+    struct skew *s = &peers->skew;
+    int32_t values[SKEW_SENDERS_MAX];
+    size_t count = 0;
+    if (!skew_is_over(s, now_ms))
+        return false;
+    for (uint32_t i = 0; i < RATE_SENDERS_MAX && count < SKEW_SENDERS_MAX; i++) {
+        const struct rate_sender *sender = &peers->rates.senders[i];
+        if (sender->sight.window == s->window)
+            values[count++] = sender->sight.ahead_ms;
+    }
+    skew_judge(s, values, count, now_ms);
+    *ret = *s;
+    return true;
+}
+
 static enum frame_verdict check(struct peers *peers, const uint8_t *bytes, size_t length,
                                 const struct route *subject, int64_t now_ms,
                                 struct rate_sender *sender, struct frame_job *ret)
@@ -505,6 +531,7 @@ static enum frame_verdict check(struct peers *peers, const uint8_t *bytes, size_
         return refuse(peers, FRAME_SOURCE);
     if (!rate_take(&peers->rates, sender, now_ms))
         return refuse(peers, FRAME_RATE);
+    skew_note(&peers->skew, &sender->sight, job.view.issued_ms - now_ms);
     if (!endpoint_equal(&route->destination, &subject->destination) ||
         !is_for_us(peers, &route->destination))
         return refuse(peers, FRAME_DESTINATION);
@@ -590,6 +617,7 @@ static enum frame_verdict peer_install(struct peers *peers, const struct frame_j
     peers->stats.chains[CERT_OK]++;
     struct cached_process *cached = cache_slot(peers, process.public_key);
     cached->used = true;
+    cached->kid = session.issuer_kid; /* which chain_check compared with it */
     memcpy(cached->bytes, view->chain, CERT_BYTES);
     *ret = made;
     return FRAME_OK;

@@ -41,6 +41,20 @@ static bool name_decode(const uint8_t at[TOKEN_MAX], char ret[TOKEN_MAX + 1])
     return token_valid(ret, bytes) && sodium_is_zero(at + bytes, TOKEN_MAX - bytes) == 1;
 }
 
+static bool decode_issuers(const uint8_t *at, struct trust *out)
+{
+    uint16_t count = out->issuer_count;
+    out->issuer_count = 0;
+    for (uint16_t i = 0; i < count; i++, at += PUBLIC_BYTES) {
+        for (uint16_t j = 0; j < i; j++) {
+            if (memcmp(at, out->issuers[j], PUBLIC_BYTES) == 0)
+                return false;
+        }
+        trust_issuer_add(out, at);
+    }
+    return true;
+}
+
 static bool decode_revoked(const uint8_t *at, struct trust *out)
 {
     for (uint16_t i = 0; i < out->revoked_count; i++, at += REVOKED_BYTES) {
@@ -121,13 +135,8 @@ enum trust_verdict trust_decode(const uint8_t *bytes, size_t length, struct trus
         return TRUST_SHAPE;
     ret->not_before_s = (int64_t)from;
     ret->not_after_s = (int64_t)to;
-    for (uint16_t i = 0; i < ret->issuer_count; i++) {
-        memcpy(ret->issuers[i], bytes + TRUST_HEAD_BYTES + i * PUBLIC_BYTES, PUBLIC_BYTES);
-        for (uint16_t j = 0; j < i; j++) {
-            if (memcmp(ret->issuers[i], ret->issuers[j], PUBLIC_BYTES) == 0)
-                return TRUST_SHAPE;
-        }
-    }
+    if (!decode_issuers(bytes + TRUST_HEAD_BYTES, ret))
+        return TRUST_SHAPE;
     const uint8_t *revoked = bytes + body_end(ret->issuer_count, 0, 0);
     const uint8_t *tokens = revoked + (size_t)ret->revoked_count * REVOKED_BYTES + 2u;
     return decode_revoked(revoked, ret) && decode_hwtokens(tokens, ret) ? TRUST_OK : TRUST_SHAPE;
@@ -257,6 +266,15 @@ bool trust_is_excluded(const struct trust *trust, const struct cert *process)
     return false;
 }
 
+void trust_issuer_add(struct trust *trust, const uint8_t public_key[PUBLIC_BYTES])
+{
+    assert(trust && public_key);
+    assert(trust->issuer_count < TRUST_ISSUERS_MAX);
+    memcpy(trust->issuers[trust->issuer_count], public_key, PUBLIC_BYTES);
+    trust->issuer_kids[trust->issuer_count] = key_kid(public_key);
+    trust->issuer_count++;
+}
+
 bool trust_is_revoked(const struct trust *trust, const struct cert *process)
 {
     assert(trust && process);
@@ -281,7 +299,7 @@ const uint8_t *trust_issuer(const struct trust *trust, uint64_t kid)
 {
     assert(trust);
     for (uint16_t i = 0; i < trust->issuer_count; i++) {
-        if (key_kid(trust->issuers[i]) == kid)
+        if (trust->issuer_kids[i] == kid)
             return trust->issuers[i];
     }
     return NULL;

@@ -65,7 +65,8 @@ struct trust {
     uint64_t mesh, version; /* version 0: there is no bundle, nothing is revoked */
     int64_t not_before_s, not_after_s;
     uint16_t issuer_count, revoked_count;
-    uint8_t issuers[TRUST_ISSUERS_MAX][PUBLIC_BYTES];
+    uint8_t issuers[TRUST_ISSUERS_MAX][PUBLIC_BYTES]; /* trust_issuer_add() */
+    uint64_t issuer_kids[TRUST_ISSUERS_MAX];          /* key_kid() of each */
     struct trust_revocation revoked[TRUST_REVOKED_MAX];
     uint16_t hwtoken_count;
     struct trust_hwtoken hwtokens[TRUST_HWTOKENS_MAX];
@@ -102,6 +103,8 @@ size_t trust_encode(const struct trust *trust, uint8_t ret[TRUST_BYTES_MAX]);
 /* Appends the signature of one root; roots in ascending order. Returns the new length. */
 size_t trust_sign(uint8_t *bytes, size_t length, uint8_t root, const uint8_t secret[SECRET_BYTES]);
 
+/* One more; not more than TRUST_ISSUERS_MAX (asserted). */
+void trust_issuer_add(struct trust *trust, const uint8_t public_key[PUBLIC_BYTES]);
 /* Adds or raises one revocation, in order. False: full. */
 bool trust_revoke(struct trust *trust, const char *token, uint64_t epoch);
 /* Shut out by the orchestrator, which counts as revoked. */

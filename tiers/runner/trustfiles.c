@@ -190,8 +190,7 @@ int trust_load(const char *dir, const struct identity *identity, int64_t now_s,
     memset(ret, 0, sizeof(*ret));
     ret->dir = dir;
     ret->trust.mesh = identity->mesh;
-    ret->trust.issuer_count = 1;
-    memcpy(ret->trust.issuers[0], identity->issuer_public, PUBLIC_BYTES);
+    trust_issuer_add(&ret->trust, identity->issuer_public);
     int rc = roots_load(dir, &ret->roots, why);
     if (rc == -ENOENT)
         return fail(why, rc,
