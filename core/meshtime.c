@@ -28,8 +28,8 @@
 /* What a lock is off by is slewed out at 500 ppm: half an hour a second. Beats that waited for a
  * parent that stood still are answered all at once, each a sample, all of them bad. */
 #define LOCK_COARSE_US 400000 /* with LOCK_SAMPLES that are alike */
-/* A path is as long each time, a queue is not: where the round trips differ by more than this, and
- * an eighth of the least, the least may itself have waited, on one way only. A mesh of 30,000 that
+/* A path is as long each time, a queue is not: where round trips differ by more than this, and
+ * a 32nd of the least, the least may itself have waited, on one way only. A mesh of 30,000 that
  * had just been started locked half of its leads up to 400 ms apart otherwise. */
 #define ALIKE_US    20000
 #define ALIKE_MAX   63u
@@ -204,7 +204,7 @@ static void advance(struct meshtime *mt, int64_t now_us)
 static void count_alike(struct meshtime *mt, uint32_t rtt_us)
 {
     uint32_t least_us = rtt_us < mt->rtt_min_us ? rtt_us : mt->rtt_min_us;
-    uint32_t apart_us = ALIKE_US + least_us / 8u;
+    uint32_t apart_us = ALIKE_US + least_us / 32u;
     if (mt->rtt_min_us - least_us > apart_us) {
         mt->alike = 0; /* those before had waited */
     } else if (rtt_us - least_us <= apart_us && mt->alike < ALIKE_MAX) {
