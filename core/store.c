@@ -6,7 +6,8 @@
  * flags; a kind without a row is refused.
  *
  * Bounds: an operation has at most 40 fields of 64 bytes and one body of 32 KiB; the check reads
- * each name once and never the body. */
+ * each name once at most (rows that share their names' memory: mostly once for all) and never the
+ * body. */
 #include "core/store.h"
 #include <assert.h>
 #include <stdbool.h>
@@ -134,15 +135,32 @@ static const uint8_t character[256] = {
     3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 1, 0, 1, 0, /* 70 */
 };
 
+#define LOWS        UINT64_C(0x0101010101010101)
+#define HIGHS       UINT64_C(0x8080808080808080)
+#define BELOW(x, c) (((x)-LOWS * (c)) & ~(x)&HIGHS) /* a byte below c; c at most 128 */
+#define EQUAL(x, c) BELOW((x) ^ LOWS * (unsigned char)(c), 1u)
+#define WORD_BYTES  8u
+
+/* The first `count` bytes are such characters: eight at a time, in whatever order they lie. */
+static bool words_of(const char *text, unsigned kind, size_t count)
+{
+    size_t i = 0;
+    for (; kind == IN_NAME && i + WORD_BYTES <= count; i += WORD_BYTES) {
+        uint64_t x;
+        memcpy(&x, text + i, sizeof x);
+        if (((x & HIGHS) | BELOW(x, '!') | EQUAL(x, 0x7f) | EQUAL(x, '{') | EQUAL(x, '}')) != 0)
+            return false;
+    }
+    while (i < count && (character[(unsigned char)text[i]] & kind) != 0)
+        i++;
+    return i == count;
+}
+
 /* 1 to most - 1 such characters. */
 static bool made_of(const char *text, unsigned kind, size_t most)
 {
-    size_t n = 0;
-    if (!text)
-        return false;
-    while (n < most && (character[(unsigned char)text[n]] & kind) != 0)
-        n++;
-    return n > 0 && n < most && text[n] == '\0';
+    size_t n = text ? strlen(text) : 0;
+    return n > 0 && n < most && words_of(text, kind, n);
 }
 
 static bool name_valid(const char *name)
@@ -153,6 +171,22 @@ static bool name_valid(const char *name)
 static bool field_name_valid(const char *name)
 {
     return made_of(name, IN_FIELD, STORE_FIELD_NAME_MAX);
+}
+
+/* Names that were found right in this operation, by their addresses: rows mostly have the same. */
+#define SEEN_NAMES 32u
+struct seen_names {
+    const char *at[SEEN_NAMES];
+};
+
+static bool field_name_seen(struct seen_names *seen, const char *name)
+{
+    uintptr_t place = (uintptr_t)name;
+    const char **at = &seen->at[(place >> 3 ^ place >> 8) % SEEN_NAMES];
+    if (*at == name)
+        return name != NULL;
+    *at = field_name_valid(name) ? name : NULL;
+    return *at != NULL;
 }
 
 static const char *check_names(const struct store_op *op, unsigned needs)
@@ -173,7 +207,7 @@ static const char *check_names(const struct store_op *op, unsigned needs)
 }
 
 static const char *check_field_list(const struct store_field *fields, uint32_t count,
-                                    unsigned needs)
+                                    unsigned needs, struct seen_names *seen)
 {
     /* The record's epoch is one of its fields. */
     bool fenced = (needs & NEEDS_EPOCH) != 0;
@@ -183,9 +217,9 @@ static const char *check_field_list(const struct store_field *fields, uint32_t c
         return "fields: none given";
     for (uint32_t i = 0; i < count; i++) {
         const struct store_field *field = &fields[i];
-        if (!field_name_valid(field->name))
+        if (!field_name_seen(seen, field->name))
             return "field name: 1 to 39 bytes of a-z, 0-9 and _";
-        if ((needs & IS_RECORD) && strcmp(field->name, "epoch") == 0)
+        if ((needs & IS_RECORD) && field->name[0] == 'e' && strcmp(field->name, "epoch") == 0)
             return "field epoch: written by epoch-put from the operation's epoch only";
         if (field->value_bytes > STORE_FIELD_VALUE_MAX)
             return "field value: 64 bytes at most";
@@ -201,7 +235,8 @@ static const char *check_fields(const struct store_op *op, unsigned needs)
         return NULL;
     if ((needs & NEEDS_FIELDS) && op->field_count == 0)
         return "fields: 1 at least";
-    return check_field_list(op->fields, op->field_count, needs);
+    struct seen_names seen = {{NULL}};
+    return check_field_list(op->fields, op->field_count, needs, &seen);
 }
 
 static const char *check_puts(const struct store_op *op, unsigned needs)
@@ -210,11 +245,12 @@ static const char *check_puts(const struct store_op *op, unsigned needs)
         return NULL;
     if (op->row_count == 0 || op->row_count > STORE_PUTS_MAX || !op->rows)
         return "rows: 1 to 10 records";
+    struct seen_names seen = {{NULL}};
     for (uint32_t i = 0; i < op->row_count; i++) {
         const struct store_row *row = &op->rows[i];
         if (!name_valid(row->key))
             return "row key: 1 to 95 bytes, no spaces or braces";
-        const char *wrong = check_field_list(row->fields, row->field_count, needs);
+        const char *wrong = check_field_list(row->fields, row->field_count, needs, &seen);
         if (wrong)
             return wrong;
     }

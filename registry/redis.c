@@ -67,6 +67,7 @@ struct server {
     unsigned banks; /* bit mask */
     bool up;        /* ready for operations */
     bool loading;   /* functions, after they were found missing */
+    bool refused;   /* the login, by the last attempt */
     struct call *oldest, *newest;
     int64_t heard_us;
     char why[200]; /* last reported */
@@ -95,6 +96,7 @@ struct redis_store {
     struct refusal refusals[REFUSALS_MAX]; /* ring */
     uint32_t refusal_first, refusal_count;
     struct redis_scratch scratch;
+    char denial[160];
     struct redis_store_stats stats;
 };
 
@@ -207,9 +209,20 @@ static void send_functions(struct server *server)
 
 /* Answers. */
 
+/* The first word of an error; Redis promises those. */
+static bool is_error(const redisReply *answer, const char *word)
+{
+    size_t bytes = strlen(word);
+    return answer->type == REDIS_REPLY_ERROR && strncmp(answer->str, word, bytes) == 0 &&
+           (answer->str[bytes] == ' ' || answer->str[bytes] == '\0');
+}
+
+/* Before the connection is given up, so that who hears of that can ask why. */
 static void drop_with(struct server *server, const char *what, const redisReply *answer)
 {
     char why[200];
+    server->refused =
+        is_error(answer, "WRONGPASS") || is_error(answer, "NOAUTH") || is_error(answer, "NOPERM");
     snprintf(why, sizeof why, "%s: %s", what,
              answer->type == REDIS_REPLY_ERROR ? answer->str : "an answer of a wrong shape");
     link_drop(&server->link, why);
@@ -218,6 +231,7 @@ static void drop_with(struct server *server, const char *what, const redisReply 
 static void come_up(struct server *server)
 {
     server->store->stats.connects++;
+    server->refused = false;
     link_content(&server->link);
     report(server, true, "connected");
 }
@@ -271,6 +285,10 @@ static void on_op_answer(struct server *server, struct call *call, const redisRe
     struct redis_store *store = server->store;
     if (redis_answer_lacks_function(answer) && send_again(server, call))
         return;
+    if (is_error(answer, "NOPERM")) {
+        store->stats.denied++;
+        snprintf(store->denial, sizeof store->denial, "%s", answer->str);
+    }
     struct store_reply reply;
     redis_command_decode((enum store_kind)call->kind, answer, &store->scratch, &reply);
     reply.ref = call->ref;
@@ -452,7 +470,29 @@ struct redis_store_stats redis_store_stats(const struct redis_store *store)
         stats.bytes_in += store->servers[i].link.bytes_in;
         stats.bytes_out += store->servers[i].link.bytes_out;
     }
+    stats.denial = store->denial;
     return stats;
+}
+
+bool redis_store_is_refused(const struct redis_store *store, enum store_bank bank)
+{
+    assert(store && (unsigned)bank < STORE_BANK_COUNT);
+    return store->of_bank[bank] && store->of_bank[bank]->refused;
+}
+
+bool redis_store_password(struct redis_store *store, const char *user, const char *password)
+{
+    assert(store && user && password);
+    bool changed = false;
+    for (unsigned i = 0; i < store->server_count; i++) {
+        struct redis_url *url = &store->servers[i].link.url;
+        if (strcmp(url->user, user) == 0 && strcmp(url->password, password) != 0 &&
+            strlen(password) < sizeof url->password) {
+            snprintf(url->password, sizeof url->password, "%s", password);
+            changed = true;
+        }
+    }
+    return changed;
 }
 
 /* Turns of the loop. */

@@ -55,6 +55,8 @@ struct redis_store_stats {
     uint64_t losses;   /* connections that were lost, and attempts that failed */
     uint64_t function_loads;
     uint64_t bytes_out, bytes_in;
+    uint64_t denied;    /* operations that the login has not the right to (NOPERM) */
+    const char *denial; /* what the server said of the last one; "": none. The store's memory */
 };
 
 /* The reply and all it points to are borrowed for the call; `tag` is that of the submission. */
@@ -79,6 +81,14 @@ int redis_store_new(uv_loop_t *loop, const struct redis_store_conf *conf,
 bool redis_store_submit(struct redis_store *store, const struct store_op *op, void *tag);
 
 struct redis_store_stats redis_store_stats(const struct redis_store *store);
+
+/* Whether the bank is down because its server does not let this user in: user or password are
+ * wrong, the user is off, or may not do what every connection begins with. */
+bool redis_store_is_refused(const struct redis_store *store, enum store_bank bank);
+
+/* From the next connection on `user` has this password, at every server that it logs in to. False:
+ * no such user, the same as before, or too long for a URL. */
+bool redis_store_password(struct redis_store *store, const char *user, const char *password);
 
 /* No reply comes after this call. Whoever wants answers first waits for in_flight == 0. The store
  * is freed when its handles are closed, just before on_closed (may be NULL). Allowed in a callback.

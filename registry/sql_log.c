@@ -20,7 +20,9 @@
 #define QUEUE_BYTES_MAX (16ull << 20)
 #define RETRY_MIN_MS    200
 #define RETRY_MAX_MS    5000
-#define LOGS            3
+
+static const char *const names[] = {"conflicts", "audit", "grants", "incidents"};
+#define LOGS (sizeof names / sizeof names[0])
 
 struct answer_row {
     struct log_numbers numbers;
@@ -99,9 +101,13 @@ static void jobs_put(struct jobs *q, struct job *j)
     q->last = &j->next;
 }
 
-static int log_index(const char *name)
+static uint32_t log_index(const char *name)
 {
-    return strcmp(name, "conflicts") == 0 ? 0 : strcmp(name, "audit") == 0 ? 1 : 2;
+    uint32_t i = 0;
+    while (i < LOGS - 1u && strcmp(names[i], name) != 0)
+        i++;
+    assert(strcmp(names[i], name) == 0); /* store_op_check() lets no other through */
+    return i;
 }
 
 /* --- the thread: the connection --------------------------------------------------------------- */
@@ -185,7 +191,7 @@ static void answer(struct sql_log *l, struct job *j, enum sql_verdict v)
 /* --- the thread: appends ---------------------------------------------------------------------- */
 
 /* The end of the log, read anew in each transaction: another process may write to it, too. */
-static enum sql_verdict head_of(struct sql_log *l, int log, const char *name)
+static enum sql_verdict head_of(struct sql_log *l, uint32_t log, const char *name)
 {
     if (l->head_known[log])
         return SQL_OK;
@@ -214,7 +220,7 @@ static enum sql_verdict append_one(struct sql_log *l, struct job *j)
         j->reply.detail = wrong;
         return SQL_OK;
     }
-    int log = log_index(j->op.key);
+    uint32_t log = log_index(j->op.key);
     enum sql_verdict v = head_of(l, log, j->op.key);
     if (v == SQL_OK)
         v = sql_table_append(&l->sql, j->op.key, &row, &l->heads[log], &known);
@@ -258,7 +264,7 @@ static void append_group(struct sql_log *l, struct job **group, uint32_t count)
         if (v != SQL_OK) {
             answer(l, group[i], v);
         } else if (group[i]->reply.verdict == STORE_OK) {
-            int log = log_index(group[i]->op.key);
+            uint32_t log = log_index(group[i]->op.key);
             written++;
             if (group[i]->reply.epoch > l->seen[log])
                 l->seen[log] = group[i]->reply.epoch;
@@ -337,7 +343,7 @@ static enum sql_verdict verify(struct sql_log *l, struct job *j)
     if (v == SQL_OK)
         v = sql_table_verify(&l->sql, j->op.key, j->op.cursor, j->op.limit, to->body,
                              sizeof to->body, &last);
-    int log = log_index(j->op.key);
+    uint32_t log = log_index(j->op.key);
     if (v == SQL_OK && to->body[0] == '\0' && head.seq < l->seen[log])
         snprintf(to->body, sizeof to->body, "rows after row %llu are gone: there were %llu",
                  (unsigned long long)head.seq, (unsigned long long)l->seen[log]);

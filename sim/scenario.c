@@ -229,15 +229,23 @@ static void put_option(FILE *to, const char *name, int64_t us)
     }
 }
 
+/* As one word, whatever is in it: no word has a quote within. */
+static void put_word(FILE *to, const char *word)
+{
+    bool plain = word[0] != '\0' && word[0] != '#' && strpbrk(word, " \t\r") == NULL;
+    fprintf(to, plain ? " %s" : " \"%s\"", word); /* both are literals */
+}
+
 static void put_operation(FILE *to, const struct act *a)
 {
     static const char letters[] = "?ABCDEF";
-    fprintf(to, " %s", a->action);
+    put_word(to, a->action);
     if (a->payload[0] != '\0') {
         fprintf(to, " payload \"%s\"", a->payload);
     }
     if (a->places[0] != '\0') {
-        fprintf(to, " on %s", a->places);
+        fputs(" on", to);
+        put_word(to, a->places);
     }
     const char *before = " class ";
     for (unsigned c = CLASS_A_EDGE; c < CLASS_COUNT; c++) {
@@ -247,7 +255,8 @@ static void put_operation(FILE *to, const struct act *a)
         }
     }
     if (a->capability[0] != '\0') {
-        fprintf(to, " needs %s", a->capability);
+        fputs(" needs", to);
+        put_word(to, a->capability);
     }
     if (a->sample > 0) {
         fprintf(to, " sample %u", a->sample);
@@ -278,7 +287,7 @@ static void put_act(FILE *to, const struct act *a)
     put_time(to, a->at_us);
     fprintf(to, " %s", act_name(a->kind));
     if (a->label[0] != '\0') {
-        fprintf(to, " %s", a->label);
+        put_word(to, a->label);
     }
     if (a->unit.tier != TIER_NONE) {
         put_unit(to, a->unit);
@@ -324,10 +333,15 @@ static void put_expectation(FILE *to, const struct expectation *e)
         fprintf(to, "mode %s", mode_name(e->mode));
         break;
     case EXPECT_OUTCOME:
-        fprintf(to, "operation %s %s", e->label, outcome_name(e->outcome));
+        fputs("operation", to);
+        put_word(to, e->label);
+        fprintf(to, " %s", outcome_name(e->outcome));
         break;
     case EXPECT_STATUS:
-        fprintf(to, "operation %s status %s", e->label, e->word);
+        fputs("operation", to);
+        put_word(to, e->label);
+        fputs(" status", to);
+        put_word(to, e->word);
         break;
     case EXPECT_NOTE:
         fprintf(to, "note %s", note_info(e->note)->name);

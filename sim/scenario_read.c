@@ -69,6 +69,9 @@ static bool split(struct reader *r)
         if (quoted && *p != '"') {
             return refuse(r, "the quote is not closed");
         }
+        if (!quoted && memchr(r->words[r->count - 1], '"', (size_t)(p - r->words[r->count - 1]))) {
+            return refuse(r, "a quote in the middle of a word");
+        }
         if (*p != '\0') {
             *p++ = '\0';
         }

@@ -166,11 +166,49 @@ static void passwords(void **state)
         assert_true(bench_until(bench, &bench->lost, 3));
         assert_false(bench->up[0]);
         assert_non_null(strstr(bench->why, i == 0 ? "WRONGPASS" : "NOAUTH"));
+        for (int bank = 0; bank < STORE_BANK_COUNT; bank++)
+            assert_true(redis_store_is_refused(bench->store, (enum store_bank)bank));
+        if (i == 0) { /* put right, it is let in by itself */
+            assert_false(redis_store_password(bench->store, "other", "a b"));
+            assert_false(redis_store_password(bench->store, "default", "wrong"));
+            assert_true(redis_store_password(bench->store, "default", "a b"));
+            assert_true(bench_until_up(bench, true));
+            assert_false(redis_store_is_refused(bench->store, STORE_BANK_REGISTRY));
+            EXPECT(bench, &put_op, STORE_OK);
+        }
         bench_free(bench);
     }
     assert_string_equal(redis_server_cli(&server, "-a 'a b' --no-auth-warning config set "
                                                   "requirepass ''"),
                         "OK");
+}
+
+/* A login without the right to a command: the operation is unknown, and it is counted and kept why.
+ */
+static void denied_operations(void **state)
+{
+    (void)state;
+    char url[96];
+    assert_string_equal(redis_server_cli(&server, "acl setuser lead on '>p' '~*' +@all -fcall"),
+                        "OK");
+    snprintf(url, sizeof url, "redis://lead:p@127.0.0.1:%d", server.port);
+    struct redis_bench *bench = connected(url);
+    const struct store_op lease = {.kind = STORE_LEASE_ACQUIRE,
+                                   .shard = "s",
+                                   .key = "l",
+                                   .owner = "o",
+                                   .ttl_us = US_PER_S,
+                                   .epoch = 42};
+    EXPECT(bench, &lease, STORE_UNKNOWN);
+    struct redis_store_stats stats = redis_store_stats(bench->store);
+    assert_int_equal(stats.denied, 1);
+    assert_non_null(strstr(stats.denial, "NOPERM"));
+    assert_false(redis_store_is_refused(bench->store, STORE_BANK_DURABLE));
+    assert_string_equal(redis_server_cli(&server, "acl deluser lead"), "1"); /* and cuts it off */
+    assert_true(bench_until_up(bench, false));
+    assert_true(bench_until(bench, &bench->lost, 6));
+    assert_true(redis_store_is_refused(bench->store, STORE_BANK_DURABLE));
+    bench_free(bench);
 }
 
 static void lost_functions_are_loaded_again(void **state)
@@ -627,6 +665,7 @@ int main(void)
         cmocka_unit_test(lies_are_survived),
         cmocka_unit_test(banks_share_connections),
         cmocka_unit_test(passwords),
+        cmocka_unit_test(denied_operations),
         cmocka_unit_test(lost_functions_are_loaded_again),
         cmocka_unit_test(an_older_revision_is_replaced),
         cmocka_unit_test(servers_states_have_verdicts),

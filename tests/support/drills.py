@@ -5,6 +5,7 @@ Figures in seconds, from the deed that is enough (the third) to the effect:
   quarantine_s  a process is refused by every other one (and its agents get no work)
   isolation_s   a lead is refused by every other one;  takeover_s: all of its agents serve again
   freeze_s      every agent stands still
+  revocation_s  a certificate is revoked in one keys directory, and every process holds its peers to it
   timing_s      from the first false claim of half a cluster to the row of the audit log: what is learnt of it is locked
 """
 import json
@@ -111,6 +112,25 @@ class Drill:
         self.permissions()
         return times
 
+    def versions(self):
+        """The version of the trust bundle in force, of the process that is furthest behind."""
+        names = self.others()
+        return min(self.m.metric_of(r"^mesh_trust_version", name) for name in names)
+
+    def revocations(self, count):
+        """Names that were issued and are revoked one by one: from the command to the last process."""
+        times = []
+        for i in range(count):
+            self.tool("issue", self.keys, f"gone-{i}", "sim", f"s01,h{8000 + i}", "0x1")
+            before, at = self.versions(), time.monotonic()
+            self.tool("revoke", self.keys, f"gone-{i}")
+            while self.versions() <= before:
+                self.need(time.monotonic() < at + 30, f"gone-{i}: not every process has the bundle")
+                time.sleep(0.02)
+            times.append(time.monotonic() - at)
+            (self.keys / f"gone-{i}.cert").unlink()
+        return times
+
     def host(self, name="sim-2"):
         """A host's keys are stolen: it stops, and no work goes to its agents."""
         at = self.deed(name, next(n for n in self.m.processes() if n.startswith("cluster") and "01" in self.m.setting_of(n, "units"))
@@ -208,10 +228,11 @@ def run(m, audit_rows, failure, rogue_count):
     print(json.dumps({"drills": figures}), flush=True)
 
 
-def measure(m, audit_rows, failure, quarantines, freezes, isolations, timings, progress):
+def measure(m, audit_rows, failure, quarantines, freezes, isolations, timings, revocations, progress):
     """So many of each; for each figure its median, its p99 and the worst."""
     d = Drill(m, audit_rows, failure)
-    taken = {"quarantine": [], "freeze": [], "isolation": [], "takeover": [], "timing": []}
+    taken = {"quarantine": [], "freeze": [], "isolation": [], "takeover": [], "timing": [], "revocation": d.revocations(revocations)}
+    progress(f"{revocations} revocations")
     for first in range(0, quarantines, AT_ONCE):
         taken["quarantine"] += d.rogues(min(AT_ONCE, quarantines - first), 1000 + first)
         progress(f"{len(taken['quarantine'])} quarantines")

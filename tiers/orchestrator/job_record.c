@@ -230,7 +230,7 @@ static void groups_part(struct walk *w, struct aggregate_view *a, struct aggrega
         u32(w, &g.run_count);
         u32(w, &g.answer_bytes);
         g.answer = piece(w, g.answer, g.answer_bytes);
-        if (w->bad || runs + g.run_count > AGGREGATE_BYTES_MAX / sizeof(struct run)) {
+        if (w->bad || g.run_count > AGGREGATE_BYTES_MAX / sizeof(struct run) - runs) {
             w->bad = true;
             return;
         }

@@ -239,7 +239,7 @@ static void row_read(struct jobs *j, const struct store_row *row)
         const struct store_field *f = &row->fields[i];
         uint32_t k;
         if (f->name[0] != 'p' || !digits(f->name + 1, &at, &k) || *at != '\0' ||
-            k * STORE_FIELD_VALUE_MAX >= row_room(part)) {
+            k >= row_room(part) / STORE_FIELD_VALUE_MAX) {
             continue;
         }
         memcpy(job->packed + row_offset(part) + (size_t)k * STORE_FIELD_VALUE_MAX, f->value,

@@ -50,6 +50,7 @@ struct peers {
     struct contact *contacts;
     struct cached_process processes[PROCESS_CACHE];
     struct rates rates;
+    struct skew skew;
     struct frame_roots roots; /* of frame_open */
 };
 
@@ -497,6 +498,24 @@ void peers_blame(struct peers *peers, const struct endpoint *source, int64_t now
     rate_blame(&peers->rates, rate_of(&peers->rates, source), now_ms);
 }
 
+bool peers_skew(struct peers *peers, int64_t now_ms, struct skew *ret)
+{
+    assert(peers && ret);
+    struct skew *s = &peers->skew;
+    int32_t values[SKEW_SENDERS_MAX];
+    size_t count = 0;
+    if (!skew_is_over(s, now_ms))
+        return false;
+    for (uint32_t i = 0; i < RATE_SENDERS_MAX && count < SKEW_SENDERS_MAX; i++) {
+        const struct rate_sender *sender = &peers->rates.senders[i];
+        if (sender->sight.window == s->window)
+            values[count++] = sender->sight.ahead_ms;
+    }
+    skew_judge(s, values, count, now_ms);
+    *ret = *s;
+    return true;
+}
+
 static enum frame_verdict check(struct peers *peers, const uint8_t *bytes, size_t length,
                                 const struct route *subject, int64_t now_ms,
                                 struct rate_sender *sender, struct frame_job *ret)
@@ -512,6 +531,7 @@ static enum frame_verdict check(struct peers *peers, const uint8_t *bytes, size_
         return refuse(peers, FRAME_SOURCE);
     if (!rate_take(&peers->rates, sender, now_ms))
         return refuse(peers, FRAME_RATE);
+    skew_note(&peers->skew, &sender->sight, job.view.issued_ms - now_ms);
     if (!endpoint_equal(&route->destination, &subject->destination) ||
         !is_for_us(peers, &route->destination))
         return refuse(peers, FRAME_DESTINATION);

@@ -15,6 +15,7 @@
 #include "tiers/runner/frame_tree.h"
 #include "tiers/runner/keys.h"
 #include "tiers/runner/rate.h"
+#include "tiers/runner/skew.h"
 #include "tiers/runner/trust.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -78,6 +79,9 @@ void peers_free(struct peers *peers);
  * frame was accepted: a record that does not hold, a unit that it may not speak for. */
 void peers_blame(struct peers *peers, const struct endpoint *source, int64_t now_ms);
 const struct peers_stats *peers_stats(const struct peers *peers);
+/* What the frames of all senders say of this machine's clock (skew.h). now_ms: by that clock. True:
+ * a window has ended, and *ret has what it found. */
+bool peers_skew(struct peers *peers, int64_t now_ms, struct skew *ret);
 void peers_set_port_count(struct peers *peers, uint32_t port_count);
 
 /* A frame on its way through the three parts. Borrows bytes; about 1 KiB, no pointers into itself.

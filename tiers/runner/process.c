@@ -186,8 +186,11 @@ static void on_store_link(void *ctx, enum store_bank bank, bool up, const char *
     struct process *p = ctx;
     char text[160];
     log_clean(why, text, sizeof(text));
-    log_line(&p->log, up ? LOG_INFO : LOG_WARNING, up ? "store-up" : "store-down",
-             "bank=%s why=\"%s\"", banks[bank], text);
+    if (up) {
+        log_line(&p->log, LOG_INFO, "store-up", "bank=%s why=\"%s\"", banks[bank], text);
+    } else {
+        process_store_down(p, bank, banks[bank], text);
+    }
     p->banks_up[bank] = up;
     if (bank == STORE_BANK_REGISTRY) {
         tell_link(p, LINK_STORE);
@@ -319,7 +322,12 @@ static void on_prepare(uv_prepare_t *handle)
 static void lost(struct process *p, int64_t now_us)
 {
     log_line(&p->log, LOG_ERROR, "fenced",
-             "why=\"another process holds the lease of this name\" epoch=%" PRIu64, p->lease.epoch);
+             "why=\"%sanother process holds the lease of this name\" epoch=%" PRIu64,
+             process_store_refused(p)
+                 ? "the registry refuses this process's login (store-login-refused), so its own "
+                   "lease ran out: "
+                 : "",
+             p->lease.epoch);
     if (p->conf->role == PROCESS_AGENT || p->conf->role == PROCESS_SIM) {
         stop(p, EXIT_FENCED);
         return;
@@ -431,6 +439,8 @@ static void on_tick(uv_timer_t *handle)
         return;
     }
     process_keys_tick(p);
+    process_store_tick(p, now_us);
+    process_clock_tick(p, now_us);
     tick_lease(p, now_us);
     tick_voice(p);
     if (p->phase <= PHASE_SERVING && !p->mute) {

@@ -50,9 +50,14 @@ struct process {
     struct log log;
     struct identity identity;
     struct trust_state trust;
-    int64_t cert_ns;    /* when the certificate in keys_dir was written, as last looked at */
-    bool trust_changed; /* peers are still to be held to it */
-    bool trust_tell;    /* the others are still to be told */
+    int64_t cert_ns;      /* when the certificate in keys_dir was written, as last looked at */
+    int64_t password_ns;  /* likewise NAME.redis */
+    struct skew skew;     /* what the last window of frames said of this machine's clock */
+    int64_t clock_off_us; /* it was last logged to be off; 0: it is right, so far as is known */
+    uint64_t denied;      /* operations that the store's servers did not allow, as last logged, */
+    int64_t denied_us;    /* and when; 0: never */
+    bool trust_changed;   /* peers are still to be held to it */
+    bool trust_tell;      /* the others are still to be told */
     int64_t exclude_changed_us; /* unix: the list of those shut out; 0: there never was one */
     bool exclude_tell;          /* it is still to be told */
     bool exclude_serves;        /* the orchestrator ran here at the last tick */
@@ -173,9 +178,19 @@ void process_stale(void *ctx, uint32_t endpoint, struct unit first);
 void process_contradict(struct process *p);
 void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
 
-/* process_keys.c: what of this process is secret. 0 or a negative errno; the fault is logged. */
+/* process_store.c: its login at Redis. 0 or a negative errno; the fault is logged. */
 int process_start_store(struct process *p, redis_store_reply_fn *on_reply,
                         redis_store_link_fn *on_link);
+bool process_store_refused(const struct process *p); /* by the last attempt, at any bank */
+/* Says why a bank is down. */
+void process_store_down(struct process *p, enum store_bank bank, const char *name, const char *why);
+void process_store_tick(struct process *p, int64_t now_us);
+
+/* process_clock.c: says when this machine's clock is off, by what the others' frames say. */
+void process_clock_tick(struct process *p, int64_t now_us);
+
+/* process_keys.c: what of this process is secret. */
+void process_log_fault(struct process *p, const char *event, const struct keys_error *why);
 bool process_start_keys(struct process *p);
 /* Reads the keys directory anew: certificate, key, TLS files. What is wrong with them is logged,
  * and the process goes on with those that it has. */

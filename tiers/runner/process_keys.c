@@ -12,51 +12,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LOGIN_URL_BYTES  512u
 #define LINKS_OVERLAP_US 30000000ll /* at most: a new link that does not come up is tried again */
 
-static void log_fault(struct process *p, const char *event, const struct keys_error *why)
+void process_log_fault(struct process *p, const char *event, const struct keys_error *why)
 {
     char text[512];
     log_clean(why->text, text, sizeof(text));
     log_line(&p->log, LOG_ERROR, event, "why=\"%s\"", text);
-}
-
-/* A Redis address with this process's own login, where the address names none. */
-static const char *with_login(const struct process *p, const char *url, const char *password,
-                              char ret[LOGIN_URL_BYTES])
-{
-    const char *rest = strstr(url, "://");
-    if (url[0] == '\0') {
-        return NULL;
-    }
-    if (rest == NULL || password[0] == '\0' || strchr(url, '@') != NULL) {
-        return url;
-    }
-    (void)snprintf(ret, LOGIN_URL_BYTES, "%.*s://%s:%s@%s", (int)(rest - url), url, p->conf->name,
-                   password, rest + 3);
-    return ret;
-}
-
-int process_start_store(struct process *p, redis_store_reply_fn *on_reply,
-                        redis_store_link_fn *on_link)
-{
-    char password[PASSWORD_TEXT_BYTES] = "", urls[3][LOGIN_URL_BYTES];
-    struct keys_error why;
-    int error = keys_load_password(p->config.keys_dir, p->conf->name, password, &why);
-    if (error < 0 && (error != -ENOENT || !p->config.insecure)) {
-        log_fault(p, "keys-failed", &why);
-        return error;
-    }
-    struct redis_store_conf store = {
-        .registry_url = with_login(p, p->config.registry_url, password, urls[0]),
-        .durable_url = with_login(p, p->config.durable_url, password, urls[1]),
-        .blob_url = with_login(p, p->config.blob_url, password, urls[2]),
-        .client_name = p->conf->name};
-    error = redis_store_new(&p->loop, &store, on_reply, on_link, p, &p->store);
-    keys_wipe(password, sizeof(password));
-    keys_wipe(urls, sizeof(urls));
-    return error;
 }
 
 /* When NAME.cert was written, which a rotation does last; 0: it is not there. */
@@ -76,22 +38,23 @@ bool process_start_keys(struct process *p)
         return false;
     }
     if (identity_load(p->config.keys_dir, p->conf->name, &p->identity, &why) < 0) {
-        log_fault(p, "keys-failed", &why);
+        process_log_fault(p, "keys-failed", &why);
         return false;
     }
     if (identity_in_time(p->config.keys_dir, &p->identity, clock_unix_us() / US_PER_S, &why) < 0) {
-        log_fault(p, "certificate-time", &why);
+        process_log_fault(p, "certificate-time", &why);
         return false;
     }
     p->cert_ns = cert_written_ns(p);
     if (trust_load(p->config.keys_dir, &p->identity, clock_unix_us() / US_PER_S, &p->trust, &why) <
         0) {
-        log_fault(p, "trust-failed", &why);
+        process_log_fault(p, "trust-failed", &why);
         return false;
     }
     if (config_has_tls(&p->config) && tls_check(p->config.keys_dir, p->conf->name, p->identity.mesh,
                                                 clock_unix_us() / US_PER_S, &why) < 0)
-        log_fault(p, "link-certificate", &why); /* it goes on: a new pair may be on its way */
+        process_log_fault(p, "link-certificate",
+                          &why); /* it goes on: a new pair may be on its way */
     return process_ports(p) && process_scope_covers(p);
 }
 
@@ -101,7 +64,7 @@ void process_reload(struct process *p)
     struct identity fresh = {0}, before = p->identity;
     p->cert_ns = cert_written_ns(p);
     if (identity_load(p->config.keys_dir, p->conf->name, &fresh, &why) < 0) {
-        log_fault(p, "reload-refused", &why);
+        process_log_fault(p, "reload-refused", &why);
         return;
     }
     int64_t now_s = clock_unix_us() / US_PER_S;

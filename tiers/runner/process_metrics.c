@@ -77,6 +77,8 @@ static void links(struct process *p, struct page *g)
         page_add(g, "log_commits_total", NULL, NULL, sql.groups);
         page_add(g, "log_refused_total", NULL, NULL, sql.refused);
     }
+    page_add(g, "store_login_refused", NULL, NULL, process_store_refused(p));
+    page_add(g, "store_denied_total", NULL, NULL, store.denied);
     page_add(g, "store_in_flight", NULL, NULL, store.in_flight);
     page_add(g, "store_submitted_total", NULL, NULL, store.submitted);
     page_add(g, "store_losses_total", NULL, NULL, store.losses);
@@ -199,6 +201,9 @@ static void nodes(struct process *p, struct page *g)
     page_add(g, "wakes_total", NULL, NULL, s->wakes);
     page_add_seconds(g, "loop_lag_seconds", (uint64_t)s->lag_us);
     const struct host_clock_watch *clock = runner_host_clock(p->runner);
+    int64_t off_us = p->skew.off_ms * US_PER_MS;
+    page_add_seconds(g, "clock_ahead_seconds", off_us > 0 ? (uint64_t)off_us : 0);
+    page_add_seconds(g, "clock_behind_seconds", off_us < 0 ? (uint64_t)-off_us : 0);
     page_add(g, "host_clock_synchronised", NULL, NULL, clock->synchronised);
     if (clock->synchronised) {
         page_add_seconds(g, "host_clock_error_seconds", (uint64_t)clock->error_us);

@@ -2,11 +2,12 @@
  * process are looked at, and how many bad ones. The token is that of the subject, which the bus
  * proves to be the sender's; so nobody can use up another's.
  *
- * Memory: RATE_SENDERS_MAX senders, 40 bytes each; those beyond share one bucket. */
+ * Memory: RATE_SENDERS_MAX senders, 48 bytes each; those beyond share one bucket. */
 #ifndef TIERS_RUNNER_RATE_H
 #define TIERS_RUNNER_RATE_H
 
 #include "tiers/runner/endpoint.h"
+#include "tiers/runner/skew.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@
 struct rate_sender {
     char token[TOKEN_MAX + 1]; /* empty: free */
     int64_t frames_ns, bad_ns; /* when each bucket is full again (GCRA) */
+    struct skew_sight sight;   /* what its frames say of this machine's clock */
 };
 
 struct rates {
