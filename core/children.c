@@ -202,6 +202,11 @@ static bool self_blame(const struct children *c, int64_t live, struct child_even
     return true;
 }
 
+bool children_quiet(const struct children *c, int64_t now_us)
+{
+    return c->frozen_us == NEVER && !c->scanning && now_us < c->next_us;
+}
+
 bool children_tick(struct children *c, int64_t now_us, struct child_event *ret)
 {
     assert(c != NULL && ret != NULL);

@@ -94,6 +94,9 @@ void children_left(struct children *c, uint32_t child);
 /* Nothing is known of it any more: another one may come in its place, under any epoch. */
 void children_forget(struct children *c, uint32_t child);
 
+/* Nothing is due, and children_next_us() is next_us: a tick would find nothing. */
+bool children_quiet(const struct children *c, int64_t now_us);
+
 /* Next event, if any is due. Call until it returns false. */
 bool children_tick(struct children *c, int64_t now_us, struct child_event *ret);
 

@@ -131,8 +131,10 @@ uint64_t num_hash64(const void *bytes, size_t len, uint64_t seed)
     for (; len - done >= 8; done += 8) {
         h = mix64(h ^ read_word(at + done)) + 0x9e3779b97f4a7c15u;
     }
-    if (done < len) {
-        h = mix64(h ^ read_le64(at + done, len - done)) + 0x9e3779b97f4a7c15u;
+    if (done < len) { /* the rest; of a longer text as the end of its last eight bytes */
+        uint64_t rest = done == 0 ? read_le64(at, len)
+                                  : read_word(at + len - 8) >> 8u * (8u - (unsigned)(len - done));
+        h = mix64(h ^ rest) + 0x9e3779b97f4a7c15u;
     }
     assert(len - done < 8);
     return mix64(h);
@@ -191,17 +193,47 @@ uint64_t num_id128_low(struct id128 id)
            (uint64_t)b[6] << 8 | b[7];
 }
 
-static const char HEX[] = "0123456789abcdef";
+/* Eight hex digits of v, the highest first: each to a byte of a word, then all at once to text. */
+static void put_hex32(uint32_t v, char *at)
+{
+    uint64_t x = v;
+    x = (x << 16 | x) & 0x0000ffff0000ffffu;
+    x = (x << 8 | x) & 0x00ff00ff00ff00ffu;
+    x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0fu;
+    uint64_t letters = (x + 0x0606060606060606u) >> 4 & 0x0101010101010101u; /* above 9 */
+    x += 0x3030303030303030u + letters * ('a' - '9' - 1);
+    at[0] = (char)(x >> 56); /* written out, compilers make it a swap and a store */
+    at[1] = (char)(x >> 48);
+    at[2] = (char)(x >> 40);
+    at[3] = (char)(x >> 32);
+    at[4] = (char)(x >> 24);
+    at[5] = (char)(x >> 16);
+    at[6] = (char)(x >> 8);
+    at[7] = (char)x;
+}
+
+void num_format_hex(const uint8_t *bytes, size_t count, char *ret)
+{
+    assert(bytes != NULL && ret != NULL);
+    static const char HEX[] = "0123456789abcdef";
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        const uint8_t *b = bytes + i;
+        put_hex32((uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3],
+                  ret + 2 * i);
+    }
+    for (; i < count; i++) {
+        ret[2 * i] = HEX[bytes[i] >> 4];
+        ret[2 * i + 1] = HEX[bytes[i] & 15u];
+    }
+    ret[2 * count] = '\0';
+}
 
 void num_id128_format(struct id128 id, char ret[ID128_TEXT_MAX])
 {
     assert(ret != NULL);
-    for (size_t i = 0; i < 16; i++) {
-        ret[2 * i] = HEX[id.bytes[i] >> 4];
-        ret[2 * i + 1] = HEX[id.bytes[i] & 15u];
-    }
-    ret[32] = '\0';
-    assert(strlen(ret) == 32);
+    num_format_hex(id.bytes, sizeof id.bytes, ret);
+    assert(ret[ID128_TEXT_MAX - 1u] == '\0');
 }
 
 static int hex_digit(char c)
@@ -234,6 +266,25 @@ bool num_id128_parse(const char *text, size_t bytes, struct id128 *ret)
     return true;
 }
 
+/* The two digits of 0 to 99. */
+static void put_two(char *at, unsigned v)
+{
+    unsigned ten = v * 103u >> 10; /* v / 10 for all of them */
+    at[0] = (char)('0' + ten);
+    at[1] = (char)('0' + (v - ten * 10u));
+}
+
+/* The lowest `count` digits of v. */
+static void put_digits(char *at, size_t count, uint64_t v)
+{
+    for (; count >= 2; count -= 2, v /= 100u) {
+        put_two(at + count - 2, (unsigned)(v % 100u));
+    }
+    if (count > 0) {
+        at[0] = (char)('0' + v % 10u);
+    }
+}
+
 size_t num_format_u64(uint64_t v, char ret[U64_TEXT_MAX])
 {
     assert(ret != NULL);
@@ -246,10 +297,24 @@ size_t num_format_u64(uint64_t v, char ret[U64_TEXT_MAX])
         ten *= 10u;
     }
     assert(count < U64_TEXT_MAX);
-    for (size_t i = count; i > 0; i--, v /= 10u) {
-        ret[i - 1u] = (char)('0' + v % 10u);
-    }
+    put_digits(ret, count, v);
     ret[count] = '\0';
+    return count;
+}
+
+size_t num_format_scaled(uint64_t scaled, unsigned decimals, char ret[U64_TEXT_MAX + 1u])
+{
+    static const uint32_t UNITS[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+    assert(ret != NULL);
+    assert(decimals < sizeof(UNITS) / sizeof(UNITS[0]));
+    uint64_t whole = decimals == 3 ? scaled / 1000u : scaled / UNITS[decimals];
+    size_t count = num_format_u64(whole, ret);
+    if (decimals > 0) {
+        ret[count++] = '.';
+        put_digits(ret + count, decimals, scaled - whole * UNITS[decimals]);
+        count += decimals;
+        ret[count] = '\0';
+    }
     return count;
 }
 
@@ -270,11 +335,9 @@ size_t num_format_i64(int64_t v, char ret[U64_TEXT_MAX])
 void num_format_hex64(uint64_t v, char ret[HEX_TEXT_MAX])
 {
     assert(ret != NULL);
-    for (unsigned i = 0; i < 16; i++) {
-        ret[i] = HEX[v >> (60u - 4u * i) & 15u];
-    }
-    ret[16] = '\0';
-    assert(strlen(ret) == 16);
+    put_hex32((uint32_t)(v >> 32), ret);
+    put_hex32((uint32_t)v, ret + 8);
+    ret[HEX_TEXT_MAX - 1u] = '\0';
 }
 
 bool num_parse_u64(const char *text, size_t bytes, uint64_t *ret)

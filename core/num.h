@@ -77,6 +77,10 @@ bool num_id128_parse(const char *text, size_t bytes, struct id128 *ret);
 /* Decimal digits and NUL; return the length. */
 size_t num_format_u64(uint64_t v, char ret[U64_TEXT_MAX]);
 size_t num_format_i64(int64_t v, char ret[U64_TEXT_MAX]);
+/* A number of units of 10^-decimals (0 to 6), with a point: 1234, 3 -> "1.234". */
+size_t num_format_scaled(uint64_t scaled, unsigned decimals, char ret[U64_TEXT_MAX + 1u]);
+/* Two lower case hex digits a byte, and NUL: 2 * count + 1 bytes at ret. */
+void num_format_hex(const uint8_t *bytes, size_t count, char *ret);
 /* Exactly 16 lower case hex digits and NUL (uids). */
 void num_format_hex64(uint64_t v, char ret[HEX_TEXT_MAX]);
 /* Digits only, whole text, no overflow; false and ret untouched otherwise. */

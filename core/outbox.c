@@ -366,17 +366,31 @@ static void msg_parts(struct copier *c, const struct msg *m, struct msg *ret)
 static const struct store_field *fields_part(struct copier *c, const struct store_field *source,
                                              uint32_t field_count)
 {
+    if (field_count == 0) {
+        return NULL;
+    }
     struct store_field *fields = part(c, source, field_count * sizeof *fields);
+    const char *from = source[0].value;
     size_t bytes = 0;
+    bool one_piece = from != NULL; /* as they come from one who put them together in a row */
     for (uint32_t i = 0; i < field_count; i++) {
+        one_piece = one_piece && source[i].value == from + bytes;
         bytes += source[i].value_bytes;
     }
     char *at = part_room(c, bytes); /* NULL: nothing to copy, or measuring */
-    for (uint32_t i = 0; i < field_count && fields != NULL; i++) {
+    if (fields == NULL) {
+        return NULL;
+    }
+    if (one_piece && at != NULL) {
+        memcpy(at, from, bytes);
+    }
+    for (uint32_t i = 0; i < field_count; i++) {
         uint32_t count = source[i].value_bytes;
         fields[i].value = at;
         if (count > 0) {
-            memcpy(at, source[i].value, count);
+            if (!one_piece) {
+                memcpy(at, source[i].value, count);
+            }
             at += count;
         }
     }

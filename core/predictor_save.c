@@ -1,6 +1,7 @@
 /* Nothing in a registry is believed: every number is held against what observe() keeps it within.
  */
 #include "core/predictor_save.h"
+#include "core/num.h"
 
 #include <assert.h>
 #include <string.h>
@@ -9,13 +10,10 @@
 
 static void to_lines(const void *bytes, size_t count, struct saved_line *ret)
 {
-    static const char digits[] = "0123456789abcdef";
     const uint8_t *from = bytes;
-    for (size_t i = 0; i < count; i++) {
-        char *at = ret[i / PREDICTOR_SAVED_LINE].digits + 2 * (i % PREDICTOR_SAVED_LINE);
-        at[0] = digits[from[i] >> 4];
-        at[1] = digits[from[i] & 15u];
-        at[2] = '\0';
+    for (size_t i = 0; i < count; i += PREDICTOR_SAVED_LINE) {
+        size_t rest = count - i < PREDICTOR_SAVED_LINE ? count - i : PREDICTOR_SAVED_LINE;
+        num_format_hex(from + i, rest, ret[i / PREDICTOR_SAVED_LINE].digits);
     }
 }
 

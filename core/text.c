@@ -10,6 +10,7 @@
 
 #define FIXED_MAX    1e12
 #define DECIMALS_MAX 6u
+#define HEX_STEP     32u /* bytes turned to digits at a time */
 
 void text_init(struct text *t, char *memory, size_t size)
 {
@@ -150,34 +151,22 @@ void text_hex(struct text *t, const uint8_t *bytes, size_t len)
 {
     assert(t != NULL);
     assert(bytes != NULL || len == 0);
-    static const char DIGITS[] = "0123456789abcdef";
-    for (size_t i = 0; i < len && !t->cut; i++) {
-        text_char(t, DIGITS[bytes[i] >> 4]);
-        text_char(t, DIGITS[bytes[i] & 15u]);
+    char digits[2 * HEX_STEP + 1u];
+    for (size_t i = 0; i < len && !t->cut; i += HEX_STEP) {
+        size_t count = len - i < HEX_STEP ? len - i : HEX_STEP;
+        num_format_hex(bytes + i, count, digits);
+        text_add_bytes(t, digits, 2 * count);
     }
 }
 
 /* A magnitude in units of 10^-decimals. */
 static void add_scaled(struct text *t, bool negative, uint64_t scaled, unsigned decimals)
 {
-    uint64_t unit = 1;
-    for (unsigned i = 0; i < decimals; i++) {
-        unit *= 10u;
-    }
+    char digits[U64_TEXT_MAX + 1u];
     if (negative && scaled != 0) {
         text_char(t, '-');
     }
-    uint64_t rest = scaled % unit;
-    char digits[U64_TEXT_MAX + 1u + DECIMALS_MAX];
-    size_t count = num_format_u64(scaled / unit, digits);
-    if (decimals > 0) {
-        digits[count] = '.';
-        for (unsigned i = decimals; i > 0; i--, rest /= 10u) {
-            digits[count + i] = (char)('0' + rest % 10u);
-        }
-        count += 1u + decimals;
-    }
-    text_add_bytes(t, digits, count);
+    text_add_bytes(t, digits, num_format_scaled(scaled, decimals, digits));
 }
 
 void text_fixed(struct text *t, double value, unsigned decimals)
@@ -215,23 +204,30 @@ void text_two_digits(struct text *t, uint64_t v)
     text_u64(t, v);
 }
 
+/* "c" and a number; returns where the next goes. */
+static char *put_numbered(char *at, const char *prefix, size_t prefix_bytes, uint64_t v)
+{
+    memcpy(at, prefix, prefix_bytes);
+    return at + prefix_bytes + num_format_u64(v, at + prefix_bytes);
+}
+
 void text_unit(struct text *t, struct unit u)
 {
     assert(t != NULL);
-    if (u.tier == TIER_HOST || u.tier == TIER_CONSOLE) {
-        text_add(t, u.tier == TIER_HOST ? "h" : "console");
-        text_u64(t, unit_number(u));
-    } else if (u.tier == TIER_SECTOR || u.tier == TIER_CLUSTER || u.tier == TIER_AGENT) {
-        text_char(t, 's');
-        text_two_digits(t, u.sector);
+    char name[sizeof(".c") * 3u + U64_TEXT_MAX * 3u];
+    char *at = name;
+    if (u.tier == TIER_SECTOR || u.tier == TIER_CLUSTER || u.tier == TIER_AGENT) {
+        at = put_numbered(at, "s0", u.sector < 10 ? 2 : 1, u.sector);
         if (u.tier != TIER_SECTOR) {
-            text_add(t, ".c");
-            text_u64(t, u.cluster);
+            at = put_numbered(at, ".c", 2, u.cluster);
         }
         if (u.tier == TIER_AGENT) {
-            text_add(t, ".a");
-            text_u64(t, u.agent);
+            at = put_numbered(at, ".a", 2, u.agent);
         }
+        text_add_bytes(t, name, (size_t)(at - name));
+    } else if (u.tier == TIER_HOST || u.tier == TIER_CONSOLE) {
+        text_add(t, u.tier == TIER_HOST ? "h" : "console");
+        text_u64(t, unit_number(u));
     } else {
         text_add(t, u.tier == TIER_ORCHESTRATOR ? "mesh" : "none");
     }
@@ -267,39 +263,47 @@ void text_pad(struct text *t, size_t from, size_t column)
 }
 
 /* "-MM" and the like: what separates, then two digits. Returns where the next goes. */
-static char *put_two_digits(char *at, char before, int64_t v)
+static char *put_two_digits(char *at, char before, uint32_t v)
 {
     at[0] = before;
-    at[1] = (char)('0' + v / 10 % 10);
-    at[2] = (char)('0' + v % 10);
+    at[1] = (char)('0' + v / 10u % 10u);
+    at[2] = (char)('0' + v % 10u);
     return at + 3;
 }
 
 /* ISO 8601 in UTC with milliseconds; days to a date after Howard Hinnant, "chrono-compatible
- * low-level date algorithms" (civil_from_days). */
+ * low-level date algorithms" (civil_from_days), in 32 bits: 11 million years. */
+size_t text_time_format(int64_t unix_us, char ret[TIME_TEXT_MAX])
+{
+    assert(ret != NULL);
+    uint64_t ms = unix_us > 0 ? (uint64_t)unix_us / US_PER_MS : 0;
+    uint32_t days = (uint32_t)(ms / 86400000u) + 719468u;
+    uint32_t rest = (uint32_t)(ms % 86400000u);
+    uint32_t era = days / 146097u;
+    uint32_t doe = days % 146097u;
+    uint32_t yoe = (doe - doe / 1460u + doe / 36524u - doe / 146096u) / 365u;
+    uint32_t doy = doe - (365u * yoe + yoe / 4u - yoe / 100u);
+    uint32_t mp = (5u * doy + 2u) / 153u;
+    uint32_t month = mp < 10u ? mp + 3u : mp - 9u;
+    uint32_t year = yoe + era * 400u + (month <= 2u ? 1u : 0u);
+    static_assert(sizeof("292278-MM-DDThh:mm:ss.mmmZ") <= TIME_TEXT_MAX, "the largest fits");
+    char *at = ret + num_format_u64(year, ret);
+    at = put_two_digits(at, '-', month);
+    at = put_two_digits(at, '-', doy - (153u * mp + 2u) / 5u + 1u);
+    at = put_two_digits(at, 'T', rest / 3600000u);
+    at = put_two_digits(at, ':', rest / 60000u % 60u);
+    at = put_two_digits(at, ':', rest / 1000u % 60u);
+    at = put_two_digits(at, '.', rest % 1000u / 10u);
+    *at++ = (char)('0' + rest % 10u);
+    *at++ = 'Z';
+    *at = '\0';
+    return (size_t)(at - ret);
+}
+
 void text_time(struct text *t, int64_t unix_us)
 {
     assert(t != NULL);
-    int64_t ms = unix_us > 0 ? unix_us / US_PER_MS : 0;
-    int64_t days = ms / 86400000 + 719468;
-    int64_t rest = ms % 86400000;
-    int64_t era = days / 146097;
-    int64_t doe = days % 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    int64_t month = mp < 10 ? mp + 3 : mp - 9;
-    int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
-    char rest_of[sizeof("-MM-DDThh:mm:ss.mmmZ")];
-    char *at = put_two_digits(rest_of, '-', month);
-    at = put_two_digits(at, '-', doy - (153 * mp + 2) / 5 + 1);
-    at = put_two_digits(at, 'T', rest / 3600000);
-    at = put_two_digits(at, ':', rest / 60000 % 60);
-    at = put_two_digits(at, ':', rest / 1000 % 60);
-    at = put_two_digits(at, '.', rest % 1000 / 10);
-    *at++ = (char)('0' + rest % 10);
-    *at++ = 'Z';
-    text_i64(t, year);
-    text_add_bytes(t, rest_of, (size_t)(at - rest_of));
+    char digits[TIME_TEXT_MAX];
+    text_add_bytes(t, digits, text_time_format(unix_us, digits));
     assert(!t->cut);
 }

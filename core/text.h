@@ -40,7 +40,10 @@ void text_hex(struct text *t, const uint8_t *bytes, size_t len);
 void text_fixed(struct text *t, double value, unsigned decimals);
 /* Microseconds as milliseconds with `decimals` (0 to 3) digits: 1234567 -> "1234.6" with 1. */
 void text_ms(struct text *t, int64_t us, unsigned decimals);
-void text_time(struct text *t, int64_t unix_us);  /* "2026-11-27T20:30:00.000Z" */
+void text_time(struct text *t, int64_t unix_us); /* "2026-11-27T20:30:00.000Z" */
+#define TIME_TEXT_MAX 32u
+/* The same alone; returns its length, without NUL. */
+size_t text_time_format(int64_t unix_us, char ret[TIME_TEXT_MAX]);
 void text_two_digits(struct text *t, uint64_t v); /* with a 0 before it below 10 */
 void text_unit(struct text *t, struct unit u);    /* as unit_format (core/topology.h) */
 /* Agents of a cluster, bit number - 1 each, one or more: "s01.c1.a[31-34,36]". */

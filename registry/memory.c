@@ -284,17 +284,16 @@ uint64_t memory_store_used(const struct memory_store *store)
 /* Records. */
 
 /* A collection counts its members in the order of joining: a scan's cursor is the last number. */
-static bool join(struct memory_store *store, const struct store_op *op)
+static bool join(struct memory_store *store, const char *shard, const char *name, const char *key)
 {
-    struct object *collection =
-        object_make(store, OBJECT_COLLECTION, op->shard, op->collection, NULL);
+    struct object *collection = object_make(store, OBJECT_COLLECTION, shard, name, NULL);
     if (!collection)
         return false;
     struct ranking *members = collection->as.ranking;
-    if (ranking_find(members, op->key))
+    if (ranking_find(members, key))
         return true;
     double last = members->count ? ranking_at(members, members->count - 1)->score : 0.0;
-    bool joined = ranking_set(store, members, op->key, last + 1.0);
+    bool joined = ranking_set(store, members, key, last + 1.0);
     if (members->count == 0)
         object_drop(store, collection);
     return joined;
@@ -319,35 +318,62 @@ static void name_record(struct record_name *ret, const char *shard, const char *
     ret->hash = hash_of(ret->text, ret->bytes);
 }
 
-static void put_record(struct memory_store *store, const struct record_name *name,
-                       const struct store_op *op, struct store_reply *reply)
+/* One record of a put: of several, each has its own key and fields. */
+struct put {
+    const struct record_name *name;
+    const char *shard, *key, *collection; /* collection NULL: it stays where it is */
+    bool fenced;                          /* by `epoch` */
+    uint64_t epoch;
+    const struct store_field *fields;
+    uint32_t field_count;
+};
+
+/* How it ended. */
+struct put_end {
+    enum store_verdict verdict;
+    uint64_t epoch;
+    const char *detail;
+};
+
+static struct put_end put_full(const char *detail)
 {
-    struct store_field fields[STORE_FIELDS_MAX];
-    uint32_t count = 0;
-    char epoch[24];
+    return (struct put_end){.verdict = STORE_FULL, .detail = detail};
+}
+
+/* The fields with the epoch before them, which is one of the record's. */
+static const struct store_field *with_epoch(const struct put *p, char digits[U64_TEXT_MAX],
+                                            struct store_field room[STORE_FIELDS_MAX])
+{
+    size_t bytes = num_format_u64(p->epoch, digits);
+    room[0] = (struct store_field){"epoch", digits, (uint32_t)bytes};
+    if (p->field_count > 0)
+        memcpy(room + 1, p->fields, p->field_count * sizeof *room);
+    return room;
+}
+
+static struct put_end put_record(struct memory_store *store, const struct put *p)
+{
+    struct store_field room[STORE_FIELDS_MAX];
+    char digits[U64_TEXT_MAX];
+    const struct record_name *name = p->name;
     struct object *object =
         store->object_room ? slot_of(store, name->text, name->bytes, name->hash)->object : NULL;
-    if (op->kind == STORE_EPOCH_PUT) {
-        reply->epoch = object ? object->as.record.epoch : 0;
-        if (reply->epoch > op->epoch) {
-            reply->verdict = STORE_FENCED;
-            return;
-        }
-        if (reply->epoch != op->epoch) {
-            size_t bytes = num_format_u64(op->epoch, epoch);
-            fields[count++] = (struct store_field){"epoch", epoch, (uint32_t)bytes};
-        }
+    const struct store_field *fields = p->fields;
+    uint32_t count = p->field_count;
+    uint64_t before = p->fenced && object ? object->as.record.epoch : 0;
+    if (before > p->epoch)
+        return (struct put_end){.verdict = STORE_FENCED, .epoch = before};
+    if (p->fenced && before != p->epoch) {
+        fields = with_epoch(p, digits, room);
+        count++;
     }
-    if (op->field_count > 0)
-        memcpy(fields + count, op->fields, op->field_count * sizeof *fields);
-    count += op->field_count;
     bool fresh = !object;
     if (fresh)
-        object = object_make(store, OBJECT_RECORD, op->shard, op->key, NULL);
+        object = object_make(store, OBJECT_RECORD, p->shard, p->key, NULL);
     const char *wrong = object ? NULL : "memory: the budget is used up";
-    if (!wrong && op->collection) {
+    if (!wrong && p->collection) {
         wrong = record_reserve(store, &object->as.record, fields, count);
-        if (!wrong && !join(store, op))
+        if (!wrong && !join(store, p->shard, p->collection, p->key))
             wrong = "memory: the budget is used up";
     }
     if (!wrong)
@@ -355,19 +381,36 @@ static void put_record(struct memory_store *store, const struct record_name *nam
     if (wrong) {
         if (object && fresh)
             object_drop(store, object);
-        refuse_full(reply, wrong);
-        return;
+        struct put_end full = put_full(wrong);
+        full.epoch = before;
+        return full;
     }
-    if (op->kind == STORE_EPOCH_PUT)
-        reply->epoch = object->as.record.epoch = op->epoch;
-    reply->verdict = STORE_OK;
+    if (p->fenced)
+        object->as.record.epoch = p->epoch;
+    return (struct put_end){.verdict = STORE_OK, .epoch = p->fenced ? p->epoch : 0};
+}
+
+static void put_ended(const struct put_end *end, struct store_reply *reply)
+{
+    reply->verdict = end->verdict;
+    reply->epoch = end->epoch;
+    reply->detail = end->detail;
 }
 
 static void put(struct memory_store *store, const struct store_op *op, struct store_reply *reply)
 {
     struct record_name name;
     name_record(&name, op->shard, op->key);
-    put_record(store, &name, op, reply);
+    struct put p = {.name = &name,
+                    .shard = op->shard,
+                    .key = op->key,
+                    .collection = op->collection,
+                    .fenced = op->kind == STORE_EPOCH_PUT,
+                    .epoch = op->epoch,
+                    .fields = op->fields,
+                    .field_count = op->field_count};
+    struct put_end end = put_record(store, &p);
+    put_ended(&end, reply);
 }
 
 /* Several writes in one: the memory that they touch is asked for at once, not one after the other.
@@ -421,20 +464,17 @@ static void put_each(struct memory_store *store, const struct store_op *op,
     struct record_name names[STORE_PUTS_MAX];
     fetch_records(store, op, names);
     for (uint32_t i = 0; i < op->row_count; i++) {
-        struct store_reply own = {.kind = op->kind};
-        struct store_op one = {.kind = STORE_EPOCH_PUT,
-                               .shard = op->shard,
-                               .key = op->rows[i].key,
-                               .collection = op->collection,
-                               .epoch = op->epoch,
-                               .fields = op->rows[i].fields,
-                               .field_count = op->rows[i].field_count};
-        put_record(store, &names[i], &one, &own);
-        if (i == 0 || reply->verdict == STORE_OK) {
-            reply->verdict = own.verdict;
-            reply->epoch = own.epoch;
-            reply->detail = own.detail;
-        }
+        struct put p = {.name = &names[i],
+                        .shard = op->shard,
+                        .key = op->rows[i].key,
+                        .collection = op->collection,
+                        .fenced = true,
+                        .epoch = op->epoch,
+                        .fields = op->rows[i].fields,
+                        .field_count = op->rows[i].field_count};
+        struct put_end end = put_record(store, &p);
+        if (i == 0 || reply->verdict == STORE_OK)
+            put_ended(&end, reply);
     }
 }
 
@@ -503,11 +543,13 @@ static void index_change(struct memory_store *store, const struct store_op *op,
     struct object *object = set ? object_make(store, OBJECT_INDEX, op->shard, op->key, NULL)
                                 : object_find(store, OBJECT_INDEX, op->shard, op->key, NULL);
     bool full = set && !object;
+    uint32_t hashes[STORE_ROWS_MAX];
     if (object)
-        ranking_fetch(object->as.ranking, op->rows, op->row_count);
+        ranking_fetch(object->as.ranking, op->rows, op->row_count, hashes);
     for (uint32_t i = 0; i < op->row_count && object && !full; i++) {
         if (set)
-            full = !ranking_set(store, object->as.ranking, op->rows[i].key, op->rows[i].score);
+            full = !ranking_set_known(store, object->as.ranking, op->rows[i].key, hashes[i],
+                                      op->rows[i].score);
         else
             ranking_remove(store, object->as.ranking, op->rows[i].key);
     }
@@ -662,6 +704,7 @@ void memory_store_run(struct memory_store *store, int64_t now_us, const struct s
     assert(store && op && ret_reply);
     assert(now_us >= store->now_us);
     store->now_us = now_us;
+    store->run++;
     *ret_reply = (struct store_reply){.ref = op->ref, .kind = op->kind};
     dispatch(store, op, ret_reply);
     assert(ret_reply->verdict > 0 && ret_reply->verdict < STORE_VERDICT_COUNT);

@@ -141,9 +141,12 @@ struct memory_log {
 /* A name that was asked for lately, by its address: field names are mostly literals. */
 struct recent_name {
     const char *at;
+    uint64_t run; /* the operation that last found it still to be there */
     uint16_t number;
 };
-#define RECENT_NAMES 128u
+#define RECENT_NAMES 256u
+#define RECENT_TRIES 4u
+#define PLACES_KNOWN 256u
 
 struct memory_store {
     uint64_t budget, used;
@@ -154,6 +157,9 @@ struct memory_store {
     struct interned *names, **by_number;
     uint32_t name_room;
     struct recent_name recent[RECENT_NAMES];
+    uint64_t run; /* operations so far */
+    /* Where each name was last found in a record: records of one kind are mostly alike. */
+    uint8_t places[PLACES_KNOWN];
     struct store_row rows[STORE_ROWS_MAX];
     struct store_field fields[STORE_ROWS_MAX * STORE_FIELDS_MAX];
     struct memory_log logs[MEMORY_LOGS];
@@ -191,12 +197,16 @@ struct member *ranking_find(const struct ranking *ranking, const char *name);
 /* False, and nothing changed, when there is no budget; a known member always gets its score. */
 bool ranking_set(struct memory_store *store, struct ranking *ranking, const char *name,
                  double score);
+/* The same, of a name whose hash ranking_fetch() gave. */
+bool ranking_set_known(struct memory_store *store, struct ranking *ranking, const char *name,
+                       uint32_t hash, double score);
 void ranking_remove(struct memory_store *store, struct ranking *ranking, const char *name);
 void ranking_clear(struct memory_store *store, struct ranking *ranking);
 /* How many members have a score of at most `score`. */
 uint32_t ranking_below(struct ranking *ranking, double score);
-/* Members of these names into the cache. */
-void ranking_fetch(const struct ranking *ranking, const struct store_row *rows, uint32_t count);
+/* Members of these names into the cache, their hashes to `ret_hashes`. */
+void ranking_fetch(const struct ranking *ranking, const struct store_row *rows, uint32_t count,
+                   uint32_t *ret_hashes);
 const struct member *ranking_at(struct ranking *ranking, uint32_t place);
 
 /* The kinds of memory_jobs.c. */

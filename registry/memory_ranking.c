@@ -38,18 +38,19 @@ struct member *ranking_find(const struct ranking *ranking, const char *name)
     return ranking->room ? *slot_of(ranking, name, hash_of(name, strlen(name))) : NULL;
 }
 
-void ranking_fetch(const struct ranking *ranking, const struct store_row *rows, uint32_t count)
+void ranking_fetch(const struct ranking *ranking, const struct store_row *rows, uint32_t count,
+                   uint32_t *ret_hashes)
 {
     struct member *const *slots[STORE_ROWS_MAX];
     assert(count <= STORE_ROWS_MAX);
-    if (ranking->room == 0)
-        return;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t hash = hash_of(rows[i].key, strlen(rows[i].key));
-        slots[i] = &ranking->slots[hash & (SLOTS_OF(ranking->room) - 1)];
-        __builtin_prefetch(slots[i]);
+        ret_hashes[i] = hash_of(rows[i].key, strlen(rows[i].key));
+        if (ranking->room > 0) {
+            slots[i] = &ranking->slots[ret_hashes[i] & (SLOTS_OF(ranking->room) - 1)];
+            __builtin_prefetch(slots[i]);
+        }
     }
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count && ranking->room > 0; i++)
         if (*slots[i])
             __builtin_prefetch(*slots[i]);
 }
@@ -142,8 +143,13 @@ bool ranking_set(struct memory_store *store, struct ranking *ranking, const char
                  double score)
 {
     assert(store && ranking && name);
-    size_t bytes = strlen(name);
-    uint32_t hash = hash_of(name, bytes);
+    return ranking_set_known(store, ranking, name, hash_of(name, strlen(name)), score);
+}
+
+bool ranking_set_known(struct memory_store *store, struct ranking *ranking, const char *name,
+                       uint32_t hash, double score)
+{
+    assert(store && ranking && name);
     struct member *member = ranking->room ? *slot_of(ranking, name, hash) : NULL;
     if (member) {
         ranking->changes += member->score != score;
@@ -152,6 +158,7 @@ bool ranking_set(struct memory_store *store, struct ranking *ranking, const char
     }
     if (!reserve(store, ranking))
         return false;
+    size_t bytes = strlen(name);
     member = memory_take(store, sizeof *member + bytes + 1);
     if (!member)
         return false;

@@ -2,8 +2,8 @@
  * dozen); a value is overwritten in place while it fits the room that it has, else it moves to the
  * end. When the end is reached the values are packed into a larger piece.
  *
- * A put names mostly the fields of the one before, in the same order: each is looked for behind the
- * last one found. All that a put needs is made before anything changes. */
+ * Records are mostly of one kind: each field is looked for first where it was in the last record.
+ * All that a put needs is made before anything changes. */
 #include "core/num.h"
 #include "registry/memory_private.h"
 #include <assert.h>
@@ -39,19 +39,34 @@ static struct interned *name_new(struct memory_store *store, const char *name)
     return made;
 }
 
+/* Where a name of this address was found lately: its entry, or one to be used for it. */
+static struct recent_name *recent_entry(struct memory_store *store, const char *name)
+{
+    uint32_t spread = (uint32_t)(uintptr_t)name * UINT32_C(2654435761) >> 16;
+    for (uint32_t i = 0; i < RECENT_TRIES; i++) {
+        struct recent_name *at = &store->recent[(spread + i) % RECENT_NAMES];
+        if (at->at == name || !at->at)
+            return at;
+    }
+    return &store->recent[spread % RECENT_NAMES];
+}
+
 /* NAME_NONE: no budget for a new one. */
 static uint16_t name_number(struct memory_store *store, const char *name)
 {
-    struct recent_name *recent = &store->recent[((uintptr_t)name >> 3) % RECENT_NAMES];
-    if (recent->at == name && strcmp(store->by_number[recent->number]->name, name) == 0)
+    struct recent_name *recent = recent_entry(store, name);
+    if (recent->at == name &&
+        (recent->run == store->run || strcmp(store->by_number[recent->number]->name, name) == 0)) {
+        recent->run = store->run; /* nobody writes there while it runs */
         return recent->number;
+    }
     struct interned *known;
     HASH_FIND_STR(store->names, name, known);
     if (!known)
         known = name_new(store, name);
     if (!known)
         return NAME_NONE;
-    *recent = (struct recent_name){name, known->number};
+    *recent = (struct recent_name){.at = name, .run = store->run, .number = known->number};
     return known->number;
 }
 
@@ -67,15 +82,18 @@ void names_clear(struct memory_store *store)
     store->name_room = 0;
 }
 
-/* The place of a field, looking first from `from` on; record->count: it is not there. */
-static uint32_t field_place(const struct record *record, uint16_t name, uint32_t from)
+/* The place of a field; record->count: it is not there. Looked for first where a record had it
+ * last: most are of one kind, made in the same order. */
+static uint32_t field_place(struct memory_store *store, const struct record *record, uint16_t name)
 {
-    for (uint32_t i = from; i < record->count; i++)
-        if (record->fields[i].name == name)
+    uint8_t *known = &store->places[name % PLACES_KNOWN];
+    if (*known < record->count && record->fields[*known].name == name)
+        return *known;
+    for (uint32_t i = 0; i < record->count; i++)
+        if (record->fields[i].name == name) {
+            *known = (uint8_t)i;
             return i;
-    for (uint32_t i = 0; i < from && i < record->count; i++)
-        if (record->fields[i].name == name)
-            return i;
+        }
     return record->count;
 }
 
@@ -134,18 +152,16 @@ static const char *reserve(struct memory_store *store, struct record *record,
                            const struct store_field *fields, uint32_t count, bool merge,
                            struct plan *plan)
 {
-    uint32_t fresh = 0, more = 0, last = 0;
+    uint32_t fresh = 0, more = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint16_t number = plan->numbers[i] = name_number(store, fields[i].name);
         if (number == NAME_NONE)
             return no_budget;
-        uint32_t place = merge ? field_place(record, number, last) : record->count;
+        uint32_t place = merge ? field_place(store, record, number) : record->count;
         bool known = place < record->count;
         plan->places[i] = (uint8_t)place;
-        if (known && fields[i].value_bytes < record->fields[place].room) {
-            last = place + 1;
+        if (known && fields[i].value_bytes < record->fields[place].room)
             continue;
-        }
         more += value_room(fields[i].value_bytes);
         bool twice = known;
         for (uint32_t j = 0; j < i && merge && !twice; j++)
@@ -189,10 +205,9 @@ const char *record_put(struct memory_store *store, struct record *record,
         return wrong;
     for (uint32_t i = 0; i < count && plan.in_place; i++)
         value_set(record, &record->fields[plan.places[i]], &fields[i]);
-    uint32_t last = 0;
     for (uint32_t i = 0; i < count && !plan.in_place; i++) {
         uint32_t bytes = fields[i].value_bytes;
-        uint32_t place = merge ? field_place(record, plan.numbers[i], last) : record->count;
+        uint32_t place = merge ? field_place(store, record, plan.numbers[i]) : record->count;
         struct record_field *f = &record->fields[place];
         assert(bytes <= STORE_FIELD_VALUE_MAX);
         if (place == record->count) {
@@ -207,7 +222,6 @@ const char *record_put(struct memory_store *store, struct record *record,
             assert(record->value_used <= record->value_room);
         }
         value_set(record, f, &fields[i]);
-        last = place + 1;
     }
     return NULL;
 }

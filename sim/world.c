@@ -215,7 +215,7 @@ static void step(struct world *w, uint32_t index, struct event *event)
         w->out.faults = world_points(w, index);
     }
     bool packed = is_packed(w, n);
-    void *self = packed ? world_unpack(w, n->self) : n->self;
+    void *self = packed ? world_unpack(w, n->self, event) : n->self;
     int64_t wake = n->ops->step(self, event, &w->out);
     n->self = packed ? world_pack(w, n->self) : n->self;
     if (event->kind == EV_WAKE && wake <= event->now_us && w->out.effect_count == 0) {
@@ -284,7 +284,7 @@ static void start_now(struct world *w, uint32_t index)
                                                               : each;
     }
     if (is_packed(w, n)) {
-        n->ops->init(world_unpack(w, NULL), &conf);
+        n->ops->init(world_unpack(w, NULL, NULL), &conf);
         n->self = world_pack(w, NULL);
     } else { /* 16-byte aligned; pools cost nothing untouched */
         n->self = world_alloc(n->ops->size(&conf));
@@ -494,7 +494,7 @@ static bool happen(struct world *w, const struct entry *e)
  * runs. Its node is here already (world_queue.c). */
 static void fetch_ahead(const struct world *w)
 {
-    const struct entry *next = queue_next(w->queue, 1);
+    const struct entry *next = queue_next(w->queue, 2);
     if (next == NULL || next->node == WORLD_NOBODY) {
         return;
     }
@@ -596,7 +596,7 @@ struct world *world_new(const struct world_conf *conf)
     world_stores_init(w);
     if (agents >= PACK_AGENTS || conf->pack) {
         struct node_conf any = {.self = topology_agent(t, 0), .topology = t};
-        world_pack_init(w, agent_ops.size(&any));
+        world_pack_init(w, &agent_ops, agent_ops.size(&any));
     }
     for (uint32_t i = 0; i < w->node_count; i++) {
         w->nodes[i].process = NO_PROCESS;

@@ -267,7 +267,7 @@ static uint32_t quarantined(struct bench *b)
     struct cluster *c = b->self;
     uint32_t n = 0;
     for (uint32_t i = 0; i < c->count; i++) {
-        n += c->members[i].quarantined;
+        n += (c->quarantined >> i & 1u) != 0;
     }
     return n;
 }

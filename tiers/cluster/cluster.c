@@ -5,7 +5,13 @@
  * T - lead first, then liveness, the parent's beat, relays, and last the registry. Everything that
  * may be large is a cursor over tables: when the outbox is short of room, `starved` makes the step
  * return now and the same tick goes on with an empty one. Nothing is remembered between steps but
- * the tables themselves. */
+ * the tables themselves.
+ *
+ * Most steps are beats, acknowledgements, answers of the store to a write, and wakes. The parts
+ * that have nothing to do then (orders to stand still, moves, newcomers, contexts, relays,
+ * incidents, ..) are looked at only when their time has come (quiet_us), or when something has
+ * stirred them: every other event does, and so does each of their functions that is called from
+ * these four. */
 #include "tiers/cluster/cluster.h"
 #include "tiers/cluster/cluster_parts.h"
 #include "tiers/cluster/cluster_record.h"
@@ -54,7 +60,11 @@ void cluster_circuit(struct cluster *c, enum breaker_event event, struct outbox 
 {
     assert(c != NULL && out != NULL);
     assert(event <= BREAKER_CLOSED);
-    if (event == BREAKER_NOTHING || event == BREAKER_PROBE) {
+    if (event == BREAKER_NOTHING) {
+        return;
+    }
+    c->stirred = true; /* incidents know of open breakers */
+    if (event == BREAKER_PROBE) {
         return; /* the next beat of any agent is the probe */
     }
     enum circuit state = breaker_state(&c->breaker);
@@ -129,11 +139,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
 /* The beat to the sector; every fifth, and each that follows a change, has the summary. */
 static void beat_send(struct cluster *c, int64_t now_us, struct outbox *out)
 {
-    uint32_t active = 0, frozen = 0;
-    for (uint32_t i = 0; i < c->count; i++) {
-        active += members_in_service(c, i);
-        frozen += c->members[i].frozen;
-    }
+    uint32_t active = bits_count(members_serving(c)), frozen = bits_count(c->still);
     uint32_t contexts = bits_count(content_astray(c)) + c->contents.synced + c->contents.synced_far;
     struct beat beat = {.has_summary = c->beats % SUMMARY_EVERY == 0 || active != c->active_told ||
                                        frozen != c->frozen_told || contexts != c->contexts_told};
@@ -312,6 +318,7 @@ static void on_member(struct cluster *c, int64_t now_us, const struct msg *msg, 
 static void on_message(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
 {
     struct unit from = msg->from;
+    c->stirred |= msg->type != MSG_HEARTBEAT && msg->type != MSG_ACK;
     if (unit_equal(from, c->sector)) {
         on_sector(c, now_us, msg, out);
     } else if (from.tier == TIER_AGENT && from.agent >= 1 && from.agent <= c->count &&
@@ -328,6 +335,7 @@ static void on_link(struct cluster *c, int64_t now_us, enum link which, bool up,
         registry_link(c, now_us, up, out);
         return;
     }
+    c->stirred = true;
     if (up != c->bus_up) {
         children_link(&c->children, now_us, up);
         /* The sector comes back to the bus at its own pace, as children do. */
@@ -348,10 +356,19 @@ static void on_start(struct cluster *c, int64_t now_us, struct outbox *out)
     cluster_note(out, NOTE_STARTED, c->epoch, 0);
 }
 
+/* Nothing is due, sent or forgotten: flight_tick() would return what it did. */
+static bool flight_idle(const struct cluster *c, int64_t now_us)
+{
+    return c->ops_next_us > now_us && c->kept_due_us > now_us && c->kept_count <= LEAD_KEPT_MAX;
+}
+
 /* The next beat of any member answers a probe. Where nobody is expected (all have moved away, or
  * their places are closed) none comes, and nothing can fail. */
 static void breaker_due(struct cluster *c, int64_t now_us, struct outbox *out)
 {
+    if (breaker_next_us(&c->breaker) > now_us) {
+        return;
+    }
     enum breaker_event e = breaker_tick(&c->breaker, now_us, &c->rng);
     bool empty = e == BREAKER_PROBE;
     for (uint32_t i = 0; empty && i < c->count; i++) {
@@ -360,22 +377,46 @@ static void breaker_due(struct cluster *c, int64_t now_us, struct outbox *out)
     cluster_circuit(c, empty ? breaker_probed(&c->breaker, now_us, true, &c->rng) : e, out);
 }
 
+/* What a beat or an acknowledgement seldom concerns, in two halves: the parent's beat goes between
+ * them. Each returns when there is something next. */
+static int64_t quiet_first(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    int64_t next_us = freeze_tick(c, now_us, out);
+    next_us = time_least(next_us, heal_tick(c, now_us, out));
+    int64_t stay_us = move_tick(c, now_us, out);
+    stay_us = time_least(stay_us, grow_tick(c, now_us, out));
+    c->stirred |= stay_us != NEVER; /* who comes or goes is looked at with every step */
+    next_us = time_least(next_us, stay_us);
+    return time_least(next_us, content_tick(c, now_us, out));
+}
+
+static int64_t quiet_last(struct cluster *c, int64_t now_us, struct outbox *out)
+{
+    int64_t next_us = route_tick(c, now_us, out);
+    int64_t probe_us = timing_tick(c, now_us, out);
+    c->stirred |= probe_us != NEVER; /* so is who is not believed */
+    next_us = time_least(next_us, probe_us);
+    next_us = time_least(next_us, incident_tick(c, now_us));
+    next_us = time_least(next_us, conflict_tick(c, now_us, out));
+    return time_least(next_us, query_tick(c, now_us, out));
+}
+
 static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     c->starved = false;
-    int64_t next_us = flight_tick(c, now_us, out);
+    int64_t next_us = flight_idle(c, now_us) ? c->ops_next_us : flight_tick(c, now_us, out);
     next_us = time_least(next_us, members_tick(c, now_us, out));
-    next_us = time_least(next_us, freeze_tick(c, now_us, out));
-    next_us = time_least(next_us, heal_tick(c, now_us, out));
-    next_us = time_least(next_us, move_tick(c, now_us, out));
-    next_us = time_least(next_us, grow_tick(c, now_us, out));
-    next_us = time_least(next_us, content_tick(c, now_us, out));
+    bool look = c->stirred || c->quiet_us <= now_us;
+    if (look) {
+        c->stirred = false;
+        c->quiet_us = quiet_first(c, now_us, out);
+    }
     next_us = time_least(next_us, parent_tick(c, now_us, out));
-    next_us = time_least(next_us, route_tick(c, now_us, out));
-    next_us = time_least(next_us, timing_tick(c, now_us, out));
-    next_us = time_least(next_us, incident_tick(c, now_us));
-    next_us = time_least(next_us, conflict_tick(c, now_us, out));
-    next_us = time_least(next_us, query_tick(c, now_us, out));
+    if (look) {
+        c->quiet_us = time_least(c->quiet_us, quiet_last(c, now_us, out));
+        c->stirred |= c->starved;
+    }
+    next_us = time_least(next_us, c->quiet_us);
     next_us = time_least(next_us, registry_tick(c, now_us, out));
     breaker_due(c, now_us, out);
     next_us = time_least(next_us, breaker_next_us(&c->breaker));
@@ -396,6 +437,7 @@ static int64_t cluster_step(void *self, const struct event *event, struct outbox
     if (lost_us > 0) {
         cluster_note(out, NOTE_PAUSED, (uint64_t)lost_us / US_PER_MS, 0);
         c->parent_heard_us += lost_us;
+        c->stirred = true;
     }
     switch (event->kind) {
     case EV_START:

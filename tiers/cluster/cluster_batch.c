@@ -2,15 +2,15 @@
 #include "tiers/cluster/cluster_parts.h"
 #include "tiers/cluster/cluster_registry.h"
 #include <assert.h>
+#include <string.h>
 
 void batch_key(const struct member *m, char *ret, size_t size)
 {
-    struct text t;
+    static const char PREFIX[] = "agent:";
     assert(m != NULL && ret != NULL);
-    assert(size >= STORE_KEY_MAX);
-    text_init(&t, ret, size);
-    text_add(&t, "agent:");
-    text_hex64(&t, m->uid);
+    assert(size >= sizeof PREFIX - 1u + HEX_TEXT_MAX);
+    memcpy(ret, PREFIX, sizeof PREFIX - 1u);
+    num_format_hex64(m->uid, ret + sizeof PREFIX - 1u);
 }
 
 uint64_t batch_fill(struct cluster *c, struct batch *b)
@@ -19,6 +19,8 @@ uint64_t batch_fill(struct cluster *c, struct batch *b)
     uint64_t idle = 0;
     b->count = 0;
     b->what_any = 0;
+    struct record *r = &b->record;
+    record_init(r);
     for (uint64_t rest = c->waits; rest != 0 && b->count < STORE_PUTS_MAX; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         struct member *m = &c->members[i];
@@ -31,12 +33,11 @@ uint64_t batch_fill(struct cluster *c, struct batch *b)
             idle |= bit_of(i);
             continue;
         }
-        struct record *r = &b->records[b->count];
-        record_init(r);
+        uint32_t from = r->count;
         record_member(c, i, what, r);
         batch_key(m, b->keys[b->count], sizeof b->keys[0]);
         b->rows[b->count] = (struct store_row){
-            .key = b->keys[b->count], .fields = r->fields, .field_count = r->count};
+            .key = b->keys[b->count], .fields = r->fields + from, .field_count = r->count - from};
         b->member[b->count] = (uint8_t)i;
         b->what[b->count++] = (uint16_t)what;
         b->what_any |= what;
@@ -55,20 +56,30 @@ uint64_t index_caps(const struct cluster *c)
     return caps;
 }
 
-void index_fill(const struct cluster *c, uint32_t cap, bool set, struct index_batch *b)
+/* The name of a member, from that of its cluster: "s01.c2" and ".a7". */
+static void member_name(const struct cluster *c, size_t prefix, uint32_t i, char *ret)
+{
+    memcpy(ret, c->shard, prefix);
+    memcpy(ret + prefix, ".a", 2);
+    num_format_u64(i + 1u, ret + prefix + 2);
+}
+
+void index_fill(const struct cluster *c, uint32_t cap, bool set, uint64_t serving,
+                struct index_batch *b)
 {
     assert(c != NULL && b != NULL);
     assert(cap < c->topology->capability_count);
+    size_t prefix = strlen(c->shard);
     b->count = 0;
     b->members = 0;
     for (uint64_t rest = c->waits; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         const struct member *m = &c->members[i];
-        bool wanted = (m->capabilities >> cap & 1u) != 0 && members_in_service(c, i);
+        bool wanted = (m->capabilities >> cap & serving >> i & 1u) != 0;
         if ((m->index_dirty >> cap & 1u) == 0 || wanted != set) {
             continue;
         }
-        unit_format(cluster_agent(c, i), b->names[b->count]);
+        member_name(c, prefix, i, b->names[b->count]);
         b->rows[b->count] = (struct store_row){.key = b->names[b->count],
                                                .score = set ? (double)m->impedance.score : 0.0};
         b->members |= bit_of(i);

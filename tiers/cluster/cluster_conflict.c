@@ -27,6 +27,7 @@ static struct lead_conflict *slot_take(struct cluster *c, int64_t now_us)
         k->used[word] |= bit_of(bit);
         at->due_us = now_us;
         k->count++;
+        c->stirred = true;
         return at;
     }
     return NULL;
@@ -88,6 +89,7 @@ bool conflict_add(struct cluster *c, int64_t now_us, const struct conflict_seen 
     struct lead_conflict *at = slot_take(c, now_us);
     if (at == NULL) {
         c->reports.spilled++;
+        c->stirred = true;
         c->reports.spilled_operation = seen->operation;
         return false;
     }

@@ -28,6 +28,7 @@ void content_want(struct cluster *c, uint32_t i, const uint8_t hash[CONTENT_HASH
 {
     assert(c != NULL && i < c->count);
     struct lead_contents *k = &c->contents;
+    c->stirred = true;
     memcpy(k->wanted[i], hash, CONTENT_HASH);
     k->named |= bit_of(i);
     k->settled &= ~bit_of(i);
@@ -94,6 +95,7 @@ void content_heard(struct cluster *c, int64_t now_us, uint32_t i)
     if ((k->named & bit) == 0) {
         return;
     }
+    c->stirred |= ((k->due | k->given | k->differs) & bit) != 0;
     if (holds(c, i)) {
         sync_held(c, i);
         k->settled |= bit;
@@ -112,6 +114,7 @@ void content_heard(struct cluster *c, int64_t now_us, uint32_t i)
 
 void content_spoilt(struct cluster *c, uint32_t i)
 {
+    c->stirred = true;
     c->contents.settled &= ~bit_of(i); /* it said so itself: that is the conflict */
     c->contents.due |= bit_of(i) & c->contents.named;
 }

@@ -69,25 +69,32 @@ void freeze_heard(struct cluster *c, int64_t now_us, uint32_t i, const struct he
     assert(i < c->count);
     struct member *m = &c->members[i];
     bool frozen = h->impedance.state == AGENT_FROZEN;
-    if (frozen != m->frozen) {
+    if (frozen != ((c->still >> i & 1u) != 0)) {
         const struct freeze *f = in_force(c);
-        m->frozen = frozen;
+        c->still ^= bit_of(i);
         m->frozen_late = frozen && f != NULL && h->impedance.heartbeat_mesh_us > 0 &&
                          h->impedance.heartbeat_mesh_us - f->at_mesh_us > FREEZE_LATE_US;
         c->beat_next_us = time_least(c->beat_next_us, now_us + US_PER_S / 10);
     }
     if (frozen != (c->frozen != 0) && c->freeze_tell_us == NEVER) {
         c->freeze_tell_us = now_us; /* it missed the order, or the end of it */
+        c->stirred = true;
     }
+}
+
+/* Those that stand still though nobody says they should, or do not though they should. */
+static uint64_t astray(const struct cluster *c)
+{
+    return c->all & (c->frozen != 0 ? ~c->still : c->still);
 }
 
 /* Tells the agents that are not as they should be; all of them at first. */
 static void tell(struct cluster *c, bool all, struct outbox *out)
 {
-    uint64_t mask = 0;
+    uint64_t mask = 0, wrong = astray(c);
     for (uint32_t i = 0; i < c->count; i++) {
-        const struct member *m = &c->members[i];
-        mask |= m->joined && (all || m->frozen != (c->frozen != 0)) ? bit_of(i) : 0;
+        bool meant = all || (wrong >> i & 1u) != 0;
+        mask |= meant && c->members[i].joined ? bit_of(i) : 0;
     }
     c->freeze_tell = false;
     if (mask == 0) {
@@ -114,10 +121,9 @@ int64_t freeze_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     }
     if (c->freeze_tell_us <= now_us) {
         bool left = false;
-        for (uint32_t i = 0; i < c->count; i++) {
-            const struct member *m = &c->members[i];
-            left |=
-                m->joined && children_reachable(&c->children, i) && m->frozen != (c->frozen != 0);
+        for (uint64_t rest = astray(c); rest != 0; rest &= rest - 1u) {
+            uint32_t i = bits_lowest(rest);
+            left |= c->members[i].joined && children_reachable(&c->children, i);
         }
         if (left) {
             tell(c, false, out);
@@ -131,10 +137,9 @@ const struct freeze *freeze_snapshot(const struct cluster *c, uint32_t *ret_froz
                                      uint32_t *ret_queued)
 {
     assert(c != NULL && ret_frozen != NULL && ret_queued != NULL);
-    *ret_frozen = 0;
+    *ret_frozen = bits_count(c->still);
     *ret_queued = 0;
     for (uint32_t i = 0; i < c->count; i++) {
-        *ret_frozen += c->members[i].frozen;
         *ret_queued += c->members[i].impedance.queue_depth;
     }
     return in_force(c);

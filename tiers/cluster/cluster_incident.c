@@ -159,6 +159,7 @@ static void note_event(struct cluster *c, int64_t now_us, enum failure_class k,
                        enum incident_event e, uint64_t mask)
 {
     struct lead_incident *at = &c->incidents.of[k];
+    c->stirred = true;
     if (at->untold[e] == 0) {
         int64_t wait_us =
             at->events < INCIDENT_ROWS_FAST ? INCIDENT_TELL_US : INCIDENT_TELL_SLOW_US;
@@ -222,6 +223,7 @@ void incident_over(struct cluster *c, int64_t now_us, enum failure_class k, uint
     if (gone == 0) {
         return;
     }
+    c->stirred = true;
     at->now &= ~gone;
     if (well) {
         note_event(c, now_us, k, INCIDENT_RECOVERED, gone);

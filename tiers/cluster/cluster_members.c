@@ -42,16 +42,16 @@ enum agent_state members_state(const struct cluster *c, uint32_t i)
 {
     assert(c != NULL);
     assert(i < c->count);
-    const struct member *m = &c->members[i];
-    if (m->quarantined) { /* whether it lives or not: its record says so, for the next lead */
+    if ((c->quarantined >> i & 1u) != 0) { /* whether it lives or not: its record says so, for the
+                                            * next lead */
         return AGENT_QUARANTINED;
     }
-    switch (children_state(&c->children, i)) {
+    switch ((enum child_state)c->rows[i].state) {
     case CHILD_UP:
-        if (m->frozen) {
+        if ((c->still >> i & 1u) != 0) {
             return AGENT_FROZEN;
         }
-        return m->impedance.state == AGENT_DEGRADED ? AGENT_DEGRADED : AGENT_ACTIVE;
+        return c->members[i].impedance.state == AGENT_DEGRADED ? AGENT_DEGRADED : AGENT_ACTIVE;
     case CHILD_SUSPECT:
         return AGENT_SUSPECT;
     case CHILD_DOWN:
@@ -64,8 +64,19 @@ enum agent_state members_state(const struct cluster *c, uint32_t i)
 
 bool members_in_service(const struct cluster *c, uint32_t i)
 {
-    enum agent_state s = members_state(c, i);
-    return s == AGENT_ACTIVE || s == AGENT_DEGRADED || s == AGENT_FROZEN;
+    assert(c != NULL);
+    assert(i < c->count);
+    return c->rows[i].state == CHILD_UP && (c->quarantined >> i & 1u) == 0;
+}
+
+uint64_t members_serving(const struct cluster *c)
+{
+    assert(c != NULL);
+    uint64_t up = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        up |= (uint64_t)(c->rows[i].state == CHILD_UP) << i;
+    }
+    return up & ~c->quarantined;
 }
 
 bool members_preferred(const struct cluster *c, uint32_t i)
@@ -106,13 +117,10 @@ static void state_incident(struct cluster *c, int64_t now_us, uint32_t i, enum a
 }
 
 /* Notes a change of state, and has it written. */
-static void state_check(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
+static void state_changed(struct cluster *c, int64_t now_us, uint32_t i, enum agent_state s,
+                          struct outbox *out)
 {
     struct member *m = &c->members[i];
-    enum agent_state s = members_state(c, i);
-    if (s == (enum agent_state)m->state) {
-        return;
-    }
     state_incident(c, now_us, i, (enum agent_state)m->state, s);
     m->state = (uint8_t)s;
     cluster_note(out, NOTE_AGENT_STATE, unit_pack(cluster_agent(c, i)), s);
@@ -122,6 +130,14 @@ static void state_check(struct cluster *c, int64_t now_us, uint32_t i, struct ou
     }
     registry_dirty(c, now_us, i, DIRTY_LOOK);
     registry_score(c, now_us, i);
+}
+
+static void state_check(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out)
+{
+    enum agent_state s = members_state(c, i);
+    if (s != (enum agent_state)c->members[i].state) {
+        state_changed(c, now_us, i, s, out);
+    }
 }
 
 static void welcome(struct cluster *c, const struct msg *hello, enum reason reason,
@@ -147,7 +163,7 @@ static void member_renew(struct cluster *c, int64_t now_us, uint32_t i, const st
         m->impedance = (struct impedance){0};
         m->history = (struct impedance_history){0};
         timing_believe(c, now_us, bit_of(i));
-        m->quarantined = false;
+        c->quarantined &= ~bit_of(i);
         m->barred = 0;
     }
     m->impedance.queue_depth = 0;
@@ -201,7 +217,7 @@ void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *is
         for (uint64_t rest = isolate->agents & c->all; rest != 0; rest &= rest - 1u) {
             struct isolate one = {.agent = cluster_agent(c, bits_lowest(rest)),
                                   .what = isolate->what};
-            bool in = c->members[bits_lowest(rest)].quarantined;
+            bool in = (c->quarantined >> bits_lowest(rest) & 1u) != 0;
             if (in != (isolate->what == ISOLATE_QUARANTINE)) { /* said again: nothing to do */
                 members_isolate(c, now_us, &one, out);
             }
@@ -214,11 +230,12 @@ void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *is
         m->barred |= isolate->capabilities;
         (void)member_capabilities(c, i, m->declared);
     } else {
-        m->quarantined = isolate->what == ISOLATE_QUARANTINE;
-        m->barred = m->quarantined ? m->barred : 0;
+        bool in = isolate->what == ISOLATE_QUARANTINE;
+        c->quarantined = in ? c->quarantined | bit_of(i) : c->quarantined & ~bit_of(i);
+        m->barred = in ? m->barred : 0;
         (void)member_capabilities(c, i, m->declared);
         state_check(c, now_us, i, out);
-        if (!m->quarantined) { /* it may have been let back before it was told to stay out */
+        if (!in) { /* it may have been let back before it was told to stay out */
             let_back(c, now_us, i);
         }
     }
@@ -274,7 +291,7 @@ void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, str
         m->impedance.reliability_permille = 1000;
     }
     if (fresh) {
-        m->frozen = false; /* it will say so, or be told */
+        c->still &= ~bit_of(i); /* it will say so, or be told */
         c->freeze_tell_us = c->frozen != 0 ? now_us : c->freeze_tell_us;
         registry_dirty(c, now_us, i, DIRTY_ALL);
         cluster_note(out, NOTE_JOINED, m->uid, unit_pack(msg->from));
@@ -403,7 +420,7 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
         m->impedance.heartbeat_mesh_us = cluster_mesh(c, msg->recv_us);
     }
     if (h->impedance.state == AGENT_QUARANTINED) {
-        m->quarantined = true;
+        c->quarantined |= bit_of(i);
     }
     content_heard(c, now_us, i);
     freeze_heard(c, now_us, i, h);
@@ -411,8 +428,7 @@ void members_heartbeat(struct cluster *c, int64_t now_us, const struct msg *msg,
     predictor_latency(&m->predictor, h->impedance.latency_us);
     measure(c, now_us, i, out);
     state_check(c, now_us, i, out);
-    registry_dirty(c, now_us, i, DIRTY_LOOK);
-    registry_score(c, now_us, i);
+    registry_beat(c, now_us, i);
     if (wants_reply(c, now_us, h)) {
         beat_reply(c, now_us, msg, true, out);
     }
@@ -477,6 +493,9 @@ int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     assert(c != NULL && out != NULL);
     struct child_event e;
+    if (!c->call && children_quiet(&c->children, now_us)) {
+        return c->children.next_us;
+    }
     if (c->call) {
         members_call(c, out);
     }

@@ -59,7 +59,7 @@ void move_let_go(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *o
     }
     c->moves.left |= bit_of(i);
     m->joined = false;
-    m->frozen = false;
+    c->still &= ~bit_of(i);
     m->state = AGENT_UNKNOWN;
     flight_member_gone(c, now_us, i, OUTCOME_UNREACHABLE, REASON_MOVED);
     for (int k = FAILURE_NONE + 1; k < FAILURE_CLASS_COUNT; k++) {
@@ -87,7 +87,7 @@ void move_dropped(struct cluster *c, uint32_t i)
     m->uid = 0;
     m->epoch = 0;
     m->written = (struct written){0};
-    m->quarantined = false;
+    c->quarantined &= ~bit_of(i);
     c->contents.named &= ~bit_of(i);
     c->facts[i][0] = '\0';
 }
@@ -186,6 +186,7 @@ bool move_refuses(struct cluster *c, int64_t now_us, const struct msg *msg, stru
     if (!gone && !nobodys) {
         return false;
     }
+    c->stirred = true;
     if (msg->type == MSG_HELLO) {
         struct msg m = {.type = MSG_WELCOME, .priority = PRIORITY_COUNT - 1, .to = msg->from};
         m.u.welcome = (struct welcome){.reason = REASON_MOVED,

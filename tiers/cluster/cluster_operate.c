@@ -316,7 +316,7 @@ static void plan(struct cluster *c, int64_t now_us, struct lead_op *op, const st
     enum agent_state state = members_state(c, i);
     int64_t need_us = 0;
     bool warm = state == AGENT_UNKNOWN && m->uid != 0 && now_us - c->started_us < LEAD_WARM_US;
-    if (m->quarantined && !PLANTED(PLANT_QUARANTINED)) {
+    if ((c->quarantined >> i & 1u) != 0 && !PLANTED(PLANT_QUARANTINED)) {
         end.outcome = OUTCOME_REFUSED;
         end.reason = REASON_QUARANTINED;
     } else if (move_before(c, i, o->created_mesh_us)) {

@@ -28,15 +28,16 @@ bool members_heard(struct cluster *c, int64_t now_us, const struct msg *msg, uin
 void members_call(struct cluster *c, struct outbox *out);
 int64_t members_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 enum agent_state members_state(const struct cluster *c, uint32_t i);
-bool members_in_service(const struct cluster *c, uint32_t i); /* active or degraded */
-bool members_preferred(const struct cluster *c, uint32_t i);  /* .. and no impedance spike */
-/* Whether the member is a target of the selector at all, by what the lead knows of it: all that
- * selector_targets() looks at, and its facts. */
+/* Active, degraded or frozen: up, and not in quarantine; all of those. */
+bool members_in_service(const struct cluster *c, uint32_t i);
+uint64_t members_serving(const struct cluster *c);
+bool members_preferred(const struct cluster *c, uint32_t i); /* .. and no impedance spike */
+/* Whether it is a target of the selector at all, by all that the lead knows of it, facts too. */
 bool members_targeted(const struct cluster *c, uint32_t i, const struct selector *sel);
 struct prediction members_predict(const struct cluster *c, uint32_t i, double weight);
-/* Keeps an agent out of operations, lets it back, or bars capabilities of it. */
 /* Capabilities that members of each class are not counted on for, as the sector says. */
 void members_excluded(struct cluster *c, int64_t now_us, const uint64_t excluded[CLASS_COUNT]);
+/* Keeps an agent out of operations, lets it back, or bars capabilities of it. */
 void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *isolate,
                      struct outbox *out);
 void members_conflict(struct cluster *c, int64_t now_us);
@@ -107,9 +108,9 @@ void move_record(const struct cluster *c, uint32_t i, struct record *r);
 /* From the roster; false: that agent lives elsewhere by now. home.tier NONE: it lives here. */
 bool move_remember(struct cluster *c, uint32_t i, struct unit home, uint64_t uid);
 int64_t move_tick(struct cluster *c, int64_t now_us, struct outbox *out);
-
 /* What it was given ends here as UNREACHABLE (moved), nothing that it says is taken any more. */
 void move_let_go(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *out);
+
 /* cluster_grow.c */
 void grow_order(struct cluster *c, int64_t now_us, const struct grow *g, struct outbox *out);
 bool grow_open(const struct cluster *c, uint32_t i); /* a newcomer may live at the place */
@@ -129,7 +130,8 @@ void registry_waits(struct cluster *c, uint32_t i);
 void registry_start(struct cluster *c, int64_t now_us);
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what);
 bool registry_unwritten(const struct cluster *c, uint32_t i); /* how it stands */
-/* Its index entries may have to change. */
+/* It was heard: what its record and its index entries say may be new; the latter alone. */
+void registry_beat(struct cluster *c, int64_t now_us, uint32_t i);
 void registry_score(struct cluster *c, int64_t now_us, uint32_t i);
 /* An operation has come: what is to be written waits a little longer. */
 void registry_hold(struct cluster *c, int64_t now_us);
@@ -140,7 +142,6 @@ int64_t registry_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 /* Asks for the record of member i; false: no room, or the store is away. */
 bool registry_get(struct cluster *c, int64_t now_us, uint32_t i, uint32_t slot, uint32_t seq,
                   struct outbox *out);
-
 /* A request of cluster_where.c for member i. */
 bool registry_where(struct cluster *c, int64_t now_us, uint32_t i, struct store_op *op,
                     struct outbox *out);
@@ -214,7 +215,6 @@ struct conflict_seen {
 bool conflict_add(struct cluster *c, int64_t now_us, const struct conflict_seen *seen);
 void conflict_acked(struct cluster *c, const struct conflict_ack *ack);
 int64_t conflict_tick(struct cluster *c, int64_t now_us, struct outbox *out);
-
 /* A report to fill in, sent until it is in the log; NULL: fewer than `spare` would stay free. */
 struct conflict_report *conflict_slot(struct cluster *c, int64_t now_us, uint32_t spare);
 

@@ -11,73 +11,94 @@
 void record_init(struct record *r)
 {
     r->count = 0;
-    text_init(&r->text, r->memory, sizeof r->memory);
+    r->used = 0;
 }
 
-/* The text added since `from` is the value of `name`. */
-static void record_field(struct record *r, const char *name, size_t from)
+/* Where the next value goes: room for STORE_FIELD_VALUE_MAX bytes and a NUL. */
+static char *value_room(struct record *r)
 {
     assert(r->count < RECORD_FIELDS_MAX);
-    assert(!r->text.cut);
-    size_t bytes = r->text.used - from;
-    bytes = bytes < STORE_FIELD_VALUE_MAX ? bytes : STORE_FIELD_VALUE_MAX;
+    assert(r->used + STORE_FIELD_VALUE_MAX < sizeof r->memory);
+    return r->memory + r->used;
+}
+
+/* The `bytes` at value_room() are the value of `name`. */
+static void value_done(struct record *r, const char *name, size_t bytes)
+{
+    assert(bytes <= STORE_FIELD_VALUE_MAX);
     r->fields[r->count++] = (struct store_field){
-        .name = name, .value = r->memory + from, .value_bytes = (uint32_t)bytes};
+        .name = name, .value = r->memory + r->used, .value_bytes = (uint32_t)bytes};
+    r->used += (uint32_t)bytes;
 }
 
 void record_text(struct record *r, const char *name, const char *value)
 {
-    size_t from = r->text.used;
-    text_add(&r->text, value);
-    record_field(r, name, from);
+    size_t bytes = strlen(value);
+    bytes = bytes < STORE_FIELD_VALUE_MAX ? bytes : STORE_FIELD_VALUE_MAX;
+    memcpy(value_room(r), value, bytes);
+    value_done(r, name, bytes);
 }
 
 void record_u64(struct record *r, const char *name, uint64_t value)
 {
-    size_t from = r->text.used;
-    text_u64(&r->text, value);
-    record_field(r, name, from);
+    value_done(r, name, num_format_u64(value, value_room(r)));
 }
 
 void record_fixed(struct record *r, const char *name, double value, unsigned decimals)
 {
-    size_t from = r->text.used;
-    text_fixed(&r->text, value, decimals);
-    record_field(r, name, from);
+    struct text t;
+    text_init(&t, value_room(r), STORE_FIELD_VALUE_MAX + 1u);
+    text_fixed(&t, value, decimals);
+    value_done(r, name, t.used);
+}
+
+/* Thousandths with a point: milliseconds from microseconds, shares from permille. */
+static void record_thousandths(struct record *r, const char *name, uint64_t value)
+{
+    value_done(r, name, num_format_scaled(value, 3, value_room(r)));
 }
 
 void record_unit(struct record *r, const char *name, struct unit u)
 {
-    size_t from = r->text.used;
-    text_unit(&r->text, u);
-    record_field(r, name, from);
+    value_done(r, name, unit_format(u, value_room(r)));
 }
 
+void record_hex(struct record *r, const char *name, const uint8_t *bytes, size_t count)
+{
+    assert(2 * count <= STORE_FIELD_VALUE_MAX);
+    num_format_hex(bytes, count, value_room(r));
+    value_done(r, name, 2 * count);
+}
+
+static void record_hex64(struct record *r, const char *name, uint64_t value)
+{
+    num_format_hex64(value, value_room(r));
+    value_done(r, name, HEX_TEXT_MAX - 1u);
+}
+
+/* ISO 8601 in UTC with milliseconds: later times sort behind earlier ones. */
 static void record_time(struct record *r, const char *name, int64_t mesh_us)
 {
-    size_t from = r->text.used;
-    text_time(&r->text, mesh_us);
-    record_field(r, name, from);
+    value_done(r, name, text_time_format(mesh_us, value_room(r)));
 }
 
 /* Names joined by commas, as many as fit a value, for people; the mask for a restarted lead. */
 static void record_capabilities(struct record *r, const struct topology *topo, uint64_t mask)
 {
-    size_t from = r->text.used;
+    struct text t;
+    text_init(&t, value_room(r), STORE_FIELD_VALUE_MAX + 1u);
     for (uint64_t rest = mask; rest != 0; rest &= rest - 1u) {
         const char *name = topo->capabilities[bits_lowest(rest)];
-        if (r->text.used - from + strlen(name) + 1u > STORE_FIELD_VALUE_MAX) {
+        if (t.used + strlen(name) + 1u > STORE_FIELD_VALUE_MAX) {
             break;
         }
-        if (r->text.used > from) {
-            text_char(&r->text, ',');
+        if (t.used > 0) {
+            text_char(&t, ',');
         }
-        text_add(&r->text, name);
+        text_add(&t, name);
     }
-    record_field(r, "capabilities", from);
-    from = r->text.used;
-    text_hex64(&r->text, mask);
-    record_field(r, "capability_mask", from);
+    value_done(r, "capabilities", t.used);
+    record_hex64(r, "capability_mask", mask);
 }
 
 void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct record *r)
@@ -89,9 +110,7 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
     struct unit self = cluster_agent(c, i);
     if ((what & DIRTY_IDENTITY) != 0) {
         record_unit(r, "agent_id", self);
-        size_t from = r->text.used;
-        text_hex64(&r->text, m->uid);
-        record_field(r, "uid", from);
+        record_hex64(r, "uid", m->uid);
         record_unit(r, "place", self);
         move_record(c, i, r);
         record_text(r, "agent_class", class_name((enum impedance_class)m->agent_class));
@@ -105,10 +124,10 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         record_text(r, "operational_state", agent_state_spec(members_state(c, i)));
     }
     if ((what & DIRTY_LATENCY) != 0) {
-        record_fixed(r, "current_latency_ms", (double)imp->latency_us / US_PER_MS, 3);
+        record_thousandths(r, "current_latency_ms", imp->latency_us);
     }
     if ((what & DIRTY_PROCESSING) != 0) {
-        record_fixed(r, "current_processing_ms", (double)imp->processing_us / US_PER_MS, 3);
+        record_thousandths(r, "current_processing_ms", imp->processing_us);
     }
     if ((what & DIRTY_QUEUE) != 0) {
         record_u64(r, "current_queue_depth", imp->queue_depth);
@@ -117,15 +136,13 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         record_u64(r, "impedance_score", imp->score);
     }
     if ((what & DIRTY_RELIABILITY) != 0) {
-        record_fixed(r, "reliability_score", (double)imp->reliability_permille / 1000.0, 3);
+        record_thousandths(r, "reliability_score", imp->reliability_permille);
     }
     if ((what & DIRTY_DRIFT) != 0) {
-        record_fixed(r, "drift_coefficient", (double)imp->drift_permille / 1000.0, 3);
+        record_thousandths(r, "drift_coefficient", imp->drift_permille);
     }
-    if ((what & DIRTY_BEAT) != 0) {
-        if (imp->heartbeat_mesh_us > 0) {
-            record_time(r, "last_heartbeat", imp->heartbeat_mesh_us);
-        }
+    if ((what & DIRTY_BEAT) != 0 && imp->heartbeat_mesh_us > 0) {
+        record_time(r, "last_heartbeat", imp->heartbeat_mesh_us);
     }
     if ((what & DIRTY_LEARNT) != 0) {
         learnt_record(m, r);
@@ -134,13 +151,10 @@ void record_member(const struct cluster *c, uint32_t i, uint32_t what, struct re
         learnt_history_record(m, r);
     }
     if ((what & DIRTY_CONTEXT) != 0) {
-        size_t from = r->text.used;
-        text_id128(&r->text, imp->context_hash);
-        record_field(r, "current_context_hash", from);
+        record_hex(r, "current_context_hash", imp->context_hash.bytes,
+                   sizeof imp->context_hash.bytes);
         if ((c->contents.named & bit_of(i)) != 0) {
-            from = r->text.used;
-            text_hex(&r->text, c->contents.wanted[i], CONTENT_HASH);
-            record_field(r, "context_wanted", from);
+            record_hex(r, "context_wanted", c->contents.wanted[i], CONTENT_HASH);
         }
     }
 }
@@ -228,9 +242,8 @@ bool record_snapshot(const struct cluster *c, struct record *r)
     record_u64(r, "agents_queued", queued);
     record_u64(r, "operations", c->live_count);
     for (uint32_t k = 0; k < c->live_count && k < sizeof(names) / sizeof(names[0]); k++) {
-        size_t from = r->text.used;
-        text_id128(&r->text, c->ops[c->live[k].slot - 1u].id);
-        record_field(r, names[k], from);
+        const struct id128 *id = &c->ops[c->live[k].slot - 1u].id;
+        record_hex(r, names[k], id->bytes, sizeof id->bytes);
     }
     return true;
 }

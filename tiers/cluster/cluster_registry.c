@@ -141,6 +141,7 @@ static void asked_failed(struct cluster *c, int64_t now_us, const struct lead_as
 {
     uint32_t i = ref_member(a->ref); /* or the capability of an index */
     c->registry_next_us = 0;
+    c->stirred = true;
     switch (ref_kind(a->ref)) {
     case REF_PUT:
         puts_ended(c, now_us, (uint32_t)a->ref, false);
@@ -200,6 +201,7 @@ void registry_start(struct cluster *c, int64_t now_us)
     assert(c != NULL);
     assert(now_us >= 0);
     unit_format(c->self, c->shard);
+    unit_format(c->sector, c->sector_shard);
     c->write_next_us = now_us;
     c->minute_next_us = now_us + MINUTE_US;
     c->summary_next_us = now_us + SUMMARY_US;
@@ -270,10 +272,9 @@ bool registry_unwritten(const struct cluster *c, uint32_t i)
     return ((m->dirty | m->put) & (DIRTY_IDENTITY | DIRTY_STATE)) != 0;
 }
 
-void registry_score(struct cluster *c, int64_t now_us, uint32_t i)
+/* What of its index entries is to be set or removed. */
+static void score_look(struct cluster *c, uint32_t i)
 {
-    assert(c != NULL);
-    assert(i < c->count);
     struct member *m = &c->members[i];
     uint64_t wanted = members_preferred(c, i) ? m->capabilities : 0;
     uint32_t score = m->impedance.score;
@@ -284,8 +285,29 @@ void registry_score(struct cluster *c, int64_t now_us, uint32_t i)
         m->indexed_score = score;
     }
     m->index_dirty |= wanted ^ m->indexed;
+}
+
+void registry_score(struct cluster *c, int64_t now_us, uint32_t i)
+{
+    assert(c != NULL);
+    assert(i < c->count);
+    score_look(c, i);
     registry_waits(c, i);
-    if (m->index_dirty != 0) {
+    if (c->members[i].index_dirty != 0) {
+        write_wanted(c, now_us);
+    }
+}
+
+void registry_beat(struct cluster *c, int64_t now_us, uint32_t i)
+{
+    assert(c != NULL);
+    assert(i < c->count);
+    struct member *m = &c->members[i];
+    bool here = move_expects(c, i);
+    m->dirty |= here ? DIRTY_LOOK : 0;
+    score_look(c, i);
+    registry_waits(c, i);
+    if ((here && m->put == 0) || m->index_dirty != 0) {
         write_wanted(c, now_us);
     }
 }
@@ -326,17 +348,21 @@ void registry_link(struct cluster *c, int64_t now_us, bool up, struct outbox *ou
 static bool put_members(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     struct batch b;
+    uint32_t seq = ++c->store_seq;
     for (uint64_t idle = batch_fill(c, &b); idle != 0; idle &= idle - 1u) {
         registry_waits(c, bits_lowest(idle));
     }
-    struct store_op op = {.ref = ref_of(REF_PUT, 0, ++c->store_seq),
+    if (b.count == 0) {
+        return false;
+    }
+    struct store_op op = {.ref = ref_of(REF_PUT, 0, seq),
                           .kind = STORE_EPOCH_PUTS,
                           .epoch = c->epoch > 0 ? c->epoch : 1,
                           .shard = c->shard,
                           .collection = (b.what_any & DIRTY_IDENTITY) != 0 ? "roster" : NULL,
                           .rows = b.rows,
                           .row_count = b.count};
-    if (b.count == 0 || !store_send(c, now_us, out, &op)) {
+    if (!store_send(c, now_us, out, &op)) {
         return false;
     }
     for (uint32_t k = 0; k < b.count; k++) {
@@ -371,24 +397,27 @@ static void puts_ended(struct cluster *c, int64_t now_us, uint32_t seq, bool kep
 
 /* Entries of one index: those of members in service are set with their scores, the others' removed.
  * False: there are none, or no room. */
-static bool put_index(struct cluster *c, int64_t now_us, uint32_t cap, bool set, struct outbox *out)
+static bool put_index(struct cluster *c, int64_t now_us, uint32_t cap, bool set, uint64_t serving,
+                      struct outbox *out)
 {
     struct index_batch b;
     char key[STORE_KEY_MAX];
-    char shard[UNIT_TEXT_MAX];
     struct text t;
-    index_fill(c, cap, set, &b);
+    uint32_t seq = ++c->store_seq;
+    index_fill(c, cap, set, serving, &b);
+    if (b.count == 0) {
+        return false;
+    }
     text_init(&t, key, sizeof key);
     text_add(&t, "capability:");
     text_add(&t, c->topology->capabilities[cap]);
-    unit_format(c->sector, shard);
-    struct store_op op = {.ref = ref_of(REF_INDEX, cap, ++c->store_seq),
+    struct store_op op = {.ref = ref_of(REF_INDEX, cap, seq),
                           .kind = set ? STORE_INDEX_SET : STORE_INDEX_REMOVE,
-                          .shard = shard,
+                          .shard = c->sector_shard,
                           .key = key,
                           .rows = b.rows,
                           .row_count = b.count};
-    if (b.count == 0 || !store_send(c, now_us, out, &op)) {
+    if (!store_send(c, now_us, out, &op)) {
         return false;
     }
     asked_find(c, op.ref)->members = b.members;
@@ -572,6 +601,12 @@ static bool verdict_good(enum store_verdict v)
     return v == STORE_OK || v == STORE_EXISTS || v == STORE_MISSING;
 }
 
+/* Its answer is news to nobody but this file. */
+static bool is_write_behind(enum registry_ref kind)
+{
+    return kind == REF_PUT || kind == REF_INDEX || kind == REF_SUMMARY || kind == REF_APPEND;
+}
+
 void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply *reply,
                     struct outbox *out)
 {
@@ -583,6 +618,7 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
     asked_done(c, asked);
     enum registry_ref kind = ref_kind(reply->ref);
     uint32_t i = ref_member(reply->ref);
+    c->stirred |= reply->verdict != STORE_OK || !is_write_behind(kind);
     if (kind == REF_PUT && reply->verdict == STORE_OK) {
         puts_ended(c, now_us, (uint32_t)reply->ref, true);
         return;
@@ -628,13 +664,14 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
 static uint32_t index_writes(struct cluster *c, int64_t now_us, uint32_t left, struct outbox *out)
 {
     uint32_t made = 0;
+    uint64_t serving = members_serving(c);
     for (uint64_t caps = index_caps(c); caps != 0 && made < left; caps &= caps - 1u) {
         uint32_t cap = bits_lowest(caps);
         if (!outbox_room(out, OUTBOX_EFFECTS_MAX / 2, PUTS_ROOM)) {
             break;
         }
-        made += put_index(c, now_us, cap, true, out) ? 1 : 0;
-        made += made < left && put_index(c, now_us, cap, false, out) ? 1 : 0;
+        made += put_index(c, now_us, cap, true, serving, out) ? 1 : 0;
+        made += made < left && put_index(c, now_us, cap, false, serving, out) ? 1 : 0;
     }
     return made;
 }

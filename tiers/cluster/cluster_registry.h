@@ -26,7 +26,7 @@ struct batch {
     uint16_t what[STORE_PUTS_MAX]; /* DIRTY_ bits of each; what_any: of all */
     struct store_row rows[STORE_PUTS_MAX];
     char keys[STORE_PUTS_MAX][STORE_KEY_MAX];
-    struct record records[STORE_PUTS_MAX];
+    struct record record; /* of all, one behind the other */
 };
 
 /* Members whose entries in one index are in one write. */
@@ -34,7 +34,7 @@ struct index_batch {
     uint32_t count;
     uint64_t members;
     struct store_row rows[MEMBERS_MAX];
-    char names[MEMBERS_MAX][UNIT_TEXT_MAX];
+    char names[MEMBERS_MAX][UNIT_TEXT_MAX + U64_TEXT_MAX];
 };
 static_assert(MEMBERS_MAX <= STORE_ROWS_MAX, "all members of a cluster in one write");
 
@@ -44,8 +44,9 @@ uint64_t batch_fill(struct cluster *c, struct batch *b);
 void batch_key(const struct member *m, char *ret, size_t size);
 
 /* Capabilities whose indexes are to be written, and for one of them the members to be set in it, or
- * to be removed from it. */
+ * to be removed from it; serving: members_serving(). */
 uint64_t index_caps(const struct cluster *c);
-void index_fill(const struct cluster *c, uint32_t cap, bool set, struct index_batch *b);
+void index_fill(const struct cluster *c, uint32_t cap, bool set, uint64_t serving,
+                struct index_batch *b);
 
 #endif

@@ -140,7 +140,7 @@ static void deliver(struct cluster *c, int64_t now_us, struct lead_relay *r, con
             member_failed(c, r, i, OUTCOME_REFUSED, REASON_EXPIRED, out);
         } else if (!children_reachable(&c->children, i) || !c->members[i].joined) {
             member_failed(c, r, i, OUTCOME_UNREACHABLE, REASON_AGENT_OFFLINE, out);
-        } else if (c->members[i].quarantined) {
+        } else if ((c->quarantined >> i & 1u) != 0) {
             member_failed(c, r, i, OUTCOME_REFUSED, REASON_QUARANTINED, out);
         }
     }

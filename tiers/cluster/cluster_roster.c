@@ -42,13 +42,14 @@ static void roster_row(struct cluster *c, const struct store_row *row)
         !move_remember(c, place.agent - 1u, home, uid)) {
         return; /* another place, or another agent by now */
     }
-    if (wants && (c->contents.named & bit_of(place.agent - 1u)) == 0) {
-        content_want(c, place.agent - 1u, wanted);
+    uint32_t i = place.agent - 1u;
+    if (wants && (c->contents.named & bit_of(i)) == 0) {
+        content_want(c, i, wanted);
     }
     m->where = WHERE_KNOWN; /* the former lead has put it */
     if (m->uid == uid) {    /* the agent itself was faster */
-        m->quarantined |= state == AGENT_QUARANTINED;
-        learnt_read(c, place.agent - 1u, row);
+        c->quarantined |= state == AGENT_QUARANTINED ? bit_of(i) : 0;
+        learnt_read(c, i, row);
         return;
     }
     m->uid = uid;
@@ -56,16 +57,16 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     m->capabilities = caps;
     m->declared = caps; /* the agent will say more, if it has more */
     m->indexed = caps;  /* as far as anyone knows */
-    registry_waits(c, place.agent - 1u);
+    registry_waits(c, i);
     m->written.state = (uint8_t)state;
-    m->quarantined = state == AGENT_QUARANTINED;
+    c->quarantined = (c->quarantined & ~bit_of(i)) | (state == AGENT_QUARANTINED ? bit_of(i) : 0);
     if (agent_class > CLASS_NONE && agent_class != (enum impedance_class)m->agent_class) {
         m->agent_class = (uint8_t)agent_class;
         c->priors_all = false;
         predictor_init(&m->predictor, c->tuning.predictor, agent_class);
     }
-    facts_recall(c, place.agent - 1u, row);
-    learnt_read(c, place.agent - 1u, row);
+    facts_recall(c, i, row);
+    learnt_read(c, i, row);
 }
 
 void roster_recall(struct cluster *c, uint32_t i, const struct store_row *row)
@@ -77,7 +78,7 @@ void roster_recall(struct cluster *c, uint32_t i, const struct store_row *row)
         uint8_t wanted[CONTENT_HASH];
         if (strcmp(f->name, "operational_state") == 0 &&
             agent_state_parse(f->value, f->value_bytes) == AGENT_QUARANTINED) {
-            c->members[i].quarantined = true;
+            c->quarantined |= bit_of(i);
         } else if (strcmp(f->name, "context_wanted") == 0 &&
                    content_hex_parse(f->value, f->value_bytes, wanted) &&
                    (c->contents.named & bit_of(i)) == 0) {

@@ -85,11 +85,9 @@ struct member {
     uint8_t agent_class; /* enum impedance_class; the topology's until a hello says else */
     uint8_t state;       /* enum agent_state, as last noted */
     bool joined;         /* said hello to this lead */
-    bool quarantined;
     bool unstable;
     uint8_t where;      /* enum where */
     struct unit former; /* WHERE_READ: the cluster where it was */
-    bool frozen;        /* it said so */
     bool frozen_late;   /* more than FREEZE_LATE_US after the order */
 };
 
@@ -164,9 +162,11 @@ struct cluster {
     struct breaker breaker;
     struct children children;
     struct slab slab;
-    uint64_t all;   /* the bits of all members */
-    uint32_t count; /* members expected by the topology */
-    uint32_t first; /* linear index of the first */
+    uint64_t all;         /* the bits of all members */
+    uint64_t quarantined; /* .. of those in quarantine */
+    uint64_t still;       /* .. that stand still (freeze), as they say */
+    uint32_t count;       /* members expected by the topology */
+    uint32_t first;       /* linear index of the first */
     int64_t started_us;
 
     /* parent */
@@ -182,8 +182,9 @@ struct cluster {
     uint64_t minute_done, minute_failed;
     uint64_t waits; /* members of which something is to be written, and nothing is out */
     uint32_t store_seq, write_cursor;
-    char shard[UNIT_TEXT_MAX]; /* of its records: its own name */
-    uint16_t asked_out;        /* bits of `asked` in use */
+    char shard[UNIT_TEXT_MAX];        /* of its records: its own name */
+    char sector_shard[UNIT_TEXT_MAX]; /* of indexes: its sector's */
+    uint16_t asked_out;               /* bits of `asked` in use */
     struct lead_asked asked[LEAD_ASKED_MAX];
     int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
     struct lead_incidents incidents;
@@ -221,6 +222,8 @@ struct cluster {
     uint32_t replace_next;          /* where the next share begins */
     bool call;                      /* ask the roster's agents to say hello */
     bool starved;                   /* the outbox was short of room in this step */
+    bool stirred;                   /* the quiet parts (cluster.c) have something to look at .. */
+    int64_t quiet_us;               /* .. else not before */
 
     /* What is in use shares pages: what is small, then tables whose first rows are in use; those
      * that are seldom used lie between. */

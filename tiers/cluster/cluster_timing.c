@@ -10,6 +10,7 @@
 static void tell_change(struct cluster *c, int64_t now_us, uint64_t before)
 {
     uint64_t more = c->timing.locked & ~before, less = before & ~c->timing.locked;
+    c->stirred |= (more | less) != 0;
     if (more != 0) {
         incident_begin(c, now_us, FAILURE_TIMING_ATTACK, more);
     }
