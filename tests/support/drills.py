@@ -232,10 +232,16 @@ def figure(values):
     return {"count": len(values), "p50_s": quantile(values, 0.5), "p99_s": quantile(values, 0.99), "worst_s": quantile(values, 1)}
 
 
-def measure(m, audit_rows, failure, quarantines, freezes, isolations, timings, revocations, progress):
-    """So many of each; for each figure its median, its p99 and the worst."""
+def figures(taken):
+    """For each figure its median, its p99 and the worst."""
+    return {what: figure(values) for what, values in taken.items() if values}
+
+
+def measure(m, audit_rows, failure, quarantines, freezes, isolations, timings, revocations, taken, progress):
+    """So many of each, into taken."""
     d = Drill(m, audit_rows, failure)
-    taken = {"quarantine": [], "freeze": [], "isolation": [], "takeover": [], "timing": [], "revocation": d.revocations(revocations)}
+    taken |= {"quarantine": [], "freeze": [], "isolation": [], "takeover": [], "timing": [], "revocation": []}
+    taken["revocation"] += d.revocations(revocations)
     if revocations:
         progress(f"{revocations} revocations: {figure(taken['revocation'])}")
     for first in range(0, quarantines, AT_ONCE):
@@ -257,4 +263,3 @@ def measure(m, audit_rows, failure, quarantines, freezes, isolations, timings, r
         taken["isolation"].append(isolated)
         taken["takeover"].append(served)
         progress(f"{i + 1} isolations: {figure(taken['isolation'])}, takeover {figure(taken['takeover'])}")
-    return {what: figure(values) for what, values in taken.items() if values}
