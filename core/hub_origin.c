@@ -191,16 +191,26 @@ struct origin *hub_origin_find(struct hub *h, const struct id128 *id)
  */
 
 #define WAY_US_MAX (2 * US_PER_S)
+#define WAY_US_MIN (10 * US_PER_MS)
+
+/* Twice as long as the way to the leads and back took when they were asked a moment ago, or as
+ * usual when nobody asked; a loaded mesh needs a later T. */
+static int64_t way_to_leads_us(const struct hub *h, const struct origin *o)
+{
+    int64_t usual_us = hub_hop_margin_us(h);
+    if (o->way_us == 0) {
+        return usual_us;
+    }
+    return o->way_us > usual_us ? o->way_us : num_clamp_i64(2 * o->way_us, WAY_US_MIN, usual_us);
+}
 
 /* T for this phase: as given, or as soon as the wanted share (and half of the rest, so that few are
- * left out) can be READY. The way to the leads counts as usual, or as long as it and the way back
- * took when they were asked a moment ago: a loaded mesh needs a later T. */
+ * left out) can be READY. */
 static int64_t choose_t(const struct hub *h, const struct origin *o, const struct operation *phase,
                         const uint32_t *leads)
 {
     int64_t now = hub_mesh_now(h);
-    int64_t margin = hub_hop_margin_us(h);
-    margin = o->way_us > margin ? o->way_us : margin;
+    int64_t margin = way_to_leads_us(h, o);
     if (phase->timing == TIMING_SOON) {
         return 0;
     }

@@ -199,8 +199,7 @@ uint16_t impedance_reliability_permille(uint32_t done, uint32_t failed)
 uint32_t impedance_relative(enum impedance_class agent_class, int64_t predicted_us)
 {
     assert((unsigned)agent_class < CLASS_COUNT);
-    int64_t meant =
-        predictor_class_one_way_us(agent_class) + predictor_spec_processing_us(agent_class, 1, 0);
+    int64_t meant = predictor_class_meant_us(agent_class);
     assert(meant > 0);
     int64_t us = num_clamp_i64(predicted_us, 0, 1000 * meant);
     return (uint32_t)num_clamp_i64(us * 100 / meant, 0, IMPEDANCE_SCORE_MAX);

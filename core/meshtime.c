@@ -27,8 +27,13 @@
 #define LOCK_ERROR_US 10000
 /* What a lock is off by is slewed out at 500 ppm: half an hour a second. Beats that waited for a
  * parent that stood still are answered all at once, each a sample, all of them bad. */
-#define LOCK_COARSE_US 400000 /* with LOCK_SAMPLES */
-#define LOCK_LATEST    12u    /* samples: on a slow path .. */
+#define LOCK_COARSE_US 400000 /* with LOCK_SAMPLES that are alike */
+/* A path is as long each time, a queue is not: where round trips differ by more than this, and
+ * a 32nd of the least, the least may itself have waited, on one way only. A mesh of 30,000 that
+ * had just been started locked half of its leads up to 400 ms apart otherwise. */
+#define ALIKE_US    20000
+#define ALIKE_MAX   63u
+#define LOCK_LATEST 12u /* samples: on a slow path .. */
 /* .. this has to do; worse is no time at all, unless the path is good and it is the parent that is
  * off (it slews for up to an hour, and nobody below it knows better). */
 #define LOCK_LATEST_US    1000000
@@ -161,6 +166,7 @@ static void restart_estimate(struct meshtime *mt, const struct sample *s)
     mt->p11 = (float)(SKEW_PPM_START * SKEW_PPM_START);
     mt->skew_ppm = 0;
     mt->rtt_min_us = (uint32_t)s->rtt_us;
+    mt->alike = 0;
     mt->samples = 0;
     mt->outliers = 0;
 }
@@ -194,10 +200,23 @@ static void advance(struct meshtime *mt, int64_t now_us)
     mt->p11 = (float)num_clamp(p11, 0, 1e4);
 }
 
+/* How many samples speak for the least round trip. */
+static void count_alike(struct meshtime *mt, uint32_t rtt_us)
+{
+    uint32_t least_us = rtt_us < mt->rtt_min_us ? rtt_us : mt->rtt_min_us;
+    uint32_t apart_us = ALIKE_US + least_us / 32u;
+    if (mt->rtt_min_us - least_us > apart_us) {
+        mt->alike = 0; /* those before had waited */
+    } else if (rtt_us - least_us <= apart_us && mt->alike < ALIKE_MAX) {
+        mt->alike = (mt->alike + 1u) & ALIKE_MAX;
+    }
+}
+
 /* Variance of an exchange. */
 static double noise_of(struct meshtime *mt, const struct sample *s)
 {
     uint32_t rtt = (uint32_t)s->rtt_us;
+    count_alike(mt, rtt);
     mt->rtt_min_us = rtt < mt->rtt_min_us ? rtt : mt->rtt_min_us + mt->rtt_min_us / 256u + 1u;
     double excess = rtt > mt->rtt_min_us ? (double)(rtt - mt->rtt_min_us) / 2 : 0;
     double asymmetry = ASYMMETRY * (double)mt->rtt_min_us;
@@ -238,7 +257,8 @@ static void serve(struct meshtime *mt, int64_t now_us)
         served = mt->estimate_us;
         int64_t error = (mt->high_us - mt->low_us) / 2;
         mt->locked = error <= LOCK_ERROR_US ||
-                     (mt->samples >= LOCK_SAMPLES && error <= LOCK_COARSE_US) ||
+                     (mt->samples >= LOCK_SAMPLES && mt->alike + 1u >= LOCK_SAMPLES &&
+                      error <= LOCK_COARSE_US) ||
                      (mt->samples >= LOCK_LATEST &&
                       (error <= LOCK_LATEST_US || mt->rtt_us / 2 <= LOCK_COARSE_US));
     }
@@ -391,10 +411,13 @@ int64_t meshtime_to_local(const struct meshtime *mt, int64_t mesh_us)
     }
     mesh_us = mesh_us < -TIME_MAX ? -TIME_MAX : mesh_us;
     int64_t local = mesh_us - mt->offset_us;
-    for (int i = 0; i < 6; i++) { /* each round leaves 1/2000 of the error */
-        local = mesh_us - served_offset(mt, local);
+    bool exact = false;
+    for (int i = 0; i < 6 && !exact; i++) { /* each round leaves 1/2000 of the error */
+        int64_t next = mesh_us - served_offset(mt, local);
+        exact = next == local;
+        local = next;
     }
-    while (local + served_offset(mt, local) < mesh_us) {
+    while (!exact && local + served_offset(mt, local) < mesh_us) {
         local++;
     }
     while (local - 1 + served_offset(mt, local - 1) >= mesh_us) {

@@ -32,8 +32,9 @@ struct meshtime {
     float p00, p01, p11; /* covariance, us^2, us ppm, ppm^2 */
     uint32_t rtt_us;     /* of the last accepted exchange */
     uint32_t rtt_min_us; /* ages slowly upward */
-    uint8_t locked;
-    uint8_t root;
+    uint8_t locked : 1;
+    uint8_t root : 1;
+    uint8_t alike : 6; /* samples that took about as long as the quickest; saturates */
     uint8_t samples;  /* accepted, saturates */
     uint8_t outliers; /* in a row */
 };

@@ -375,6 +375,52 @@ static void test_answers_after_a_pause_of_the_parent_do_not_lock(void **state)
     assert_true(error > -2000 && error < 2000);
 }
 
+/* A beat that waited so long on its way up, and not on its way down. */
+static void queued(struct world *w, int64_t up_us)
+{
+    int64_t t1 = child_now(w);
+    w->t += w->floor_us + up_us;
+    int64_t t2 = read_clock(w->parent, w->t);
+    w->t += w->floor_us;
+    int64_t now = child_now(w);
+    meshtime_exchange(&w->mt, now, t1, t2, t2, now, meshtime_offset_us(&w->root, t2), 0);
+    w->t += 1000000;
+}
+
+/* A queue that drains: no round trip is like another, so none speaks for the path, however many
+ * they are; what follows it does, and then the clock is right at once. */
+static void test_a_queue_does_not_lock(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 78);
+    for (int64_t up_us = 780000; up_us > 400000; up_us -= 60000) {
+        queued(&w, up_us);
+        assert_false(meshtime_ready(&w.mt));
+    }
+    queued(&w, 60000);
+    queued(&w, 30000);
+    assert_false(meshtime_ready(&w.mt));
+    queued(&w, 0);
+    assert_true(meshtime_ready(&w.mt));
+    int64_t error = meshtime_now(&w.mt, child_now(&w)) - true_mesh(&w);
+    assert_true(error > -15000 && error < 15000);
+}
+
+/* A path that is long each time locks with three. */
+static void test_a_long_path_locks_with_three(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 79);
+    w.floor_us = 200000;
+    for (int i = 0; i < 3; i++) {
+        assert_false(meshtime_ready(&w.mt));
+        queued(&w, i * 5000);
+    }
+    assert_true(meshtime_ready(&w.mt));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +436,8 @@ int main(void)
         cmocka_unit_test(test_to_local_is_the_inverse),
         cmocka_unit_test(test_promotion),
         cmocka_unit_test(test_answers_after_a_pause_of_the_parent_do_not_lock),
+        cmocka_unit_test(test_a_queue_does_not_lock),
+        cmocka_unit_test(test_a_long_path_locks_with_three),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
