@@ -44,7 +44,7 @@ static void test_medians_are_those_of_a_sort(void **state)
     rng_seed(&rng, 3, 0);
     for (uint32_t round = 0; round < 400; round++) {
         uint32_t count = 1 + round % PROFILER_SAMPLES, sorted[PROFILER_SAMPLES];
-        int64_t spread = 1ll << rng_below(&rng, 11); /* all alike, up to all kinds */
+        int64_t spread = (int64_t)(1ull << rng_below(&rng, 11)); /* all alike, up to all kinds */
         struct profiler p;
         struct impedance m = {0};
         profiler_init(&p);
