@@ -29,6 +29,17 @@ static void minute_add(struct impedance_history *h, int64_t now_us, uint32_t pre
     }
 }
 
+void impedance_history_front(struct impedance_history *h, uint32_t front_us)
+{
+    assert(h != NULL);
+    h->front_left = (uint8_t)(h->front_left - (h->front_left > 0 ? 1u : 0u));
+    if (front_us >= h->front_us || h->front_left == 0) {
+        h->front_us = front_us;
+        h->front_left = FRONT_ANSWERS;
+    }
+    assert(h->front_left > 0);
+}
+
 bool impedance_history_add(struct impedance_history *h, int64_t now_us, uint32_t predicted_us)
 {
     assert(h != NULL);
@@ -38,7 +49,7 @@ bool impedance_history_add(struct impedance_history *h, int64_t now_us, uint32_t
     double average = (double)h->average_us;
     bool was = h->spiking;
     bool known = h->beats >= BEATS_KNOWN;
-    h->spiking = known && x > (was ? SPIKE_OVER : SPIKE) * average;
+    h->spiking = known && x - (double)h->front_us > (was ? SPIKE_OVER : SPIKE) * average;
     double gain = 1.0 / ((double)h->beats + 1);
     gain = gain > GAIN_LEAST ? gain : GAIN_LEAST;
     double counted = known && x > SPIKE * average ? SPIKE * average : x;

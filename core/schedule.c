@@ -258,3 +258,10 @@ int64_t schedule_early_us(const struct topology *topo, const struct operation *o
     int64_t spread_us = (int64_t)targets_most(topo, &op->selector) * SCHEDULE_SEND_US;
     return turn_us(op, cluster, spread_us < ahead_us / 4 ? spread_us : ahead_us / 4);
 }
+
+uint32_t schedule_front_us(const struct topology *topo, const struct operation *op)
+{
+    assert(topo != NULL && op != NULL);
+    uint64_t us = targets_most(topo, &op->selector) * SCHEDULE_SEND_US;
+    return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}

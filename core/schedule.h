@@ -91,4 +91,7 @@ int64_t schedule_ack_delay_us(const struct topology *topo, const struct operatio
 int64_t schedule_early_us(const struct topology *topo, const struct operation *op,
                           struct unit cluster, int64_t ahead_us);
 
+/* So long a target may wait for the operation's others, at SCHEDULE_SEND_US each. */
+uint32_t schedule_front_us(const struct topology *topo, const struct operation *op);
+
 #endif

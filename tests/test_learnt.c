@@ -149,6 +149,30 @@ static void test_history_trend_and_spikes(void **state)
     assert_int_equal(values[0], 5);
 }
 
+/* Slower by what an operation to all has in front of itself is no spike, as long as that may stand
+ * in the prediction; more than that is, and so is the same after as many answers to few. */
+static void test_waiting_for_others_is_no_spike(void **state)
+{
+    (void)state;
+    struct impedance_history h = {0};
+    int64_t now_us = 1000 * S;
+    for (int k = 0; k < 20; k++, now_us += 5 * S) {
+        assert_false(impedance_history_add(&h, now_us, 100000));
+    }
+    impedance_history_front(&h, 600000);
+    assert_false(impedance_history_add(&h, now_us, 700000));
+    assert_false(h.spiking);
+    for (unsigned k = 0; k + 1 < FRONT_ANSWERS; k++) {
+        impedance_history_front(&h, 600);
+        assert_false(impedance_history_add(&h, now_us, 300000));
+    }
+    assert_true(impedance_history_add(&h, now_us, 2000000));
+    assert_false(impedance_history_add(&h, now_us, 100000));
+    impedance_history_front(&h, 600);
+    assert_true(impedance_history_add(&h, now_us, 600000));
+    assert_int_equal(h.spikes, 2);
+}
+
 /* --- from lead to lead --- */
 
 static struct topology topo;
@@ -425,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_a_tail_is_begun_anew),
         cmocka_unit_test(test_hostile_text),
         cmocka_unit_test(test_history_trend_and_spikes),
+        cmocka_unit_test(test_waiting_for_others_is_no_spike),
         cmocka_unit_test(test_a_successor_knows_what_was_learnt),
         cmocka_unit_test(test_a_spoilt_record_costs_only_itself),
         cmocka_unit_test(test_it_moves_with_its_agent),

@@ -397,6 +397,7 @@ static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
         c->tuning.predictor_tau > PREDICTOR_TAIL_FROM ? &c->tails[i] : NULL;
     predictor_observe_tail(&m->predictor, tail, &c->priors[m->agent_class], op->weight,
                            op->queue[i], one_way_us, processing_us, now_us);
+    impedance_history_front(&m->history, op->front_us);
 }
 
 /* An answer that no agent within the contract gives. */

@@ -399,6 +399,7 @@ static void fill(struct cluster *c, int64_t now_us, struct lead_op *op, const st
         op->target_us = op->target_us > 0 ? op->target_us : 1;
         op->early_us = schedule_early_us(c->topology, o, c->self, op->target_us - now_us);
     }
+    op->front_us = schedule_front_us(c->topology, o);
     op->aggregate.clusters_reached = 1;
 }
 

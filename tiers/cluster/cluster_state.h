@@ -112,17 +112,17 @@ struct lead_op {
     int64_t created_mesh_us, target_mesh_us, deadline_mesh_us, window_us;
     int64_t target_us, expires_us, deadline_us; /* the lead's clock; target_us 0: none */
     int64_t opened_us, closed_us, progress_us;
-    int64_t ack_delay_us; /* between release and answer (schedule.h) */
-    int64_t early_us;     /* sends leave this much before T - lead (schedule.h) */
-    uint32_t targets;
-    uint64_t open;             /* not final */
-    uint64_t sent;             /* at least once */
-    uint64_t resent;           /* more than once */
-    uint64_t pending;          /* said PENDING */
-    uint64_t ahead;            /* sent before T */
-    uint64_t late;             /* answered after they were final */
-    uint64_t again[2];         /* attempts so far, two bit planes */
-    uint32_t seq[MEMBERS_MAX]; /* of the target, from its first send on (msg.h) */
+    int64_t ack_delay_us;       /* between release and answer (schedule.h) */
+    int64_t early_us;           /* sends leave this much before T - lead (schedule.h) */
+    uint32_t targets, front_us; /* schedule_front_us() */
+    uint64_t open;              /* not final */
+    uint64_t sent;              /* at least once */
+    uint64_t resent;            /* more than once */
+    uint64_t pending;           /* said PENDING */
+    uint64_t ahead;             /* sent before T */
+    uint64_t late;              /* answered after they were final */
+    uint64_t again[2];          /* attempts so far, two bit planes */
+    uint32_t seq[MEMBERS_MAX];  /* of the target, from its first send on (msg.h) */
     /* What was predicted at the first send, and from which queue depth (saturates): arrivals are
      * judged by the one and learnt from with the other. */
     uint32_t expected_us[MEMBERS_MAX];
