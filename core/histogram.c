@@ -89,12 +89,13 @@ void arrival_add(uint32_t counts[ARRIVAL_BUCKETS], int64_t error_us, uint32_t n)
     add_to(&counts[i], n);
 }
 
-void histogram_merge(uint32_t *into, const uint32_t *from, unsigned buckets)
+void histogram_merge(uint32_t *restrict into, const uint32_t *restrict from, unsigned buckets)
 {
     assert(into != NULL && from != NULL && into != from);
     assert(buckets <= ARRIVAL_BUCKETS);
-    for (unsigned i = 0; i < buckets; i++) {
-        add_to(&into[i], from[i]);
+    for (unsigned i = 0; i < buckets; i++) { /* without a branch: several at a time */
+        uint32_t sum = into[i] + from[i];
+        into[i] = sum < from[i] ? UINT32_MAX : sum;
     }
 }
 

@@ -20,7 +20,7 @@ int64_t arrival_bucket_end_us(unsigned i); /* the end farther from 0, signed */
 void lead_add(uint32_t counts[LEAD_BUCKETS], int64_t lead_us, uint32_t n);
 void arrival_add(uint32_t counts[ARRIVAL_BUCKETS], int64_t error_us, uint32_t n);
 /* into += from, for `buckets` buckets of either kind. */
-void histogram_merge(uint32_t *into, const uint32_t *from, unsigned buckets);
+void histogram_merge(uint32_t *restrict into, const uint32_t *restrict from, unsigned buckets);
 uint64_t histogram_total(const uint32_t *counts, unsigned buckets);
 
 /* The q-quantile (0 to 1), rounded up to its bucket's end, so that a share of at least q lies at or

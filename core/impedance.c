@@ -1,5 +1,5 @@
 /* The profiler of spec 4.1: two rings of the last 100 samples, and an hour of success and failure
- * in 12 buckets of 5 minutes. Everything has a fixed size; medians sort a copy of 100 small
+ * in 12 buckets of 5 minutes. Everything has a fixed size; medians look through 100 small
  * numbers, once a heartbeat. Samples are held as 5 bits of shift and 11 of value: the error is
  * below 1 in 2,048, far below what a median is worth. Scores follow design 10: milliseconds of a
  * standard payload; flags compare an agent with its class, not with the fleet. */
@@ -13,6 +13,10 @@
 
 #define VALUE_BITS 11u
 #define BUCKET_US  (300ll * US_PER_S)
+#define FEW        26u /* samples that are sorted */
+#define VECTORS    ((PROFILER_SAMPLES + 7u) / 8u)
+
+typedef uint16_t uint16x8 __attribute__((vector_size(16)));
 
 static uint16_t encode(uint32_t us)
 {
@@ -38,10 +42,10 @@ static void ring_add(uint16_t *ring, uint8_t *count, uint8_t *next, uint32_t us)
     }
 }
 
-/* Codes sort like their values. The lower of the two middle ones; 0 when empty. */
-static uint32_t ring_median(const uint16_t *ring, unsigned count)
+/* The one of that rank, from 0 on, of a few. */
+static uint32_t ranked_few(const uint16_t *ring, unsigned count, unsigned rank)
 {
-    uint16_t sorted[PROFILER_SAMPLES];
+    uint16_t sorted[FEW];
     for (unsigned i = 0; i < count; i++) {
         unsigned at = i;
         for (; at > 0 && sorted[at - 1u] > ring[i]; at--) {
@@ -49,7 +53,41 @@ static uint32_t ring_median(const uint16_t *ring, unsigned count)
         }
         sorted[at] = ring[i];
     }
-    return count == 0 ? 0 : decode(sorted[(count - 1u) / 2u]);
+    return sorted[rank];
+}
+
+/* The one of that rank, from 0 on: bit by bit the largest code that no more than so many lie
+ * below. All are compared side by side; what is missing to whole vectors is above all others. */
+static uint32_t ranked(const uint16_t *ring, unsigned count, unsigned rank)
+{
+    uint16x8 codes[VECTORS];
+    memset(codes, 0xff, sizeof(codes));
+    memcpy(codes, ring, count * sizeof(*ring));
+    uint32_t code = 0;
+    for (uint32_t bit = 1u << 15; bit != 0; bit >>= 1) {
+        uint16x8 below = {0};
+        uint32_t all = 0;
+        for (unsigned i = 0; i < VECTORS; i++) {
+            below -= (uint16x8)(codes[i] < (uint16_t)(code | bit)); /* true is -1 */
+        }
+        for (unsigned i = 0; i < 8; i++) {
+            all += below[i];
+        }
+        code = all <= rank ? code | bit : code;
+    }
+    return code;
+}
+
+/* Codes sort like their values. The lower of the two middle ones; 0 when empty. */
+static uint32_t ring_median(const uint16_t *ring, unsigned count)
+{
+    assert(count <= PROFILER_SAMPLES);
+    if (count == 0) {
+        return 0;
+    }
+    unsigned rank = (count - 1u) / 2u;
+    return decode(
+        (uint16_t)(count <= FEW ? ranked_few(ring, count, rank) : ranked(ring, count, rank)));
 }
 
 void profiler_init(struct profiler *p)
@@ -103,11 +141,11 @@ uint16_t profiler_drift_permille(const struct profiler *p)
         return 0;
     }
     double count = p->latency_count;
-    double mean = 0;
+    uint64_t sum = 0; /* below 2^53 */
     for (unsigned i = 0; i < p->latency_count; i++) {
-        mean += (double)decode(p->latency[i]);
+        sum += decode(p->latency[i]);
     }
-    mean /= count;
+    double mean = (double)sum / count;
     double squares = 0;
     for (unsigned i = 0; i < p->latency_count; i++) {
         double d = (double)decode(p->latency[i]) - mean;
@@ -161,8 +199,7 @@ uint16_t impedance_reliability_permille(uint32_t done, uint32_t failed)
 uint32_t impedance_relative(enum impedance_class agent_class, int64_t predicted_us)
 {
     assert((unsigned)agent_class < CLASS_COUNT);
-    int64_t meant =
-        predictor_class_one_way_us(agent_class) + predictor_spec_processing_us(agent_class, 1, 0);
+    int64_t meant = predictor_class_meant_us(agent_class);
     assert(meant > 0);
     int64_t us = num_clamp_i64(predicted_us, 0, 1000 * meant);
     return (uint32_t)num_clamp_i64(us * 100 / meant, 0, IMPEDANCE_SCORE_MAX);

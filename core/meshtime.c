@@ -411,10 +411,13 @@ int64_t meshtime_to_local(const struct meshtime *mt, int64_t mesh_us)
     }
     mesh_us = mesh_us < -TIME_MAX ? -TIME_MAX : mesh_us;
     int64_t local = mesh_us - mt->offset_us;
-    for (int i = 0; i < 6; i++) { /* each round leaves 1/2000 of the error */
-        local = mesh_us - served_offset(mt, local);
+    bool exact = false;
+    for (int i = 0; i < 6 && !exact; i++) { /* each round leaves 1/2000 of the error */
+        int64_t next = mesh_us - served_offset(mt, local);
+        exact = next == local;
+        local = next;
     }
-    while (local + served_offset(mt, local) < mesh_us) {
+    while (!exact && local + served_offset(mt, local) < mesh_us) {
         local++;
     }
     while (local - 1 + served_offset(mt, local - 1) >= mesh_us) {

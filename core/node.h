@@ -223,6 +223,11 @@ struct node_ops {
     /* self: size() zeroed bytes, 16-byte aligned. conf is borrowed. */
     void (*init)(void *self, const struct node_conf *conf);
     int64_t (*step)(void *self, const struct event *event, struct outbox *out);
+    /* Of nodes that are packed between their steps (pack.h): whether step() will neither read nor
+     * write more than the first `light_bytes` for this event; it looks at no more itself. NULL: the
+     * whole node is needed for every step. */
+    size_t light_bytes;
+    bool (*light)(const void *self, const struct event *event);
 };
 
 #endif

@@ -24,13 +24,30 @@ size_t pack_memory(size_t node_bytes)
     return ((size_t)lines_of(node_bytes) * 2u + 1u) * PACK_LINE;
 }
 
-void pack_init(struct packer *p, void *memory, size_t node_bytes, enum pack_loops loops)
+void pack_init_part(struct packer *p, void *memory, size_t node_bytes, size_t part_bytes,
+                    enum pack_loops loops)
 {
     assert(p != NULL && memory != NULL);
     assert(node_bytes > 0 && lines_of(node_bytes) <= PACK_LINES_MAX);
-    *p = (struct packer){.place = memory, .lines = lines_of(node_bytes), .loops = loops};
-    p->words = (uint32_t *)(void *)(p->place + (size_t)p->lines * PACK_LINE);
-    memset(p->place, 0, (size_t)p->lines * PACK_LINE);
+    assert(part_bytes > 0 && part_bytes <= node_bytes);
+    size_t place_bytes = (size_t)lines_of(part_bytes) * PACK_LINE;
+    *p = (struct packer){.words = memory, .lines = lines_of(part_bytes), .loops = loops};
+    p->place = (uint8_t *)memory + pack_memory(node_bytes) - place_bytes;
+    memset(p->place, 0, place_bytes);
+}
+
+void pack_init(struct packer *p, void *memory, size_t node_bytes, enum pack_loops loops)
+{
+    pack_init_part(p, memory, node_bytes, node_bytes, loops);
+}
+
+/* Which of a bitmap's lines are in the place. */
+static uint64_t in_place(const struct packer *p, unsigned b, uint64_t bitmap)
+{
+    uint32_t first = b * 64u;
+    return p->lines >= first + 64u ? bitmap
+           : p->lines <= first     ? 0
+                                   : bitmap & ((1ull << (p->lines - first)) - 1u);
 }
 
 /* How many words of a line a mask of 16 bits names. */
@@ -79,12 +96,21 @@ static uint8_t *line_at(const struct packer *p, unsigned b, uint64_t rest)
     return p->place + line * PACK_LINE;
 }
 
+/* So far it was laid out. */
+static void laid(struct packer *p, const struct packed *from, const uint32_t *words,
+                 const uint8_t *masks)
+{
+    p->laid_words = (uint32_t)(words - from->content);
+    p->laid_masks =
+        (uint32_t)(masks - (const uint8_t *)(from->content + from->words)) / sizeof(uint16_t);
+}
+
 static void lay_out_lines(struct packer *p, const struct packed *from)
 {
     const uint32_t *words = from->content;
     const uint8_t *masks = (const uint8_t *)(from->content + from->words);
     for (unsigned b = 0; b < PACK_BITMAP; b++) {
-        for (uint64_t rest = from->bitmap[b]; rest != 0; rest &= rest - 1u) {
+        for (uint64_t rest = in_place(p, b, from->bitmap[b]); rest != 0; rest &= rest - 1u) {
             uint16_t mask;
             memcpy(&mask, masks, sizeof(mask));
             masks += sizeof(mask);
@@ -92,6 +118,7 @@ static void lay_out_lines(struct packer *p, const struct packed *from)
             words += words_of(mask);
         }
     }
+    laid(p, from, words, masks);
 }
 
 /* Bitmap, masks and words of the place; returns how many words. */
@@ -115,7 +142,7 @@ WHOLE static void lay_out_whole_lines(struct packer *p, const struct packed *fro
     const uint32_t *words = from->content;
     const uint8_t *masks = (const uint8_t *)(from->content + from->words);
     for (unsigned b = 0; b < PACK_BITMAP; b++) {
-        for (uint64_t rest = from->bitmap[b]; rest != 0; rest &= rest - 1u) {
+        for (uint64_t rest = in_place(p, b, from->bitmap[b]); rest != 0; rest &= rest - 1u) {
             uint16_t mask;
             memcpy(&mask, masks, sizeof(mask));
             masks += sizeof(mask);
@@ -123,6 +150,7 @@ WHOLE static void lay_out_whole_lines(struct packer *p, const struct packed *fro
             words += __builtin_popcount(mask);
         }
     }
+    laid(p, from, words, masks);
 }
 
 WHOLE static uint32_t gather_whole_lines(struct packer *p)
@@ -164,14 +192,16 @@ QUARTERS static void lay_out_quarters(struct packer *p, const struct packed *fro
 {
     const uint32_t *words = from->content, *end = from->content + from->words;
     const uint8_t *masks = (const uint8_t *)end;
+    const uint8_t *room_end = (const uint8_t *)from + from->room;
     for (unsigned b = 0; b < PACK_BITMAP; b++) {
-        for (uint64_t rest = from->bitmap[b]; rest != 0; rest &= rest - 1u) {
+        for (uint64_t rest = in_place(p, b, from->bitmap[b]); rest != 0; rest &= rest - 1u) {
             __m128i *line = (__m128i *)(void *)line_at(p, b, rest);
             uint16_t mask;
             memcpy(&mask, masks, sizeof(mask));
             masks += sizeof(mask);
             /* Four words are read for each quarter, however few are its own. */
-            if (end - words < __builtin_popcount(mask) + (int)QUARTER_WORDS) {
+            if (room_end - (const uint8_t *)words <
+                (int)((unsigned)__builtin_popcount(mask) * sizeof(*words) + PACK_LINE / 4u)) {
                 lay_out((uint8_t *)line, mask, words);
                 words += __builtin_popcount(mask);
                 continue;
@@ -185,6 +215,7 @@ QUARTERS static void lay_out_quarters(struct packer *p, const struct packed *fro
             }
         }
     }
+    laid(p, from, words, masks);
 }
 
 QUARTERS static uint32_t gather_quarters(struct packer *p)
@@ -193,14 +224,15 @@ QUARTERS static uint32_t gather_quarters(struct packer *p)
     const __m128i zero = _mm_setzero_si128();
     for (uint32_t i = 0; i < p->lines; i++) {
         const __m128i *line = (const __m128i *)(const void *)(p->place + (size_t)i * PACK_LINE);
+        __m128i any = _mm_or_si128(_mm_or_si128(line[0], line[1]), _mm_or_si128(line[2], line[3]));
+        if (_mm_movemask_epi8(_mm_cmpeq_epi32(any, zero)) == 0xffff) {
+            continue;
+        }
         __m128i low = _mm_packs_epi32(_mm_cmpeq_epi32(line[0], zero), /* all ones: a zero */
                                       _mm_cmpeq_epi32(line[1], zero));
         __m128i high =
             _mm_packs_epi32(_mm_cmpeq_epi32(line[2], zero), _mm_cmpeq_epi32(line[3], zero));
         uint32_t mask = ~(uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high)) & 0xffffu;
-        if (mask == 0) {
-            continue;
-        }
         p->bitmap[i / 64u] |= 1ull << i % 64u;
         p->masks[p->mask_count++] = (uint16_t)mask;
         for (unsigned quarter = 0; quarter < LINE_WORDS / QUARTER_WORDS; quarter++) {
@@ -222,12 +254,13 @@ void *pack_lay_out(struct packer *p, const struct packed *from)
 {
     assert(p != NULL && p->lines > 0);
     for (unsigned b = 0; b < PACK_BITMAP; b++) {
-        uint64_t left = from == NULL ? p->bitmap[b] : p->bitmap[b] & ~from->bitmap[b];
-        for (; left != 0; left &= left - 1u) {
+        uint64_t now = from == NULL ? 0 : in_place(p, b, from->bitmap[b]);
+        for (uint64_t left = in_place(p, b, p->bitmap[b]) & ~now; left != 0; left &= left - 1u) {
             memset(line_at(p, b, left), 0, PACK_LINE);
         }
-        p->bitmap[b] = from == NULL ? 0 : from->bitmap[b];
+        p->bitmap[b] = now;
     }
+    p->laid_words = p->laid_masks = 0;
     if (from == NULL) {
         return p->place;
     }
@@ -245,6 +278,12 @@ void *pack_lay_out(struct packer *p, const struct packed *from)
     return p->place;
 }
 
+static size_t gathered_bytes(const struct packer *p)
+{
+    return sizeof(struct packed) + p->word_count * sizeof(uint32_t) +
+           p->mask_count * sizeof(uint16_t);
+}
+
 size_t pack_gather(struct packer *p)
 {
     assert(p != NULL && p->lines > 0);
@@ -257,8 +296,27 @@ size_t pack_gather(struct packer *p)
 #else
     p->word_count = gather_lines(p);
 #endif
-    return sizeof(struct packed) + p->word_count * sizeof(uint32_t) +
-           p->mask_count * sizeof(uint16_t);
+    return gathered_bytes(p);
+}
+
+size_t pack_gather_part(struct packer *p, const struct packed *from)
+{
+    assert(from != NULL && p->laid_words <= from->words);
+    (void)pack_gather(p);
+    uint32_t words = from->words - p->laid_words, masks = 0;
+    for (unsigned b = 0; b < PACK_BITMAP; b++) {
+        uint64_t rest = from->bitmap[b] & ~in_place(p, b, from->bitmap[b]);
+        p->bitmap[b] |= rest;
+        for (; rest != 0; rest &= rest - 1u) {
+            masks++;
+        }
+    }
+    const uint16_t *former = (const uint16_t *)(const void *)(from->content + from->words);
+    memcpy(p->words + p->word_count, from->content + p->laid_words, words * sizeof(*p->words));
+    memcpy(p->masks + p->mask_count, former + p->laid_masks, masks * sizeof(*p->masks));
+    p->word_count += words;
+    p->mask_count += masks;
+    return gathered_bytes(p);
 }
 
 size_t pack_room(size_t bytes)

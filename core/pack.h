@@ -49,7 +49,10 @@ struct packer {
     uint8_t *place; /* `lines` of them */
     uint32_t *words;
     uint32_t lines, word_count, mask_count;
-    uint64_t bitmap[PACK_BITMAP]; /* lines of the place that may not be zero */
+    uint32_t laid_words, laid_masks; /* what was laid out took so many of the packed form */
+    /* Lines of the place that may not be zero; of a part also those that were gathered behind it.
+     */
+    uint64_t bitmap[PACK_BITMAP];
     uint16_t masks[PACK_LINES_MAX];
     enum pack_loops loops;
 };
@@ -59,6 +62,11 @@ size_t pack_memory(size_t node_bytes);
 /* memory: pack_memory() bytes, which the caller frees after the last use. loops: what this
  * processor has. */
 void pack_init(struct packer *p, void *memory, size_t node_bytes, enum pack_loops loops);
+/* The same for the beginning of such nodes alone: only so many bytes are laid out and gathered, and
+ * what lies behind them stays packed (pack_gather_part). The place ends where the memory does: who
+ * touches more is found out by whatever guards that. */
+void pack_init_part(struct packer *p, void *memory, size_t node_bytes, size_t part_bytes,
+                    enum pack_loops loops);
 
 /* The node as it was packed; from NULL: all zero. Valid until the next call; who writes to it must
  * gather before that. */
@@ -66,6 +74,9 @@ void *pack_lay_out(struct packer *p, const struct packed *from);
 
 /* What lies in the place now, after a step: how many bytes its packed form takes. */
 size_t pack_gather(struct packer *p);
+/* The same where only the beginning lies, of a node laid out from `from`: with the rest as it is
+ * there. */
+size_t pack_gather_part(struct packer *p, const struct packed *from);
 /* Whether a packed node's memory is large enough for that, and not larger than it would be made by
  * more than `spare`. */
 bool pack_suits(const struct packed *former, size_t bytes, size_t spare);

@@ -121,5 +121,7 @@ double predictor_spec_confidence(double reliability, double drift, bool recent);
  * typical one-way delay (spec 2.2: half the typical latency). */
 int64_t predictor_class_base_us(enum impedance_class agent_class);
 int64_t predictor_class_one_way_us(enum impedance_class agent_class);
+/* One way and a standard payload with an empty queue (spec 3.1). */
+int64_t predictor_class_meant_us(enum impedance_class agent_class);
 
 #endif

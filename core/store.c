@@ -135,25 +135,41 @@ static const uint8_t character[256] = {
     3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 1, 0, 1, 0, /* 70 */
 };
 
-#define LOWS        UINT64_C(0x0101010101010101)
-#define HIGHS       UINT64_C(0x8080808080808080)
-#define BELOW(x, c) (((x)-LOWS * (c)) & ~(x)&HIGHS) /* a byte below c; c at most 128 */
-#define EQUAL(x, c) BELOW((x) ^ LOWS * (unsigned char)(c), 1u)
-#define WORD_BYTES  8u
+/* Eight characters below 128 at a time: the top bit of each byte of the result says whether it is
+ * from `low` to `high`. No sum leaves its byte. */
+#define LOWS       UINT64_C(0x0101010101010101)
+#define HIGHS      UINT64_C(0x8080808080808080)
+#define WORD_BYTES 8u
 
-/* The first `count` bytes are such characters: eight at a time, in whatever order they lie. */
+static uint64_t between(uint64_t x, uint64_t low, uint64_t high)
+{
+    return (x + LOWS * (128u - low)) & ~(x + LOWS * (127u - high)) & HIGHS;
+}
+
+static bool word_of(const char *text, unsigned kind)
+{
+    uint64_t x;
+    memcpy(&x, text, sizeof x);
+    if ((x & HIGHS) != 0)
+        return false;
+    uint64_t good = kind == IN_NAME
+                        ? between(x, '!', '~') & ~between(x, '{', '{') & ~between(x, '}', '}')
+                        : between(x, 'a', 'z') | between(x, '0', '9') | between(x, '_', '_');
+    return good == HIGHS;
+}
+
+/* The first `count` bytes are such characters. The last word begins where it just fits. */
 static bool words_of(const char *text, unsigned kind, size_t count)
 {
     size_t i = 0;
-    for (; kind == IN_NAME && i + WORD_BYTES <= count; i += WORD_BYTES) {
-        uint64_t x;
-        memcpy(&x, text + i, sizeof x);
-        if (((x & HIGHS) | BELOW(x, '!') | EQUAL(x, 0x7f) | EQUAL(x, '{') | EQUAL(x, '}')) != 0)
-            return false;
-    }
-    while (i < count && (character[(unsigned char)text[i]] & kind) != 0)
+    while (count < WORD_BYTES && i < count && (character[(unsigned char)text[i]] & kind) != 0)
         i++;
-    return i == count;
+    if (count < WORD_BYTES)
+        return i == count;
+    for (; i + WORD_BYTES < count; i += WORD_BYTES)
+        if (!word_of(text + i, kind))
+            return false;
+    return word_of(text + count - WORD_BYTES, kind);
 }
 
 /* 1 to most - 1 such characters. */
@@ -174,15 +190,15 @@ static bool field_name_valid(const char *name)
 }
 
 /* Names that were found right in this operation, by their addresses: rows mostly have the same. */
-#define SEEN_NAMES 32u
+#define SEEN_NAMES 64u
 struct seen_names {
     const char *at[SEEN_NAMES];
 };
 
 static bool field_name_seen(struct seen_names *seen, const char *name)
 {
-    uintptr_t place = (uintptr_t)name;
-    const char **at = &seen->at[(place >> 3 ^ place >> 8) % SEEN_NAMES];
+    uint32_t spread = (uint32_t)(uintptr_t)name * UINT32_C(2654435761) >> 16;
+    const char **at = &seen->at[spread % SEEN_NAMES];
     if (*at == name)
         return name != NULL;
     *at = field_name_valid(name) ? name : NULL;

@@ -258,10 +258,11 @@ bool topology_contains(const struct topology *t, struct unit u)
     if (u.tier == TIER_SECTOR) {
         return u.cluster == 0 && u.agent == 0;
     }
-    if (u.tier == TIER_AGENT && u.sector < t->sectors && u.cluster >= 1 &&
-        u.cluster <= t->clusters_per_sector && u.agent >= 1 && u.agent <= stride(t) &&
-        (uint32_t)u.sector * t->clusters_per_sector * t->agents_per_cluster <= t->agents) {
-        return true; /* the sectors up to its own are full: without a division */
+    if ((uint32_t)u.sector * t->clusters_per_sector * t->agents_per_cluster <= t->agents) {
+        /* The sectors up to its own are full: without a division. */
+        bool in_cluster =
+            u.tier == TIER_CLUSTER ? u.agent == 0 : u.agent >= 1 && u.agent <= stride(t);
+        return u.cluster >= 1 && u.cluster <= t->clusters_per_sector && in_cluster;
     }
     if (u.cluster < 1 || u.cluster > topology_sector_clusters(t, u.sector)) {
         return false;

@@ -215,7 +215,7 @@ static void step(struct world *w, uint32_t index, struct event *event)
         w->out.faults = world_points(w, index);
     }
     bool packed = is_packed(w, n);
-    void *self = packed ? world_unpack(w, n->self) : n->self;
+    void *self = packed ? world_unpack(w, n->self, event) : n->self;
     int64_t wake = n->ops->step(self, event, &w->out);
     n->self = packed ? world_pack(w, n->self) : n->self;
     if (event->kind == EV_WAKE && wake <= event->now_us && w->out.effect_count == 0) {
@@ -284,7 +284,7 @@ static void start_now(struct world *w, uint32_t index)
                                                               : each;
     }
     if (is_packed(w, n)) {
-        n->ops->init(world_unpack(w, NULL), &conf);
+        n->ops->init(world_unpack(w, NULL, NULL), &conf);
         n->self = world_pack(w, NULL);
     } else { /* 16-byte aligned; pools cost nothing untouched */
         n->self = world_alloc(n->ops->size(&conf));
@@ -494,7 +494,7 @@ static bool happen(struct world *w, const struct entry *e)
  * runs. Its node is here already (world_queue.c). */
 static void fetch_ahead(const struct world *w)
 {
-    const struct entry *next = queue_next(w->queue, 1);
+    const struct entry *next = queue_next(w->queue, 2);
     if (next == NULL || next->node == WORLD_NOBODY) {
         return;
     }
@@ -531,26 +531,6 @@ void world_run(struct world *w, int64_t us)
 
 /* --- building and disturbing -------------------------------------------------------------------
  */
-
-void world_defaults(struct world_conf *ret, uint32_t agents, uint64_t seed)
-{
-    assert(ret != NULL && agents > 0);
-    memset(ret, 0, sizeof(*ret));
-    topology_default(agents, &ret->topology);
-    ret->seed = seed;
-    ret->tuning = (struct tuning){.agent_beat_us = 5000000,
-                                  .agent_suspect_us = 15000000,
-                                  .agent_failed_us = 30000000,
-                                  .tier_beat_us = 1000000,
-                                  .tier_suspect_us = 3000000,
-                                  .tier_failed_us = 4000000,
-                                  .bucket_us = 10000,
-                                  .resend_us = 200000,
-                                  .resends_max = 3,
-                                  .predictor = PREDICTOR_QUANTILE,
-                                  .predictor_tau = 0.95,
-                                  .simulation = true};
-}
 
 /* One-way delay of an agent's hop: half of a round trip drawn from its class (spec 2.2). */
 static void draw_agent(struct world *w, struct world_node *n)
@@ -616,7 +596,7 @@ struct world *world_new(const struct world_conf *conf)
     world_stores_init(w);
     if (agents >= PACK_AGENTS || conf->pack) {
         struct node_conf any = {.self = topology_agent(t, 0), .topology = t};
-        world_pack_init(w, agent_ops.size(&any));
+        world_pack_init(w, &agent_ops, agent_ops.size(&any));
     }
     for (uint32_t i = 0; i < w->node_count; i++) {
         w->nodes[i].process = NO_PROCESS;

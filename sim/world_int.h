@@ -151,7 +151,10 @@ struct world {
     world_watch *watch;
     void *watch_context;
     struct packer packer; /* no lines: agents are not packed */
-    void *pack_memory;
+    struct packer part;   /* their beginning, for steps that need no more (node.h: light) */
+    void *pack_memory, *part_memory;
+    const struct node_ops *pack_ops;
+    bool in_part; /* this step's agent lies in `part` */
     struct outbox out;
 };
 
@@ -171,8 +174,9 @@ void world_step_owner(struct world *w, uint32_t index, uint16_t sector);
 void world_step_stop(struct world *w, uint32_t index); /* its last words */
 
 /* world_pack.c */
-void world_pack_init(struct world *w, size_t node_bytes);
-void *world_unpack(struct world *w, const struct packed *from);    /* NULL: all zero */
+void world_pack_init(struct world *w, const struct node_ops *ops, size_t node_bytes);
+/* For this step; from, event NULL: all zero, for init. */
+void *world_unpack(struct world *w, const struct packed *from, const struct event *event);
 struct packed *world_pack(struct world *w, struct packed *former); /* NULL: none so far */
 void world_pack_free(struct world *w);
 

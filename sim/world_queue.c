@@ -7,7 +7,9 @@
  * beyond the third wheel (three days) waits in its last slot and is looked at again there.
  *
  * With so many nodes each event meets cold memory. So lists are chunks of events side by side, not
- * links, and what an event will touch is asked for when its slot begins. */
+ * links; how full the last chunk of a slot is stands beside the slot; and the next slot that has
+ * anything is taken off its list when the present one begins, and what its events will touch is
+ * asked for then. */
 #include "sim/world_int.h"
 #include <assert.h>
 #include <stdio.h>
@@ -23,22 +25,29 @@
 #define CHUNKS_MORE  1024u
 #define FEW          24u /* so many are put in order by insertion */
 
-struct chunk {
-    uint32_t next, count;
+struct chunk { /* the last one of a slot: `filled` entries; others are full */
+    uint32_t next, unused;
     struct entry entries[CHUNK_EVENTS];
+};
+
+struct run_of_entries {
+    struct entry *at;
+    uint32_t count, room;
 };
 
 struct queue {
     struct chunk *chunks;
     uint32_t chunk_room, free;
     uint64_t count;
-    struct entry *due; /* of the present slot, in order, from due_at on */
-    uint32_t due_at, due_count, due_room;
-    struct entry *sorting; /* as much room again */
-    int64_t slot;          /* the present one: at_us >> SLOT_BITS */
-    const char *nodes;     /* brought into the cache for what is due in this slot */
+    struct run_of_entries due; /* of the present slot, in order, from due_at on */
+    uint32_t due_at;
+    struct run_of_entries sorting;
+    struct run_of_entries coming; /* of coming_slot, as far as they were known; count 0: nothing */
+    int64_t slot, coming_slot;    /* at_us >> SLOT_BITS; slot: the present one */
+    const char *nodes;            /* brought into the cache for what is coming */
     size_t node_bytes, needed_bytes;
     uint32_t first[LEVELS][SLOTS], last[LEVELS][SLOTS];
+    uint8_t filled[LEVELS][SLOTS];     /* entries of the last chunk */
     uint64_t some[LEVELS][SLOTS / 64]; /* slots with anything in them */
 };
 
@@ -55,8 +64,9 @@ void queue_free(struct queue *q)
 {
     if (q != NULL) {
         free(q->chunks);
-        free(q->due);
-        free(q->sorting);
+        free(q->due.at);
+        free(q->sorting.at);
+        free(q->coming.at);
         free(q);
     }
 }
@@ -91,26 +101,26 @@ static bool entry_before(const struct entry *a, const struct entry *b)
 /* --- the present slot --------------------------------------------------------------------------
  */
 
-static void due_reserve(struct queue *q, uint32_t extra)
+static void reserve(struct run_of_entries *r, uint32_t count)
 {
-    if (q->due_count + extra > q->due_room) {
-        q->due_room = (q->due_count + extra) * 2;
-        q->due = more(q->due, q->due_room * sizeof(*q->due));
-        q->sorting = more(q->sorting, q->due_room * sizeof(*q->sorting));
+    if (count > r->room) {
+        r->room = count * 2;
+        r->at = more(r->at, r->room * sizeof(*r->at));
     }
 }
 
 static void due_insert(struct queue *q, const struct entry *e)
 {
-    if (q->due_at == q->due_count) {
-        q->due_at = q->due_count = 0;
+    if (q->due_at == q->due.count) {
+        q->due_at = q->due.count = 0;
     }
-    due_reserve(q, 1);
-    uint32_t i = q->due_count++;
-    for (; i > q->due_at && entry_before(e, &q->due[i - 1]); i--) {
-        q->due[i] = q->due[i - 1];
+    reserve(&q->due, q->due.count + 1);
+    struct entry *due = q->due.at;
+    uint32_t i = q->due.count++;
+    for (; i > q->due_at && entry_before(e, &due[i - 1]); i--) {
+        due[i] = due[i - 1];
     }
-    q->due[i] = *e;
+    due[i] = *e;
 }
 
 /* By the microsecond within the slot; ties stay in the order of their lists. */
@@ -118,16 +128,18 @@ static void due_sort(struct queue *q)
 {
     uint32_t starts[(1u << SLOT_BITS) + 1u] = {0};
     uint32_t mask = (1u << SLOT_BITS) - 1u;
-    for (uint32_t i = 0; i < q->due_count; i++) {
-        starts[((uint32_t)q->due[i].at_us & mask) + 1u]++;
+    reserve(&q->sorting, q->due.count);
+    for (uint32_t i = 0; i < q->due.count; i++) {
+        starts[((uint32_t)q->due.at[i].at_us & mask) + 1u]++;
     }
     for (uint32_t i = 1; i <= mask; i++) {
         starts[i] += starts[i - 1];
     }
-    for (uint32_t i = 0; i < q->due_count; i++) {
-        q->sorting[starts[(uint32_t)q->due[i].at_us & mask]++] = q->due[i];
+    for (uint32_t i = 0; i < q->due.count; i++) {
+        q->sorting.at[starts[(uint32_t)q->due.at[i].at_us & mask]++] = q->due.at[i];
     }
-    struct entry *sorted = q->sorting;
+    struct run_of_entries sorted = q->sorting;
+    sorted.count = q->due.count;
     q->sorting = q->due;
     q->due = sorted;
 }
@@ -135,16 +147,17 @@ static void due_sort(struct queue *q)
 /* Insertion: what lists bring is in the order of its sequence, mostly. */
 static void due_order(struct queue *q)
 {
-    if (q->due_count > FEW) {
+    if (q->due.count > FEW) {
         due_sort(q);
     }
-    for (uint32_t i = 1; i < q->due_count; i++) {
-        struct entry e = q->due[i];
+    struct entry *due = q->due.at;
+    for (uint32_t i = 1; i < q->due.count; i++) {
+        struct entry e = due[i];
         uint32_t at = i;
-        for (; at > 0 && entry_before(&e, &q->due[at - 1]); at--) {
-            q->due[at] = q->due[at - 1];
+        for (; at > 0 && entry_before(&e, &due[at - 1]); at--) {
+            due[at] = due[at - 1];
         }
-        q->due[at] = e;
+        due[at] = e;
     }
 }
 
@@ -165,14 +178,14 @@ static void slot_add(struct queue *q, unsigned level, uint32_t at, const struct 
 {
     uint32_t last = q->last[level][at];
     bool none = (q->some[level][at / 64] >> at % 64 & 1u) == 0;
-    if (none || q->chunks[last].count == CHUNK_EVENTS) {
+    if (none || q->filled[level][at] == CHUNK_EVENTS) {
         if (q->free == NO_CHUNK) {
             grow_chunks(q);
         }
         uint32_t fresh = q->free;
         q->free = q->chunks[fresh].next;
         q->chunks[fresh].next = NO_CHUNK;
-        q->chunks[fresh].count = 0;
+        q->filled[level][at] = 0;
         if (none) {
             q->first[level][at] = fresh;
             q->some[level][at / 64] |= 1ull << at % 64;
@@ -181,8 +194,7 @@ static void slot_add(struct queue *q, unsigned level, uint32_t at, const struct 
         }
         q->last[level][at] = last = fresh;
     }
-    struct chunk *c = &q->chunks[last];
-    c->entries[c->count++] = *e;
+    q->chunks[last].entries[q->filled[level][at]++] = *e;
 }
 
 /* Into the wheel whose present turn has its slot, or among what is due. */
@@ -249,45 +261,72 @@ static uint32_t chunk_free(struct queue *q, uint32_t chunk)
 
 static void spread(struct queue *q, unsigned level, uint32_t at)
 {
+    uint32_t filled = q->filled[level][at];
     uint32_t chunk = slot_first(q, level, at);
     while (chunk != NO_CHUNK) {
         struct chunk c = q->chunks[chunk]; /* a copy: placing may move the chunks */
         (void)chunk_free(q, chunk);
-        for (uint32_t i = 0; i < c.count; i++) {
+        for (uint32_t i = 0; i < (c.next == NO_CHUNK ? filled : CHUNK_EVENTS); i++) {
             place(q, &c.entries[i]);
         }
         chunk = c.next;
     }
 }
 
-/* What the present slot's list has is due. */
-static void begin_slot(struct queue *q, uint32_t at)
+/* Adds what a slot's list has, which is empty then. */
+static void list_take(struct queue *q, uint32_t at, struct run_of_entries *ret)
 {
-    assert(q->due_at == q->due_count);
-    q->due_at = q->due_count = 0;
+    uint32_t filled = q->filled[0][at];
     for (uint32_t chunk = slot_first(q, 0, at); chunk != NO_CHUNK; chunk = chunk_free(q, chunk)) {
         const struct chunk *c = &q->chunks[chunk];
-        due_reserve(q, c->count);
-        for (uint32_t i = 0; i < c->count; i++) {
+        uint32_t count = c->next == NO_CHUNK ? filled : CHUNK_EVENTS;
+        reserve(ret, ret->count + count);
+        for (uint32_t i = 0; i < count; i++) {
             fetch_node(q, c->entries[i].node);
-            q->due[q->due_count++] = c->entries[i];
+            ret->at[ret->count++] = c->entries[i];
         }
     }
+}
+
+/* What was seen coming in this slot, and what has come to its list since, is due. */
+static void begin_slot(struct queue *q, uint32_t at)
+{
+    assert(q->due_at == q->due.count);
+    q->due_at = q->due.count = 0;
+    if (q->coming.count > 0 && q->coming_slot == q->slot) {
+        struct run_of_entries empty = q->due;
+        q->due = q->coming;
+        q->coming = empty;
+    }
+    list_take(q, at, &q->due);
     due_order(q);
+    uint32_t next = q->coming.count == 0 && at + 1u < SLOTS ? next_some(q, 0, at + 1u) : SLOTS;
+    if (next < SLOTS) {
+        q->coming_slot = (q->slot & ~(int64_t)(SLOTS - 1)) + next;
+        list_take(q, next, &q->coming);
+    }
+}
+
+/* The first slot of the present turn, after the present one, that has anything; SLOTS: none. */
+static uint32_t next_of_turn(const struct queue *q)
+{
+    uint32_t from = ((uint32_t)q->slot + 1u) % SLOTS;
+    uint32_t at = from == 0 ? SLOTS : next_some(q, 0, from);
+    uint32_t coming = q->coming.count > 0 ? (uint32_t)q->coming_slot % SLOTS : SLOTS;
+    return coming < at ? coming : at;
 }
 
 /* On to the next slot that has something. False: nothing waits anywhere. */
 static bool advance(struct queue *q)
 {
-    uint32_t from = ((uint32_t)q->slot + 1u) % SLOTS;
-    uint32_t at = from == 0 ? SLOTS : next_some(q, 0, from);
+    uint32_t at = next_of_turn(q);
     if (at < SLOTS) {
         q->slot = (q->slot & ~(int64_t)(SLOTS - 1)) + at;
         begin_slot(q, at);
         return true;
     }
     int64_t second = q->slot >> WHEEL_BITS;
-    from = (uint32_t)second % SLOTS + 1;
+    uint32_t from = (uint32_t)second % SLOTS + 1;
     at = from < SLOTS ? next_some(q, 1, from) : SLOTS;
     if (at < SLOTS) {
         second = (second & ~(int64_t)(SLOTS - 1)) + at;
@@ -315,7 +354,7 @@ static bool advance(struct queue *q)
 
 static bool ready(struct queue *q, int64_t until_us)
 {
-    while (q->due_at == q->due_count) {
+    while (q->due_at == q->due.count) {
         if (q->count == 0 || q->slot >= until_us >> SLOT_BITS) {
             return false;
         }
@@ -325,7 +364,7 @@ static bool ready(struct queue *q, int64_t until_us)
         }
         assert(q->slot > before);
     }
-    return q->due[q->due_at].at_us <= until_us;
+    return q->due.at[q->due_at].at_us <= until_us;
 }
 
 bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret)
@@ -333,15 +372,18 @@ bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret)
     if (!ready(q, until_us)) {
         return false;
     }
-    *ret = q->due[q->due_at++];
+    *ret = q->due.at[q->due_at++];
     q->count--;
     return true;
 }
 
 const struct entry *queue_next(const struct queue *q, uint32_t ahead)
 {
-    uint32_t at = q->due_at + ahead;
-    return at < q->due_count ? &q->due[at] : NULL;
+    uint32_t left = q->due.count - q->due_at;
+    if (ahead < left) {
+        return &q->due.at[q->due_at + ahead];
+    }
+    return ahead - left < q->coming.count ? &q->coming.at[ahead - left] : NULL;
 }
 
 bool queue_take(struct queue *q, struct entry *ret)

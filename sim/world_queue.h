@@ -56,7 +56,7 @@ void queue_free(struct queue *q); /* not the blocks of its entries: take them fi
 void queue_push(struct queue *q, const struct entry *e);
 bool queue_pop(struct queue *q, int64_t until_us, struct entry *ret);
 bool queue_take(struct queue *q, struct entry *ret);
-/* What comes next (0), and after that, if it is known already; for prefetching. */
+/* What is likely to come next (0), and after that, if it is known already; for prefetching. */
 const struct entry *queue_next(const struct queue *q, uint32_t ahead);
 
 /* world_block.c */

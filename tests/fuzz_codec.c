@@ -1,10 +1,12 @@
-/* libFuzzer: the first byte picks the type (0: an operation, 255: a record header). Whatever is
+/* libFuzzer: the first byte picks the type (0: an operation, 254: a group of
+ * acknowledgements, 255: a record header). Whatever is
  * accepted must encode again and decode to the same bytes. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/ack_group.h"
 #include "proto/codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -58,6 +60,31 @@ static void fuzz_record(const uint8_t *data, size_t size)
     }
 }
 
+/* One group, one encoding: what is accepted is written again byte for byte. */
+static void fuzz_acks(const uint8_t *data, size_t size)
+{
+    struct ack_group group;
+    struct msg row;
+    if (size == 0 || data[0] != ACK_GROUP_KIND || size > sizeof(first) ||
+        ack_group_open(data, size, &group) != CODEC_OK) {
+        return;
+    }
+    const struct msg head = group.first;
+    size_t used = ack_group_head(&head, head.u.ack.answer, first);
+    uint32_t count = 1;
+    while (ack_group_next(&group, &row)) {
+        if (!ack_group_joins(&head, head.u.ack.answer, &row)) {
+            abort();
+        }
+        used += ack_group_row(&head, &row, first + used);
+        count++;
+    }
+    first[ACK_GROUP_COUNT_AT] = (uint8_t)count;
+    if (used != size || memcmp(first, data, size) != 0) {
+        abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (topology.agents == 0) {
@@ -70,6 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, memory, sizeof(memory));
     if (data[0] == 0) {
         fuzz_operation(data + 1, size - 1, &arena);
+    } else if (data[0] == 254) {
+        fuzz_acks(data + 1, size - 1);
     } else if (data[0] == 255) {
         fuzz_record(data + 1, size - 1);
     } else {

@@ -29,6 +29,8 @@ static uint32_t frames_sent, arrived;
 static int64_t sent_us;
 static struct msg last;
 static char last_action[ACTION_MAX];
+static uint8_t last_answer[ANSWER_BYTES_MAX];
+static uint32_t last_answer_bytes;
 
 static bool publish(void *ctx, const struct route *route, const uint8_t *bytes, size_t length)
 {
@@ -45,6 +47,11 @@ static void on_msg(void *ctx, const struct msg *msg)
     arrived++;
     last = *msg;
     sent_us = msg->sent_us;
+    if (msg->type == MSG_ACK) {
+        last_answer_bytes = msg->u.ack.answer_bytes;
+        memcpy(last_answer, last_answer_bytes > 0 ? msg->u.ack.answer : (const uint8_t *)"",
+               last_answer_bytes);
+    }
     if (msg->type == MSG_OPERATE) {
         assert_non_null(msg->u.operate.operation);
         memcpy(last_action, msg->u.operate.operation->action, ACTION_MAX);
@@ -410,6 +417,86 @@ static void operations_need_an_author(void **state)
     assert_string_equal(last_action, "echo");
 }
 
+static struct msg ready(unsigned agent)
+{
+    struct msg m = {.type = MSG_ACK,
+                    .priority = 2,
+                    .from = unit_agent(1, 1, agent),
+                    .to = unit_cluster(1, 1),
+                    .epoch = 7};
+    m.u.ack = (struct ack){.operation_id.bytes = {9},
+                           .outcome = OUTCOME_READY,
+                           .seq = 10 + agent,
+                           .received_mesh_us = 5000 + agent};
+    return m;
+}
+
+static void acks_that_say_the_same_are_one_record(void **state)
+{
+    (void)state;
+    uint32_t at = to(&host, "lead", 0);
+    int64_t before_us = clock_boot_us();
+    for (unsigned agent = 1; agent <= 6; agent++) {
+        struct msg m = ready(agent);
+        assert_true(egress_msg(host.egress, 0, at, &m, 1000000 * agent));
+    }
+    egress_flush(host.egress);
+    assert_int_equal(frames_sent, 1);
+    assert_int_equal(arrived, 6);
+    assert_int_equal(ingress_stats(lead.ingress)->records, 1);
+    assert_int_equal(ingress_stats(lead.ingress)->grouped, 6);
+    assert_int_equal(egress_stats(host.egress)->grouped, 5);
+    assert_int_equal(last.from.agent, 6);
+    assert_int_equal(last.u.ack.seq, 16);
+    assert_int_equal(last.u.ack.received_mesh_us, 5006);
+    assert_int_equal(last.epoch, 7);
+    assert_true(last.recv_us >= before_us);
+    /* Each on its own clock. */
+    assert_true(sent_us >= before_us + 6000000 && sent_us <= clock_boot_us() + 6000000);
+}
+
+/* PENDING and READY of one agent, other words, an answer of its own, something between. */
+static void acks_keep_their_order(void **state)
+{
+    (void)state;
+    const uint8_t yes[] = "yes", no[] = "no!";
+    uint32_t at = to(&host, "lead", 0);
+    struct msg m[9];
+    for (unsigned i = 0; i < 9; i++) {
+        m[i] = ready(1 + i % 6);
+    }
+    m[0].u.ack.outcome = m[1].u.ack.outcome = OUTCOME_PENDING;
+    for (unsigned i = 3; i <= 6; i++) {
+        m[i].u.ack.answer = i == 6 ? no : yes;
+        m[i].u.ack.answer_bytes = 3;
+    }
+    m[7] = (struct msg){.type = MSG_GOODBYE, .from = m[7].from, .to = m[7].to, .epoch = 7};
+    m[8] = ready(1);
+    for (unsigned i = 0; i < 9; i++) {
+        assert_true(egress_msg(host.egress, 0, at, &m[i], 0));
+        assert_true(egress_msg(host.egress, 0, at, &m[i], 0)); /* the same agent again: alone */
+    }
+    egress_flush(host.egress);
+    assert_int_equal(frames_sent, 1);
+    assert_int_equal(arrived, 18);
+    assert_int_equal(ingress_stats(lead.ingress)->refusals[INGRESS_BODY], 0);
+    assert_int_equal(last.type, MSG_ACK);
+    assert_int_equal(last.from.agent, 1);
+    /* Two by two the others joined: yes of 4, 5 and 6. */
+    assert_int_equal(egress_stats(host.egress)->grouped, ingress_stats(lead.ingress)->grouped / 2);
+    uint64_t grouped = ingress_stats(lead.ingress)->grouped;
+    assert_true(grouped > 0);
+    /* A shared answer is everybody's. */
+    for (unsigned i = 3; i <= 5; i++) {
+        assert_true(egress_msg(host.egress, 0, at, &m[i], 0));
+    }
+    egress_flush(host.egress);
+    assert_int_equal(ingress_stats(lead.ingress)->grouped, grouped + 3);
+    assert_int_equal(last.from.agent, 6);
+    assert_int_equal(last_answer_bytes, 3);
+    assert_memory_equal(last_answer, yes, 3);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -426,6 +513,8 @@ int main(void)
         TEST(full_frames_are_followed_by_others),
         TEST(speakers_are_checked),
         TEST(hostile_records_are_counted),
+        TEST(acks_that_say_the_same_are_one_record),
+        TEST(acks_keep_their_order),
         TEST(operations_need_an_author),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -456,6 +456,28 @@ static void test_rotation_run(void **state)
     assert_true(before.cert.not_after_s > f->now_s + 2 * 86400); /* the old one is good meanwhile */
 }
 
+/* The pairs of the server, of the service and of newcomers belong to no process. */
+static void test_rotation_of_links(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t day = 86400;
+    uint64_t mesh;
+    assert_int_equal(keys_load_mesh(f->dir, &mesh, &f->why), 0);
+    assert_int_equal(join_links(f->dir, f->now_s, &f->why), 0);
+    assert_int_equal(
+        tls_issue(f->dir, TLS_SERVER_FILE, mesh, f->now_s, CERT_PROCESS_LIFE_S, &f->why), 0);
+    assert_int_equal(rotation_links(f->dir, f->now_s + 23 * day, &f->why), 0);
+    assert_int_equal(rotation_links(f->dir, f->now_s + 25 * day, &f->why), 3);
+    assert_int_equal(rotation_links(f->dir, f->now_s + 26 * day, &f->why), 0);
+    assert_int_equal(tls_check(f->dir, ENROLL_SERVICE, mesh, f->now_s + 50 * day, &f->why), 0);
+    char from[200], to[200]; /* without the authority's key they are made elsewhere */
+    (void)snprintf(from, sizeof(from), "%s/ca.key", f->dir);
+    (void)snprintf(to, sizeof(to), "%s/ca.away", f->dir);
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(rotation_links(f->dir, f->now_s + 60 * day, &f->why), 0);
+    assert_int_equal(rename(to, from), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -472,6 +494,7 @@ int main(void)
                                        CASE(test_join_files),
                                        CASE(test_answer_is_sealed),
                                        CASE(test_rotation_run),
+                                       CASE(test_rotation_of_links),
                                        CASE(test_links_are_narrow),
                                        CASE(test_rotation_moments),
                                        CASE(test_revoked_does_not_renew)};

@@ -36,6 +36,32 @@ static void test_medians(void **state)
     assert_int_equal(m.latency_us, 2000);
 }
 
+/* Whatever was measured: the lower of the two in the middle, as sorting finds it. */
+static void test_medians_are_those_of_a_sort(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_seed(&rng, 3, 0);
+    for (uint32_t round = 0; round < 400; round++) {
+        uint32_t count = 1 + round % PROFILER_SAMPLES, sorted[PROFILER_SAMPLES];
+        int64_t spread = 1ll << rng_below(&rng, 11); /* all alike, up to all kinds */
+        struct profiler p;
+        struct impedance m = {0};
+        profiler_init(&p);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t us = (uint32_t)rng_range(&rng, 1024 - spread, 1023 + spread - 1);
+            uint32_t at = i;
+            for (; at > 0 && sorted[at - 1] > us; at--) {
+                sorted[at] = sorted[at - 1];
+            }
+            sorted[at] = us;
+            profiler_latency(&p, us);
+        }
+        profiler_report(&p, 0, 0, &m);
+        assert_int_equal(m.latency_us, sorted[(count - 1) / 2]); /* 11 bits: as they were */
+    }
+}
+
 static void test_last_hour(void **state)
 {
     (void)state;
@@ -107,9 +133,8 @@ static void test_scores_and_flags(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_medians),
-        cmocka_unit_test(test_last_hour),
-        cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_medians),          cmocka_unit_test(test_medians_are_those_of_a_sort),
+        cmocka_unit_test(test_last_hour),        cmocka_unit_test(test_drift),
         cmocka_unit_test(test_scores_and_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,27 @@ static void test_formats(void **state)
                  num_parse_u64("-1", 2, &v));
     assert_int_equal(v, 7);
     char hex[HEX_TEXT_MAX];
+    char scaled[U64_TEXT_MAX + 1u];
+    assert_int_equal(num_format_scaled(1234567, 3, scaled), 8);
+    assert_string_equal(scaled, "1234.567");
+    num_format_scaled(7, 3, scaled);
+    assert_string_equal(scaled, "0.007");
+    num_format_scaled(42, 0, scaled);
+    assert_string_equal(scaled, "42");
+    num_format_scaled(UINT64_MAX, 6, scaled);
+    assert_string_equal(scaled, "18446744073709.551615");
+    const uint8_t bytes[] = {0x00, 0x9a, 0xff, 0x10, 0xa9, 0x0f};
+    char digits_of[2 * sizeof bytes + 1u];
+    num_format_hex(bytes, sizeof bytes, digits_of);
+    assert_string_equal(digits_of, "009aff10a90f");
+    num_format_hex(bytes, 1, digits_of);
+    assert_string_equal(digits_of, "00");
+    uint64_t ten = 1;
+    for (size_t count = 1; count < U64_TEXT_MAX; count++, ten *= 10u) {
+        assert_int_equal(num_format_u64(ten, digits), count);
+        assert_int_equal(digits[0], '1');
+        assert_int_equal(strspn(digits + 1, "0"), count - 1u);
+    }
     num_format_hex64(0xabc, hex);
     assert_string_equal(hex, "0000000000000abc");
     assert_true(num_parse_hex64("ABC", 3, &v) && v == 0xabc);

@@ -92,6 +92,55 @@ static void what_was_laid_out_comes_back(void **state)
     nodes_come_back(ODD);
 }
 
+/* The beginning is laid out, changed and packed again: the rest is as it was, and the bytes are
+ * those of a node that was packed whole. */
+static void the_rest_of_a_part_stays(size_t part_bytes)
+{
+    static uint8_t node[NODE];
+    unsigned loops = (unsigned)pack_loops_here() + 1u;
+    struct rng rng;
+    for (unsigned k = 0; k < loops; k++) {
+        struct packer whole, part;
+        void *memory = memory_for(NODE), *part_memory = memory_for(NODE);
+        struct packed *packed = NULL;
+        rng_seed(&rng, 2, k);
+        pack_init(&whole, memory, NODE, (enum pack_loops)k);
+        pack_init_part(&part, part_memory, NODE, part_bytes, (enum pack_loops)k);
+        scribble(&rng, node, NODE);
+        memcpy(pack_lay_out(&whole, NULL), node, NODE);
+        packed = pack_now(&whole);
+        for (unsigned round = 0; round < 200; round++) {
+            uint8_t *beginning = pack_lay_out(&part, packed);
+            assert_memory_equal(beginning, node, part_bytes);
+            scribble(&rng, node, part_bytes);
+            memcpy(beginning, node, part_bytes);
+            size_t bytes = pack_gather_part(&part, packed), room = pack_room(bytes);
+            struct packed *to = malloc(room);
+            assert_non_null(to);
+            pack_write(&part, to, room);
+            free(packed);
+            packed = to;
+            assert_memory_equal(pack_lay_out(&whole, packed), node, NODE);
+            assert_int_equal(pack_gather(&whole), bytes);
+            struct packed *same = pack_now(&whole);
+            assert_memory_equal(same, packed, bytes);
+            free(same);
+        }
+        free(packed);
+        free(memory);
+        free(part_memory);
+    }
+}
+
+static void a_part_comes_back(void **state)
+{
+    (void)state;
+    the_rest_of_a_part_stays(PACK_LINE);
+    the_rest_of_a_part_stays(856);  /* an agent's */
+    the_rest_of_a_part_stays(4096); /* just one word of the bitmap */
+    the_rest_of_a_part_stays(NODE);
+}
+
 static void memory_follows_what_is_in_use(void **state)
 {
     (void)state;
@@ -126,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_laid_out_comes_back),
+        cmocka_unit_test(a_part_comes_back),
         cmocka_unit_test(memory_follows_what_is_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

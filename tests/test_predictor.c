@@ -243,6 +243,11 @@ static void test_better_than_the_baselines(void **state)
 static void test_spec_formula(void **state)
 {
     (void)state;
+    for (int k = CLASS_NONE; k < CLASS_COUNT; k++) {
+        enum impedance_class c = (enum impedance_class)k;
+        assert_int_equal(predictor_class_meant_us(c),
+                         predictor_class_one_way_us(c) + predictor_spec_processing_us(c, 1, 0));
+    }
     assert_int_equal(predictor_spec_processing_us(CLASS_A_EDGE, 0, 0), 10000);
     assert_int_equal(predictor_spec_processing_us(CLASS_C_PERSISTENT, 2, 5), 600000);
     assert_int_equal(predictor_spec_processing_us(CLASS_F_HUMAN, 0, 0), 60000000);

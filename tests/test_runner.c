@@ -112,9 +112,12 @@ static int64_t host_step(void *self, const struct event *e, struct outbox *out)
     return NEVER;
 }
 
-static const struct node_ops cluster = {"cluster", size_of, init, cluster_step};
-static const struct node_ops agent = {"agent", size_of, init, agent_step};
-static const struct node_ops host = {"host", size_of, init, host_step};
+static const struct node_ops cluster = {
+    .name = "cluster", .size = size_of, .init = init, .step = cluster_step};
+static const struct node_ops agent = {
+    .name = "agent", .size = size_of, .init = init, .step = agent_step};
+static const struct node_ops host = {
+    .name = "host", .size = size_of, .init = init, .step = host_step};
 
 static struct topology topology;
 static struct tuning tuning;

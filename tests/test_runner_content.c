@@ -76,7 +76,7 @@ static int64_t step(void *self, const struct event *e, struct outbox *out)
     return NEVER;
 }
 
-static const struct node_ops agent = {"agent", size_of, init, step};
+static const struct node_ops agent = {.name = "agent", .size = size_of, .init = init, .step = step};
 
 static bool submit(void *ctx, const struct store_op *op, void *tag)
 {

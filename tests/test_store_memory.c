@@ -268,12 +268,42 @@ static void equal_hashes_are_no_equal_objects(void **state)
     memory_store_free(memory);
 }
 
+/* A character at any place of a name of any length, where a name is looked at word by word. */
+static void one_character_decides(void **state)
+{
+    (void)state;
+    for (size_t bytes = 1; bytes < 24; bytes++) {
+        for (size_t at = 0; at < bytes; at++) {
+            for (int c = 1; c < 256; c++) {
+                char key[32] = {0}, name[32] = {0};
+                memset(key, 'K', bytes);
+                memset(name, 'n', bytes);
+                key[at] = (char)c;
+                name[at] = (char)c;
+                struct store_field field = {.name = "n", .value = "v", .value_bytes = 1};
+                struct store_op op = {.kind = STORE_PUT,
+                                      .shard = "s",
+                                      .key = key,
+                                      .fields = &field,
+                                      .field_count = 1};
+                bool key_good = c > 0x20 && c < 0x7f && c != '{' && c != '}';
+                bool name_good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+                assert_int_equal(store_op_check(&op) == NULL, key_good);
+                op.key = "k";
+                field.name = name;
+                assert_int_equal(store_op_check(&op) == NULL, name_good);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(redis_and_memory_agree),
         cmocka_unit_test(the_same_seed_gives_the_same_replies),
         cmocka_unit_test(the_budget_holds),
+        cmocka_unit_test(one_character_decides),
         cmocka_unit_test(old_blobs_go),
         cmocka_unit_test(equal_hashes_are_no_equal_objects),
     };

@@ -3,6 +3,7 @@
  */
 #include "tests/attacks/attacks.h"
 
+#include "proto/ack_group.h"
 #include "tiers/runner/clock.h"
 #include <string.h>
 
@@ -427,6 +428,130 @@ static const char *bare_operation(struct world *w)
     return shot_fire(&s);
 }
 
+/* ---- groups of acknowledgements ---- */
+
+static struct msg ready(unsigned agent)
+{
+    struct msg m = {.type = MSG_ACK,
+                    .priority = 2,
+                    .from = unit_agent(1, 1, agent),
+                    .to = unit_cluster(1, 1),
+                    .epoch = 1};
+    m.u.ack = (struct ack){.operation_id.bytes = {7}, .outcome = OUTCOME_READY, .seq = agent};
+    return m;
+}
+
+/* Agents one and another of s01.c1, in `bytes`; returns the length. */
+static size_t acks(unsigned one, unsigned another)
+{
+    const struct msg a = ready(one), b = ready(another);
+    size_t head = ack_group_head(&a, NULL, bytes);
+    return head + ack_group_row(&a, &b, bytes + head);
+}
+
+static const char *acks_good(struct world *w)
+{
+    return raw(w, bytes, acks(1, 2));
+}
+
+static const char *acks_of_a_stranger(struct world *w)
+{
+    return raw(w, bytes, acks(4, 5));
+}
+
+/* Of two agents one is heard; the other is refused by the name that is returned. */
+static const char *acks_half(struct world *w, size_t length, enum ingress_refusal why)
+{
+    const struct ingress_stats *in = ingress_stats(w->lead.ingress);
+    uint64_t heard = w->lead.messages, refused = in->refusals[why];
+    (void)raw(w, bytes, length);
+    bool half = w->lead.messages == heard + 1 && in->refusals[why] == refused + 1;
+    return half ? ingress_refusal_name(why) : "not the one and the other";
+}
+
+static const char *acks_with_a_stranger(struct world *w)
+{
+    return acks_half(w, acks(1, 4), INGRESS_SCOPE);
+}
+
+static const char *acks_to_another_lead(struct world *w)
+{
+    size_t length = acks(1, 2);
+    bytes[18] = 2; /* the lead's number */
+    return raw(w, bytes, length);
+}
+
+static const char *acks_twice(struct world *w)
+{
+    return raw(w, bytes, acks(2, 2));
+}
+
+static const char *acks_cut(struct world *w)
+{
+    return raw(w, bytes, acks(1, 2) - 1);
+}
+
+static const char *acks_too_many(struct world *w)
+{
+    size_t length = acks(1, 2);
+    bytes[ACK_GROUP_COUNT_AT] = 3;
+    return raw(w, bytes, length);
+}
+
+static const char *acks_of_one(struct world *w)
+{
+    size_t length = acks(1, 2);
+    bytes[ACK_GROUP_COUNT_AT] = 1;
+    return raw(w, bytes, length);
+}
+
+static const char *acks_and_more(struct world *w)
+{
+    size_t length = acks(1, 2);
+    bytes[length] = 0;
+    return raw(w, bytes, length + 1);
+}
+
+static const char *acks_long_varint(struct world *w)
+{
+    size_t length = acks(1, 2);
+    bytes[length - 1] = 0x80;
+    bytes[length] = 0;
+    return raw(w, bytes, length + 1);
+}
+
+static const char *acks_of_no_outcome(struct world *w)
+{
+    size_t length = acks(1, 2);
+    bytes[4] = OUTCOME_COUNT;
+    return raw(w, bytes, length);
+}
+
+static const char *acks_long_answer(struct world *w)
+{
+    size_t length = acks(1, 2);
+    bytes[6] = 200;
+    return raw(w, bytes, length);
+}
+
+static const char *acks_of_the_past(struct world *w)
+{
+    size_t length = acks(1, 2);
+    memset(bytes + 56, 0xff, 8); /* received at -1 */
+    return raw(w, bytes, length);
+}
+
+static const char *acks_stale(struct world *w)
+{
+    struct record_header h = beat_of(unit_agent(1, 1, 2), unit_cluster(1, 1));
+    uint8_t body[512];
+    size_t length = beat_body(w, body);
+    h.epoch = 9;
+    if (strcmp(message(w, HOST, &w->lead, h, body, length), "ACCEPTED") != 0)
+        return "not introduced";
+    return acks_half(w, acks(1, 2), INGRESS_EPOCH);
+}
+
 static const struct attack list[] = {
     {"H15b", "as an agent of another host", as_agent_of_another_host, "scope"},
     {"R01", "as an agent of another cluster", as_agent_of_another_cluster, "scope"},
@@ -485,6 +610,20 @@ static const struct attack list[] = {
     {"R40", "an operation that is over", too_old, "operation:expired"},
     {"R41", "an operation from the future", from_the_future, "operation:future"},
     {"R42", "other work under a known id", same_id_other_work, "operation:other-bytes"},
+    {"A01", "a group of another host's agents", acks_of_a_stranger, "scope"},
+    {"A02", "a group with another host's agent", acks_with_a_stranger, "scope"},
+    {"A03", "a group to a lead that is not theirs", acks_to_another_lead, "route"},
+    {"A04", "a group with an agent twice", acks_twice, "record-body:duplicate"},
+    {"A05", "a group that is cut off", acks_cut, "record-body:truncated"},
+    {"A06", "a group of fewer than it says", acks_too_many, "record-body:truncated"},
+    {"A07", "a group of one", acks_of_one, "record-body:bad-range"},
+    {"A08", "a group with a byte behind it", acks_and_more, "record-body:malformed"},
+    {"A09", "a group with a padded varint", acks_long_varint, "record-body:bad-varint"},
+    {"A10", "a group of no outcome", acks_of_no_outcome, "record-body:bad-enum"},
+    {"A11", "a group whose answer is not there", acks_long_answer, "record-body:truncated"},
+    {"A12", "a group before all time", acks_of_the_past, "record-body:bad-range"},
+    {"A13", "a group with an agent of an earlier epoch", acks_stale, "stale-epoch"},
+    {"A00", "a host's own group is good (the control)", acks_good, "ACCEPTED"},
     {"R0a", "what its host may offer is good (the control)", hello_good, "ACCEPTED"},
     {"R0b", "a viewer that looks is good (the control)", viewer_looks, "ACCEPTED"},
     {"R00", "an honest heartbeat is good (the control)", good_beat, "ACCEPTED"},

@@ -48,7 +48,7 @@ class Drill:
         for _ in range(times):
             at = time.monotonic()
             done = subprocess.run([ROOT / "build/bench-impostor", self.m.setting("nats_url"), self.keys, name, self.keys, name,
-                                   to, "s01.c1.a1", "s01.c1", "hello", "1", "7"], capture_output=True, text=True, timeout=30)
+                                   to, "s01.c1.a1", "s01.c1", "hello", "1", "7"], capture_output=True, text=True, timeout=120)
             self.need(done.returncode == 0, f"{name}: {done.stderr}")
         return at
 
@@ -228,21 +228,33 @@ def run(m, audit_rows, failure, rogue_count):
     print(json.dumps({"drills": figures}), flush=True)
 
 
-def measure(m, audit_rows, failure, quarantines, freezes, isolations, timings, revocations, progress):
-    """So many of each; for each figure its median, its p99 and the worst."""
+def figure(values):
+    return {"count": len(values), "p50_s": quantile(values, 0.5), "p99_s": quantile(values, 0.99), "worst_s": quantile(values, 1)}
+
+
+def figures(taken):
+    """For each figure its median, its p99 and the worst."""
+    return {what: figure(values) for what, values in taken.items() if values}
+
+
+def measure(m, audit_rows, failure, quarantines, freezes, isolations, timings, revocations, taken, progress):
+    """So many of each, into taken."""
     d = Drill(m, audit_rows, failure)
-    taken = {"quarantine": [], "freeze": [], "isolation": [], "takeover": [], "timing": [], "revocation": d.revocations(revocations)}
-    progress(f"{revocations} revocations")
+    taken |= {"quarantine": [], "freeze": [], "isolation": [], "takeover": [], "timing": [], "revocation": []}
+    taken["revocation"] += d.revocations(revocations)
+    if revocations:
+        progress(f"{revocations} revocations: {figure(taken['revocation'])}")
     for first in range(0, quarantines, AT_ONCE):
         taken["quarantine"] += d.rogues(min(AT_ONCE, quarantines - first), 1000 + first)
-        progress(f"{len(taken['quarantine'])} quarantines")
+        progress(f"{len(taken['quarantine'])} quarantines: {figure(taken['quarantine'])}")
     clusters = [f"s{s:02}.c{c}" for s in range(1, 100) for c in range(1, 11)][:m.agents // 30]
     for i in range(timings):
         taken["timing"].append(d.timing(clusters[i % len(clusters)]))
     progress(f"{timings} timing attacks")
     for i in range(freezes):
         taken["freeze"].append(d.operator(f"operator-{1000 + i}"))
-    progress(f"{freezes} freezes")
+    if freezes:
+        progress(f"{freezes} freezes: {figure(taken['freeze'])}")
     leads = [n for n in m.processes() if n.startswith("cluster")]
     for i in range(isolations):
         name = leads[i % len(leads)]
@@ -250,10 +262,4 @@ def measure(m, audit_rows, failure, quarantines, freezes, isolations, timings, r
         isolated, served = d.lead(name)
         taken["isolation"].append(isolated)
         taken["takeover"].append(served)
-        progress(f"{i + 1} isolations")
-    figures = {}
-    for what, values in taken.items():
-        if values:
-            figures[what] = {"count": len(values), "p50_s": quantile(values, 0.5), "p99_s": quantile(values, 0.99),
-                             "worst_s": quantile(values, 1)}
-    return figures
+        progress(f"{i + 1} isolations: {figure(taken['isolation'])}, takeover {figure(taken['takeover'])}")

@@ -152,7 +152,8 @@ struct agent {
     bool spans : 1;      /* the tuning wants them (span.h) */
     bool frozen : 1;     /* no handler starts, no effect is released */
     bool joined : 1, bus_up : 1;
-    bool starved : 1;              /* the outbox was short of room in this step */
+    bool starved : 1; /* the outbox was short of room in this step */
+    /* Up to here: all that a step needs that has to do with no operation (agent_light). */
     uint64_t seen[AGENT_SEEN_MAX]; /* low id bits, outcome and reason in the last 16; 0: none */
     /* The youngest of each block of ids, by the mesh time in it. A block counts as forgotten as
      * soon as its first id gives way: the others are still found by their ids. */

@@ -328,8 +328,8 @@ static void learn_excess(struct cluster *c, int64_t now_us, const struct lead_op
 /* How far an answer's times contradict cause and effect: it came before it was sent, was done
  * before it came, or after its answer was here; 0: they do not, as far as the two clocks can tell.
  * What an agent says of its own clock is believed up to CLOCK_BELIEVED_US only. */
-static int64_t ack_odd_us(const struct cluster *c, int64_t now_us, const struct lead_op *op,
-                          const struct ack *ack, uint32_t i)
+static int64_t odd_us(const struct cluster *c, int64_t now_us, const struct lead_op *op,
+                      const struct ack *ack, uint32_t i)
 {
     if (ack->received_mesh_us == 0 || ack->arrival_mesh_us == 0 || !meshtime_ready(&c->time) ||
         ack->clock_error_us == UINT32_MAX || ack->echo_sent_us > now_us) {
@@ -347,27 +347,34 @@ static int64_t ack_odd_us(const struct cluster *c, int64_t now_us, const struct 
     return most_us > 0 ? most_us : 0;
 }
 
-/* Done, and its times are those of a clock worth the name. */
-static bool ack_timed(const struct cluster *c, int64_t now_us, const struct lead_op *op,
-                      const struct ack *ack, uint32_t i)
+/* What is made of an answer's times. */
+struct ack_times {
+    int64_t odd_us;
+    bool timed; /* done, and its times are those of a clock worth the name */
+};
+
+static struct ack_times ack_times(const struct cluster *c, int64_t now_us, const struct lead_op *op,
+                                  const struct ack *ack, uint32_t i)
 {
     bool done = ack->outcome == OUTCOME_READY || ack->outcome == OUTCOME_CONFLICT;
-    return done && ack->received_mesh_us != 0 && ack->arrival_mesh_us != 0 &&
-           ack->clock_error_us != UINT32_MAX && meshtime_ready(&c->time) &&
-           ack->echo_sent_us >= op->opened_us && ack->echo_sent_us <= now_us &&
-           ack_odd_us(c, now_us, op, ack, i) == 0 &&
-           /* Said again: it was there before the send that its answer names. */
-           ((op->resent >> i & 1u) == 0 ||
-            ack->received_mesh_us >= cluster_mesh(c, ack->echo_sent_us));
+    struct ack_times ret = {.odd_us = odd_us(c, now_us, op, ack, i)};
+    ret.timed = done && ack->received_mesh_us != 0 && ack->arrival_mesh_us != 0 &&
+                ack->clock_error_us != UINT32_MAX && meshtime_ready(&c->time) &&
+                ack->echo_sent_us >= op->opened_us && ack->echo_sent_us <= now_us &&
+                ret.odd_us == 0 &&
+                /* Said again: it was there before the send that its answer names. */
+                ((op->resent >> i & 1u) == 0 ||
+                 ack->received_mesh_us >= cluster_mesh(c, ack->echo_sent_us));
+    return ret;
 }
 
 /* Arrival against the predicted arrival (spec 11): after the send that the answer echoes, at the
  * centre of the prediction that was made at the first send, whatever has been learnt since. Not
  * against T: the lead time aims at T with a high quantile, so that most are early by design. */
-static void compare(const struct cluster *c, int64_t now_us, const struct lead_op *op,
-                    const struct ack *ack, uint32_t i, struct aggregate_target *t)
+static void compare(const struct cluster *c, const struct lead_op *op, const struct ack *ack,
+                    uint32_t i, const struct ack_times *times, struct aggregate_target *t)
 {
-    t->predicted = ack_timed(c, now_us, op, ack, i);
+    t->predicted = times->timed;
     if (t->predicted) {
         int64_t arrival_us = meshtime_to_local(&c->time, ack->arrival_mesh_us);
         t->apart_us = arrival_us - (ack->echo_sent_us + (int64_t)op->expected_us[i]);
@@ -376,12 +383,12 @@ static void compare(const struct cluster *c, int64_t now_us, const struct lead_o
 
 /* What the answer tells about the agent's speed. */
 static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
-                  const struct ack *ack, uint32_t i)
+                  const struct ack *ack, uint32_t i, const struct ack_times *times)
 {
     struct member *m = &c->members[i];
     m->impedance.queue_depth = timing_queue(c, i, ack->queue_depth);
     m->impedance.clock_error_us = ack->clock_error_us;
-    if (!ack_timed(c, now_us, op, ack, i) || !timing_answer(c, now_us, op, ack, i)) {
+    if (!times->timed || !timing_answer(c, now_us, op, ack, i)) {
         return;
     }
     int64_t one_way_us = ack->received_mesh_us - cluster_mesh(c, ack->echo_sent_us);
@@ -421,13 +428,13 @@ static void conflict_text(const struct conflict_detail *d, struct text *t)
 }
 
 /* Arrival and release against T, or against the creation when there is no T. */
-static void times_of(const struct cluster *c, int64_t now_us, const struct lead_op *op,
-                     const struct msg *msg, uint32_t i, struct aggregate_target *t)
+static void times_of(const struct cluster *c, const struct lead_op *op, const struct msg *msg,
+                     const struct ack_times *times, struct aggregate_target *t)
 {
     const struct ack *ack = &msg->u.ack;
     /* Without times: it is said again, and the agent knows no more than its outcome. */
-    bool clock = ack->clock_error_us != UINT32_MAX && ack->arrival_mesh_us != 0 &&
-                 ack_odd_us(c, now_us, op, ack, i) == 0;
+    bool clock =
+        ack->clock_error_us != UINT32_MAX && ack->arrival_mesh_us != 0 && times->odd_us == 0;
     int64_t arrival_us = clock ? ack->arrival_mesh_us : cluster_mesh(c, msg->recv_us);
     int64_t from_us = op->target_us > 0 ? op->target_mesh_us : op->created_mesh_us;
     t->has_arrival = true;
@@ -466,7 +473,8 @@ static void ack_late(struct cluster *c, struct lead_op *op, const struct ack *ac
 
 /* t: what compare() said of it; the rest is filled in here. */
 static void ack_final(struct cluster *c, int64_t now_us, struct lead_op *op, const struct msg *msg,
-                      uint32_t i, struct aggregate_target t, struct outbox *out)
+                      uint32_t i, const struct ack_times *times, struct aggregate_target t,
+                      struct outbox *out)
 {
     const struct ack *ack = &msg->u.ack;
     t.outcome = ack->outcome;
@@ -491,7 +499,7 @@ static void ack_final(struct cluster *c, int64_t now_us, struct lead_op *op, con
     t.unexpected = answered && op->expectation != TRINARY_TRANSIT &&
                    (int)outcome_trinary(ack->outcome) != op->expectation;
     if (answered) {
-        times_of(c, now_us, op, msg, i, &t);
+        times_of(c, op, msg, times, &t);
     }
     if (t.late) {
         op->late |= bit_of(i);
@@ -557,13 +565,13 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
     if (PLANTED(PLANT_LOST_ACK) && (op->resent >> i & 1u) != 0) {
         return;
     }
-    int64_t odd_us = ack_odd_us(c, now_us, op, ack, i);
-    if (odd_us > 0) {
-        cluster_note(out, NOTE_ODD_TIMES, unit_pack(msg->from), (uint64_t)odd_us);
+    struct ack_times times = ack_times(c, now_us, op, ack, i);
+    if (times.odd_us > 0) {
+        cluster_note(out, NOTE_ODD_TIMES, unit_pack(msg->from), (uint64_t)times.odd_us);
     }
     struct aggregate_target t = {0};
-    compare(c, now_us, op, ack, i, &t);
-    learn(c, now_us, op, ack, i);
+    compare(c, op, ack, i, &times, &t);
+    learn(c, now_us, op, ack, i, &times);
     learn_excess(c, now_us, op, ack, i);
     hedge_heard(c, now_us, op, ack, i);
     if (ack->outcome == OUTCOME_PENDING) {
@@ -579,7 +587,7 @@ void flight_ack(struct cluster *c, int64_t now_us, const struct msg *msg, uint32
     if (hedge_replace(c, now_us, op, ack, i, out)) {
         return;
     }
-    ack_final(c, now_us, op, msg, i, t, out);
+    ack_final(c, now_us, op, msg, i, &times, t, out);
 }
 
 /* --- ends --- */

@@ -16,6 +16,7 @@
 #include "tiers/runner/egress.h"
 
 #include "core/num.h"
+#include "proto/ack_group.h"
 #include "tiers/runner/bytes.h"
 #include "tiers/runner/clock.h"
 #include <assert.h>
@@ -30,6 +31,17 @@
 #define OPS_KNOWN    16u  /* operations told apart within one frame; more ride twice */
 #define SENT_US_AT   40u  /* in a record's header */
 
+_Static_assert(ACK_GROUP_KIND == RECORD_ACKS && ACK_GROUP_SENT_AT == SENT_US_AT, "one layout");
+
+/* The last record of a frame, when acknowledgements that say the same may join it. */
+struct ack_run {
+    size_t at, end;   /* its length field, and behind it; void when the frame has grown since */
+    size_t answer_at; /* what all of them answered, in the frame */
+    uint64_t agents;  /* bit i: agent i + 1 has spoken */
+    uint32_t count;   /* 1: still a message of its own */
+    struct msg first; /* sent_us: as egress_msg() was told; its answer is at answer_at */
+};
+
 struct buffer {
     struct sealer_job job;
     struct egress *egress;
@@ -39,6 +51,7 @@ struct buffer {
     size_t room;
     uint32_t op_count;
     struct id128 ops[OPS_KNOWN];
+    struct ack_run acks;
 };
 
 struct slot {
@@ -221,6 +234,7 @@ static struct buffer *buffer_take(struct egress *e)
         b->egress = e;
     }
     b->op_count = 0;
+    b->acks.end = 0;
     frame_begin(&b->frame, b->frame.bytes);
     return b;
 }
@@ -289,7 +303,7 @@ static void stamp(struct buffer *b)
     while (at < b->frame.used) {
         size_t length = get_u16(b->frame.bytes + at);
         uint8_t *record = b->frame.bytes + at + FRAME_RECORD_BYTES;
-        if (record[0] < RECORD_SPECIAL) {
+        if (record[0] < RECORD_SPECIAL || record[0] == RECORD_ACKS) {
             assert(length >= RECORD_HEADER_BYTES);
             put_u64(record + SENT_US_AT, get_u64(record + SENT_US_AT) + (uint64_t)now_us);
         }
@@ -546,18 +560,72 @@ static bool put_operation(struct egress *e, struct slot *s, struct id128 id, siz
     return true;
 }
 
+/* ---- acknowledgements that say the same ---- */
+
+/* The acknowledgement that was just put, in the clear: others may join it. */
+static void acks_begin(struct buffer *b, const struct msg *msg, int64_t clock_us, size_t length)
+{
+    struct ack_run *run = &b->acks;
+    run->end = b->frame.used;
+    run->at = run->end - length - FRAME_RECORD_BYTES;
+    run->answer_at = run->end - msg->u.ack.answer_bytes; /* the last field of its schema */
+    run->agents = 1ull << (msg->from.agent - 1u);
+    run->count = 1;
+    run->first = *msg;
+    run->first.sent_us = clock_us;
+}
+
+/* Adds it to the frame's last record. False: it goes alone. */
+static bool acks_join(struct egress *e, struct slot *s, const struct msg *msg, int64_t clock_us)
+{
+    struct buffer *b = s->open;
+    struct ack_run *run = b != NULL ? &b->acks : NULL;
+    if (b == NULL || run->end != b->frame.used || run->count == ACK_GROUP_AGENTS_MAX ||
+        !ack_group_joins(&run->first, b->frame.bytes + run->answer_at, msg) ||
+        (run->agents >> (msg->from.agent - 1u) & 1u) != 0) {
+        return false;
+    }
+    uint8_t head[ACK_GROUP_HEAD_BYTES + ANSWER_BYTES_MAX], row[ACK_GROUP_ROW_MAX];
+    struct msg next = *msg;
+    next.sent_us = clock_us;
+    size_t had = run->end - run->at - FRAME_RECORD_BYTES;
+    size_t head_bytes = 0, row_bytes = ack_group_row(&run->first, &next, row);
+    if (run->count == 1) { /* in the place of the message */
+        head_bytes = ack_group_head(&run->first, msg->u.ack.answer, head);
+    }
+    size_t length = (head_bytes > 0 ? head_bytes : had) + row_bytes;
+    size_t more = length > had ? length - had : 0;
+    if (!slot_has_room(s, more, 0) || !buffer_grow(b, more)) {
+        return false;
+    }
+    frame_resize(&b->frame, run->at, length);
+    uint8_t *record = b->frame.bytes + run->at + FRAME_RECORD_BYTES;
+    memcpy(record, head, head_bytes);
+    memcpy(record + length - row_bytes, row, row_bytes);
+    run->answer_at = run->at + FRAME_RECORD_BYTES + ACK_GROUP_HEAD_BYTES;
+    run->agents |= 1ull << (msg->from.agent - 1u);
+    run->end = b->frame.used;
+    record[ACK_GROUP_COUNT_AT] = (uint8_t)++run->count;
+    e->stats.grouped++;
+    return true;
+}
+
 bool egress_msg(struct egress *e, uint16_t port, uint32_t endpoint, const struct msg *msg,
                 int64_t clock_us)
 {
     assert(e != NULL && msg != NULL);
     assert(endpoint != ENDPOINT_NONE);
+    struct slot *s = slot_of(e, port, endpoint);
+    if (s != NULL && msg->type == MSG_ACK && acks_join(e, s, msg, clock_us)) {
+        slot_due(e, s, linger_of(msg));
+        return true;
+    }
     size_t body = 0;
     if (!codec_encode(e->conf.codec, msg, e->scratch, sizeof(e->scratch) - RECORD_HEADER_BYTES,
                       &body)) {
         e->stats.dropped_encode++;
         return false;
     }
-    struct slot *s = slot_of(e, port, endpoint);
     if (s == NULL || (msg->type == MSG_OPERATE && !put_operation(e, s, msg->u.operate.operation_id,
                                                                  RECORD_HEADER_BYTES + body))) {
         return false;
@@ -570,6 +638,9 @@ bool egress_msg(struct egress *e, uint16_t port, uint32_t endpoint, const struct
     codec_record_encode(&header, head);
     if (!slot_put(e, s, head, sizeof(head), e->scratch, body)) {
         return false;
+    }
+    if (msg->type == MSG_ACK && msg->from.tier == TIER_AGENT) {
+        acks_begin(s->open, msg, clock_us, sizeof(head) + body);
     }
     slot_due(e, s, linger_of(msg));
     return true;

@@ -13,6 +13,9 @@
  * EGRESS_TICK_US. An agent's own message waits longest where company saves most: on its way up,
  * where every host signs for itself and the lead verifies each of their frames.
  *
+ * Acknowledgements of several agents to one lead that say the same of one operation become one
+ * record (proto/ack_group.h) when they are said one after the other; one alone stays a message.
+ *
  * Records: the first byte is a message type (proto/codec.h), or one of these. */
 #ifndef TIERS_RUNNER_EGRESS_H
 #define TIERS_RUNNER_EGRESS_H
@@ -34,6 +37,7 @@
 #define RECORD_ALARM     0xe5u /* alarm.h */
 #define RECORD_EXCLUDE   0xe6u /* process_exclude.c */
 #define RECORD_OPERATOR  0xe7u /* a console's hardware token: hwtoken.h */
+#define RECORD_ACKS      0xe8u /* acknowledgements of several agents: proto/ack_group.h */
 #define RECORD_SPECIAL   0xe0u /* and above: no message */
 
 #define EGRESS_BEAT_US INT64_C(100000) /* beats, their answers, hosts' reports */
@@ -49,6 +53,7 @@
 
 struct egress_stats {
     uint64_t frames, records, bytes, operations;
+    uint64_t grouped;           /* acknowledgements that joined the record before them */
     uint64_t signatures;        /* made for the frames: fewer where several left together */
     uint64_t dropped_encode;    /* a message that the codec refused: a fault of the node */
     uint64_t dropped_operation; /* OPERATE whose sealed operation is not in the cache */

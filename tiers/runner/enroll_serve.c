@@ -302,17 +302,6 @@ static void after(struct service *s, int64_t now_ms)
     }
 }
 
-static void rotate(struct service *s, int64_t now_ms)
-{
-    struct keys_error why = {""};
-    if (!s->conf->rotate || now_ms - s->rotate_ms < ROTATE_EVERY_MS)
-        return;
-    s->rotate_ms = now_ms;
-    int count = rotation_run(s->conf->keys_dir, now_ms / 1000, &why);
-    if (count != 0)
-        say("msg=rotated count=%d why=\"%s\"", count, why.text);
-}
-
 static int links_read(const char *dir, char pem[3][PEM_FILE_MAX], struct keys_error *why)
 {
     static const char *const names[] = {"ca.crt", ENROLL_SERVICE ".tls.crt",
@@ -331,6 +320,42 @@ static int links_read(const char *dir, char pem[3][PEM_FILE_MAX], struct keys_er
         }
     }
     return 0;
+}
+
+/* Its own link by the pair that is there now; the old one goes on when that fails. */
+static void relink(struct service *s)
+{
+    char pem[3][PEM_FILE_MAX];
+    struct keys_error why;
+    struct enroll_link *next = NULL;
+    int rc = links_read(s->conf->keys_dir, pem, &why);
+    if (rc == 0)
+        rc = enroll_link_open(s->conf->nats_url, pem[0], pem[1], pem[2], ENROLL_SUBJECT_IN, &next,
+                              &why);
+    keys_wipe(pem, sizeof(pem));
+    if (rc < 0) {
+        say("msg=link-kept why=\"%s\"", why.text);
+        return;
+    }
+    enroll_link_close(s->link);
+    s->link = next;
+}
+
+static void rotate(struct service *s, int64_t now_ms)
+{
+    struct keys_error why = {""};
+    if (!s->conf->rotate || now_ms - s->rotate_ms < ROTATE_EVERY_MS)
+        return;
+    s->rotate_ms = now_ms;
+    int count = rotation_run(s->conf->keys_dir, now_ms / 1000, &why);
+    if (count != 0)
+        say("msg=rotated count=%d why=\"%s\"", count, why.text);
+    int links = rotation_links(s->conf->keys_dir, now_ms / 1000, &why);
+    if (links == 0)
+        return;
+    say("msg=links-rotated count=%d why=\"%s\"", links, why.text);
+    relink(s);
+    s->after_due = true; /* the NATS server is to read its pair */
 }
 
 static int start(struct service *s, struct keys_error *why)

@@ -123,6 +123,15 @@ void frame_commit(struct frame_builder *b, size_t bytes)
     b->record_count++;
 }
 
+void frame_resize(struct frame_builder *b, size_t at, size_t bytes)
+{
+    assert(b && bytes > 0 && bytes <= MESSAGE_BYTES_MAX);
+    assert(at >= FRAME_HEADER_BYTES && at + FRAME_RECORD_BYTES + get_u16(b->bytes + at) == b->used);
+    assert(at - FRAME_HEADER_BYTES + FRAME_RECORD_BYTES + bytes <= FRAME_BODY_MAX);
+    put_u16(b->bytes + at, (uint16_t)bytes);
+    b->used = at + FRAME_RECORD_BYTES + bytes;
+}
+
 size_t frame_finish(struct frame_builder *b, struct frame_signer *signer,
                     const struct identity *identity, const struct frame_address *to)
 {

@@ -104,6 +104,9 @@ void frame_begin(struct frame_builder *b, uint8_t *bytes);
  * begin another. A reservation ends with the commit or the next reservation. */
 uint8_t *frame_reserve(struct frame_builder *b, size_t bytes_max);
 void frame_commit(struct frame_builder *b, size_t bytes);
+/* The last record, whose length field is at `at`, has `bytes` from now on. Room for them, and that
+ * the body stays within FRAME_BODY_MAX, is the caller's to see to. */
+void frame_resize(struct frame_builder *b, size_t at, size_t bytes);
 
 struct frame_address {
     struct endpoint destination; /* empty token: every process */

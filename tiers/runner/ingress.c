@@ -8,6 +8,7 @@
 #include "tiers/runner/ingress.h"
 
 #include "core/plant.h"
+#include "proto/ack_group.h"
 #include "tiers/runner/announce.h"
 #include "tiers/runner/clock.h"
 #include <assert.h>
@@ -202,6 +203,17 @@ static enum ingress_refusal may_speak(const struct topology *topology, const str
     return spare ? INGRESS_GRANT : INGRESS_SCOPE;
 }
 
+/* Whether this peer's speaker may say this to whom it says it. */
+static enum ingress_refusal route_check(const struct topology *topology, const struct peer *peer,
+                                        const struct grants *grants, const struct msg *msg)
+{
+    if (!msg_route_valid(topology, msg)) {
+        return INGRESS_ROUTE;
+    }
+    enum ingress_refusal speaker = may_speak(topology, peer, grants, msg->from);
+    return PLANTED(PLANT_NO_SCOPE) ? INGRESS_OK : speaker;
+}
+
 enum ingress_refusal ingress_record(const struct codec *codec, const struct peer *peer,
                                     const struct grants *grants, const uint8_t *bytes,
                                     size_t length, struct arena *arena, struct msg *ret,
@@ -218,11 +230,8 @@ enum ingress_refusal ingress_record(const struct codec *codec, const struct peer
         return INGRESS_HEADER;
     }
     codec_record_to_msg(&header, ret);
-    if (!msg_route_valid(codec->topology, ret)) {
-        return INGRESS_ROUTE;
-    }
-    enum ingress_refusal speaker = may_speak(codec->topology, peer, grants, ret->from);
-    if (speaker != INGRESS_OK && !PLANTED(PLANT_NO_SCOPE)) {
+    enum ingress_refusal speaker = route_check(codec->topology, peer, grants, ret);
+    if (speaker != INGRESS_OK) {
         return speaker;
     }
     *ret_codec = codec_decode(codec, header.type, bytes + RECORD_HEADER_BYTES, header.body_bytes,
@@ -271,6 +280,39 @@ static void token_shown(struct ingress *in, const uint8_t *bytes, size_t length,
     }
 }
 
+/* A message that its process may say: what is left are the epoch and the operation it names. */
+static void message_take(struct ingress *in, struct msg *msg, const struct peer *peer,
+                         uint32_t endpoint, int64_t recv_us)
+{
+    if (!directory_learn(in->conf.directory, msg->from, endpoint, msg->epoch)) {
+        refuse(in, INGRESS_EPOCH);
+        alarm_record(in, INGRESS_EPOCH, peer);
+        return;
+    }
+    if (msg->type == MSG_OPERATE) {
+        const struct opcache_entry *e =
+            in->conf.opcache != NULL ? opcache_get(in->conf.opcache, msg->u.operate.operation_id)
+                                     : NULL;
+        if (e == NULL) {
+            refuse(in, INGRESS_UNCACHED);
+            return;
+        }
+        msg->u.operate.operation = &e->operation;
+    }
+    msg->recv_us = recv_us;
+    in->stats.messages++;
+    if (msg->type != MSG_ORDER || in->conf.on_order == NULL) {
+        in->conf.on_msg(in->conf.ctx, msg);
+        return;
+    }
+    enum ingress_refusal why =
+        serves(in, msg, endpoint) ? in->conf.on_order(in->conf.ctx, msg) : INGRESS_ORDER_SOURCE;
+    if (why != INGRESS_OK) {
+        refuse(in, why);
+        alarm_record(in, why, peer);
+    }
+}
+
 static void message(struct ingress *in, const uint8_t *bytes, size_t length,
                     const struct peer *peer, uint32_t endpoint, int64_t recv_us)
 {
@@ -294,32 +336,33 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
     if (msg.type == MSG_COMMAND) { /* it lies in our arena */
         command_signed_by(in, (struct command *)(uintptr_t)msg.u.command, peer);
     }
-    if (!directory_learn(in->conf.directory, msg.from, endpoint, msg.epoch)) {
-        refuse(in, INGRESS_EPOCH);
-        alarm_record(in, INGRESS_EPOCH, peer);
+    message_take(in, &msg, peer, endpoint, recv_us);
+}
+
+/* A group is refused whole when it is malformed; who may speak is asked for each agent. */
+static void acknowledgements(struct ingress *in, const uint8_t *bytes, size_t length,
+                             const struct peer *peer, uint32_t endpoint, int64_t recv_us)
+{
+    struct ack_group group;
+    enum codec_verdict v = ack_group_open(bytes, length, &group);
+    in->stats.codec[v]++;
+    if (v != CODEC_OK) {
+        refuse_hostile(in, INGRESS_BODY, peer);
         return;
     }
-    if (msg.type == MSG_OPERATE) {
-        const struct opcache_entry *e =
-            in->conf.opcache != NULL ? opcache_get(in->conf.opcache, msg.u.operate.operation_id)
-                                     : NULL;
-        if (e == NULL) {
-            refuse(in, INGRESS_UNCACHED);
-            return;
+    struct msg msg = group.first;
+    do {
+        enum ingress_refusal why =
+            route_check(in->conf.codec->topology, peer, in->conf.grants, &msg);
+        if (why == INGRESS_GRANT) {
+            refuse(in, why);
+        } else if (why != INGRESS_OK) {
+            refuse_hostile(in, why, peer);
+        } else {
+            in->stats.grouped++;
+            message_take(in, &msg, peer, endpoint, recv_us);
         }
-        msg.u.operate.operation = &e->operation;
-    }
-    msg.recv_us = recv_us;
-    in->stats.messages++;
-    if (msg.type != MSG_ORDER || in->conf.on_order == NULL) {
-        in->conf.on_msg(in->conf.ctx, &msg);
-        return;
-    }
-    why = serves(in, &msg, endpoint) ? in->conf.on_order(in->conf.ctx, &msg) : INGRESS_ORDER_SOURCE;
-    if (why != INGRESS_OK) {
-        refuse(in, why);
-        alarm_record(in, why, peer);
-    }
+    } while (ack_group_next(&group, &msg));
 }
 
 static void special(struct ingress *in, const uint8_t *bytes, size_t length,
@@ -399,6 +442,8 @@ static void records(struct ingress *in, const struct frame_view *view, const str
         in->stats.records++;
         if (length == 0) {
             refuse(in, INGRESS_KIND);
+        } else if (record[0] == RECORD_ACKS) {
+            acknowledgements(in, record, length, peer, endpoint, recv_us);
         } else if (record[0] >= RECORD_SPECIAL) {
             special(in, record, length, peer, endpoint);
         } else {

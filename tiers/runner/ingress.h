@@ -49,7 +49,8 @@ struct ingress_stats {
     uint64_t frames;  /* accepted */
     uint64_t records; /* of accepted frames */
     uint64_t messages;
-    uint64_t own; /* broadcasts of our own, ignored */
+    uint64_t grouped; /* of these, acknowledgements that shared a record (proto/ack_group.h) */
+    uint64_t own;     /* broadcasts of our own, ignored */
     uint64_t refusals[INGRESS_REFUSALS];
     uint64_t codec[CODEC_VERDICT_COUNT];
 };

@@ -417,9 +417,12 @@ static int command_rotate_due(const char *dir)
 {
     struct keys_error why = {""};
     int count = rotation_run(dir, (int64_t)time(NULL), &why);
-    if (count < 0)
+    int links = count >= 0 ? rotation_links(dir, (int64_t)time(NULL), &why) : 0;
+    if (count < 0 || links < 0)
         return failed(&why);
     (void)printf("%d processes\n", count);
+    if (links > 0)
+        (void)printf("%d pairs of the server and of enrollment: run deploy/permissions\n", links);
     return 0;
 }
 

@@ -96,6 +96,7 @@ static void frames(struct process *p, struct page *g)
     page_add(g, "frames_sent_total", NULL, NULL, out->frames);
     page_add(g, "signatures_made_total", NULL, NULL, out->signatures);
     page_add(g, "records_sent_total", NULL, NULL, out->records);
+    page_add(g, "acks_grouped_sent_total", NULL, NULL, out->grouped);
     page_add(g, "frame_bytes_sent_total", NULL, NULL, out->bytes);
     page_add(g, "operations_sent_total", NULL, NULL, out->operations);
     some(g, "send_dropped_total", "reason", "encode", out->dropped_encode);
@@ -107,6 +108,7 @@ static void frames(struct process *p, struct page *g)
     page_add(g, "frames_accepted_total", NULL, NULL, in->frames);
     page_add(g, "records_received_total", NULL, NULL, in->records);
     page_add(g, "messages_received_total", NULL, NULL, in->messages);
+    page_add(g, "acks_grouped_received_total", NULL, NULL, in->grouped);
     page_add(g, "signatures_verified_total", NULL, NULL, peers->signatures);
     page_add(g, "peers", NULL, NULL, peers->peer_count);
     for (int v = 1; v < FRAME_VERDICT_COUNT; v++) {

@@ -1,5 +1,6 @@
 #include "tiers/runner/rotation.h"
 
+#include "tiers/runner/enroll.h"
 #include "tiers/runner/permissions.h"
 #include "tiers/runner/tls.h"
 #include <assert.h>
@@ -12,6 +13,7 @@
 
 #define HOUR_S    INT64_C(3600)
 #define DAY_S     (24 * HOUR_S)
+#define LINKS_S   (24 * DAY_S)
 #define PERMILLES 1000
 
 int64_t rotation_life_s(uint16_t roles)
@@ -89,5 +91,25 @@ int rotation_run(const char *dir, int64_t now_s, struct keys_error *why)
         done = rotation_one(dir, names[i], now_s, life_s, why) == 0 ? done + 1 : -1 - done;
     }
     free(names);
+    return done;
+}
+
+int rotation_links(const char *dir, int64_t now_s, struct keys_error *why)
+{
+    static const char *const names[] = {TLS_SERVER_FILE, ENROLL_SERVICE, ENROLL_NEWCOMER};
+    assert(dir && why);
+    char path[4096];
+    uint64_t mesh = 0;
+    int done = 0;
+    (void)snprintf(path, sizeof(path), "%.3900s/ca.key", dir);
+    if (access(path, F_OK) != 0)
+        return 0; /* they are made elsewhere */
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && done >= 0; i++) {
+        if (!tls_is_older(dir, names[i], now_s, LINKS_S))
+            continue;
+        bool made = keys_load_mesh(dir, &mesh, why) == 0 &&
+                    tls_issue(dir, names[i], mesh, now_s, CERT_PROCESS_LIFE_S, why) == 0;
+        done = made ? done + 1 : -1 - done;
+    }
     return done;
 }

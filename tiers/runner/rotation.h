@@ -27,4 +27,10 @@ int rotation_one(const char *dir, const char *name, int64_t now_s, int64_t life_
  * be, and *why. Certificates without their key here belong to processes elsewhere, and are left. */
 int rotation_run(const char *dir, int64_t now_s, struct keys_error *why);
 
+/* The TLS pairs that belong to no process: the NATS server's, and those of the enrollment service
+ * and of newcomers. Replaced after 24 of their 30 days, where the authority's key (ca.key) is; the
+ * old ones stay good for the rest. The server has to be told: deploy/permissions. The number of
+ * those that were replaced; or -1 less for the first that could not be, and *why. */
+int rotation_links(const char *dir, int64_t now_s, struct keys_error *why);
+
 #endif

@@ -286,6 +286,21 @@ int tls_check(const char *dir, const char *name, uint64_t mesh, int64_t now_s,
     return rc;
 }
 
+bool tls_is_older(const char *dir, const char *name, int64_t now_s, int64_t age_s)
+{
+    assert(dir && name);
+    char path[PATH_BYTES];
+    struct keys_error ignored;
+    time_t begun_s = (time_t)(now_s - age_s);
+    X509 *cert = path_of(dir, name, ".tls.crt", path, &ignored) == 0 && access(path, F_OK) == 0
+                     ? cert_get(path, &ignored)
+                     : NULL;
+    bool older = cert && X509_cmp_time(X509_get0_notBefore(cert), &begun_s) < 0;
+    ERR_clear_error();
+    X509_free(cert);
+    return older;
+}
+
 int tls_settle(const char *dir, const char *name, struct keys_error *why)
 {
     assert(dir && name && why);

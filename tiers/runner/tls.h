@@ -15,6 +15,7 @@
 #define TIERS_RUNNER_TLS_H
 
 #include "tiers/runner/keyfiles.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TLS_SERVER_NAME "nats.mesh" /* what a client expects, wherever the server listens */
@@ -36,6 +37,9 @@ int tls_check(const char *dir, const char *name, uint64_t mesh, int64_t now_s,
 /* After a pair was replaced, but not to the end: NAME.next.tls.key becomes NAME.tls.key when
  * NAME.tls.crt is for it; else nothing is done. Before a link is made. */
 int tls_settle(const char *dir, const char *name, struct keys_error *why);
+
+/* Whether NAME.tls.crt began so long ago, and is to be replaced. False: later, or there is none. */
+bool tls_is_older(const char *dir, const char *name, int64_t now_s, int64_t age_s);
 
 /* The certificate for a key that is somewhere else, as PEM text of *ret_bytes without NUL. */
 int tls_certify(const char *dir, const char *name, uint64_t mesh,
