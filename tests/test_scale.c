@@ -561,7 +561,7 @@ static void a_removal_may_be_ended(void **state)
 static void who_cannot_go_is_named(void **state)
 {
     (void)state;
-    struct world *w = mesh(71, NULL);
+    struct world *w = mesh(72, NULL);
     stays(w, "s01", "0 agents that scale add has brought live there; scale add has brought nobody");
     added(w, 7, "", 1);
     world_run(w, 25 * US_PER_S);

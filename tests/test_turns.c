@@ -143,7 +143,7 @@ static void watch(void *context, const struct world_step *step)
 static struct world *mesh(struct seen *seen)
 {
     struct world_conf conf;
-    tree_conf(&conf, 7, SECTORS, 1, 2, AGENTS);
+    tree_conf(&conf, 8, SECTORS, 1, 2, AGENTS);
     struct world *w = world_new(&conf);
     world_run(w, 12 * US_PER_S);
     memset(seen, 0, sizeof(*seen));
