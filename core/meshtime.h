@@ -35,8 +35,8 @@ struct meshtime {
     uint8_t locked : 1;
     uint8_t root : 1;
     uint8_t alike : 6; /* samples that took about as long as the quickest; saturates */
-    uint8_t samples;  /* accepted, saturates */
-    uint8_t outliers; /* in a row */
+    uint8_t samples;   /* accepted, saturates */
+    uint8_t outliers;  /* in a row */
 };
 
 enum meshtime_verdict {
