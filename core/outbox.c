@@ -381,7 +381,7 @@ static const struct store_field *fields_part(struct copier *c, const struct stor
     if (fields == NULL) {
         return NULL;
     }
-    if (one_piece && at != NULL) {
+    if (one_piece && at != NULL && from != NULL) {
         memcpy(at, from, bytes);
     }
     for (uint32_t i = 0; i < field_count; i++) {

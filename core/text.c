@@ -214,7 +214,7 @@ static char *put_numbered(char *at, const char *prefix, size_t prefix_bytes, uin
 void text_unit(struct text *t, struct unit u)
 {
     assert(t != NULL);
-    char name[sizeof(".c") * 3u + U64_TEXT_MAX * 3u];
+    char name[(size_t)3 * (sizeof(".c") + U64_TEXT_MAX)];
     char *at = name;
     if (u.tier == TIER_SECTOR || u.tier == TIER_CLUSTER || u.tier == TIER_AGENT) {
         at = put_numbered(at, "s0", u.sector < 10 ? 2 : 1, u.sector);

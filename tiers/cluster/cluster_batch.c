@@ -60,7 +60,8 @@ uint64_t index_caps(const struct cluster *c)
 static void member_name(const struct cluster *c, size_t prefix, uint32_t i, char *ret)
 {
     memcpy(ret, c->shard, prefix);
-    memcpy(ret + prefix, ".a", 2);
+    ret[prefix] = '.';
+    ret[prefix + 1] = 'a';
     num_format_u64(i + 1u, ret + prefix + 2);
 }
 
