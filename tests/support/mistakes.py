@@ -87,18 +87,20 @@ def check_clock(m, need, restart):
         with open(file, "r+b") as f:  # in place: the process has it mapped
             f.write(struct.pack("<q", seconds * 1000000))
 
-    for seconds, word in [(3, "ahead of"), (-4, "behind")]:
-        since = length(m, name)
-        set_clock(seconds)
-        line = m.wait(f"{seconds} s is said", lambda: said(m, name, "clock-off", since), 60)[0]
-        ms = int(re.search(r"\bms=(-?\d+)", line).group(1))
-        need(abs(ms - 1000 * seconds) < 500 and word in line, line)
-        which = "ahead" if seconds > 0 else "behind"
-        m.wait("the metric", lambda: m.metric(rf"^mesh_clock_{which}_seconds") >= abs(seconds) - 0.5, 10)
-        set_clock(0)
-        m.wait("it is right again", lambda: said(m, name, "clock-right", since), 60)
-        need(len(said(m, name, "clock-off", since)) == 1, "it is said more than once")
+    try:
+        for seconds, word in [(3, "ahead of"), (-4, "behind")]:
+            since = length(m, name)
+            set_clock(seconds)
+            line = m.wait(f"{seconds} s is said", lambda: said(m, name, "clock-off", since), 60)[0]
+            ms = int(re.search(r"\bms=(-?\d+)", line).group(1))
+            need(abs(ms - 1000 * seconds) < 500 and word in line, line)
+            which = "ahead" if seconds > 0 else "behind"
+            m.wait("the metric", lambda: m.metric(rf"^mesh_clock_{which}_seconds") >= abs(seconds) - 0.5, 10)
+            set_clock(0)
+            m.wait("it is right again", lambda: said(m, name, "clock-right", since), 60)
+            need(len(said(m, name, "clock-off", since)) == 1, "it is said more than once")
+    finally:  # what comes after needs it, whatever went wrong here
+        restart(m, name, command)
     others = [n for n, _ in m.processes().items() if n not in (name, "nats", "redis", "redis-durable")]
     need(not any(said(m, n, "clock-off") for n in others), "others take theirs for wrong")
-    restart(m, name, command)
     m.whole()
