@@ -389,6 +389,7 @@ static const struct store_field *fields_part(struct copier *c, const struct stor
         fields[i].value = at;
         if (count > 0) {
             if (!one_piece) {
+                assert(source[i].value != NULL);
                 memcpy(at, source[i].value, count);
             }
             at += count;

@@ -100,7 +100,9 @@ def check_clock(m, need, restart):
             m.wait("it is right again", lambda: said(m, name, "clock-right", since), 60)
             need(len(said(m, name, "clock-off", since)) == 1, "it is said more than once")
     finally:  # what comes after needs it, whatever went wrong here
+        since = length(m, name)
         restart(m, name, command)
+    m.wait("it has its units again", lambda: said(m, name, "serving", since), 90)
     others = [n for n, _ in m.processes().items() if n not in (name, "nats", "redis", "redis-durable")]
     need(not any(said(m, n, "clock-off") for n in others), "others take theirs for wrong")
     m.whole()
