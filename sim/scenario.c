@@ -286,7 +286,7 @@ static void put_act(FILE *to, const struct act *a)
     fputs("at ", to);
     put_time(to, a->at_us);
     fprintf(to, " %s", act_name(a->kind));
-    if (a->label[0] != '\0') {
+    if ((act_fields(a->kind) & ACT_LABEL) != 0) {
         put_word(to, a->label);
     }
     if (a->unit.tier != TIER_NONE) {
@@ -303,13 +303,16 @@ static void put_act(FILE *to, const struct act *a)
     if (a->factor > 0) {
         fprintf(to, " %g", a->factor);
     }
-    if (a->permille > 0) {
+    if ((act_fields(a->kind) & ACT_PERMILLE) != 0) {
         fprintf(to, " %u", a->permille);
     }
     if (a->kind == ACT_SUBMIT) {
         put_operation(to, a);
     }
-    put_option(to, "by", a->by_us);
+    if ((act_fields(a->kind) & ACT_BY) != 0) {
+        fputs(" by ", to);
+        put_time(to, a->by_us);
+    }
     fputs(a->below ? " below" : "", to);
     put_option(to, "for", a->for_us);
     fputc('\n', to);

@@ -158,6 +158,7 @@ struct scenario {
 };
 
 const char *act_name(enum act_kind kind);
+uint32_t act_fields(enum act_kind kind); /* ACT_UNIT and what else it is said with */
 const char *lie_name(enum world_lie lie);
 const char *bank_name(enum store_bank bank);
 /* Bits of the banks that this act of the store means; 0: it has nothing to do with the store. */

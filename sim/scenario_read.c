@@ -317,6 +317,11 @@ const char *act_name(enum act_kind kind)
     return kinds[kind < ACT_KIND_COUNT ? kind : ACT_NONE].name;
 }
 
+uint32_t act_fields(enum act_kind kind)
+{
+    return kinds[kind < ACT_KIND_COUNT ? kind : ACT_NONE].fields;
+}
+
 static bool read_classes_mask(struct reader *r, uint32_t *ret)
 {
     const char *word = next(r, "classes");
