@@ -193,8 +193,9 @@ struct origin *hub_origin_find(struct hub *h, const struct id128 *id)
 #define WAY_US_MAX (2 * US_PER_S)
 #define WAY_US_MIN (10 * US_PER_MS)
 
-/* Twice as long as the way to the leads and back took when they were asked a moment ago, or as
- * usual when nobody asked; a loaded mesh needs a later T. */
+/* As usual; when the leads were asked a moment ago, by how long the way to them and back took:
+ * twice that where that is less than usual, and that where it alone is more (a loaded mesh needs a
+ * later T). */
 static int64_t way_to_leads_us(const struct hub *h, const struct origin *o)
 {
     int64_t usual_us = hub_hop_margin_us(h);

@@ -12,22 +12,6 @@
 
 /* ---- numbers ---- */
 
-static void le_put(uint8_t *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++) {
-        at[i] = (uint8_t)(value >> (8u * i));
-    }
-}
-
-static uint64_t le_get(const uint8_t *at, unsigned bytes)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++) {
-        value |= (uint64_t)at[i] << (8u * i);
-    }
-    return value;
-}
-
 static uint8_t *varint_put(uint8_t *at, uint64_t value)
 {
     while (value >= 0x80u) {

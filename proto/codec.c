@@ -123,22 +123,6 @@ const char *codec_schema_fault(void)
 
 /* ---- record header ---- */
 
-static void le_put(uint8_t *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++) {
-        at[i] = (uint8_t)(value >> (8u * i));
-    }
-}
-
-static uint64_t le_get(const uint8_t *at, unsigned bytes)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++) {
-        value |= (uint64_t)at[i] << (8u * i);
-    }
-    return value;
-}
-
 void codec_record_encode(const struct record_header *header, uint8_t ret[RECORD_HEADER_BYTES])
 {
     assert(header && ret);

@@ -30,6 +30,24 @@ struct get {
 bool put_pack(struct put *put, const ProtobufCMessage *message);
 bool put_tag_length(struct put *put, uint32_t tag, size_t length); /* of a length-delimited field */
 
+/* ---- little-endian fields of the fixed heads (records, groups) ---- */
+
+static inline void le_put(uint8_t *at, uint64_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++) {
+        at[i] = (uint8_t)(value >> (8u * i));
+    }
+}
+
+static inline uint64_t le_get(const uint8_t *at, unsigned bytes)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < bytes; i++) {
+        value |= (uint64_t)at[i] << (8u * i);
+    }
+    return value;
+}
+
 /* ---- values (codec_value.c) ---- */
 
 #define MESH_TIME_MAX (1ll << 53) /* mesh times and durations on the wire: 0 to this */

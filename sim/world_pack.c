@@ -19,7 +19,9 @@ void world_pack_init(struct world *w, const struct node_ops *ops, size_t node_by
     w->pack_memory = pack_room_for(node_bytes);
     w->part_memory = pack_room_for(node_bytes);
     pack_init(&w->packer, w->pack_memory, node_bytes, loops);
-    pack_init_part(&w->part, w->part_memory, node_bytes, ops->light_bytes, loops);
+    if (ops->light != NULL) {
+        pack_init_part(&w->part, w->part_memory, node_bytes, ops->light_bytes, loops);
+    }
 }
 
 void world_pack_free(struct world *w)
@@ -30,7 +32,7 @@ void world_pack_free(struct world *w)
 
 void *world_unpack(struct world *w, const struct packed *from, const struct event *event)
 {
-    if (event != NULL) {
+    if (event != NULL && w->pack_ops->light != NULL) {
         void *self = pack_lay_out(&w->part, from);
         w->in_part = w->pack_ops->light(self, event);
         if (w->in_part) {

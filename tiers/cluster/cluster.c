@@ -356,12 +356,6 @@ static void on_start(struct cluster *c, int64_t now_us, struct outbox *out)
     cluster_note(out, NOTE_STARTED, c->epoch, 0);
 }
 
-/* Nothing is due, sent or forgotten: flight_tick() would return what it did. */
-static bool flight_idle(const struct cluster *c, int64_t now_us)
-{
-    return c->ops_next_us > now_us && c->kept_due_us > now_us && c->kept_count <= LEAD_KEPT_MAX;
-}
-
 /* The next beat of any member answers a probe. Where nobody is expected (all have moved away, or
  * their places are closed) none comes, and nothing can fail. */
 static void breaker_due(struct cluster *c, int64_t now_us, struct outbox *out)
@@ -404,7 +398,7 @@ static int64_t quiet_last(struct cluster *c, int64_t now_us, struct outbox *out)
 static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
 {
     c->starved = false;
-    int64_t next_us = flight_idle(c, now_us) ? c->ops_next_us : flight_tick(c, now_us, out);
+    int64_t next_us = flight_tick(c, now_us, out);
     next_us = time_least(next_us, members_tick(c, now_us, out));
     bool look = c->stirred || c->quiet_us <= now_us;
     if (look) {

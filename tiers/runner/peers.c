@@ -11,9 +11,8 @@
  * per contact. Both tables begin small and double as they fill: most processes know a few. */
 #include "tiers/runner/peers.h"
 
-#include "tiers/runner/bytes.h"
-
 #include "core/plant.h"
+#include "tiers/runner/bytes.h"
 
 #include <assert.h>
 #include <stdlib.h>
