@@ -561,7 +561,7 @@ static void a_removal_may_be_ended(void **state)
 static void who_cannot_go_is_named(void **state)
 {
     (void)state;
-    struct world *w = mesh(72, NULL);
+    struct world *w = mesh(71, NULL);
     stays(w, "s01", "0 agents that scale add has brought live there; scale add has brought nobody");
     added(w, 7, "", 1);
     world_run(w, 25 * US_PER_S);
@@ -575,6 +575,7 @@ static void who_cannot_go_is_named(void **state)
     places(&c.query.selector, "s02.c2.a1");
     assert_int_equal(world_ask(w, unit_orchestrator(), &c, 100 * US_PER_S)->kind, REPLY_OK);
     stays(w, "s02.c3.a8", "came by a move");
+    world_run(w, 10 * US_PER_S); /* who is where is told with every fifth beat */
     has(w, MESH + 7);
     done(w);
 }

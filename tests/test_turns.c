@@ -102,6 +102,7 @@ struct seen {
     uint32_t at_once;     /* most without an end */
     uint32_t steps;       /* of the root that sent some */
     uint32_t rested;      /* .. after twice the time that half of what was sent before had taken */
+    uint32_t half_open;   /* so many are without an end when that half has ended */
     int64_t begun_us, half_us;
 };
 
@@ -118,7 +119,8 @@ static void watch(void *context, const struct world_step *step)
     }
     uint64_t before = s->sent;
     int64_t now_us = step->event->now_us;
-    if (s->half_us == 0 && __builtin_popcountll(before & ~s->ended) <= (int)HUB_SHARE_GENTLE / 2) {
+    uint32_t open_before = (uint32_t)__builtin_popcountll(before & ~s->ended);
+    if (s->half_us == 0 && open_before <= s->half_open) {
         s->half_us = now_us;
     }
     for (uint32_t i = 0; i < step->out->effect_count; i++) {
@@ -135,6 +137,7 @@ static void watch(void *context, const struct world_step *step)
                      now_us - s->half_us >= HUB_SHARE_REST * (s->half_us - s->begun_us);
         s->begun_us = now_us;
         s->half_us = 0;
+        s->half_open = open_before + (uint32_t)__builtin_popcountll(s->sent & ~before) / 2u;
     }
     uint32_t open = (uint32_t)__builtin_popcountll(s->sent & ~s->ended);
     s->at_once = open > s->at_once ? open : s->at_once;
@@ -143,7 +146,7 @@ static void watch(void *context, const struct world_step *step)
 static struct world *mesh(struct seen *seen)
 {
     struct world_conf conf;
-    tree_conf(&conf, 8, SECTORS, 1, 2, AGENTS);
+    tree_conf(&conf, 7, SECTORS, 1, 2, AGENTS);
     struct world *w = world_new(&conf);
     world_run(w, 12 * US_PER_S);
     memset(seen, 0, sizeof(*seen));
