@@ -142,9 +142,9 @@ int delegate_render(struct task *t, const struct report *report)
     for (uint32_t i = 0; i < a->group_count; i++) {
         const struct answer_group *g = &a->groups[i];
         if (g->outcome != OUTCOME_READY || a->targets > 1)
-            fprintf(t->render.out, "%u %s%s%s%s: ", g->count, outcome_name(g->outcome),
+            fprintf(t->render.out, "%u %s%s%s%s%s", g->count, outcome_name(g->outcome),
                     g->reason ? " (" : "", g->reason ? reason_name(g->reason) : "",
-                    g->reason ? ")" : "");
+                    g->reason ? ")" : "", g->answer_bytes > 0 ? ": " : "");
         char conflict[ANSWER_BYTES_MAX];
         if (g->outcome == OUTCOME_CONFLICT)
             fputs(render_conflict(g, conflict, sizeof conflict), t->render.out);

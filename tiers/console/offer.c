@@ -95,6 +95,20 @@ bool offer_check(const struct action_table *table, const struct topology *t,
     return offer_fill(table, t, in, op, ret_acts, error);
 }
 
+void offer_nobody(const struct action_table *table, const struct operation *op,
+                  char ret[COMMAND_ERROR_MAX])
+{
+    assert(op && op->selector.class_mask != 0 && ret);
+    const struct action *a = action_find(table, op->action);
+    char letters[16], offered[16];
+    bool narrow = a && a->class_mask != 0;
+    class_letters(op->selector.class_mask, letters);
+    class_letters(narrow ? a->class_mask : 0, offered);
+    snprintf(ret, COMMAND_ERROR_MAX, "no agent among those that are named is of class %s%s%s%s%s%s",
+             letters, op->selector.capable_only ? " and has the capability" : "",
+             narrow ? ": '" : "", narrow ? a->name : "", narrow ? "' is for " : "", offered);
+}
+
 static json_t *action_json(const struct action *a)
 {
     char input[700], output[700];

@@ -21,6 +21,10 @@ bool offer_fill(const struct action_table *table, const struct topology *t,
                 const struct invocation *in, struct operation *op, bool *ret_acts,
                 char error[COMMAND_ERROR_MAX]);
 
+/* Why the operation, whose selector wants classes, is for nobody. */
+void offer_nobody(const struct action_table *table, const struct operation *op,
+                  char ret[COMMAND_ERROR_MAX]);
+
 /* All actions, or one. False: there is none of that name, and error says so. */
 bool offer_list(const struct render *r, const struct action_table *table, const char *name,
                 char error[COMMAND_ERROR_MAX]);

@@ -345,7 +345,8 @@ void render_group(const struct render *r, const struct answer_group *g)
         print_safe(r, text, strlen(text), r->form == FORM_WIDE ? 1000 : 100);
     } else if (g->answer_bytes) {
         fputc('"', r->out);
-        print_safe(r, g->answer, g->answer_bytes, r->form == FORM_WIDE ? 1000 : 60);
+        size_t most = g->outcome == OUTCOME_READY ? 60 : 200; /* why it failed, as a whole */
+        print_safe(r, g->answer, g->answer_bytes, r->form == FORM_WIDE ? 1000 : most);
         fputc('"', r->out);
     }
     runs_format(r->topology, g->runs, g->run_count, runs, room);

@@ -121,8 +121,9 @@ static int by_time_left(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Each READY answer has one JSON object a line. */
-static size_t collect(const struct answer_group *groups, size_t count, json_t **ret, size_t most)
+/* Each READY answer has one JSON object a line; ret_more: those for which a desk had no room. */
+static size_t collect(const struct answer_group *groups, size_t count, json_t **ret, size_t most,
+                      json_int_t *ret_more)
 {
     size_t n = 0;
     for (size_t g = 0; g < count; g++) {
@@ -132,7 +133,8 @@ static size_t collect(const struct answer_group *groups, size_t count, json_t **
             const char *end = memchr(at, '\n', left);
             size_t bytes = end ? (size_t)(end - at) : left;
             json_t *o = json_loadb(at, bytes, 0, NULL);
-            if (json_is_object(o))
+            *ret_more += json_integer_value(json_object_get(o, "more"));
+            if (json_object_get(o, "id"))
                 ret[n++] = o;
             else
                 json_decref(o);
@@ -148,7 +150,8 @@ static int render_list(const struct render *r, const struct report *report,
                        const struct answer_group *groups, size_t count)
 {
     static json_t *items[4096];
-    size_t n = collect(groups, count, items, sizeof items / sizeof *items);
+    json_int_t more = 0;
+    size_t n = collect(groups, count, items, sizeof items / sizeof *items, &more);
     uint32_t desks = report->aggregate.outcomes[OUTCOME_READY];
     uint32_t silent = report->aggregate.targets - desks;
     qsort(items, n, sizeof *items, by_time_left);
@@ -162,13 +165,15 @@ static int render_list(const struct render *r, const struct report *report,
         json_array_append_new(list, items[i]);
     }
     if (r->json) {
-        json_t *all =
-            json_pack("{s:O,s:i,s:i}", "reviews", list, "desks", (int)desks, "silent", (int)silent);
+        json_t *all = json_pack("{s:O,s:I,s:i,s:i}", "reviews", list, "more", more, "desks",
+                                (int)desks, "silent", (int)silent);
         json_dumpf(all, r->out, JSON_COMPACT);
         fputc('\n', r->out);
         json_decref(all);
     } else {
-        fprintf(r->out, "%zu open at %u desks", n, desks);
+        fprintf(r->out, "%zu open at %u desks", n + (size_t)more, desks);
+        if (more > 0)
+            fprintf(r->out, "; %lld of them are shown when others are answered", (long long)more);
         fprintf(r->out, silent ? "; %u desks did not answer\n" : "\n", silent);
     }
     json_decref(list);

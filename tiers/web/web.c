@@ -43,6 +43,13 @@ static void name_redirect(struct request *r)
     }
 }
 
+/* libcurl calls a line of the header above its 100 KB the same as an allocation that fails. */
+static const char *error_text(CURLcode code)
+{
+    return code == CURLE_OUT_OF_MEMORY ? "a line of its header above 100 KB, or no memory"
+                                       : curl_easy_strerror(code);
+}
+
 static void take_done(struct web *web)
 {
     CURLMsg *m;
@@ -57,8 +64,7 @@ static void take_done(struct web *web)
         (void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&r);
         (void)curl_easy_getinfo(m->easy_handle, CURLINFO_RESPONSE_CODE, &status);
         char why[CURL_ERROR_SIZE];
-        (void)snprintf(why, sizeof(why), "%s",
-                       r->why[0] != '\0' ? r->why : curl_easy_strerror(code));
+        (void)snprintf(why, sizeof(why), "%s", r->why[0] != '\0' ? r->why : error_text(code));
         name_redirect(r);
         struct bytes error = r->error;
         r->error = (struct bytes){0};

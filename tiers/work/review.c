@@ -2,7 +2,7 @@
  * lies on the desk of its agent until somebody answers it or its deadline passes. The desk is asked
  * by operations like any other, so an operator needs nothing but the console:
  *
- *   review.list      [ASSIGNEE]          one JSON object a line
+ *   review.list      [ASSIGNEE]          one JSON object a line; {"more":N} where N found no room
  *   review.claim     ID WHO              nobody else may answer it from here on
  *   review.answer    ID WHO TEXT         READY with TEXT
  *   review.reject    ID WHO TEXT         CONFLICT with TEXT: a person says no, and why
@@ -159,15 +159,14 @@ static size_t cut_at(const uint8_t *text, size_t count, size_t most)
     return most;
 }
 
-static char *describe(const struct review *r)
+static char *describe(const struct review *r, size_t text_shown)
 {
     const struct job *j = r->job;
-    char place[UNIT_TEXT_MAX], id[ID128_TEXT_MAX];
+    char place[UNIT_TEXT_MAX];
     int64_t left_us = j->deadline_us - clock_boot_us();
     (void)unit_format(j->unit, place);
-    num_id128_format(j->operation, id);
     json_t *text =
-        json_stringn((const char *)j->payload, cut_at(j->payload, j->payload_bytes, TEXT_SHOWN));
+        json_stringn((const char *)j->payload, cut_at(j->payload, j->payload_bytes, text_shown));
     json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:s}", "id", r->id, "agent", place,
                           "action", j->lane->action->name, "assignee", r->assignee, "claimed_by",
                           r->claimed_by, "priority", (int)j->priority, "left_s",
@@ -183,24 +182,58 @@ static char *describe(const struct review *r)
     return line;
 }
 
+static bool listed(const struct review *r, struct unit agent, const char *assignee)
+{
+    return r->decided == OUTCOME_PENDING && unit_equal(r->job->unit, agent) &&
+           (assignee[0] == '\0' || strcmp(assignee, r->assignee) == 0 ||
+            strcmp(assignee, r->claimed_by) == 0);
+}
+
+/* Their lines into d->text, the oldest first; how many of them found no room. */
+static uint32_t lines(struct desk *d, struct review *const *found, uint32_t count,
+                      size_t text_shown, size_t *ret_used)
+{
+    const size_t room = sizeof(d->text) - sizeof("{\"more\":00}\n");
+    uint32_t shown = 0;
+    *ret_used = 0;
+    while (shown < count) {
+        char *line = describe(found[count - 1 - shown], text_shown);
+        size_t bytes = line != NULL ? strlen(line) : room;
+        bool fits = *ret_used + bytes + 1 <= room;
+        if (fits) {
+            memcpy(d->text + *ret_used, line, bytes);
+            d->text[*ret_used + bytes] = '\n';
+            *ret_used += bytes + 1;
+            shown++;
+        }
+        free(line);
+        if (!fits) {
+            break;
+        }
+    }
+    return count - shown;
+}
+
+/* All that are open, with shorter texts where they are many; what still finds no room (the newest)
+ * is counted in a last line. */
 static void list(struct desk *d, const struct handler_call *call, const char *assignee,
                  struct executor_answer *ret)
 {
+    static const size_t texts[] = {TEXT_SHOWN, TEXT_SHOWN / 2, TEXT_SHOWN / 4, 0};
+    struct review *found[DESK_OPEN_MAX];
+    uint32_t count = 0, more = 1;
     size_t used = 0;
-    for (const struct review *r = d->open; r != NULL; r = r->next) {
-        if (r->decided != OUTCOME_PENDING || !unit_equal(r->job->unit, call->unit) ||
-            (assignee[0] != '\0' && strcmp(assignee, r->assignee) != 0 &&
-             strcmp(assignee, r->claimed_by) != 0)) {
-            continue;
+    for (struct review *r = d->open; r != NULL; r = r->next) {
+        if (listed(r, call->unit, assignee)) {
+            assert(count < DESK_OPEN_MAX);
+            found[count++] = r;
         }
-        char *line = describe(r);
-        size_t bytes = line != NULL ? strlen(line) : 0;
-        if (bytes > 0 && used + bytes + 1 < sizeof(d->text)) {
-            memcpy(d->text + used, line, bytes);
-            d->text[used + bytes] = '\n';
-            used += bytes + 1;
-        } /* else: the next list shows it, when one of these has been answered */
-        free(line);
+    }
+    for (size_t i = 0; more > 0 && i < sizeof(texts) / sizeof(texts[0]); i++) {
+        more = lines(d, found, count, texts[i], &used);
+    }
+    if (more > 0) {
+        used += (size_t)snprintf(d->text + used, sizeof(d->text) - used, "{\"more\":%u}\n", more);
     }
     *ret = (struct executor_answer){
         .verdict = OUTCOME_READY, .bytes = (const uint8_t *)d->text, .count = used};
