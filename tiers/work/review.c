@@ -24,6 +24,7 @@
 #define NAME_SIZE     32u
 #define ID_SIZE       9u
 #define TEXT_SHOWN    90u
+#define TEXT_STEP     6u /* a whole part of that */
 
 struct review {
     struct review *next, **link;
@@ -219,7 +220,6 @@ static uint32_t lines(struct desk *d, struct review *const *found, uint32_t coun
 static void list(struct desk *d, const struct handler_call *call, const char *assignee,
                  struct executor_answer *ret)
 {
-    static const size_t texts[] = {TEXT_SHOWN, TEXT_SHOWN / 2, TEXT_SHOWN / 4, 0};
     struct review *found[DESK_OPEN_MAX];
     uint32_t count = 0, more = 1;
     size_t used = 0;
@@ -229,8 +229,9 @@ static void list(struct desk *d, const struct handler_call *call, const char *as
             found[count++] = r;
         }
     }
-    for (size_t i = 0; more > 0 && i < sizeof(texts) / sizeof(texts[0]); i++) {
-        more = lines(d, found, count, texts[i], &used);
+    for (size_t shown = TEXT_SHOWN + TEXT_STEP; more > 0 && shown > 0;) {
+        shown -= TEXT_STEP;
+        more = lines(d, found, count, shown, &used);
     }
     if (more > 0) {
         used += (size_t)snprintf(d->text + used, sizeof(d->text) - used, "{\"more\":%u}\n", more);
