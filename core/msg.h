@@ -168,7 +168,6 @@ struct heal {
 struct msg {
     enum msg_type type;
     uint8_t priority; /* of queues in processes; control and heartbeats have a reserve */
-    bool more;        /* in events: another of its group follows at once (docs/adr/0059) */
     struct unit from; /* who speaks; its process is certified for it */
     /* To one unit; or, with a mask, to units at `to`, counted from it: bit i stands for number + i
      * of the unit's own tier, within the same parent. */

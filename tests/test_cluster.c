@@ -599,54 +599,6 @@ static void test_random_events_always_add_up(void **state)
 #define FRESH(f)  cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define JOINED(f) cmocka_unit_test_setup_teardown(f, setup_joined, teardown)
 
-/* All agents' acknowledgements of one operation, as a group or each by itself; what its lead says
- * of it. */
-static struct aggregate_view acknowledged(uint8_t number, bool group)
-{
-    struct operation op = operation_of(number);
-    operate(&op);
-    for (unsigned n = 1; n <= AGENTS; n++) {
-        struct msg m = from_agent(MSG_ACK, n);
-        m.u.ack = ack_of(&op, n % 5 == 0 ? OUTCOME_FAILED : OUTCOME_READY, NULL);
-        m.more = group && n < AGENTS;
-        rig_msg(&rig, &m);
-        if (m.more) {
-            assert_true(rig.wake_us <= rig.now_us); /* in case that nobody follows */
-            assert_null(rig_sent(&rig, MSG_RESULT));
-        }
-    }
-    return *result_of(&op, AGENTS);
-}
-
-static void test_a_group_is_what_its_acks_are(void **state)
-{
-    (void)state;
-    struct aggregate_view alone = acknowledged(1, false);
-    struct aggregate_view group = acknowledged(2, true);
-    assert_memory_equal(alone.outcomes, group.outcomes, sizeof alone.outcomes);
-    assert_int_equal(alone.targets, group.targets);
-    assert_int_equal(alone.agents_reached, group.agents_reached);
-    assert_int_equal(alone.group_count, group.group_count);
-}
-
-/* The rest of a group may never come: the lead looks at the next wake. */
-static void test_a_broken_group_ends_all_the_same(void **state)
-{
-    (void)state;
-    struct operation op = operation_of(1);
-    operate(&op);
-    for (unsigned n = 1; n <= AGENTS; n++) {
-        struct msg m = from_agent(MSG_ACK, n);
-        m.u.ack = ack_of(&op, OUTCOME_READY, NULL);
-        m.more = true;
-        rig_msg(&rig, &m);
-    }
-    assert_null(rig_sent(&rig, MSG_RESULT));
-    assert_true(rig.wake_us <= rig.now_us);
-    rig_wake(&rig);
-    assert_int_equal(result_of(&op, AGENTS)->outcomes[OUTCOME_READY], AGENTS);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -658,8 +610,6 @@ int main(void)
         JOINED(test_bus_outage_kills_nobody),
         JOINED(test_all_silent_blames_itself),
         JOINED(test_goodbye),
-        JOINED(test_a_group_is_what_its_acks_are),
-        JOINED(test_a_broken_group_ends_all_the_same),
         FRESH(test_people_are_not_in_the_mean),
         JOINED(test_stale_sector_is_refused),
         JOINED(test_breaker_by_hand_and_heal),

@@ -25,7 +25,7 @@ static struct key_pair issuer;
 static struct topology topology;
 static struct codec codec = {.topology = &topology};
 static struct side lead, host;
-static uint32_t frames_sent, arrived, followed;
+static uint32_t frames_sent, arrived;
 static int64_t sent_us;
 static struct msg last;
 static char last_action[ACTION_MAX];
@@ -45,7 +45,6 @@ static void on_msg(void *ctx, const struct msg *msg)
 {
     (void)ctx;
     arrived++;
-    followed += msg->more ? 1 : 0;
     last = *msg;
     sent_us = msg->sent_us;
     if (msg->type == MSG_ACK) {
@@ -110,7 +109,7 @@ static int setup(void **state)
               (struct unit_range){unit_cluster(1, 1), unit_cluster(1, 2)});
     side_make(&host, "host", ROLE_HOST,
               (struct unit_range){unit_agent(1, 1, 1), unit_agent(1, 2, 6)});
-    frames_sent = arrived = followed = 0;
+    frames_sent = arrived = 0;
     memset(&last, 0, sizeof(last));
     return 0;
 }
@@ -456,29 +455,6 @@ static void acks_that_say_the_same_are_one_record(void **state)
     assert_true(sent_us >= before_us + 6000000 && sent_us <= clock_boot_us() + 6000000);
 }
 
-/* The last that is handed on is the last that says so, whoever is refused on the way. */
-static void all_but_the_last_are_followed(void **state)
-{
-    (void)state;
-    uint32_t at = to(&host, "lead", 0);
-    struct msg newer = ready(6);
-    newer.epoch = 8;
-    assert_true(egress_msg(host.egress, 0, at, &newer, 0));
-    egress_flush(host.egress);
-    assert_int_equal(arrived, 1);
-    assert_int_equal(followed, 0); /* alone */
-    for (unsigned agent = 1; agent <= 6; agent++) {
-        struct msg m = ready(agent);
-        assert_true(egress_msg(host.egress, 0, at, &m, 0));
-    }
-    egress_flush(host.egress);
-    assert_int_equal(ingress_stats(lead.ingress)->refusals[INGRESS_EPOCH], 1);
-    assert_int_equal(arrived, 6); /* the sixth is of a former life */
-    assert_int_equal(last.from.agent, 5);
-    assert_int_equal(followed, 4);
-    assert_false(last.more);
-}
-
 /* PENDING and READY of one agent, other words, an answer of its own, something between. */
 static void acks_keep_their_order(void **state)
 {
@@ -538,7 +514,6 @@ int main(void)
         TEST(speakers_are_checked),
         TEST(hostile_records_are_counted),
         TEST(acks_that_say_the_same_are_one_record),
-        TEST(all_but_the_last_are_followed),
         TEST(acks_keep_their_order),
         TEST(operations_need_an_author),
     };

@@ -422,13 +422,6 @@ static int64_t tick(struct cluster *c, int64_t now_us, struct outbox *out)
     return next_us > now_us ? next_us : now_us + 1;
 }
 
-/* An acknowledgement of a group, but for its last: what is due is looked at once for all of them.
- * Should the rest not come, the lead is woken at once. */
-static bool is_followed(const struct event *event)
-{
-    return event->kind == EV_MSG && event->u.msg->type == MSG_ACK && event->u.msg->more;
-}
-
 static int64_t cluster_step(void *self, const struct event *event, struct outbox *out)
 {
     assert(self != NULL && event != NULL && out != NULL);
@@ -464,7 +457,7 @@ static int64_t cluster_step(void *self, const struct event *event, struct outbox
     case EV_STOP: /* its successor reads what it wrote */
         break;
     }
-    int64_t wake_us = is_followed(event) ? now_us : tick(c, now_us, out);
+    int64_t wake_us = tick(c, now_us, out);
     children_wake(&c->children, wake_us);
     return wake_us;
 }

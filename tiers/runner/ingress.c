@@ -280,22 +280,13 @@ static void token_shown(struct ingress *in, const uint8_t *bytes, size_t length,
     }
 }
 
-static bool epoch_is_good(struct ingress *in, const struct msg *msg, const struct peer *peer,
-                          uint32_t endpoint)
-{
-    if (directory_learn(in->conf.directory, msg->from, endpoint, msg->epoch)) {
-        return true;
-    }
-    refuse(in, INGRESS_EPOCH);
-    alarm_record(in, INGRESS_EPOCH, peer);
-    return false;
-}
-
 /* A message that its process may say: what is left are the epoch and the operation it names. */
 static void message_take(struct ingress *in, struct msg *msg, const struct peer *peer,
                          uint32_t endpoint, int64_t recv_us)
 {
-    if (!epoch_is_good(in, msg, peer, endpoint)) {
+    if (!directory_learn(in->conf.directory, msg->from, endpoint, msg->epoch)) {
+        refuse(in, INGRESS_EPOCH);
+        alarm_record(in, INGRESS_EPOCH, peer);
         return;
     }
     if (msg->type == MSG_OPERATE) {
@@ -348,31 +339,7 @@ static void message(struct ingress *in, const uint8_t *bytes, size_t length,
     message_take(in, &msg, peer, endpoint, recv_us);
 }
 
-/* Whether this agent of a group may say it: asked for each. */
-static bool row_is_good(struct ingress *in, const struct msg *msg, const struct peer *peer,
-                        uint32_t endpoint)
-{
-    enum ingress_refusal why = route_check(in->conf.codec->topology, peer, in->conf.grants, msg);
-    if (why == INGRESS_GRANT) {
-        refuse(in, why);
-    } else if (why != INGRESS_OK) {
-        refuse_hostile(in, why, peer);
-    } else {
-        in->stats.grouped++;
-    }
-    return why == INGRESS_OK && epoch_is_good(in, msg, peer, endpoint);
-}
-
-static void row_take(struct ingress *in, struct msg *msg, bool more, int64_t recv_us)
-{
-    msg->more = more;
-    msg->recv_us = recv_us;
-    in->stats.messages++;
-    in->conf.on_msg(in->conf.ctx, msg);
-}
-
-/* A group is refused whole when it is malformed. A row is handed on when the next good one is
- * known, so that all but the last say that more follow. */
+/* A group is refused whole when it is malformed; who may speak is asked for each agent. */
 static void acknowledgements(struct ingress *in, const uint8_t *bytes, size_t length,
                              const struct peer *peer, uint32_t endpoint, int64_t recv_us)
 {
@@ -383,22 +350,19 @@ static void acknowledgements(struct ingress *in, const uint8_t *bytes, size_t le
         refuse_hostile(in, INGRESS_BODY, peer);
         return;
     }
-    struct msg rows[2] = {group.first};
-    unsigned at = 0;
-    bool waits = false; /* rows[1 - at] is good */
+    struct msg msg = group.first;
     do {
-        if (!row_is_good(in, &rows[at], peer, endpoint)) {
-            continue;
+        enum ingress_refusal why =
+            route_check(in->conf.codec->topology, peer, in->conf.grants, &msg);
+        if (why == INGRESS_GRANT) {
+            refuse(in, why);
+        } else if (why != INGRESS_OK) {
+            refuse_hostile(in, why, peer);
+        } else {
+            in->stats.grouped++;
+            message_take(in, &msg, peer, endpoint, recv_us);
         }
-        if (waits) {
-            row_take(in, &rows[1 - at], true, recv_us);
-        }
-        waits = true;
-        at = 1 - at;
-    } while (ack_group_next(&group, &rows[at]));
-    if (waits) {
-        row_take(in, &rows[1 - at], false, recv_us);
-    }
+    } while (ack_group_next(&group, &msg));
 }
 
 static void special(struct ingress *in, const uint8_t *bytes, size_t length,

@@ -224,10 +224,9 @@ void runner_step(struct runner *r, struct node *n, struct event *event)
     int64_t wake_us = n->ops->step(runner_node_open(r, n), event, &r->out);
     r->stats.steps++;
     watch_epochs(r, n, event);
-    bool due = n->wake.place != 0 && n->wake.due_us <= boot_us;
     if (wake_us == NEVER) {
         timers_clear(&r->timers, &n->wake);
-    } else if (wake_us > now_us || !due) { /* else it is the next turn's already */
+    } else {
         bool set = wake_us <= now_us
                        ? timers_soon(&r->timers, &n->wake, boot_us)
                        : timers_set(&r->timers, &n->wake, runner_node_boot(n, wake_us));
@@ -282,19 +281,6 @@ struct node *runner_find(const struct runner *r, struct unit u)
 {
     uint32_t at = unitmap_get(&r->map, u);
     return at == UNITMAP_NONE || r->nodes[at]->self == NULL ? NULL : r->nodes[at];
-}
-
-struct node *runner_find_near(struct runner *r, struct unit u)
-{
-    for (uint32_t at = r->found; at < r->node_count && at <= r->found + 1u; at++) {
-        if (unit_equal(r->nodes[at]->unit, u)) {
-            r->found = at;
-            return r->nodes[at]->self == NULL ? NULL : r->nodes[at];
-        }
-    }
-    struct node *n = runner_find(r, u);
-    r->found = n != NULL ? n->index : r->found;
-    return n;
 }
 
 bool runner_has(const struct runner *r, struct unit u)

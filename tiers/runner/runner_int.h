@@ -89,7 +89,6 @@ struct runner {
     struct node **nodes;
     uint32_t node_count, node_room;
     struct unitmap map;
-    uint32_t found;             /* where runner_find_near() looks first */
     struct posted *posted_pool; /* of small ones */
     uint32_t posted_count;
     struct work *work_pool;
@@ -115,9 +114,6 @@ int64_t runner_node_boot(const struct node *n, int64_t clock_us);
 /* Gives the node one event and carries out what it asks for. */
 void runner_step(struct runner *r, struct node *n, struct event *event);
 struct node *runner_find(const struct runner *r, struct unit u);
-/* The same, looking first where the last one was found, and beside it: a frame's messages are for
- * one lead, or for a host's agents in their order. */
-struct node *runner_find_near(struct runner *r, struct unit u);
 /* An agent at a place, as the one that was planned for `home`; else as runner_add(). */
 int runner_add_agent(struct runner *r, struct unit u, struct unit home, uint16_t port);
 

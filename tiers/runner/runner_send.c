@@ -148,7 +148,7 @@ static void narrow(const struct msg *msg, unsigned bit, struct unit to, struct m
 static void arrive(struct runner *r, const struct msg *msg, unsigned bit)
 {
     struct unit to = msg->mask == 0 ? msg->to : unit_plus(msg->to, bit);
-    struct node *n = runner_find_near(r, to);
+    struct node *n = runner_find(r, to);
     if (n == NULL || n->fresh) {
         r->stats.not_mine++;
         return;
