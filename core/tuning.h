@@ -21,7 +21,7 @@ struct tuning {
     int64_t tier_suspect_us;  /* 3 s */
     int64_t tier_failed_us;   /* 4 s */
     int64_t bucket_us;        /* send buckets, spec 3.2: 10 ms */
-    int64_t resend_us;        /* first resend after the predicted answer is this late: 200 ms */
+    int64_t resend_us;        /* first resend after the predicted answer: 200 ms; half, if held */
     uint32_t resends_max;     /* 3 */
     enum predictor_kind predictor;
     double predictor_tau; /* wanted share arriving by T: 0.95 */

@@ -61,6 +61,8 @@ static void faults_name_their_place(void **state)
     wrong(A "handler = http\nurl = http://x\nkey_file = /no/key\n", "/no/key: No such file");
     wrong(A "handler = llm\nurl = http://x\n", "model is missing");
     wrong(A "handler = llm\nurl = http://x\nmodel = m\ntemperature = 9\n", "from 0.0 to 2.0");
+    wrong(A "handler = human\nclasses = D\n", ":3: [action a]: classes: people are CLASS_F");
+    wrong(A "handler = human\nclasses = A,F\n", "people are CLASS_F");
     wrong(A "handler = builtin\n", "there is none of that name");
     wrong(A "handler = exec\nprogram = /bin/echo\n" A "handler = exec\n", "in line 1");
     wrong(A "summary = x\n", "\"handler\" must come before");

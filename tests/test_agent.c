@@ -85,6 +85,27 @@ static void test_unknown_agent_says_hello_again(void **state)
     assert_non_null(wait_for(MSG_HELLO, rig.now_us + S));
 }
 
+/* An agent that nobody tells the time asks every second, and then less and less often. */
+static void test_asks_for_time_less_often(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    welcome();
+    int64_t last_us = rig.now_us, pause_us = 0;
+    for (unsigned ask = 1; ask <= 10; ask++) {
+        assert_non_null(wait_for(MSG_HEARTBEAT, rig.now_us + 10 * S));
+        pause_us = rig.now_us - last_us;
+        last_us = rig.now_us;
+        if (ask <= 5) {
+            assert_in_range(pause_us, 400000, 1200000);
+        } else if (ask >= 8) {
+            assert_in_range(pause_us, 4 * S, 6 * S); /* as often as it beats */
+        }
+    }
+    beat_reply(true);
+    assert_non_null(wait_for(MSG_HEARTBEAT, rig.now_us + 10 * S));
+}
+
 static void test_bus_down_is_silent(void **state)
 {
     (void)state;
@@ -691,6 +712,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused_hello_waits_longer, setup, teardown),
         JOINED(test_cluster_beats_together),
         JOINED(test_unknown_agent_says_hello_again),
+        cmocka_unit_test_setup_teardown(test_asks_for_time_less_often, setup, teardown),
         JOINED(test_bus_down_is_silent),
         JOINED(test_operation_is_done_and_acknowledged),
         JOINED(test_handler_failure_and_conflict),

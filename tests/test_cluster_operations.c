@@ -167,6 +167,42 @@ static void test_sends_to_many_who_hold_are_spread(void **state)
     assert_int_equal(sends_before_t(4, TIMING_AT, true, by_us), by_us); /* at once: no time left */
 }
 
+/* How long after T what nobody answers is sent again. */
+static int64_t reminded_after_t(uint8_t n, enum timing timing)
+{
+    struct operation op = operation_of(n);
+    op.timing = timing;
+    op.target_mesh_us = rig.now_us + MESH + S;
+    op.selector.places.count = 1;
+    op.selector.places.patterns[0] = (struct pattern){{1, 1}, {2, 2}, {1, AGENTS}};
+    int64_t target_us = rig.now_us + S;
+    operate(&op);
+    assert_int_equal(addressed(), 0);
+    for (unsigned attempt = 0; attempt <= 1; attempt++) {
+        const struct msg *m = wait_for(MSG_OPERATE, target_us + S, 0);
+        assert_non_null(m);
+        assert_int_equal(m->u.operate.attempt, attempt);
+        assert_int_equal(addressed(), AGENTS);
+    }
+    int64_t after_us = rig.now_us - target_us;
+    for (unsigned i = 1; i <= AGENTS; i++) {
+        ack_simple(i, &op, OUTCOME_READY);
+    }
+    result_of(&op, AGENTS);
+    return after_us;
+}
+
+/* When an answer leaves that was held until T is known, and nothing but its way is waited for:
+ * half of resend_us, to the next point of its grid, and the way. */
+static void test_held_answers_are_missed_sooner(void **state)
+{
+    (void)state;
+    int64_t by_us = reminded_after_t(1, TIMING_BY);
+    int64_t at_us = reminded_after_t(2, TIMING_AT);
+    assert_true(by_us >= 200000);
+    assert_in_range(at_us, 100000, 190000);
+}
+
 /* Arrival against the send and the prediction's centre as it was before the answer was learnt from;
  * no T is needed. */
 static void test_arrivals_count_against_their_prediction(void **state)
@@ -717,6 +753,7 @@ int main(void)
         JOINED(test_sends_to_many_who_hold_are_spread),
         JOINED(test_arrivals_count_against_their_prediction),
         JOINED(test_odd_times_teach_nothing),
+        JOINED(test_held_answers_are_missed_sooner),
         JOINED(test_resend_then_timeouts),
         JOINED(test_resends_keep_their_number),
         JOINED(test_left_behind_is_not_sent_again),

@@ -139,7 +139,8 @@ static void play(const struct setting *s, struct watched *k, struct outcome_sums
 static struct watched watched;
 
 /* A lossy network, 2 % each way: T is missed by who has not heard of it, unless it is said again
- * before T. (Lost acknowledgements are hedged, too: what is to be had for 5 % is about this.) */
+ * before T; a reminder after T (docs/adr/0058) still comes within the window for half of them.
+ * (Lost acknowledgements are hedged, too: what is to be had for 5 % is about this.) */
 static void losses_become_hits(void **state)
 {
     (void)state;
@@ -150,7 +151,7 @@ static void losses_become_hits(void **state)
     play(&s, &watched, &hedged);
     assert_int_equal(plain.hedged, 0);
     assert_int_equal(hedged.hedged, watched.hedges);
-    assert_true((plain.targets - plain.hits) * 1000 >= plain.targets * 15);
+    assert_true((plain.targets - plain.hits) * 1000 >= plain.targets * 7);
     assert_true((hedged.targets - hedged.hits) * 1000 <= hedged.targets * 5);
     assert_true((hedged.targets - hedged.hits) * 5 <= plain.targets - plain.hits);
     assert_true(hedged.wins * 3 >= hedged.hedged); /* the other ones: lost acknowledgements */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -436,6 +437,27 @@ static void silent_connections_are_dropped(void **state)
     assert_int_equal(request("GET", "/healthz", NULL), 200);
 }
 
+/* Who has gone within a request takes nobody's place: 300 of them, and the next is served at once.
+ */
+static void clients_that_went_are_forgotten(void **state)
+{
+    (void)state;
+    int fds[300];
+    struct timespec from, to;
+    publish(true);
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        fds[i] = dial();
+        say(fds[i], "GET /m", 6);
+    }
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        (void)close(fds[i]);
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &from);
+    assert_int_equal(request("GET", "/healthz", NULL), 200);
+    (void)clock_gettime(CLOCK_MONOTONIC, &to);
+    assert_in_range(to.tv_sec - from.tv_sec, 0, 4); /* below one time-out */
+}
+
 static void garbage_does_not_harm(void **state)
 {
     (void)state;
@@ -531,6 +553,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unknown_paths_and_methods, setup, teardown),
         cmocka_unit_test_setup_teardown(many_connections_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(silent_connections_are_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(clients_that_went_are_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(garbage_does_not_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(a_port_in_use_is_a_clear_error, setup, teardown),
         cmocka_unit_test_setup_teardown(it_listens_on_loopback_only, setup, teardown),

@@ -24,6 +24,8 @@
 #define CONTENT_REF      (UINT64_MAX - 1u) /* of those that are read for others */
 #define CONTEXT_S        10
 #define NO_CLOCK_US      (US_PER_S / 2ll) /* then twice as long each time; three beats do */
+#define NO_TIME_ASKS     4u /* every second; those after them twice as long each time */
+#define ASKS_MOST        7u /* three bits */
 
 int64_t agent_mesh(const struct agent *a, int64_t now_us)
 {
@@ -96,6 +98,11 @@ static void agent_init(void *self, const struct node_conf *conf)
     ack_init(a);
 }
 
+static void count_ask(struct agent *a)
+{
+    a->hellos = (uint8_t)(a->hellos < ASKS_MOST ? a->hellos + 1u : ASKS_MOST);
+}
+
 static void hello_send(struct agent *a, int64_t now_us, struct outbox *out)
 {
     struct msg m = {.type = MSG_HELLO, .priority = PRIORITY_COUNT - 1};
@@ -109,7 +116,7 @@ static void hello_send(struct agent *a, int64_t now_us, struct outbox *out)
         return;
     }
     int64_t wait_us = HELLO_LEAST_US << (a->hellos < 3 ? a->hellos : 3);
-    a->hellos = (uint8_t)(a->hellos < 4 ? a->hellos + 1 : 4);
+    count_ask(a);
     wait_us = wait_us < HELLO_MOST_US ? wait_us : HELLO_MOST_US;
     a->hello_next_us =
         now_us + num_clamp_i64(rng_jitter_us(&a->rng, wait_us, 300), HELLO_LEAST_US, HELLO_MOST_US);
@@ -121,13 +128,15 @@ static int64_t beat_after(struct agent *a, int64_t now_us)
     if (!meshtime_ready(&a->time)) {
         /* Without a good clock, effects at T are only about at T: ask again soon, but not for ever:
          * a lead that is slow to answer has more to do than that. Without any idea of the time
-         * nothing runs at all. */
+         * nothing runs at all: that is asked for every second at first, then less often, because
+         * everybody asks while the mesh starts. */
         int64_t most_us = a->beat_us;
-        if (!meshtime_known(&a->time) && most_us > US_PER_S) {
-            most_us = US_PER_S;
+        if (!meshtime_known(&a->time)) {
+            int64_t soon_us = US_PER_S << (a->hellos > NO_TIME_ASKS ? a->hellos - NO_TIME_ASKS : 0);
+            most_us = soon_us < most_us ? soon_us : most_us;
         }
         int64_t wait_us = NO_CLOCK_US << (a->hellos < 4 ? a->hellos : 4);
-        a->hellos = (uint8_t)(a->hellos < 4 ? a->hellos + 1 : 4);
+        count_ask(a);
         wait_us = wait_us < most_us ? wait_us : most_us;
         return now_us + rng_jitter_us(&a->rng, wait_us, 200);
     }

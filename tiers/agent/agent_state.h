@@ -148,7 +148,7 @@ struct agent {
     uint16_t said_ms;    /* local, low bits: when a handler's word was passed on */
     uint16_t relay_hour; /* local, low bits */
     uint8_t context_s;   /* likewise: when its context was asked for; 0: it is not awaited */
-    uint8_t hellos : 3;  /* without an answer; 4: that many or more */
+    uint8_t hellos : 3;  /* without an answer, or without a clock after it; 7: that many or more */
     bool spans : 1;      /* the tuning wants them (span.h) */
     bool frozen : 1;     /* no handler starts, no effect is released */
     bool joined : 1, bus_up : 1;

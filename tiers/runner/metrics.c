@@ -1,4 +1,6 @@
-/* libmicrohttpd with one thread of its own. The page is shared under a mutex that is held only for
+/* libmicrohttpd with one thread of its own. By poll(2): with its (edge triggered) epoll it does not
+ * notice that a client has gone which had sent a part of a request, and its place stays taken until
+ * the timeout, while the next ones wait. The page is shared under a mutex that is held only for
  * a copy of some kilobytes, once a second by the loop and once a scrape by the server. */
 #include "tiers/runner/metrics.h"
 
@@ -198,7 +200,7 @@ int metrics_start(uint16_t port, struct metrics **ret)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     (void)pthread_mutex_init(&m->lock, NULL);
     errno = 0;
-    m->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, port, NULL, NULL, on_request, m,
+    m->daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, port, NULL, NULL, on_request, m,
                                  MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
                                  MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
                                  MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S, MHD_OPTION_END);

@@ -452,6 +452,22 @@ static bool finish_http(struct loader *l, struct action *a)
     return path_there(l, "key_file", a->key_file, R_OK, false);
 }
 
+/* People are CLASS_F: `review list` asks no other agents, and what waited there nobody would see.
+ */
+static bool finish_human(struct loader *l, struct action *a)
+{
+    const uint32_t people = 1u << CLASS_F_HUMAN;
+    if (l->set[KEYS] == 0) {
+        a->timeout_us = 3600 * US_PER_S;
+    }
+    if ((a->class_mask & ~people) != 0) {
+        return fail_at(l, line_of(l, "classes"),
+                       "[action %s]: classes: people are CLASS_F: leave it out, or say F", a->name);
+    }
+    a->class_mask = people;
+    return true;
+}
+
 /* What a section that has ended needs, and what its handler takes when nothing was said. */
 static bool finish_action(struct loader *l)
 {
@@ -474,8 +490,8 @@ static bool finish_action(struct loader *l)
         return fail_at(l, a->line, "[action %s]: handler = builtin: there is none of that name%s%s",
                        a->name, near != NULL ? "; the nearest is " : "", near != NULL ? near : "");
     }
-    if (a->handler == HANDLER_HUMAN && l->set[KEYS] == 0) {
-        a->timeout_us = 3600 * US_PER_S;
+    if (a->handler == HANDLER_HUMAN && !finish_human(l, a)) {
+        return false;
     }
     if (a->capability[0] != '\0' &&
         topology_capability(l->topology, a->capability, strlen(a->capability)) < 0) {

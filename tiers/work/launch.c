@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 struct child {
     const struct launch *launch;
     int ends[PIPES]; /* its stdin, stdout, stderr */
+    pid_t parent;
     volatile int error;
 };
 
@@ -52,6 +54,13 @@ static void own_limits(const struct launch *l)
     }
 }
 
+/* The program ends with the process that waits for it, also when that is killed: its next life runs
+ * the operation anew, and nobody would end this one. After the user, whose change takes it back. */
+static bool own_end(pid_t parent)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
+}
+
 /* In the child: nothing that allocates, locks, or writes to memory that the process still needs. It
  * returns instead of calling _exit, which sanitizers watch. */
 static int run(void *at)
@@ -64,7 +73,7 @@ static int run(void *at)
     }
     (void)syscall(SYS_close_range, PIPES, ~0u, 0);
     own_limits(l);
-    good = good && chdir(l->directory) == 0 && own_user(l);
+    good = good && chdir(l->directory) == 0 && own_user(l) && own_end(c->parent);
     if (good) {
         own_signals();
         (void)execve(l->file, l->args, l->env);
@@ -138,7 +147,7 @@ static int clone_child(struct launch *l, struct child *c)
 int launch(struct launch *l)
 {
     int own[PIPES];
-    struct child c = {.launch = l};
+    struct child c = {.launch = l, .parent = getpid()};
     assert(l->file[0] == '/' && l->directory != NULL && l->limit_count <= LAUNCH_LIMITS_MAX);
     int error = pipes_open(own, c.ends) ? 0 : -errno;
     if (error == 0) {

@@ -1,7 +1,8 @@
 /* Starting a program from a process that has much memory and no time: nothing of the process is
  * copied (clone(2) with CLONE_VM | CLONE_VFORK, as posix_spawn(3) does), and the caller waits until
  * the program has been executed, so it belongs on a thread of a pool and never on a loop's. Limits
- * and user are set before the program's first instruction. */
+ * and user are set before the program's first instruction. A program is killed when the thread that
+ * has started it ends (PR_SET_PDEATHSIG): that thread has to live as long as the process. */
 #ifndef TIERS_WORK_LAUNCH_H
 #define TIERS_WORK_LAUNCH_H
 
