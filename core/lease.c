@@ -21,13 +21,19 @@ void lease_init(struct lease *l, const char *name, const char *owner, uint64_t s
     struct text t;
     memset(l, 0, sizeof(*l));
     text_init(&t, l->key, sizeof(l->key));
-    text_add(&t, "lease:");
+    text_add(&t, LEASE_KEY_PREFIX);
     text_add(&t, name);
     text_init(&t, l->owner, sizeof(l->owner));
     text_add(&t, owner);
     l->epoch = start_epoch;
     l->start_us = now_us;
     l->next_us = now_us;
+}
+
+void lease_alone(struct lease *l)
+{
+    assert(l != NULL);
+    l->alone = true;
 }
 
 void lease_at_least(struct lease *l, uint64_t epoch)
@@ -74,7 +80,7 @@ void lease_paused(struct lease *l, int64_t now_us)
         return; /* unheld: there is nobody to ask; the others do not serve */
     }
     l->doubt = true;
-    l->outlived = now_us - l->asked_us > LEASE_TTL_US;
+    l->outlived = !l->alone && now_us - l->asked_us > LEASE_TTL_US;
     l->doubt_us = now_us;
     l->useless = false;
     l->next_us = now_us;

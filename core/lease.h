@@ -13,7 +13,8 @@
  * After a pause of its own (lease_paused) a holder is in doubt: it serves nobody until the store
  * has said that it still holds the name, or LEASE_PATIENCE_US have passed without a usable answer.
  * Where the pause outlived the lease and it has to be acquired again, it is LOST even if nobody
- * else holds it: somebody may have served without the store, known to all but the store.
+ * else holds it: somebody may have served without the store, known to all but the store. (Not where
+ * nobody stands by: lease_alone.)
  *
  * A store that forgot the lease (restarted empty) is no takeover: the lease is acquired again, and
  * only an owner that lives, or an epoch that somebody else has used, means LOST. Pure: the caller
@@ -24,6 +25,9 @@
 #include "core/store.h"
 #include <stdbool.h>
 #include <stdint.h>
+
+/* Its key in the store, of the shard mesh: this and the name of the process. */
+#define LEASE_KEY_PREFIX "lease:"
 
 #define LEASE_TTL_US      4000000ll
 #define LEASE_RENEW_US    1000000ll
@@ -46,6 +50,7 @@ struct lease {
     bool asked;    /* an operation is under way */
     bool useless;  /* an operation has ended without a grant or a refusal; for ASKING */
     bool outlived; /* it stood still past the lease's end, so anybody may have served meanwhile */
+    bool alone;    /* nobody stands by for the name */
     bool fenced;   /* UNHELD: a renewal was refused; who is busy then has taken over */
     bool doubt;    /* since doubt_us */
     enum store_kind asking;
@@ -56,6 +61,11 @@ struct lease {
  * process. Both are copied; longer ones are cut. */
 void lease_init(struct lease *l, const char *name, const char *owner, uint64_t start_epoch,
                 int64_t now_us);
+
+/* Nobody stands by for the name (agents): a pause past the lease's end is no loss in itself. Who
+ * was started under the same name meanwhile has acquired it under a higher epoch, and that is one.
+ * Once, after lease_init. */
+void lease_alone(struct lease *l);
 
 /* True: *ret is to be submitted (strings borrow from l). Call several times a second. */
 bool lease_tick(struct lease *l, int64_t now_us, bool store_up, struct store_op *ret);

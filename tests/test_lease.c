@@ -382,6 +382,27 @@ static void a_pause_past_the_lease_is_a_takeover(void **state)
     assert_int_equal(lease.state, LEASE_LOST);
 }
 
+/* Nobody stands by for agents: who was suspended and comes back to its own lease goes on with them,
+ * and ends only where another life of its name has begun. */
+static void a_pause_of_who_is_alone_is_none(void **state)
+{
+    (void)state;
+    lease_alone(&lease);
+    hold(START_EPOCH);
+    for (unsigned taken = 0; taken < 2; taken++) {
+        now_us += 60 * SECOND_US;
+        lease_paused(&lease, now_us);
+        assert_false(lease_serves(&lease));
+        assert_int_equal(tick(true), STORE_LEASE_RENEW);
+        answer(STORE_LEASE_RENEW, STORE_FENCED, 0);
+        assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
+        uint64_t granted = START_EPOCH + 1 + taken * 60 * SECOND_US;
+        answer(STORE_LEASE_ACQUIRE, STORE_OK, granted);
+        assert_int_equal(lease.state, taken ? LEASE_LOST : LEASE_HELD);
+        assert_int_equal(lease.epoch, START_EPOCH);
+    }
+}
+
 static void it_gives_back_what_it_holds(void **state)
 {
     (void)state;
@@ -543,6 +564,7 @@ int main(void)
         cmocka_unit_test_setup(a_standby_asks_above_the_time, setup),
         cmocka_unit_test_setup(after_a_pause_it_serves_nobody_until_it_knows, setup),
         cmocka_unit_test_setup(a_pause_past_the_lease_is_a_takeover, setup),
+        cmocka_unit_test_setup(a_pause_of_who_is_alone_is_none, setup),
         cmocka_unit_test_setup(it_gives_back_what_it_holds, setup),
         cmocka_unit_test_setup_teardown(a_store_keeps_two_processes_apart, store_setup,
                                         store_teardown),

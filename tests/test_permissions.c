@@ -1,4 +1,6 @@
 /* Who may talk to whom, and what the servers are told about it. */
+#include "core/lease.h"
+#include "registry/keys.h"
 #include "tests/support/identities.h"
 #include "tiers/runner/permissions.h"
 #include "tiers/runner/trustfiles.h"
@@ -104,8 +106,12 @@ static void what_the_servers_are_told(void **state)
     assert_non_null(strstr(redis, " ~mesh:{u[0-9a-f][0-9a-f]}:place:* %R~mesh:{s*.c*}:agent:*"));
     assert_null(strstr(redis, "user operator")); /* consoles have no business there */
     const char *host = strstr(redis, "user host-1 on #");
+    struct lease lease; /* what the process asks the store for is what its user may touch */
+    char own[STORE_KEY_MAX + 32];
+    lease_init(&lease, "host-1", "host-1:1:a", 1, 0);
+    (void)snprintf(own, sizeof(own), " ~" KEY_LEASE " ", "mesh", lease.key);
     assert_non_null(host);
-    assert_non_null(strstr(host, " ~mesh.lease:{mesh}:process:host-1 "));
+    assert_non_null(strstr(host, own));
     assert_null(strstr(host, "{s01"));
     const char *lead = strstr(redis, "user cluster-1");
     assert_non_null(lead);

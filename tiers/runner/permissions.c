@@ -4,7 +4,9 @@
  * as one that never comes up. */
 #include "tiers/runner/permissions.h"
 
+#include "core/lease.h"
 #include "core/topology.h"
+#include "registry/keys.h"
 #include "tiers/runner/enroll.h"
 #include "tiers/runner/service.h"
 #include "tiers/runner/tls.h"
@@ -303,9 +305,10 @@ static void put_user(FILE *out, const struct holder *one)
     sodium_bin2hex(hash, sizeof(hash), one->password_hash, sizeof(one->password_hash));
     (void)fprintf(out, "user %s on #%s resetkeys resetchannels", cert->subject.token, hash);
     if (cert->roles & ~(unsigned)agents)
-        (void)fputs(" ~mesh.lease:{mesh}:*", out); /* of those that it may stand by for, too */
+        (void)fprintf(out, " ~" KEY_LEASE, "mesh",
+                      "*"); /* of those that it may stand by for, too */
     else
-        (void)fprintf(out, " ~mesh.lease:{mesh}:process:%s", cert->subject.token);
+        (void)fprintf(out, " ~" KEY_LEASE "%s", "mesh", LEASE_KEY_PREFIX, cert->subject.token);
     if (cert->roles & ROLE_ORCHESTRATOR)
         (void)fputs(" ~mesh*:{mesh}:*", out);
     bool leads = false;

@@ -652,6 +652,8 @@ static bool start(struct process *p)
     (void)snprintf(owner, sizeof(owner), "%s:%ld:%llx", p->conf->name, (long)getpid(),
                    (unsigned long long)clock_unix_us());
     lease_init(&p->lease, p->conf->name, owner, (uint64_t)clock_unix_us(), p->started_us);
+    if (p->conf->role == PROCESS_AGENT || p->conf->role == PROCESS_SIM)
+        lease_alone(&p->lease);
     if (!process_wards_start(p, owner)) {
         return false;
     }
