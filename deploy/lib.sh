@@ -44,7 +44,15 @@ start() {
         # shellcheck disable=SC2016 # expanded by that shell
         set -- nice -n 5 sh -c '{ echo 5 >/proc/self/autogroup; } 2>/dev/null; exec "$@"' sh "$@"
     fi
-    setsid "$@" >>"$run/log/$name.log" 2>&1 </dev/null 9>&- &
+    # What the caller has open (flock's file, a pipe, our own lock) is not the mesh's: it would stay
+    # open, and locked, for as long as the mesh runs.
+    (
+        for fd in "/proc/$BASHPID/fd/"*; do
+            fd=${fd##*/}
+            if [ "$fd" -gt 2 ]; then exec {fd}>&-; fi
+        done
+        exec setsid "$@"
+    ) >>"$run/log/$name.log" 2>&1 </dev/null &
     pid=$!
     disown "$pid"
     printf '%s %s %s\n' "$name" "$pid" "$(start_time_of "$pid" || echo 0)" >>"$run/processes"

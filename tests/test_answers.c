@@ -90,6 +90,18 @@ static void every_line_is_an_event(void **state)
     assert_int_equal(n, sizeof kinds / sizeof *kinds);
 }
 
+/* What was typed is quoted, whatever its bytes are: the reason never goes without its text. */
+static void an_error_always_has_its_text(void **state)
+{
+    (void)state;
+    struct render r = begin(FORM_JSON);
+    render_json_error(&r, "usage", "no group '\xe4'");
+    fclose(r.out);
+    json_t *o = json_loads(text, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(o, "error")), "no group '.'");
+    json_decref(o);
+}
+
 static void others_are_compared_with_the_majority(void **state)
 {
     (void)state;
@@ -261,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(csv_quotes_what_needs_it),
         cmocka_unit_test(every_line_is_an_event),
+        cmocka_unit_test(an_error_always_has_its_text),
         cmocka_unit_test(others_are_compared_with_the_majority),
         cmocka_unit_test(conditions_hold_or_not),
         cmocka_unit_test(checks_have_the_codes_of_monitoring),

@@ -36,8 +36,9 @@ struct options {
 
 static int usage(FILE *out, int code)
 {
-    fputs("usage: mesh [--config FILE | --context NAME] [--json] [--read-only] [--via SECTOR]\n"
-          "            [--wait SECONDS] [COMMAND ..]\n"
+    fputs("usage: mesh [--config FILE | --context NAME] [--json | --output FORM] [--read-only]\n"
+          "            [--via SECTOR] [--wait SECONDS] [--operator NAME] [--passphrase-fd N]\n"
+          "            [COMMAND ..]\n"
           "       mesh keys .., mesh enroll ..: keys, certificates and newcomers, without a mesh\n"
           "       mesh context list | add NAME FILE [--read-only] | use NAME | remove NAME\n"
           "\n"

@@ -464,7 +464,13 @@ void render_json_rows(const struct render *r, enum row_kind kind, const struct p
 void render_json_error(const struct render *r, const char *reason, const char *text)
 {
     json_t *o = r->form == FORM_JSONL ? event("error") : json_object();
-    json_object_set_new(o, "error", json_string(text));
+    json_t *error = json_string(text);
+    if (!error) { /* it quotes what was typed, which need not be UTF-8, or was cut within a letter
+                   */
+        char safe[2 * COMMAND_ERROR_MAX];
+        error = json_string(render_safe(text, strlen(text), safe, sizeof safe));
+    }
+    json_object_set_new(o, "error", error);
     json_object_set_new(o, "reason", json_string(reason));
     print(r, o);
 }
