@@ -294,14 +294,14 @@ static void play_seeds(const struct arrival_conf *conf, struct arrival_result *r
 
 /* ---- options ---- */
 
-static int usage(void)
+static int usage(FILE *to, int code)
 {
     fputs("usage: mesh-sim arrival [--seeds N] [--seed N] [--agents N] [--rounds N] [--tau SHARE]\n"
           "                        [--mesh-agents N] [--json] [--plot FILE.svg]\n"
           "  part 1: N agents (30000) for N rounds (1000) against the predictors, N seeds (3)\n"
           "  part 2: the real nodes with N agents (3000; 0: left out)\n",
-          stderr);
-    return 2;
+          to);
+    return code;
 }
 
 static bool whole(const char *name, const char *text, long long least, long long most,
@@ -354,13 +354,16 @@ int sim_arrival_main(int argc, char **argv)
         .agents = 30000, .rounds = 1000, .seed = 1, .seeds = 3, .tau = 0.95, .mesh_agents = 3000};
     const char *plot = NULL;
     bool json = false;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        return usage(stdout, 0);
+    }
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0) {
             json = true;
         } else if (i + 1 < argc && option(argv[i], argv[i + 1], &conf, &plot)) {
             i++;
         } else {
-            return usage();
+            return usage(stderr, 2);
         }
     }
     conf.join = conf.rounds * 3 / 10;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int usage(void)
+static int usage(FILE *out, int code)
 {
     fputs(
         "usage: mesh-sim run ...       a mesh in virtual time, from a seed (mesh-sim run --help)\n"
@@ -21,8 +21,8 @@ static int usage(void)
         "FILE.svg]\n"
         "       mesh-sim replay ...    prediction on recorded delays: --trace FILE.csv\n"
         "                              [--tau SHARE] [--json]\n",
-        stderr);
-    return 2;
+        out);
+    return code;
 }
 
 /* `--size deep` among the options: the swarm's. */
@@ -57,5 +57,11 @@ int main(int argc, char **argv)
             return commands[i].main(argc - 1, argv + 1);
         }
     }
-    return usage();
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        return usage(stdout, 0);
+    }
+    if (argc >= 2) {
+        fprintf(stderr, "mesh-sim: '%.40s' is no command\n", argv[1]);
+    }
+    return usage(stderr, 2);
 }

@@ -367,14 +367,14 @@ void replay_print(const struct replay_result *r, const char *path, bool json, FI
             100 * r->first_coverage, 100 * r->worst_coverage);
 }
 
-static int usage(void)
+static int usage(FILE *to, int code)
 {
     fputs("usage: mesh-sim replay --trace FILE.csv [--tau SHARE] [--json]\n"
           "  FILE.csv  header with series, delay_ms and, where known, seq, payload_weight,\n"
           "            queue_depth\n"
           "  SHARE     wanted share in time, 0.5 to 0.999 (0.95)\n",
-          stderr);
-    return 2;
+          to);
+    return code;
 }
 
 int sim_replay_main(int argc, char **argv)
@@ -382,6 +382,9 @@ int sim_replay_main(int argc, char **argv)
     const char *path = NULL;
     bool json = false;
     double tau = 0.95;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        return usage(stdout, 0);
+    }
     for (int i = 1; i < argc; i++) {
         char *end = NULL;
         if (strcmp(argv[i], "--json") == 0) {
@@ -397,11 +400,11 @@ int sim_replay_main(int argc, char **argv)
         } else {
             fprintf(stderr, "mesh-sim replay: %s: not an option, or its value is missing\n",
                     argv[i]);
-            return usage();
+            return usage(stderr, 2);
         }
     }
     if (path == NULL) {
-        return usage();
+        return usage(stderr, 2);
     }
     struct delay_trace t;
     char why[REPLAY_WHY_MAX];

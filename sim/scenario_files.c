@@ -13,14 +13,14 @@ struct options {
     const char *plot, *coverage;
 };
 
-static int usage(void)
+static int usage(FILE *to, int code)
 {
     fputs("usage: mesh-sim scenario FILE.scn... [--seed N] [--trace] [--plot FILE.svg] [--json]\n"
           "                                         [--coverage FILE]\n"
           "       mesh-sim scenario --check FILE.scn...    read them only\n"
           "exit: 0 met, 1 not met, 127 crash, 129 safety, 128 liveness, 2 usage\n",
-          stderr);
-    return 2;
+          to);
+    return code;
 }
 
 static const char *kind_text(const struct expectation *e, char *ret, size_t size)
@@ -189,8 +189,11 @@ int sim_scenario_main(int argc, char **argv)
 {
     struct options o = {0};
     int files = 0, worst = 0, met = 0;
+    if (argc == 1 && strcmp(argv[0], "--help") == 0) {
+        return usage(stdout, 0);
+    }
     if (!parse(argc, argv, &o, &files)) {
-        return usage();
+        return usage(stderr, 2);
     }
     for (int i = 0; i < files; i++) {
         int status = play_file(argv[i], &o);
