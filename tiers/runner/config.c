@@ -118,7 +118,8 @@ static bool load_file(struct loader *l)
     int verdict = ini_parse_stream(read_line, l, on_pair, l);
     bool broken = ferror(l->stream) != 0;
     (void)fclose(l->stream);
-    if (l->failed) {
+    /* A line that is nothing, as a section without its ], comes before what follows from it. */
+    if (l->failed && (verdict <= 0 || (uint32_t)verdict >= l->line)) {
         return false;
     }
     if (verdict != 0) {

@@ -682,29 +682,6 @@ uint32_t config_mesh_line(const struct config_draft *draft, const char *name)
     return 0;
 }
 
-/* Links in the clear have to be asked for by name: there is nothing to forget. */
-static bool finish_links(struct config_draft *draft)
-{
-    const struct config *c = &draft->config;
-    const struct {
-        const char *key, *value, *secure;
-    } links[] = {{"nats_url", c->nats_url, "tls://"},
-                 {"registry_url", c->registry_url, "unix://"},
-                 {"durable_url", c->durable_url, "unix://"},
-                 {"blob_url", c->blob_url, "unix://"}};
-    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
-        if (links[i].value[0] == '\0' || c->insecure ||
-            strncmp(links[i].value, links[i].secure, strlen(links[i].secure)) == 0) {
-            continue;
-        }
-        config_fail(draft, config_mesh_line(draft, links[i].key),
-                    "%s = %.60s: must start with %s (or insecure = true, for tests on loopback)",
-                    links[i].key, links[i].value, links[i].secure);
-        return false;
-    }
-    return true;
-}
-
 bool config_has_tls(const struct config *config)
 {
     assert(config != NULL);
@@ -715,7 +692,7 @@ bool config_finish(struct config_draft *draft)
 {
     assert(draft != NULL);
     assert(draft->error != NULL);
-    if (!finish_links(draft) || !config_finish_otlp(draft) || !finish_shape(draft) ||
+    if (!config_finish_links(draft) || !config_finish_otlp(draft) || !finish_shape(draft) ||
         !finish_times(draft)) {
         return false;
     }

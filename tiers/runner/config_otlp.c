@@ -17,7 +17,7 @@ static bool is_loopback(const char *host, size_t bytes)
 }
 
 /* The port behind a host: 1 to 65535. */
-static bool good_port(const char *at, size_t bytes)
+bool config_good_port(const char *at, size_t bytes)
 {
     uint32_t port = 0;
     for (size_t i = 0; i < bytes; i++) {
@@ -51,7 +51,7 @@ static const char *url_problem(const char *url, bool insecure)
     if (name == 0 || name > all || (host[0] == '[' && name < 4)) {
         return "has no host";
     }
-    if (name < all && (host[name] != ':' || !good_port(host + name + 1, all - name - 1))) {
+    if (name < all && (host[name] != ':' || !config_good_port(host + name + 1, all - name - 1))) {
         return "has no port from 1 to 65535 behind its host";
     }
     if (strchr(host + all, '#') != NULL) {
