@@ -234,7 +234,7 @@ static const char programs[] =
     "output = text\n"
     "[action greedy]\nhandler = exec\nmemory = 64\n"
     "program = /usr/bin/python3 -c 'x = bytearray(500_000_000); print(len(x))'\n"
-    "[action single]\nhandler = exec\nprogram = /bin/sleep 0.3\nin_flight = 1\ntimeout = 450ms\n"
+    "[action single]\nhandler = exec\nprogram = /bin/sleep 1\nin_flight = 1\ntimeout = 1500ms\n"
     "[action json]\nhandler = exec\ninput = json text:string words:number?\noutput = json\n"
     "program = /bin/cat\n"
     "[action liar]\nhandler = exec\noutput = json\nprogram = /bin/echo {oops\n"
