@@ -66,8 +66,8 @@ void config_fail(struct config_draft *draft, uint32_t line, const char *format, 
 uint32_t config_mesh_line(const struct config_draft *draft, const char *name);
 /* config_otlp.c: the keys otlp_*, after all sources. */
 bool config_finish_otlp(struct config_draft *draft);
-/* 1 to 65535, in decimal digits. */
-bool config_good_port(const char *at, size_t bytes);
+/* NULL, or what is wrong with HOST or HOST:PORT in `bytes` of an address; IPv6 in brackets. */
+const char *config_host_problem(const char *at, size_t bytes, size_t *ret_host_bytes);
 /* config_links.c: where bus, stores and log are, after all sources. */
 bool config_finish_links(struct config_draft *draft);
 void config_fail_name(struct config_draft *draft, const char *name);

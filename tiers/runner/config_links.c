@@ -14,17 +14,13 @@ static const char *nats_problem(const char *url)
         return "must start with tls:// or nats://";
     }
     host += 3;
-    const char *login = strchr(host, '@');
-    host = login != NULL ? login + 1 : host;
-    size_t name = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
-    size_t all = strcspn(host, "/");
-    if (name == 0 || name > all) {
-        return "has no host";
+    size_t bytes = strcspn(host, "/"), host_bytes = 0;
+    const char *login = memchr(host, '@', bytes);
+    if (login != NULL) {
+        bytes -= (size_t)(login + 1 - host);
+        host = login + 1;
     }
-    if (name < all && (host[name] != ':' || !config_good_port(host + name + 1, all - name - 1))) {
-        return "has no port from 1 to 65535 behind its host";
-    }
-    return NULL;
+    return config_host_problem(host, bytes, &host_bytes);
 }
 
 bool config_finish_links(struct config_draft *draft)

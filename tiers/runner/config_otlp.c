@@ -17,7 +17,7 @@ static bool is_loopback(const char *host, size_t bytes)
 }
 
 /* The port behind a host: 1 to 65535. */
-bool config_good_port(const char *at, size_t bytes)
+static bool good_port(const char *at, size_t bytes)
 {
     uint32_t port = 0;
     for (size_t i = 0; i < bytes; i++) {
@@ -27,6 +27,25 @@ bool config_good_port(const char *at, size_t bytes)
         port = port * 10u + (uint32_t)(at[i] - '0');
     }
     return port > 0 && port <= 65535;
+}
+
+const char *config_host_problem(const char *at, size_t bytes, size_t *ret_host_bytes)
+{
+    assert(at != NULL);
+    assert(ret_host_bytes != NULL);
+    const char *end = memchr(at, at[0] == '[' ? ']' : ':', bytes);
+    size_t host = end == NULL ? bytes : (size_t)(end - at);
+    if (at[0] == '[') {
+        host++;
+    }
+    if (host == 0 || host > bytes || (at[0] == '[' && host < 4)) {
+        return "has no host";
+    }
+    if (host < bytes && (at[host] != ':' || !good_port(at + host + 1, bytes - host - 1))) {
+        return "has no port from 1 to 65535 behind its host";
+    }
+    *ret_host_bytes = host;
+    return NULL;
 }
 
 /* NULL, or what is wrong. Whoever listens on the way would see what the mesh does, and the headers'
@@ -47,12 +66,10 @@ static const char *url_problem(const char *url, bool insecure)
     if (memchr(host, '@', all) != NULL) {
         return "has a name or password; put what the collector asks for into otlp_headers";
     }
-    size_t name = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
-    if (name == 0 || name > all || (host[0] == '[' && name < 4)) {
-        return "has no host";
-    }
-    if (name < all && (host[name] != ':' || !config_good_port(host + name + 1, all - name - 1))) {
-        return "has no port from 1 to 65535 behind its host";
+    size_t name = 0;
+    const char *why = config_host_problem(host, all, &name);
+    if (why != NULL) {
+        return why;
     }
     if (strchr(host + all, '#') != NULL) {
         return "has a fragment (#)";
