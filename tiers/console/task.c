@@ -488,16 +488,17 @@ static int error_exit(const struct task *t, enum reason reason, const char *text
 static void take_error(struct task *t, enum reason reason, const char *text)
 {
     int code = error_exit(t, reason, text);
-    bool desk = code == EXIT_NOT_FOUND && t->invocation.spec->verb == CMD_REVIEW;
+    const char *name = reason_name(reason);
     char nobody[COMMAND_ERROR_MAX];
-    if (code == EXIT_NOT_FOUND && t->command.kind == COMMAND_SUBMIT &&
-        t->command.operation.selector.class_mask != 0) {
+    if (code == EXIT_NOT_FOUND && t->invocation.spec->verb == CMD_REVIEW) {
+        name = "not-found";
+        text = "item: no person (CLASS_F) is there: 'review list' shows what waits";
+    } else if (code == EXIT_NOT_FOUND && t->command.kind == COMMAND_SUBMIT &&
+               t->command.operation.selector.class_mask != 0) {
         offer_nobody(t->conf.actions, &t->command.operation, nobody);
         text = nobody;
     }
-    render_error(&t->render, desk ? "not-found" : reason_name(reason),
-                 desk ? "item: no person (CLASS_F) is there: 'review list' shows what waits"
-                      : text);
+    render_error(&t->render, name, text);
     task_finish(t, code);
 }
 
