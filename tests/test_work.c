@@ -606,6 +606,8 @@ static void endpoints_misbehave(void **state)
     ends(begin("edge", "x"), OUTCOME_FAILED, "http://127.0.0.1");
     http_script_say(server, CHUNKED "5\r\nhalf\n\r\n", 8000);
     ends(begin("edge", "x"), OUTCOME_FAILED, ": silent for 0.");
+    http_script_long_line(server, 2);
+    ends(begin("edge", "x"), OUTCOME_FAILED, "a line of its header above 100 KB");
     /* Nothing is an answer, where anything is one. */
     http_script_say(server, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", 0);
     r = begin("edge", "x");

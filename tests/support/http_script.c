@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,6 +211,17 @@ void http_script_say(struct http_script *s, const char *bytes, unsigned then_ms)
     assert(s->said < SCRIPTS_MAX);
     s->said++;
     http_script_more(s, bytes, then_ms);
+}
+
+void http_script_long_line(struct http_script *s, unsigned times)
+{
+    char head[120000];
+    int bytes = snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nX-Long: ");
+    memset(head + bytes, 'x', sizeof(head) - (size_t)bytes);
+    memcpy(head + sizeof(head) - sizeof("\r\n\r\n"), "\r\n\r\n", sizeof("\r\n\r\n"));
+    for (unsigned i = 0; i < times; i++) {
+        http_script_say(s, head, 0);
+    }
 }
 
 void http_script_props(struct http_script *s, const char *bytes)

@@ -13,6 +13,8 @@ unsigned http_script_port(const struct http_script *s);
 /* A script: its first bytes, a pause of so many ms, then what http_script_more adds to it, and the
  * end of the connection. */
 void http_script_say(struct http_script *s, const char *bytes, unsigned then_ms);
+/* `times` answers whose header has a line beyond what libcurl takes. */
+void http_script_long_line(struct http_script *s, unsigned times);
 void http_script_more(struct http_script *s, const char *bytes, unsigned then_ms);
 void http_script_props(struct http_script *s, const char *bytes);
 
