@@ -1,6 +1,7 @@
 #include "sim/options.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,10 @@
 static bool take_number(const char *command, const struct sim_option *o, const char *value)
 {
     char *end = NULL;
+    errno = 0; /* beyond 64 bits it is the greatest number, and no other sign of it */
     long long v = value == NULL ? 0 : strtoll(value, &end, 10);
-    if (value == NULL || end == value || *end != '\0' || v < o->least || v > o->most) {
+    if (value == NULL || end == value || *end != '\0' || errno != 0 || v < o->least ||
+        v > o->most) {
         fprintf(stderr, "%s: %s %s: a number from %lld to %lld is wanted\n", command, o->name,
                 value == NULL ? "(nothing)" : value, (long long)o->least, (long long)o->most);
         return false;
@@ -51,4 +54,30 @@ bool sim_options_help(int argc, char **argv)
         }
     }
     return false;
+}
+
+bool sim_output_open(const char *command, const char *path)
+{
+    assert(command != NULL);
+    FILE *to = path == NULL ? NULL : fopen(path, "a");
+    if (path != NULL && to == NULL) {
+        fprintf(stderr, "%s: %s: %s\n", command, path, strerror(errno));
+        return false;
+    }
+    if (to != NULL) {
+        fclose(to);
+    }
+    return true;
+}
+
+int sim_output_end(int status)
+{
+    bool failed = ferror(stdout) != 0; /* earlier; its reason is gone */
+    errno = 0;
+    failed = fflush(stdout) != 0 || failed;
+    if (failed) {
+        fprintf(stderr, "mesh-sim: stdout: not all could be written%s%s\n", errno != 0 ? ": " : "",
+                errno != 0 ? strerror(errno) : "");
+    }
+    return failed && status == 0 ? 2 : status;
 }

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <commit.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -301,11 +302,12 @@ static void shrink_failures(const struct swarm *w)
     static struct trial t;
     for (uint32_t i = 0; i < w->board->failures && i < SHRINKS_MAX; i++) {
         const struct failure *f = &w->board->kept[i];
-        char path[512];
+        char path[PATH_MAX];
         draw_deep(f->seed, &s);
         trial_run(&s, &t);
         uint32_t trials = shrink(&s, &t, SHRINK_TRIALS);
         snprintf(path, sizeof(path), "%s/seed-%llu.scn", w->out, N(f->seed));
+        errno = 0;
         FILE *to = fopen(path, "w");
         if (to == NULL) {
             fprintf(stderr, "mesh-sim: %s: %s\n", path, strerror(errno));
@@ -315,7 +317,11 @@ static void shrink_failures(const struct swarm *w)
                 f->crashed ? "a crash" : f->violation.check, f->crashed ? "" : ": ",
                 f->crashed ? "" : f->violation.text);
         scenario_write(&s, to);
-        fclose(to);
+        bool good = ferror(to) == 0;
+        if (fclose(to) != 0 || !good) {
+            fprintf(stderr, "mesh-sim: %s: %s\n", path, strerror(errno));
+            continue;
+        }
         printf("shrunk in %u trials to %u acts: mesh-sim scenario %s\n", trials, s.act_count, path);
     }
 }
@@ -323,28 +329,26 @@ static void shrink_failures(const struct swarm *w)
 /* Before hours of work are for nothing. */
 static bool can_write(const struct swarm *w)
 {
-    FILE *to = w->coverage != NULL ? fopen(w->coverage, "a") : NULL;
-    const char *wrong = w->coverage != NULL && to == NULL                   ? w->coverage
-                        : !w->no_shrink && access(w->out, W_OK | X_OK) != 0 ? w->out
-                                                                            : NULL;
-    if (wrong != NULL) {
-        fprintf(stderr, "mesh-sim run --size deep: %s: %s\n", wrong, strerror(errno));
+    if (!w->no_shrink && access(w->out, W_OK | X_OK) != 0) {
+        fprintf(stderr, "mesh-sim run --size deep: %s: %s\n", w->out, strerror(errno));
+        return false;
     }
-    if (to != NULL) {
-        fclose(to);
-    }
-    return wrong == NULL;
+    return sim_output_open("mesh-sim run --size deep", w->coverage);
 }
 
 static bool write_coverage(const struct swarm *w)
 {
     FILE *to = fopen(w->coverage, "w");
-    if (to == NULL) {
-        fprintf(stderr, "mesh-sim: %s: %s\n", w->coverage, strerror(errno));
-        return false;
+    bool good = to != NULL;
+    if (good) {
+        coverage_print(&w->board->coverage, to);
+        good = ferror(to) == 0;
+        good = fclose(to) == 0 && good;
     }
-    coverage_print(&w->board->coverage, to);
-    return fclose(to) == 0;
+    if (!good) {
+        fprintf(stderr, "mesh-sim: %s: %s\n", w->coverage, strerror(errno));
+    }
+    return good;
 }
 
 static void print_totals(const struct swarm *w, double took)
