@@ -1,5 +1,6 @@
 #include "sim/options.h"
 
+#include "core/plant.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -55,6 +56,47 @@ bool sim_options_help(int argc, char **argv)
     }
     return false;
 }
+
+#ifdef MESH_PLANT
+#define PLANT_ROW(id, name, where, what) {name, where, what},
+static const char *const plants[][3] = {{"", "", ""}, PLANT_LIST(PLANT_ROW)};
+
+bool sim_plant(const char *command, const char *name)
+{
+    bool list = strcmp(name, "list") == 0;
+    for (unsigned i = 1; i < PLANT_COUNT; i++) {
+        if (list) {
+            printf("%s\t%s\t%s\n", plants[i][0], plants[i][1], plants[i][2]);
+        } else if (strcmp(name, plants[i][0]) == 0) {
+            mesh_plant = (enum plant)i;
+            return true;
+        }
+    }
+    if (list) {
+        exit(sim_output_end(0));
+    }
+    fprintf(stderr, "%s: --plant %s: there is none of that name; `--plant list` has them\n",
+            command, name);
+    return false;
+}
+
+const char *sim_planted(void)
+{
+    return plants[mesh_plant][0];
+}
+#else
+bool sim_plant(const char *command, const char *name)
+{
+    fprintf(stderr, "%s: --plant %s: built without planted bugs (-DMESH_PLANT=ON)\n", command,
+            name);
+    return false;
+}
+
+const char *sim_planted(void)
+{
+    return "";
+}
+#endif
 
 bool sim_output_open(const char *command, const char *path)
 {

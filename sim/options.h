@@ -20,6 +20,12 @@ bool sim_options(const char *command, int argc, char **argv, const struct sim_op
 /* Whether help is asked for. */
 bool sim_options_help(int argc, char **argv);
 
+/* Switches a planted bug on (core/plant.h); `list` prints them and ends the process. False: there
+ * is none of that name, or none at all in this build, which is said on stderr. */
+bool sim_plant(const char *command, const char *name);
+/* Its name; "": none is on. */
+const char *sim_planted(void);
+
 /* Whether this file can be written (it is made, if there is none): asked before hours of work are
  * for nothing. False: said on stderr. path NULL: true. */
 bool sim_output_open(const char *command, const char *path);

@@ -15,6 +15,7 @@ bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uin
     }
     struct topology *t = &s->conf.topology;
     topology_default(all, t); /* class shares; the shape is ours */
+    s->conf.hosts = 0;        /* which are there for spare places: none are left */
     t->sectors = (uint16_t)sectors;
     t->clusters_per_sector = (uint16_t)clusters;
     t->agents_per_cluster = (uint16_t)agents;

@@ -169,7 +169,8 @@ const char *bank_name(enum store_bank bank);
 /* Bits of the banks that this act of the store means; 0: it has nothing to do with the store. */
 uint32_t scenario_banks(const struct act *a);
 
-/* The shape given by three numbers; classes by the spec's shares. False: out of range. */
+/* The shape given by three numbers; classes by the spec's shares, no spare places. False: out of
+ * range. */
 bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uint32_t agents);
 /* Spare places in each cluster, and a host for each. */
 void scenario_spare(struct scenario *s, uint32_t spare);

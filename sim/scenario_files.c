@@ -17,9 +17,11 @@ struct options {
 static int usage(FILE *to, int code)
 {
     fputs("usage: mesh-sim scenario FILE.scn... [--seed N] [--trace] [--plot FILE.svg] [--json]\n"
-          "                                         [--coverage FILE]\n"
+          "                              [--quiet] [--coverage FILE]\n"
           "       mesh-sim scenario --check FILE.scn...    read them only\n"
-          "exit: 0 met, 1 not met, 127 crash, 129 safety, 128 liveness, 2 usage\n",
+          "  --quiet: no line for each operation; --plant NAME|list: with -DMESH_PLANT=ON\n"
+          "exit: 0 met, 1 not met, 129 safety, 128 liveness, 2 usage; a crash ends it by its "
+          "signal\n",
           to);
     return code;
 }
@@ -174,6 +176,10 @@ static bool parse(int argc, char **argv, struct options *o, int *ret_files)
             o->plot = argv[++i];
         } else if (strcmp(argv[i], "--coverage") == 0 && i + 1 < argc) {
             o->coverage = argv[++i];
+        } else if (strcmp(argv[i], "--plant") == 0 && i + 1 < argc) {
+            if (!sim_plant("mesh-sim scenario", argv[++i])) {
+                return false;
+            }
         } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
             char *end = NULL;
             o->seed = strtoull(argv[++i], &end, 10);

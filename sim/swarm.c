@@ -2,7 +2,6 @@
  * parent notes it and starts another. All that is counted lies in one shared block. */
 #include "sim/swarm.h"
 
-#include "core/plant.h"
 #include "sim/draw.h"
 #include "sim/options.h"
 #include <assert.h>
@@ -99,31 +98,6 @@ static bool seeds(struct swarm *w, const char *text)
     return good;
 }
 
-/* Switches a planted bug on; `list` prints them and ends. */
-static bool plant(const char *name)
-{
-#ifdef MESH_PLANT
-#define PLANT_ROW(id, name, where, what) {name, where, what},
-    static const char *const rows[][3] = {{"", "", ""}, PLANT_LIST(PLANT_ROW)};
-    for (unsigned i = 1; i < PLANT_COUNT; i++) {
-        if (strcmp(name, "list") == 0) {
-            printf("%s\t%s\t%s\n", rows[i][0], rows[i][1], rows[i][2]);
-        } else if (strcmp(name, rows[i][0]) == 0) {
-            mesh_plant = (enum plant)i;
-            return true;
-        }
-    }
-    if (strcmp(name, "list") == 0) {
-        exit(0);
-    }
-    return false;
-#else
-    (void)name;
-    fputs("mesh-sim: built without planted bugs (-DMESH_PLANT=ON)\n", stderr);
-    return false;
-#endif
-}
-
 static bool options(int argc, char **argv, struct swarm *w)
 {
     for (int i = 0; i < argc; i++) {
@@ -148,7 +122,9 @@ static bool options(int argc, char **argv, struct swarm *w)
         } else if (good && strcmp(argv[i], "--out") == 0) {
             w->out = value;
         } else if (good && strcmp(argv[i], "--plant") == 0) {
-            good = plant(value);
+            if (!sim_plant("mesh-sim run --size deep", value)) {
+                return false;
+            }
         } else if (good && strcmp(argv[i], "--coverage") == 0) {
             w->coverage = value;
         } else {
@@ -198,8 +174,8 @@ static void print_failure(const struct failure *f)
                (double)v->at_us / 1e6, v->unit.tier != TIER_NONE ? " " : "",
                v->unit.tier != TIER_NONE ? name : "", v->text);
     }
-    printf("reproduce: mesh-sim run --size deep --seed %llu   (commit %s)\n", N(f->seed),
-           MESH_COMMIT);
+    printf("reproduce: mesh-sim run --size deep --seed %llu%s%s   (commit %s)\n", N(f->seed),
+           sim_planted()[0] != '\0' ? " --plant " : "", sim_planted(), MESH_COMMIT);
 }
 
 static void run_seed(struct swarm *w, uint64_t seed)
@@ -322,7 +298,8 @@ static void shrink_failures(const struct swarm *w)
             fprintf(stderr, "mesh-sim: %s: %s\n", path, strerror(errno));
             continue;
         }
-        printf("shrunk in %u trials to %u acts: mesh-sim scenario %s\n", trials, s.act_count, path);
+        printf("shrunk in %u trials to %u acts: mesh-sim scenario%s%s %s\n", trials, s.act_count,
+               sim_planted()[0] != '\0' ? " --plant " : "", sim_planted(), path);
     }
 }
 

@@ -290,7 +290,8 @@ static void right_text(const struct action_key *k, char *ret, size_t size)
         break;
     case VALUE_CONTENT:
         (void)snprintf(ret, size,
-                       "any, none, text, or json with up to %u fields, as json text:string "
+                       "any, none, text, or json with up to %u fields, each "
+                       "name once, as json text:string "
                        "words:number?",
                        ACTION_FIELDS_MAX);
         break;
