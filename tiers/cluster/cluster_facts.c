@@ -28,13 +28,6 @@ bool members_targeted(const struct cluster *c, uint32_t i, const struct selector
            facts_match(facts_of(c, i), sel->where);
 }
 
-const char *facts_of(const struct cluster *c, uint32_t i)
-{
-    assert(c != NULL);
-    assert(i < c->count);
-    return c->facts.at[i] != 0 ? c->facts.text + c->facts.at[i] - 1 : "";
-}
-
 /* Its text goes, and those behind it move up. */
 static void drop(struct lead_facts *f, uint32_t count, uint32_t i)
 {

@@ -24,8 +24,6 @@ struct lead_facts {
     uint16_t at[AGENTS_PER_CLUSTER_MAX]; /* of each member's text, + 1; 0: it has none */
 };
 
-/* "" when it has none; until the next call of one of the others. */
-const char *facts_of(const struct cluster *c, uint32_t i);
 void facts_told(struct cluster *c, uint32_t i, const char *facts); /* NULL: none */
 void facts_record(const struct cluster *c, uint32_t i, struct record *r);
 void facts_recall(struct cluster *c, uint32_t i, const struct store_row *row);

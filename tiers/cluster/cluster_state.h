@@ -115,7 +115,8 @@ struct cluster {
     int64_t write_since_us, write_hold_us; /* the first that waits; not before, for an operation */
     bool write_wanted;                     /* something waits for write_at() */
     uint64_t minute_done, minute_failed;
-    uint64_t waits; /* members of which something is to be written, and nothing is out */
+    uint64_t waits;   /* members of which something is to be written, and nothing is out */
+    uint64_t putting; /* .. of which a write is out */
     uint32_t store_seq, write_cursor;
     char shard[UNIT_TEXT_MAX];        /* of its records: its own name */
     char sector_shard[UNIT_TEXT_MAX]; /* of indexes: its sector's */
@@ -184,8 +185,14 @@ struct cluster {
 
 static inline struct lead_op *cluster_op(const struct cluster *c, uint32_t slot)
 {
-    assert(slot >= 1 && slot <= c->slab.fresh);
+    assert(slot != LEAD_OP_NONE);
     return (struct lead_op *)(void *)(c->slab.memory + (size_t)(slot - 1u) * SLAB_CHUNK_BYTES);
+}
+
+/* "" when it has said nothing; until the facts of another one change. */
+static inline const char *facts_of(const struct cluster *c, uint32_t i)
+{
+    return c->facts.at[i] != 0 ? c->facts.text + c->facts.at[i] - 1 : "";
 }
 
 #endif
