@@ -39,6 +39,7 @@ struct hub_child {
     bool has_summary;
     uint16_t away, guests; /* planned agents that live elsewhere, and those that came (move.h) */
     enum circuit circuit;
+    bool held, closing; /* its breaker: open by hand; closed by hand, and not seen to be so yet */
     struct summary summary;
 };
 
@@ -128,13 +129,12 @@ struct hub {
     struct rng rng;
     struct meshtime time;
     struct hosttime host;
-    int64_t now_us, started_us; /* of this step; of EV_START */
-    struct outbox *out;         /* of this step */
-    bool short_of_room, store_up;
-    bool healthy_only; /* in this step: children that are not healthy get no operations */
-    bool frozen;       /* this unit, by some scope of the freezer */
-    bool settling;     /* it is not known yet whether it was frozen: nothing is admitted */
-    bool mesh_open;    /* the mesh breaker, as the parent says */
+    int64_t now_us, started_us;                 /* of this step; of EV_START */
+    struct outbox *out;                         /* of this step */
+    bool short_of_room, store_up, healthy_only; /* the last: who is not healthy gets nothing now */
+    bool frozen;                                /* this unit, by some scope of the freezer */
+    bool settling;  /* it is not known yet whether it was frozen: nothing is admitted */
+    bool mesh_open; /* the mesh breaker, as the parent says */
     uint64_t excluded[CLASS_COUNT]; /* routing.h; told down: order.h, beat replies */
     struct freezer freezer;
     enum mode mode;
