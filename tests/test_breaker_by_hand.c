@@ -140,12 +140,61 @@ static void a_lost_word_is_said_again(void **state)
     done(w);
 }
 
+/* What a person does is no failure that spreads (spec 6.1): no incident. */
+static void it_is_no_cascade_failure(void **state)
+{
+    (void)state;
+    const struct unit scopes[] = {ORCHESTRATOR, unit_sector(1), unit_cluster(1, 2)};
+    struct world *w = joined(75);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(breaker(w, scopes[i], true), REPLY_OK);
+        world_run(w, 5 * S);
+        assert_int_equal(breaker(w, scopes[i], false), REPLY_OK);
+    }
+    struct command c = {.kind = COMMAND_LOG,
+                        .log = {.log = LOG_INCIDENTS, .ask = LOG_ASK_ROWS, .limit = LOG_PAGE_ROWS}};
+    const struct reply *r = world_ask(w, unit_orchestrator(), &c, 5 * S);
+    assert_non_null(r);
+    assert_int_equal(r->kind, REPLY_LOG);
+    assert_int_equal(r->log->count, 0);
+    done(w);
+}
+
+/* Agents among whom a console looks for the best one for a task. */
+static uint32_t candidates(struct world *w, bool routable)
+{
+    struct command c = {.kind = COMMAND_QUERY};
+    c.query = (struct query){
+        .kind = QUERY_AGENTS, .from_start = true, .limit = 100, .routable = routable};
+    const struct reply *r = world_ask(w, unit_orchestrator(), &c, 5 * S);
+    assert_non_null(r);
+    assert_int_equal(r->kind, REPLY_ROWS);
+    assert_int_equal(r->rows->missing, 0);
+    return r->rows->row_count;
+}
+
+/* Spec 4.3 and 6.2: whoever looks for the best agent is not given one that nothing is routed to. */
+static void nobody_behind_it_is_the_best(void **state)
+{
+    (void)state;
+    struct world *w = joined(80);
+    assert_int_equal(candidates(w, true), AGENTS);
+    assert_int_equal(breaker(w, unit_cluster(1, 1), true), REPLY_OK);
+    assert_int_equal(candidates(w, true), AGENTS - 6);
+    assert_int_equal(breaker(w, unit_sector(2), true), REPLY_OK);
+    assert_int_equal(candidates(w, true), 6);
+    assert_int_equal(candidates(w, false), AGENTS); /* they are all there to be looked at */
+    done(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_outlives_lead_sector_and_orchestrator),
         cmocka_unit_test(heal_closes_it),
         cmocka_unit_test(a_lost_word_is_said_again),
+        cmocka_unit_test(it_is_no_cascade_failure),
+        cmocka_unit_test(nobody_behind_it_is_the_best),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

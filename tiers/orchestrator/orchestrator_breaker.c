@@ -56,6 +56,12 @@ bool breaker_by_hand(struct orchestrator *o, struct unit scope, bool open)
     return true;
 }
 
+bool breaker_held(const struct orchestrator *o, struct unit scope)
+{
+    assert(o != NULL);
+    return index_of(&o->breakers, scope) < o->breakers.held.count;
+}
+
 void breakers_heal(struct orchestrator *o, struct unit scope)
 {
     struct breaker_book *b = &o->breakers;

@@ -184,6 +184,7 @@ void watch_end(struct orchestrator *o, struct watch *w);
 
 /* orchestrator_breaker.c. False: too many are open by hand. */
 bool breaker_by_hand(struct orchestrator *o, struct unit scope, bool open);
+bool breaker_held(const struct orchestrator *o, struct unit scope);
 void breakers_heal(struct orchestrator *o, struct unit scope); /* hub_heal; none is held open */
 void breaker_command(struct orchestrator *o, const struct msg *msg);
 bool breakers_stored(struct orchestrator *o, const struct store_reply *reply); /* was it ours */
