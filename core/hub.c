@@ -205,6 +205,12 @@ static bool healthy_only(const struct hub *h)
     return false;
 }
 
+void hub_mode(struct hub *h, enum mode mode)
+{
+    h->mode = mode;
+    h->healthy_only = healthy_only(h); /* what waited for this mode may go in this very step */
+}
+
 bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_outcome,
                       enum reason *ret_reason)
 {

@@ -116,7 +116,7 @@ static void change_mode(struct orchestrator *o, enum mode mode, uint64_t permill
 {
     struct hub *h = &o->hub;
     enum mode before = h->mode;
-    h->mode = mode;
+    hub_mode(h, mode);
     hub_note(h, NOTE_MODE, (uint64_t)mode, permille);
     hub_order_state(h);
     if (before != MODE_STARTING) {
@@ -142,7 +142,7 @@ static void mode_told(struct orchestrator *o, const struct msg *beat)
     if (!open || told <= h->mode || children_epoch(&h->children, child) != beat->epoch) {
         return;
     }
-    h->mode = told;
+    hub_mode(h, told);
     o->judge_us = o->judge_us != NEVER ? o->judge_us : h->now_us + h->tuning.tier_failed_us;
     hub_order_state(h);
 }
