@@ -180,6 +180,7 @@ bool beat_put(struct put *put, const struct msg *msg)
     }
     order_head_put(&msg->u.beat->orders, &w);
     w.orders_missed = msg->u.beat->orders_missed;
+    w.mode = (Mesh__Mode)msg->u.beat->mode;
     return put_pack(put, &w.base);
 }
 
@@ -191,9 +192,10 @@ enum codec_verdict beat_get(const struct get *get, const ProtobufCMessage *messa
         return CODEC_NO_ROOM;
     }
     ret->u.beat = beat;
-    if (!order_head_get(w, &beat->orders)) {
+    if (!order_head_get(w, &beat->orders) || !value_enum((int)w->mode, MODE_COUNT)) {
         return CODEC_BAD_RANGE;
     }
+    beat->mode = (enum mode)w->mode;
     beat->orders_missed = w->orders_missed;
     beat->has_summary = w->summary != NULL;
     if (!w->summary) {

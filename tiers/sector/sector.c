@@ -62,7 +62,8 @@ static void beat(struct sector *s)
     if (h->now_us < s->beat_us) {
         return;
     }
-    struct beat b = {.orders = s->orders.head, .orders_missed = s->orders_missed};
+    struct beat b = {
+        .orders = s->orders.head, .orders_missed = s->orders_missed, .mode = s->state_mode};
     hub_summary(h, &b.summary);
     uint32_t contexts = b.summary.astray + b.summary.synced + b.summary.synced_far;
     b.has_summary = s->beats % SUMMARY_BEATS == 0 || b.summary.active != s->told_active ||
