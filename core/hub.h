@@ -129,10 +129,10 @@ struct hub {
     struct rng rng;
     struct meshtime time;
     struct hosttime host;
-    int64_t now_us, started_us;                 /* of this step; of EV_START */
-    struct outbox *out;                         /* of this step */
-    bool short_of_room, store_up, healthy_only; /* the last: who is not healthy gets nothing now */
-    bool frozen;                                /* this unit, by some scope of the freezer */
+    int64_t now_us, started_us;                             /* of this step; of EV_START */
+    struct outbox *out;                                     /* of this step */
+    bool short_of_room, store_up, durable_up, healthy_only; /* the last: see hub_mode */
+    bool frozen;    /* this unit, by some scope of the freezer */
     bool settling;  /* it is not known yet whether it was frozen: nothing is admitted */
     bool mesh_open; /* the mesh breaker, as the parent says */
     uint64_t excluded[CLASS_COUNT]; /* routing.h; told down: order.h, beat replies */
@@ -185,7 +185,7 @@ void hub_note(struct hub *h, enum note note, uint64_t a, uint64_t b); /* dropped
 bool hub_fits(struct hub *h, const struct msg *msg);
 struct msg hub_msg(const struct hub *h, enum msg_type type, struct unit to, uint8_t priority);
 void hub_summary(const struct hub *h, struct summary *ret); /* the dead by the topology */
-void hub_mode(struct hub *h, enum mode mode);
+void hub_mode(struct hub *h, enum mode mode); /* .. and whether only healthy children get work */
 void hub_circuit(struct hub *h, enum breaker_event event);
 void hub_breaker(struct hub *h, struct unit target, bool open); /* by hand: own, or one below */
 void hub_heal(struct hub *h, struct unit target); /* MSG_HEAL to the children that it touches */
