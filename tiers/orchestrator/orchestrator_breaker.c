@@ -123,7 +123,9 @@ void breaker_command(struct orchestrator *o, const struct msg *msg)
         hub_reply_error(h, msg, reason, memory);
         return;
     }
-    o->breakers.loaded = true; /* else the registry is away: what is said now counts */
+    if (!o->breakers.loaded) { /* the registry is away: what is said now counts, and is written */
+        o->breakers.loaded = o->breakers.dirty = true;
+    }
     text_add(&t,
              c->on ? ": breaker open; it stays so until it is closed by hand" : ": breaker closed");
     struct watch w = {.console = msg->from, .ref = c->ref};
