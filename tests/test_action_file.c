@@ -184,6 +184,34 @@ static void urls_are_looked_at(void **state)
     }
 }
 
+/* deploy/examples/actions.conf, its programs and files included: one of each handler, and what its
+ * comments say can be typed. */
+static void the_example_loads(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum action_handler handler;
+        const char *input;
+    } rows[] = {{"words", HANDLER_EXEC, "how many are these"},
+                {"order", HANDLER_EXEC, "{\"item\":\"bolt\",\"count\":3}"},
+                {"resize", HANDLER_HTTP, "picture-17"},
+                {"summarize", HANDLER_LLM, "A long text .."},
+                {"approve", HANDLER_HUMAN, "Pay 10 million?"}};
+    struct action_problem problem = {""};
+    topology_default(30000, &topology);
+    if (!action_file_load("deploy/examples/actions.conf", &topology, true, &table, &problem))
+        fail_msg("%s", problem.text);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct action *a = action_find(&table, rows[i].name);
+        assert_non_null(a);
+        assert_int_equal(a->handler, rows[i].handler);
+        assert_true(content_check(&a->input, (const uint8_t *)rows[i].input,
+                                  (uint32_t)strlen(rows[i].input), &problem));
+    }
+    action_table_done(&table);
+}
+
 int main(void)
 {
     int fd = mkstemp(file);
@@ -196,6 +224,7 @@ int main(void)
         cmocka_unit_test(paths_are_looked_at),
         cmocka_unit_test(limits_are_numbers_in_their_range),
         cmocka_unit_test(urls_are_looked_at),
+        cmocka_unit_test(the_example_loads),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     (void)unlink(file);
