@@ -82,6 +82,23 @@ def check_wrong_start(m, need, restart, name, clocks, command):
     m.whole()
 
 
+def check_mesh_time(m, need, restart, clocks, settable):
+    """The clock of the orchestrator is set by a minute while it serves: it says that mesh time is off, and by how much."""
+    name, program = "orchestrator", ["build/mesh-orchestrator", "--config", str(m.run_dir / "mesh.conf"), "--name", "orchestrator"]
+    for command in ([*settable, *program], program):  # the second time as it was
+        since = length(m, name)
+        restart(m, name, command)
+        m.wait("it serves", lambda: said(m, name, "serving", since), 120)
+        m.whole()
+        if command is program:
+            need(not said(m, name, "mesh-time-off", since), "said of a clock that was not set")
+            return
+        with open(clocks / str(m.processes()[name]), "r+b") as f:
+            f.write(struct.pack("<q", -60 * 1000000))
+        line = m.wait("it is said", lambda: said(m, name, "mesh-time-off", since), 10)[0]
+        need(abs(int(re.search(r"\bms=(-?\d+)", line).group(1)) - 60000) < 500 and "ahead of" in line, line)
+
+
 def check_clock(m, need, restart):
     """A clock that is 3 s ahead, then 4 s behind, then right: the process finds it out, with the amount."""
     name = last_lead(m)
@@ -111,7 +128,9 @@ def check_clock(m, need, restart):
             set_clock(0)
             m.wait("it is right again", lambda: said(m, name, "clock-right", since), 60)
             need(len(said(m, name, "clock-off", since)) == 1, "it is said more than once")
-        check_wrong_start(m, need, restart, name, clocks, ["env", f"LD_PRELOAD={library}", f"CHAOS_CLOCKS={clocks}", *command])
+        settable = ["env", f"LD_PRELOAD={library}", f"CHAOS_CLOCKS={clocks}"]
+        check_wrong_start(m, need, restart, name, clocks, [*settable, *command])
+        check_mesh_time(m, need, restart, clocks, settable)
     finally:  # what comes after needs it, whatever went wrong here
         since = length(m, name)
         restart(m, name, command)  # its sessions follow those of the wrong clock (docs/adr/0061)
