@@ -22,7 +22,6 @@
 void members_init(struct cluster *c, const struct node_conf *conf)
 {
     assert(c != NULL && conf != NULL);
-    c->count = topology_cluster_places(conf->topology, conf->self);
     assert(c->count >= 1 && c->count <= MEMBERS_MAX);
     c->first = topology_index(conf->topology, unit_agent(c->self.sector, c->self.cluster, 1));
     c->all = c->count == 64 ? UINT64_MAX : bit_of(c->count) - 1u;

@@ -142,7 +142,7 @@ bool process_may_serve(struct process *p)
     }
     p->alive_us = now_us;
     return p->phase == PHASE_SERVING && !lease_doubted(&p->lease) && !wards_doubt(&p->wards) &&
-           !is_mute(p);
+           !p->mute && !is_mute(p);
 }
 
 /* Tells the units how a link is now; those in doubt when they may serve again. */
@@ -363,12 +363,15 @@ static void tick_lease(struct process *p, int64_t now_us)
 }
 
 /* Who may speak again after it had to be silent does so in a session of its own: peers may have
- * heard another of this name meanwhile. */
-static void tick_voice(struct process *p)
+ * heard another of this name meanwhile. What it holds for others was not renewed until now. */
+static void tick_voice(struct process *p, int64_t now_us)
 {
     bool mute = is_mute(p);
-    if (p->mute && !mute && !p->owns) {
-        egress_renew(p->egress);
+    if (p->mute && !mute) {
+        wards_silenced(&p->wards, now_us);
+        if (!p->owns) {
+            egress_renew(p->egress);
+        }
     }
     p->mute = mute;
 }
@@ -442,7 +445,7 @@ static void on_tick(uv_timer_t *handle)
     process_store_tick(p, now_us);
     process_clock_tick(p, now_us);
     tick_lease(p, now_us);
-    tick_voice(p);
+    tick_voice(p, now_us);
     if (p->phase <= PHASE_SERVING && !p->mute) {
         process_wards_tick(p, now_us);
     }
