@@ -76,7 +76,7 @@ void hub_init(struct hub *h, void *memory, const struct node_conf *conf)
     h->topology = conf->topology;
     h->tuning = conf->tuning;
     h->mode = MODE_STARTING;
-    h->store_up = true;
+    h->store_up = h->durable_up = true;
     h->children_count = l.children;
     h->origins_max = l.origins;
     h->child_rows = (struct child *)(void *)(m + l.child_rows);
@@ -284,6 +284,7 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->conflicts_hour += s->conflicts_hour;
     into->circuits_open += s->circuits_open + (s->circuit == CIRCUIT_OPEN ? 1u : 0u);
     into->leads_lost += s->leads_lost;
+    into->durable_away += s->durable_away;
     for (unsigned i = 0; i < CAPABILITIES_MAX; i++) {
         into->capability_active[i] += s->capability_active[i];
     }
@@ -333,6 +334,7 @@ void hub_summary(const struct hub *h, struct summary *ret)
     ret->circuit = breaker_state(&h->breaker);
     ret->leads_lost += h->leads_lost;
     ret->store_up = h->store_up;
+    ret->durable_away += h->durable_up ? 0 : 1;
     ret->operations = h->gathers.waiting;
     ret->updated_mesh_us = hub_mesh_now(h);
 }
@@ -526,8 +528,8 @@ static bool summary_holds(const struct summary *s)
     }
     return s->agents <= agents_max && s->active <= s->agents && classes <= s->agents &&
            s->suspect <= s->agents && s->offline <= s->agents && s->clusters_up <= s->clusters &&
-           s->clusters <= CLUSTERS_PER_SECTOR_MAX && s->circuit >= CIRCUIT_CLOSED &&
-           s->circuit < CIRCUIT_COUNT;
+           s->clusters <= CLUSTERS_PER_SECTOR_MAX && s->durable_away <= s->clusters + 1u &&
+           s->circuit >= CIRCUIT_CLOSED && s->circuit < CIRCUIT_COUNT;
 }
 
 static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
@@ -675,8 +677,10 @@ void hub_link(struct hub *h, enum link which, bool up)
 {
     if (which == LINK_BUS) {
         children_link(&h->children, h->now_us, up);
-    } else {
+    } else if (which == LINK_STORE) {
         h->store_up = up;
+    } else {
+        h->durable_up = up;
     }
 }
 

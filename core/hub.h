@@ -130,7 +130,7 @@ struct hub {
     struct hosttime host;
     int64_t now_us, started_us; /* of this step; of EV_START */
     struct outbox *out;         /* of this step */
-    bool short_of_room, store_up;
+    bool short_of_room, store_up, durable_up;
     bool healthy_only; /* in this step: children that are not healthy get no operations */
     bool frozen;       /* this unit, by some scope of the freezer */
     bool settling;     /* it is not known yet whether it was frozen: nothing is admitted */

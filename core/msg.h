@@ -49,6 +49,7 @@ struct beat {
     struct summary summary;
     struct order_head orders; /* sectors: the chain that they have taken .. */
     bool orders_missed;       /* .. and one after it was heard: the next, please */
+    enum mode mode;           /* sectors: as an orchestrator has said last; STARTING: none has */
 };
 
 struct beat_reply {

@@ -80,6 +80,7 @@ bool summary_put(struct put *put, const struct summary *s, Mesh__Summary *ret)
     ret->circuits_open = s->circuits_open;
     ret->leads_lost = s->leads_lost;
     ret->store_up = s->store_up;
+    ret->durable_away = s->durable_away;
     ret->operations = s->operations;
     return sparse_alloc(put, s->class_active, CLASS_COUNT, &ret->n_class_active,
                         &ret->class_active) &&
@@ -161,6 +162,7 @@ enum codec_verdict summary_get(const Mesh__Summary *w, struct summary *ret)
     ret->circuits_open = w->circuits_open;
     ret->leads_lost = w->leads_lost;
     ret->store_up = w->store_up;
+    ret->durable_away = w->durable_away;
     ret->operations = w->operations;
     return CODEC_OK;
 }
@@ -180,6 +182,7 @@ bool beat_put(struct put *put, const struct msg *msg)
     }
     order_head_put(&msg->u.beat->orders, &w);
     w.orders_missed = msg->u.beat->orders_missed;
+    w.mode = (Mesh__Mode)msg->u.beat->mode;
     return put_pack(put, &w.base);
 }
 
@@ -191,9 +194,10 @@ enum codec_verdict beat_get(const struct get *get, const ProtobufCMessage *messa
         return CODEC_NO_ROOM;
     }
     ret->u.beat = beat;
-    if (!order_head_get(w, &beat->orders)) {
+    if (!order_head_get(w, &beat->orders) || !value_enum((int)w->mode, MODE_COUNT)) {
         return CODEC_BAD_RANGE;
     }
+    beat->mode = (enum mode)w->mode;
     beat->orders_missed = w->orders_missed;
     beat->has_summary = w->summary != NULL;
     if (!w->summary) {

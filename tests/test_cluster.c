@@ -420,6 +420,54 @@ static void test_relay_to_absent_agents(void **state)
     assert_int_equal(m->u.relay_ack.reason, REASON_AGENT_OFFLINE);
 }
 
+static void circuit(enum circuit action)
+{
+    struct msg m = from_sector(MSG_CIRCUIT);
+    m.u.circuit = (struct circuit_msg){.action = action, .target = unit_cluster(1, 2)};
+    rig_msg(&rig, &m);
+}
+
+static void isolated(unsigned n, enum isolation what)
+{
+    struct msg m = from_sector(MSG_ISOLATE);
+    m.u.isolate = (struct isolate){.agent = unit_agent(1, 2, n), .what = what};
+    rig_msg(&rig, &m);
+}
+
+static enum reason refused(const struct operation *op, unsigned author)
+{
+    relay(op, author);
+    const struct msg *m = rig_sent(&rig, MSG_RELAY_ACK);
+    assert_null(rig_sent(&rig, MSG_RELAY));
+    return m != NULL ? m->u.relay_ack.reason : REASON_NONE;
+}
+
+/* Spec 6.2, is_routable: it asks for every message, not for operations alone. */
+static void test_nothing_is_relayed_into_isolation(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s01.c2.a4", 1, ROUTING_DIRECT);
+    circuit(CIRCUIT_OPEN);
+    assert_int_equal(refused(&op, 1), REASON_BREAKER); /* of a neighbour */
+    op.id.bytes[0] = 1;
+    assert_int_equal(refused(&op, 0), REASON_BREAKER); /* from beyond */
+    circuit(CIRCUIT_CLOSED);
+    isolated(4, ISOLATE_QUARANTINE);
+    op.id.bytes[0] = 2;
+    assert_int_equal(refused(&op, 1), REASON_QUARANTINED);
+    struct operation its = message_to("s01.c2.a5,s02.c1.a1", 4, ROUTING_DIRECT);
+    assert_int_equal(refused(&its, 4), REASON_NONE); /* and nobody hears it */
+    assert_non_null(rig_note(&rig, NOTE_RELAY_LOST));
+    isolated(4, ISOLATE_LIFT);
+    op.id.bytes[0] = 3;
+    op.selector.capabilities = 1ull << 40; /* spec 9.1: the lead validates before routing */
+    assert_int_equal(refused(&op, 1), REASON_CAPABILITY);
+    op.id.bytes[0] = 4;
+    op.selector.capabilities = 0;
+    relay(&op, 1);
+    assert_non_null(rig_sent(&rig, MSG_RELAY));
+}
+
 static void test_broadcast_is_summed(void **state)
 {
     (void)state;
@@ -620,6 +668,7 @@ int main(void)
         JOINED(test_relay_within_the_cluster),
         JOINED(test_relay_beyond_and_back),
         JOINED(test_relay_to_absent_agents),
+        JOINED(test_nothing_is_relayed_into_isolation),
         JOINED(test_broadcast_is_summed),
         JOINED(test_circling_message_is_dropped),
         cmocka_unit_test_teardown(test_random_events_always_add_up, teardown),

@@ -143,6 +143,78 @@ static void a_replacement_that_does_not_come_escalates(void **state)
     bench_close(b);
 }
 
+/* Spec 6.1: the replacement also fails. It was there, so that the first death is over. */
+static void a_replacement_that_dies_as_well_escalates(void **state)
+{
+    (void)state;
+    struct bench *b = lead(8);
+    beats(b, 8, 0, 10);
+    for (unsigned death = 1; death <= 2; death++) {
+        bench_forget(b);
+        beats(b, 8, 1, 45);
+        assert_non_null(event_of(b, FAILURE_AGENT_CRASH, INCIDENT_OPENED));
+        const struct conflict_report *r = event_of(b, FAILURE_AGENT_CRASH, INCIDENT_ESCALATED);
+        assert_true((r != NULL) == (death == 2));
+        assert_true(r == NULL || says(r, "a1: the replacement failed as well"));
+        say(b, 1, MSG_HELLO);
+        beats(b, 8, 0, 200);
+        assert_non_null(event_of(b, FAILURE_AGENT_CRASH, INCIDENT_RESOLVED));
+    }
+    beats(b, 8, 0, 600); /* that was long ago */
+    bench_forget(b);
+    beats(b, 8, 1, 45);
+    assert_non_null(event_of(b, FAILURE_AGENT_CRASH, INCIDENT_OPENED));
+    assert_null(event_of(b, FAILURE_AGENT_CRASH, INCIDENT_ESCALATED));
+    bench_close(b);
+}
+
+/* Who dies while others are being replaced has as long as they had. */
+static void each_replacement_has_its_time(void **state)
+{
+    (void)state;
+    struct bench *b = lead(8);
+    beats(b, 8, 0, 10);
+    beats(b, 8, 0x1, 60); /* a1 dies after 30 s */
+    beats(b, 8, 0x3, 35); /* and a2 35 s later; before 90 s are over a1 is back */
+    say(b, 1, MSG_HELLO);
+    beats(b, 8, 0x2, 60);
+    assert_null(event_of(b, FAILURE_AGENT_CRASH, INCIDENT_ESCALATED));
+    beats(b, 8, 0x2, 40);
+    const struct conflict_report *r = event_of(b, FAILURE_AGENT_CRASH, INCIDENT_ESCALATED);
+    assert_non_null(r);
+    assert_true(says(r, "a2: the replacement failed as well"));
+    bench_close(b);
+}
+
+/* Spec 6.1: three consecutive failures. Each is over, and its incident resolved, before the next
+ * can begin: it takes 15 s of silence. */
+static void silent_three_times_escalates(void **state)
+{
+    (void)state;
+    struct bench *b = lead(8);
+    beats(b, 8, 0, 10);
+    for (unsigned time = 1; time <= 3; time++) {
+        bench_forget(b);
+        beats(b, 8, 0x4, 20);
+        assert_non_null(event_of(b, FAILURE_TRANSIENT_NETWORK, INCIDENT_OPENED));
+        const struct conflict_report *r =
+            event_of(b, FAILURE_TRANSIENT_NETWORK, INCIDENT_ESCALATED);
+        assert_true((r != NULL) == (time == 3));
+        assert_true(r == NULL || says(r, "a3: silent three times in a row"));
+        beats(b, 8, 0, 60);
+        assert_non_null(event_of(b, FAILURE_TRANSIENT_NETWORK, INCIDENT_RESOLVED));
+    }
+    beats(b, 8, 0, 600);
+    for (unsigned time = 1; time <= 3; time++) { /* far apart, or another one: no row of failures */
+        bench_forget(b);
+        beats(b, 8, time == 2 ? 0x8 : 0x4, 20);
+        assert_non_null(event_of(b, FAILURE_TRANSIENT_NETWORK, INCIDENT_OPENED));
+        assert_null(event_of(b, FAILURE_TRANSIENT_NETWORK, INCIDENT_ESCALATED));
+        beats(b, 8, 0, 60);
+    }
+    bench_close(b);
+}
+
 static void an_event_is_told_until_it_is_in_the_log(void **state)
 {
     (void)state;
@@ -666,6 +738,9 @@ int main(void)
         cmocka_unit_test(names_are_stable),
         cmocka_unit_test(deaths_together_are_one_incident),
         cmocka_unit_test(a_replacement_that_does_not_come_escalates),
+        cmocka_unit_test(a_replacement_that_dies_as_well_escalates),
+        cmocka_unit_test(each_replacement_has_its_time),
+        cmocka_unit_test(silent_three_times_escalates),
         cmocka_unit_test(an_event_is_told_until_it_is_in_the_log),
         cmocka_unit_test(a_flapping_agent_fills_no_log),
         cmocka_unit_test(a_spike_is_routed_around),

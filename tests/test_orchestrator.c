@@ -70,6 +70,71 @@ static void the_mode_follows_the_share_in_service(void **state)
     bench_close(b);
 }
 
+/* A beat of a sector that an orchestrator before this one has told a mode; active 0: without a
+ * summary. */
+static void beat_told(struct bench *b, unsigned sector, uint32_t active, enum mode mode)
+{
+    struct beat beat = {.has_summary = active > 0, .mode = mode};
+    beat.summary.agents = 10;
+    beat.summary.active = active;
+    beat.summary.class_active[CLASS_A_EDGE] = active;
+    struct msg m = {
+        .type = MSG_BEAT, .from = unit_sector(sector), .epoch = 1, .sent_us = b->now_us};
+    m.u.beat = &beat;
+    bench_msg(b, &m);
+}
+
+/* Spec 6.3 holds over a takeover: who takes over in an outage does not begin with a mesh that
+ * nothing is forbidden in. */
+static void a_takeover_goes_on_in_the_mode(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 3; round++) {
+        struct bench *b = bench_open(&orchestrator_ops, unit_orchestrator(), 4, 1, 10);
+        bench_nothing_frozen(b);
+        struct command c;
+        bench_submit(&c);
+        bench_command(b, &c); /* nobody has said yet in which mode the mesh is */
+        assert_int_equal(bench_reply(b, REPLY_ERROR)->reason, REASON_FROZEN);
+        bench_forget(b);
+        beat_told(b, 1, 0, MODE_DEGRADED_MODERATE);
+        beat_told(b, 2, 5, MODE_DEGRADED_SEVERE);
+        assert_int_equal(status(b).mode, MODE_DEGRADED_SEVERE);
+        bench_command(b, &c);
+        assert_int_equal(bench_reply(b, REPLY_ERROR)->reason, REASON_MODE);
+        bench_pass(b, 1100000); /* two sectors are not here yet: that is no emergency */
+        assert_int_equal(status(b).mode, MODE_DEGRADED_SEVERE);
+        for (unsigned s = 1; s <= (round == 1 ? 3u : 4u); s++) {
+            beat_told(b, s, round == 2 ? 10 : 5, MODE_DEGRADED_SEVERE);
+        }
+        bench_pass(b, 1100000);
+        enum mode all = round == 2 ? MODE_FULL : MODE_DEGRADED_SEVERE;
+        assert_int_equal(status(b).mode, all);
+        for (unsigned i = 0; i < 4;
+             i++) { /* in round 1 the fourth never comes: 9 of 40 are left */
+            for (unsigned s = 1; s <= (round == 1 ? 3u : 4u); s++) {
+                beat_told(b, s, round == 2 ? 10 : round == 1 ? 3 : 5, MODE_DEGRADED_SEVERE);
+            }
+            bench_pass(b, 1100000);
+        }
+        assert_int_equal(status(b).mode, round == 1 ? MODE_EMERGENCY : all);
+        bench_close(b);
+    }
+}
+
+/* A mesh that starts: no sector has been told anything. */
+static void without_a_mode_before_it_starts(void **state)
+{
+    (void)state;
+    struct bench *b = bench_open(&orchestrator_ops, unit_orchestrator(), 4, 1, 10);
+    for (unsigned i = 0; i < 8; i++) {
+        beat_told(b, 1, 5, MODE_STARTING);
+        bench_pass(b, 1100000);
+    }
+    assert_int_equal(status(b).mode, MODE_STARTING);
+    bench_close(b);
+}
+
 static void modes_restrict_admission(void **state)
 {
     (void)state;
@@ -649,6 +714,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_beat_is_answered_with_time_and_mode),
         cmocka_unit_test(the_mode_follows_the_share_in_service),
+        cmocka_unit_test(a_takeover_goes_on_in_the_mode),
+        cmocka_unit_test(without_a_mode_before_it_starts),
         cmocka_unit_test(modes_restrict_admission),
         cmocka_unit_test(a_hundred_sectors_take_two_messages),
         cmocka_unit_test(a_thousand_sectors_pass_through_one_outbox),

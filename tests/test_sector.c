@@ -2,6 +2,7 @@
 #include "tests/support/bench.h"
 #include "tests/support/orders.h"
 #include "tiers/sector/sector.h"
+#include "tiers/sector/sector_state.h"
 
 #define SELF 2u
 
@@ -455,6 +456,33 @@ static void a_message_to_a_dead_cluster_is_answered(void **state)
     bench_close(b);
 }
 
+/* Spec 6.2: neither into a sector whose breaker is open, nor anywhere while the mesh's is. */
+static void nothing_is_relayed_into_isolation(void **state)
+{
+    (void)state;
+    struct bench *b = sector(4);
+    struct sector *s = b->self;
+    struct operation op = operation(b, 53);
+    op.source = unit_agent(1, 1, 1);
+    op.selector.places =
+        (struct place_set){.count = 1, .patterns = {{{SELF, SELF}, {3, 3}, {4, 4}}}};
+    for (unsigned mesh = 0; mesh <= 1; mesh++) {
+        bench_forget(b);
+        s->hub.mesh_open = s->state_open = mesh != 0;
+        (void)breaker_force(&s->hub.breaker, mesh == 0);
+        relay(b, unit_sector(1), &op, 1);
+        assert_int_equal(bench_count(b, MSG_RELAY), 0);
+        const struct msg *ack = bench_sent(b, MSG_RELAY_ACK, 0);
+        assert_non_null(ack);
+        assert_int_equal(ack->u.relay_ack.outcome, OUTCOME_REFUSED);
+        assert_int_equal(ack->u.relay_ack.reason, REASON_BREAKER);
+    }
+    s->hub.mesh_open = s->state_open = false;
+    relay(b, unit_sector(1), &op, 1);
+    assert_int_equal(bench_count(b, MSG_RELAY), 1);
+    bench_close(b);
+}
+
 static void alone_it_serves_and_judges_itself(void **state)
 {
     (void)state;
@@ -543,6 +571,7 @@ int main(void)
         cmocka_unit_test(preparations_pass_or_are_answered),
         cmocka_unit_test(messages_of_agents_find_their_way_and_back),
         cmocka_unit_test(a_message_to_a_dead_cluster_is_answered),
+        cmocka_unit_test(nothing_is_relayed_into_isolation),
         cmocka_unit_test(alone_it_serves_and_judges_itself),
         cmocka_unit_test(after_its_own_pause_it_accuses_nobody),
         cmocka_unit_test(cancel_goes_to_those_waited_for),

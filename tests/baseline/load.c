@@ -1,7 +1,9 @@
 /* One console with many operations in flight: a closed loop. Begins IN_FLIGHT operations, and for
  * each that ends another one, until SECONDS are over; then waits for the last. Selections are taken
  * in turn. Prints one JSON object: operations, what became of their targets, whether the states of
- * every one of them added up, and the latencies of operations from the command to its final report.
+ * every one of them added up, and the latencies of operations from the command to its final report:
+ * quantiles, and each one in ascending order, because the quantile of several consoles is not that
+ * of any of them.
  *
  *   bench-load [--priority N] [--every-ms N] CONFIG IN_FLIGHT SECONDS PAYLOAD_BYTES ACTION
  * TIMEOUT_MS PLACES...
@@ -185,11 +187,15 @@ static void report(int64_t spent_us)
     printf("{\"operations\": %llu, \"refused\": %llu, \"errors\": %llu, \"unfinished\": %u, "
            "\"targets\": %llu, \"ready\": %llu, \"resent\": %llu, \"wrong_sums\": %llu, "
            "\"held\": %llu, \"seconds\": %.3f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": "
-           "%.2f}\n",
+           "%.2f, \"latencies_us\": [",
            (unsigned long long)operations, (unsigned long long)refused, (unsigned long long)errors,
            open_count, (unsigned long long)targets, (unsigned long long)ready,
            (unsigned long long)resent, (unsigned long long)wrong_sums, (unsigned long long)held,
            (double)spent_us / 1e6, quantile_ms(0.5), quantile_ms(0.99), quantile_ms(1.0));
+    for (uint32_t i = 0; i < samples; i++) {
+        printf("%s%u", i == 0 ? "" : ", ", latencies_us[i]);
+    }
+    printf("]}\n");
 }
 
 int main(int argc, char **argv)

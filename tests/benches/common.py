@@ -36,6 +36,11 @@ def median(values):
     return statistics.median(values) if values else None
 
 
+def quantile(values, q):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else None
+
+
 def busy_cores(seconds=1.0):
     """Cores that others keep busy, before anything of ours runs."""
     def ticks():

@@ -13,7 +13,7 @@ import termios
 import threading
 import time
 
-from benches.common import BUILD, ROOT, BenchError, Mesh, build, header, median, progress
+from benches.common import BUILD, ROOT, BenchError, Mesh, build, header, median, progress, quantile
 
 PROMPT = re.compile(rb"mesh\[[^\]\r\n]*\]> (?:\x1b\[K)?\Z")
 KEYS = b"qxjz"  # in no prompt, and no hint follows them
@@ -73,7 +73,7 @@ class Seat:
 
 
 def p99(values):
-    return round(sorted(values)[min(len(values) - 1, int(0.99 * len(values)))], 2)
+    return round(quantile(values, 0.99), 2)
 
 
 def keys(seat, count):

@@ -8,7 +8,7 @@ import tempfile
 import time
 from datetime import datetime
 
-from benches.common import Mesh, BenchError, header, progress
+from benches.common import Mesh, BenchError, header, progress, quantile
 
 
 class Redis:
@@ -98,11 +98,6 @@ def reads(redis, keys, seconds, rng):
             raise BenchError(f"{key} is no record of an agent")
         time.sleep(0.0005)
     return found
-
-
-def quantile(values, q):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else None
 
 
 def history_mib(entries, clusters, rng):

@@ -92,6 +92,7 @@ static const char *same_summary(const struct summary *a, const struct summary *b
     SAME(circuits_open)
     SAME(leads_lost)
     SAME(store_up)
+    SAME(durable_away)
     SAME(operations)
     SAME(updated_mesh_us)
     return NULL;

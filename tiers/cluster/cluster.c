@@ -142,7 +142,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
     c->digest = conf->digest;
     c->tuning = conf->tuning;
     c->mode = MODE_STARTING;
-    c->bus_up = true;
+    c->bus_up = c->durable_up = true;
     c->beat_next_us = NEVER;
     c->ops_next_us = NEVER;
     c->incidents.next_us = NEVER;
@@ -358,6 +358,11 @@ static void on_link(struct cluster *c, int64_t now_us, enum link which, bool up,
 {
     if (which == LINK_STORE) {
         registry_link(c, now_us, up, out);
+        return;
+    }
+    if (which == LINK_DURABLE) {
+        c->durable_up = up;
+        c->beats = 0; /* the next one says so */
         return;
     }
     c->stirred = true;

@@ -12,10 +12,12 @@
 #define INCIDENT_TELL_US      (300ll * US_PER_MS)
 #define INCIDENT_TELL_SLOW_US (10ll * US_PER_S)
 #define INCIDENT_ROWS_FAST    16u
-#define INCIDENT_CALM_US      (5ll * US_PER_S)  /* nobody concerned for so long: resolved */
-#define CONSECUTIVE_MAX       3u                /* spec 6.1, TRANSIENT_NETWORK */
-#define SPIKES_TOGETHER       2u                /* spec 6.1: several agents of the cluster */
-#define REPLACED_US           (90ll * US_PER_S) /* a replacement is there by then, or failed */
+#define INCIDENT_CALM_US      (5ll * US_PER_S)   /* nobody concerned for so long: resolved */
+#define SILENT_TIMES          3u                 /* spec 6.1, TRANSIENT_NETWORK: consecutive */
+#define CRASH_TIMES           2u                 /* spec 6.1: the replacement also fails */
+#define IN_A_ROW_US           (600ll * US_PER_S) /* well for so long: the next one is a first */
+#define SPIKES_TOGETHER       2u                 /* spec 6.1: several agents of the cluster */
+#define REPLACED_US           (90ll * US_PER_S)  /* a replacement is there by then, or failed */
 #define NAMED_MAX             6u
 #define SLOTS_SPARE           16u /* of the conflicts' slots: incidents leave them free */
 
@@ -34,7 +36,7 @@ static const char *told_as(enum failure_class k, enum incident_event e)
     };
     static const char *const action[FAILURE_CLASS_COUNT] = {
         "",
-        "asked again",
+        "what it was sent is sent again",
         "its work is answered unreachable; its host is asked to start it anew",
         "routed around: not in samples, not in the ranking by capability",
         "quarantined until it holds the known-good context, or a person decides",
@@ -139,20 +141,53 @@ static void begin(struct cluster *c, int64_t now_us, enum failure_class k)
     at->since_us = now_us;
     at->tell_us = now_us + INCIDENT_TELL_US;
     at->still_us = now_us + INCIDENT_STILL_US;
-    if (k == FAILURE_TRANSIENT_NETWORK) {
-        c->incidents.again[0] = 0;
-        c->incidents.again[1] = 0;
+}
+
+/* Of the classes that escalate when they come again; NULL: of the others. */
+static struct lead_again *again_of(struct lead_incidents *b, enum failure_class k)
+{
+    return k == FAILURE_TRANSIENT_NETWORK ? b->silent : k == FAILURE_AGENT_CRASH ? b->crash : NULL;
+}
+
+/* Those whose failure begins, counted; who has it often enough in a row. */
+static uint64_t count_again(struct lead_incidents *b, int64_t now_us, enum failure_class k,
+                            uint64_t mask)
+{
+    struct lead_again *again = again_of(b, k);
+    uint32_t most = k == FAILURE_AGENT_CRASH ? CRASH_TIMES : SILENT_TIMES;
+    uint64_t often = 0;
+    for (uint64_t rest = again != NULL ? mask : 0; rest != 0; rest &= rest - 1u) {
+        struct lead_again *a = &again[bits_lowest(rest)];
+        a->times = a->times > 0 && now_us - a->at_us < IN_A_ROW_US ? a->times + 1u : 1u;
+        a->at_us = now_us;
+        often |= a->times >= most ? rest & -rest : 0;
+    }
+    return often;
+}
+
+/* Their failure is over; who has died has no short silence behind it. */
+static void end_again(struct lead_incidents *b, int64_t now_us, enum failure_class k, uint64_t mask,
+                      bool well)
+{
+    struct lead_again *again = again_of(b, k);
+    for (uint64_t rest = again != NULL ? mask : 0; rest != 0; rest &= rest - 1u) {
+        struct lead_again *a = &again[bits_lowest(rest)];
+        a->at_us = now_us;
+        a->times = well ? a->times : 0;
     }
 }
 
-/* Who was silent how often: a counter of two bits for each member; those that reach the third. */
-static uint64_t count_again(struct lead_incidents *k, uint64_t mask)
+/* Members whose replacement should be here by now; *ret_next_us: when to look again. */
+static uint64_t unreplaced(const struct cluster *c, int64_t now_us, int64_t *ret_next_us)
 {
-    uint64_t carry = k->again[0] & mask;
-    uint64_t third = carry & k->again[1];
-    k->again[0] ^= mask & ~third;
-    k->again[1] |= carry;
-    return k->again[0] & k->again[1] & mask;
+    uint64_t late = 0;
+    *ret_next_us = NEVER;
+    for (uint64_t rest = c->incidents.of[FAILURE_AGENT_CRASH].now; rest != 0; rest &= rest - 1u) {
+        int64_t due_us = c->incidents.crash[bits_lowest(rest)].at_us + REPLACED_US;
+        late |= due_us <= now_us ? rest & -rest : 0;
+        *ret_next_us = time_least(*ret_next_us, due_us);
+    }
+    return late;
 }
 
 static void note_event(struct cluster *c, int64_t now_us, enum failure_class k,
@@ -200,17 +235,9 @@ void incident_begin(struct cluster *c, int64_t now_us, enum failure_class k, uin
     if (urgent || together) {
         escalate(c, now_us, k, at->now);
     }
-    uint64_t third = k == FAILURE_TRANSIENT_NETWORK ? count_again(&c->incidents, more) : 0;
-    if (third != 0) {
-        escalate(c, now_us, k, third);
-    }
-}
-
-void incident_worse(struct cluster *c, int64_t now_us, enum failure_class k, uint64_t mask)
-{
-    assert(c != NULL && k > FAILURE_NONE && k < FAILURE_CLASS_COUNT);
-    if (c->incidents.of[k].id != 0) {
-        escalate(c, now_us, k, mask);
+    uint64_t often = count_again(&c->incidents, now_us, k, more);
+    if (often != 0) {
+        escalate(c, now_us, k, often);
     }
 }
 
@@ -225,6 +252,7 @@ void incident_over(struct cluster *c, int64_t now_us, enum failure_class k, uint
     }
     c->stirred = true;
     at->now &= ~gone;
+    end_again(&c->incidents, now_us, k, gone, well);
     if (well) {
         note_event(c, now_us, k, INCIDENT_RECOVERED, gone);
     }
@@ -266,8 +294,13 @@ static uint64_t untold(const struct lead_incident *at)
 static int64_t one_tick(struct cluster *c, int64_t now_us, enum failure_class k)
 {
     struct lead_incident *at = &c->incidents.of[k];
-    if (k == FAILURE_AGENT_CRASH && at->now != 0 && now_us - at->since_us >= REPLACED_US) {
-        escalate(c, now_us, k, at->now);
+    int64_t replaced_us = NEVER;
+    if (k == FAILURE_AGENT_CRASH && !at->escalated) {
+        uint64_t late = unreplaced(c, now_us, &replaced_us);
+        if (late != 0) {
+            escalate(c, now_us, k, late);
+            replaced_us = NEVER;
+        }
     }
     bool told = tell_all(c, now_us, k) && untold(at) == 0;
     if (told && at->now == 0 && at->calm_us <= now_us) {
@@ -285,9 +318,7 @@ static int64_t one_tick(struct cluster *c, int64_t now_us, enum failure_class k)
         at->still_us = now_us + INCIDENT_STILL_US;
     }
     int64_t next_us = time_least(at->tell_us, at->still_us);
-    if (k == FAILURE_AGENT_CRASH && at->now != 0 && !at->escalated) {
-        next_us = time_least(next_us, at->since_us + REPLACED_US);
-    }
+    next_us = time_least(next_us, replaced_us);
     return told && at->now == 0 ? time_least(next_us, at->calm_us) : next_us;
 }
 

@@ -3,6 +3,7 @@
 #define TIERS_CLUSTER_CLUSTER_INCIDENT_H
 
 #include "core/incident.h"
+#include "core/limits.h"
 #include <stdbool.h>
 
 /* One failure class. Masks are of members; what is not told yet is told together. */
@@ -15,10 +16,19 @@ struct lead_incident {
     bool escalated;
 };
 
+/* How often in a row one member had the same failure. */
+struct lead_again {
+    int64_t at_us;  /* when the last one began; when it is over, when it ended */
+    uint32_t times; /* 0: never, or long ago */
+};
+
 struct lead_incidents {
     int64_t next_us; /* nothing to tell or to end before */
     struct lead_incident of[FAILURE_CLASS_COUNT];
-    uint64_t again[2]; /* TRANSIENT_NETWORK: how often silent since it began, two bit planes */
+    /* By member, over the incidents that they were in: each short silence is over, and resolved,
+     * before the next one can begin. */
+    struct lead_again silent[AGENTS_PER_CLUSTER_MAX]; /* TRANSIENT_NETWORK */
+    struct lead_again crash[AGENTS_PER_CLUSTER_MAX];  /* AGENT_CRASH */
 };
 
 #endif

@@ -220,7 +220,6 @@ void consensus_decide(struct cluster *c, int64_t now_us, struct lead_op *op, str
 
 /* cluster_incident.c: failures as incidents; masks are of members. */
 void incident_begin(struct cluster *c, int64_t now_us, enum failure_class k, uint64_t mask);
-void incident_worse(struct cluster *c, int64_t now_us, enum failure_class k, uint64_t mask);
 /* well: they are as they should be; else another class has them now. */
 void incident_over(struct cluster *c, int64_t now_us, enum failure_class k, uint64_t mask,
                    bool well);

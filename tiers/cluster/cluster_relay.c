@@ -124,6 +124,29 @@ static uint64_t own_targets(const struct cluster *c, const struct operation *o)
     return mask;
 }
 
+/* Why the message does not go to this member; NONE: it does. As for operations (cluster_operate.c):
+ * nothing new is routed into a cluster whose breaker is open (spec 6.2), nor to an agent that is
+ * not counted on for what the message requires (spec 9.1). */
+static enum reason refusal(const struct cluster *c, const struct operation *o, uint32_t i,
+                           bool expired)
+{
+    const struct member *m = &c->members[i];
+    if (expired) {
+        return REASON_EXPIRED;
+    }
+    if (breaker_state(&c->breaker) == CIRCUIT_OPEN) {
+        return REASON_BREAKER;
+    }
+    if (!children_reachable(&c->children, i) || !m->joined) {
+        return REASON_AGENT_OFFLINE;
+    }
+    if ((c->quarantined >> i & 1u) != 0) {
+        return REASON_QUARANTINED;
+    }
+    bool able = !o->unknown_capability && (o->selector.capabilities & ~m->capabilities) == 0;
+    return able ? REASON_NONE : REASON_CAPABILITY;
+}
+
 static void deliver(struct cluster *c, int64_t now_us, struct lead_relay *r, const struct msg *msg,
                     struct outbox *out)
 {
@@ -136,12 +159,10 @@ static void deliver(struct cluster *c, int64_t now_us, struct lead_relay *r, con
     bool expired = r->until_us <= now_us;
     for (uint64_t rest = mask; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
-        if (expired) {
-            member_failed(c, r, i, OUTCOME_REFUSED, REASON_EXPIRED, out);
-        } else if (!children_reachable(&c->children, i) || !c->members[i].joined) {
-            member_failed(c, r, i, OUTCOME_UNREACHABLE, REASON_AGENT_OFFLINE, out);
-        } else if ((c->quarantined >> i & 1u) != 0) {
-            member_failed(c, r, i, OUTCOME_REFUSED, REASON_QUARANTINED, out);
+        enum reason why = refusal(c, o, i, expired);
+        enum outcome outcome = why == REASON_AGENT_OFFLINE ? OUTCOME_UNREACHABLE : OUTCOME_REFUSED;
+        if (why != REASON_NONE) {
+            member_failed(c, r, i, outcome, why, out);
         }
     }
     if (r->waiting != 0) {
@@ -187,6 +208,10 @@ void route_relay(struct cluster *c, int64_t now_us, const struct msg *msg, uint3
     if (o == NULL || o->action[0] == '\0' || msg->u.relay.hops >= LEAD_RELAY_HOPS ||
         (own && !unit_equal(o->source, msg->from))) {
         cluster_note(out, NOTE_UNEXPECTED, msg->type, unit_pack(msg->from));
+        return;
+    }
+    if (own && (c->quarantined >> author & 1u) != 0) { /* kept out, it is not heard either */
+        cluster_note(out, NOTE_RELAY_LOST, num_id128_low(o->id), REASON_QUARANTINED);
         return;
     }
     struct lead_relay *r = route_find(c, o->id);

@@ -148,7 +148,7 @@ struct cluster {
     bool freeze_tell;       /* to the agents, now */
     bool freeze_put;        /* the snapshot is to be written */
     int64_t freeze_tell_us; /* those that have not heard are told again then; NEVER */
-    bool bus_up, store_up, parent_up, scan_done, scan_out;
+    bool bus_up, store_up, durable_up, parent_up, scan_done, scan_out;
     bool check, check_out; /* the store came back: has it kept our summary? the answer is awaited */
     uint64_t avoided;      /* members that new work goes around (ISOLATE_AVOID) */
     uint64_t excluded[CLASS_COUNT]; /* capabilities that a class is not counted on for */

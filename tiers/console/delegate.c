@@ -114,11 +114,11 @@ static void render_json(const struct task *t, const struct report *report, doubl
     json_decref(all);
 }
 
-/* No result: it failed, or said something else; or nobody said anything. */
+/* No result: they said something else; or nobody said anything. */
 static int no_result(const struct aggregate_view *a)
 {
     uint32_t said = a->outcomes[OUTCOME_READY] + a->outcomes[OUTCOME_CONFLICT];
-    return said + a->outcomes[OUTCOME_FAILED] > 0 ? EXIT_FAILED : EXIT_TIMEOUT;
+    return said > 0 ? EXIT_FAILED : (int)exit_unanswered(a);
 }
 
 int delegate_render(struct task *t, const struct report *report)

@@ -45,9 +45,10 @@ static bool build_diagnose(const struct invocation *in, const struct topology *t
         return false;
     }
     if (u.tier != TIER_SECTOR && u.tier != TIER_CLUSTER) {
+        const char *tier = tier_name((enum tier)u.tier);
         snprintf(error, COMMAND_ERROR_MAX,
-                 "place: '%.60s' is a %s: a sector or a cluster, as s07 or s07.c4", text,
-                 tier_name((enum tier)u.tier));
+                 "place: '%.60s' is %s %s: a sector or a cluster, as s07 or s07.c4", text,
+                 strchr("aeiou", tier[0]) ? "an" : "a", tier);
         return false;
     }
     ret->kind = COMMAND_STATUS;
@@ -348,7 +349,8 @@ static void show_reassigned(struct task *t, const struct report *report)
             fputc('\n', t->render.out);
         }
     }
-    task_finish(t, ready ? EXIT_OK : a->outcomes[OUTCOME_CONFLICT] ? EXIT_FAILED : EXIT_TIMEOUT);
+    int code = a->outcomes[OUTCOME_CONFLICT] ? EXIT_FAILED : (int)exit_unanswered(a);
+    task_finish(t, ready ? EXIT_OK : code);
 }
 
 static void reassign_found(struct task *t)

@@ -72,6 +72,7 @@ static void orchestrator_init(void *self, const struct node_conf *conf)
     hub_init(&o->hub, (uint8_t *)self + own_size(), conf);
     hub_order_init(&o->hub, &o->orders, conf);
     o->tick_us = NEVER;
+    o->judge_us = NEVER;
     o->summary_us = NEVER;
     o->history_us = NEVER;
     o->store_timeout_us = NEVER;
@@ -129,10 +130,45 @@ static void change_mode(struct orchestrator *o, enum mode mode, uint64_t permill
     }
 }
 
+/* A sector tells in which mode the mesh was under an orchestrator before this one. What that
+ * forbids stays forbidden: STARTING, which forbids nothing, is for a mesh that nobody has seen at
+ * 95 %. If they tell several, the worst of them. */
+static void mode_told(struct orchestrator *o, const struct msg *beat)
+{
+    struct hub *h = &o->hub;
+    enum mode told = beat->u.beat->mode;
+    uint32_t child = hub_child_index(h, beat->from);
+    bool open = h->mode == MODE_STARTING || o->judge_us != NEVER;
+    if (!open || told <= h->mode || children_epoch(&h->children, child) != beat->epoch) {
+        return;
+    }
+    h->mode = told;
+    o->judge_us = o->judge_us != NEVER ? o->judge_us : h->now_us + h->tuning.tier_failed_us;
+    hub_order_state(h);
+}
+
+/* Such a mode is not judged anew before all sectors are here that live: whom this orchestrator has
+ * not heard of yet is not lost. */
+static bool may_judge(struct orchestrator *o)
+{
+    const struct hub *h = &o->hub;
+    bool wait = o->judge_us != NEVER && o->judge_us > h->now_us, missing = false;
+    for (uint32_t i = 0; wait && !missing && i < h->children_count; i++) {
+        missing = hub_child_agents(h, i) > 0 && !h->child[i].has_summary;
+    }
+    o->judge_us = missing ? o->judge_us : NEVER;
+    return !missing;
+}
+
 static void tick(struct orchestrator *o)
 {
     struct hub *h = &o->hub;
     if (h->now_us < o->tick_us) {
+        return;
+    }
+    if (!may_judge(o)) {
+        o->counted_us = h->now_us;
+        o->tick_us = h->now_us + h->tuning.tier_beat_us;
         return;
     }
     struct summary s;
@@ -297,7 +333,9 @@ static void message(struct orchestrator *o, const struct msg *msg)
     if (msg->type == MSG_COMMAND) {
         command(o, msg);
     } else if (hub_message(&o->hub, msg)) {
-        return;
+        if (msg->type == MSG_BEAT) {
+            mode_told(o, msg);
+        }
     } else if (msg->type == MSG_CONFLICT) {
         conflicts_report(o, msg);
     } else {

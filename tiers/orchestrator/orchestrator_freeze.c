@@ -291,11 +291,19 @@ static void ask(struct orchestrator *o, struct store_op *op)
     out_store(h->out, op);
 }
 
+/* Not all is known yet that may forbid an operation: what is frozen, from the registry, and the
+ * mode, from the first sector that is heard. */
+static bool settles(const struct orchestrator *o)
+{
+    const struct hub *h = &o->hub;
+    bool early = h->now_us - h->started_us < SETTLE_US;
+    return early && (!o->frozen_loaded || !o->orders.heard);
+}
+
 void freeze_store_tick(struct orchestrator *o)
 {
     struct hub *h = &o->hub;
-    h->settling =
-        (!o->frozen_loaded && h->now_us - h->started_us < SETTLE_US) || jobs_settling(&o->jobs, h);
+    h->settling = settles(o) || jobs_settling(&o->jobs, h);
     if (o->frozen_ref != 0 && h->now_us >= o->frozen_until_us) {
         hub_note(h, NOTE_STORE_LATE, o->frozen_ref, STORE_PUT);
         o->frozen_ref = 0;
@@ -334,7 +342,7 @@ bool freeze_stored(struct orchestrator *o, const struct store_reply *reply)
     if (reply->kind == STORE_GET &&
         (reply->verdict == STORE_OK || reply->verdict == STORE_MISSING)) {
         o->frozen_loaded = true;
-        h->settling = jobs_settling(&o->jobs, h);
+        h->settling = settles(o) || jobs_settling(&o->jobs, h);
         for (uint32_t k = 0; reply->row_count > 0 && k < reply->rows[0].field_count; k++) {
             struct freeze f;
             if (freezer_load(&reply->rows[0].fields[k], &f) &&
@@ -359,7 +367,7 @@ int64_t freeze_next_us(const struct orchestrator *o)
 {
     const struct hub *h = &o->hub;
     int64_t next_us = o->frozen_ref != 0 ? o->frozen_until_us : NEVER;
-    if (!o->frozen_loaded && h->settling) {
+    if (settles(o)) {
         int64_t settled_us = h->started_us + SETTLE_US;
         next_us = settled_us < next_us ? settled_us : next_us;
     }

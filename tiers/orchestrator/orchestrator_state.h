@@ -110,6 +110,7 @@ struct second_book {
 struct orchestrator {
     struct hub hub;
     int64_t tick_us;    /* next look at the mode and the breaker */
+    int64_t judge_us;   /* the mode is that of an orchestrator before this one; NEVER: it is not */
     int64_t counted_us; /* availability is counted up to here */
     int64_t summary_us, history_us;
     uint64_t store_ref;       /* asked and not answered; 0: none */

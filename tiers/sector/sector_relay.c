@@ -99,6 +99,17 @@ static struct sector_hold *hold_take(struct sector *s)
     return NULL;
 }
 
+/* Why nothing passes here now: it stands still, or is isolated (spec 6.2), or the mesh is. What
+ * goes on within a cluster is its lead's. */
+static enum reason refusal(const struct hub *h, bool room)
+{
+    bool open = h->mesh_open || breaker_state(&h->breaker) == CIRCUIT_OPEN;
+    return h->frozen ? REASON_FROZEN
+           : open    ? REASON_BREAKER
+           : !room   ? REASON_OVERLOAD
+                     : REASON_NONE;
+}
+
 void sector_relay(struct sector *s, const struct msg *msg)
 {
     struct hub *h = &s->hub;
@@ -114,9 +125,9 @@ void sector_relay(struct sector *s, const struct msg *msg)
         hub_note(h, NOTE_RELAY_LOST, num_id128_low(op->id), REASON_EXPIRED);
         return;
     }
-    if (hold == NULL || h->frozen) {
-        ack_failed(s, msg->from, op, h->self, OUTCOME_REFUSED,
-                   h->frozen ? REASON_FROZEN : REASON_OVERLOAD);
+    enum reason why = refusal(h, hold != NULL);
+    if (why != REASON_NONE) {
+        ack_failed(s, msg->from, op, h->self, OUTCOME_REFUSED, why);
         return;
     }
     route_add(s, &op->id, msg->from);
