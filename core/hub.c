@@ -205,6 +205,12 @@ static bool healthy_only(const struct hub *h)
     return false;
 }
 
+void hub_mode(struct hub *h, enum mode mode)
+{
+    h->mode = mode;
+    h->healthy_only = healthy_only(h); /* what waited for this mode may go in this very step */
+}
+
 bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_outcome,
                       enum reason *ret_reason)
 {
@@ -497,6 +503,20 @@ void hub_breaker(struct hub *h, struct unit target, bool open)
     n->type = MSG_CIRCUIT;
     n->only = target.cluster;
     n->u.circuit = c;
+    h->child[target.cluster - 1u].held = open;
+    h->child[target.cluster - 1u].closing = !open;
+}
+
+/* A lead says how its breaker stands. The word may have been lost, or the lead be another one: it
+ * is said again until it is so. */
+static void breaker_seen(struct hub *h, uint32_t child)
+{
+    struct hub_child *c = &h->child[child];
+    bool open = c->circuit == CIRCUIT_OPEN;
+    c->closing = c->closing && open;
+    if ((c->held && !open) || c->closing) {
+        hub_breaker(h, hub_child_unit(h, child), c->held);
+    }
 }
 
 void hub_heal(struct hub *h, struct unit target)
@@ -512,6 +532,12 @@ void hub_heal(struct hub *h, struct unit target)
     struct hub_notice *n = notice_slot(h);
     n->type = MSG_HEAL;
     n->u.freeze.scope = target;
+    for (uint32_t i = 0; i < h->children_count; i++) {
+        if (h->child[i].held && freezer_holds(target, hub_child_unit(h, i))) {
+            h->child[i].held = false;
+            h->child[i].closing = true;
+        }
+    }
 }
 
 /* --- messages ----------------------------------------------------------------------------------
@@ -541,6 +567,7 @@ static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
         c->has_summary = true;
         c->summary = msg->u.beat->summary;
         c->circuit = c->summary.circuit;
+        breaker_seen(h, child);
     }
     struct msg reply = hub_msg(h, MSG_BEAT_REPLY, msg->from, 3);
     struct beat_reply *r = &reply.u.beat_reply;
@@ -575,6 +602,7 @@ static bool heard_child(struct hub *h, uint32_t child, const struct msg *msg)
         h->leads_lost += h->self.tier == TIER_SECTOR && known != 0 && !was_down ? 1u : 0u;
         h->child[child] = (struct hub_child){.away = h->child[child].away,
                                              .guests = h->child[child].guests,
+                                             .held = h->child[child].held,
                                              .circuit = CIRCUIT_CLOSED};
         hub_child_new(h, child);
     }

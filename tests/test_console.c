@@ -305,6 +305,7 @@ static void errors_say_where(void **state)
     rejects("agent s01.c1.a31", "there is no s01.c1.a31");
     rejects("cascade --timing soon --in 3s", "contradicts");
     rejects("ask x --all --sample 5", "contradicts");
+    rejects("find --faster 0", "1 to 1000"); /* it was as if it were not there */
     rejects("find --slower 500 --faster 100", "nothing can match");
     rejects("cancel 123", "32 hex digits");
     char action[80];

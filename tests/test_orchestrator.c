@@ -110,8 +110,7 @@ static void a_takeover_goes_on_in_the_mode(void **state)
         bench_pass(b, 1100000);
         enum mode all = round == 2 ? MODE_FULL : MODE_DEGRADED_SEVERE;
         assert_int_equal(status(b).mode, all);
-        for (unsigned i = 0; i < 4;
-             i++) { /* in round 1 the fourth never comes: 9 of 40 are left */
+        for (unsigned i = 0; i < 4; i++) { /* in round 1 the fourth never comes: 9 of 40 are left */
             for (unsigned s = 1; s <= (round == 1 ? 3u : 4u); s++) {
                 beat_told(b, s, round == 2 ? 10 : round == 1 ? 3 : 5, MODE_DEGRADED_SEVERE);
             }

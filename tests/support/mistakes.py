@@ -70,6 +70,35 @@ def check_login_at_start(m, need, restart):
     m.wait("it is let in", lambda: said(m, name, "store-up", since), 20)
 
 
+def check_wrong_start(m, need, restart, name, clocks, command):
+    """A machine that boots with its clock an hour ahead, and is put right a little later: the process works then."""
+    set_first = "import os, struct, sys; open(f'{sys.argv[1]}/{os.getpid()}', 'wb').write(struct.pack('<q', 3600 * 1000000)); os.execvp(sys.argv[2], sys.argv[2:])"
+    since = length(m, name)
+    restart(m, name, ["python3", "-c", set_first, str(clocks), *command])
+    m.wait("its clock is off", lambda: said(m, name, "clock-off", since), 60)
+    with open(clocks / str(m.processes()[name]), "r+b") as f:
+        f.write(struct.pack("<q", 0))
+    m.wait("its clock is right", lambda: said(m, name, "clock-right", since), 60)
+    m.whole()
+
+
+def check_mesh_time(m, need, restart, clocks, settable):
+    """The clock of the orchestrator is set by a minute while it serves: it says that mesh time is off, and by how much."""
+    name, program = "orchestrator", ["build/mesh-orchestrator", "--config", str(m.run_dir / "mesh.conf"), "--name", "orchestrator"]
+    for command in ([*settable, *program], program):  # the second time as it was
+        since = length(m, name)
+        restart(m, name, command)
+        m.wait("it serves", lambda: said(m, name, "serving", since), 120)
+        m.whole()
+        if command is program:
+            need(not said(m, name, "mesh-time-off", since), "said of a clock that was not set")
+            return
+        with open(clocks / str(m.processes()[name]), "r+b") as f:
+            f.write(struct.pack("<q", -60 * 1000000))
+        line = m.wait("it is said", lambda: said(m, name, "mesh-time-off", since), 10)[0]
+        need(abs(int(re.search(r"\bms=(-?\d+)", line).group(1)) - 60000) < 500 and "ahead of" in line, line)
+
+
 def check_clock(m, need, restart):
     """A clock that is 3 s ahead, then 4 s behind, then right: the process finds it out, with the amount."""
     name = last_lead(m)
@@ -99,9 +128,12 @@ def check_clock(m, need, restart):
             set_clock(0)
             m.wait("it is right again", lambda: said(m, name, "clock-right", since), 60)
             need(len(said(m, name, "clock-off", since)) == 1, "it is said more than once")
+        settable = ["env", f"LD_PRELOAD={library}", f"CHAOS_CLOCKS={clocks}"]
+        check_wrong_start(m, need, restart, name, clocks, [*settable, *command])
+        check_mesh_time(m, need, restart, clocks, settable)
     finally:  # what comes after needs it, whatever went wrong here
         since = length(m, name)
-        restart(m, name, command)
+        restart(m, name, command)  # its sessions follow those of the wrong clock (docs/adr/0061)
     m.wait("it has its units again", lambda: said(m, name, "serving", since), 90)
     others = [n for n, _ in m.processes().items() if n not in (name, "nats", "redis", "redis-durable")]
     need(not any(said(m, n, "clock-off") for n in others), "others take theirs for wrong")

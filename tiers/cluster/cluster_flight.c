@@ -632,14 +632,16 @@ void flight_member_gone(struct cluster *c, int64_t now_us, uint32_t i, enum outc
     }
 }
 
-/* The deadline: what is silent has its end by how far it came. */
+/* The deadline: what is silent has its end by how far it came. That a person has not answered in
+ * time is no failure of the cluster. */
 static void expire(struct cluster *c, int64_t now_us, struct lead_op *op, struct outbox *out)
 {
     uint32_t failures = 0;
     for (uint64_t rest = op->open; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         enum outcome outcome = silent_outcome(op, i, op->cancelled);
-        failures += outcome == OUTCOME_TIMEOUT_EXECUTION;
+        failures += outcome == OUTCOME_TIMEOUT_EXECUTION &&
+                    c->members[i].agent_class != (uint8_t)CLASS_F_HUMAN;
         flight_end_mask(c, now_us, op, bit_of(i), outcome,
                         outcome == OUTCOME_REFUSED ? REASON_EXPIRED : REASON_NONE);
     }

@@ -89,6 +89,7 @@ void move_dropped(struct cluster *c, uint32_t i)
     m->epoch = 0;
     m->written = (struct written){0};
     c->quarantined &= ~bit_of(i);
+    c->sentenced &= ~bit_of(i);
     c->contents.named &= ~bit_of(i);
     facts_told(c, i, NULL);
 }

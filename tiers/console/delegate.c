@@ -13,6 +13,7 @@ void delegate_query(struct task *t)
     struct query query = {.kind = QUERY_AGENTS,
                           .selector = t->delegated.selector,
                           .from_start = true,
+                          .routable = true,
                           .limit = PAGE_ROWS_MAX};
     query.selector.state_mask = 1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED;
     t->command = (struct command){.kind = COMMAND_QUERY, .query = query};
@@ -45,9 +46,10 @@ bool delegate_send(struct task *t)
 
 const char *delegate_why(const struct task *t)
 {
-    return t->pages.count > 0 ? "new work avoids all agents there that offer it ('route-around' "
-                                "shows whom)"
-                              : "no active agent there offers that";
+    return t->pages.count > 0
+               ? "new work avoids all agents there that offer it ('route-around' "
+                 "shows whom)"
+               : "no active agent there offers that, or only where a breaker is open";
 }
 
 void delegate_announce(struct task *t)

@@ -130,6 +130,19 @@ void inquiry_ask_rows(struct task *t, uint32_t step, enum query_kind kind,
     inquiry_ask(t, step, &c);
 }
 
+/* Agents that work could be given to. */
+static void ask_candidates(struct task *t, struct selector *selector)
+{
+    struct command c = {.kind = COMMAND_QUERY};
+    selector->state_mask = 1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED;
+    c.query = (struct query){.kind = QUERY_AGENTS,
+                             .selector = *selector,
+                             .from_start = true,
+                             .routable = true,
+                             .limit = PAGE_ROWS_MAX};
+    inquiry_ask(t, STEP_SECOND, &c);
+}
+
 /* Adds a page; true: that was the last. Else the next one is asked for. */
 bool inquiry_take_page(struct task *t, struct pages *pages, const struct rows *rows, size_t most)
 {
@@ -237,9 +250,8 @@ static void stuck(struct task *t, const struct reply *reply)
         const char *name = wanted_capability(t);
         int bit = topology_capability(t->render.topology, name, strlen(name));
         struct selector s = {.capable_only = true,
-                             .capabilities = bit >= 0 ? UINT64_C(1) << bit : 0,
-                             .state_mask = 1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED};
-        inquiry_ask_rows(t, STEP_SECOND, QUERY_AGENTS, &s);
+                             .capabilities = bit >= 0 ? UINT64_C(1) << bit : 0};
+        ask_candidates(t, &s);
     } else if (inquiry_take_page(t, &q->agents, reply->rows, INQUIRY_AGENTS_MOST)) {
         show_stuck(t, wanted_capability(t));
     }
@@ -256,8 +268,7 @@ static void choose_best(struct task *t)
     int bit = topology_capability(t->render.topology, name, strlen(name));
     struct selector s = {.capable_only = true,
                          .capabilities = bit >= 0 ? UINT64_C(1) << bit : 0,
-                         .class_mask = a ? a->class_mask : 0,
-                         .state_mask = 1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED};
+                         .class_mask = a ? a->class_mask : 0};
     enum impedance_class c = class_parse(text, strlen(text));
     size_t at = 0;
     const char *why = NULL;
@@ -265,7 +276,7 @@ static void choose_best(struct task *t)
         s.class_mask = 1u << c;
     else if (strcmp(text, "best_available") != 0)
         (void)place_parse(text, strlen(text), t->render.topology, &s.places, &at, &why);
-    inquiry_ask_rows(t, STEP_SECOND, QUERY_AGENTS, &s);
+    ask_candidates(t, &s);
 }
 
 /* The fastest that is not one of those that have it now, and not avoided. */

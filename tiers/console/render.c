@@ -408,6 +408,26 @@ static void print_status(const struct render *r, const struct report *report)
     fputc('\n', r->out);
 }
 
+static const char *phase_name(uint32_t class_mask)
+{
+    for (enum impedance_class c = CLASS_A_EDGE; c < CLASS_COUNT; c++)
+        if (class_mask >> c & 1)
+            return class_name(c);
+    return "all";
+}
+
+/* Of priority_first: one of each class, those that nobody is of left out. */
+static void print_phases(const struct render *r, const struct report *report)
+{
+    for (uint32_t i = 0; i < report->phase_count && report->phase_count > 1; i++) {
+        const struct phase_report *p = &report->phases[i];
+        if (p->targets > 0)
+            fprintf(r->out, "  phase %u, %s: %u of %u ready, rate %.3f, wanted %.2f: %s\n", i + 1,
+                    phase_name(p->class_mask), p->ready, p->targets, p->response_rate, p->threshold,
+                    p->success ? "SUCCESS" : "PARTIAL");
+    }
+}
+
 void render_report(const struct render *r, enum command_verb verb, const struct report *report,
                    const struct answer_group *pages, size_t page_count)
 {
@@ -448,11 +468,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     if (v->hedged > 0)
         fprintf(r->out, "hedged: %s, and what came of %s of them counted\n",
                 render_count(v->hedged, a), render_count(v->hedge_wins, b));
-    for (uint32_t i = 0; i < report->phase_count && report->phase_count > 1; i++) {
-        const struct phase_report *p = &report->phases[i];
-        fprintf(r->out, "  phase %u: %u of %u ready, rate %.3f, wanted %.2f: %s\n", i + 1, p->ready,
-                p->targets, p->response_rate, p->threshold, p->success ? "SUCCESS" : "PARTIAL");
-    }
+    print_phases(r, report);
     if (verb == CMD_CASCADE) {
         fprintf(r->out, "reached: %u sector%s, %u cluster%s, %s agent%s\n", v->sectors_reached,
                 v->sectors_reached == 1 ? "" : "s", v->clusters_reached,

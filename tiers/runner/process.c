@@ -523,7 +523,7 @@ static bool start_frames(struct process *p)
                                  .trust = &p->trust.trust,
                                  .port_count = p->port_count,
                                  .accept_sim = p->config.tuning.simulation,
-                                 .start_ms = clock_unix_us() / US_PER_MS,
+                                 .start_ms = p->started_unix_us / US_PER_MS,
                                  .frames_per_s = RATE_FRAMES_DEFAULT};
     /* Only a proven sender may be held to what comes under its name. */
     peers.bad_per_s = config_has_tls(&p->config) ? RATE_BAD_DEFAULT : 0;

@@ -54,10 +54,11 @@ struct process {
     int64_t password_ns;  /* likewise NAME.redis */
     struct skew skew;     /* what the last window of frames said of this machine's clock */
     int64_t clock_off_us; /* it was last logged to be off; 0: it is right, so far as is known */
-    uint64_t denied;      /* operations that the store's servers did not allow, as last logged, */
-    int64_t denied_us;    /* and when; 0: never */
-    bool trust_changed;   /* peers are still to be held to it */
-    bool trust_tell;      /* the others are still to be told */
+    int64_t root_unix_us, root_off_us; /* Unix minus boot time when the root began; logged last */
+    uint64_t denied;    /* operations that the store's servers did not allow, as last logged, */
+    int64_t denied_us;  /* and when; 0: never */
+    bool trust_changed; /* peers are still to be held to it */
+    bool trust_tell;    /* the others are still to be told */
     int64_t exclude_changed_us; /* unix: the list of those shut out; 0: there never was one */
     bool exclude_tell;          /* it is still to be told */
     bool exclude_serves;        /* the orchestrator ran here at the last tick */

@@ -91,7 +91,7 @@ static void beat(struct sector *s)
         uint32_t agents = b.summary.agents > 0 ? b.summary.agents : 1;
         enum mode mode = mode_update(h->mode, b.summary.active, agents);
         if (mode != h->mode) {
-            h->mode = mode;
+            hub_mode(h, mode);
             hub_note(h, NOTE_MODE, (uint64_t)mode, (uint64_t)b.summary.active * 1000u / agents);
         }
     }
