@@ -83,7 +83,7 @@ void cluster_failures(struct cluster *c, int64_t now_us, uint32_t n, struct outb
 
 /* Where in a lead's memory its tables begin. */
 struct layout {
-    size_t pool, relays, words, tails, wanted, moved, since, conflicts, end;
+    size_t pool, relays, words, tails, wanted, moved, since, end;
     uint32_t runs; /* chunks of the pool that are for tables that grow */
 };
 
@@ -97,8 +97,8 @@ static size_t place(struct layout *l, size_t bytes)
 
 static struct layout layout_of(uint32_t count)
 {
-    struct layout l = {.runs =
-                           LEAD_OPS_MAX * lead_op_chunks(count) + LEAD_LIVE_RUNS + LEAD_FACTS_RUNS};
+    struct layout l = {.runs = LEAD_OPS_MAX * lead_op_chunks(count) + LEAD_LIVE_RUNS +
+                               LEAD_FACTS_RUNS + LEAD_CONFLICT_RUNS};
     place(&l, sizeof(struct cluster) + count * sizeof(struct member));
     l.pool = place(&l, slab_bytes(LEAD_CHUNKS + l.runs));
     l.relays = place(&l, LEAD_RELAYS_MAX * sizeof(struct lead_relay));
@@ -107,7 +107,6 @@ static struct layout layout_of(uint32_t count)
     l.wanted = place(&l, count * CONTENT_HASH);
     l.moved = place(&l, count * sizeof(struct lead_moved));
     l.since = place(&l, count * sizeof(int64_t));
-    l.conflicts = place(&l, LEAD_CONFLICTS_MAX * sizeof(struct lead_conflict));
     return l;
 }
 
@@ -129,7 +128,6 @@ static void tables_init(struct cluster *c)
     c->contents.wanted = (void *)(at + l.wanted);
     c->moves.of = (void *)(at + l.moved);
     c->grow.since_us = (void *)(at + l.since);
-    c->conflict_slots = (void *)(at + l.conflicts);
 }
 
 static void cluster_init(void *self, const struct node_conf *conf)

@@ -14,6 +14,23 @@
 #define SENDS_STEP   16u
 #define WORDS        (LEAD_CONFLICTS_MAX / 64u)
 
+/* Lowest first: a full table is all in use. */
+static void slots_grow(struct cluster *c)
+{
+    struct lead_conflicts *k = &c->reports;
+    uint32_t room = k->room > 0 ? k->room * 2u : LEAD_CONFLICTS_FEW;
+    assert(room <= LEAD_CONFLICTS_MAX);
+    uint16_t chunk = slab_run(&c->slab, LEAD_CONFLICT_CHUNKS(room));
+    struct lead_conflict *to = slab_at(&c->slab, chunk);
+    if (k->room > 0) {
+        memcpy(to, k->slots, k->room * sizeof *to);
+        slab_give(&c->slab, k->chunk, LEAD_CONFLICT_CHUNKS(k->room));
+    }
+    k->slots = to;
+    k->chunk = chunk;
+    k->room = (uint16_t)room;
+}
+
 static struct lead_conflict *slot_take(struct cluster *c, int64_t now_us)
 {
     struct lead_conflicts *k = &c->reports;
@@ -22,7 +39,10 @@ static struct lead_conflict *slot_take(struct cluster *c, int64_t now_us)
             continue;
         }
         uint32_t bit = bits_lowest(~k->used[word]);
-        struct lead_conflict *at = &c->conflict_slots[word * 64u + bit];
+        if (word * 64u + bit >= k->room) {
+            slots_grow(c);
+        }
+        struct lead_conflict *at = &k->slots[word * 64u + bit];
         memset(at, 0, sizeof *at);
         k->used[word] |= bit_of(bit);
         at->due_us = now_us;
@@ -49,8 +69,8 @@ static uint32_t slot_next(const struct cluster *c, uint32_t from)
 static struct lead_conflict *slot_of(struct cluster *c, uint64_t id)
 {
     for (uint32_t i = slot_next(c, 0); i < LEAD_CONFLICTS_MAX; i = slot_next(c, i + 1u)) {
-        if (c->conflict_slots[i].report.id == id) {
-            return &c->conflict_slots[i];
+        if (c->reports.slots[i].report.id == id) {
+            return &c->reports.slots[i];
         }
     }
     return NULL;
@@ -141,7 +161,7 @@ void conflict_acked(struct cluster *c, const struct conflict_ack *ack)
     struct lead_conflict *at = slot_of(c, ack->id);
     c->reports.lamport = ack->lamport > c->reports.lamport ? ack->lamport : c->reports.lamport;
     if (at != NULL) {
-        uint32_t i = (uint32_t)(at - c->conflict_slots);
+        uint32_t i = (uint32_t)(at - c->reports.slots);
         c->reports.used[i / 64u] &= ~bit_of(i % 64u);
         c->reports.count--;
     }
@@ -155,7 +175,7 @@ int64_t conflict_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     spill(c, now_us);
     uint32_t i = k->count > 0 && c->bus_up ? slot_next(c, 0) : LEAD_CONFLICTS_MAX;
     for (; i < LEAD_CONFLICTS_MAX; i = slot_next(c, i + 1u)) {
-        struct lead_conflict *at = &c->conflict_slots[i];
+        struct lead_conflict *at = &c->reports.slots[i];
         if (at->due_us <= now_us && sent < SENDS_STEP) {
             struct msg m = {.type = MSG_CONFLICT, .priority = 1, .to = c->sector};
             m.u.conflict = &at->report;

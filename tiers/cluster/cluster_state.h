@@ -175,13 +175,12 @@ struct cluster {
     struct lead_inspect inspects[LEAD_INSPECTS_MAX];
     struct child rows[MEMBERS_MAX];
     uint16_t buckets[LEAD_BUCKETS_HASH];
-    struct lead_live *live;               /* in the pool; room for live_room */
-    struct lead_facts facts;              /* .. */
-    struct lead_relay *relays;            /* LEAD_RELAYS_MAX */
-    struct lead_word *words;              /* newest of each agent */
-    struct predictor_tail *tails;         /* used above PREDICTOR_TAIL_FROM only */
-    struct lead_conflict *conflict_slots; /* LEAD_CONFLICTS_MAX */
-    struct member members[];              /* `count` */
+    struct lead_live *live;       /* in the pool; room for live_room */
+    struct lead_facts facts;      /* .. */
+    struct lead_relay *relays;    /* LEAD_RELAYS_MAX */
+    struct lead_word *words;      /* newest of each agent */
+    struct predictor_tail *tails; /* used above PREDICTOR_TAIL_FROM only */
+    struct member members[];      /* `count` */
 };
 
 static inline struct lead_op *cluster_op(const struct cluster *c, uint32_t slot)
