@@ -21,7 +21,8 @@
 #define CHAIN_BYTES        252u
 #define RUNS_TOTAL_MAX     (AGGREGATE_BYTES_MAX / 2u / (uint32_t)sizeof(struct run))
 
-/* Histogram counts are one row of numbers over the hist chunks. */
+/* Histogram counts are one row of numbers over the hist chunks; a lead's, of 64 agents at most, are
+ * bytes of one chunk. */
 #define HIST_PER_CHUNK (SLAB_CHUNK_BYTES / (uint32_t)sizeof(uint32_t))
 #define HIST_ARRIVAL   0u
 #define HIST_LEAD      (HIST_ARRIVAL + ARRIVAL_BUCKETS)
@@ -54,6 +55,7 @@ _Static_assert(sizeof(struct group) == SLAB_CHUNK_BYTES, "a group is one chunk")
 _Static_assert(sizeof(struct answer_chunk) == SLAB_CHUNK_BYTES, "one chunk");
 _Static_assert(sizeof(struct runs_chunk) == SLAB_CHUNK_BYTES, "one chunk");
 _Static_assert(HIST_END <= AGGREGATE_HIST_CHUNKS * HIST_PER_CHUNK, "histograms fit their chunks");
+_Static_assert(HIST_END <= SLAB_CHUNK_BYTES && AGENTS_PER_CLUSTER_MAX <= UINT8_MAX, "a lead's");
 _Static_assert(GROUP_RUNS + 2u * CHAIN_RUNS >= AGGREGATE_RUNS_MAX, "two chained chunks suffice");
 _Static_assert(OUTCOME_COUNT <= 256 && REASON_COUNT <= 256, "one byte each in a group");
 
@@ -77,24 +79,31 @@ static void check_sums(const struct aggregate *a)
     assert(a->bytes + a->runs * sizeof(struct run) <= bytes_max(a));
 }
 
-bool aggregate_init(struct aggregate *a, struct slab *slab)
+static uint32_t hist_chunks(const struct aggregate *a)
+{
+    return a->wide ? 1 : AGGREGATE_HIST_CHUNKS;
+}
+
+static bool init(struct aggregate *a, struct slab *slab, bool wide)
 {
     assert(a != NULL && slab != NULL);
     assert(!a->open);
-    if (!slab_reserve(slab, AGGREGATE_HIST_CHUNKS)) {
+    struct aggregate empty = {.open = true, .wide = wide};
+    if (!slab_reserve(slab, hist_chunks(&empty))) {
         return false;
     }
-    *a = (struct aggregate){.open = true};
+    *a = empty;
     return true;
+}
+
+bool aggregate_init(struct aggregate *a, struct slab *slab)
+{
+    return init(a, slab, false);
 }
 
 bool aggregate_init_wide(struct aggregate *a, struct slab *slab)
 {
-    assert(a != NULL && slab != NULL);
-    bool open = aggregate_init(a, slab);
-    assert(!open || a->targets == 0);
-    a->wide = open;
-    return open;
+    return init(a, slab, true);
 }
 
 static void answer_chain_free(struct slab *slab, uint16_t chunk)
@@ -122,7 +131,7 @@ void aggregate_done(struct aggregate *a, struct slab *slab)
     assert(a != NULL && slab != NULL);
     assert(a->open);
     uint32_t unused = 0;
-    for (uint32_t i = 0; i < AGGREGATE_HIST_CHUNKS; i++) {
+    for (uint32_t i = 0; i < hist_chunks(a); i++) {
         if (a->hist[i] != SLAB_NONE) {
             slab_free(slab, a->hist[i]);
         } else {
@@ -161,9 +170,15 @@ static void hist_add(struct aggregate *a, struct slab *slab, uint32_t at, uint32
     if (n == 0) {
         return;
     }
-    uint16_t *chunk = &a->hist[at / HIST_PER_CHUNK];
+    uint16_t *chunk = &a->hist[a->wide ? 0 : at / HIST_PER_CHUNK];
     if (*chunk == SLAB_NONE) {
         *chunk = slab_alloc_reserved(slab);
+    }
+    if (a->wide) {
+        uint8_t *few = slab_at(slab, *chunk);
+        assert(n <= (uint32_t)UINT8_MAX - few[at]); /* each agent once */
+        few[at] = (uint8_t)(few[at] + n);
+        return;
     }
     uint32_t *counts = slab_at(slab, *chunk);
     uint32_t *count = &counts[at % HIST_PER_CHUNK];
@@ -173,7 +188,11 @@ static void hist_add(struct aggregate *a, struct slab *slab, uint32_t at, uint32
 static void hist_read(const struct aggregate *a, const struct slab *slab, uint32_t from,
                       uint32_t buckets, uint32_t *ret)
 {
-    for (uint32_t i = 0; i < buckets; i++) {
+    const uint8_t *few = a->wide && a->hist[0] != SLAB_NONE ? slab_at(slab, a->hist[0]) : NULL;
+    for (uint32_t i = 0; few != NULL && i < buckets; i++) {
+        ret[i] = few[from + i];
+    }
+    for (uint32_t i = 0; few == NULL && i < buckets; i++) {
         uint16_t chunk = a->hist[(from + i) / HIST_PER_CHUNK];
         const uint32_t *counts = chunk != SLAB_NONE ? slab_at(slab, chunk) : NULL;
         ret[i] = counts != NULL ? counts[(from + i) % HIST_PER_CHUNK] : 0;

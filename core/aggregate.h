@@ -37,7 +37,8 @@ struct aggregate {
     uint16_t groups;                      /* first group: a list by rising hash */
     uint16_t group_count;                 /* AGGREGATE_GROUPS_MAX at most */
     uint32_t bytes;                       /* of groups and answers, runs not counted */
-    uint16_t hist[AGGREGATE_HIST_CHUNKS]; /* chunks of 64 counts, taken when first counted */
+    uint16_t hist[AGGREGATE_HIST_CHUNKS]; /* chunks of 64 counts, taken when first counted; wide:
+                                           * the first, of all counts in a byte each */
     bool open, wide;
 };
 
@@ -70,7 +71,8 @@ bool aggregate_init(struct aggregate *a, struct slab *slab);
 
 /* The same for a lead, which must be able to page out every answer of its 64 agents: the answers'
  * bytes are bounded by the slab only (64 x 1 KiB at most), and the view takes the groups that fit
- * AGGREGATE_BYTES_MAX, those of the most targets first; the rest is `other` in the view. */
+ * AGGREGATE_BYTES_MAX, those of the most targets first; the rest is `other` in the view. Each agent
+ * is counted once. */
 bool aggregate_init_wide(struct aggregate *a, struct slab *slab);
 void aggregate_done(struct aggregate *a, struct slab *slab);
 

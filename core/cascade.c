@@ -135,7 +135,7 @@ void cascade_operated(struct cascade *c, const struct aggregate_view *view)
     phase->ready = view->outcomes[OUTCOME_READY];
     phase->conflicts = view->outcomes[OUTCOME_CONFLICT];
     phase->response_rate = status.response_rate;
-    phase->success = status.success;
+    phase->success = status.success || view->targets == 0; /* nobody of that class is meant */
     c->phase++;
     if (c->phase < c->phase_count) {
         return;

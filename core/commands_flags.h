@@ -71,7 +71,7 @@
      .value_name = "SCORE",                                                                        \
      .help = "impedance score at least"},                                                          \
     {                                                                                              \
-        .name = "faster", .kind = PARAMETER_NUMBER, .flag = true, .least = 0, .most = 1000,        \
+        .name = "faster", .kind = PARAMETER_NUMBER, .flag = true, .least = 1, .most = 1000,        \
         .value_name = "SCORE", .help = "impedance score at most"                                   \
     }
 #define ROLLOUT                                                                                    \

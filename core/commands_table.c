@@ -365,9 +365,9 @@ static const struct command_spec table[] = {
      .parameters = {{.name = "what",
                      .kind = PARAMETER_CHOICE,
                      .required = true,
-                     .choices = "agents|sectors|conflicts|impedance|mode",
+                     .choices = "agents|sectors|conflicts|impedance|mode|stores",
                      .help = "agents not active (%), sectors not healthy, conflicts of the last "
-                             "hour, mean impedance (ms), mode"},
+                             "hour, mean impedance (ms), mode, stores (Redis) that are away"},
                     {.name = "warn",
                      .kind = PARAMETER_SHARE,
                      .flag = true,

@@ -76,7 +76,7 @@ void hub_init(struct hub *h, void *memory, const struct node_conf *conf)
     h->topology = conf->topology;
     h->tuning = conf->tuning;
     h->mode = MODE_STARTING;
-    h->store_up = true;
+    h->store_up = h->durable_up = true;
     h->children_count = l.children;
     h->origins_max = l.origins;
     h->child_rows = (struct child *)(void *)(m + l.child_rows);
@@ -205,6 +205,12 @@ static bool healthy_only(const struct hub *h)
     return false;
 }
 
+void hub_mode(struct hub *h, enum mode mode)
+{
+    h->mode = mode;
+    h->healthy_only = healthy_only(h); /* what waited for this mode may go in this very step */
+}
+
 bool hub_child_usable(const struct hub *h, uint32_t child, enum outcome *ret_outcome,
                       enum reason *ret_reason)
 {
@@ -284,6 +290,7 @@ static void merge_counts(struct summary *into, const struct summary *s)
     into->conflicts_hour += s->conflicts_hour;
     into->circuits_open += s->circuits_open + (s->circuit == CIRCUIT_OPEN ? 1u : 0u);
     into->leads_lost += s->leads_lost;
+    into->durable_away += s->durable_away;
     for (unsigned i = 0; i < CAPABILITIES_MAX; i++) {
         into->capability_active[i] += s->capability_active[i];
     }
@@ -333,6 +340,7 @@ void hub_summary(const struct hub *h, struct summary *ret)
     ret->circuit = breaker_state(&h->breaker);
     ret->leads_lost += h->leads_lost;
     ret->store_up = h->store_up;
+    ret->durable_away += h->durable_up ? 0 : 1;
     ret->operations = h->gathers.waiting;
     ret->updated_mesh_us = hub_mesh_now(h);
 }
@@ -495,6 +503,20 @@ void hub_breaker(struct hub *h, struct unit target, bool open)
     n->type = MSG_CIRCUIT;
     n->only = target.cluster;
     n->u.circuit = c;
+    h->child[target.cluster - 1u].held = open;
+    h->child[target.cluster - 1u].closing = !open;
+}
+
+/* A lead says how its breaker stands. The word may have been lost, or the lead be another one: it
+ * is said again until it is so. */
+static void breaker_seen(struct hub *h, uint32_t child)
+{
+    struct hub_child *c = &h->child[child];
+    bool open = c->circuit == CIRCUIT_OPEN;
+    c->closing = c->closing && open;
+    if ((c->held && !open) || c->closing) {
+        hub_breaker(h, hub_child_unit(h, child), c->held);
+    }
 }
 
 void hub_heal(struct hub *h, struct unit target)
@@ -510,6 +532,12 @@ void hub_heal(struct hub *h, struct unit target)
     struct hub_notice *n = notice_slot(h);
     n->type = MSG_HEAL;
     n->u.freeze.scope = target;
+    for (uint32_t i = 0; i < h->children_count; i++) {
+        if (h->child[i].held && freezer_holds(target, hub_child_unit(h, i))) {
+            h->child[i].held = false;
+            h->child[i].closing = true;
+        }
+    }
 }
 
 /* --- messages ----------------------------------------------------------------------------------
@@ -526,8 +554,8 @@ static bool summary_holds(const struct summary *s)
     }
     return s->agents <= agents_max && s->active <= s->agents && classes <= s->agents &&
            s->suspect <= s->agents && s->offline <= s->agents && s->clusters_up <= s->clusters &&
-           s->clusters <= CLUSTERS_PER_SECTOR_MAX && s->circuit >= CIRCUIT_CLOSED &&
-           s->circuit < CIRCUIT_COUNT;
+           s->clusters <= CLUSTERS_PER_SECTOR_MAX && s->durable_away <= s->clusters + 1u &&
+           s->circuit >= CIRCUIT_CLOSED && s->circuit < CIRCUIT_COUNT;
 }
 
 static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
@@ -539,6 +567,7 @@ static void heard_beat(struct hub *h, uint32_t child, const struct msg *msg)
         c->has_summary = true;
         c->summary = msg->u.beat->summary;
         c->circuit = c->summary.circuit;
+        breaker_seen(h, child);
     }
     struct msg reply = hub_msg(h, MSG_BEAT_REPLY, msg->from, 3);
     struct beat_reply *r = &reply.u.beat_reply;
@@ -573,6 +602,7 @@ static bool heard_child(struct hub *h, uint32_t child, const struct msg *msg)
         h->leads_lost += h->self.tier == TIER_SECTOR && known != 0 && !was_down ? 1u : 0u;
         h->child[child] = (struct hub_child){.away = h->child[child].away,
                                              .guests = h->child[child].guests,
+                                             .held = h->child[child].held,
                                              .circuit = CIRCUIT_CLOSED};
         hub_child_new(h, child);
     }
@@ -675,8 +705,10 @@ void hub_link(struct hub *h, enum link which, bool up)
 {
     if (which == LINK_BUS) {
         children_link(&h->children, h->now_us, up);
-    } else {
+    } else if (which == LINK_STORE) {
         h->store_up = up;
+    } else {
+        h->durable_up = up;
     }
 }
 

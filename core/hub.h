@@ -39,6 +39,7 @@ struct hub_child {
     bool has_summary;
     uint16_t away, guests; /* planned agents that live elsewhere, and those that came (move.h) */
     enum circuit circuit;
+    bool held, closing; /* its breaker: open by hand; closed by hand, and not seen to be so yet */
     struct summary summary;
 };
 
@@ -128,13 +129,12 @@ struct hub {
     struct rng rng;
     struct meshtime time;
     struct hosttime host;
-    int64_t now_us, started_us; /* of this step; of EV_START */
-    struct outbox *out;         /* of this step */
-    bool short_of_room, store_up;
-    bool healthy_only; /* in this step: children that are not healthy get no operations */
-    bool frozen;       /* this unit, by some scope of the freezer */
-    bool settling;     /* it is not known yet whether it was frozen: nothing is admitted */
-    bool mesh_open;    /* the mesh breaker, as the parent says */
+    int64_t now_us, started_us;                             /* of this step; of EV_START */
+    struct outbox *out;                                     /* of this step */
+    bool short_of_room, store_up, durable_up, healthy_only; /* the last: who is not gets nothing */
+    bool frozen;    /* this unit, by some scope of the freezer */
+    bool settling;  /* it is not known yet whether it was frozen: nothing is admitted */
+    bool mesh_open; /* the mesh breaker, as the parent says */
     uint64_t excluded[CLASS_COUNT]; /* routing.h; told down: order.h, beat replies */
     struct freezer freezer;
     enum mode mode;
@@ -165,8 +165,7 @@ struct hub {
 };
 
 /* --- hub.c: life, children, the map --- */
-size_t hub_bytes(const struct node_conf *conf);
-/* memory: hub_bytes() zeroed bytes, 16-byte aligned. */
+size_t hub_bytes(const struct node_conf *conf); /* of memory, zeroed and 16-byte aligned */
 void hub_init(struct hub *h, void *memory, const struct node_conf *conf);
 void hub_begin(struct hub *h, const struct event *event, struct outbox *out);
 bool hub_message(struct hub *h, const struct msg *msg); /* false: not for both tiers alike */
@@ -186,6 +185,7 @@ void hub_note(struct hub *h, enum note note, uint64_t a, uint64_t b); /* dropped
 bool hub_fits(struct hub *h, const struct msg *msg);
 struct msg hub_msg(const struct hub *h, enum msg_type type, struct unit to, uint8_t priority);
 void hub_summary(const struct hub *h, struct summary *ret); /* the dead by the topology */
+void hub_mode(struct hub *h, enum mode mode);
 void hub_circuit(struct hub *h, enum breaker_event event);
 void hub_breaker(struct hub *h, struct unit target, bool open); /* by hand: own, or one below */
 void hub_heal(struct hub *h, struct unit target); /* MSG_HEAL to the children that it touches */

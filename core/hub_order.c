@@ -114,11 +114,23 @@ void hub_order_freeze(struct hub *h, enum msg_type type, const struct freeze *fr
 /* --- sending -----------------------------------------------------------------------------------
  */
 
+static uint64_t kept_from(struct order_chain *c)
+{
+    uint64_t from = c->head.seq;
+    while (kept(c, from - 1) != NULL) {
+        from--;
+    }
+    return from;
+}
+
 static bool send(struct hub *h, const struct order *order, uint32_t child, uint64_t mask)
 {
     struct msg m = hub_msg(h, MSG_ORDER, hub_child_unit(h, child), 3);
+    struct order said = *order;
+    said.kept_from = kept_from(h->orders);
+    said.kept_from = said.kept_from < said.seq ? said.kept_from : said.seq;
     m.mask = mask;
-    m.u.order = order;
+    m.u.order = &said;
     if (!hub_fits(h, &m)) {
         return false;
     }

@@ -104,8 +104,12 @@ static void pass_down(struct hub *h, struct hub_ask *a)
 {
     bool fresh = h->now_us - h->started_us < h->tuning.tier_suspect_us;
     for (uint32_t i = 0; i < h->children_count; i++) {
-        if (hub_child_expected(h, &a->query.selector, i) == 0) {
-            continue;
+        enum outcome outcome = OUTCOME_PENDING;
+        enum reason reason;
+        bool usable = !a->query.routable || hub_child_usable(h, i, &outcome, &reason);
+        if (hub_child_expected(h, &a->query.selector, i) == 0 ||
+            (!usable && outcome == OUTCOME_REFUSED)) {
+            continue; /* nobody is meant there, or nothing is routed there */
         }
         bool unknown = children_state(&h->children, i) == CHILD_UNKNOWN;
         if (children_reachable(&h->children, i) || (unknown && fresh)) {

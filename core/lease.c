@@ -102,6 +102,7 @@ void lease_superseded(struct lease *l)
 {
     assert(l != NULL);
     l->state = LEASE_LOST;
+    l->taken = true;
     l->outlived = false;
     l->doubt = false;
 }
@@ -141,7 +142,8 @@ static void acquired(struct lease *l, uint64_t granted)
     bool served = l->state == LEASE_HELD || l->state == LEASE_UNHELD;
     uint64_t own = l->granted > l->epoch ? l->granted : l->epoch;
     if (served && (granted > own + 1 || l->outlived)) { /* one more: our own has expired */
-        lease_superseded(l); /* somebody else held it in between, or may have */
+        lease_superseded(l);
+        l->taken = granted > own + 1; /* somebody else held it in between; else only may have */
         return;
     }
     if (!served && granted > l->epoch) {
@@ -151,6 +153,7 @@ static void acquired(struct lease *l, uint64_t granted)
     l->state = LEASE_HELD;
     l->busy_since_us = 0;
     l->fenced = false;
+    l->taken = false;
     l->doubt = false;
 }
 
@@ -165,6 +168,7 @@ static void busy(struct lease *l, int64_t now_us, uint64_t epoch)
         l->state = LEASE_WAITING;
     }
     if (l->state != LEASE_UNHELD) {
+        l->taken = true;
         return;
     }
     if (l->fenced) { /* it was ours, and is another's now */

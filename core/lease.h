@@ -52,7 +52,8 @@ struct lease {
     bool outlived; /* it stood still past the lease's end, so anybody may have served meanwhile */
     bool alone;    /* nobody stands by for the name */
     bool fenced;   /* UNHELD: a renewal was refused; who is busy then has taken over */
-    bool doubt;    /* since doubt_us */
+    bool taken; /* WAITING, LOST: another is known to have it; else it is not known whose it is */
+    bool doubt; /* since doubt_us */
     enum store_kind asking;
 };
 

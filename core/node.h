@@ -49,7 +49,13 @@ enum event_kind {
     EV_OWNER     /* to hosts: these sectors are served under a higher epoch than before */
 };
 
-enum link { LINK_BUS, LINK_STORE };
+/* LINK_STORE: the registry's Redis. LINK_DURABLE: that of the leases, which are the process's:
+ * coordinators alone are told of it, and report it (struct summary). */
+enum link { LINK_BUS, LINK_STORE, LINK_DURABLE, LINK_COUNT };
+static inline bool link_concerns(enum link l, enum tier t)
+{
+    return l != LINK_DURABLE || t == TIER_CLUSTER || t == TIER_SECTOR || t == TIER_ORCHESTRATOR;
+}
 
 /* What a unit of work is. Kinds grow; a runner answers kinds that it does not know with
  * REASON_UNKNOWN_ACTION. */
@@ -104,7 +110,8 @@ struct event {
         struct {
             enum link which;
             bool up;
-        } link; /* EV_LINK: once after EV_START for each link, then at each change */
+        } link; /* EV_LINK: at each change, and once after EV_START; LINK_DURABLE then if it is down
+                 */
         const struct host_clock *clock;  /* EV_CLOCK */
         const struct evidence *evidence; /* EV_EVIDENCE */
         struct owner_news owner;         /* EV_OWNER */

@@ -214,7 +214,8 @@ enum order_verdict order_take(struct order_follow *f, digest_fn *digest, uint64_
                : memcmp(before, hash, ORDER_HASH) == 0 ? ORDER_AGAIN
                                                        : ORDER_FORK;
     }
-    if (o->seq > f->head.seq + 1 && o->what != ORDER_STATE && !PLANTED(PLANT_ANY_ORDER) &&
+    bool goes_on = o->what == ORDER_STATE && (o->kept_from == 0 || o->kept_from > f->head.seq + 1);
+    if (o->seq > f->head.seq + 1 && !goes_on && !PLANTED(PLANT_ANY_ORDER) &&
         !PLANTED(PLANT_ORDER_GAP)) {
         return ORDER_GAP;
     }

@@ -60,6 +60,9 @@ struct order_grows {
 
 struct order {
     uint64_t seq;
+    /* When it was sent: from this number on the orchestrator can send them all again, so that what
+     * is missing of those is no reason to go on with a STATE. 0: not said. Not of the digest. */
+    uint64_t kept_from;
     uint8_t prev[ORDER_HASH];
     enum order_what what;
     union {
@@ -90,7 +93,7 @@ enum order_verdict {
     ORDER_RESYNC,     /* taken: a STATE that starts a chain, or goes on after a gap */
     ORDER_OTHER_PAST, /* taken like RESYNC; but it names another past than the one known here */
     ORDER_AGAIN,      /* known: a repetition */
-    ORDER_GAP,        /* one before it is missing: to be asked for */
+    ORDER_GAP,        /* one before it is missing, and can be had: to be asked for */
     ORDER_OLD,        /* a number that is too old to compare, or of an epoch before */
     ORDER_FORK,       /* another order of this number is known, or it continues another chain */
     ORDER_VERDICT_COUNT

@@ -1,7 +1,7 @@
 /* Planted bugs: the test of the simulator's checkers. Built only with -DMESH_PLANT=ON; in every
- * other build PLANTED() is the constant false and nothing of it is left. `mesh-sim run --plant
- * NAME` switches one on; tests/killtable runs them all and prints how many seeds each took to be
- * found.
+ * other build PLANTED() is the constant false and nothing of it is left. `mesh-sim run --size
+ * deep --plant NAME` switches one on, and so does `mesh-sim scenario`; tests/killtable runs them
+ * all and prints how many seeds each took to be found.
  *
  * Each is a mistake that somebody could make in that place. */
 #ifndef CORE_PLANT_H

@@ -56,6 +56,7 @@ struct query {
     struct id128 operation_id;
     uint64_t after_key; /* rows with a greater key only; ignored when from_start */
     bool from_start;
+    bool routable; /* only of parts that new work goes to: no breaker is open, the mode allows it */
     uint32_t limit; /* rows wanted, PAGE_ROWS_MAX at most */
     int64_t deadline_mesh_us;
 };

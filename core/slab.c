@@ -6,12 +6,19 @@
 #include <assert.h>
 #include <string.h>
 
-void slab_init(struct slab *s, void *memory, uint32_t chunks)
+void slab_init_runs(struct slab *s, void *memory, uint32_t chunks, uint32_t run_chunks)
 {
     assert(s != NULL && memory != NULL);
-    assert(chunks >= 1 && chunks <= SLAB_CHUNKS_MAX);
+    assert(chunks >= 1 && chunks <= SLAB_CHUNKS_MAX && run_chunks <= SLAB_CHUNKS_MAX - chunks);
     assert(((uintptr_t)memory & 15u) == 0);
-    *s = (struct slab){.memory = memory, .chunks = (uint16_t)chunks};
+    *s = (struct slab){
+        .memory = memory, .chunks = (uint16_t)chunks, .whole = (uint16_t)(chunks + run_chunks)};
+    s->run_left = (uint16_t)run_chunks;
+}
+
+void slab_init(struct slab *s, void *memory, uint32_t chunks)
+{
+    slab_init_runs(s, memory, chunks, 0);
 }
 
 uint32_t slab_left(const struct slab *s)
@@ -33,7 +40,7 @@ static uint16_t take(struct slab *s)
     assert(s->used < s->chunks);
     s->used++;
     if (s->free == SLAB_NONE) {
-        assert(s->fresh < s->chunks);
+        assert(s->fresh < s->whole); /* chunks that runs gave only add to it */
         s->fresh++;
         return s->fresh; /* never touched: zero as the caller gave it */
     }
@@ -84,4 +91,26 @@ void slab_free(struct slab *s, uint16_t chunk)
     memcpy(slab_at(s, chunk), &s->free, sizeof s->free);
     s->free = chunk;
     s->used--;
+}
+
+uint16_t slab_run(struct slab *s, uint32_t n)
+{
+    assert(s != NULL);
+    assert(n >= 1 && n <= s->run_left);
+    assert(n <= (uint32_t)s->whole - s->fresh);
+    uint16_t first = (uint16_t)(s->fresh + 1u);
+    s->fresh = (uint16_t)(s->fresh + n);
+    s->run_left = (uint16_t)(s->run_left - n);
+    return first;
+}
+
+void slab_give(struct slab *s, uint16_t first, uint32_t n)
+{
+    assert(s != NULL);
+    assert(first != SLAB_NONE && n >= 1 && first + n - 1u <= s->fresh);
+    for (uint32_t i = n; i-- > 0;) {
+        uint16_t chunk = (uint16_t)(first + i);
+        memcpy(slab_at(s, chunk), &s->free, sizeof s->free);
+        s->free = chunk;
+    }
 }

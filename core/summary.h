@@ -70,7 +70,8 @@ struct summary {
     uint32_t circuits_open; /* below */
     uint32_t leads_lost;    /* declared down since their coordinator started: only rises */
     bool store_up;
-    uint32_t operations; /* in flight here */
+    uint32_t durable_away; /* coordinators, this one included, whose process has no LINK_DURABLE */
+    uint32_t operations;   /* in flight here */
     int64_t updated_mesh_us;
 };
 

@@ -38,7 +38,7 @@ void wards_waits(struct wards *w, uint32_t i, int64_t now_us, bool waits)
     ward->home_us = !waits ? 0 : ward->home_us != 0 ? ward->home_us : now_us;
 }
 
-void wards_paused(struct wards *w, int64_t now_us)
+void wards_silenced(struct wards *w, int64_t now_us)
 {
     assert(w != NULL);
     for (uint32_t i = 0; i < w->count; i++) {
@@ -47,7 +47,14 @@ void wards_paused(struct wards *w, int64_t now_us)
         if (ward->lease.state == LEASE_HELD && !ward->held) {
             lease_stand_by(&ward->lease, now_us); /* granted before the pause, and not used */
         }
-        ward->heard_us = now_us; /* who was silent meanwhile was not heard by us */
+    }
+}
+
+void wards_paused(struct wards *w, int64_t now_us)
+{
+    wards_silenced(w, now_us);
+    for (uint32_t i = 0; i < w->count; i++) {
+        w->list[i].heard_us = now_us; /* who was silent meanwhile was not heard by us */
     }
 }
 

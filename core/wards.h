@@ -68,6 +68,9 @@ void wards_heard(struct wards *w, uint32_t i, int64_t now_us);
 /* Its process says whether it waits for its own units. */
 void wards_waits(struct wards *w, uint32_t i, int64_t now_us, bool waits);
 void wards_paused(struct wards *w, int64_t now_us);
+/* The process had to be silent on the bus until now, and its wards had no ticks: no lease was
+ * renewed, so what is held is in doubt. */
+void wards_silenced(struct wards *w, int64_t now_us);
 
 /* The next thing to do; call until WARD_NOTHING. *ret_i: which. op borrows from the ward. */
 enum ward_action wards_tick(struct wards *w, int64_t now_us, bool bus_up, bool store_up,

@@ -247,10 +247,12 @@ bool order_put(struct put *put, const struct msg *msg)
     struct parts parts;
     Mesh__Order w;
     mesh__order__init(&w);
-    if (!o || o->seq == 0 || !number_fits(o->seq) || !part_put(put, o, &parts, &w)) {
+    if (!o || o->seq == 0 || !number_fits(o->seq) || o->kept_from > o->seq ||
+        !part_put(put, o, &parts, &w)) {
         return false;
     }
     w.number = o->seq;
+    w.kept_from = o->kept_from;
     w.prev = value_bytes(o->prev, ORDER_HASH);
     w.kind = (Mesh__OrderKind)o->what;
     return put_pack(put, &w.base);
@@ -324,10 +326,11 @@ enum codec_verdict order_get(const struct get *get, const ProtobufCMessage *mess
         return CODEC_NO_ROOM;
     }
     memset(o, 0, sizeof(*o));
-    if (!number_fits(w->number) || !hash_get(w->prev, o->prev)) {
+    if (!number_fits(w->number) || w->kept_from > w->number || !hash_get(w->prev, o->prev)) {
         return CODEC_BAD_RANGE;
     }
     o->seq = w->number;
+    o->kept_from = w->kept_from;
     o->what = (enum order_what)w->kind;
     ret->u.order = o;
     return part_get(get, w, o);

@@ -29,6 +29,7 @@ bool query_part_put(struct put *put, const struct query *q, Mesh__Query *ret)
     ret->from_start = q->from_start;
     ret->limit = q->limit;
     ret->deadline = q->deadline_mesh_us;
+    ret->routable = q->routable;
     return true;
 }
 
@@ -51,6 +52,7 @@ enum codec_verdict query_part_get(const struct get *get, const Mesh__Query *w, s
     ret->from_start = w->from_start;
     ret->limit = w->limit;
     ret->deadline_mesh_us = w->deadline;
+    ret->routable = w->routable;
     return selector_get(get, w->selector, &ret->selector);
 }
 

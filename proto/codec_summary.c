@@ -80,6 +80,7 @@ bool summary_put(struct put *put, const struct summary *s, Mesh__Summary *ret)
     ret->circuits_open = s->circuits_open;
     ret->leads_lost = s->leads_lost;
     ret->store_up = s->store_up;
+    ret->durable_away = s->durable_away;
     ret->operations = s->operations;
     return sparse_alloc(put, s->class_active, CLASS_COUNT, &ret->n_class_active,
                         &ret->class_active) &&
@@ -161,6 +162,7 @@ enum codec_verdict summary_get(const Mesh__Summary *w, struct summary *ret)
     ret->circuits_open = w->circuits_open;
     ret->leads_lost = w->leads_lost;
     ret->store_up = w->store_up;
+    ret->durable_away = w->durable_away;
     ret->operations = w->operations;
     return CODEC_OK;
 }

@@ -1,6 +1,7 @@
 /* The command: options, one thread a seed, and the figures as text or JSON. Shares are 0 to 1,
  * ratios are to the oracle on the same messages, times are milliseconds. */
 #include "sim/arrival.h"
+#include "sim/options.h"
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
@@ -348,6 +349,19 @@ static bool option(const char *name, const char *value, struct arrival_conf *con
     return true;
 }
 
+/* Whether option() has said why not: it knows this one, and its value is wrong. */
+static bool known(const char *name)
+{
+    static const char *const names[] = {"--seeds",  "--seed",        "--agents",
+                                        "--rounds", "--mesh-agents", "--tau"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int sim_arrival_main(int argc, char **argv)
 {
     struct arrival_conf conf = {
@@ -363,8 +377,15 @@ int sim_arrival_main(int argc, char **argv)
         } else if (i + 1 < argc && option(argv[i], argv[i + 1], &conf, &plot)) {
             i++;
         } else {
+            if (i + 1 == argc || !known(argv[i])) {
+                fprintf(stderr, "mesh-sim arrival: %s: not an option, or its value is missing\n",
+                        argv[i]);
+            }
             return usage(stderr, 2);
         }
+    }
+    if (!sim_output_open("mesh-sim arrival", plot)) {
+        return 2;
     }
     conf.join = conf.rounds * 3 / 10;
     struct arrival_result *r = calloc(1, sizeof(*r));
@@ -383,5 +404,5 @@ int sim_arrival_main(int argc, char **argv)
         fprintf(stderr, "mesh-sim arrival: %s: cannot write: %s\n", plot, strerror(errno));
     }
     free(r);
-    return good ? 0 : 1;
+    return good ? 0 : 2;
 }

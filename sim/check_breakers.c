@@ -62,6 +62,14 @@ static void moved(struct judge *j, struct breakers *b, uint32_t i, const struct 
     b->row[i].since_us = s->true_us;
 }
 
+/* Of those that were not done in time, at least so many were no people, who count in no breaker.
+ * Which of them is where is not followed here: agents move. */
+static uint32_t no_people(const struct judge *j, uint32_t late)
+{
+    uint32_t people = j->topology.class_agents[CLASS_F_HUMAN];
+    return late > people ? late - people : 0;
+}
+
 /* n more: deaths, and targets that were admitted and not done in time. */
 static void failed(struct breakers *b, uint32_t i, const struct world_step *s, uint32_t n)
 {
@@ -112,7 +120,8 @@ static void step(struct judge *j, void *state, const struct world_step *s)
             struct judged_part *p = judge_part(j, &fx->u.msg.u.result->operation_id, s->unit);
             if (p != NULL && !p->closed) {
                 p->closed = true;
-                failed(b, i, s, fx->u.msg.u.result->aggregate.outcomes[OUTCOME_TIMEOUT_EXECUTION]);
+                const uint32_t *outcomes = fx->u.msg.u.result->aggregate.outcomes;
+                failed(b, i, s, no_people(j, outcomes[OUTCOME_TIMEOUT_EXECUTION]));
             }
         }
         if (fx->kind != FX_NOTE) {

@@ -330,6 +330,14 @@ void live_converge(struct play *p)
     }
 }
 
+/* Nobody has got anything of it: it is held (spec 6.3), and may be until its TTL is over. */
+static int64_t held_until_us(const struct act *a)
+{
+    struct operation usual;
+    world_operation(&usual, "echo", "");
+    return a->at_us + (a->ttl_us > 0 ? a->ttl_us : usual.ttl_us);
+}
+
 void live_answered(struct play *p)
 {
     for (uint32_t i = 0; i < p->s->act_count; i++) {
@@ -340,7 +348,7 @@ void live_answered(struct play *p)
         struct id128 id = world_accepted(p->w, p->refs[i]), none = {{0}};
         int64_t timeout_us = a->timeout_us > 0 ? a->timeout_us : 5 * US_PER_S;
         const struct judged_op *op = judge_op(&p->judge, &id);
-        int64_t deadline_us = op != NULL ? op->deadline_mesh_us - WORLD_UNIX_US : 0;
+        int64_t deadline_us = op != NULL ? op->deadline_mesh_us - WORLD_UNIX_US : held_until_us(a);
         int64_t phases_us = a->at_us + PHASES_MAX * timeout_us;
         bool over =
             world_now(p->w) > deadline_us + GRACE_US &&

@@ -95,6 +95,12 @@ static struct unit below_the_top(struct drawer *d)
                                        : u;
 }
 
+/* Odd ones the other way: clocks are wrong both ways. No draw of its own. */
+static int64_t either_way(int64_t value, int64_t unit)
+{
+    return value / unit % 2 != 0 ? -value : value;
+}
+
 /* The network, the clocks and the store. */
 static void draw_network(struct drawer *d, struct act *a)
 {
@@ -129,13 +135,13 @@ static void draw_network(struct drawer *d, struct act *a)
         break;
     case ACT_CLOCK_DRIFT:
         a->unit = draw_unit(d);
-        a->permille = 1 + draw_pick(d, 90);
+        a->ppm = (int32_t)either_way(1 + draw_pick(d, 90), 1);
         break;
     case ACT_WALL_STEP:
         /* Not the orchestrator's: one that restarts with a wrong Unix clock gives the whole mesh
          * another time, and slewing to it takes hours (docs/SIMULATION.md). */
         a->unit = below_the_top(d);
-        a->by_us = draw_ms(d, 100, 20000);
+        a->by_us = either_way(draw_ms(d, 100, 20000), US_PER_MS);
         break;
     case ACT_STORE_UNSURE:
     case ACT_FAULT_POINTS:
@@ -361,6 +367,7 @@ static void draw_clocks(struct drawer *d)
         a->by_us = draw_ms(d, 1, 60);
         int64_t at_us = a->at_us;
         if (a->kind == ACT_WALL_STEP) { /* is seen by who starts anew */
+            a->by_us = either_way(a->by_us, US_PER_MS);
             struct act *again = draw_act(d, ACT_RESTART);
             again->unit = d->s->acts[d->s->act_count - 2].unit;
             again->at_us = at_us + 1;

@@ -1,6 +1,7 @@
 /* mesh-sim: only the choice of what it does. Each has its own file and its own --help. */
 #include "sim/arrival.h"
 #include "sim/live.h"
+#include "sim/options.h"
 #include "sim/play.h"
 #include "sim/replay.h"
 #include "sim/run.h"
@@ -20,7 +21,8 @@ static int usage(FILE *out, int code)
         "       mesh-sim arrival ...   prediction, the proof [--seeds N] [--json] [--plot "
         "FILE.svg]\n"
         "       mesh-sim replay ...    prediction on recorded delays: --trace FILE.csv\n"
-        "                              [--tau SHARE] [--json]\n",
+        "                              [--tau SHARE] [--json]\n"
+        "exit: 2 also when something could not be written\n",
         out);
     return code;
 }
@@ -54,11 +56,11 @@ int main(int argc, char **argv)
                     {"replay", sim_replay_main}};
     for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
-            return commands[i].main(argc - 1, argv + 1);
+            return sim_output_end(commands[i].main(argc - 1, argv + 1));
         }
     }
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        return usage(stdout, 0);
+        return sim_output_end(usage(stdout, 0));
     }
     if (argc >= 2) {
         fprintf(stderr, "mesh-sim: '%.40s' is no command\n", argv[1]);

@@ -62,11 +62,11 @@ struct play_result {
     uint32_t unmet; /* expectations */
 };
 
-/* True: no violation, and all expectations were met (s->expects says which). */
 /* How what agents say is signed when some of them lie (wire.h). Set once, before any play; NULL,
  * and so without: acceptance is modelled. */
 void play_wire_set(const struct world_wire *wire);
 
+/* True: no violation, and all expectations were met (s->expects says which). */
 bool play(struct scenario *s, const struct play_options *o, struct play_result *ret);
 
 /* --- inside: shared by play.c and check_liveness.c --- */

@@ -129,7 +129,7 @@ void play_fault(struct play *p, uint32_t index)
         world_clock_jump(p->w, a->unit, a->below, a->by_us);
         break;
     case ACT_CLOCK_DRIFT:
-        world_clock_drift(p->w, a->unit, a->below, (int64_t)a->permille * 1000);
+        world_clock_drift(p->w, a->unit, a->below, (int64_t)a->ppm * 1000);
         break;
     case ACT_WALL_STEP:
         world_wall_step(p->w, a->unit, a->below, a->by_us);

@@ -372,7 +372,8 @@ static int usage(FILE *to, int code)
     fputs("usage: mesh-sim replay --trace FILE.csv [--tau SHARE] [--json]\n"
           "  FILE.csv  header with series, delay_ms and, where known, seq, payload_weight,\n"
           "            queue_depth\n"
-          "  SHARE     wanted share in time, 0.5 to 0.999 (0.95)\n",
+          "  SHARE     wanted share in time, 0.5 to 0.999 (0.95)\n"
+          "exit: 0 good, 2 usage, or a file that is refused\n",
           to);
     return code;
 }
@@ -404,13 +405,14 @@ int sim_replay_main(int argc, char **argv)
         }
     }
     if (path == NULL) {
+        fputs("mesh-sim replay: --trace FILE.csv is wanted\n", stderr);
         return usage(stderr, 2);
     }
     struct delay_trace t;
     char why[REPLAY_WHY_MAX];
     if (!replay_read(path, &t, why)) {
         fprintf(stderr, "mesh-sim replay: %s\n", why);
-        return 1;
+        return 2;
     }
     struct replay_result r;
     replay_run(&t, tau, &r);

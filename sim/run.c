@@ -29,7 +29,8 @@ static void usage(FILE *to)
 {
     fputs("usage: mesh-sim run [--seed N] [--agents N] [--seconds S] [--op-every S]\n"
           "                    [--loss PERMILLE] [--hosts N] [--trace] [--json]\n"
-          "         a mesh of 1,000 agents (1 to 4,194,304) for 60 s, an operation every 10 s\n"
+          "         a mesh of 1,000 agents (1 to 4,194,304) for 60 s, an operation every 10 s;\n"
+          "         --hosts: they are started by so many hosts (64 at most), else by the world\n"
           "       mesh-sim run --size deep | full | large ...   (mesh-sim run --size full --help)\n"
           "exit: 0 good, 1 something went wrong in the run, 2 usage\n",
           to);
@@ -162,12 +163,19 @@ static void print_summary(const struct options *o, const struct world *w, const 
            N(s->executed_twice), N(s->uneven), usage_now.ru_maxrss / 1024);
 }
 
+/* So many hosts as have an agent: each has as many as the first, the last one fewer. */
+static uint32_t hosts_of(const struct topology *t, uint32_t hosts)
+{
+    uint32_t places = topology_places(t), each = hosts > 0 ? (places + hosts - 1) / hosts : 0;
+    return hosts > 0 ? (places + each - 1) / each : 0;
+}
+
 static int run(const struct options *o)
 {
     struct world_conf conf;
-    world_defaults(&conf, (uint32_t)(uint32_t)o->agents, (uint64_t)o->seed);
+    world_defaults(&conf, (uint32_t)o->agents, (uint64_t)o->seed);
     conf.agent_loss_permille = (uint32_t)o->loss_permille;
-    conf.hosts = (uint32_t)o->hosts;
+    conf.hosts = hosts_of(&conf.topology, (uint32_t)o->hosts);
     struct world *w = world_new(&conf);
     struct trace trace = {.to = stdout, .notes_debug = true, .times = true};
     if (o->trace) {

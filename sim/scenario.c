@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define PROCESSES_AGENTS_MAX 1000u
+#define BY_MAX_US            (600 * US_PER_S)
 
 bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uint32_t agents)
 {
@@ -14,6 +15,7 @@ bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uin
     }
     struct topology *t = &s->conf.topology;
     topology_default(all, t); /* class shares; the shape is ours */
+    s->conf.hosts = 0;        /* which are there for spare places: none are left */
     t->sectors = (uint16_t)sectors;
     t->clusters_per_sector = (uint16_t)clusters;
     t->agents_per_cluster = (uint16_t)agents;
@@ -104,7 +106,7 @@ static const char *check_act(const struct scenario *s, uint32_t i)
     if (a->at_us >= end_us) {
         return s->heal_us > 0 ? "it would happen after the heal" : "it would happen after the end";
     }
-    if (a->by_us > 600 * US_PER_S) {
+    if (a->by_us > BY_MAX_US || a->by_us < -BY_MAX_US) {
         return "by: 10 minutes at most";
     }
     if (a->kind == ACT_SLOW && a->unit.tier != TIER_AGENT) {
@@ -161,15 +163,19 @@ static const char *check_act(const struct scenario *s, uint32_t i)
 
 const char *scenario_check(const struct scenario *s, uint32_t *ret_line)
 {
+    *ret_line = s->lines.run;
     if (s->run_us <= 0) {
         return "run: it lasts no time";
     }
+    *ret_line = s->lines.processes;
     if (s->conf.processes > 0 && s->conf.topology.agents > PROCESSES_AGENTS_MAX) {
         return "processes: 1,000 agents at most";
     }
+    *ret_line = s->lines.spare;
     if (s->conf.processes > 0 && s->conf.topology.spare > 0) {
         return "spare: not together with `processes`";
     }
+    *ret_line = s->lines.heal;
     if (s->heal_us > 0 && s->heal_us > s->run_us) {
         return "heal: after the end of the run";
     }
@@ -305,6 +311,9 @@ static void put_act(FILE *to, const struct act *a)
     }
     if ((act_fields(a->kind) & ACT_PERMILLE) != 0) {
         fprintf(to, " %u", a->permille);
+    }
+    if ((act_fields(a->kind) & ACT_PPM) != 0) {
+        fprintf(to, " %d", a->ppm);
     }
     if (a->kind == ACT_SUBMIT) {
         put_operation(to, a);

@@ -45,7 +45,7 @@ enum act_kind {
     X(ACT_DISCONNECT, "disconnect", ACT_UNIT | ACT_MAY_BELOW | ACT_MUST_LAST)                      \
     X(ACT_SWALLOW, "swallow", ACT_UNIT | ACT_MAY_BELOW | ACT_MUST_LAST)                            \
     X(ACT_CLOCK_JUMP, "clock-jump", ACT_UNIT | ACT_BY)                                             \
-    X(ACT_CLOCK_DRIFT, "clock-drift", ACT_UNIT | ACT_PERMILLE)                                     \
+    X(ACT_CLOCK_DRIFT, "clock-drift", ACT_UNIT | ACT_PPM)                                          \
     X(ACT_WALL_STEP, "wall-step", ACT_UNIT | ACT_BY)                                               \
     X(ACT_STORE_SILENT, "store-silent", ACT_BANK | ACT_MAY_LAST)                                   \
     X(ACT_STORE_READONLY, "store-readonly", ACT_BANK | ACT_MAY_LAST)                               \
@@ -84,11 +84,12 @@ enum act_kind {
 #define ACT_BY        0x100u /* `by DURATION` */
 #define ACT_LIES      0x200u /* a word of lie_name() */
 #define ACT_BANK      0x400u /* may name one bank of the store: a word of bank_name() */
+#define ACT_PPM       0x800u /* parts per million, either way */
 
 struct act {
     int64_t at_us;
     int64_t for_us; /* 0: until the heal */
-    int64_t by_us;
+    int64_t by_us;  /* of a wall-step either way, else 0 or more */
     double factor;
     enum act_kind kind;
     struct unit unit;
@@ -96,6 +97,7 @@ struct act {
     uint8_t banks; /* bits of enum store_bank; 0: all that can have it (scenario_banks) */
     enum world_lie lie;
     uint32_t permille;
+    int32_t ppm;   /* -1000 to 1000 */
     uint32_t line; /* of the file; 0: drawn */
     char label[LABEL_MAX];
     /* ACT_SUBMIT */
@@ -152,6 +154,9 @@ struct scenario {
     /* Left broken by the heal, with everything below. */
     uint32_t broken_count;
     struct unit broken[SCENARIO_BROKEN_MAX];
+    struct {
+        uint32_t run, heal, processes, spare;
+    } lines; /* of the file, where these stand; 0: nowhere */
     uint32_t act_count, expect_count;
     struct act acts[SCENARIO_ACTS_MAX];
     struct expectation expects[SCENARIO_EXPECT_MAX];
@@ -164,11 +169,12 @@ const char *bank_name(enum store_bank bank);
 /* Bits of the banks that this act of the store means; 0: it has nothing to do with the store. */
 uint32_t scenario_banks(const struct act *a);
 
-/* The shape given by three numbers; classes by the spec's shares. False: out of range. */
+/* The shape given by three numbers; classes by the spec's shares, no spare places. False: out of
+ * range. */
 bool scenario_shape(struct scenario *s, uint32_t sectors, uint32_t clusters, uint32_t agents);
-/* A scenario without acts: 2 sectors, 2 clusters each, 6 agents each, 60 s. */
 /* Spare places in each cluster, and a host for each. */
 void scenario_spare(struct scenario *s, uint32_t spare);
+/* A scenario without acts: 2 sectors, 2 clusters each, 6 agents each, 60 s. */
 void scenario_init(struct scenario *s);
 
 /* False: one line `FILE:LINE: reason` went to `errors`. */

@@ -1,5 +1,6 @@
 /* Scenario files, one after the other. */
 #include "sim/scenario_files.h"
+#include "sim/options.h"
 #include "sim/plot.h"
 #include "sim/swarm.h"
 #include <stdlib.h>
@@ -16,9 +17,11 @@ struct options {
 static int usage(FILE *to, int code)
 {
     fputs("usage: mesh-sim scenario FILE.scn... [--seed N] [--trace] [--plot FILE.svg] [--json]\n"
-          "                                         [--coverage FILE]\n"
+          "                              [--quiet] [--coverage FILE]\n"
           "       mesh-sim scenario --check FILE.scn...    read them only\n"
-          "exit: 0 met, 1 not met, 127 crash, 129 safety, 128 liveness, 2 usage\n",
+          "  --quiet: no line for each operation; --plant NAME|list: with -DMESH_PLANT=ON\n"
+          "exit: 0 met, 1 not met, 129 safety, 128 liveness, 2 usage; a crash ends it by its "
+          "signal\n",
           to);
     return code;
 }
@@ -96,6 +99,18 @@ static void print_gaps(const struct play_result *r)
     }
 }
 
+/* A JSON string has no bare quote, backslash or control character; a file's name may. */
+static void print_path(const char *path)
+{
+    for (const char *p = path; *p != '\0'; p++) {
+        if ((unsigned char)*p < ' ') {
+            printf("\\u%04x", (unsigned)(unsigned char)*p);
+        } else {
+            printf(*p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
+        }
+    }
+}
+
 static struct coverage coverage; /* of all files */
 
 static int play_file(const char *path, const struct options *o)
@@ -125,9 +140,11 @@ static int play_file(const char *path, const struct options *o)
     }
     bool good = play(&s, &p, &r);
     if (o->json) {
-        printf("{\"file\":\"%s\",\"met\":%s,\"expectations\":%u,\"unmet\":%u,\"check\":\"%s\","
+        fputs("{\"file\":\"", stdout);
+        print_path(path);
+        printf("\",\"met\":%s,\"expectations\":%u,\"unmet\":%u,\"check\":\"%s\","
                "\"events\":%llu,\"virtual_seconds\":%.1f,\"digest\":\"%016llx\"}\n",
-               path, good ? "true" : "false", s.expect_count, r.unmet, r.violation.check,
+               good ? "true" : "false", s.expect_count, r.unmet, r.violation.check,
                (unsigned long long)r.events, (double)r.virtual_us / 1e6,
                (unsigned long long)r.digest);
     } else {
@@ -159,6 +176,10 @@ static bool parse(int argc, char **argv, struct options *o, int *ret_files)
             o->plot = argv[++i];
         } else if (strcmp(argv[i], "--coverage") == 0 && i + 1 < argc) {
             o->coverage = argv[++i];
+        } else if (strcmp(argv[i], "--plant") == 0 && i + 1 < argc) {
+            if (!sim_plant("mesh-sim scenario", argv[++i])) {
+                return false;
+            }
         } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
             char *end = NULL;
             o->seed = strtoull(argv[++i], &end, 10);
@@ -195,6 +216,10 @@ int sim_scenario_main(int argc, char **argv)
     if (!parse(argc, argv, &o, &files)) {
         return usage(stderr, 2);
     }
+    if (!sim_output_open("mesh-sim scenario", o.plot) ||
+        !sim_output_open("mesh-sim scenario", o.coverage)) {
+        return 2;
+    }
     for (int i = 0; i < files; i++) {
         int status = play_file(argv[i], &o);
         met += status == 0;
@@ -209,7 +234,7 @@ int sim_scenario_main(int argc, char **argv)
         worst = 2;
     }
     if (files > 1 && !o.json) {
-        printf("%d of %d met\n", met, files);
+        printf("%d of %d %s\n", met, files, o.check ? "read" : "met");
     }
     return worst;
 }

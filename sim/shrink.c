@@ -125,7 +125,11 @@ static void simpler_mesh(struct shrinker *k)
     for (uint32_t agents = 1; agents < k->best->conf.topology.agents_per_cluster; agents++) {
         k->next = *k->best;
         const struct topology *t = &k->best->conf.topology;
-        if (scenario_shape(&k->next, t->sectors, t->clusters_per_sector, agents) && keeps(k)) {
+        bool possible = scenario_shape(&k->next, t->sectors, t->clusters_per_sector, agents);
+        if (possible && t->spare > 0) {
+            scenario_spare(&k->next, t->spare);
+        }
+        if (possible && keeps(k)) {
             break;
         }
     }

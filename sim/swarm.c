@@ -2,12 +2,12 @@
  * parent notes it and starts another. All that is counted lies in one shared block. */
 #include "sim/swarm.h"
 
-#include "core/plant.h"
 #include "sim/draw.h"
 #include "sim/options.h"
 #include <assert.h>
 #include <commit.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -98,31 +98,6 @@ static bool seeds(struct swarm *w, const char *text)
     return good;
 }
 
-/* Switches a planted bug on; `list` prints them and ends. */
-static bool plant(const char *name)
-{
-#ifdef MESH_PLANT
-#define PLANT_ROW(id, name, where, what) {name, where, what},
-    static const char *const rows[][3] = {{"", "", ""}, PLANT_LIST(PLANT_ROW)};
-    for (unsigned i = 1; i < PLANT_COUNT; i++) {
-        if (strcmp(name, "list") == 0) {
-            printf("%s\t%s\t%s\n", rows[i][0], rows[i][1], rows[i][2]);
-        } else if (strcmp(name, rows[i][0]) == 0) {
-            mesh_plant = (enum plant)i;
-            return true;
-        }
-    }
-    if (strcmp(name, "list") == 0) {
-        exit(0);
-    }
-    return false;
-#else
-    (void)name;
-    fputs("mesh-sim: built without planted bugs (-DMESH_PLANT=ON)\n", stderr);
-    return false;
-#endif
-}
-
 static bool options(int argc, char **argv, struct swarm *w)
 {
     for (int i = 0; i < argc; i++) {
@@ -147,7 +122,9 @@ static bool options(int argc, char **argv, struct swarm *w)
         } else if (good && strcmp(argv[i], "--out") == 0) {
             w->out = value;
         } else if (good && strcmp(argv[i], "--plant") == 0) {
-            good = plant(value);
+            if (!sim_plant("mesh-sim run --size deep", value)) {
+                return false;
+            }
         } else if (good && strcmp(argv[i], "--coverage") == 0) {
             w->coverage = value;
         } else {
@@ -197,8 +174,8 @@ static void print_failure(const struct failure *f)
                (double)v->at_us / 1e6, v->unit.tier != TIER_NONE ? " " : "",
                v->unit.tier != TIER_NONE ? name : "", v->text);
     }
-    printf("reproduce: mesh-sim run --size deep --seed %llu   (commit %s)\n", N(f->seed),
-           MESH_COMMIT);
+    printf("reproduce: mesh-sim run --size deep --seed %llu%s%s   (commit %s)\n", N(f->seed),
+           sim_planted()[0] != '\0' ? " --plant " : "", sim_planted(), MESH_COMMIT);
 }
 
 static void run_seed(struct swarm *w, uint64_t seed)
@@ -301,11 +278,12 @@ static void shrink_failures(const struct swarm *w)
     static struct trial t;
     for (uint32_t i = 0; i < w->board->failures && i < SHRINKS_MAX; i++) {
         const struct failure *f = &w->board->kept[i];
-        char path[512];
+        char path[PATH_MAX];
         draw_deep(f->seed, &s);
         trial_run(&s, &t);
         uint32_t trials = shrink(&s, &t, SHRINK_TRIALS);
         snprintf(path, sizeof(path), "%s/seed-%llu.scn", w->out, N(f->seed));
+        errno = 0;
         FILE *to = fopen(path, "w");
         if (to == NULL) {
             fprintf(stderr, "mesh-sim: %s: %s\n", path, strerror(errno));
@@ -315,36 +293,39 @@ static void shrink_failures(const struct swarm *w)
                 f->crashed ? "a crash" : f->violation.check, f->crashed ? "" : ": ",
                 f->crashed ? "" : f->violation.text);
         scenario_write(&s, to);
-        fclose(to);
-        printf("shrunk in %u trials to %u acts: mesh-sim scenario %s\n", trials, s.act_count, path);
+        bool good = ferror(to) == 0;
+        if (fclose(to) != 0 || !good) {
+            fprintf(stderr, "mesh-sim: %s: %s\n", path, strerror(errno));
+            continue;
+        }
+        printf("shrunk in %u trials to %u acts: mesh-sim scenario%s%s %s\n", trials, s.act_count,
+               sim_planted()[0] != '\0' ? " --plant " : "", sim_planted(), path);
     }
 }
 
 /* Before hours of work are for nothing. */
 static bool can_write(const struct swarm *w)
 {
-    FILE *to = w->coverage != NULL ? fopen(w->coverage, "a") : NULL;
-    const char *wrong = w->coverage != NULL && to == NULL                   ? w->coverage
-                        : !w->no_shrink && access(w->out, W_OK | X_OK) != 0 ? w->out
-                                                                            : NULL;
-    if (wrong != NULL) {
-        fprintf(stderr, "mesh-sim run --size deep: %s: %s\n", wrong, strerror(errno));
+    if (!w->no_shrink && access(w->out, W_OK | X_OK) != 0) {
+        fprintf(stderr, "mesh-sim run --size deep: %s: %s\n", w->out, strerror(errno));
+        return false;
     }
-    if (to != NULL) {
-        fclose(to);
-    }
-    return wrong == NULL;
+    return sim_output_open("mesh-sim run --size deep", w->coverage);
 }
 
 static bool write_coverage(const struct swarm *w)
 {
     FILE *to = fopen(w->coverage, "w");
-    if (to == NULL) {
-        fprintf(stderr, "mesh-sim: %s: %s\n", w->coverage, strerror(errno));
-        return false;
+    bool good = to != NULL;
+    if (good) {
+        coverage_print(&w->board->coverage, to);
+        good = ferror(to) == 0;
+        good = fclose(to) == 0 && good;
     }
-    coverage_print(&w->board->coverage, to);
-    return fclose(to) == 0;
+    if (!good) {
+        fprintf(stderr, "mesh-sim: %s: %s\n", w->coverage, strerror(errno));
+    }
+    return good;
 }
 
 static void print_totals(const struct swarm *w, double took)

@@ -165,6 +165,7 @@ static void print_reply(const struct trace *t, const struct world_step *s, const
 
 void trace_step(void *context, const struct world_step *s)
 {
+    static const char *const links[LINK_COUNT] = {"bus", "store", "durable"};
     const struct trace *t = context;
     if (s->true_us < t->from_us) {
         return;
@@ -173,7 +174,7 @@ void trace_step(void *context, const struct world_step *s)
         print_msg(t, s, s->event->u.msg);
     } else if (s->event->kind == EV_LINK && s->true_us > 0 && !s->event->u.link.up) {
         start_line(t, s);
-        fprintf(t->to, " <- link %s down\n", s->event->u.link.which == LINK_BUS ? "bus" : "store");
+        fprintf(t->to, " <- link %s down\n", links[s->event->u.link.which]);
     }
     for (uint32_t i = 0; i < s->out->effect_count; i++) {
         const struct effect *fx = &s->out->effects[i];

@@ -164,7 +164,7 @@ bool world_process_serves(struct world *w, uint32_t index)
     }
     p->alive_us = now_us;
     return p->up && p->serving && !lease_doubted(&p->lease) && !wards_doubt(&p->wards) &&
-           !world_process_mute(w, p);
+           !p->mute && !world_process_mute(w, p);
 }
 
 static void submit(struct world *w, struct process *p, const struct store_op *op, uint32_t ward)
@@ -264,11 +264,14 @@ static void tick_lease(struct world *w, struct process *p, int64_t now_us)
 }
 
 /* tick_voice() of process.c */
-static void tick_voice(struct world *w, struct process *p)
+static void tick_voice(struct world *w, struct process *p, int64_t now_us)
 {
     bool mute = world_process_mute(w, p);
-    if (p->mute && !mute && !p->owns) {
-        world_process_renew(w, p);
+    if (p->mute && !mute) {
+        wards_silenced(&p->wards, now_us);
+        if (!p->owns) {
+            world_process_renew(w, p);
+        }
     }
     p->mute = mute;
 }
@@ -358,7 +361,7 @@ void world_process_tick(struct world *w, uint32_t node)
     (void)world_process_serves(w, index);
     int64_t now_us = local(w, p);
     tick_lease(w, p, now_us);
-    tick_voice(w, p);
+    tick_voice(w, p, now_us);
     if (!p->mute) {
         tick_wards(w, p, now_us);
         tick_announce(w, p, now_us);

@@ -213,9 +213,12 @@ bool world_store_up(const struct world *w)
 
 static void tell(struct world *w, enum store_bank b, bool up, int64_t at_us)
 {
-    for (uint32_t i = 0; i < w->node_count && b == STORE_BANK_REGISTRY; i++) {
-        if (w->nodes[i].self != NULL && w->nodes[i].ops != NULL) {
-            world_push(w, at_us, W_LINK, i, LINK_STORE * 2u + (up ? 1u : 0u), NULL);
+    enum link link = b == STORE_BANK_DURABLE ? LINK_DURABLE : LINK_STORE;
+    bool told = b == STORE_BANK_DURABLE || b == STORE_BANK_REGISTRY;
+    for (uint32_t i = 0; i < w->node_count && told; i++) {
+        const struct world_node *n = &w->nodes[i];
+        if (n->self != NULL && n->ops != NULL && link_concerns(link, n->unit.tier)) {
+            world_push(w, at_us, W_LINK, i, link * 2u + (up ? 1u : 0u), NULL);
         }
     }
 }

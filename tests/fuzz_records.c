@@ -243,7 +243,7 @@ static void node(struct input *in, const struct node_ops *ops, struct unit self)
     ref_count = 0;
     ops->init(of, &conf);
     int64_t wake = feed(ops, of, (struct event){.kind = EV_START}, now);
-    for (unsigned l = LINK_BUS; l <= LINK_STORE; l++) {
+    for (unsigned l = 0; l < LINK_COUNT; l++) {
         struct event event = {.kind = EV_LINK};
         event.u.link.which = (enum link)l;
         event.u.link.up = true;

@@ -179,7 +179,7 @@ static bool next_event(struct input *in, struct arena *arena, struct unit self, 
         ret->u.msg = &m;
     } else if (kind % 8 == 5) {
         ret->kind = EV_LINK;
-        ret->u.link.which = kind / 8 % 2 == 0 ? LINK_BUS : LINK_STORE;
+        ret->u.link.which = (enum link)(kind / 8 % LINK_COUNT);
         ret->u.link.up = kind / 16 % 2 == 0;
     } else if (kind % 8 == 6 && ref_count > 0) {
         uint32_t newest = ref_count < REFS_MAX ? ref_count : REFS_MAX;

@@ -69,6 +69,27 @@ static void faults_name_their_place(void **state)
     wrong(A "what\n", ":2: not a section");
     wrong(A, ":1: a section without keys");
     wrong("# two\n" A "[action b]\nhandler = exec\n", ":2: a section without keys");
+    wrong(A "handler = exec\nprogram = /bin/echo\nhandler = http\n",
+          ":4: key \"handler\" was given already, in line 2");
+    wrong(A "handler = exec\nverb = sync\nverb = act\n", "\"verb\" was given already, in line 3");
+    wrong(A "handler = exec\neffect = acts\neffect = reads\n", ":4: key \"effect\" was given");
+    wrong(A "handler = exec\nprogram = /bin/echo\ninput = json a:string a:number\n",
+          ":4: input = json a:string a:number: must be any, none, text");
+    wrong("\xef\xbb\xbf" A "handler = exec\nx = 1\n", ":3: unknown key \"x\"");
+}
+
+/* No file of actions is not one without actions. */
+static void what_cannot_be_read_is_said(void **state)
+{
+    (void)state;
+    struct action_problem problem = {""};
+    topology_default(30000, &topology);
+    assert_false(action_file_load("/tmp", &topology, true, &table, &problem));
+    assert_string_equal(problem.text, "/tmp:0: cannot be read to its end");
+    action_table_done(&table);
+    assert_false(action_file_load("/no/such", &topology, true, &table, &problem));
+    assert_string_equal(problem.text, "/no/such: cannot be read: No such file or directory");
+    action_table_done(&table);
 }
 
 /* Programs and folders that are not what they should be, in the line of their key. */
@@ -163,6 +184,34 @@ static void urls_are_looked_at(void **state)
     }
 }
 
+/* deploy/examples/actions.conf, its programs and files included: one of each handler, and what its
+ * comments say can be typed. */
+static void the_example_loads(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum action_handler handler;
+        const char *input;
+    } rows[] = {{"words", HANDLER_EXEC, "how many are these"},
+                {"order", HANDLER_EXEC, "{\"item\":\"bolt\",\"count\":3}"},
+                {"resize", HANDLER_HTTP, "picture-17"},
+                {"summarize", HANDLER_LLM, "A long text .."},
+                {"approve", HANDLER_HUMAN, "Pay 10 million?"}};
+    struct action_problem problem = {""};
+    topology_default(30000, &topology);
+    if (!action_file_load("deploy/examples/actions.conf", &topology, true, &table, &problem))
+        fail_msg("%s", problem.text);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct action *a = action_find(&table, rows[i].name);
+        assert_non_null(a);
+        assert_int_equal(a->handler, rows[i].handler);
+        assert_true(content_check(&a->input, (const uint8_t *)rows[i].input,
+                                  (uint32_t)strlen(rows[i].input), &problem));
+    }
+    action_table_done(&table);
+}
+
 int main(void)
 {
     int fd = mkstemp(file);
@@ -171,9 +220,11 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(faults_name_their_place),
+        cmocka_unit_test(what_cannot_be_read_is_said),
         cmocka_unit_test(paths_are_looked_at),
         cmocka_unit_test(limits_are_numbers_in_their_range),
         cmocka_unit_test(urls_are_looked_at),
+        cmocka_unit_test(the_example_loads),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     (void)unlink(file);

@@ -58,6 +58,30 @@ static void test_slab_gives_zeroed_distinct_chunks_lowest_first(void **state)
     assert_int_equal(slab_left(&s), 2);
 }
 
+/* A table that grows: it takes nothing from the others, and what it leaves is theirs. */
+static void test_slab_runs_lie_side_by_side(void **state)
+{
+    (void)state;
+    _Alignas(16) static uint8_t room[7 * SLAB_CHUNK_BYTES];
+    struct slab s;
+    slab_init_runs(&s, room, 4, 3);
+    assert_int_equal(slab_alloc(&s), 1);
+    assert_int_equal(slab_run(&s, 1), 2);
+    assert_int_equal(slab_alloc(&s), 3);
+    assert_int_equal(slab_run(&s, 2), 4);
+    memset(slab_at(&s, 2), 0xff, SLAB_CHUNK_BYTES);
+    slab_give(&s, 2, 1);
+    assert_int_equal(slab_left(&s), 2);
+    assert_int_equal(slab_alloc(&s), 2);
+    const uint8_t *at = slab_at(&s, 2);
+    for (uint32_t i = 0; i < SLAB_CHUNK_BYTES; i++) {
+        assert_int_equal(at[i], 0);
+    }
+    assert_int_equal(slab_alloc(&s), 6);
+    assert_int_equal(slab_alloc(&s), SLAB_NONE);
+    assert_int_equal(slab_left(&s), 0);
+}
+
 static void test_slab_keeps_its_promises(void **state)
 {
     (void)state;
@@ -614,6 +638,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slab_gives_zeroed_distinct_chunks_lowest_first),
+        cmocka_unit_test(test_slab_runs_lie_side_by_side),
         cmocka_unit_test(test_slab_keeps_its_promises),
         cmocka_unit_test(test_equal_answers_fold_into_groups_with_runs),
         cmocka_unit_test(test_predictions_count_within_50_ms),

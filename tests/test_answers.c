@@ -141,12 +141,14 @@ static void conditions_hold_or_not(void **state)
     static const struct {
         const char *text;
         bool holds;
-    } rows[] = {{"active==290", true},  {"active=290", true},    {"active>=97%", false},
-                {"active>=96%", true},  {"offline < 11", true},  {"offline!=10", false},
-                {"sectors==9", true},   {"sectors>=95%", false}, {"mode==FULL", true},
-                {"mode!=FULL", false},  {"frozen==no", true},    {"store==yes", true},
-                {"conflicts<=0", true}, {"mean_ms<0.5", true},   {"in_flight>0", false}};
+    } rows[] = {{"active==290", true}, {"active=290", true},    {"active>=97%", false},
+                {"active>=96%", true}, {"offline < 11", true},  {"offline!=10", false},
+                {"sectors==9", true},  {"sectors>=95%", false}, {"mode==FULL", true},
+                {"mode!=FULL", false}, {"frozen==no", true},    {"store==yes", true},
+                {"durable==no", true}, {"conflicts<=0", true},  {"mean_ms<0.5", true},
+                {"in_flight>0", false}};
     struct mesh_status s = status(290, 300);
+    s.summary.durable_away = 1;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct condition c;
         if (!condition_parse(rows[i].text, &c, error))
@@ -194,6 +196,11 @@ static void checks_have_the_codes_of_monitoring(void **state)
     assert_int_equal(check("check agents --warn 1 --critical 3", &s), 2);
     assert_int_equal(check("check sectors", &s), 1);
     assert_int_equal(check("check mode", &s), 0);
+    assert_int_equal(check("check stores", &s), 0);
+    s.summary.durable_away = 3;
+    assert_int_equal(check("check stores", &s), 2);
+    assert_string_equal(
+        text, "MESH STORES CRITICAL - registry here, durable store away at 3 | value=3;1;1\n");
     s.mode = MODE_EMERGENCY;
     assert_int_equal(check("check mode", &s), 2);
     assert_int_equal(check("check conflicts --warn 5 --critical 2", &s), -1);

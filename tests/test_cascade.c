@@ -132,6 +132,19 @@ static void test_priority_first_in_the_specs_order(void **state)
     assert_string_equal(cascade_status(&c), "COMPLETE");
 }
 
+/* A class that nobody is of is no degradation; one of which nobody could be sent to is. */
+static void test_a_phase_for_nobody_has_not_failed(void **state)
+{
+    (void)state;
+    start(CASCADE_PRIORITY_FIRST);
+    operated(0, 0);
+    assert_true(c.phases[0].success);
+    struct aggregate_view v = {.targets = 5};
+    v.outcomes[OUTCOME_UNREACHABLE] = 5;
+    cascade_operated(&c, &v);
+    assert_false(c.phases[1].success);
+}
+
 static void test_only_selected_classes_have_phases(void **state)
 {
     (void)state;
@@ -157,11 +170,14 @@ static void test_only_selected_classes_have_phases(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain_operation_is_one_step),
-                                       cmocka_unit_test(test_wave_goes_level_by_level),
-                                       cmocka_unit_test(test_wave_fails_at_its_level),
-                                       cmocka_unit_test(test_parallel_is_wider_and_lower),
-                                       cmocka_unit_test(test_priority_first_in_the_specs_order),
-                                       cmocka_unit_test(test_only_selected_classes_have_phases)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plain_operation_is_one_step),
+        cmocka_unit_test(test_wave_goes_level_by_level),
+        cmocka_unit_test(test_wave_fails_at_its_level),
+        cmocka_unit_test(test_parallel_is_wider_and_lower),
+        cmocka_unit_test(test_priority_first_in_the_specs_order),
+        cmocka_unit_test(test_a_phase_for_nobody_has_not_failed),
+        cmocka_unit_test(test_only_selected_classes_have_phases),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

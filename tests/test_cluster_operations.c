@@ -559,6 +559,22 @@ static void test_breaker_trips_and_recovers(void **state)
     assert_int_equal(result_of(&op, AGENTS)->reasons[REASON_BREAKER], AGENTS);
 }
 
+static void test_people_trip_no_breaker(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= 6; n++) {
+        struct msg m = from_agent(MSG_HELLO, n);
+        m.u.hello = (struct hello){.uid = 1000 + n, .incarnation = 9, .agent_class = CLASS_F_HUMAN};
+        rig_msg(&rig, &m);
+    }
+    struct operation op = operation_of(1);
+    operate_by(&op, UINT32_MAX, rig.now_us + S);
+    for (unsigned n = 1; n <= AGENTS; n++) {
+        ack_simple(n, &op, n <= 6 ? OUTCOME_PENDING : OUTCOME_READY);
+    }
+    assert_null(wait_for(MSG_CIRCUIT, rig.now_us + 2 * S, 0));
+}
+
 /* Agents beat every 5.9 s from phase_us after the trip on; how the breaker's first probe ends. */
 static enum circuit probed_by_beats(int64_t phase_us)
 {
@@ -762,6 +778,7 @@ int main(void)
         JOINED(test_fire_and_forget),
         JOINED(test_cancel),
         JOINED(test_freeze_and_thaw),
+        JOINED(test_people_trip_no_breaker),
         JOINED(test_breaker_trips_and_recovers),
         JOINED(test_late_beat_is_a_probe_still),
         JOINED(test_progress_of_long_operations),

@@ -123,31 +123,68 @@ static uint64_t roster_asked(void)
     return ref;
 }
 
-static void test_roster_is_loaded(void **state)
+static void roster_says(uint64_t ref, const char *state)
 {
-    (void)state;
-    rig_link(&rig, LINK_STORE, true);
-    uint64_t ref = roster_asked();
     struct store_field fields[] = {{"uid", "00000000000003ee", 16},
                                    {"place", "s01.c2.a6", 9},
                                    {"unit_epoch", "12", 2},
                                    {"agent_class", "CLASS_A_EDGE", 12},
                                    {"capability_mask", "0000000000000003", 16},
-                                   {"operational_state", "quarantined", 11}};
+                                   {"operational_state", state, (uint32_t)strlen(state)}};
     struct store_row row = {.key = "agent:00000000000003ee", .fields = fields, .field_count = 6};
     struct store_reply reply = {
         .ref = ref, .kind = STORE_SCAN, .verdict = STORE_OK, .rows = &row, .row_count = 1};
     rig_store(&rig, &reply);
+}
+
+static uint32_t quarantined(uint8_t id)
+{
+    struct operation op = operation_of(id);
+    operate(&op);
+    const struct aggregate_view *v = result_of(&op, AGENTS);
+    assert_int_equal(v->reasons[REASON_NOT_JOINED], AGENTS - 1);
+    return v->reasons[REASON_QUARANTINED];
+}
+
+static void test_roster_is_loaded(void **state)
+{
+    (void)state;
+    rig_link(&rig, LINK_STORE, true);
+    roster_says(roster_asked(), "quarantined");
     hello(6, 9); /* its epoch in the roster is 12 */
     assert_false(rig_sent(&rig, MSG_WELCOME)->u.welcome.accepted);
     hello(6, 13);
     assert_true(rig_sent(&rig, MSG_WELCOME)->u.welcome.accepted);
     sector_beat_reply();
-    struct operation op = operation_of(1);
-    operate(&op);
-    const struct aggregate_view *v = result_of(&op, AGENTS);
-    assert_int_equal(v->reasons[REASON_QUARANTINED], 1); /* the quarantine survived the lead */
-    assert_int_equal(v->reasons[REASON_NOT_JOINED], AGENTS - 1);
+    assert_int_equal(quarantined(1), 1); /* the quarantine survived the lead */
+}
+
+/* Ordered before the roster was read, and before the agent was heard: the former lead could not
+ * write it down, and no record knows better. */
+static void test_what_was_ordered_outdoes_the_roster(void **state)
+{
+    (void)state;
+    struct msg m = from_sector(MSG_ISOLATE);
+    m.u.isolate = (struct isolate){.agent = unit_agent(1, 2, 6), .what = ISOLATE_QUARANTINE};
+    rig_link(&rig, LINK_STORE, true);
+    uint64_t ref = roster_asked();
+    rig_msg(&rig, &m);
+    roster_says(ref, "active");
+    hello(6, 13);
+    sector_beat_reply();
+    assert_int_equal(quarantined(1), 1);
+}
+
+/* The same without a roster: it is of whoever comes there. */
+static void test_what_was_ordered_waits_for_the_agent(void **state)
+{
+    (void)state;
+    struct msg m = from_sector(MSG_ISOLATE);
+    m.u.isolate = (struct isolate){.agent = unit_agent(1, 2, 6), .what = ISOLATE_QUARANTINE};
+    rig_msg(&rig, &m);
+    hello(6, 13);
+    sector_beat_reply();
+    assert_int_equal(quarantined(1), 1);
 }
 
 /* How many a query finds and a preparation counts: the same. */
@@ -462,6 +499,8 @@ int main(void)
         JOINED(test_back_after_an_outage),
         cmocka_unit_test_teardown(test_leads_come_back_one_by_one, teardown),
         FRESH(test_roster_is_loaded),
+        FRESH(test_what_was_ordered_outdoes_the_roster),
+        FRESH(test_what_was_ordered_waits_for_the_agent),
         JOINED(test_facts_choose_and_are_written),
         FRESH(test_facts_survive_the_lead),
     };

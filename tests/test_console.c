@@ -2,6 +2,8 @@
 #include "core/num.h"
 #include "core/types.h"
 #include "tiers/console/complete.h"
+#include "tiers/console/exit_code.h"
+#include "tiers/console/offer.h"
 #include "tiers/console/pages.h"
 #include "tiers/console/render.h"
 #include "tiers/console/request.h"
@@ -303,11 +305,13 @@ static void errors_say_where(void **state)
     rejects("agent s01.c1.a31", "there is no s01.c1.a31");
     rejects("cascade --timing soon --in 3s", "contradicts");
     rejects("ask x --all --sample 5", "contradicts");
+    rejects("find --faster 0", "1 to 1000"); /* it was as if it were not there */
     rejects("find --slower 500 --faster 100", "nothing can match");
     rejects("cancel 123", "32 hex digits");
     char action[80];
     snprintf(action, sizeof action, "ask x --action %s", "abcdefghijklmnopqrstuvwxyzabcdefghij");
     rejects(action, "longer than 31");
+    rejects("diagnose s01.c1.a1", "'s01.c1.a1' is an agent: a sector or a cluster");
 }
 
 /* Runs a render function into memory. */
@@ -411,6 +415,98 @@ static void answers_cannot_drive_the_terminal(void **state)
     assert_non_null(strstr(rendered, "insufficient-lead-time"));
 }
 
+static void actions_are_listed(void **state)
+{
+    (void)state;
+    struct action_table table;
+    struct action_problem problem;
+    assert_true(
+        action_file_load("deploy/examples/actions.conf", &topology, false, &table, &problem));
+    struct render r = begin(false);
+    assert_true(offer_list(&r, &table, NULL, error));
+    fclose(r.out);
+    assert_non_null(strstr(rendered, "order              exec     acts   10 s     -"));
+    assert_non_null(strstr(rendered, "summarize          llm      reads  120 s    inference"));
+    assert_non_null(strstr(rendered, "approve            human    acts   1 h      -"));
+    r = begin(false);
+    assert_false(offer_list(&r, &table, "sumarize", error));
+    fclose(r.out);
+    assert_non_null(strstr(error, "did you mean 'summarize'"));
+    action_table_done(&table);
+}
+
+/* The spec's SUCCESS is of those that were sent to: the line does not let that be overlooked. */
+static void success_of_a_few_is_said_to_be_that(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t targets, sent;
+        enum decision decision;
+        const char *line;
+    } cases[] = {
+        {300, 300, DECISION_PROCEED, "cascade wave: SUCCESS in 1.00 s\n"},
+        {300, 12, DECISION_WAIT,
+         "SUCCESS in 1.00 s; 288 of 300 targets were never sent to, and the quorum says WAIT\n"},
+        {300, 299, DECISION_PROCEED, "SUCCESS in 1.00 s; 1 of 300 targets were never sent to\n"},
+        {300, 300, DECISION_RETRY, "SUCCESS in 1.00 s; but the quorum says RETRY\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct report report = {.strategy = CASCADE_WAVE,
+                                .status = "SUCCESS",
+                                .recommendation = "",
+                                .finished_mesh_us = US_PER_S,
+                                .decision = cases[i].decision,
+                                .decision_reason = "",
+                                .decision_recommendation = ""};
+        report.aggregate.targets = cases[i].targets;
+        report.aggregate.sent = cases[i].sent;
+        report.aggregate.outcomes[OUTCOME_READY] = cases[i].sent;
+        report.aggregate.outcomes[OUTCOME_UNREACHABLE] = cases[i].targets - cases[i].sent;
+        struct render r = begin(false);
+        render_report(&r, CMD_CASCADE, &report, NULL, 0);
+        fclose(r.out);
+        if (!strstr(rendered, cases[i].line))
+            fail_msg("'%s' lacks '%s'", rendered, cases[i].line);
+    }
+}
+
+/* docs/CONSOLE.md, "Exit codes". */
+static void an_operation_ends_with_the_code_of_the_table(void **state)
+{
+    (void)state;
+    static const struct {
+        enum exit_code code;
+        uint32_t ready, conflict, failed, refused, skipped, silent;
+        const char *status;
+    } cases[] = {{EXIT_OK, 3, 0, 0, 0, 0, 0, "SUCCESS"},
+                 {EXIT_OK, 2, 1, 0, 0, 0, 0, "PARTIAL"},
+                 {EXIT_PARTIAL, 1, 0, 1, 0, 0, 0, "PARTIAL"},
+                 {EXIT_PARTIAL, 1, 0, 0, 1, 0, 1, "PARTIAL"},
+                 {EXIT_FAILED, 0, 0, 3, 0, 0, 0, "PARTIAL"},
+                 {EXIT_FAILED, 0, 0, 1, 1, 1, 0, "PARTIAL"},
+                 {EXIT_FAILED, 3, 0, 0, 0, 0, 0, "FAILED_AT_PHASE_1"},
+                 {EXIT_REFUSED, 0, 0, 0, 3, 0, 0, "PARTIAL"},
+                 {EXIT_REFUSED, 0, 0, 0, 1, 2, 0, "PARTIAL"},
+                 {EXIT_REFUSED, 0, 0, 0, 0, 3, 0, "PARTIAL"},
+                 {EXIT_REFUSED, 0, 0, 0, 0, 0, 0, "REFUSED"},
+                 {EXIT_TIMEOUT, 0, 0, 0, 0, 0, 1, "PARTIAL"},
+                 {EXIT_TIMEOUT, 0, 0, 2, 2, 2, 1, "PARTIAL"},
+                 {EXIT_NOT_FOUND, 0, 0, 0, 0, 0, 0, "PARTIAL"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct report r = {.status = cases[i].status};
+        uint32_t *n = r.aggregate.outcomes;
+        n[OUTCOME_READY] = cases[i].ready;
+        n[OUTCOME_CONFLICT] = cases[i].conflict;
+        n[OUTCOME_FAILED] = cases[i].failed;
+        n[OUTCOME_REFUSED] = cases[i].refused;
+        n[OUTCOME_SKIPPED] = cases[i].skipped;
+        n[OUTCOME_UNREACHABLE] = cases[i].silent;
+        for (enum outcome o = OUTCOME_READY; o < OUTCOME_COUNT; o++)
+            r.aggregate.targets += n[o];
+        if (exit_of_report(&r) != cases[i].code)
+            fail_msg("case %zu ends with %d, not %d", i, (int)exit_of_report(&r), cases[i].code);
+    }
+}
+
 static void status_box_and_json(void **state)
 {
     (void)state;
@@ -432,12 +528,27 @@ static void status_box_and_json(void **state)
     assert_non_null(strstr(rendered, "Mean Impedance: 127ms"));
     assert_non_null(strstr(rendered, "Conflicts (last hour): 23"));
     assert_non_null(strstr(rendered, "Last cascade: 3h 27m ago"));
+    assert_null(strstr(rendered, "away"));
+    status.self = unit_orchestrator();
+    status.summary.clusters_up = 1000;
+    status.summary.durable_away = 12;
+    r = begin(false);
+    render_status(&r, &status);
+    fclose(r.out);
+    assert_non_null(strstr(rendered, "Durable store: away at 12 of 1,101 units"));
+    status.summary.durable_away = 1101;
+    r = begin(false);
+    render_status(&r, &status);
+    fclose(r.out);
+    assert_non_null(strstr(rendered, "Durable store: away (no takeovers)"));
     r = begin(true);
     render_status(&r, &status);
     json_t *o = end_json(&r);
     assert_int_equal(json_integer_value(json_object_get(o, "agents_active")), 29847);
     assert_string_equal(json_string_value(json_object_get(o, "mode")), "FULL");
     assert_int_equal(json_number_value(json_object_get(o, "mean_impedance_ms")), 127);
+    assert_true(json_is_false(json_object_get(o, "durable_up")));
+    assert_int_equal(json_integer_value(json_object_get(o, "durable_away")), 1101);
     json_decref(o);
 }
 
@@ -583,6 +694,9 @@ int main(void)
         cmocka_unit_test(errors_say_where),
         cmocka_unit_test(reports_add_up_in_json),
         cmocka_unit_test(answers_cannot_drive_the_terminal),
+        cmocka_unit_test(actions_are_listed),
+        cmocka_unit_test(success_of_a_few_is_said_to_be_that),
+        cmocka_unit_test(an_operation_ends_with_the_code_of_the_table),
         cmocka_unit_test(status_box_and_json),
         cmocka_unit_test(pages_keep_what_they_are_given),
         cmocka_unit_test(pages_keep_each_agent_once),

@@ -1,4 +1,5 @@
 /* What the mode lets wait (spec 6.3): the orchestrator, step by step. */
+#include "core/num.h"
 #include "tests/support/bench.h"
 #include "tiers/orchestrator/orchestrator.h"
 #include "tiers/orchestrator/orchestrator_held.h"
@@ -70,6 +71,34 @@ static void decide(struct bench *b, struct id128 id, bool on)
 {
     struct command c = {.kind = COMMAND_APPROVE, .operation_id = id, .on = on};
     bench_command(b, &c);
+}
+
+static void halves(struct bench *b, uint32_t one, uint32_t other)
+{
+    for (unsigned s = 1; s <= SECTORS; s++) {
+        bench_beat(b, unit_sector(s), 1, EACH, s <= SECTORS / 2 ? one : other);
+    }
+    bench_pass(b, 1100000);
+}
+
+/* What leaves in the step in which the mode rises goes by the new one: to all, not only to sectors
+ * that are healthy. */
+static void what_waited_goes_by_the_mode_that_lets_it(void **state)
+{
+    (void)state;
+    struct bench *b = mesh(EACH, MODE_FULL);
+    halves(b, 100, EACH);
+    assert_int_equal(status(b).mode, MODE_DEGRADED_MODERATE);
+    struct command c;
+    template(&c, 1, 500);
+    (void)held(b, &c);
+    halves(b, 150, EACH);
+    bench_pass(b, 100000);
+    const struct msg *m = bench_sent(b, MSG_OPERATE, 0);
+    assert_non_null(m);
+    assert_int_equal(num_bits(m->mask), SECTORS);
+    assert_int_equal(status(b).mode, MODE_DEGRADED_LIGHT);
+    bench_close(b);
 }
 
 static void non_urgent_work_waits_and_is_drained(void **state)
@@ -213,6 +242,7 @@ static void an_emergency_preserves_what_is_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_waited_goes_by_the_mode_that_lets_it),
         cmocka_unit_test(non_urgent_work_waits_and_is_drained),
         cmocka_unit_test(what_never_goes_ends_refused),
         cmocka_unit_test(the_place_for_them_is_bounded),

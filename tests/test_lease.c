@@ -253,6 +253,7 @@ static void an_epoch_that_another_used_is_a_loss(void **state)
     fence(START_EPOCH);
     answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH + 2);
     assert_int_equal(lease.state, LEASE_LOST);
+    assert_true(lease.taken);
     assert_false(lease_serves(&lease));
     pass_quietly(60 * SECOND_US, true); /* it asks for nothing any more */
     struct store_op op;
@@ -311,6 +312,7 @@ static void who_takes_over_is_believed_at_once(void **state)
     fence(START_EPOCH);
     answer(STORE_LEASE_ACQUIRE, STORE_BUSY, START_EPOCH + 1);
     assert_int_equal(lease.state, LEASE_LOST);
+    assert_true(lease.taken);
     lease_stand_by(&lease, now_us); /* it steps down, and is a standby */
     assert_int_equal(lease.state, LEASE_WAITING);
     assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
@@ -380,6 +382,17 @@ static void a_pause_past_the_lease_is_a_takeover(void **state)
     answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH + 1);
     assert_false(lease_serves(&lease));
     assert_int_equal(lease.state, LEASE_LOST);
+    assert_false(lease.taken); /* nobody is known to have it, and nobody is said to */
+    lease_stand_by(&lease, now_us);
+    assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
+    assert_false(lease.taken);
+    answer(STORE_LEASE_ACQUIRE, STORE_BUSY, START_EPOCH + 2);
+    assert_true(lease.taken);
+    now_us += LEASE_RETRY_US;
+    assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
+    answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH + 3);
+    assert_false(lease.taken);
+    assert_true(lease_serves(&lease));
 }
 
 /* Nobody stands by for agents: who was suspended and comes back to its own lease goes on with them,

@@ -190,6 +190,34 @@ static void a_state_fills_every_gap(void **state)
     bench_close(b);
 }
 
+/* Of a gap that the orchestrator can fill a STATE says nothing: whoever is quarantined by the order
+ * that is missing would stay free, and who is let out by it would stay in. */
+static void a_state_waits_for_what_can_be_had(void **state)
+{
+    (void)state;
+    struct giver g;
+    struct bench *b = sector(&g);
+    struct order lift = {.what = ORDER_ISOLATE};
+    struct order_state s = {.mode = MODE_DEGRADED_LIGHT};
+    struct order o = {.what = ORDER_STATE, .u.state = &s, .kept_from = 1};
+    lift.u.isolate = (struct isolate){.agent = unit_agent(2, 1, 3), .what = ISOLATE_LIFT};
+    giver_next(&g, &lift);
+    giver_next(&g, &o);
+    giver_say(b, 5, &o); /* the lift is lost */
+    assert_int_equal(b->notes[NOTE_ORDER_MISSED], 1);
+    assert_int_equal(of(b)->orders.head.seq, 1);
+    giver_say(b, 5, &lift);
+    giver_say(b, 5, &o);
+    assert_int_equal(bench_count(b, MSG_ISOLATE), 1);
+    assert_int_equal(of(b)->orders.head.seq, 3);
+    o.kept_from = 6; /* 4 and 5 are gone */
+    g.head.seq = 5;
+    giver_next(&g, &o);
+    giver_say(b, 5, &o);
+    assert_int_equal(of(b)->orders.head.seq, 6);
+    bench_close(b);
+}
+
 /* A sector that starts anew finds a lead that stands still by an order that holds no longer. */
 static void a_lead_that_nobody_holds_is_let_go(void **state)
 {
@@ -568,6 +596,7 @@ int main(void)
         cmocka_unit_test(a_deposed_orchestrator_is_refused),
         cmocka_unit_test(another_past_is_noted),
         cmocka_unit_test(a_state_fills_every_gap),
+        cmocka_unit_test(a_state_waits_for_what_can_be_had),
         cmocka_unit_test(a_lead_that_nobody_holds_is_let_go),
         cmocka_unit_test(nothing_but_a_state_begins),
         cmocka_unit_test(a_cancel_is_an_order),

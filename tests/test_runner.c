@@ -271,6 +271,15 @@ static void links_are_told_once(void **state)
     runner_link(r, LINK_BUS, true);
     runner_link(r, LINK_BUS, true);
     assert_int_equal(seen[TIER_AGENT].links, 3);
+    assert_int_equal(runner_add(r, unit_cluster(1, 1), 0, 0, 0), 0);
+    settle();
+    assert_int_equal(seen[TIER_CLUSTER].links, 2);
+    runner_link(r, LINK_DURABLE, false);
+    assert_int_equal(seen[TIER_CLUSTER].links, 3);
+    assert_int_equal(seen[TIER_AGENT].links, 3); /* it does not concern agents */
+    assert_int_equal(runner_add(r, unit_cluster(1, 2), 0, 0, 0), 0);
+    settle();
+    assert_int_equal(seen[TIER_CLUSTER].links, 6); /* who starts meanwhile is told as well */
 }
 
 static void hosts_start_their_own_agents(void **state)

@@ -89,10 +89,39 @@ static void nonsense_is_refused_with_line_and_reason(void **state)
         {"at 5s lie s01 forge\n", "x.scn:1: lie: only agents lie\n"},
         {"at 5s quarantine s01.c1\n", "x.scn:1: quarantine: an agent, as s01.c2.a3\n"},
         {"at 5s lie s01.c1.a1 maybe\n", "x.scn:1: 'maybe' is no lie: forge, replay, equivocate, "
-                                        "capability, flood, impedance or timing\n"},
+                                        "capability, flood, impedance, timing or content\n"},
         {"expect availability >= 3\n", "x.scn:1: availability: a share, like >= 99.9%\n"},
         {"seed 1.5\n", "x.scn:1: seed: not a whole number\n"},
         {"heal 0s\n", "x.scn:1: heal: 0s is no time for it\n"},
+        /* Of statements that make no sense together: the line of one of them, not of the end. */
+        {"run 0s\n# end\n\n", "x.scn:1: run: it lasts no time\n"},
+        {"heal 50s\nrun 30s\n# end\n", "x.scn:1: heal: after the end of the run\n"},
+        {"heal 20s broken s09\n# end\n",
+         "x.scn:1: heal: a broken unit is not below the orchestrator of this mesh\n"},
+        {"processes 2\nmesh sectors 40 clusters 10 agents 30\n# end\n",
+         "x.scn:1: processes: 1,000 agents at most\n"},
+        {"spare 3\nprocesses 2\n# end\n", "x.scn:1: spare: not together with `processes`\n"},
+        /* Nothing that was said is forgotten, or said in vain. */
+        {"class A 24\nmesh sectors 1 clusters 1 agents 24\n",
+         "x.scn:2: the mesh comes before its `class` and `spare`\n"},
+        {"spare 3\nmesh sectors 1 clusters 1 agents 24\n",
+         "x.scn:2: the mesh comes before its `class` and `spare`\n"},
+        {"loss agents 1 agents 2\n", "x.scn:1: loss: 'agents' is there twice\n"},
+        {"at 5s submit a echo ttl 5s ttl 6s\n", "x.scn:1: submit: 'ttl' is there twice\n"},
+        {"at 5s submit a echo class A,A\n", "x.scn:1: class A is there twice\n"},
+        {"at 5s submit a echo class A,\n", "x.scn:1: '' is no class (A to F)\n"},
+        {"at 5s submit a echo class \"\"\n", "x.scn:1: '' is no class (A to F)\n"},
+        {"expect active = 2.5 at 5s\n", "x.scn:1: the value: not a whole number\n"},
+        {"expect note joined >= 5%\n", "x.scn:1: notes are counted, not shared\n"},
+        {"at 5s wall-step s01 by 0s\n", "x.scn:1: wall-step: by 0s is nothing\n"},
+        {"at 5s wall-step s01 by -11m\n", "x.scn:1: by: 10 minutes at most\n"},
+        {"at 5s clock-jump s01 by -5s\n", "x.scn:1: by how much: -5s is out of range\n"},
+        {"at 5s clock-drift s01 -1001\n",
+         "x.scn:1: parts per million: -1001 is not within -1000 and 1000\n"},
+        /* What is no text. */
+        {"scenario \"\xff\"\n", "x.scn:1: byte 11 is 0xff: this is no text\n"},
+        {"scenario \"a\x07\"\n", "x.scn:1: byte 12 is 0x07: this is no text\n"},
+        {"run 30s\n\xef\xbb\xbfseed 2\n", "x.scn:2: byte 1 is 0xef: this is no text\n"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_string_equal(refusal(cases[i].text), cases[i].why);
@@ -108,6 +137,22 @@ static void a_long_line_and_too_many_acts_are_refused(void **state)
     assert_non_null(strstr(refusal(text), "x.scn:1: a line of more than"));
     assert_non_null(strstr(refusal("every 1ms from 1s to 30s restart s01.c1.a1\n"),
                            "x.scn:1: more than 512 acts"));
+}
+
+/* As other systems' editors write it; and options in any order. */
+static void marks_line_ends_and_orders_are_accepted(void **state)
+{
+    (void)state;
+    assert_string_equal(refusal("\xef\xbb\xbfscenario \"Zürich\"\r\nrun 30s\r\n"
+                                "at 5s submit a echo on s01 payload \"hello\"\r\n"
+                                "at 6s wall-step s01 by -2s\r\nat 7s clock-drift s02 -40\r\n"),
+                        "");
+    assert_string_equal(first.name, "Zürich");
+    assert_int_equal(first.run_us, 30 * US_PER_S);
+    assert_string_equal(first.acts[0].payload, "hello");
+    assert_string_equal(first.acts[0].places, "s01");
+    assert_int_equal(first.acts[1].by_us, -2 * US_PER_S);
+    assert_int_equal(first.acts[2].ppm, -40);
 }
 
 /* What was written reads as the same scenario; drawn ones have every kind of act. */
@@ -174,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nonsense_is_refused_with_line_and_reason),
         cmocka_unit_test(a_long_line_and_too_many_acts_are_refused),
+        cmocka_unit_test(marks_line_ends_and_orders_are_accepted),
         cmocka_unit_test(written_scenarios_read_the_same),
         cmocka_unit_test(a_seed_is_one_run),
         cmocka_unit_test(expectations_are_judged),

@@ -141,6 +141,41 @@ static void what_had_ended_is_shown_with_its_answers(void **state)
     bench_close(b);
 }
 
+static int64_t last_cascade(struct bench *b)
+{
+    struct command c = {.kind = COMMAND_STATUS};
+    bench_forget(b);
+    bench_command(b, &c);
+    const struct reply *r = bench_reply(b, REPLY_STATUS);
+    assert_non_null(r);
+    return r->status->last_cascade_mesh_us;
+}
+
+static void parallel(struct operation *op)
+{
+    op->strategy = CASCADE_PARALLEL;
+}
+
+/* Spec 7.1: "Last cascade: 3h 27m ago"; not "never", because another one speaks. */
+static void the_last_cascade_is_known(void **state)
+{
+    (void)state;
+    struct bench *b = mesh(3);
+    assert_int_equal(last_cascade(b), 0);
+    struct id128 id = submit(b, parallel);
+    for (unsigned s = 1; s <= SECTORS; s++) {
+        bench_result(b, unit_sector((uint16_t)s), id, PER, OUTCOME_READY);
+    }
+    int64_t at_us = last_cascade(b);
+    assert_true(at_us > 0);
+    bench_pass(b, 500000);
+    (void)submit(b, NULL); /* no cascade */
+    bench_close(b);
+    b = begin(4);
+    assert_int_equal(last_cascade(b), at_us);
+    bench_close(b);
+}
+
 /* One sector has it done, the other never got it. */
 /* Its console asks under the ref of before, so that it is known where it is: told once, not twice.
  */
@@ -505,6 +540,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(what_had_ended_is_shown_with_its_answers),
+        TEST(the_last_cascade_is_known),
         TEST(what_ran_is_taken_up_and_adds_up),
         TEST(its_own_console_asks_again),
         TEST(a_sample_loses_what_nobody_knows),

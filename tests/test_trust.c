@@ -1,5 +1,6 @@
 /* The trust bundle: one encoding, two of three roots, versions that only rise, revocations. */
 #include "tests/support/identities.h"
+#include "tiers/runner/keys_command.h"
 #include "tiers/runner/peers.h"
 #include "tiers/runner/trustfiles.h"
 
@@ -293,6 +294,43 @@ static void files_keep_the_version(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* A word on the command line of `mesh keys`, in a directory of its own. */
+static int keys(const char *verb, const char *dir, const char *a, const char *b, const char *c)
+{
+    const char *words[] = {"keys", verb, dir, a, b, c};
+    int count = 3;
+    while (count < 6 && words[count] != NULL)
+        count++;
+    return keys_command(count, (char **)(uintptr_t)words);
+}
+
+static void what_is_made_for_a_revoked_name_is_said(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/mesh-keys-XXXXXX", command[64];
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(keys("init", dir, NULL, NULL, NULL), 0);
+    assert_int_equal(keys("issue", dir, "cluster-1", "cluster", "s01"), 0);
+    assert_int_equal(keys("issue", dir, "cluster-2", "cluster", "s02"), 0);
+    assert_int_equal(keys("revoke", dir, "cluster-1", NULL, NULL), 0);
+    assert_int_equal(keys("revoke", dir, "cluster-2", "--for-ever", NULL), 0);
+    assert_int_equal(keys("rotate", dir, "cluster-1", NULL, NULL), 0); /* good again */
+    assert_int_equal(keys("rotate", dir, "cluster-2", NULL, NULL), 1);
+    assert_int_equal(keys("issue", dir, "cluster-2", "cluster", "s02"), 1);
+    assert_int_equal(keys("rotate", dir, "--all", NULL, NULL), 0);
+    (void)snprintf(command, sizeof(command), "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* A word for a number would be descriptor 0, and stdin the passphrase. */
+static void a_descriptor_is_a_number_that_is_open(void **state)
+{
+    (void)state;
+    assert_int_equal(keys("protect", "/no/such", "operator", "--passphrase-fd", "x"), 2);
+    assert_int_equal(keys("protect", "/no/such", "operator", "--passphrase-fd", "999"), 2);
+    assert_int_equal(keys("unprotect", "/no/such", "operator", "--passphrase-fd", "-1"), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +341,8 @@ int main(void)
         cmocka_unit_test(a_revoked_peer_is_gone),
         cmocka_unit_test(a_running_process_mends_the_file),
         cmocka_unit_test(files_keep_the_version),
+        cmocka_unit_test(what_is_made_for_a_revoked_name_is_said),
+        cmocka_unit_test(a_descriptor_is_a_number_that_is_open),
     };
     return keys_start() == 0 ? cmocka_run_group_tests(tests, setup, NULL) : 1;
 }

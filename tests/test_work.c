@@ -758,9 +758,9 @@ static void a_desk_is_bounded(void **state)
     for (uint32_t i = 0; i < 6; i++) {
         (void)begin_at(i, "approve", "?", a, CLASS_F_HUMAN, 400);
     }
-    turn_until(NULL, 20);
-    ends(begin_at(6, "approve", "?", a, CLASS_F_HUMAN, 9000), OUTCOME_FAILED,
-         "6 reviews are open at this agent");
+    struct trial *full = begin_at(6, "approve", "?", a, CLASS_F_HUMAN, 9000);
+    ends(full, OUTCOME_FAILED, "6 reviews are open at this agent");
+    assert_int_equal(full->reason, REASON_OVERLOAD);
     ends(&runs[5], OUTCOME_TIMEOUT_EXECUTION, "deadline"); /* nobody came */
     ends(begin_at(7, "review", "?", unit_agent(1, 1, 1), CLASS_A_EDGE, 900), OUTCOME_FAILED,
          "CLASS_A_EDGE does not offer 'review'");

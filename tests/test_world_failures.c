@@ -1,4 +1,5 @@
 /* A small mesh whose parts fail: killed, paused, cut off, lossy, without a store. */
+#include "sim/world_fault.h"
 #include "tests/support/small_mesh.h"
 
 static void a_killed_lead_is_unreachable_then_back(void **state)
@@ -247,6 +248,30 @@ static void the_store_may_be_away(void **state)
     done(w);
 }
 
+/* Every coordinator's process is without the leases' Redis: its summary says so, and no other. */
+static void the_durable_store_may_be_away(void **state)
+{
+    (void)state;
+    struct world *w = joined(15);
+    struct mesh_status s = status_of(w);
+    uint32_t all = s.summary.clusters_up + s.sectors_up + 1;
+    assert_int_equal(s.summary.durable_away, 0);
+    world_store_state(w, STORE_BANK_DURABLE, WORLD_STORE_AWAY);
+    world_run(w, 4 * US_PER_S);
+    s = status_of(w);
+    assert_int_equal(s.summary.durable_away, all);
+    assert_true(s.store_up);
+    world_kill(w, unit_cluster(1, 1), false); /* who starts meanwhile is told */
+    world_run(w, 6 * US_PER_S);
+    world_restart(w, unit_cluster(1, 1), false);
+    world_run(w, 12 * US_PER_S);
+    assert_int_equal(status_of(w).summary.durable_away, all);
+    world_store_state(w, STORE_BANK_DURABLE, WORLD_STORE_UP);
+    world_run(w, 4 * US_PER_S);
+    assert_int_equal(status_of(w).summary.durable_away, 0);
+    done(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +285,7 @@ int main(void)
         cmocka_unit_test(a_paused_sector_accuses_nobody),
         cmocka_unit_test(a_partition_heals),
         cmocka_unit_test(the_store_may_be_away),
+        cmocka_unit_test(the_durable_store_may_be_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -362,6 +362,10 @@ static inline void bench_nothing_frozen(struct bench *b)
         none.ref = b->get_ref;
         bench_step(b, &event);
     }
+    if (strcmp(b->get_key, "breakers") == 0) { /* nor was one open */
+        none.ref = b->get_ref;
+        bench_step(b, &event);
+    }
 }
 
 /* The orchestrator's start: nothing was frozen, every sector has `per` agents, so many of them

@@ -70,6 +70,18 @@ def check_login_at_start(m, need, restart):
     m.wait("it is let in", lambda: said(m, name, "store-up", since), 20)
 
 
+def check_wrong_start(m, need, restart, name, clocks, command):
+    """A machine that boots with its clock an hour ahead, and is put right a little later: the process works then."""
+    set_first = "import os, struct, sys; open(f'{sys.argv[1]}/{os.getpid()}', 'wb').write(struct.pack('<q', 3600 * 1000000)); os.execvp(sys.argv[2], sys.argv[2:])"
+    since = length(m, name)
+    restart(m, name, ["python3", "-c", set_first, str(clocks), *command])
+    m.wait("its clock is off", lambda: said(m, name, "clock-off", since), 60)
+    with open(clocks / str(m.processes()[name]), "r+b") as f:
+        f.write(struct.pack("<q", 0))
+    m.wait("its clock is right", lambda: said(m, name, "clock-right", since), 60)
+    m.whole()
+
+
 def check_clock(m, need, restart):
     """A clock that is 3 s ahead, then 4 s behind, then right: the process finds it out, with the amount."""
     name = last_lead(m)
@@ -99,9 +111,10 @@ def check_clock(m, need, restart):
             set_clock(0)
             m.wait("it is right again", lambda: said(m, name, "clock-right", since), 60)
             need(len(said(m, name, "clock-off", since)) == 1, "it is said more than once")
+        check_wrong_start(m, need, restart, name, clocks, ["env", f"LD_PRELOAD={library}", f"CHAOS_CLOCKS={clocks}", *command])
     finally:  # what comes after needs it, whatever went wrong here
         since = length(m, name)
-        restart(m, name, command)
+        restart(m, name, command)  # its sessions follow those of the wrong clock (docs/adr/0061)
     m.wait("it has its units again", lambda: said(m, name, "serving", since), 90)
     others = [n for n, _ in m.processes().items() if n not in (name, "nats", "redis", "redis-durable")]
     need(not any(said(m, n, "clock-off") for n in others), "others take theirs for wrong")

@@ -92,6 +92,7 @@ static const char *same_summary(const struct summary *a, const struct summary *b
     SAME(circuits_open)
     SAME(leads_lost)
     SAME(store_up)
+    SAME(durable_away)
     SAME(operations)
     SAME(updated_mesh_us)
     return NULL;
@@ -600,6 +601,7 @@ static const char *same_grows(const struct order_grows *a, const struct order_gr
 static const char *same_order(const struct order *a, const struct order *b)
 {
     SAME(seq)
+    SAME(kept_from)
     SAME_ARRAY(prev)
     SAME(what)
     if (a->what == ORDER_STATE) {

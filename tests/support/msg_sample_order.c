@@ -80,6 +80,7 @@ void sample_order(struct sample *s, struct msg *m)
     struct msg part = {0};
     uint8_t hash[ORDER_HASH];
     o->seq = 1 + upto(s, 1000000);
+    o->kept_from = flag(s) ? 1 + upto(s, (uint32_t)o->seq - 1) : 0;
     sample_hash(s, o->prev);
     o->what = (enum order_what)(1 + rng_u64(&s->rng) % (ORDER_WHAT_COUNT - 1));
     if (o->what == ORDER_STATE) {

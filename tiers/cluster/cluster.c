@@ -81,29 +81,55 @@ void cluster_failures(struct cluster *c, int64_t now_us, uint32_t n, struct outb
     }
 }
 
+/* Where in a lead's memory its tables begin. */
+struct layout {
+    size_t pool, relays, words, tails, wanted, moved, since, conflicts, end;
+    uint32_t runs; /* chunks of the pool that are for tables that grow */
+};
+
+/* The next so many bytes. */
+static size_t place(struct layout *l, size_t bytes)
+{
+    size_t ret = l->end;
+    l->end += (bytes + 15u) / 16u * 16u;
+    return ret;
+}
+
+static struct layout layout_of(uint32_t count)
+{
+    struct layout l = {.runs =
+                           LEAD_OPS_MAX * lead_op_chunks(count) + LEAD_LIVE_RUNS + LEAD_FACTS_RUNS};
+    place(&l, sizeof(struct cluster) + count * sizeof(struct member));
+    l.pool = place(&l, slab_bytes(LEAD_CHUNKS + l.runs));
+    l.relays = place(&l, LEAD_RELAYS_MAX * sizeof(struct lead_relay));
+    l.words = place(&l, count * sizeof(struct lead_word));
+    l.tails = place(&l, count * sizeof(struct predictor_tail));
+    l.wanted = place(&l, count * CONTENT_HASH);
+    l.moved = place(&l, count * sizeof(struct lead_moved));
+    l.since = place(&l, count * sizeof(int64_t));
+    l.conflicts = place(&l, LEAD_CONFLICTS_MAX * sizeof(struct lead_conflict));
+    return l;
+}
+
 static size_t cluster_size(const struct node_conf *conf)
 {
     assert(conf != NULL);
     assert(conf->self.tier == TIER_CLUSTER);
-    return sizeof(struct cluster);
-}
-
-static void *table(uint8_t **at, size_t bytes)
-{
-    *at += (LEAD_PAGE - (uintptr_t)*at % LEAD_PAGE) % LEAD_PAGE;
-    void *ret = *at;
-    *at += bytes;
-    return ret;
+    return layout_of(topology_cluster_places(conf->topology, conf->self)).end;
 }
 
 static void tables_init(struct cluster *c)
 {
-    uint8_t *at = c->tables;
-    c->facts = table(&at, MEMBERS_MAX * sizeof(c->facts[0]));
-    c->ops = table(&at, LEAD_OPS_MAX * sizeof(c->ops[0]));
-    c->conflict_slots = table(&at, LEAD_CONFLICTS_MAX * sizeof(c->conflict_slots[0]));
-    slab_init(&c->slab, table(&at, slab_bytes(LEAD_CHUNKS)), LEAD_CHUNKS);
-    assert(at <= c->tables + sizeof(c->tables));
+    uint8_t *at = (uint8_t *)c;
+    struct layout l = layout_of(c->count);
+    slab_init_runs(&c->slab, at + l.pool, LEAD_CHUNKS, l.runs);
+    c->relays = (void *)(at + l.relays);
+    c->words = (void *)(at + l.words);
+    c->tails = (void *)(at + l.tails);
+    c->contents.wanted = (void *)(at + l.wanted);
+    c->moves.of = (void *)(at + l.moved);
+    c->grow.since_us = (void *)(at + l.since);
+    c->conflict_slots = (void *)(at + l.conflicts);
 }
 
 static void cluster_init(void *self, const struct node_conf *conf)
@@ -118,7 +144,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
     c->digest = conf->digest;
     c->tuning = conf->tuning;
     c->mode = MODE_STARTING;
-    c->bus_up = true;
+    c->bus_up = c->durable_up = true;
     c->beat_next_us = NEVER;
     c->ops_next_us = NEVER;
     c->incidents.next_us = NEVER;
@@ -129,6 +155,7 @@ static void cluster_init(void *self, const struct node_conf *conf)
     meshtime_init(&c->time);
     breaker_init(&c->breaker, BREAKER_CLUSTER_THRESHOLD);
     breaker_probe_wait(&c->breaker, PROBE_BEATS * c->tuning.agent_beat_us);
+    c->count = topology_cluster_places(conf->topology, conf->self);
     tables_init(c);
     freeze_init(c);
     heal_init(c);
@@ -333,6 +360,11 @@ static void on_link(struct cluster *c, int64_t now_us, enum link which, bool up,
 {
     if (which == LINK_STORE) {
         registry_link(c, now_us, up, out);
+        return;
+    }
+    if (which == LINK_DURABLE) {
+        c->durable_up = up;
+        c->beats = 0; /* the next one says so */
         return;
     }
     c->stirred = true;

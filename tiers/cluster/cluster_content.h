@@ -31,7 +31,7 @@ struct lead_contents {
     uint32_t synced, synced_far, refused;
     bool fetched; /* neighbours were asked for one of those that are due */
     struct lead_fetch fetches[LEAD_FETCHES_MAX];
-    uint8_t wanted[AGENTS_PER_CLUSTER_MAX][CONTENT_HASH];
+    uint8_t (*wanted)[CONTENT_HASH]; /* each member's */
 };
 
 #endif

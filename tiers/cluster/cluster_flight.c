@@ -164,7 +164,7 @@ static void sent_one(struct cluster *c, int64_t now_us, struct lead_op *op, uint
 static void remind(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t i)
 {
     struct prediction p = members_predict(c, i, op->weight);
-    int64_t at_us = resend_at(c, op->opened_us + (int64_t)op->hedge_us[i], op, i, &p);
+    int64_t at_us = resend_at(c, op->opened_us + (int64_t)op->of[i].hedge_us, op, i, &p);
     if (at_us != NEVER) {
         schedule_at(&op->schedule, &c->slab, i, at_us > now_us ? at_us : now_us);
     }
@@ -189,7 +189,7 @@ static uint64_t hedges(struct cluster *c, int64_t now_us, struct lead_op *op, ui
 static uint32_t seq_of(const struct cluster *c, const struct lead_op *op, uint32_t i)
 {
     if ((op->sent >> i & 1u) != 0) {
-        return op->seq[i];
+        return op->of[i].seq;
     }
     uint32_t next = c->members[i].seq[op->priority] + 1u;
     return next != 0 ? next : 1u;
@@ -204,7 +204,7 @@ static uint64_t left_behind(const struct cluster *c, const struct lead_op *op, u
     uint64_t behind = 0;
     for (uint64_t rest = mask & op->sent; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
-        uint32_t newer = c->members[i].seq[op->priority] - op->seq[i];
+        uint32_t newer = c->members[i].seq[op->priority] - op->of[i].seq;
         behind |= newer >= OPERATE_WINDOW ? bit_of(i) : 0;
     }
     return behind;
@@ -214,9 +214,9 @@ static void expect(const struct cluster *c, struct lead_op *op, uint32_t i,
                    const struct prediction *p)
 {
     uint32_t queue = c->members[i].impedance.queue_depth;
-    op->expected_us[i] =
+    op->of[i].expected_us =
         (uint32_t)num_clamp_i64(p->network_us + p->processing_us, 0, PREDICTOR_LEAD_MAX_US);
-    op->queue[i] = (uint16_t)(queue < UINT16_MAX ? queue : UINT16_MAX);
+    op->of[i].queue = (uint16_t)(queue < UINT16_MAX ? queue : UINT16_MAX);
 }
 
 /* One OPERATE to all agents of the mask, which share an attempt. False: no room. */
@@ -255,8 +255,8 @@ static bool send_mask(struct cluster *c, int64_t now_us, struct lead_op *op, uin
     for (uint64_t rest = mask; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         if ((op->sent >> i & 1u) == 0) {
-            op->seq[i] = seq_of(c, op, i);
-            c->members[i].seq[op->priority] = op->seq[i];
+            op->of[i].seq = seq_of(c, op, i);
+            c->members[i].seq[op->priority] = op->of[i].seq;
             expect(c, op, i, &predictions[n]);
         }
         sent_one(c, now_us, op, i, &predictions[n++]);
@@ -381,7 +381,7 @@ static void compare(const struct cluster *c, const struct lead_op *op, const str
     t->predicted = times->timed;
     if (t->predicted) {
         int64_t arrival_us = meshtime_to_local(&c->time, ack->arrival_mesh_us);
-        t->apart_us = arrival_us - (ack->echo_sent_us + (int64_t)op->expected_us[i]);
+        t->apart_us = arrival_us - (ack->echo_sent_us + (int64_t)op->of[i].expected_us);
     }
 }
 
@@ -400,7 +400,7 @@ static void learn(struct cluster *c, int64_t now_us, const struct lead_op *op,
     struct predictor_tail *tail =
         c->tuning.predictor_tau > PREDICTOR_TAIL_FROM ? &c->tails[i] : NULL;
     predictor_observe_tail(&m->predictor, tail, &c->priors[m->agent_class], op->weight,
-                           op->queue[i], one_way_us, processing_us, now_us);
+                           op->of[i].queue, one_way_us, processing_us, now_us);
     impedance_history_front(&m->history, op->front_us);
 }
 
@@ -461,7 +461,8 @@ static void ack_late(struct cluster *c, struct lead_op *op, const struct ack *ac
     if ((op->late & bit) == 0) {
         op->late |= bit;
         aggregate_add_late(&op->aggregate);
-        if (op->late_answers.open || aggregate_init_wide(&op->late_answers, &c->slab)) {
+        struct aggregate *answers = operate_late_answers(c, op);
+        if (answers != NULL) {
             struct aggregate_target t = {.agent = c->first + i,
                                          .outcome = ack->outcome,
                                          .reason = ack->reason,
@@ -469,7 +470,7 @@ static void ack_late(struct cluster *c, struct lead_op *op, const struct ack *ac
                                          .answer_bytes = ack->answer_bytes,
                                          .sent = true,
                                          .reached = true};
-            aggregate_add_target(&op->late_answers, &c->slab, &t);
+            aggregate_add_target(answers, &c->slab, &t);
         }
         cluster_note(out, NOTE_OP_LATE, num_id128_low(op->id), unit_pack(cluster_agent(c, i)));
     }
@@ -619,7 +620,7 @@ void flight_member_gone(struct cluster *c, int64_t now_us, uint32_t i, enum outc
     assert(c != NULL);
     assert(i < c->count);
     for (uint32_t k = 0; k < c->live_count; k++) {
-        struct lead_op *op = &c->ops[c->live[k].slot - 1u];
+        struct lead_op *op = cluster_op(c, c->live[k].slot);
         if (op->state == LEAD_OP_OPEN && (op->open >> i & 1u) != 0) {
             if (PLANTED(PLANT_FORGET_DEAD)) {
                 op->deadline_us = NEVER;
@@ -631,14 +632,16 @@ void flight_member_gone(struct cluster *c, int64_t now_us, uint32_t i, enum outc
     }
 }
 
-/* The deadline: what is silent has its end by how far it came. */
+/* The deadline: what is silent has its end by how far it came. That a person has not answered in
+ * time is no failure of the cluster. */
 static void expire(struct cluster *c, int64_t now_us, struct lead_op *op, struct outbox *out)
 {
     uint32_t failures = 0;
     for (uint64_t rest = op->open; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         enum outcome outcome = silent_outcome(op, i, op->cancelled);
-        failures += outcome == OUTCOME_TIMEOUT_EXECUTION;
+        failures += outcome == OUTCOME_TIMEOUT_EXECUTION &&
+                    c->members[i].agent_class != (uint8_t)CLASS_F_HUMAN;
         flight_end_mask(c, now_us, op, bit_of(i), outcome,
                         outcome == OUTCOME_REFUSED ? REASON_EXPIRED : REASON_NONE);
     }
@@ -734,7 +737,7 @@ int64_t flight_tick(struct cluster *c, int64_t now_us, struct outbox *out)
     c->ops_next_us = NEVER;
     for (uint32_t p = PRIORITY_COUNT; p-- > 0;) {
         for (uint32_t k = 0; k < c->live_count;) {
-            struct lead_op *op = &c->ops[c->live[k].slot - 1u];
+            struct lead_op *op = cluster_op(c, c->live[k].slot);
             if (c->live[k].next_us > now_us || op->priority != p) {
                 k++;
                 continue;

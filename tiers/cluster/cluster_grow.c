@@ -123,7 +123,7 @@ void grow_summary(const struct cluster *c, struct summary *ret)
 static bool in_flight(const struct cluster *c, uint32_t i)
 {
     for (uint32_t k = 0; k < c->live_count; k++) {
-        const struct lead_op *op = &c->ops[c->live[k].slot - 1u];
+        const struct lead_op *op = cluster_op(c, c->live[k].slot);
         if (op->state == LEAD_OP_OPEN && (op->open >> i & 1u) != 0) {
             return true;
         }

@@ -3,14 +3,13 @@
 #define TIERS_CLUSTER_CLUSTER_GROW_H
 
 #include "core/grow.h"
-#include "core/limits.h"
 
 struct lead_grow {
     struct grow order; /* id 0: there was none */
     uint64_t whole;    /* of the fresh ones: they have the whole share of work */
     uint64_t leaving;  /* no new work; let go when nothing is in flight to them, or at until_us */
     int64_t until_us;
-    int64_t since_us[AGENTS_PER_CLUSTER_MAX]; /* fresh: first here; 0: not yet */
+    int64_t *since_us; /* each member's, fresh: first here; 0: not yet */
 };
 
 #endif

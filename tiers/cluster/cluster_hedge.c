@@ -81,7 +81,7 @@ int64_t hedge_at(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t
     assert(now_us >= op->opened_us);
     uint32_t tokens = c->hedge.tokens + HEDGE_PERMILLE;
     c->hedge.tokens = tokens < HEDGE_BURST * HEDGE_TOKEN ? tokens : HEDGE_BURST * HEDGE_TOKEN;
-    op->hedge_us[i] = (uint32_t)num_clamp_i64(now_us - op->opened_us, 0, UINT32_MAX);
+    op->of[i].hedge_us = (uint32_t)num_clamp_i64(now_us - op->opened_us, 0, UINT32_MAX);
     int64_t at_us = now_us + wait_us(c, i, p, says_received(op, now_us, p));
     return at_us < op->deadline_us && at_us < op->expires_us ? at_us : NEVER;
 }
@@ -104,7 +104,7 @@ uint64_t hedge_take(struct cluster *c, int64_t now_us, struct lead_op *op, uint6
     for (uint64_t rest = due & op->hedge_due; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
         if (spend(c)) {
-            op->hedge_us[i] = (uint32_t)num_clamp_i64(now_us - op->opened_us, 0, UINT32_MAX);
+            op->of[i].hedge_us = (uint32_t)num_clamp_i64(now_us - op->opened_us, 0, UINT32_MAX);
             go |= bit_of(i);
         } else {
             *ret_refused |= bit_of(i);
@@ -123,7 +123,7 @@ bool hedge_won(const struct cluster *c, const struct lead_op *op, const struct a
     if ((op->replica >> i & 1u) != 0) {
         return true;
     }
-    int64_t sent_us = op->opened_us + (int64_t)op->hedge_us[i];
+    int64_t sent_us = op->opened_us + (int64_t)op->of[i].hedge_us;
     return ack->echo_sent_us >= sent_us && ack->clock_error_us != UINT32_MAX &&
            meshtime_ready(&c->time) && ack->received_mesh_us >= cluster_mesh(c, sent_us);
 }

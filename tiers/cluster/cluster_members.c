@@ -22,7 +22,6 @@
 void members_init(struct cluster *c, const struct node_conf *conf)
 {
     assert(c != NULL && conf != NULL);
-    c->count = topology_cluster_places(conf->topology, conf->self);
     assert(c->count >= 1 && c->count <= MEMBERS_MAX);
     c->first = topology_index(conf->topology, unit_agent(c->self.sector, c->self.cluster, 1));
     c->all = c->count == 64 ? UINT64_MAX : bit_of(c->count) - 1u;
@@ -163,7 +162,10 @@ static void member_renew(struct cluster *c, int64_t now_us, uint32_t i, const st
         m->impedance = (struct impedance){0};
         m->history = (struct impedance_history){0};
         timing_believe(c, now_us, bit_of(i));
+    }
+    if (m->uid != 0 && m->uid != h->uid) { /* another agent; 0: as was ordered of whoever comes */
         c->quarantined &= ~bit_of(i);
+        c->sentenced &= ~bit_of(i);
         m->barred = 0;
     }
     m->impedance.queue_depth = 0;
@@ -212,6 +214,9 @@ void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *is
     if (isolate->what == ISOLATE_BELIEVE) {
         timing_believe(c, now_us, c->all);
         return;
+    }
+    if (isolate->what == ISOLATE_QUARANTINE || isolate->what == ISOLATE_LIFT) {
+        c->sentenced |= isolate->agents != 0 ? isolate->agents & c->all : bit_of(agent.agent - 1u);
     }
     if (isolate->agents != 0) { /* several at once: all agents of a process */
         for (uint64_t rest = isolate->agents & c->all; rest != 0; rest &= rest - 1u) {

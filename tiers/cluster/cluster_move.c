@@ -46,7 +46,7 @@ bool move_expects(const struct cluster *c, uint32_t i)
 bool move_before(const struct cluster *c, uint32_t i, int64_t created_mesh_us)
 {
     assert(c != NULL && i < c->count);
-    return created_mesh_us < c->moves.arrived_mesh_us[i];
+    return created_mesh_us < c->moves.of[i].arrived_mesh_us;
 }
 
 /* It is no member any more; what the registry has of it stays until it is known elsewhere. */
@@ -73,7 +73,8 @@ void move_let_go(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *o
     }
     registry_waits(c, i);
     c->registry_next_us = 0;
-    cluster_note(out, NOTE_MOVE_LEFT, unit_pack(cluster_agent(c, i)), unit_pack(c->moves.other[i]));
+    cluster_note(out, NOTE_MOVE_LEFT, unit_pack(cluster_agent(c, i)),
+                 unit_pack(c->moves.of[i].other));
     c->beats = 0; /* the next beat has the sums */
     c->beat_next_us = time_least(c->beat_next_us, now_us + US_PER_S / 10);
 }
@@ -88,13 +89,14 @@ void move_dropped(struct cluster *c, uint32_t i)
     m->epoch = 0;
     m->written = (struct written){0};
     c->quarantined &= ~bit_of(i);
+    c->sentenced &= ~bit_of(i);
     c->contents.named &= ~bit_of(i);
-    c->facts[i][0] = '\0';
+    facts_told(c, i, NULL);
 }
 
 static void want_host(struct cluster *c, int64_t now_us, uint32_t i)
 {
-    if (c->moves.until_us[i] <= now_us) {
+    if (c->moves.of[i].until_us <= now_us) {
         c->moves.ask |= bit_of(i);
         c->moves.ask_next_us = time_least(c->moves.ask_next_us, now_us);
     }
@@ -110,8 +112,8 @@ static void order_home(struct cluster *c, int64_t now_us, const struct move *m, 
         v->gone &= ~bit_of(i);
         v->leaving &= ~bit_of(i);
         v->left &= ~bit_of(i); /* expected here from now on */
-        v->other[i] = place;
-        v->until_us[i] = 0;
+        v->of[i].other = place;
+        v->of[i].until_us = 0;
         if (c->members[i].joined) { /* it has not gone yet */
             v->returning &= ~bit_of(i);
         } else {
@@ -120,10 +122,10 @@ static void order_home(struct cluster *c, int64_t now_us, const struct move *m, 
         return;
     }
     v->returning &= ~bit_of(i);
-    v->other[i] = place;
-    v->until_us[i] = now_us + LEAD_MOVE_DRAIN_US;
+    v->of[i].other = place;
+    v->of[i].until_us = now_us + LEAD_MOVE_DRAIN_US;
     if ((v->gone >> i & 1u) != 0) { /* from one place to the next */
-        v->until_us[i] = 0;
+        v->of[i].until_us = 0;
         want_host(c, now_us, i);
     } else {
         v->leaving |= bit_of(i);
@@ -137,10 +139,10 @@ static void order_place(struct cluster *c, int64_t now_us, const struct move *m,
     struct lead_moves *v = &c->moves;
     struct unit home = move_home_of(m, cluster_agent(c, i));
     bool held = (v->guests >> i & 1u) != 0;
-    bool other = !held || !unit_equal(v->other[i], home);
+    bool other = !held || !unit_equal(v->of[i].other, home);
     if (held && (m->back || other)) {
         v->guests &= ~bit_of(i);
-        v->arrived_mesh_us[i] = 0;
+        v->of[i].arrived_mesh_us = 0;
         move_let_go(c, now_us, i, out);
         children_forget(&c->children, i); /* the next one there has numbers of its own */
         c->members[i].epoch = 0;
@@ -148,7 +150,7 @@ static void order_place(struct cluster *c, int64_t now_us, const struct move *m,
     if (!m->back && other) {
         v->guests |= bit_of(i);
         v->granted &= ~bit_of(i); /* it may be another's so far */
-        v->other[i] = home;
+        v->of[i].other = home;
     }
 }
 
@@ -162,10 +164,10 @@ void move_order(struct cluster *c, int64_t now_us, const struct move *m, struct 
     }
     for (uint64_t rest = home ? m->agents : m->places; rest != 0; rest &= rest - 1u) {
         uint32_t i = bits_lowest(rest);
-        if (i >= c->count || m->id <= c->moves.id[i]) {
+        if (i >= c->count || m->id <= c->moves.of[i].id) {
             continue;
         }
-        c->moves.id[i] = m->id;
+        c->moves.of[i].id = m->id;
         if (home) {
             order_home(c, now_us, m, i);
         } else {
@@ -216,12 +218,12 @@ void move_arrived(struct cluster *c, int64_t now_us, uint32_t i, struct outbox *
         return;
     }
     v->returning &= ~bit_of(i);
-    if (returned || v->arrived_mesh_us[i] == 0) {
+    if (returned || v->of[i].arrived_mesh_us == 0) {
         int64_t mesh_us = meshtime_ready(&c->time) ? cluster_mesh(c, now_us) : 1;
-        bool now = mesh_us - (int64_t)v->id[i] < RECENT_US; /* else only this lead is new */
-        v->arrived_mesh_us[i] = now ? mesh_us : 1;
+        bool now = mesh_us - (int64_t)v->of[i].id < RECENT_US; /* else only this lead is new */
+        v->of[i].arrived_mesh_us = now ? mesh_us : 1;
         cluster_note(out, NOTE_MOVE_ARRIVED, unit_pack(cluster_agent(c, i)),
-                     unit_pack(v->other[i]));
+                     unit_pack(v->of[i].other));
     }
 }
 
@@ -229,7 +231,7 @@ void move_record(const struct cluster *c, uint32_t i, struct record *r)
 {
     assert(c != NULL && i < c->count);
     if ((c->moves.guests >> i & 1u) != 0) {
-        record_unit(r, "home", c->moves.other[i]);
+        record_unit(r, "home", c->moves.of[i].other);
     }
 }
 
@@ -247,11 +249,11 @@ bool move_remember(struct cluster *c, uint32_t i, struct unit home, uint64_t uid
         v->look_us = 0;
         return false;
     }
-    bool known = v->id[i] != 0; /* its sector was faster */
+    bool known = v->of[i].id != 0; /* its sector was faster */
     if (spare && home.tier == TIER_AGENT && topology_contains(c->topology, home) && !known) {
         v->guests |= bit_of(i);
-        v->other[i] = home;
-        v->arrived_mesh_us[i] = 1; /* it has been here before this lead */
+        v->of[i].other = home;
+        v->of[i].arrived_mesh_us = 1; /* it has been here before this lead */
     }
     return !spare || home.tier == TIER_NONE || (v->guests >> i & 1u) != 0;
 }
@@ -261,7 +263,7 @@ bool move_remember(struct cluster *c, uint32_t i, struct unit home, uint64_t uid
 static bool in_flight(const struct cluster *c, uint32_t i)
 {
     for (uint32_t k = 0; k < c->live_count; k++) {
-        const struct lead_op *op = &c->ops[c->live[k].slot - 1u];
+        const struct lead_op *op = cluster_op(c, c->live[k].slot);
         if (op->state == LEAD_OP_OPEN && (op->open >> i & 1u) != 0) {
             return true;
         }
@@ -277,14 +279,14 @@ static int64_t leave_due(struct cluster *c, int64_t now_us, struct outbox *out)
         uint32_t i = bits_lowest(rest);
         bool there = c->members[i].joined;
         /* Also with one that this lead only knows by its record. */
-        if (v->until_us[i] > now_us && in_flight(c, i)) {
+        if (v->of[i].until_us > now_us && in_flight(c, i)) {
             next_us = time_least(next_us, now_us + LEAD_MOVE_GAP_US);
             continue;
         }
         v->leaving &= ~bit_of(i);
         v->gone |= bit_of(i);
         move_let_go(c, now_us, i, out);
-        v->until_us[i] = 0;
+        v->of[i].until_us = 0;
         if (there) {
             want_host(c, now_us, i);
         }
@@ -303,7 +305,7 @@ static void grant_due(struct cluster *c, struct outbox *out)
             c->starved = true;
             return;
         }
-        out_grant(out, cluster_agent(c, i), given ? v->other[i] : (struct unit){0});
+        out_grant(out, cluster_agent(c, i), given ? v->of[i].other : (struct unit){0});
         v->granted ^= bit_of(i);
     }
 }
@@ -346,9 +348,9 @@ static int64_t ask_due(struct cluster *c, int64_t now_us, struct outbox *out)
     while (v->ask != 0 && sent < LEAD_MOVE_STEP) {
         uint32_t i = bits_lowest(v->ask);
         bool back = (v->returning >> i & 1u) != 0;
-        struct unit place = v->other[i];
+        struct unit place = v->of[i].other;
         struct msg m = {.type = MSG_MOVE, .priority = PRIORITY_COUNT - 1, .to = c->sector};
-        m.u.move = (struct move){.id = v->id[i],
+        m.u.move = (struct move){.id = v->of[i].id,
                                  .home = c->self,
                                  .place = topology_parent(place),
                                  .agents = bit_of(i),
@@ -358,7 +360,7 @@ static int64_t ask_due(struct cluster *c, int64_t now_us, struct outbox *out)
             return now_us;
         }
         v->ask &= ~bit_of(i);
-        v->until_us[i] = now_us + LEAD_MOVE_ASK_US;
+        v->of[i].until_us = now_us + LEAD_MOVE_ASK_US;
         sent++;
     }
     v->ask_next_us = v->ask != 0 ? now_us + LEAD_MOVE_GAP_US : NEVER;

@@ -1,10 +1,10 @@
 /* Admission of operations and the table that holds them.
  *
- * A slot is small (0.7 KiB); histograms, schedules and answer groups are chunks of one slab. A
- * slot is OPEN while targets wait, ENDED while its result waits for room in the outbox, then KEPT
- * for queries, late answers and repeated OPERATEs until it is a minute old, more than a few dozen
- * are kept, or the room is needed. Slots are taken lowest first and reused, so memory that was
- * never needed is never touched.
+ * A slot is small (1.3 KiB for 30 agents) and lies, as histograms, schedules and answer groups do,
+ * in chunks of one slab. A slot is OPEN while targets wait, ENDED while its result waits for room
+ * in the outbox, then KEPT for queries, late answers and repeated OPERATEs until it is a minute
+ * old, more than a few dozen are kept, or the room is needed. Slots are taken lowest first and
+ * reused, so memory that was never needed is never touched.
  *
  * Resolution (spec 3.1, design 4): each selected place gets one of: final at once, with its
  * reason, or a time to be sent at. What cannot be admitted as a whole (breaker, frozen, expired, a
@@ -24,25 +24,20 @@ static uint32_t bucket_of(struct id128 id)
     return (uint32_t)(num_id128_low(id) % LEAD_BUCKETS_HASH);
 }
 
-static struct lead_op *slot_at(struct cluster *c, uint32_t slot)
-{
-    assert(slot >= 1 && slot <= LEAD_OPS_MAX);
-    return &c->ops[slot - 1u];
-}
-
 static uint16_t slot_of(const struct cluster *c, const struct lead_op *op)
 {
-    return (uint16_t)(op - c->ops + 1);
+    return (uint16_t)((size_t)((const uint8_t *)op - c->slab.memory) / SLAB_CHUNK_BYTES + 1u);
 }
 
 struct lead_op *operate_find(struct cluster *c, struct id128 id)
 {
     assert(c != NULL);
-    for (uint32_t s = c->buckets[bucket_of(id)]; s != LEAD_OP_NONE; s = c->ops[s - 1u].hash_next) {
-        assert(s <= LEAD_OPS_MAX);
-        if (num_id128_equal(c->ops[s - 1u].id, id)) {
-            return &c->ops[s - 1u];
+    for (uint16_t s = c->buckets[bucket_of(id)]; s != LEAD_OP_NONE;) {
+        struct lead_op *op = cluster_op(c, s);
+        if (num_id128_equal(op->id, id)) {
+            return op;
         }
+        s = op->hash_next;
     }
     return NULL;
 }
@@ -62,7 +57,7 @@ static void live_remove(struct cluster *c, const struct lead_op *op)
     uint32_t last = --c->live_count;
     uint32_t at = op->live_at;
     c->live[at] = c->live[last];
-    slot_at(c, c->live[at].slot)->live_at = (uint16_t)at;
+    cluster_op(c, c->live[at].slot)->live_at = (uint16_t)at;
 }
 
 /* The slot and all that it holds go back. */
@@ -72,13 +67,14 @@ static void slot_release(struct cluster *c, struct lead_op *op)
     uint16_t *link = &c->buckets[bucket_of(op->id)];
     while (*link != slot) {
         assert(*link != LEAD_OP_NONE);
-        link = &c->ops[*link - 1u].hash_next;
+        link = &cluster_op(c, *link)->hash_next;
     }
     *link = op->hash_next;
     schedule_done(&op->schedule, &c->slab);
     aggregate_done(&op->aggregate, &c->slab);
-    if (op->late_answers.open) {
-        aggregate_done(&op->late_answers, &c->slab);
+    if (op->late_answers != SLAB_NONE) {
+        aggregate_done(slab_at(&c->slab, op->late_answers), &c->slab);
+        slab_free(&c->slab, op->late_answers);
     }
     op->state = LEAD_OP_FREE;
     op->next = c->free;
@@ -90,7 +86,7 @@ static bool kept_drop(struct cluster *c)
     if (c->kept_count == 0) {
         return false;
     }
-    struct lead_op *op = slot_at(c, c->kept_first);
+    struct lead_op *op = cluster_op(c, c->kept_first);
     assert(op->state == LEAD_OP_KEPT);
     c->kept_first = op->next;
     c->kept_count--;
@@ -107,13 +103,14 @@ void operate_forget_kept(struct cluster *c, int64_t now_us)
     if (c->kept_due_us > now_us && c->kept_count <= LEAD_KEPT_MAX) {
         return;
     }
-    while (c->kept_count > 0 && (c->kept_count > LEAD_KEPT_MAX ||
-                                 slot_at(c, c->kept_first)->closed_us + LEAD_KEPT_US <= now_us)) {
+    while (c->kept_count > 0 &&
+           (c->kept_count > LEAD_KEPT_MAX ||
+            cluster_op(c, c->kept_first)->closed_us + LEAD_KEPT_US <= now_us)) {
         bool dropped = kept_drop(c);
         assert(dropped);
     }
     c->kept_due_us =
-        c->kept_count > 0 ? slot_at(c, c->kept_first)->closed_us + LEAD_KEPT_US : NEVER;
+        c->kept_count > 0 ? cluster_op(c, c->kept_first)->closed_us + LEAD_KEPT_US : NEVER;
 }
 
 void operate_close(struct cluster *c, int64_t now_us, struct lead_op *op)
@@ -133,29 +130,56 @@ void operate_close(struct cluster *c, int64_t now_us, struct lead_op *op)
         c->kept_due_us = 0; /* look */
         c->kept_first = slot_of(c, op);
     } else {
-        slot_at(c, c->kept_last)->next = slot_of(c, op);
+        cluster_op(c, c->kept_last)->next = slot_of(c, op);
     }
     c->kept_last = slot_of(c, op);
     operate_forget_kept(c, now_us);
 }
 
+static uint16_t slot_make(struct cluster *c)
+{
+    uint16_t slot = slab_run(&c->slab, lead_op_chunks(c->count));
+    if (c->made++ == 0) {
+        c->made_first = slot;
+    } else {
+        cluster_op(c, c->made_last)->after = slot;
+    }
+    c->made_last = slot;
+    return slot;
+}
+
 /* A zeroed slot that is in no list yet; NULL: all are in flight. */
 static struct lead_op *slot_take(struct cluster *c)
 {
-    if (c->free == LEAD_OP_NONE && c->fresh == LEAD_OPS_MAX) {
+    if (c->free == LEAD_OP_NONE && c->made == LEAD_OPS_MAX) {
         kept_drop(c);
     }
-    uint32_t slot = c->free;
-    if (slot != LEAD_OP_NONE) {
-        c->free = slot_at(c, slot)->next;
-    } else if (c->fresh < LEAD_OPS_MAX) {
-        slot = ++c->fresh;
-    } else {
-        return NULL;
+    if (c->free == LEAD_OP_NONE) {
+        return c->made < LEAD_OPS_MAX ? cluster_op(c, slot_make(c)) : NULL;
     }
-    struct lead_op *op = slot_at(c, slot);
-    *op = (struct lead_op){.state = LEAD_OP_FREE};
+    struct lead_op *op = cluster_op(c, c->free);
+    c->free = op->next;
+    uint16_t after = op->after;
+    memset(op, 0, sizeof *op + c->count * sizeof op->of[0]);
+    op->after = after;
     return op;
+}
+
+struct aggregate *operate_late_answers(struct cluster *c, struct lead_op *op)
+{
+    assert(c != NULL && op != NULL);
+    if (op->late_answers == SLAB_NONE) {
+        op->late_answers = slab_alloc(&c->slab);
+        if (op->late_answers == SLAB_NONE) {
+            return NULL;
+        }
+        if (!aggregate_init_wide(slab_at(&c->slab, op->late_answers), &c->slab)) {
+            slab_free(&c->slab, op->late_answers);
+            op->late_answers = SLAB_NONE;
+            return NULL;
+        }
+    }
+    return slab_at(&c->slab, op->late_answers);
 }
 
 /* Which members are meant: by selector, then the sample, drawn from those first that can do it and
@@ -294,6 +318,22 @@ static struct lead_op *slot_open(struct cluster *c, int64_t now_us, uint32_t fir
     return NULL;
 }
 
+/* One more in flight needs room: twice of what there was, up to LEAD_OPS_MAX. */
+static void live_grow(struct cluster *c)
+{
+    uint32_t room = c->live_room > 0 ? c->live_room * 2u : LEAD_LIVE_FIRST;
+    assert(room <= LEAD_OPS_MAX);
+    uint32_t first = slab_run(&c->slab, room / LEAD_LIVE_FIRST);
+    struct lead_live *to = slab_at(&c->slab, (uint16_t)first);
+    if (c->live_room > 0) {
+        memcpy(to, c->live, c->live_room * sizeof *to);
+        slab_give(&c->slab, c->live_at, c->live_room / LEAD_LIVE_FIRST);
+    }
+    c->live = to;
+    c->live_at = (uint16_t)first;
+    c->live_room = room;
+}
+
 static void slot_enter(struct cluster *c, int64_t now_us, struct lead_op *op)
 {
     uint16_t slot = slot_of(c, op);
@@ -302,6 +342,9 @@ static void slot_enter(struct cluster *c, int64_t now_us, struct lead_op *op)
     *bucket = slot;
     op->state = LEAD_OP_OPEN;
     op->live_at = (uint16_t)c->live_count;
+    if (c->live_count == c->live_room) {
+        live_grow(c);
+    }
     c->live[c->live_count] = (struct lead_live){.next_us = now_us, .slot = slot};
     c->live_count++;
     c->ops_next_us = now_us;

@@ -86,11 +86,6 @@ int64_t sync_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 /* cluster_summary.c */
 void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret);
 
-/* cluster_facts.c: what the agents say of themselves, kept at the lead and in their records. */
-void facts_told(struct cluster *c, uint32_t i, const char *facts); /* NULL: none */
-void facts_record(const struct cluster *c, uint32_t i, struct record *r);
-void facts_recall(struct cluster *c, uint32_t i, const struct store_row *row);
-
 /* cluster_roster.c */
 void roster_page(struct cluster *c, int64_t now_us, const struct store_reply *reply);
 /* What of a record goes with its agent to another place: what it is to hold, its quarantine. */
@@ -158,6 +153,8 @@ void where_failed(struct cluster *c, uint32_t i); /* no answer came */
 
 /* cluster_operate.c: admission and the table of operations. */
 struct lead_op *operate_find(struct cluster *c, struct id128 id);
+/* Where answers of those that were final before are kept; NULL: the pool is full. */
+struct aggregate *operate_late_answers(struct cluster *c, struct lead_op *op);
 void operate_open(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out);
 void operate_prepare(struct cluster *c, int64_t now_us, const struct prepare *prepare,
                      struct outbox *out);

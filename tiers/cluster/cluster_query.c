@@ -42,7 +42,7 @@ static bool query_takes(const struct cluster *c, const struct query *q, uint32_t
            selector_takes(&q->selector, c->topology, cluster_agent(c, i),
                           (enum impedance_class)m->agent_class, m->capabilities,
                           members_state(c, i), m->impedance.score) &&
-           facts_match(c->facts[i], q->selector.where);
+           facts_match(facts_of(c, i), q->selector.where);
 }
 
 static void agent_row(const struct cluster *c, uint32_t i, struct page_row *ret)
@@ -126,14 +126,15 @@ static void query_answers(struct cluster *c, const struct query *q, struct outbo
     struct page_memory memory;
     struct pager p;
     page_open(&p, &memory, q, ROW_ANSWER);
-    for (uint32_t i = 0; i < c->fresh; i++) {
-        const struct lead_op *op = &c->ops[i];
+    const struct lead_op *op;
+    for (uint16_t slot = c->made_first; slot != LEAD_OP_NONE; slot = op->after) {
+        op = cluster_op(c, slot);
         if (op->state != LEAD_OP_FREE && (num_id128_equal(op->id, q->operation_id) ||
                                           num_id128_equal(op->correlation, q->operation_id))) {
             if (q->kind == QUERY_ANSWERS) {
                 answer_rows(c, &op->aggregate, &p);
-            } else if (op->late_answers.open) {
-                answer_rows(c, &op->late_answers, &p);
+            } else if (op->late_answers != SLAB_NONE) {
+                answer_rows(c, slab_at(&c->slab, op->late_answers), &p);
             }
         }
     }
@@ -198,7 +199,7 @@ static void query_work(struct cluster *c, int64_t now_us, const struct query *q,
     struct pager p;
     page_open(&p, &memory, q, ROW_RECORD);
     for (uint32_t k = 0; k < c->live_count; k++) {
-        const struct lead_op *op = &c->ops[c->live[k].slot - 1u];
+        const struct lead_op *op = cluster_op(c, c->live[k].slot);
         if (!num_id128_zero(q->operation_id) && !num_id128_equal(op->id, q->operation_id) &&
             !num_id128_equal(op->correlation, q->operation_id)) {
             continue; /* one operation is meant, and not this */
@@ -348,7 +349,7 @@ static void lead_view(const struct cluster *c, int64_t now_us, uint32_t i, struc
     line(t, "capabilities");
     capability_names(c, m->capabilities, t);
     line(t, "facts");
-    text_add(t, c->facts[i]);
+    text_add(t, facts_of(c, i));
 }
 
 /* One ROW_RECORD: the lead's view, an empty line, the registry's. */

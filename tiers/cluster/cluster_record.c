@@ -242,7 +242,7 @@ bool record_snapshot(const struct cluster *c, struct record *r)
     record_u64(r, "agents_queued", queued);
     record_u64(r, "operations", c->live_count);
     for (uint32_t k = 0; k < c->live_count && k < sizeof(names) / sizeof(names[0]); k++) {
-        const struct id128 *id = &c->ops[c->live[k].slot - 1u].id;
+        const struct id128 *id = &cluster_op(c, c->live[k].slot)->id;
         record_hex(r, names[k], id->bytes, sizeof id->bytes);
     }
     return true;

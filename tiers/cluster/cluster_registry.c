@@ -365,14 +365,17 @@ static bool put_members(struct cluster *c, int64_t now_us, struct outbox *out)
     if (!store_send(c, now_us, out, &op)) {
         return false;
     }
+    uint64_t put = 0;
     for (uint32_t k = 0; k < b.count; k++) {
         struct member *m = &c->members[b.member[k]];
         m->dirty = 0;
         m->put = b.what[k];
+        put |= bit_of(b.member[k]);
         m->put_seq = c->store_seq;
         registry_waits(c, b.member[k]);
         record_written(c, b.member[k], b.what[k]);
     }
+    c->putting |= put;
     return true;
 }
 
@@ -380,13 +383,16 @@ static bool put_members(struct cluster *c, int64_t now_us, struct outbox *out)
 static void puts_ended(struct cluster *c, int64_t now_us, uint32_t seq, bool kept)
 {
     bool dirty = c->write_wanted;
-    for (uint32_t i = 0; i < c->count; i++) {
+    for (uint64_t rest = c->putting; rest != 0; rest &= rest - 1u) {
+        uint32_t i = bits_lowest(rest);
         struct member *m = &c->members[i];
-        if (m->put == 0 || m->put_seq != seq) {
+        assert(m->put != 0);
+        if (m->put_seq != seq) {
             continue;
         }
         m->dirty |= kept ? 0 : m->put;
         m->put = 0;
+        c->putting &= ~bit_of(i);
         registry_waits(c, i);
         dirty |= m->dirty != 0;
     }

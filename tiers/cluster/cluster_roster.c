@@ -47,8 +47,9 @@ static void roster_row(struct cluster *c, const struct store_row *row)
         content_want(c, i, wanted);
     }
     m->where = WHERE_KNOWN; /* the former lead has put it */
-    if (m->uid == uid) {    /* the agent itself was faster */
-        c->quarantined |= state == AGENT_QUARANTINED ? bit_of(i) : 0;
+    uint64_t read = state == AGENT_QUARANTINED ? bit_of(i) & ~c->sentenced : 0;
+    if (m->uid == uid) { /* the agent itself was faster */
+        c->quarantined |= read;
         learnt_read(c, i, row);
         return;
     }
@@ -59,7 +60,7 @@ static void roster_row(struct cluster *c, const struct store_row *row)
     m->indexed = caps;  /* as far as anyone knows */
     registry_waits(c, i);
     m->written.state = (uint8_t)state;
-    c->quarantined = (c->quarantined & ~bit_of(i)) | (state == AGENT_QUARANTINED ? bit_of(i) : 0);
+    c->quarantined = (c->quarantined & ~(bit_of(i) & ~c->sentenced)) | read;
     if (agent_class > CLASS_NONE && agent_class != (enum impedance_class)m->agent_class) {
         m->agent_class = (uint8_t)agent_class;
         c->priors_all = false;
@@ -78,7 +79,7 @@ void roster_recall(struct cluster *c, uint32_t i, const struct store_row *row)
         uint8_t wanted[CONTENT_HASH];
         if (strcmp(f->name, "operational_state") == 0 &&
             agent_state_parse(f->value, f->value_bytes) == AGENT_QUARANTINED) {
-            c->quarantined |= bit_of(i);
+            c->quarantined |= bit_of(i) & ~c->sentenced;
         } else if (strcmp(f->name, "context_wanted") == 0 &&
                    content_hex_parse(f->value, f->value_bytes, wanted) &&
                    (c->contents.named & bit_of(i)) == 0) {

@@ -85,6 +85,7 @@ void summary_build(const struct cluster *c, int64_t now_us, struct summary *ret)
     ret->circuit = breaker_state(&c->breaker);
     ret->circuits_open = ret->circuit == CIRCUIT_OPEN;
     ret->store_up = c->store_up;
+    ret->durable_away = c->durable_up ? 0 : 1;
     ret->operations = c->live_count;
     ret->updated_mesh_us = cluster_mesh(c, now_us);
 }

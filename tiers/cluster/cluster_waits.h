@@ -8,12 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* An operation in flight. */
-struct lead_live {
-    int64_t next_us; /* when it wants to be looked at */
-    uint16_t slot;
-};
-
 /* A store operation without an answer. */
 struct lead_asked {
     uint64_t ref;

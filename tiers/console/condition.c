@@ -19,12 +19,13 @@ enum figure {
     MODE,
     FROZEN,
     STORE,
+    DURABLE,
     FIGURE_COUNT
 };
 
-static const char *const names[FIGURE_COUNT] = {"active",      "degraded", "offline",   "suspect",
-                                                "quarantined", "sectors",  "conflicts", "mean_ms",
-                                                "in_flight",   "mode",     "frozen",    "store"};
+static const char *const names[FIGURE_COUNT] = {
+    "active",  "degraded",  "offline", "suspect", "quarantined", "sectors", "conflicts",
+    "mean_ms", "in_flight", "mode",    "frozen",  "store",       "durable"};
 
 static const char *const operators[] = {"==", "!=", "<", "<=", ">", ">="};
 
@@ -42,7 +43,8 @@ static double value_of(int figure, const struct mesh_status *s)
                                          [IN_FLIGHT] = s->operations_in_flight,
                                          [MODE] = s->mode,
                                          [FROZEN] = s->frozen,
-                                         [STORE] = s->store_up};
+                                         [STORE] = s->store_up,
+                                         [DURABLE] = y->durable_away == 0};
     return values[figure];
 }
 
@@ -65,7 +67,7 @@ static bool parse_value(const char *text, struct condition *ret, char error[COMM
             ret->value = m;
             return true;
         }
-    if (ret->figure == FROZEN || ret->figure == STORE) {
+    if (ret->figure >= FROZEN) {
         ret->value = strcmp(text, "yes") == 0;
         if (ret->value > 0 || strcmp(text, "no") == 0)
             return true;
@@ -148,7 +150,7 @@ void condition_text(const struct condition *c, const struct mesh_status *s, char
     assert(c && s && ret);
     if (c->figure == MODE)
         snprintf(ret, size, "mode is %s", mode_name(s->mode));
-    else if (c->figure == FROZEN || c->figure == STORE)
+    else if (c->figure >= FROZEN)
         snprintf(ret, size, "%s is %s", names[c->figure], value > 0 ? "yes" : "no");
     else if (c->share)
         snprintf(ret, size, "%s is %.1f%%", names[c->figure],
@@ -161,7 +163,14 @@ void condition_text(const struct condition *c, const struct mesh_status *s, char
  */
 
 /* What is judged: the higher, the worse. */
-enum checked { CHECK_AGENTS, CHECK_SECTORS, CHECK_CONFLICTS, CHECK_IMPEDANCE, CHECK_MODE };
+enum checked {
+    CHECK_AGENTS,
+    CHECK_SECTORS,
+    CHECK_CONFLICTS,
+    CHECK_IMPEDANCE,
+    CHECK_MODE,
+    CHECK_STORES
+};
 
 static const struct {
     const char *title, *unit;
@@ -170,7 +179,8 @@ static const struct {
               {"SECTORS", "", 1, 5},
               {"CONFLICTS", "", 10, 100},
               {"IMPEDANCE", "ms", 500, 1000},
-              {"MODE", "", MODE_DEGRADED_LIGHT, MODE_DEGRADED_SEVERE}};
+              {"MODE", "", MODE_DEGRADED_LIGHT, MODE_DEGRADED_SEVERE},
+              {"STORES", "", 1, 1}};
 
 static void levels(const struct invocation *in, int what, double *warn, double *critical)
 {
@@ -217,6 +227,14 @@ static double judged(int what, const struct mesh_status *s, char *text, size_t s
     case CHECK_MODE:
         value = s->mode == MODE_STARTING ? MODE_DEGRADED_SEVERE : (double)s->mode;
         snprintf(text, size, "%s%s", mode_name(s->mode), s->frozen ? ", frozen" : "");
+        break;
+    case CHECK_STORES:
+        value = (s->store_up ? 0 : 1) + (double)y->durable_away;
+        if (y->durable_away > 0)
+            snprintf(text, size, "registry %s, durable store away at %s",
+                     s->store_up ? "here" : "away", render_count(y->durable_away, a));
+        else
+            snprintf(text, size, "registry %s, durable store here", s->store_up ? "here" : "away");
         break;
     }
     return value;

@@ -223,10 +223,11 @@ static bool use_or_remove(struct contexts *c, const char *const words[], size_t 
     return save(c);
 }
 
-int context_command(const char *const words[], size_t count, bool json)
+int context_command(const char *const words[], size_t count, enum render_form form)
 {
     static struct contexts c;
     char error[CONTEXT_ERROR_MAX];
+    bool json = form == FORM_JSON || form == FORM_JSONL;
     bool good = load(&c, error);
     if (good && (count == 0 || (count == 1 && strcmp(words[0], "list") == 0)))
         return list(&c, json);
@@ -237,8 +238,13 @@ int context_command(const char *const words[], size_t count, bool json)
     else if (good)
         good = fail(&c, "'%.40s' is none of list, add, use, remove", words[0]);
     if (!good) {
-        fprintf(stderr, "mesh: context: %s\n", error);
-        return strncmp(error, "no context", 10) == 0 ? EXIT_NOT_FOUND : EXIT_USAGE;
+        const struct render r = {.out = stdout, .json = true, .form = form};
+        bool unknown = strncmp(error, "no context", 10) == 0;
+        if (json)
+            render_json_error(&r, unknown ? "not-found" : "usage", error);
+        else
+            fprintf(stderr, "mesh: context: %s\n", error);
+        return unknown ? EXIT_NOT_FOUND : EXIT_USAGE;
     }
     return list(&c, json);
 }

@@ -4,6 +4,7 @@
 #ifndef TIERS_CONSOLE_CONTEXTS_H
 #define TIERS_CONSOLE_CONTEXTS_H
 
+#include "tiers/console/render.h"
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +24,7 @@ struct context {
 bool context_find(const char *name, struct context *ret, char error[CONTEXT_ERROR_MAX]);
 
 /* `mesh context list | add NAME FILE [--read-only] | use NAME | remove NAME`: words behind
- * "context". Prints; returns an exit code (task.h). */
-int context_command(const char *const words[], size_t count, bool json);
+ * "context". Prints, also what is wrong; returns an exit code (task.h). */
+int context_command(const char *const words[], size_t count, enum render_form form);
 
 #endif

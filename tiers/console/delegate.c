@@ -13,6 +13,7 @@ void delegate_query(struct task *t)
     struct query query = {.kind = QUERY_AGENTS,
                           .selector = t->delegated.selector,
                           .from_start = true,
+                          .routable = true,
                           .limit = PAGE_ROWS_MAX};
     query.selector.state_mask = 1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED;
     t->command = (struct command){.kind = COMMAND_QUERY, .query = query};
@@ -45,9 +46,10 @@ bool delegate_send(struct task *t)
 
 const char *delegate_why(const struct task *t)
 {
-    return t->pages.count > 0 ? "new work avoids all agents there that offer it ('route-around' "
-                                "shows whom)"
-                              : "no active agent there offers that";
+    return t->pages.count > 0
+               ? "new work avoids all agents there that offer it ('route-around' "
+                 "shows whom)"
+               : "no active agent there offers that, or only where a breaker is open";
 }
 
 void delegate_announce(struct task *t)
@@ -114,11 +116,11 @@ static void render_json(const struct task *t, const struct report *report, doubl
     json_decref(all);
 }
 
-/* No result: it failed, or said something else; or nobody said anything. */
+/* No result: they said something else; or nobody said anything. */
 static int no_result(const struct aggregate_view *a)
 {
     uint32_t said = a->outcomes[OUTCOME_READY] + a->outcomes[OUTCOME_CONFLICT];
-    return said + a->outcomes[OUTCOME_FAILED] > 0 ? EXIT_FAILED : EXIT_TIMEOUT;
+    return said > 0 ? EXIT_FAILED : (int)exit_unanswered(a);
 }
 
 int delegate_render(struct task *t, const struct report *report)

@@ -45,9 +45,10 @@ static bool build_diagnose(const struct invocation *in, const struct topology *t
         return false;
     }
     if (u.tier != TIER_SECTOR && u.tier != TIER_CLUSTER) {
+        const char *tier = tier_name((enum tier)u.tier);
         snprintf(error, COMMAND_ERROR_MAX,
-                 "place: '%.60s' is a %s: a sector or a cluster, as s07 or s07.c4", text,
-                 tier_name((enum tier)u.tier));
+                 "place: '%.60s' is %s %s: a sector or a cluster, as s07 or s07.c4", text,
+                 strchr("aeiou", tier[0]) ? "an" : "a", tier);
         return false;
     }
     ret->kind = COMMAND_STATUS;
@@ -127,6 +128,19 @@ void inquiry_ask_rows(struct task *t, uint32_t step, enum query_kind kind,
     c.query = (struct query){
         .kind = kind, .selector = *selector, .from_start = true, .limit = PAGE_ROWS_MAX};
     inquiry_ask(t, step, &c);
+}
+
+/* Agents that work could be given to. */
+static void ask_candidates(struct task *t, struct selector *selector)
+{
+    struct command c = {.kind = COMMAND_QUERY};
+    selector->state_mask = 1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED;
+    c.query = (struct query){.kind = QUERY_AGENTS,
+                             .selector = *selector,
+                             .from_start = true,
+                             .routable = true,
+                             .limit = PAGE_ROWS_MAX};
+    inquiry_ask(t, STEP_SECOND, &c);
 }
 
 /* Adds a page; true: that was the last. Else the next one is asked for. */
@@ -236,9 +250,8 @@ static void stuck(struct task *t, const struct reply *reply)
         const char *name = wanted_capability(t);
         int bit = topology_capability(t->render.topology, name, strlen(name));
         struct selector s = {.capable_only = true,
-                             .capabilities = bit >= 0 ? UINT64_C(1) << bit : 0,
-                             .state_mask = 1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED};
-        inquiry_ask_rows(t, STEP_SECOND, QUERY_AGENTS, &s);
+                             .capabilities = bit >= 0 ? UINT64_C(1) << bit : 0};
+        ask_candidates(t, &s);
     } else if (inquiry_take_page(t, &q->agents, reply->rows, INQUIRY_AGENTS_MOST)) {
         show_stuck(t, wanted_capability(t));
     }
@@ -255,8 +268,7 @@ static void choose_best(struct task *t)
     int bit = topology_capability(t->render.topology, name, strlen(name));
     struct selector s = {.capable_only = true,
                          .capabilities = bit >= 0 ? UINT64_C(1) << bit : 0,
-                         .class_mask = a ? a->class_mask : 0,
-                         .state_mask = 1u << AGENT_ACTIVE | 1u << AGENT_DEGRADED};
+                         .class_mask = a ? a->class_mask : 0};
     enum impedance_class c = class_parse(text, strlen(text));
     size_t at = 0;
     const char *why = NULL;
@@ -264,7 +276,7 @@ static void choose_best(struct task *t)
         s.class_mask = 1u << c;
     else if (strcmp(text, "best_available") != 0)
         (void)place_parse(text, strlen(text), t->render.topology, &s.places, &at, &why);
-    inquiry_ask_rows(t, STEP_SECOND, QUERY_AGENTS, &s);
+    ask_candidates(t, &s);
 }
 
 /* The fastest that is not one of those that have it now, and not avoided. */
@@ -348,7 +360,8 @@ static void show_reassigned(struct task *t, const struct report *report)
             fputc('\n', t->render.out);
         }
     }
-    task_finish(t, ready ? EXIT_OK : a->outcomes[OUTCOME_CONFLICT] ? EXIT_FAILED : EXIT_TIMEOUT);
+    int code = a->outcomes[OUTCOME_CONFLICT] ? EXIT_FAILED : (int)exit_unanswered(a);
+    task_finish(t, ready ? EXIT_OK : code);
 }
 
 static void reassign_found(struct task *t)

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,36 @@ struct options {
     double wait_s;
     int first; /* of the command's words */
 };
+
+/* JSON or JSONL when any flag asks for it, whether or not the line as a whole is good. */
+static enum render_form error_form = FORM_TABLE;
+
+static void find_error_form(int argc, char **argv)
+{
+    const char *words[COMMAND_WORDS_MAX];
+    char unused[COMMAND_ERROR_MAX];
+    size_t count = 0;
+    enum render_form form = FORM_TABLE;
+    for (int i = 1; i < argc && count < COMMAND_WORDS_MAX; i++)
+        words[count++] = argv[i];
+    (void)console_take_form(words, &count, &form, unused);
+    error_form = form == FORM_JSON || form == FORM_JSONL ? form : FORM_TABLE;
+}
+
+/* What ends the console before there is a task: a line on stderr, or an object on stdout. */
+__attribute__((format(printf, 2, 3))) static void fail(const char *reason, const char *format, ...)
+{
+    char text[PATH_MAX + COMMAND_ERROR_MAX];
+    const struct render r = {.out = stdout, .json = true, .form = error_form};
+    va_list list;
+    va_start(list, format);
+    (void)vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    if (error_form == FORM_TABLE)
+        fprintf(stderr, "mesh: %s\n", text);
+    else
+        render_json_error(&r, reason, text);
+}
 
 static int usage(FILE *out, int code)
 {
@@ -104,9 +135,9 @@ static void fail_unknown(const char *name, size_t bytes)
             near = option_names[o];
         }
     }
-    fprintf(stderr, "mesh: unknown flag '--%.*s'%s%s%s\n", bytes < 60 ? (int)bytes : 60, name,
-            near ? ": did you mean '--" : ": mesh --help lists those before the command",
-            near ? near : "", near ? "'?" : "");
+    fail("usage", "unknown flag '--%.*s'%s%s%s", bytes < 60 ? (int)bytes : 60, name,
+         near ? ": did you mean '--" : ": mesh --help lists those before the command",
+         near ? near : "", near ? "'?" : "");
 }
 
 /* False: the error was printed. */
@@ -133,19 +164,18 @@ static bool take_option(struct options *ret, enum option o, const char *value)
         ret->passphrase_fd = (int)fd;
         if (fd < 65536 && *end == '\0')
             return true;
-        fprintf(stderr, "mesh: --passphrase-fd: '%.40s' is no open descriptor, as 3\n", value);
+        fail("usage", "--passphrase-fd: '%.40s' is no open descriptor, as 3", value);
         return false;
     case OPTION_WAIT:
         ret->wait_s = strtod(value, &end);
         if (value[0] && *end == '\0' && ret->wait_s >= 0.1 && ret->wait_s <= 3600)
             return true;
-        fprintf(stderr, "mesh: --wait: '%.40s' is not a number of seconds from 0.1 to 3600\n",
-                value);
+        fail("usage", "--wait: '%.40s' is not a number of seconds from 0.1 to 3600", value);
         return false;
     case OPTION_OUTPUT:
         if (console_form(value, &ret->form, error))
             return true;
-        fprintf(stderr, "mesh: %s\n", error);
+        fail("usage", "%s", error);
         return false;
     case OPTION_JSON:
         ret->form = FORM_JSON;
@@ -166,15 +196,14 @@ static bool options_fit(struct options *ret, uint32_t given)
     if ((given >> OPTION_OUTPUT & 1u) && (given >> OPTION_JSON & 1u))
         why = "--json: contradicts --output: take one of them";
     if (why) {
-        fprintf(stderr, "mesh: %s\n", why);
+        fail("usage", "%s", why);
         return false;
     }
     if (!ret->operator_name || !ret->operator_name[0])
         ret->operator_name = CLIENT_TOKEN;
     if (token_valid(ret->operator_name, strlen(ret->operator_name)))
         return true;
-    fprintf(stderr, "mesh: --operator: '%.40s' is no name: 1 to 16 of a-z, 0-9, '-'\n",
-            ret->operator_name);
+    fail("usage", "--operator: '%.40s' is no name: 1 to 16 of a-z, 0-9, '-'", ret->operator_name);
     return false;
 }
 
@@ -204,7 +233,7 @@ static bool parse_options(int argc, char **argv, struct options *ret, int *ret_c
         else if (o > OPTION_OUTPUT && value)
             wrong = "has no value";
         if (wrong) {
-            fprintf(stderr, "mesh: --%s: %s\n", option_names[o], wrong);
+            fail("usage", "--%s: %s", option_names[o], wrong);
             return false;
         }
         given |= 1u << o;
@@ -258,9 +287,8 @@ static bool find_config(struct options *o, char room[PATH_MAX])
     }
     o->config = error[0] ? NULL : find_near(room);
     if (!o->config)
-        fprintf(stderr, "mesh: %s\n",
-                error[0] ? error
-                         : "no configuration: start a mesh with deploy/up, or give --config");
+        fail("config", "%s",
+             error[0] ? error : "no configuration: start a mesh with deploy/up, or give --config");
     return o->config != NULL;
 }
 
@@ -271,12 +299,12 @@ static bool parse_via(const struct options *options, const struct topology *t, s
     if (!options->via)
         return true;
     if (!unit_parse(options->via, strlen(options->via), ret, &why)) {
-        fprintf(stderr, "mesh: --via: '%s': %s\n", options->via, why);
+        fail("usage", "--via: '%s': %s", options->via, why);
         return false;
     }
     if ((ret->tier != TIER_SECTOR && ret->tier != TIER_ORCHESTRATOR) ||
         !topology_contains(t, *ret)) {
-        fprintf(stderr, "mesh: --via: '%s' is no sector of this mesh\n", options->via);
+        fail("usage", "--via: '%s' is no sector of this mesh", options->via);
         return false;
     }
     return true;
@@ -294,7 +322,7 @@ static bool unlock(const struct options *options, const struct config *config, s
               passphrase_open(config->keys_dir, options->operator_name, passphrase, ret, &why) == 0;
     keys_wipe(passphrase, sizeof passphrase);
     if (!ok)
-        fprintf(stderr, "mesh: %s\n", why.text);
+        fail("key", "%s", why.text);
     return ok;
 }
 
@@ -305,7 +333,7 @@ static bool open_session(const struct options *options, const struct config *con
     struct keys_error why;
     if (hwlogin(client, config->keys_dir, options->operator_name, &hwdevice_terminal, &why) == 0)
         return true;
-    fprintf(stderr, "mesh: %s\n", why.text);
+    fail("session", "%s", why.text);
     return false;
 }
 
@@ -348,7 +376,7 @@ static int run(const struct options *options, const struct config *config,
                                     &client, why, sizeof why);
     keys_wipe(&key, sizeof key);
     if (!made) {
-        fprintf(stderr, "mesh: %s\n", why);
+        fail("key", "%s", why);
         return failed;
     }
     if (!open_session(options, config, client)) {
@@ -394,10 +422,10 @@ static int context_words(const struct options *options, int argc, char **argv)
     char error[COMMAND_ERROR_MAX];
     enum render_form form = options->form;
     if (!console_take_form(words, &count, &form, error)) {
-        fprintf(stderr, "mesh: %s\n", error);
+        fail("usage", "%s", error);
         return EXIT_USAGE;
     }
-    return context_command(words, count, form == FORM_JSON);
+    return context_command(words, count, form);
 }
 
 /* The descriptions of what agents offer; their programs need not be on this machine. */
@@ -410,7 +438,7 @@ static bool load_actions(const struct config *config, struct action_table *ret)
     action_file_path(config->file, config->actions, path, sizeof path);
     if (action_file_load(path, &config->topology, false, ret, &problem))
         return true;
-    fprintf(stderr, "mesh: %s\n", problem.text);
+    fail("config", "%s", problem.text);
     return false;
 }
 
@@ -425,6 +453,7 @@ static int console_main(int argc, char **argv)
     int code = 0;
     signal(SIGPIPE, SIG_IGN);
     (void)harden(HARDEN_TOOL);
+    find_error_form(argc, argv);
     if (argc > 2 && strcmp(argv[1], "keys") == 0 && strcmp(argv[2], "token") == 0)
         return hwtoken_command(argc - 2, argv + 2, &hwdevice_terminal);
     if (argc > 1 && strcmp(argv[1], "keys") == 0) /* works without a mesh */
@@ -435,8 +464,8 @@ static int console_main(int argc, char **argv)
         return code == EXIT_USAGE && speaks_of_check(argc, argv) ? CHECK_UNKNOWN : code;
     if (options.first < argc &&
         (strcmp(argv[options.first], "keys") == 0 || strcmp(argv[options.first], "enroll") == 0)) {
-        fprintf(stderr, "mesh: '%s' comes first, before any --option: mesh %s ..\n",
-                argv[options.first], argv[options.first]);
+        fail("usage", "'%s' comes first, before any --option: mesh %s ..", argv[options.first],
+             argv[options.first]);
         return 2;
     }
     if (options.first < argc && strcmp(argv[options.first], "context") == 0)
@@ -453,7 +482,7 @@ static int console_main(int argc, char **argv)
     targets_mesh(options.config);
     const struct config_options file = {.file = options.config};
     if (!config_load(&file, 0, NULL, &config, &error)) {
-        fprintf(stderr, "mesh: %s\n", error.text);
+        fail("config", "%s", error.text);
         return check ? CHECK_UNKNOWN : EXIT_USAGE;
     }
     code = check ? CHECK_UNKNOWN : EXIT_USAGE;

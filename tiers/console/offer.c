@@ -98,15 +98,24 @@ bool offer_check(const struct action_table *table, const struct topology *t,
 void offer_nobody(const struct action_table *table, const struct operation *op,
                   char ret[COMMAND_ERROR_MAX])
 {
-    assert(op && op->selector.class_mask != 0 && ret);
+    const struct selector *sel = &op->selector;
+    assert(op && ret);
     const struct action *a = action_find(table, op->action);
     char letters[16], offered[16];
-    bool narrow = a && a->class_mask != 0;
-    class_letters(op->selector.class_mask, letters);
+    bool narrow = sel->class_mask != 0 && a && a->class_mask != 0;
+    class_letters(sel->class_mask, letters);
     class_letters(narrow ? a->class_mask : 0, offered);
-    snprintf(ret, COMMAND_ERROR_MAX, "no agent among those that are named is of class %s%s%s%s%s%s",
-             letters, op->selector.capable_only ? " and has the capability" : "",
-             narrow ? ": '" : "", narrow ? a->name : "", narrow ? "' is for " : "", offered);
+    if (sel->where[0])
+        snprintf(ret, COMMAND_ERROR_MAX, "no agent of the selection has these facts: %s",
+                 sel->where);
+    else if (sel->class_mask != 0)
+        snprintf(ret, COMMAND_ERROR_MAX,
+                 "no agent among those that are named is of class %s%s%s%s%s%s", letters,
+                 sel->capable_only ? " and has the capability" : "", narrow ? ": '" : "",
+                 narrow ? a->name : "", narrow ? "' is for " : "", offered);
+    else
+        snprintf(ret, COMMAND_ERROR_MAX, "no agent among those that are named %s",
+                 sel->capable_only ? "has the capability" : "is here and as wanted");
 }
 
 static json_t *action_json(const struct action *a)
@@ -127,10 +136,10 @@ static json_t *action_json(const struct action *a)
 
 static const char *span_text(int64_t us, char ret[32])
 {
-    if (us >= 10000 * US_PER_S)
+    if (us % (3600 * US_PER_S) == 0)
         snprintf(ret, 32, "%lld h", (long long)(us / (3600 * US_PER_S)));
     else
-        snprintf(ret, 32, "%.3g s", (double)us / 1e6);
+        snprintf(ret, 32, "%.7g s", (double)us / 1e6);
     return ret;
 }
 

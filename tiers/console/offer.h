@@ -21,7 +21,7 @@ bool offer_fill(const struct action_table *table, const struct topology *t,
                 const struct invocation *in, struct operation *op, bool *ret_acts,
                 char error[COMMAND_ERROR_MAX]);
 
-/* Why the operation, whose selector wants classes, is for nobody. */
+/* Why the operation is for nobody: what its selector wants that none of those named is. */
 void offer_nobody(const struct action_table *table, const struct operation *op,
                   char ret[COMMAND_ERROR_MAX]);
 

@@ -345,11 +345,6 @@ static bool is_blob(const struct answer_group *g)
     return g->answer_bytes > 70 && memcmp(g->answer, "blob:", 5) == 0;
 }
 
-static int exit_of(enum outcome outcome)
-{
-    return outcome == OUTCOME_FAILED || outcome == OUTCOME_CONFLICT ? EXIT_FAILED : EXIT_TIMEOUT;
-}
-
 void pipeline_report(struct task *t, const struct report *report)
 {
     static const struct answer_group nothing = {.outcome = OUTCOME_UNREACHABLE};
@@ -369,7 +364,7 @@ void pipeline_report(struct task *t, const struct report *report)
         snprintf(why, sizeof why, "%s%s%s%s%s%s", outcome_name(g->outcome), g->reason ? " (" : "",
                  g->reason ? reason_name(g->reason) : "", g->reason ? ")" : "", said[0] ? ": " : "",
                  said);
-        stop(t, why, exit_of(g->outcome));
+        stop(t, why, g->outcome == OUTCOME_CONFLICT ? EXIT_FAILED : (int)exit_unanswered(a));
     } else if (!last && is_blob(g)) {
         const char *text = (const char *)g->answer; /* blob:HASH n bytes, and how they begin */
         const char *line = memchr(text, '\n', g->answer_bytes);

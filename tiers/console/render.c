@@ -105,6 +105,24 @@ static void box_restrictions(const struct render *r, enum mode mode)
     }
 }
 
+/* What serves on from memory, and what nobody can do meanwhile. */
+static void box_stores(const struct render *r, const struct mesh_status *status)
+{
+    const struct summary *s = &status->summary;
+    char line[160], a[32], b[32];
+    uint32_t heard =
+        1 + s->clusters_up + (status->self.tier == TIER_ORCHESTRATOR ? status->sectors_up : 0);
+    if (!status->store_up)
+        box_line(r, "Registry: away (serving from memory)");
+    if (s->durable_away >= heard)
+        box_line(r, "Durable store: away (no takeovers)");
+    else if (s->durable_away > 0) {
+        snprintf(line, sizeof line, "Durable store: away at %s of %s units",
+                 render_count(s->durable_away, a), render_count(heard, b));
+        box_line(r, line);
+    }
+}
+
 void render_status(const struct render *r, const struct mesh_status *status)
 {
     char line[160], a[32], b[32];
@@ -165,8 +183,7 @@ void render_status(const struct render *r, const struct mesh_status *status)
     }
     if (status->simulation)
         box_line(r, "Simulated agents are accepted");
-    if (!status->store_up)
-        box_line(r, "Registry: away (serving from memory)");
+    box_stores(r, status);
     if (status->sectors_up < status->sectors) {
         snprintf(line, sizeof line, "Sectors heard: %u/%u", status->sectors_up, status->sectors);
         box_line(r, line);
@@ -371,6 +388,46 @@ static void print_groups(const struct render *r, const struct report *report,
                 render_count(report->aggregate.other, n));
 }
 
+/* Status is the spec's: of those that were sent to. Whoever reads it alone is told of the others,
+ * and of a quorum that does not agree. */
+static void print_status(const struct render *r, const struct report *report)
+{
+    const struct aggregate_view *v = &report->aggregate;
+    char a[32], b[32];
+    bool cascade = report->strategy != CASCADE_NONE;
+    bool well = strcmp(report->status, "SUCCESS") == 0 || strcmp(report->status, "COMPLETE") == 0;
+    fprintf(r->out, "%s%s: %s in %.2f s", cascade ? "cascade " : "job",
+            cascade ? strategy_name(report->strategy) : "", report->status,
+            (double)(report->finished_mesh_us - report->created_mesh_us) / US_PER_S);
+    if (v->sent < v->targets)
+        fprintf(r->out, "; %s of %s targets were never sent to",
+                render_count(v->targets - v->sent, a), render_count(v->targets, b));
+    if (well && report->decision != DECISION_PROCEED)
+        fprintf(r->out, "%s the quorum says %s", v->sent < v->targets ? ", and" : "; but",
+                decision_name(report->decision));
+    fputc('\n', r->out);
+}
+
+static const char *phase_name(uint32_t class_mask)
+{
+    for (enum impedance_class c = CLASS_A_EDGE; c < CLASS_COUNT; c++)
+        if (class_mask >> c & 1)
+            return class_name(c);
+    return "all";
+}
+
+/* Of priority_first: one of each class, those that nobody is of left out. */
+static void print_phases(const struct render *r, const struct report *report)
+{
+    for (uint32_t i = 0; i < report->phase_count && report->phase_count > 1; i++) {
+        const struct phase_report *p = &report->phases[i];
+        if (p->targets > 0)
+            fprintf(r->out, "  phase %u, %s: %u of %u ready, rate %.3f, wanted %.2f: %s\n", i + 1,
+                    phase_name(p->class_mask), p->ready, p->targets, p->response_rate, p->threshold,
+                    p->success ? "SUCCESS" : "PARTIAL");
+    }
+}
+
 void render_report(const struct render *r, enum command_verb verb, const struct report *report,
                    const struct answer_group *pages, size_t page_count)
 {
@@ -402,10 +459,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     else if (verb == CMD_ASK || verb == CMD_RUN || verb == CMD_CONTENT)
         fprintf(r->out, "%s response%s:\n", render_count(answered, a), answered == 1 ? "" : "s");
     else
-        fprintf(
-            r->out, "%s%s: %s in %.2f s\n", report->strategy == CASCADE_NONE ? "job" : "cascade ",
-            report->strategy == CASCADE_NONE ? "" : strategy_name(report->strategy), report->status,
-            (double)(report->finished_mesh_us - report->created_mesh_us) / US_PER_S);
+        print_status(r, report);
     fprintf(r->out, "operation %s: %s target%s, %s sent%s\n", id, render_count(v->targets, a),
             v->targets == 1 ? "" : "s", render_count(v->sent, b), v->late ? ", some late" : "");
     print_outcomes(r, v);
@@ -414,11 +468,7 @@ void render_report(const struct render *r, enum command_verb verb, const struct 
     if (v->hedged > 0)
         fprintf(r->out, "hedged: %s, and what came of %s of them counted\n",
                 render_count(v->hedged, a), render_count(v->hedge_wins, b));
-    for (uint32_t i = 0; i < report->phase_count && report->phase_count > 1; i++) {
-        const struct phase_report *p = &report->phases[i];
-        fprintf(r->out, "  phase %u: %u of %u ready, rate %.3f, wanted %.2f: %s\n", i + 1, p->ready,
-                p->targets, p->response_rate, p->threshold, p->success ? "SUCCESS" : "PARTIAL");
-    }
+    print_phases(r, report);
     if (verb == CMD_CASCADE) {
         fprintf(r->out, "reached: %u sector%s, %u cluster%s, %s agent%s\n", v->sectors_reached,
                 v->sectors_reached == 1 ? "" : "s", v->clusters_reached,

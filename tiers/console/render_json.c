@@ -89,6 +89,8 @@ static json_t *summary_object(const struct summary *s)
     set_integer(o, "circuits_open", s->circuits_open);
     set_integer(o, "operations_in_flight", s->operations);
     json_object_set_new(o, "store_up", json_boolean(s->store_up));
+    json_object_set_new(o, "durable_up", json_boolean(s->durable_away == 0));
+    set_integer(o, "durable_away", s->durable_away);
     if (s->active) {
         set_unit(o, "slowest_agent", s->slowest);
         set_unit(o, "fastest_agent", s->fastest);
@@ -178,6 +180,7 @@ static void set_counts(json_t *o, const struct aggregate_view *a)
     json_object_set_new(o, "states", states);
     json_object_set_new(o, "reasons", reasons);
     set_integer(o, "sent", a->sent);
+    set_integer(o, "never_sent", a->targets > a->sent ? a->targets - a->sent : 0);
     set_integer(o, "skipped", a->outcomes[OUTCOME_SKIPPED]);
     set_integer(o, "late", a->late);
     set_integer(o, "resent", a->resent);

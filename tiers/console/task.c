@@ -106,21 +106,6 @@ void task_finish(struct task *t, int code)
 
 /* --- Replies --------------------------------------------------------------------------------- */
 
-static int report_exit(const struct report *r)
-{
-    const struct aggregate_view *a = &r->aggregate;
-    uint32_t answers = a->outcomes[OUTCOME_READY] + a->outcomes[OUTCOME_CONFLICT];
-    if (strcmp(r->status, "REFUSED") == 0)
-        return EXIT_REFUSED;
-    if (strncmp(r->status, "FAILED", 6) == 0)
-        return EXIT_FAILED;
-    if (a->targets == 0)
-        return EXIT_NOT_FOUND;
-    if (answers == 0) /* they said that it failed; or nobody said anything */
-        return a->outcomes[OUTCOME_FAILED] == a->targets ? EXIT_FAILED : EXIT_TIMEOUT;
-    return answers == a->targets ? EXIT_OK : EXIT_PARTIAL;
-}
-
 uint64_t task_next_ref(void)
 {
     static uint64_t ref; /* a late reply to an earlier request is then no reply to this one */
@@ -177,12 +162,14 @@ int task_show_report(struct task *t, const struct report *report, const struct a
                      size_t page_count)
 {
     enum command_verb verb = t->invocation.spec->verb;
+    if (refuse_empty(t, report))
+        return EXIT_NOT_FOUND;
     if (verb == CMD_REVIEW)
         return review_render(&t->render, &t->invocation, report, pages, page_count);
     if (verb == CMD_DELEGATE)
         return delegate_render(t, report);
     if (content_render(&t->render, &t->invocation, report))
-        return report_exit(report);
+        return (int)exit_of_report(report);
     t->render.diff = (verb == CMD_ASK || verb == CMD_RUN) && !t->render.json &&
                      t->render.form != FORM_CSV && command_value(&t->invocation, "diff")->given;
     render_report(&t->render, verb, report, pages, page_count);
@@ -190,7 +177,7 @@ int task_show_report(struct task *t, const struct report *report, const struct a
         targets_lists(&t->render, &report->aggregate, pages ? pages : report->aggregate.groups,
                       pages ? page_count : report->aggregate.group_count,
                       t->meant_known ? &t->meant : NULL);
-    int code = report_exit(report);
+    int code = (int)exit_of_report(report);
     bool wants = verb == CMD_ASK && command_value(&t->invocation, "quorum")->given;
     if (wants && !quorum_render(&t->render, report->aggregate.groups, report->aggregate.group_count,
                                 (uint32_t)command_value(&t->invocation, "quorum")->number))
@@ -471,37 +458,6 @@ static void take_status(struct task *t, const struct mesh_status *status)
     task_finish(t, EXIT_OK);
 }
 
-/* An id that names nothing, or several, and a selection of nobody, are not found rather than
- * refused. */
-static int error_exit(const struct task *t, enum reason reason, const char *text)
-{
-    static const char *const unknown[] = {"id: no", "no open conflict", "ambiguous"};
-    enum command_verb verb = t->invocation.spec->verb;
-    bool named = verb == CMD_JOBS || verb == CMD_CANCEL || verb == CMD_TRACE;
-    bool given = verb == CMD_CONFLICTS || verb == CMD_THREATS || verb == CMD_APPROVE;
-    bool nobody = t->command.kind == COMMAND_SUBMIT && strstr(text, "matches no agent");
-    for (size_t i = 0; given && i < sizeof unknown / sizeof *unknown; i++)
-        named = named || strncmp(text, unknown[i], strlen(unknown[i])) == 0;
-    return (named || nobody) && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;
-}
-
-static void take_error(struct task *t, enum reason reason, const char *text)
-{
-    int code = error_exit(t, reason, text);
-    const char *name = reason_name(reason);
-    char nobody[COMMAND_ERROR_MAX];
-    if (code == EXIT_NOT_FOUND && t->invocation.spec->verb == CMD_REVIEW) {
-        name = "not-found";
-        text = "item: no person (CLASS_F) is there: 'review list' shows what waits";
-    } else if (code == EXIT_NOT_FOUND && t->command.kind == COMMAND_SUBMIT &&
-               t->command.operation.selector.class_mask != 0) {
-        offer_nobody(t->conf.actions, &t->command.operation, nobody);
-        text = nobody;
-    }
-    render_error(&t->render, name, text);
-    task_finish(t, code);
-}
-
 /* Of an earlier request, of a look at the progress, of a rollout, or after Ctrl-C. */
 static bool taken_aside(struct task *t, const struct reply *reply)
 {
@@ -523,7 +479,7 @@ static void take_reply(struct task *t, const struct reply *reply)
     switch (reply->kind) {
     case REPLY_ERROR:
         task_clear_progress(t);
-        take_error(t, reply->reason, reply->text ? reply->text : "refused");
+        refuse_error(t, reply->reason, reply->text ? reply->text : "refused");
         break;
     case REPLY_LINE:
         task_clear_progress(t);

@@ -6,6 +6,7 @@
 #include "core/commands.h"
 #include "core/msg.h"
 #include "core/unit.h"
+#include "tiers/console/exit_code.h"
 #include "tiers/console/follow.h"
 #include "tiers/console/inquiry.h"
 #include "tiers/console/logs.h"
@@ -20,19 +21,6 @@
 #include <uv.h>
 
 struct client;
-
-/* Exit codes of one-shot and script mode (docs/CONSOLE.md). */
-enum exit_code {
-    EXIT_OK = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-    EXIT_PARTIAL = 3,
-    EXIT_TIMEOUT = 4, /* or nobody answered */
-    EXIT_NOT_FOUND = 5,
-    EXIT_REFUSED = 6,
-    EXIT_HELD = 7, /* it waits for the mode, or for approval */
-    EXIT_INTERRUPTED = 130
-};
 
 #define INTERRUPT_AGAIN_MS 2000u
 

@@ -25,6 +25,11 @@ void refuse_read_only(struct task *t);
 void refuse_unsaid(struct task *t); /* dangerous, and without --yes: on a terminal, too */
 /* Ends it at once: this operator's certificate is not for that command. */
 void refuse_permission(struct task *t, const struct command *command);
+/* The mesh's error: EXIT_NOT_FOUND for what names nothing or nobody, else EXIT_REFUSED. */
+void refuse_error(struct task *t, enum reason reason, const char *text);
+/* The end of a submission that met nobody: it is shown as the error that it is, and true returned.
+ * A mesh without spare places refuses it by its plan; one with them asks the leads first. */
+bool refuse_empty(struct task *t, const struct report *report);
 /* Rows and answers have every form, all else is text or JSON, and --diff is text. */
 bool task_form_offered(const struct invocation *in, enum render_form form,
                        char error[COMMAND_ERROR_MAX]);

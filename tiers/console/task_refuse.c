@@ -1,10 +1,13 @@
-/* Commands that end before anything was sent: the line is wrong (exit 2), or it is not for this
- * console, this operator, or without --yes (exit 6). One line on stderr each; nobody is asked. */
+/* Commands that end in one line on stderr, or one JSON object. Before anything is sent: the line is
+ * wrong (exit 2), or it is not for this console, this operator, or without --yes (exit 6); nobody
+ * is asked. And what the mesh answers with an error, or with a report about nobody. */
+#include "tiers/console/offer.h"
 #include "tiers/console/task_int.h"
 #include "tiers/runner/ingress.h"
 #include "tiers/runner/keys.h"
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 /* What is wrong before anything was sent ends at the next turn of the loop, so that on_done is
  * never called from inside. */
@@ -75,4 +78,52 @@ bool task_form_offered(const struct invocation *in, enum render_form form,
     else if (diff && !lines)
         snprintf(error, COMMAND_ERROR_MAX, "--diff: is for people: leave out --json and --output");
     return any && (lines || !diff);
+}
+
+/* An id that names nothing, or several, and a selection of nobody, are not found rather than
+ * refused. */
+static int error_exit(const struct task *t, enum reason reason, const char *text)
+{
+    static const char *const unknown[] = {"id: no", "no open conflict", "ambiguous"};
+    enum command_verb verb = t->invocation.spec->verb;
+    bool named = verb == CMD_JOBS || verb == CMD_CANCEL || verb == CMD_TRACE;
+    bool given = verb == CMD_CONFLICTS || verb == CMD_THREATS || verb == CMD_APPROVE;
+    bool nobody = t->command.kind == COMMAND_SUBMIT && strstr(text, "matches no agent");
+    for (size_t i = 0; given && i < sizeof unknown / sizeof *unknown; i++)
+        named = named || strncmp(text, unknown[i], strlen(unknown[i])) == 0;
+    return (named || nobody) && reason == REASON_INVALID ? EXIT_NOT_FOUND : EXIT_REFUSED;
+}
+
+/* The submission is for nobody: the same words whoever found that out. */
+static void say_nobody(struct task *t)
+{
+    char text[COMMAND_ERROR_MAX];
+    if (t->invocation.spec->verb == CMD_REVIEW) {
+        render_error(&t->render, "not-found",
+                     "item: no person (CLASS_F) is there: 'review list' shows what waits");
+        return;
+    }
+    offer_nobody(t->conf.actions, &t->command.operation, text);
+    render_error(&t->render, "not-found", text);
+}
+
+void refuse_error(struct task *t, enum reason reason, const char *text)
+{
+    int code = error_exit(t, reason, text);
+    if (code == EXIT_NOT_FOUND && t->command.kind == COMMAND_SUBMIT)
+        say_nobody(t);
+    else
+        render_error(&t->render, reason_name(reason), text);
+    task_finish(t, code);
+}
+
+bool refuse_empty(struct task *t, const struct report *report)
+{
+    bool ended =
+        strcmp(report->status, "REFUSED") == 0 || strncmp(report->status, "FAILED", 6) == 0;
+    bool empty = t->command.kind == COMMAND_SUBMIT && t->invocation.spec->verb != CMD_DELEGATE &&
+                 report->aggregate.targets == 0 && !ended;
+    if (empty)
+        say_nobody(t);
+    return empty;
 }

@@ -116,7 +116,7 @@ static void change_mode(struct orchestrator *o, enum mode mode, uint64_t permill
 {
     struct hub *h = &o->hub;
     enum mode before = h->mode;
-    h->mode = mode;
+    hub_mode(h, mode);
     hub_note(h, NOTE_MODE, (uint64_t)mode, permille);
     hub_order_state(h);
     if (before != MODE_STARTING) {
@@ -142,7 +142,7 @@ static void mode_told(struct orchestrator *o, const struct msg *beat)
     if (!open || told <= h->mode || children_epoch(&h->children, child) != beat->epoch) {
         return;
     }
-    h->mode = told;
+    hub_mode(h, told);
     o->judge_us = o->judge_us != NEVER ? o->judge_us : h->now_us + h->tuning.tier_failed_us;
     hub_order_state(h);
 }
@@ -219,10 +219,11 @@ static void write_store(struct orchestrator *o)
 
 static void stored(struct orchestrator *o, const struct store_reply *reply)
 {
-    if (freeze_stored(o, reply) || routing_stored(o, reply) || move_stored(o, reply) ||
-        scale_stored(o, reply) || log_stored(o, reply) || conflicts_stored(o, reply) ||
-        incidents_stored(o, reply) || kpi_stored(&o->kpi, &o->hub, reply) ||
-        jobs_stored(&o->jobs, &o->hub, reply) || reply->ref != o->store_ref) {
+    if (freeze_stored(o, reply) || routing_stored(o, reply) || breakers_stored(o, reply) ||
+        move_stored(o, reply) || scale_stored(o, reply) || log_stored(o, reply) ||
+        conflicts_stored(o, reply) || incidents_stored(o, reply) ||
+        kpi_stored(&o->kpi, &o->hub, reply) || jobs_stored(&o->jobs, &o->hub, reply) ||
+        reply->ref != o->store_ref) {
         return;
     }
     if (reply->verdict != STORE_OK) {
@@ -381,6 +382,7 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     int64_t threats_us = threats_tick(o);
     freeze_store_tick(o);
     int64_t routing_us = routing_tick(o);
+    int64_t breakers_us = breakers_tick(o);
     int64_t move_us = moves_tick(o);
     int64_t scale_us = scale_tick(o);
     watch_tick(o);
@@ -391,6 +393,7 @@ static int64_t orchestrator_step(void *self, const struct event *event, struct o
     write_store(o);
     int64_t wake = next_wake(o);
     wake = routing_us < wake ? routing_us : wake;
+    wake = breakers_us < wake ? breakers_us : wake;
     wake = move_us < wake ? move_us : wake;
     wake = scale_us < wake ? scale_us : wake;
     wake = held_us < wake ? held_us : wake;

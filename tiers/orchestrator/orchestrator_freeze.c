@@ -291,13 +291,13 @@ static void ask(struct orchestrator *o, struct store_op *op)
     out_store(h->out, op);
 }
 
-/* Not all is known yet that may forbid an operation: what is frozen, from the registry, and the
- * mode, from the first sector that is heard. */
+/* Not all is known yet that may forbid an operation: what is frozen, and whether the mesh's breaker
+ * is open, from the registry; the mode, from the first sector that is heard. */
 static bool settles(const struct orchestrator *o)
 {
     const struct hub *h = &o->hub;
     bool early = h->now_us - h->started_us < SETTLE_US;
-    return early && (!o->frozen_loaded || !o->orders.heard);
+    return early && (!o->frozen_loaded || !o->breakers.loaded || !o->orders.heard);
 }
 
 void freeze_store_tick(struct orchestrator *o)

@@ -1,4 +1,4 @@
-/* Heal and breakers by hand (spec 6.2, 7.1, 10.3). Heal is an order down the tree (MSG_HEAL): leads
+/* Heal (spec 7.1, 10.3). Heal is an order down the tree (MSG_HEAL): leads
  * ask for their silent agents and have those that are gone started anew, every breaker of the scope
  * is closed. What came of it shows in the summaries, and is told when all is well or after
  * HEAL_WAIT_US. Giving the order twice does no harm; one heal runs at a time. */
@@ -129,9 +129,21 @@ static struct sums sum(const struct orchestrator *o, bool before)
     return s;
 }
 
-static void plan_lines(struct orchestrator *o, const struct watch *w, bool dry)
+/* The mesh's own breaker stands in the way of all sectors, well as they may be. */
+static bool mesh_open(const struct orchestrator *o, struct unit scope)
+{
+    return scope.tier <= TIER_ORCHESTRATOR && breaker_state(&o->hub.breaker) != CIRCUIT_CLOSED;
+}
+
+static void plan_lines(struct orchestrator *o, const struct watch *w, struct unit scope, bool dry)
 {
     struct sums s = sum(o, true);
+    bool mesh = mesh_open(o, scope);
+    if (mesh) {
+        watch_line(o, w,
+                   dry ? "- the mesh's breaker is open: it would be closed"
+                       : "- the mesh's breaker is open: closed");
+    }
     const char *restarts = dry ? " agents away: they would be called and started anew"
                                : " agents away: called, and started anew by their hosts";
     if (s.down > 0) {
@@ -151,7 +163,7 @@ static void plan_lines(struct orchestrator *o, const struct watch *w, bool dry)
                    dry ? " sectors with open breakers: they would be closed"
                        : " sectors with open breakers: closed");
     }
-    if (s.down + s.away + s.astray + s.open == 0) {
+    if (!mesh && s.down + s.away + s.astray + s.open == 0) {
         watch_line(o, w, "- nothing is amiss: every agent is active, every breaker closed");
     }
 }
@@ -160,13 +172,13 @@ static void order(struct orchestrator *o, struct unit scope, uint32_t picked)
 {
     struct hub *h = &o->hub;
     if (scope.tier == TIER_CLUSTER) {
-        hub_heal(h, scope);
+        breakers_heal(o, scope);
     } else if (scope.tier == TIER_ORCHESTRATOR || picked > ORDERS_MAX) {
-        hub_heal(h, unit_orchestrator());
+        breakers_heal(o, unit_orchestrator());
     } else {
         for (uint32_t i = 0; i < h->children_count; i++) {
             if (o->healed[i].picked) {
-                hub_heal(h, unit_sector(i + 1));
+                breakers_heal(o, unit_sector(i + 1));
             }
         }
     }
@@ -191,19 +203,20 @@ void heal_command(struct orchestrator *o, const struct msg *msg)
     if (w == NULL) {
         return;
     }
-    uint32_t picked = pick(o, c->scope);
+    struct unit scope = mesh_open(o, c->scope) ? unit_orchestrator() : c->scope;
+    uint32_t picked = pick(o, scope);
     if (picked == 0) {
         watch_line(o, w, "Nothing needs healing: every agent is active, every breaker closed");
         watch_end(o, w);
         return;
     }
     names_line(o, w, picked, c->on ? "Healing (dry run) " : "Healing ", ":");
-    plan_lines(o, w, c->on);
+    plan_lines(o, w, scope, c->on);
     if (c->on) {
         watch_end(o, w);
         return;
     }
-    order(o, c->scope, picked);
+    order(o, scope, picked);
     w->due_us = h->now_us + HEAL_WAIT_US;
 }
 
@@ -293,37 +306,4 @@ void heal_watch_tick(struct orchestrator *o, struct watch *w)
     }
     verdict_lines(o, w, picked);
     watch_end(o, w);
-}
-
-void breaker_command(struct orchestrator *o, const struct msg *msg)
-{
-    const struct command *c = msg->u.command;
-    struct hub *h = &o->hub;
-    char memory[TEXT_BYTES_MAX];
-    struct text t;
-    text_init(&t, memory, sizeof(memory));
-    text_unit(&t, c->scope);
-    if (c->scope.tier > TIER_CLUSTER || !topology_contains(h->topology, c->scope)) {
-        hub_reply_error(h, msg, REASON_INVALID, "scope: the mesh, a sector or a cluster");
-        return;
-    }
-    bool mesh = c->scope.tier == TIER_ORCHESTRATOR;
-    if (!mesh && !children_reachable(&h->children, c->scope.sector - 1u)) {
-        text_add(&t, ": its sector is away");
-        hub_reply_error(h, msg, REASON_SECTOR_DOWN, memory);
-        return;
-    }
-    enum circuit now = mesh ? breaker_state(&h->breaker) : h->child[c->scope.sector - 1u].circuit;
-    bool same = c->on ? now == CIRCUIT_OPEN : now == CIRCUIT_CLOSED;
-    if (c->scope.tier <= TIER_SECTOR && same) {
-        text_add(&t, c->on ? ": its breaker is open already" : ": its breaker is closed already");
-        hub_reply_error(h, msg, REASON_INVALID, memory);
-        return;
-    }
-    hub_breaker(h, c->scope, c->on);
-    text_add(&t,
-             c->on ? ": breaker open; it stays so until it is closed by hand" : ": breaker closed");
-    struct watch w = {.console = msg->from, .ref = c->ref};
-    watch_line(o, &w, memory);
-    watch_end(o, &w);
 }

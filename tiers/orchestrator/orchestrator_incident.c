@@ -233,10 +233,11 @@ static void incidents_watch(struct orchestrator *o)
             o->incidents.lost[i] = lost;
             o->incidents.epoch[i] = epoch;
         }
-        own(o, &o->incidents.tripped[i], FAILURE_CASCADE_FAILURE, sector,
-            c->circuit == CIRCUIT_OPEN,
-            c->circuit == CIRCUIT_OPEN ? "its breaker is open: nothing is routed there"
-                                       : "its breaker lets traffic pass again",
+        /* One that was opened by hand is no failure, as at the leads. */
+        bool tripped = c->circuit == CIRCUIT_OPEN && !breaker_held(o, sector);
+        own(o, &o->incidents.tripped[i], FAILURE_CASCADE_FAILURE, sector, tripped,
+            tripped ? "its breaker is open: nothing is routed there"
+                    : "its breaker lets traffic pass again, or is held open by hand",
             false);
     }
 }

@@ -247,6 +247,16 @@ static void row_read(struct jobs *j, const struct store_row *row)
     }
 }
 
+/* Status tells how long ago the last cascade was, whoever carried it out. */
+static void cascade_read(struct hub *h, const struct report *r)
+{
+    bool counts = r->strategy != CASCADE_NONE && r->aggregate.targets > 0 &&
+                  strcmp(r->status, "CANCELLED") != 0;
+    if (counts && r->finished_mesh_us > h->figures.last_cascade_mesh_us) {
+        h->figures.last_cascade_mesh_us = r->finished_mesh_us;
+    }
+}
+
 /* All rows are here: it is a job, or none. */
 static void job_read(struct jobs *j, struct hub *h, struct job *job)
 {
@@ -263,6 +273,9 @@ static void job_read(struct jobs *j, struct hub *h, struct job *job)
         good = job_unpack_end(job->packed, bytes, h->topology, &j->end);
         text_init(&t, job->status, sizeof(job->status));
         text_add(&t, good ? j->end.report.status : "");
+        if (good) {
+            cascade_read(h, &j->end.report);
+        }
     }
     if (!good) {
         memset(job, 0, offsetof(struct job, packed));

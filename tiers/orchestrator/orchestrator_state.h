@@ -6,6 +6,7 @@
 #include "core/logbook.h"
 #include "core/routing.h"
 #include "core/threat.h"
+#include "tiers/orchestrator/orchestrator_breaker.h"
 #include "tiers/orchestrator/orchestrator_held.h"
 #include "tiers/orchestrator/orchestrator_jobs.h"
 #include "tiers/orchestrator/orchestrator_kpi.h"
@@ -132,6 +133,7 @@ struct orchestrator {
         struct unit quiet[ROUTING_CLUSTERS_MAX]; /* avoided nobody any more: said a few times */
         uint8_t quiet_left[ROUTING_CLUSTERS_MAX];
     } routing;
+    struct breaker_book breakers;
     struct watch watches[ORCHESTRATOR_WATCHES_MAX];
     /* the heal under way: what was before, by sector */
     struct {
@@ -178,8 +180,15 @@ int64_t moves_tick(struct orchestrator *o); /* returns when to look again */
 /* orchestrator_heal.c */
 void heal_command(struct orchestrator *o, const struct msg *msg);
 void heal_watch_tick(struct orchestrator *o, struct watch *w);
-void breaker_command(struct orchestrator *o, const struct msg *msg);
 void watch_end(struct orchestrator *o, struct watch *w);
+
+/* orchestrator_breaker.c. False: too many are open by hand. */
+bool breaker_by_hand(struct orchestrator *o, struct unit scope, bool open);
+bool breaker_held(const struct orchestrator *o, struct unit scope);
+void breakers_heal(struct orchestrator *o, struct unit scope); /* hub_heal; none is held open */
+void breaker_command(struct orchestrator *o, const struct msg *msg);
+bool breakers_stored(struct orchestrator *o, const struct store_reply *reply); /* was it ours */
+int64_t breakers_tick(struct orchestrator *o); /* returns when to look again */
 
 /* orchestrator_log.c: rows, audit, requests about logs. A row of now, by the mesh (LOG_AUDIT: with
  * an id); the rest is the caller's. NULL: no room, or no log. spare: as logbook_add. */

@@ -164,7 +164,9 @@ static void answer(struct orchestrator *o, struct threat *t)
         out_exclude(h->out, t->evidence.accused, true);
         t->tell_us = h->now_us;
     } else if (cuts_off(t)) {
-        hub_breaker(h, t->unit, true);
+        if (!breaker_by_hand(o, t->unit, true)) {
+            hub_breaker(h, t->unit, true); /* the table is full: it is not kept over a takeover */
+        }
     }
     /* What an orchestrator before this one did stands: its freeze is in the registry. */
     if (t->kind == THREAT_ORCHESTRATOR_COMPROMISE && t->evidence.weight != EVIDENCE_HELD) {
@@ -443,7 +445,7 @@ static void clear(struct orchestrator *o, const struct msg *msg, struct threat *
         t->told_range = t->told_agents = 0;
         t->tell_us = h->now_us;
     } else if (cuts_off(t)) {
-        hub_breaker(h, t->unit, false);
+        (void)breaker_by_hand(o, t->unit, false);
     } else if (t->kind == THREAT_TIMING_ATTACK) {
         believe(o, t->unit);
     }

@@ -93,7 +93,9 @@ bool frame_signer_is_due(const struct frame_signer *signer, int64_t now_ms)
 {
     assert(signer);
     assert(signer->key.epoch > 0);
-    return now_ms / 1000 >= signer->key.renew_at_s;
+    int64_t now_s = now_ms / 1000;
+    bool early = now_s < signer->key.not_before_s && signer->key.renew_at_s != INT64_MAX;
+    return early || now_s >= signer->key.renew_at_s;
 }
 
 void frame_begin(struct frame_builder *b, uint8_t *bytes)

@@ -88,6 +88,8 @@ struct frame_signer {
 enum cert_verdict frame_signer_start(struct frame_signer *signer, const struct identity *identity,
                                      uint16_t port, const struct unit_range *scope,
                                      uint32_t scope_count, int64_t now_ms);
+/* Half of its life is over; or it has not begun, so that nobody takes its chain: it was made while
+ * the clock was ahead. */
 bool frame_signer_is_due(const struct frame_signer *signer, int64_t now_ms);
 
 /* ---- building ---- */

@@ -369,6 +369,7 @@ enum cert_verdict session_make(const struct identity *identity, uint16_t port,
     cert.epoch = (uint64_t)now_ms > epoch_after ? (uint64_t)now_ms : epoch_after + 1;
     cert_seal(&cert, identity->key.secret, out.cert_bytes);
     out.epoch = cert.epoch;
+    out.not_before_s = cert.not_before_s;
     out.not_after_s = cert.not_after_s;
     out.renew_at_s = now_s + (cert.not_after_s - now_s) / 2;
     *ret = out;

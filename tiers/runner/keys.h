@@ -120,8 +120,8 @@ struct identity {
 struct session_key {
     struct key_pair key;
     uint8_t cert_bytes[CERT_BYTES];
-    int64_t renew_at_s; /* half of its life is over: make a new one */
-    int64_t not_after_s;
+    int64_t renew_at_s; /* half of its life is over: make a new one; INT64_MAX: never */
+    int64_t not_before_s, not_after_s;
     uint64_t epoch;
 };
 

@@ -2,6 +2,7 @@
  * usage. */
 #include "tiers/runner/keys_command.h"
 
+#include "core/num.h"
 #include "tiers/runner/enroll.h"
 #include "tiers/runner/keyfiles.h"
 #include "tiers/runner/passphrase.h"
@@ -12,7 +13,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,34 +347,60 @@ static int lone_act(void *ctx, const char *name)
     return lone_key(ctx, name) < 0 ? -1 : 0;
 }
 
+/* The bundle of this directory, and the mesh that it is of. any_time: an expired one will do. */
+static int load_trust(const char *dir, int64_t now_s, bool any_time, struct trust_state *ret,
+                      uint64_t *ret_mesh, struct keys_error *why)
+{
+    static struct identity identity;
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/issuer.pub", dir);
+    int rc = keys_load_public(path, identity.issuer_public, why);
+    if (rc < 0)
+        return rc;
+    *ret_mesh = identity.mesh = key_kid(identity.issuer_public);
+    rc = trust_load(dir, &identity, now_s, ret, why);
+    return rc < 0 && any_time ? trust_load(dir, &identity, TRUST_ANY_TIME, ret, why) : rc;
+}
+
+/* After a new certificate was made: one of a name that was revoked for ever is good for nothing. */
+static int believed(int made, const char *dir, const char *name)
+{
+    static struct trust_state trust;
+    struct keys_error why;
+    char path[4096];
+    uint8_t bytes[CERT_BYTES];
+    struct cert cert;
+    uint64_t mesh;
+    (void)snprintf(path, sizeof(path), "%s/%s.cert", dir, name);
+    if (made != 0 || load_trust(dir, TRUST_ANY_TIME, false, &trust, &mesh, &why) < 0 ||
+        keys_load_certificate(path, bytes, &why) < 0 || cert_decode(bytes, &cert) != CERT_OK ||
+        !trust_is_revoked(&trust.trust, &cert))
+        return made;
+    (void)fprintf(stderr,
+                  "mesh keys: %s is revoked for ever: no process believes this certificate, nor "
+                  "any later one; take another name\n",
+                  name);
+    return 1;
+}
+
 static int command_list(const char *dir, bool print)
 {
     static struct trust_state trust;
-    static struct identity identity;
     struct keys_error why;
-    char path[4096];
     struct listing l = {.dir = dir, .print = print, .now_s = (int64_t)time(NULL)};
-    (void)snprintf(path, sizeof(path), "%s/issuer.pub", dir);
-    if (keys_load_public(path, identity.issuer_public, &why) < 0)
-        return failed(&why);
-    identity.mesh = key_kid(identity.issuer_public);
-    int rc = trust_load(dir, &identity, l.now_s, &trust, &why);
-    if (rc < 0 && print)
-        rc = trust_load(dir, &identity, TRUST_ANY_TIME, &trust, &why);
-    if (rc < 0)
+    if (load_trust(dir, l.now_s, print, &trust, &l.mesh, &why) < 0)
         return failed(&why);
     l.trust = &trust.trust;
-    l.mesh = identity.mesh;
     if (!each_name(dir, ".cert", list_act, &l) || !each_name(dir, ".key", lone_act, &l))
         return 1;
     if (trust.length > 0)
         (void)printf("mesh %016" PRIx64 ", trust bundle version %" PRIu64 " for %lld more days, "
                      "%u names revoked, %u hardware tokens\n",
-                     identity.mesh, trust.trust.version,
+                     l.mesh, trust.trust.version,
                      (long long)(trust.trust.not_after_s - l.now_s) / 86400,
                      trust.trust.revoked_count, trust.trust.hwtoken_count);
     else
-        (void)printf("mesh %016" PRIx64 ", no trust bundle\n", identity.mesh);
+        (void)printf("mesh %016" PRIx64 ", no trust bundle\n", l.mesh);
     (void)printf("%u certificates, %u with a fault\n", l.count, l.wrong);
     return print || l.wrong == 0 ? 0 : 1;
 }
@@ -397,10 +426,16 @@ static int command_rotate_all(const char *dir)
     return 0;
 }
 
-static int command_protect(const char *dir, const char *name, bool seal, int fd)
+/* descriptor: a number; NULL: the terminal is asked. */
+static int command_protect(const char *dir, const char *name, bool seal, const char *descriptor)
 {
     char passphrase[PASSPHRASE_MAX];
     struct keys_error why;
+    uint64_t number = 0;
+    if (descriptor && (!num_parse_u64(descriptor, strlen(descriptor), &number) ||
+                       number > INT_MAX || fcntl((int)number, F_GETFD) < 0))
+        return wrong_usage("--passphrase-fd: no open descriptor, as 3: ", descriptor);
+    int fd = descriptor ? (int)number : -1;
     keys_lock(passphrase, sizeof(passphrase));
     int rc = passphrase_ask("passphrase", fd, seal, passphrase, &why);
     if (rc == 0)
@@ -494,17 +529,19 @@ int keys_command(int argc, char **argv)
         return argc == 3 ? command_init(argv[2]) : wrong_usage("init takes one DIR", "");
     if (strcmp(verb, "issue") == 0)
         return argc == 6 || argc == 7
-                   ? command_issue(argv[2], argv[3], argv[4], argv[5], argc == 7 ? argv[6] : NULL)
+                   ? believed(command_issue(argv[2], argv[3], argv[4], argv[5],
+                                            argc == 7 ? argv[6] : NULL),
+                              argv[2], argv[3])
                    : wrong_usage("issue takes DIR NAME ROLES SCOPE [CAPABILITIES]", "");
     if (strcmp(verb, "rotate") == 0)
         return argc != 4 ? wrong_usage("rotate takes DIR and NAME, --all or --due", "")
                : strcmp(argv[3], "--all") == 0 ? command_rotate_all(argv[2])
-               : strcmp(argv[3], "--due") == 0 ? command_rotate_due(argv[2])
-                                               : command_rotate(argv[2], argv[3]);
+               : strcmp(argv[3], "--due") == 0
+                   ? command_rotate_due(argv[2])
+                   : believed(command_rotate(argv[2], argv[3]), argv[2], argv[3]);
     if (strcmp(verb, "protect") == 0 || strcmp(verb, "unprotect") == 0)
         return argc == 4 || (argc == 6 && strcmp(argv[4], "--passphrase-fd") == 0)
-                   ? command_protect(argv[2], argv[3], verb[0] == 'p',
-                                     argc == 6 ? atoi(argv[5]) : -1)
+                   ? command_protect(argv[2], argv[3], verb[0] == 'p', argc == 6 ? argv[5] : NULL)
                    : wrong_usage("this takes DIR and NAME: ", verb);
     if (strcmp(verb, "list") == 0 || strcmp(verb, "verify") == 0)
         return argc == 3 ? command_list(argv[2], verb[0] == 'l')

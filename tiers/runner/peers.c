@@ -355,11 +355,21 @@ static enum frame_verdict time_check(struct peers *peers, const struct frame_vie
     return v;
 }
 
+/* Sessions of one certificate follow each other by their epochs, which are times. One of the future
+ * was made by a clock that was ahead, and is put right by now: which of the two is the later one
+ * is then said by the time of frames. The other was made after the latest frame of the one in use,
+ * or speaks for the first time after it. So none that was replaced comes back by a frame that was
+ * recorded. */
 static bool is_later(const struct cert *process, const struct cert *session,
-                     const struct peer *than)
+                     const struct peer *than, int64_t issued_ms, int64_t now_ms)
 {
-    return process->epoch != than->process_epoch ? process->epoch > than->process_epoch
-                                                 : session->epoch > than->session_epoch;
+    uint64_t future = (uint64_t)(now_ms + FRAME_SKEW_MS);
+    if (process->epoch != than->process_epoch)
+        return process->epoch > than->process_epoch;
+    if ((session->epoch > future) == (than->session_epoch > future))
+        return session->epoch > than->session_epoch;
+    int64_t since_ms = session->epoch > future ? issued_ms : (int64_t)session->epoch;
+    return since_ms > than->heard_ms;
 }
 
 static struct cached_process *cache_slot(struct peers *peers, const uint8_t *public_key)
@@ -426,7 +436,7 @@ static enum frame_verdict check_new_key(struct peers *peers, const struct peer *
         return refuse(peers, FRAME_UNKNOWN_KEY);
     if ((session.roles & ROLE_SIM) && !peers->config.accept_sim)
         return refuse(peers, FRAME_ROLE);
-    if (known && !is_later(&process, &session, known))
+    if (known && !is_later(&process, &session, known, view->issued_ms, now_ms))
         return refuse(peers, FRAME_OLD_SESSION);
     enum frame_verdict time = time_check(peers, view, now_ms);
     if (time != FRAME_OK)
@@ -497,9 +507,10 @@ void peers_blame(struct peers *peers, const struct endpoint *source, int64_t now
     rate_blame(&peers->rates, rate_of(&peers->rates, source), now_ms);
 }
 
-bool peers_skew(struct peers *peers, int64_t now_ms, struct skew *ret)
+bool peers_skew(struct peers *peers, int64_t now_ms, int64_t age_ms, struct skew *ret)
 {
     assert(peers && ret);
+    assert(age_ms >= 0);
     struct skew *s = &peers->skew;
     int32_t values[SKEW_SENDERS_MAX];
     size_t count = 0;
@@ -511,6 +522,8 @@ bool peers_skew(struct peers *peers, int64_t now_ms, struct skew *ret)
             values[count++] = sender->sight.ahead_ms;
     }
     skew_judge(s, values, count, now_ms);
+    if (s->right)
+        peers->config.start_ms = now_ms - age_ms;
     *ret = *s;
     return true;
 }
@@ -588,7 +601,7 @@ static enum frame_verdict peer_install(struct peers *peers, const struct frame_j
     const struct peer *known = peers_find(peers, &view->route.source);
     if (peers->config.trust && trust_is_revoked(peers->config.trust, &process))
         return FRAME_CHAIN_INVALID; /* since frame_check */
-    if (known && !is_later(&process, &session, known))
+    if (known && !is_later(&process, &session, known, view->issued_ms, now_ms))
         return FRAME_OLD_SESSION;
     if (!known && !make_room(peers, now_ms))
         return FRAME_PEERS_FULL;
@@ -646,8 +659,10 @@ enum frame_verdict frame_accept(struct peers *peers, struct frame_job *job, int6
     if (v != FRAME_OK &&
         !(v == FRAME_REPLAY && (PLANTED(PLANT_NO_REPLAY) || PLANTED(PLANT_WINDOW_FIRST))))
         return refuse(peers, v);
-    if (v == FRAME_OK)
+    if (v == FRAME_OK) {
         replay_update(&peer->window, view->seq);
+        peer->heard_ms = view->issued_ms;
+    }
     contact_note(peers, view);
     if (!frame_records_hold(view))
         return refuse(peers, FRAME_RECORDS);

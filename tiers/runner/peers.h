@@ -43,6 +43,7 @@ struct peer {
     uint16_t roles;
     uint64_t kid, session;
     uint64_t process_epoch, session_epoch;
+    int64_t heard_ms; /* when its latest accepted frame was issued */
     uint64_t capabilities;
     int64_t not_after_s;
     uint8_t public_key[PUBLIC_BYTES];
@@ -57,7 +58,7 @@ struct peers_config {
     uint32_t port_count;              /* ports 0..port_count-1 are this process's own */
     uint32_t peers_max;               /* 0: PEERS_MAX_DEFAULT */
     bool accept_sim;                  /* a mesh started for simulation */
-    int64_t start_ms;                 /* mesh time at start: see FRAME_BEFORE_START */
+    int64_t start_ms;                 /* Unix time at start: see FRAME_BEFORE_START */
     uint32_t frames_per_s, bad_per_s; /* of one sending process, see rate.h; 0: no limit */
 };
 
@@ -79,9 +80,11 @@ void peers_free(struct peers *peers);
  * frame was accepted: a record that does not hold, a unit that it may not speak for. */
 void peers_blame(struct peers *peers, const struct endpoint *source, int64_t now_ms);
 const struct peers_stats *peers_stats(const struct peers *peers);
-/* What the frames of all senders say of this machine's clock (skew.h). now_ms: by that clock. True:
- * a window has ended, and *ret has what it found. */
-bool peers_skew(struct peers *peers, int64_t now_ms, struct skew *ret);
+/* What the frames of all senders say of this machine's clock (skew.h). now_ms: by that clock;
+ * age_ms: since start_ms, by one that nobody sets. True: a window has ended, and *ret has what it
+ * found. A start that was told by a clock that was wrong then is put right when this one is: else
+ * all that is heard would be from before it, for as long as the clock had been ahead. */
+bool peers_skew(struct peers *peers, int64_t now_ms, int64_t age_ms, struct skew *ret);
 void peers_set_port_count(struct peers *peers, uint32_t port_count);
 
 /* A frame on its way through the three parts. Borrows bytes; about 1 KiB, no pointers into itself.

@@ -142,13 +142,15 @@ bool process_may_serve(struct process *p)
     }
     p->alive_us = now_us;
     return p->phase == PHASE_SERVING && !lease_doubted(&p->lease) && !wards_doubt(&p->wards) &&
-           !is_mute(p);
+           !p->mute && !is_mute(p);
 }
 
 /* Tells the units how a link is now; those in doubt when they may serve again. */
 static void tell_link(struct process *p, enum link which)
 {
-    bool up = which == LINK_BUS ? p->bus_up && !p->bus_quiet : p->banks_up[STORE_BANK_REGISTRY];
+    bool up = which == LINK_BUS     ? p->bus_up && !p->bus_quiet
+              : which == LINK_STORE ? p->banks_up[STORE_BANK_REGISTRY]
+                                    : p->banks_up[STORE_BANK_DURABLE];
     if (p->runner == NULL || p->phase != PHASE_SERVING) {
         return;
     }
@@ -192,8 +194,8 @@ static void on_store_link(void *ctx, enum store_bank bank, bool up, const char *
         process_store_down(p, bank, banks[bank], text);
     }
     p->banks_up[bank] = up;
-    if (bank == STORE_BANK_REGISTRY) {
-        tell_link(p, LINK_STORE);
+    if (bank != STORE_BANK_BLOB) {
+        tell_link(p, bank == STORE_BANK_REGISTRY ? LINK_STORE : LINK_DURABLE);
     }
 }
 
@@ -296,7 +298,7 @@ static void on_prepare(uv_prepare_t *handle)
     bool serves = process_may_serve(p);
     ingress_flush(p->ingress);
     if (serves) {
-        for (unsigned l = LINK_BUS; l <= LINK_STORE; l++) {
+        for (unsigned l = 0; l < LINK_COUNT; l++) {
             if (p->link_late[l]) {
                 tell_link(p, (enum link)l);
             }
@@ -317,17 +319,12 @@ static void on_prepare(uv_prepare_t *handle)
     arm(p, next_us);
 }
 
-/* Another process serves the units of this name: step down, and stand by for them. Agents cannot be
- * served by a process of another name: the newer one of this name goes on. */
+/* Another process serves the units of this name, or may: step down, and stand by for them. Agents
+ * cannot be served by a process of another name: the newer one of this name goes on. */
 static void lost(struct process *p, int64_t now_us)
 {
-    log_line(&p->log, LOG_ERROR, "fenced",
-             "why=\"%sanother process holds the lease of this name\" epoch=%" PRIu64,
-             process_store_refused(p)
-                 ? "the registry refuses this process's login (store-login-refused), so its own "
-                   "lease ran out: "
-                 : "",
-             p->lease.epoch);
+    log_line(&p->log, p->lease.taken ? LOG_ERROR : LOG_WARNING, "fenced",
+             "why=\"%s\" epoch=%" PRIu64, process_fenced_why(p), p->lease.epoch);
     if (p->conf->role == PROCESS_AGENT || p->conf->role == PROCESS_SIM) {
         stop(p, EXIT_FENCED);
         return;
@@ -352,10 +349,13 @@ static void tick_lease(struct process *p, int64_t now_us)
     p->held = holds;
     if (p->lease.state == LEASE_LOST) {
         lost(p, now_us);
-    } else if (p->lease.state == LEASE_WAITING && now_us - p->waited_us > WAIT_LOG_US) {
+    } else if (p->lease.state == LEASE_WAITING && (p->lease.taken || !up) &&
+               now_us - p->waited_us > WAIT_LOG_US) {
         p->waited_us = now_us;
-        log_line(&p->log, LOG_WARNING, "standby",
-                 "why=\"another process holds the lease of this name; waiting until it expires\"");
+        log_line(&p->log, LOG_WARNING, "standby", "why=\"%s\"",
+                 p->lease.taken
+                     ? "another process holds the lease of this name; waiting until it expires"
+                     : "the durable Redis is to say whose the lease of this name is");
     }
     if (p->phase <= PHASE_SERVING && !p->owns && lease_serves(&p->lease) && !process_serve(p)) {
         stop(p, EXIT_FAULT);
@@ -363,12 +363,15 @@ static void tick_lease(struct process *p, int64_t now_us)
 }
 
 /* Who may speak again after it had to be silent does so in a session of its own: peers may have
- * heard another of this name meanwhile. */
-static void tick_voice(struct process *p)
+ * heard another of this name meanwhile. What it holds for others was not renewed until now. */
+static void tick_voice(struct process *p, int64_t now_us)
 {
     bool mute = is_mute(p);
-    if (p->mute && !mute && !p->owns) {
-        egress_renew(p->egress);
+    if (p->mute && !mute) {
+        wards_silenced(&p->wards, now_us);
+        if (!p->owns) {
+            egress_renew(p->egress);
+        }
     }
     p->mute = mute;
 }
@@ -442,7 +445,7 @@ static void on_tick(uv_timer_t *handle)
     process_store_tick(p, now_us);
     process_clock_tick(p, now_us);
     tick_lease(p, now_us);
-    tick_voice(p);
+    tick_voice(p, now_us);
     if (p->phase <= PHASE_SERVING && !p->mute) {
         process_wards_tick(p, now_us);
     }
@@ -520,7 +523,7 @@ static bool start_frames(struct process *p)
                                  .trust = &p->trust.trust,
                                  .port_count = p->port_count,
                                  .accept_sim = p->config.tuning.simulation,
-                                 .start_ms = clock_unix_us() / US_PER_MS,
+                                 .start_ms = p->started_unix_us / US_PER_MS,
                                  .frames_per_s = RATE_FRAMES_DEFAULT};
     /* Only a proven sender may be held to what comes under its name. */
     peers.bad_per_s = config_has_tls(&p->config) ? RATE_BAD_DEFAULT : 0;

@@ -11,7 +11,8 @@
 
 void process_clock_tick(struct process *p, int64_t now_us)
 {
-    if (p->peers == NULL || !peers_skew(p->peers, clock_unix_us() / US_PER_MS, &p->skew)) {
+    int64_t age_ms = (clock_boot_us() - p->started_us) / US_PER_MS;
+    if (p->peers == NULL || !peers_skew(p->peers, clock_unix_us() / US_PER_MS, age_ms, &p->skew)) {
         return;
     }
     int32_t off_ms = p->skew.off_ms;

@@ -100,15 +100,15 @@ struct process {
     int exit_code;
     bool banks_up[STORE_BANK_COUNT];
     bool bus_up;
-    bool bus_quiet;                 /* up, but stalled: nodes are told that it is down */
-    bool link_late[LINK_STORE + 1]; /* the units are to be told of it when they may serve again */
-    bool announce;                  /* soon */
-    bool ask;                       /* soon: who owns what? */
-    bool contradict;                /* soon: its own units were announced too low .. */
-    uint32_t contradict_to;         /* .. by the process there */
-    int64_t contradicted_us;        /* it was said last; 0: never */
-    bool doubt;                     /* soon: units of another tier were announced too low .. */
-    uint32_t doubt_to;              /* .. by the process there; the first of them: */
+    bool bus_quiet;             /* up, but stalled: nodes are told that it is down */
+    bool link_late[LINK_COUNT]; /* the units are to be told of it when they may serve again */
+    bool announce;              /* soon */
+    bool ask;                   /* soon: who owns what? */
+    bool contradict;            /* soon: its own units were announced too low .. */
+    uint32_t contradict_to;     /* .. by the process there */
+    int64_t contradicted_us;    /* it was said last; 0: never */
+    bool doubt;                 /* soon: units of another tier were announced too low .. */
+    uint32_t doubt_to;          /* .. by the process there; the first of them: */
     struct unit doubt_first;
     int64_t doubted_us; /* a lease was given up last because of such a word; 0: never */
     uint32_t own_endpoint;
@@ -181,7 +181,8 @@ void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t le
 /* process_store.c: its login at Redis. 0 or a negative errno; the fault is logged. */
 int process_start_store(struct process *p, redis_store_reply_fn *on_reply,
                         redis_store_link_fn *on_link);
-bool process_store_refused(const struct process *p); /* by the last attempt, at any bank */
+bool process_store_refused(const struct process *p);     /* by the last attempt, at any bank */
+const char *process_fenced_why(const struct process *p); /* p->lease is LOST */
 /* Says why a bank is down. */
 void process_store_down(struct process *p, enum store_bank bank, const char *name, const char *why);
 void process_store_tick(struct process *p, int64_t now_us);

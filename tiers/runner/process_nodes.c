@@ -243,6 +243,7 @@ bool process_runner(struct process *p)
     }
     runner_link(p->runner, LINK_BUS, p->bus_up && !p->bus_quiet);
     runner_link(p->runner, LINK_STORE, p->banks_up[STORE_BANK_REGISTRY]);
+    runner_link(p->runner, LINK_DURABLE, p->banks_up[STORE_BANK_DURABLE]);
     return true;
 }
 

@@ -79,6 +79,18 @@ bool process_store_refused(const struct process *p)
     return refused;
 }
 
+const char *process_fenced_why(const struct process *p)
+{
+    if (!p->lease.taken) {
+        return "it stood still for longer than its lease runs, and others may have served "
+               "meanwhile: it asks for the lease anew";
+    }
+    return process_store_refused(p)
+               ? "the registry refuses this process's login (store-login-refused), so its own "
+                 "lease ran out: another process holds the lease of this name"
+               : "another process holds the lease of this name";
+}
+
 void process_store_down(struct process *p, enum store_bank bank, const char *name, const char *why)
 {
     if (!redis_store_is_refused(p->store, bank)) {

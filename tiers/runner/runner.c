@@ -32,6 +32,7 @@ struct runner *runner_new(const struct runner_conf *conf)
         return NULL;
     }
     r->conf = *conf;
+    r->links[LINK_DURABLE] = true; /* nodes are told only when it is not */
     r->conf.pack_from = conf->pack_from > 0 ? conf->pack_from : RUNNER_PACK_FROM;
     r->conf.pack_open = conf->pack_open > 0 ? conf->pack_open : RUNNER_PACK_OPEN;
     assert(r->conf.pack_open < UINT16_MAX);
@@ -249,10 +250,13 @@ static void start(struct runner *r, struct node *n)
     n->fresh = false;
     struct event event = {.kind = EV_START};
     runner_step(r, n, &event);
-    for (int i = 0; i < 2 && n->self != NULL && n->generation == generation; i++) {
+    for (unsigned l = 0; l < LINK_COUNT && n->self != NULL && n->generation == generation; l++) {
+        if (!link_concerns((enum link)l, n->unit.tier) || (l == LINK_DURABLE && r->links[l])) {
+            continue;
+        }
         event = (struct event){.kind = EV_LINK};
-        event.u.link.which = i == 0 ? LINK_BUS : LINK_STORE;
-        event.u.link.up = r->links[event.u.link.which];
+        event.u.link.which = (enum link)l;
+        event.u.link.up = r->links[l];
         runner_step(r, n, &event);
     }
     if (r->host_clock.synchronised && n->self != NULL && n->generation == generation) {
@@ -510,7 +514,7 @@ void runner_store_reply(struct runner *r, void *tag, const struct store_reply *r
 void runner_link(struct runner *r, enum link which, bool up)
 {
     assert(r != NULL);
-    assert(which == LINK_BUS || which == LINK_STORE);
+    assert(which < LINK_COUNT);
     if (r->links[which] == up) {
         return;
     }
@@ -519,7 +523,8 @@ void runner_link(struct runner *r, enum link which, bool up)
         runner_contents_keep(r, true);
     }
     for (uint32_t i = 0; i < r->node_count; i++) {
-        if (r->nodes[i]->self == NULL || r->nodes[i]->fresh) {
+        if (r->nodes[i]->self == NULL || r->nodes[i]->fresh ||
+            !link_concerns(which, r->nodes[i]->unit.tier)) {
             continue;
         }
         struct event event = {.kind = EV_LINK};

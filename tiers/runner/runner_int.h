@@ -96,7 +96,7 @@ struct runner {
     struct blob *blobs;    /* RUNNER_BLOBS_MAX; NULL: none yet */
     struct held *contents; /* RUNNER_CONTENTS_MAX; NULL: none yet */
     int64_t contents_us;   /* when runner_contents_keep() looked last */
-    bool links[2];
+    bool links[LINK_COUNT];
     struct host_clock_watch host_clock;
     bool leaving;         /* the last words are said: nothing may wait for a timer any more */
     struct packer packer; /* of agents; no lines: none is packed yet */

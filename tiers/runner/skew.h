@@ -34,6 +34,7 @@ struct skew {
      * senders; 0: it is not off, so far as is known. */
     int32_t off_ms;
     uint32_t heard, agree;
+    bool right; /* most senders of the last window agree with this clock, three at least */
 };
 
 static inline void skew_note(const struct skew *s, struct skew_sight *sight, int64_t ahead_ms)

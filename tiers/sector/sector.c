@@ -68,7 +68,8 @@ static void beat(struct sector *s)
     uint32_t contexts = b.summary.astray + b.summary.synced + b.summary.synced_far;
     b.has_summary = s->beats % SUMMARY_BEATS == 0 || b.summary.active != s->told_active ||
                     b.summary.frozen != s->told_frozen || contexts != s->told_contexts ||
-                    b.summary.circuits_open != s->told_circuits;
+                    b.summary.circuits_open != s->told_circuits ||
+                    b.summary.durable_away != s->told_durable_away;
     struct msg m = hub_msg(h, MSG_BEAT, unit_orchestrator(), 3);
     m.u.beat = &b;
     if (!hub_fits(h, &m)) {
@@ -82,6 +83,7 @@ static void beat(struct sector *s)
     s->told_frozen = b.summary.frozen;
     s->told_contexts = contexts;
     s->told_circuits = b.summary.circuits_open;
+    s->told_durable_away = b.summary.durable_away;
     int64_t period = h->tuning.tier_beat_us;
     s->beat_us = s->beat_us + period > h->now_us ? s->beat_us + period : h->now_us + period;
     if (s->parent_down) {
@@ -89,7 +91,7 @@ static void beat(struct sector *s)
         uint32_t agents = b.summary.agents > 0 ? b.summary.agents : 1;
         enum mode mode = mode_update(h->mode, b.summary.active, agents);
         if (mode != h->mode) {
-            h->mode = mode;
+            hub_mode(h, mode);
             hub_note(h, NOTE_MODE, (uint64_t)mode, (uint64_t)b.summary.active * 1000u / agents);
         }
     }

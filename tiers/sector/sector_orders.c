@@ -82,7 +82,7 @@ void sector_ordered(struct sector *s)
     if (s->orders.head.epoch != children_epoch(&s->parent, 0)) {
         return; /* this orchestrator has not said anything yet */
     }
-    h->mode = s->state_mode; /* the orchestrator has noted it */
+    hub_mode(h, s->state_mode); /* the orchestrator has noted it */
     h->mesh_open = s->state_open;
 }
 

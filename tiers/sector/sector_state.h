@@ -65,7 +65,7 @@ struct sector {
     enum mode state_mode;   /* as the latest STATE has it, as state_open: of the mesh breaker */
     struct freezer ordered; /* what stands still here by orders */
     int64_t beat_us, beaten_us;
-    uint32_t beats, told_active, told_frozen, told_circuits, told_contexts;
+    uint32_t beats, told_active, told_frozen, told_circuits, told_contexts, told_durable_away;
     int64_t summary_us;
     uint64_t store_ref; /* asked and not answered; 0: none */
     int64_t store_timeout_us;

@@ -73,7 +73,8 @@ static const struct action_key keys[] = {
     {"assignee", VALUE_TEXT, FOR(HUMAN), 1, 31, AT(assignee)},
     {"escalate_to", VALUE_TEXT, FOR(HUMAN), 1, 31, AT(escalate_to)},
 };
-#define KEYS (sizeof(keys) / sizeof(keys[0]))
+#define KEYS            (sizeof(keys) / sizeof(keys[0]))
+#define KEYS_WITH_WORDS 3u
 
 struct loader {
     struct action_table *table;
@@ -87,7 +88,8 @@ struct loader {
     bool continued; /* the line began with a blank: more of the value before */
     struct action *action;
     bool has_handler;
-    uint32_t set[KEYS + 3]; /* line of each key of the section */
+    uint32_t set[KEYS + 3];          /* line of each key of the section */
+    uint32_t words[KEYS_WITH_WORDS]; /* and of those that take_word() takes */
 };
 
 static bool fail_at(struct loader *l, uint32_t line, const char *format, ...)
@@ -110,6 +112,11 @@ static bool fail_empty(struct loader *l)
     return fail_at(l, l->head_line, "a section without keys: at least its handler is needed");
 }
 
+static bool fail_twice(struct loader *l, const char *key, uint32_t line)
+{
+    return fail_at(l, l->line, "key \"%s\" was given already, in line %u", key, line);
+}
+
 static char *read_line(char *room, int size, void *stream)
 {
     struct loader *l = stream;
@@ -117,6 +124,9 @@ static char *read_line(char *room, int size, void *stream)
         return NULL;
     }
     l->line++;
+    if (l->line == 1 && strncmp(room, "\xef\xbb\xbf", 3) == 0) {
+        memmove(room, room + 3, strlen(room + 3) + 1); /* a byte order mark is no text */
+    }
     size_t bytes = strlen(room);
     if (bytes + 1 == (size_t)size && room[bytes - 1] != '\n') {
         (void)fail_at(l, l->line, "longer than %d bytes", size - 2);
@@ -213,6 +223,11 @@ static bool parse_content(const char *text, struct content *ret)
             !parse_field(at, bytes, &ret->fields[ret->field_count])) {
             return false;
         }
+        for (uint32_t i = 0; i < ret->field_count; i++) {
+            if (strcmp(ret->fields[i].name, ret->fields[ret->field_count].name) == 0) {
+                return false; /* two types for one name: which one? */
+            }
+        }
         ret->field_count++;
         at += bytes;
     }
@@ -275,7 +290,8 @@ static void right_text(const struct action_key *k, char *ret, size_t size)
         break;
     case VALUE_CONTENT:
         (void)snprintf(ret, size,
-                       "any, none, text, or json with up to %u fields, as json text:string "
+                       "any, none, text, or json with up to %u fields, each "
+                       "name once, as json text:string "
                        "words:number?",
                        ACTION_FIELDS_MAX);
         break;
@@ -549,6 +565,7 @@ static bool section_enter(struct loader *l, const char *section)
                                  .escalate_to = "oversight"};
     memcpy(l->action->name, name, strlen(name) + 1);
     memset(l->set, 0, sizeof(l->set));
+    memset(l->words, 0, sizeof(l->words));
     l->has_handler = false;
     return true;
 }
@@ -556,8 +573,18 @@ static bool section_enter(struct loader *l, const char *section)
 /* handler, verb and effect are words of a list. True: it was one of them. */
 static bool take_word(struct loader *l, const char *key, const char *value, bool *ret_good)
 {
+    static const char *const names[KEYS_WITH_WORDS] = {"handler", "verb", "effect"};
     struct action *a = l->action;
     *ret_good = true;
+    for (unsigned i = 0; i < KEYS_WITH_WORDS; i++) {
+        if (strcmp(key, names[i]) == 0) {
+            if (l->words[i] != 0) {
+                *ret_good = fail_twice(l, key, l->words[i]);
+                return true;
+            }
+            l->words[i] = l->line;
+        }
+    }
     if (strcmp(key, "handler") == 0) {
         for (enum action_handler h = HANDLER_BUILTIN; h < HANDLER_COUNT; h++) {
             if (strcmp(value, action_handler_name(h)) == 0) {
@@ -646,7 +673,7 @@ static int on_pair(void *user, const char *section, const char *name, const char
         return add_text(l, k, value) ? 1 : 0;
     }
     if (l->set[i] != 0 && k->kind != VALUE_HEADER) {
-        return fail_at(l, l->line, "key \"%s\" was given already, in line %u", name, l->set[i]);
+        return fail_twice(l, name, l->set[i]);
     }
     l->set[i] = l->line;
     l->set[KEYS] += k->offset == AT(timeout_us) ? 1 : 0;
@@ -677,7 +704,11 @@ bool action_file_load(const char *file, const struct topology *topology, bool he
         return false;
     }
     int verdict = ini_parse_stream(read_line, &l, on_pair, &l);
+    bool broken = ferror(l.stream) != 0; /* a folder, for one */
     (void)fclose(l.stream);
+    if (!l.failed && broken) {
+        return fail_at(&l, l.line, "cannot be read to its end");
+    }
     if (!l.failed && verdict != 0) {
         return fail_at(&l, verdict > 0 ? (uint32_t)verdict : l.line,
                        "not a section, a \"key = value\" or a comment");

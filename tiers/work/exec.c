@@ -425,16 +425,17 @@ static void after_start(uv_work_t *work, int status)
     let_go(x);
 }
 
-static bool exec_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
+static enum reason exec_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
 {
     struct start *s = start_new(job, why);
     struct exec *x = s != NULL ? calloc(1, sizeof(*x)) : NULL;
+    if (s == NULL) {
+        return REASON_HANDLER;
+    }
     if (x == NULL) {
         free(s);
-        if (s != NULL) {
-            (void)snprintf(why, ACTION_PROBLEM_SIZE, "no memory");
-        }
-        return false;
+        (void)snprintf(why, ACTION_PROBLEM_SIZE, "no memory");
+        return REASON_OVERLOAD;
     }
     exec_subreaper();
     x->job = job;
@@ -446,7 +447,7 @@ static bool exec_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
     int error = uv_queue_work(job->lane->crew->loop, &x->starts, run_start, after_start);
     assert(error == 0); /* it fails without a callback only */
     (void)error;
-    return true;
+    return REASON_NONE;
 }
 
 /* What is still being started is ended when it has been (after_start). The poll of its process

@@ -182,14 +182,14 @@ static bool attempt(struct job *job, char why[ACTION_PROBLEM_SIZE])
     return true;
 }
 
-static bool http_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
+static enum reason http_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
 {
     job->own = calloc(1, sizeof(struct http));
     if (job->own == NULL) {
         (void)snprintf(why, ACTION_PROBLEM_SIZE, "no memory");
-        return false;
+        return REASON_OVERLOAD;
     }
-    return attempt(job, why);
+    return attempt(job, why) ? REASON_NONE : REASON_HANDLER;
 }
 
 /* Either it is time for the next attempt, or the endpoint may have been silent for too long. */

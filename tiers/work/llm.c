@@ -246,13 +246,13 @@ static bool attempt(struct job *job, char why[ACTION_PROBLEM_SIZE])
     return true;
 }
 
-static bool llm_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
+static enum reason llm_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
 {
     struct llm *m = calloc(1, sizeof(*m));
     job->own = m;
     if (m == NULL) {
         (void)snprintf(why, ACTION_PROBLEM_SIZE, "no memory");
-        return false;
+        return REASON_OVERLOAD;
     }
     size_t base = strlen(job->lane->action->url);
     while (base > 0 && job->lane->action->url[base - 1] == '/') {
@@ -260,7 +260,7 @@ static bool llm_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
     }
     (void)snprintf(m->url, sizeof(m->url), "%.*s/chat/completions", (int)base,
                    job->lane->action->url);
-    return body_build(job, m, why) && attempt(job, why);
+    return body_build(job, m, why) && attempt(job, why) ? REASON_NONE : REASON_HANDLER;
 }
 
 /* Either it is time for the next attempt, or the server has been silent. */

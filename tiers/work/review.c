@@ -74,7 +74,7 @@ bool desk_offers(const char *action)
 
 /* ---- a run ---- */
 
-static bool review_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
+static enum reason review_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
 {
     struct desk *d = job->lane->crew->desk;
     char id[ID128_TEXT_MAX];
@@ -84,8 +84,10 @@ static bool review_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
     }
     struct review *r = open < DESK_OPEN_MAX ? calloc(1, sizeof(*r)) : NULL;
     if (r == NULL) {
-        (void)snprintf(why, ACTION_PROBLEM_SIZE, "%u reviews are open at this agent already", open);
-        return false;
+        (void)snprintf(
+            why, ACTION_PROBLEM_SIZE,
+            open < DESK_OPEN_MAX ? "no memory" : "%u reviews are open at this agent already", open);
+        return REASON_OVERLOAD;
     }
     num_id128_format(job->operation, id);
     memcpy(r->id, id + strlen(id) - (ID_SIZE - 1), ID_SIZE);
@@ -99,7 +101,7 @@ static bool review_start(struct job *job, char why[ACTION_PROBLEM_SIZE])
     d->open = r;
     d->crew->stats.reviews++;
     job->own = r;
-    return true;
+    return REASON_NONE;
 }
 
 /* The decision is told at the loop's next turn: nothing is called back from inside a command. */

@@ -269,8 +269,11 @@ static void job_begin(struct lane *lane, struct job *job)
     lane->crew->stats.running++;
     lane->crew->stats.started++;
     job->running = true;
-    if (!job->ops->start(job, why)) {
-        job_fail(job, "'%s' cannot be started: %s", lane->action->name, why);
+    enum reason reason = job->ops->start(job, why);
+    if (reason != REASON_NONE) {
+        char text[2 * ACTION_PROBLEM_SIZE];
+        int n = snprintf(text, sizeof(text), "'%s' cannot be started: %s", lane->action->name, why);
+        job_end(job, OUTCOME_FAILED, reason, text, (size_t)n);
     }
 }
 

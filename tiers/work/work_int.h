@@ -11,8 +11,9 @@ struct job;
 struct lane;
 
 struct job_ops {
-    /* False: `why` says what failed; the job holds nothing then. */
-    bool (*start)(struct job *job, char why[ACTION_PROBLEM_SIZE]);
+    /* REASON_NONE: it has begun. Else `why` says what failed, and the reason whether there was no
+     * room (OVERLOAD: it may be asked again) or it cannot be (HANDLER). */
+    enum reason (*start)(struct job *job, char why[ACTION_PROBLEM_SIZE]);
     /* The job's timer is due before its deadline (job_wake). */
     void (*wake)(struct job *job);
     /* It is over: end what runs and let go. May keep the job (job_hold) until that has happened. */
