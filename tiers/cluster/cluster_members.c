@@ -271,7 +271,8 @@ void members_isolate_message(struct cluster *c, int64_t now_us, const struct msg
             c->members[i].isolated_us = INT64_MIN;
         }
     }
-    bool ours = unit_equal(topology_parent(in.agent), c->self) && in.agent.agent <= c->count;
+    bool ours = unit_equal(topology_parent(in.agent), c->self) && in.agent.agent >= 1 &&
+                in.agent.agent <= c->count;
     if (in.what == ISOLATE_AVOID && overtaken(&c->avoided_us, msg->sent_us, true)) {
         return;
     }

@@ -100,10 +100,10 @@ struct cluster {
     struct slab slab;
     uint64_t all;         /* the bits of all members */
     uint64_t quarantined; /* .. of those in quarantine */
-    uint64_t sentenced;   /* .. of those put there or let out in this life: no record knows better */
-    uint64_t still;       /* .. that stand still (freeze), as they say */
-    uint32_t count;       /* members expected by the topology */
-    uint32_t first;       /* linear index of the first */
+    uint64_t sentenced; /* .. of those put there or let out in this life: no record knows better */
+    uint64_t still;     /* .. that stand still (freeze), as they say */
+    uint32_t count;     /* members expected by the topology */
+    uint32_t first;     /* linear index of the first */
     int64_t started_us;
 
     /* parent */
