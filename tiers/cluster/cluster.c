@@ -273,7 +273,7 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
         heal_order(c, now_us, msg->u.heal.target, out);
         break;
     case MSG_ISOLATE:
-        members_isolate(c, now_us, &msg->u.isolate, out);
+        members_isolate_message(c, now_us, msg, out);
         break;
     case MSG_MOVE:
         move_order(c, now_us, &msg->u.move, out);
