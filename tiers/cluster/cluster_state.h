@@ -125,6 +125,9 @@ struct cluster {
     uint16_t asked_out;               /* bits of `asked` in use */
     struct lead_asked asked[LEAD_ASKED_MAX];
     int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
+    /* Members whose state was written, and that is acknowledged, after the summary that was kept
+     * last; of them, those before the one that is put. */
+    uint64_t unwitnessed, witnessing;
     struct lead_incidents incidents;
     uint32_t conflicts[12]; /* by 5 minutes: the last hour */
     int64_t conflict_bucket;
