@@ -86,6 +86,16 @@ static bool inside(const struct scenario *s, struct unit u)
     return u.tier != TIER_CONSOLE && u.tier != TIER_HOST && topology_contains(&s->conf.topology, u);
 }
 
+/* Places that were read for a larger mesh may be outside of a shrunk one. */
+static bool places_inside(const struct scenario *s, const struct act *a)
+{
+    static struct place_set set;
+    size_t at = 0;
+    const char *why = NULL;
+    return a->places[0] == '\0' ||
+           place_parse(a->places, strlen(a->places), &s->conf.topology, &set, &at, &why);
+}
+
 static bool labelled(const struct scenario *s, const char *label)
 {
     for (uint32_t i = 0; i < s->act_count; i++) {
@@ -100,7 +110,7 @@ static const char *check_act(const struct scenario *s, uint32_t i)
 {
     const struct act *a = &s->acts[i];
     int64_t end_us = s->heal_us > 0 ? s->heal_us : s->run_us;
-    if (a->unit.tier != TIER_NONE && !inside(s, a->unit)) {
+    if ((a->unit.tier != TIER_NONE && !inside(s, a->unit)) || !places_inside(s, a)) {
         return "the unit is not in this mesh";
     }
     if (a->at_us >= end_us) {

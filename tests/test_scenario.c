@@ -214,6 +214,21 @@ static void expectations_are_judged(void **state)
     }
 }
 
+/* As the shrinker makes a mesh smaller, whose operations name places. */
+static void a_smaller_mesh_may_not_hold_what_is_named(void **state)
+{
+    (void)state;
+    uint32_t line = 0;
+    assert_string_equal(refusal("mesh sectors 2 clusters 2 agents 6\n"
+                                "at 5s submit a echo on s02.c1.a2\n"),
+                        "");
+    assert_true(scenario_shape(&first, 2, 2, 2));
+    assert_null(scenario_check(&first, &line));
+    assert_true(scenario_shape(&first, 2, 2, 1));
+    assert_string_equal(scenario_check(&first, &line), "the unit is not in this mesh");
+    assert_int_equal(line, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +238,7 @@ int main(void)
         cmocka_unit_test(written_scenarios_read_the_same),
         cmocka_unit_test(a_seed_is_one_run),
         cmocka_unit_test(expectations_are_judged),
+        cmocka_unit_test(a_smaller_mesh_may_not_hold_what_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
