@@ -17,7 +17,8 @@
 #include <time.h>
 
 #define JOIN_US   (15 * US_PER_S)
-#define ANSWER_US (60 * US_PER_S) /* an operation without its report by then failed */
+#define ANSWER_US (60 * US_PER_S)  /* an operation without its report by then failed .. */
+#define PHASES_US (180 * US_PER_S) /* .. one whose classes come after each other, by then */
 #define OPS_MAX   65536u
 
 #define N(x) ((unsigned long long)(x)) /* for %llu */
@@ -32,7 +33,8 @@ struct sizing {
 struct asked {
     uint64_t ref;
     int64_t at_us;
-    bool answered;
+    enum cascade_strategy strategy;
+    bool judged;
 };
 
 struct course {
@@ -124,19 +126,27 @@ static void submit(struct course *c)
     command.operation.strategy = strategies[c->count % 5];
     command.operation.timing = c->count % 5 == 1 ? TIMING_AT : TIMING_SOON;
     c->asked[c->count++] = (struct asked){.ref = world_send(c->w, 1, unit_orchestrator(), &command),
-                                          .at_us = world_now(c->w)};
+                                          .at_us = world_now(c->w),
+                                          .strategy = command.operation.strategy};
+}
+
+/* Whether it has its time still, and no report. */
+static bool waits(const struct course *c, const struct asked *a)
+{
+    int64_t most_us = a->strategy == CASCADE_PRIORITY_FIRST ? PHASES_US : ANSWER_US;
+    return !a->judged && world_reply(c->w, a->ref) == NULL && world_now(c->w) - a->at_us < most_us;
 }
 
 /* A quiet point: what should have been answered by now, and who is in service. */
-static void judge(struct course *c, const struct sizing *s, bool end)
+static void judge(struct course *c, const struct sizing *s)
 {
     for (uint32_t i = 0; i < c->count; i++) {
         struct asked *a = &c->asked[i];
-        const struct reply *r = a->answered ? NULL : world_reply(c->w, a->ref);
-        if (a->answered || (r == NULL && !end && world_now(c->w) - a->at_us < ANSWER_US)) {
+        const struct reply *r = a->judged ? NULL : world_reply(c->w, a->ref);
+        if (a->judged || waits(c, a)) {
             continue;
         }
-        a->answered = true;
+        a->judged = true;
         if (r == NULL || r->kind != REPLY_OPERATION) {
             c->unanswered++;
             continue;
@@ -179,11 +189,17 @@ static void play(struct course *c, const struct sizing *s)
         step_us = step_us < 10 * US_PER_S ? step_us : 10 * US_PER_S;
         world_run(c->w, step_us > US_PER_S ? step_us : US_PER_S);
         if (world_now(c->w) >= 60 * US_PER_S) { /* the first minute is for joining */
-            judge(c, s, false);
+            judge(c, s);
         }
         tell_progress(c, s);
     }
-    judge(c, s, true);
+    for (uint32_t i = 0; i < c->count; i++) { /* the last ones have their time, too */
+        while (waits(c, &c->asked[i])) {
+            world_run(c->w, US_PER_S);
+            tell_progress(c, s);
+        }
+    }
+    judge(c, s);
 }
 
 static uint32_t print_result(const struct course *c, const struct sizing *s,

@@ -468,6 +468,30 @@ static void test_nothing_is_relayed_into_isolation(void **state)
     assert_non_null(rig_sent(&rig, MSG_RELAY));
 }
 
+static void isolated_at(enum isolation what, uint64_t agents, int64_t sent_us)
+{
+    struct msg m = from_sector(MSG_ISOLATE);
+    m.u.isolate = (struct isolate){.agent = unit_agent(1, 2, 4), .what = what, .agents = agents};
+    m.sent_us = sent_us;
+    rig_msg(&rig, &m);
+}
+
+/* A sector that begins anew takes a quarantine and its lift of former times one after the other,
+ * and the lift comes first. */
+static void test_an_overtaken_quarantine_is_over(void **state)
+{
+    (void)state;
+    struct operation op = message_to("s01.c2.a4", 1, ROUTING_DIRECT);
+    isolated_at(ISOLATE_LIFT, 0, 2000);
+    isolated_at(ISOLATE_QUARANTINE, 0, 1000);
+    isolated_at(ISOLATE_QUARANTINE, 1u << 3, 1500); /* by a list, likewise */
+    relay(&op, 0);
+    assert_non_null(rig_sent(&rig, MSG_RELAY));
+    isolated_at(ISOLATE_QUARANTINE, 0, 3000);
+    op.id.bytes[0] = 2;
+    assert_int_equal(refused(&op, 0), REASON_QUARANTINED);
+}
+
 static void test_broadcast_is_summed(void **state)
 {
     (void)state;
@@ -669,6 +693,7 @@ int main(void)
         JOINED(test_relay_beyond_and_back),
         JOINED(test_relay_to_absent_agents),
         JOINED(test_nothing_is_relayed_into_isolation),
+        JOINED(test_an_overtaken_quarantine_is_over),
         JOINED(test_broadcast_is_summed),
         JOINED(test_circling_message_is_dropped),
         cmocka_unit_test_teardown(test_random_events_always_add_up, teardown),

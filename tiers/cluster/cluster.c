@@ -97,8 +97,8 @@ static size_t place(struct layout *l, size_t bytes)
 
 static struct layout layout_of(uint32_t count)
 {
-    struct layout l = {.runs = LEAD_OPS_MAX * lead_op_chunks(count) + LEAD_LIVE_RUNS +
-                               LEAD_FACTS_RUNS + LEAD_CONFLICT_RUNS};
+    const uint32_t operations = LEAD_OPS_MAX * lead_op_chunks(count);
+    struct layout l = {.runs = operations + LEAD_LIVE_RUNS + LEAD_FACTS_RUNS + LEAD_CONFLICT_RUNS};
     place(&l, sizeof(struct cluster) + count * sizeof(struct member));
     l.pool = place(&l, slab_bytes(LEAD_CHUNKS + l.runs));
     l.relays = place(&l, LEAD_RELAYS_MAX * sizeof(struct lead_relay));
@@ -273,7 +273,7 @@ static void on_sector(struct cluster *c, int64_t now_us, const struct msg *msg, 
         heal_order(c, now_us, msg->u.heal.target, out);
         break;
     case MSG_ISOLATE:
-        members_isolate(c, now_us, &msg->u.isolate, out);
+        members_isolate_message(c, now_us, msg, out);
         break;
     case MSG_MOVE:
         move_order(c, now_us, &msg->u.move, out);

@@ -247,6 +247,50 @@ void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *is
     registry_dirty(c, now_us, i, DIRTY_IDENTITY | DIRTY_STATE);
 }
 
+/* Words of the sector may overtake each other, above all when a new life of it takes the orders of
+ * former times one after the other: the latest that was sent holds, not the latest that came.
+ * Returns whether this one is late. A bar adds to what is barred and is late after a lift only. */
+static bool overtaken(int64_t *last_us, int64_t sent_us, bool keep)
+{
+    if (sent_us < *last_us) {
+        return true;
+    }
+    *last_us = keep ? sent_us : *last_us;
+    return false;
+}
+
+void members_isolate_message(struct cluster *c, int64_t now_us, const struct msg *msg,
+                             struct outbox *out)
+{
+    struct isolate in = msg->u.isolate;
+    uint64_t late = 0;
+    if (c->isolate_epoch != msg->epoch) { /* another clock */
+        c->isolate_epoch = msg->epoch;
+        c->avoided_us = INT64_MIN;
+        for (uint32_t i = 0; i < c->count; i++) {
+            c->members[i].isolated_us = INT64_MIN;
+        }
+    }
+    bool ours = unit_equal(topology_parent(in.agent), c->self) && in.agent.agent >= 1 &&
+                in.agent.agent <= c->count;
+    if (in.what == ISOLATE_AVOID && overtaken(&c->avoided_us, msg->sent_us, true)) {
+        return;
+    }
+    if (ours && in.what != ISOLATE_AVOID && in.what != ISOLATE_BELIEVE) {
+        uint64_t named = in.agents != 0 ? in.agents & c->all : bit_of(in.agent.agent - 1u);
+        for (uint64_t rest = named; rest != 0; rest &= rest - 1u) {
+            struct member *m = &c->members[bits_lowest(rest)];
+            bool is_late = overtaken(&m->isolated_us, msg->sent_us, in.what != ISOLATE_BAR);
+            late |= is_late ? bit_of(bits_lowest(rest)) : 0;
+        }
+        if (late == named) {
+            return;
+        }
+        in.agents &= ~late;
+    }
+    members_isolate(c, now_us, &in, out);
+}
+
 void members_hello(struct cluster *c, int64_t now_us, const struct msg *msg, struct outbox *out)
 {
     assert(c != NULL && msg != NULL && out != NULL);

@@ -40,6 +40,9 @@ void members_excluded(struct cluster *c, int64_t now_us, const uint64_t excluded
 /* Keeps an agent out of operations, lets it back, or bars capabilities of it. */
 void members_isolate(struct cluster *c, int64_t now_us, const struct isolate *isolate,
                      struct outbox *out);
+/* The sector's word for it. One that was overtaken by a later one of the same life is left out. */
+void members_isolate_message(struct cluster *c, int64_t now_us, const struct msg *msg,
+                             struct outbox *out);
 void members_conflict(struct cluster *c, int64_t now_us);
 uint32_t members_conflicts_hour(const struct cluster *c, int64_t now_us);
 

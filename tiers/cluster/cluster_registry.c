@@ -11,7 +11,8 @@
  * While the store is away nothing is asked for. What was out then is dirty again. When it is back,
  * each lead starts again at a time of its own within ten seconds, and looks first whether its
  * summary, written every five seconds, is as old as the last that was acknowledged: only when it is
- * missing or older did the store lose writes, and everything is written again.
+ * missing or older did the store lose writes that were before it, and everything is written again.
+ * Else whose state was written after it is written again: that may be lost without its showing.
  *
  * Records are written with the lead's epoch (STORE_EPOCH_PUT), so a lead that was replaced cannot
  * overwrite its successor. An index is written for all members at once, those that enter it or
@@ -313,9 +314,10 @@ void registry_beat(struct cluster *c, int64_t now_us, uint32_t i)
 }
 
 /* The store has forgotten what it was told. */
-static void write_again(struct cluster *c, int64_t now_us)
+static void write_again(struct cluster *c, int64_t now_us, uint64_t which)
 {
-    for (uint32_t i = 0; i < c->count; i++) {
+    for (uint64_t rest = which; rest != 0; rest &= rest - 1u) {
+        uint32_t i = bits_lowest(rest);
         struct member *m = &c->members[i];
         if (m->uid != 0) {
             registry_dirty(c, now_us, i, DIRTY_ALL);
@@ -390,7 +392,10 @@ static void puts_ended(struct cluster *c, int64_t now_us, uint32_t seq, bool kep
         if (m->put_seq != seq) {
             continue;
         }
+        bool state = (m->put & (DIRTY_IDENTITY | DIRTY_STATE)) != 0;
         m->dirty |= kept ? 0 : m->put;
+        c->unwitnessed |= kept && state ? bit_of(i) : 0;
+        c->witnessing &= ~(kept && state ? bit_of(i) : 0);
         m->put = 0;
         c->putting &= ~bit_of(i);
         registry_waits(c, i);
@@ -460,6 +465,7 @@ static bool put_summary(struct cluster *c, int64_t now_us, struct outbox *out)
         return false;
     }
     c->summary_put_us = s.updated_mesh_us;
+    c->witnessing = c->unwitnessed;
     return true;
 }
 
@@ -508,9 +514,7 @@ static void check_reply(struct cluster *c, int64_t now_us, const struct store_re
         whole |= strcmp(f->name, "last_updated") == 0 && f->value_bytes == kept.used &&
                  memcmp(f->value, memory, kept.used) >= 0;
     }
-    if (!whole) {
-        write_again(c, now_us);
-    }
+    write_again(c, now_us, whole ? c->unwitnessed : c->all);
 }
 
 static bool put_prior(struct cluster *c, int64_t now_us, uint32_t k, struct outbox *out)
@@ -661,6 +665,7 @@ void registry_reply(struct cluster *c, int64_t now_us, const struct store_reply 
         check_reply(c, now_us, reply);
     } else if (kind == REF_SUMMARY) {
         c->summary_kept_us = c->summary_put_us;
+        c->unwitnessed &= ~c->witnessing;
     } else if (kind == REF_PUT) {
         puts_ended(c, now_us, (uint32_t)reply->ref, true);
     }

@@ -57,8 +57,9 @@ struct member {
     uint64_t uid; /* 0: never seen, not in the roster */
     uint64_t epoch;
     uint64_t capabilities;
-    uint64_t declared; /* by the agent itself */
-    uint64_t barred;   /* not counted on, though declared (MSG_ISOLATE) */
+    uint64_t declared;   /* by the agent itself */
+    uint64_t barred;     /* not counted on, though declared (MSG_ISOLATE) */
+    int64_t isolated_us; /* when the last quarantine or lift was sent, by the sector's clock */
     struct impedance impedance;
     struct predictor predictor;
     struct impedance_history history;
@@ -124,6 +125,9 @@ struct cluster {
     uint16_t asked_out;               /* bits of `asked` in use */
     struct lead_asked asked[LEAD_ASKED_MAX];
     int64_t summary_put_us, summary_kept_us; /* mesh time in the summary: last put, last kept */
+    /* Members whose state was written, and that is acknowledged, after the summary that was kept
+     * last; of them, those before the one that is put. */
+    uint64_t unwitnessed, witnessing;
     struct lead_incidents incidents;
     uint32_t conflicts[12]; /* by 5 minutes: the last hour */
     int64_t conflict_bucket;
@@ -152,6 +156,8 @@ struct cluster {
     bool bus_up, store_up, durable_up, parent_up, scan_done, scan_out;
     bool check, check_out; /* the store came back: has it kept our summary? the answer is awaited */
     uint64_t avoided;      /* members that new work goes around (ISOLATE_AVOID) */
+    uint64_t isolate_epoch; /* of the sector whose clock `isolated_us`, `avoided_us` are by */
+    int64_t avoided_us;     /* when the last ISOLATE_AVOID was sent */
     uint64_t excluded[CLASS_COUNT]; /* capabilities that a class is not counted on for */
     uint64_t replace;               /* members whose host is to be asked */
     int64_t replace_us;             /* when; NEVER */
