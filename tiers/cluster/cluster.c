@@ -104,7 +104,7 @@ static struct layout layout_of(uint32_t count)
     l.relays = place(&l, LEAD_RELAYS_MAX * sizeof(struct lead_relay));
     l.words = place(&l, count * sizeof(struct lead_word));
     l.tails = place(&l, count * sizeof(struct predictor_tail));
-    l.wanted = place(&l, count * CONTENT_HASH);
+    l.wanted = place(&l, (size_t)count * CONTENT_HASH);
     l.moved = place(&l, count * sizeof(struct lead_moved));
     l.since = place(&l, count * sizeof(int64_t));
     return l;

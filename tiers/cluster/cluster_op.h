@@ -95,7 +95,7 @@ struct lead_live {
 };
 
 /* The table of those begins with one chunk, and doubles. */
-#define LEAD_LIVE_FIRST (SLAB_CHUNK_BYTES / sizeof(struct lead_live))
+#define LEAD_LIVE_FIRST (SLAB_CHUNK_BYTES / (uint32_t)sizeof(struct lead_live))
 #define LEAD_LIVE_RUNS  (2u * LEAD_OPS_MAX / LEAD_LIVE_FIRST - 1u)
 
 #endif
