@@ -566,7 +566,9 @@ static void plan(struct play *p)
     if (s->heal_us > 0) {
         enter(p, s->heal_us, ENTRY_HEAL, 0);
     }
-    qsort(p->entries, p->entry_count, sizeof(*p->entries), by_time);
+    if (p->entry_count > 0) {
+        qsort(p->entries, p->entry_count, sizeof(*p->entries), by_time);
+    }
 }
 
 static void follow(struct play *p, const struct play_entry *e)
