@@ -433,7 +433,9 @@ void world_step_stop(struct world *w, uint32_t index)
     step(w, index, &event);
 }
 
-/* Put back to the end of the pause; false: too many messages wait for it already. */
+/* Put back to the end of the pause, in the order in which all of it came: what was put back to the
+ * end of a shorter one is older than what came since. False: too many messages wait for it already.
+ */
 static bool put_back(struct world *w, struct world_node *n, const struct entry *e)
 {
     if (e->kind == W_MSG && n->waiting++ >= w->pending_max) {
@@ -444,7 +446,9 @@ static bool put_back(struct world *w, struct world_node *n, const struct entry *
     if (e->kind == W_WAKE) {
         n->wake_us = n->queued_us = n->paused_until_us;
     }
-    world_push(w, n->paused_until_us, (enum world_event)e->kind, e->node, e->sub, e->block);
+    struct entry later = *e;
+    later.at_us = n->paused_until_us;
+    queue_push(w->queue, &later);
     return true;
 }
 
