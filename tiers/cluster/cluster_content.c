@@ -9,7 +9,8 @@
  * have their turn with the next beat.
  *
  * Two beats are awaited before that: the word of a new context and the beat that shows it may
- * overtake each other. */
+ * overtake each other. And an agent that was sent an operation which loads what it holds now is not
+ * astray: one that is held until T is done before, and answered at T. */
 #include "tiers/cluster/cluster_content.h"
 #include "core/fault.h"
 #include "core/num.h"
@@ -87,6 +88,22 @@ static void accuse(struct cluster *c, int64_t now_us, uint32_t i)
     }
 }
 
+/* Whether it was sent what it holds now, and its answer is awaited. */
+static bool loads(const struct cluster *c, uint32_t i)
+{
+    uint8_t hash[CONTENT_HASH];
+    for (uint32_t k = 0; k < c->live_count; k++) {
+        const struct lead_op *op = cluster_op(c, c->live[k].slot);
+        if (op->state == LEAD_OP_OPEN && (op->open & op->sent & bit_of(i)) != 0 &&
+            strcmp(op->action, CONTENT_ACTION) == 0 &&
+            content_ref_parse(op->task, op->task_bytes, hash) &&
+            num_id128_equal(c->members[i].impedance.context_hash, content_name(hash))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void content_heard(struct cluster *c, int64_t now_us, uint32_t i)
 {
     assert(c != NULL && i < c->count);
@@ -103,7 +120,7 @@ void content_heard(struct cluster *c, int64_t now_us, uint32_t i)
         k->due &= ~bit;
     } else if ((k->differs & bit) == 0) {
         k->differs |= bit;
-    } else {
+    } else if (!loads(c, i)) {
         k->due |= bit;
         if ((k->settled & bit) != 0) {
             k->settled &= ~bit;
