@@ -20,6 +20,7 @@
 #define ANSWER_US (60 * US_PER_S)  /* an operation without its report by then failed .. */
 #define PHASES_US (180 * US_PER_S) /* .. one whose classes come after each other, by then */
 #define OPS_MAX   65536u
+#define LOG_ROWS  4096u /* of each log; a real mesh has them on disk, and here nobody reads them */
 
 #define N(x) ((unsigned long long)(x)) /* for %llu */
 
@@ -284,6 +285,7 @@ int sim_size_main(int argc, char **argv)
     c.told = c.wall_start;
     struct world_conf conf;
     world_defaults(&conf, (uint32_t)s.agents, (uint64_t)s.seed);
+    conf.log_rows = LOG_ROWS;
     c.w = world_new(&conf);
     play(&c, &s);
     uint32_t failures = print_result(&c, &s, &conf.topology);
