@@ -102,6 +102,7 @@ void lease_superseded(struct lease *l)
 {
     assert(l != NULL);
     l->state = LEASE_LOST;
+    l->asked = false; /* a grant that is on its way would have the units run on as they are */
     l->taken = true;
     l->outlived = false;
     l->doubt = false;

@@ -323,6 +323,22 @@ static void who_takes_over_is_believed_at_once(void **state)
 
 /* A standby asks above any start time under which somebody may have served unheard; what it is
  * asking for, and what it has, stays what it is. */
+/* Another is heard under a higher epoch while an acquisition is on its way. */
+static void a_grant_after_a_loss_changes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(tick(false), STORE_KIND_COUNT);
+    pass_quietly(LEASE_PATIENCE_US + TICK_US, false);
+    assert_int_equal(lease.state, LEASE_UNHELD);
+    assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
+    lease_superseded(&lease);
+    answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH + 50);
+    assert_int_equal(lease.state,
+                     LEASE_LOST); /* else its units would run on under their old epoch */
+    lease_stand_by(&lease, now_us);
+    hold(START_EPOCH + 51);
+}
+
 static void a_standby_asks_above_the_time(void **state)
 {
     (void)state;
@@ -574,6 +590,7 @@ int main(void)
         cmocka_unit_test_setup(an_owner_that_lives_is_a_loss, setup),
         cmocka_unit_test_setup(the_last_life_of_the_same_name_is_no_loss, setup),
         cmocka_unit_test_setup(who_takes_over_is_believed_at_once, setup),
+        cmocka_unit_test_setup(a_grant_after_a_loss_changes_nothing, setup),
         cmocka_unit_test_setup(a_standby_asks_above_the_time, setup),
         cmocka_unit_test_setup(after_a_pause_it_serves_nobody_until_it_knows, setup),
         cmocka_unit_test_setup(a_pause_past_the_lease_is_a_takeover, setup),
