@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DOUBT_US (60 * US_PER_S)
+#define DOUBT_US       (60 * US_PER_S)
+#define DOUBT_AHEAD_US (86400ll * US_PER_S)
 
 static int64_t local(const struct world *w, const struct process *p)
 {
@@ -214,21 +215,30 @@ static void check_superseded(struct world *w, struct process *p, struct lease *l
     }
 }
 
+static void acquire_above(struct world *w, struct process *p, struct lease *l, uint64_t told)
+{
+    give_up(w, p, l);
+    if (told <= unix_us(w, p) + DOUBT_AHEAD_US) {
+        l->epoch = told + 1;
+    }
+}
+
 /* doubted() of process_wards.c */
-void world_process_doubted(struct world *w, struct process *p, uint32_t of)
+void world_process_doubted(struct world *w, struct process *p, uint32_t of, uint64_t told)
 {
     int64_t now_us = local(w, p);
     bool any = false;
     if (p->doubted_us != 0 && now_us - p->doubted_us < DOUBT_US) {
         return;
     }
-    if (p->owns && of == p->name && lease_serves(&p->lease)) {
-        give_up(w, p, &p->lease);
+    if (p->owns && of == p->name && lease_serves(&p->lease) && told > p->lease.epoch) {
+        acquire_above(w, p, &p->lease, told);
         any = true;
     }
     for (uint32_t i = 0; i < p->wards.count; i++) {
-        if (p->list[i].held && p->ward_name[i] == of && lease_serves(&p->list[i].lease)) {
-            give_up(w, p, &p->list[i].lease);
+        if (p->list[i].held && p->ward_name[i] == of && lease_serves(&p->list[i].lease) &&
+            told > p->list[i].lease.epoch) {
+            acquire_above(w, p, &p->list[i].lease, told);
             any = true;
         }
     }

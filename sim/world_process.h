@@ -96,7 +96,8 @@ struct processes {
 void world_process_start(struct world *w, uint32_t index);
 void world_process_end(struct world *w, uint32_t index);
 void world_process_contradict(struct world *w, struct process *p);
-void world_process_doubted(struct world *w, struct process *p, uint32_t of); /* a name */
+/* of: a name; told: the epoch that they know of its units */
+void world_process_doubted(struct world *w, struct process *p, uint32_t of, uint64_t told);
 bool world_process_mute(const struct world *w, const struct process *p);
 
 /* world_process_net.c */

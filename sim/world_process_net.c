@@ -147,7 +147,9 @@ void world_process_contradict(struct world *w, struct process *p)
     }
     p->contradict = false;
     if (p->doubt_to != 0) {
-        say_name(w, p, p->doubt_to - 1u, RECORD_ALIVE, ALIVE_DOUBT, p->doubt_of, 0);
+        uint32_t unit = w->processes->list[p->doubt_of].first;
+        say_name(w, p, p->doubt_to - 1u, RECORD_ALIVE, ALIVE_DOUBT, p->doubt_of,
+                 world_process_known(w, self, unit)->epoch);
         p->doubt_to = 0;
     }
     for (uint32_t i = 0; i < p->wards.count; i++) {
@@ -248,7 +250,7 @@ static void apply(struct world *w, uint32_t end, const struct world_msg *wm)
     } else if (wm->record == RECORD_ASK && self != NULL) {
         self->announce = true;
     } else if (wm->record == RECORD_ALIVE && self != NULL && wm->flags == ALIVE_DOUBT) {
-        world_process_doubted(w, self, wm->name);
+        world_process_doubted(w, self, wm->name, wm->epoch);
     } else if (wm->record == RECORD_ALIVE && self != NULL) {
         int64_t now_us = world_local(&w->nodes[self->node], w->now_us);
         for (uint32_t i = 0; i < self->wards.count; i++) {

@@ -15,12 +15,14 @@
 #define ALIVE_BYTES    2u
 #define ALIVE_QUESTION 1u /* please answer */
 #define ALIVE_WAITS    2u /* my own units are served by another; I am ready to have them back */
-/* What you announced of this unit is below what is known here: the unit follows, as a number. */
+/* What you announced of this unit is below what is known here: the unit and that epoch follow. */
 #define ALIVE_DOUBT       4u
-#define ALIVE_DOUBT_BYTES 10u
-/* Between two doubts that are listened to: longer than a frame lives, so that one that was said
- * before the units began anew does not end them again. */
+#define ALIVE_DOUBT_BYTES 18u
+/* Between two doubts that are listened to, so that a liar costs little. */
 #define DOUBT_US (60 * US_PER_S)
+/* An epoch that is told in a doubt is taken up to so far ahead of now: a former life's clock may
+ * have been wrong, and a liar must not use up the numbers. */
+#define DOUBT_AHEAD_US (86400ll * US_PER_S)
 
 static bool is_tier(const struct process_conf *c)
 {
@@ -94,13 +96,33 @@ static void say_alive(struct process *p, uint32_t endpoint, bool question)
     }
 }
 
+static void put_u64(uint8_t *to, uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        to[i] = (uint8_t)(value >> 8 * i);
+    }
+}
+
+static uint64_t get_u64(const uint8_t *from)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        value |= (uint64_t)from[i] << 8 * i;
+    }
+    return value;
+}
+
+static uint64_t known_epoch(const struct process *p, struct unit u)
+{
+    const struct directory_entry *e = u.tier != TIER_NONE ? directory_find(&p->directory, u) : NULL;
+    return e != NULL ? e->epoch : 0;
+}
+
 static void say_doubt(struct process *p)
 {
     uint8_t record[ALIVE_DOUBT_BYTES] = {RECORD_ALIVE, ALIVE_DOUBT};
-    uint64_t unit = unit_pack(p->doubt_first);
-    for (unsigned i = 0; i < 8; i++) {
-        record[2 + i] = (uint8_t)(unit >> 8 * i);
-    }
+    put_u64(record + 2, unit_pack(p->doubt_first));
+    put_u64(record + 10, known_epoch(p, p->doubt_first));
     (void)egress_record(p->egress, 0, p->doubt_to, record, sizeof(record));
 }
 
@@ -126,29 +148,37 @@ static void give_up(struct process *p, struct lease *l)
     lease_superseded(l);
 }
 
+/* The lease is given up, and the next acquisition is for more than was told. */
+static void acquire_above(struct process *p, struct lease *l, uint64_t told)
+{
+    give_up(p, l);
+    if (told <= (uint64_t)(clock_unix_us() + DOUBT_AHEAD_US)) {
+        l->epoch = told + 1;
+    }
+}
+
 /* Others know a higher epoch of units that are served here, and refuse all that they say. Whether
  * that owner is still there only the store can tell: the lease is given up, and what acquires it
- * next, this process or a standby, begins above everything that was ever given. */
+ * next, this process or a standby, begins above the epoch that they know. */
 static void doubted(struct process *p, uint32_t endpoint, const uint8_t *bytes)
 {
-    uint64_t packed = 0;
     int64_t now_us = clock_boot_us();
+    uint64_t told = get_u64(bytes + 10);
     bool any = false;
-    for (unsigned i = 0; i < 8; i++) {
-        packed |= (uint64_t)bytes[2 + i] << 8 * i;
-    }
-    struct unit first = unit_unpack(packed);
+    struct unit first = unit_unpack(get_u64(bytes + 2));
     if (!is_upper(p, endpoint) || (p->doubted_us != 0 && now_us - p->doubted_us < DOUBT_US)) {
         return;
     }
-    if (p->owns && unit_equal(first, p->first_unit) && lease_serves(&p->lease)) {
-        give_up(p, &p->lease);
+    if (p->owns && unit_equal(first, p->first_unit) && lease_serves(&p->lease) &&
+        told > p->lease.epoch) {
+        acquire_above(p, &p->lease, told);
         any = true;
     }
     for (uint32_t i = 0; i < p->wards.count; i++) {
         struct ward *w = &p->ward_list[i];
-        if (w->held && unit_equal(first, p->ward_of[i].first) && lease_serves(&w->lease)) {
-            give_up(p, &w->lease);
+        if (w->held && unit_equal(first, p->ward_of[i].first) && lease_serves(&w->lease) &&
+            told > w->lease.epoch) {
+            acquire_above(p, &w->lease, told);
             any = true;
         }
     }
@@ -181,12 +211,6 @@ void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t le
 }
 
 /* ---- epochs that only others know ---- */
-
-static uint64_t known_epoch(const struct process *p, struct unit u)
-{
-    const struct directory_entry *e = u.tier != TIER_NONE ? directory_find(&p->directory, u) : NULL;
-    return e != NULL ? e->epoch : 0;
-}
 
 void process_stale(void *ctx, uint32_t endpoint, struct unit first)
 {
