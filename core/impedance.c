@@ -78,16 +78,15 @@ static uint32_t ranked(const uint16_t *ring, unsigned count, unsigned rank)
     return code;
 }
 
-/* Codes sort like their values. The lower of the two middle ones; 0 when empty. */
-static uint32_t ring_median(const uint16_t *ring, unsigned count)
+/* Codes sort like their values. The code of the lower of the two middle ones; 0 when empty. */
+static uint16_t ring_median(const uint16_t *ring, unsigned count)
 {
     assert(count <= PROFILER_SAMPLES);
     if (count == 0) {
         return 0;
     }
     unsigned rank = (count - 1u) / 2u;
-    return decode(
-        (uint16_t)(count <= FEW ? ranked_few(ring, count, rank) : ranked(ring, count, rank)));
+    return (uint16_t)(count <= FEW ? ranked_few(ring, count, rank) : ranked(ring, count, rank));
 }
 
 void profiler_init(struct profiler *p)
@@ -109,12 +108,13 @@ void profiler_latency(struct profiler *p, uint32_t rtt_us)
 static void profiler_turn(struct profiler *p, int64_t now_us)
 {
     int64_t bucket = now_us / BUCKET_US;
-    if (bucket - p->hour_bucket >= (int64_t)PROFILER_BUCKETS) {
+    assert(bucket <= UINT32_MAX);
+    if (bucket - (int64_t)p->hour_bucket >= (int64_t)PROFILER_BUCKETS) {
         memset(p->done, 0, sizeof p->done);
         memset(p->failed, 0, sizeof p->failed);
-        p->hour_bucket = bucket;
+        p->hour_bucket = (uint32_t)bucket;
     }
-    while (p->hour_bucket < bucket) {
+    while ((int64_t)p->hour_bucket < bucket) {
         p->hour_bucket++;
         p->done[p->hour_bucket % PROFILER_BUCKETS] = 0;
         p->failed[p->hour_bucket % PROFILER_BUCKETS] = 0;
@@ -127,7 +127,7 @@ void profiler_done(struct profiler *p, int64_t now_us, uint32_t processing_us, b
     assert(now_us >= 0);
     profiler_turn(p, now_us);
     uint32_t *count = ok ? p->done : p->failed;
-    unsigned i = (unsigned)(p->hour_bucket % PROFILER_BUCKETS);
+    unsigned i = p->hour_bucket % PROFILER_BUCKETS;
     if (count[i] < UINT32_MAX / PROFILER_BUCKETS) { /* so that the hour's sum fits */
         count[i]++;
     }
@@ -163,12 +163,12 @@ uint16_t profiler_drift_permille(const struct profiler *p)
 static void look_through(struct profiler *p)
 {
     if (!p->latency_known) {
-        p->latency_us = ring_median(p->latency, p->latency_count);
+        p->latency_median = ring_median(p->latency, p->latency_count);
         p->drift_permille = profiler_drift_permille(p);
         p->latency_known = true;
     }
     if (!p->processing_known) {
-        p->processing_us = ring_median(p->processing, p->processing_count);
+        p->processing_median = ring_median(p->processing, p->processing_count);
         p->processing_known = true;
     }
 }
@@ -181,16 +181,16 @@ void profiler_report(struct profiler *p, int64_t now_us, uint32_t queue_depth,
     uint32_t done = 0;
     uint32_t failed = 0;
     int64_t bucket = now_us / BUCKET_US;
-    for (int64_t b = p->hour_bucket; b > p->hour_bucket - (int64_t)PROFILER_BUCKETS && b >= 0;
-         b--) {
+    for (int64_t b = p->hour_bucket;
+         b > (int64_t)p->hour_bucket - (int64_t)PROFILER_BUCKETS && b >= 0; b--) {
         if (bucket - b < (int64_t)PROFILER_BUCKETS) {
             done += p->done[b % PROFILER_BUCKETS];
             failed += p->failed[b % PROFILER_BUCKETS];
         }
     }
     look_through(p);
-    ret->latency_us = p->latency_us;
-    ret->processing_us = p->processing_us;
+    ret->latency_us = decode(p->latency_median);
+    ret->processing_us = decode(p->processing_median);
     ret->queue_depth = queue_depth;
     ret->done = done;
     ret->failed = failed;

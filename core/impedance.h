@@ -16,7 +16,7 @@
 #define IMPEDANCE_UNSTABLE  500u /* permille of drift */
 
 struct profiler {
-    int64_t hour_bucket;             /* number of the newest bucket's 5 minutes */
+    uint32_t hour_bucket;            /* number of the newest bucket's 5 minutes */
     uint32_t done[PROFILER_BUCKETS]; /* by bucket number modulo the count; saturate */
     uint32_t failed[PROFILER_BUCKETS];
     uint16_t latency[PROFILER_SAMPLES]; /* round trips, coded */
@@ -26,8 +26,7 @@ struct profiler {
     /* Reports come more often than samples: what the last one made of a ring is kept until the ring
      * has a new one. */
     bool latency_known, processing_known;
-    uint16_t drift_permille;
-    uint32_t latency_us, processing_us; /* medians */
+    uint16_t drift_permille, latency_median, processing_median; /* medians: coded */
 };
 
 void profiler_init(struct profiler *p);
