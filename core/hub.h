@@ -157,7 +157,7 @@ struct hub {
     uint64_t next_ref;
     /* Sees each reply before it is sent, NULL: nobody does. True: it was for this node itself. */
     bool (*on_reply)(struct hub *h, struct unit to, const struct reply *reply);
-    /* A submission that the mode lets wait (hub_release), NULL: it is refused. False: no room. */
+    /* A submission that the mode, or `settling`, lets wait; NULL: it is refused. False: no room. */
     bool (*on_hold)(struct hub *h, const struct msg *msg, uint32_t targets, const char *why);
     int64_t progress_due_us, share_due_us; /* of background that is not out yet; NEVER: none */
     int64_t narrow_until_us; /* an operation to few was begun not long ago (hub_share.h) */

@@ -135,7 +135,8 @@ static struct refusal admit(struct hub *h, const struct entry *e)
     }
     if (h->settling) {
         return (struct refusal){.reason = REASON_FROZEN,
-                                .text = "starting: what was frozen, and what ran, is being read"};
+                                .text = "starting: what was frozen, and what ran, is being read",
+                                .waits = true};
     }
     if (h->frozen) {
         return (struct refusal){.reason = REASON_FROZEN, .text = "frozen: thaw first"};
@@ -578,8 +579,10 @@ void hub_submit(struct hub *h, const struct msg *msg)
         if (h->on_hold(h, msg, e.targets, no.text)) {
             return;
         }
-        no = (struct refusal){.reason = REASON_OVERLOAD,
-                              .text = "pool \"waiting\": all its places wait for the mode"};
+        if (no.reason == REASON_MODE) {
+            no = (struct refusal){.reason = REASON_OVERLOAD,
+                                  .text = "pool \"waiting\": all its places wait for the mode"};
+        }
     }
     refuse(h, msg, no.reason, no.text);
 }

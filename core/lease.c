@@ -102,9 +102,19 @@ void lease_superseded(struct lease *l)
 {
     assert(l != NULL);
     l->state = LEASE_LOST;
+    l->asked = false; /* a grant that is on its way would have the units run on as they are */
     l->taken = true;
     l->outlived = false;
     l->doubt = false;
+}
+
+/* A standby asks soon after the store is back, not at once. */
+static void settle(struct lease *l, int64_t now_us, bool store_up)
+{
+    if (l->away && store_up && l->state == LEASE_WAITING) {
+        l->next_us = now_us + LEASE_SETTLE_US;
+    }
+    l->away = !store_up;
 }
 
 bool lease_tick(struct lease *l, int64_t now_us, bool store_up, struct store_op *ret)
@@ -119,6 +129,7 @@ bool lease_tick(struct lease *l, int64_t now_us, bool store_up, struct store_op 
         now_us - l->doubt_us > LEASE_PATIENCE_US) {
         l->doubt = false; /* nobody can say: epochs decide */
     }
+    settle(l, now_us, store_up);
     if (l->state == LEASE_LOST || l->asked || now_us < l->next_us) {
         return false;
     }
@@ -204,6 +215,7 @@ void lease_reply(struct lease *l, int64_t now_us, const struct store_reply *repl
         l->next_us = now_us;
     } else if (reply->verdict != STORE_OK) {
         l->useless = true; /* unknown, read only, full: as good as no store */
+        l->next_us = l->state == LEASE_WAITING ? now_us + LEASE_SETTLE_US : l->next_us;
     }
 }
 

@@ -34,7 +34,10 @@
 #define LEASE_RETRY_US    500000ll
 #define LEASE_PATIENCE_US 1000000ll
 #define LEASE_ANSWER_US   2000000ll /* an operation without an answer by then is asked again */
-#define LEASE_PAUSE_US    2000000ll /* a process that stood still for so long doubts its leases */
+/* Who waits for a name lets its holder ask first, for so long, when the store is back: all leases
+ * have ended meanwhile, and the holder's units may have what they could not write. */
+#define LEASE_SETTLE_US 3000000ll
+#define LEASE_PAUSE_US  2000000ll /* a process that stood still for so long doubts its leases */
 
 enum lease_state { LEASE_ASKING, LEASE_WAITING, LEASE_HELD, LEASE_UNHELD, LEASE_LOST };
 const char *lease_state_name(enum lease_state s);
@@ -48,6 +51,7 @@ struct lease {
     uint64_t ref;     /* of the operation under way, or of the last one */
     int64_t start_us, next_us, asked_us, busy_since_us, doubt_us;
     bool asked;    /* an operation is under way */
+    bool away;     /* the store was, at the last tick */
     bool useless;  /* an operation has ended without a grant or a refusal; for ASKING */
     bool outlived; /* it stood still past the lease's end, so anybody may have served meanwhile */
     bool alone;    /* nobody stands by for the name */

@@ -43,7 +43,7 @@ struct agent_row {
     uint64_t uid;
     enum impedance_class agent_class;
     bool routed_around; /* new work goes around it */
-    bool unwritten;     /* how it stands is not in the registry yet */
+    bool unwritten;     /* how it stands is not in the registry, as far as its lead knows */
     uint64_t capabilities;
     uint64_t epoch;
     struct impedance impedance;

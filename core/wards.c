@@ -104,7 +104,8 @@ static enum ward_action holder(const struct wards *w, struct ward *ward, int64_t
         lease_stand_by(&ward->lease, now_us);
         return WARD_DROP;
     }
-    if (ward->home_us != 0 && now_us - ward->home_us >= WARDS_HOME_US && store_up &&
+    bool written = w->store_since_us != 0 && now_us - w->store_since_us >= WARDS_WRITE_US;
+    if (ward->home_us != 0 && now_us - ward->home_us >= WARDS_HOME_US && written &&
         lease_release(&ward->lease, op)) {
         ward->held = false;
         ward->home_us = 0;

@@ -13,7 +13,8 @@
  * WARDS_START_US, because processes start one by one. The second in line waits a second longer, and
  * nobody takes two names within WARDS_GAP_US.
  *
- * A ward whose own process is back and has asked for it for WARDS_HOME_US is given back.
+ * A ward whose own process is back and has asked for it for WARDS_HOME_US is given back, but not
+ * within WARDS_WRITE_US after the store was away: what its units have not written would be lost.
  *
  * Pure: the caller gives times and carries out the actions. */
 #ifndef CORE_WARDS_H
@@ -29,6 +30,7 @@
 #define WARDS_START_US  20000000ll
 #define WARDS_GAP_US    500000ll
 #define WARDS_HOME_US   30000000ll
+#define WARDS_WRITE_US  15000000ll /* leads write within 10 s what they could not write */
 
 struct ward {
     struct lease lease;

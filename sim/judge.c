@@ -151,6 +151,8 @@ bool judge_touched(const struct judge *j, struct unit parent, struct unit child,
         }
     }
     uint32_t brokers = 0;
+    /* It is called home through its home's sector: a lead that is cut off does not hear of it. */
+    bool guest = child.tier == TIER_AGENT && !topology_planned(&s->conf.topology, child);
     for (uint32_t i = 0; i < s->act_count; i++) {
         const struct act *a = &s->acts[i];
         bool recent = a->at_us <= now_us && now_us < a->at_us + a->for_us + BROKER_US;
@@ -162,7 +164,8 @@ bool judge_touched(const struct judge *j, struct unit parent, struct unit child,
             continue;
         }
         if (unit_equal(a->unit, child) || unit_equal(a->unit, parent) ||
-            (a->below && above(a->unit, child)) || shares(s, a->unit, parent, child)) {
+            (a->below && above(a->unit, child)) || (guest && above(a->unit, parent)) ||
+            shares(s, a->unit, parent, child)) {
             return true;
         }
     }

@@ -305,10 +305,7 @@ static void start_now(struct world *w, uint32_t index)
     if (!bus_up) {
         world_push(w, n->bus_up_us, W_LINK, index, LINK_BUS * 2u + 1u, NULL);
     }
-    world_push(w, w->now_us, W_LINK, index, LINK_STORE * 2u + (world_store_up(w) ? 1u : 0u), NULL);
-    if (!world_bank_up(w, STORE_BANK_DURABLE) && link_concerns(LINK_DURABLE, n->unit.tier)) {
-        world_push(w, w->now_us, W_LINK, index, LINK_DURABLE * 2u, NULL);
-    }
+    world_store_links(w, index);
     if (n->host_says != 0) {
         world_push(w, w->now_us, W_CLOCK, index, 0, NULL);
     }
@@ -387,10 +384,9 @@ static void dispatch(struct world *w, const struct entry *e)
         event.kind = EV_LINK;
         event.u.link.which = (enum link)(e->sub / 2u);
         event.u.link.up = e->sub % 2u == 1u;
-        if (event.u.link.which != LINK_BUS && !event.u.link.up &&
-            world_bank_up(w, event.u.link.which == LINK_STORE ? STORE_BANK_REGISTRY
-                                                              : STORE_BANK_DURABLE)) {
-            return; /* it was silent, and answers again before anybody has given it up */
+        if (event.u.link.which != LINK_BUS &&
+            event.u.link.up != world_link_up(w, event.u.link.which)) {
+            return; /* silent, it answers before anybody has given it up; back, it is away again */
         }
         break;
     case W_CLOCK:

@@ -238,7 +238,8 @@ void world_store_begin(struct world *w, uint32_t node, const struct store_op *op
 /* Carried out and answered at once; what ret points to is the store's own. */
 enum store_verdict world_store_now(struct world *w, const struct store_op *op,
                                    struct store_reply *ret);
-bool world_store_up(const struct world *w); /* what nodes are told of their link */
 bool world_bank_up(const struct world *w, enum store_bank b);
+bool world_link_up(const struct world *w, enum link which); /* what nodes are told, of the store */
+void world_store_links(struct world *w, uint32_t node);
 
 #endif

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DOUBT_US (60 * US_PER_S)
+#define DOUBT_US       (60 * US_PER_S)
+#define DOUBT_AHEAD_US (86400ll * US_PER_S)
 
 static int64_t local(const struct world *w, const struct process *p)
 {
@@ -92,7 +93,7 @@ void world_process_start(struct world *w, uint32_t index)
     p->started_us = p->alive_us = local(w, p);
     p->started_true_us = w->now_us;
     p->announced_us = 0;
-    p->doubted_us = 0;
+    p->doubted_us = p->doubter_us = 0;
     p->doubt_to = 0;
     world_process_forget(w, index);
     world_process_renew(w, p);
@@ -214,22 +215,43 @@ static void check_superseded(struct world *w, struct process *p, struct lease *l
     }
 }
 
-/* doubted() of process_wards.c */
-void world_process_doubted(struct world *w, struct process *p, uint32_t of)
+/* believed() of process_doubt.c. from: an end. */
+static bool believed(const struct world *w, struct process *p, uint32_t from, int64_t now_us)
+{
+    if (from < w->processes->count) {
+        return true;
+    }
+    bool second = p->doubter_us != 0 && now_us - p->doubter_us < DOUBT_US && p->doubter != from;
+    p->doubter = from;
+    p->doubter_us = now_us;
+    return second;
+}
+
+static bool acquire_above(struct world *w, struct process *p, struct lease *l, uint64_t told)
+{
+    if (!lease_serves(l) || told <= l->epoch) {
+        return false;
+    }
+    give_up(w, p, l);
+    if (told <= unix_us(w, p) + DOUBT_AHEAD_US) {
+        l->epoch = told + 1;
+    }
+    return true;
+}
+
+/* process_doubted() */
+void world_process_doubted(struct world *w, struct process *p, uint32_t from, uint32_t of,
+                           uint64_t told)
 {
     int64_t now_us = local(w, p);
-    bool any = false;
-    if (p->doubted_us != 0 && now_us - p->doubted_us < DOUBT_US) {
+    bool soon = p->doubted_us != 0 && now_us - p->doubted_us < DOUBT_US;
+    if (soon || !believed(w, p, from, now_us)) {
         return;
     }
-    if (p->owns && of == p->name && lease_serves(&p->lease)) {
-        give_up(w, p, &p->lease);
-        any = true;
-    }
+    bool any = p->owns && of == p->name && acquire_above(w, p, &p->lease, told);
     for (uint32_t i = 0; i < p->wards.count; i++) {
-        if (p->list[i].held && p->ward_name[i] == of && lease_serves(&p->list[i].lease)) {
-            give_up(w, p, &p->list[i].lease);
-            any = true;
+        if (p->list[i].held && p->ward_name[i] == of) {
+            any = acquire_above(w, p, &p->list[i].lease, told) || any;
         }
     }
     p->doubted_us = any ? now_us : p->doubted_us;

@@ -63,6 +63,8 @@ struct process {
     uint16_t doubt_to,
         doubt_of;       /* name + 1 of who announced units of another tier too low; whose */
     int64_t doubted_us; /* a lease was given up last because of such a word; 0: never */
+    int64_t doubter_us; /* .. and a host of agents doubted last, by itself; 0: never; who: */
+    uint32_t doubter;   /* an end */
     uint64_t session;   /* later ones replace earlier ones of the same name */
     int64_t alive_us, announced_us, started_us; /* its clock */
     int64_t started_true_us;
@@ -96,7 +98,9 @@ struct processes {
 void world_process_start(struct world *w, uint32_t index);
 void world_process_end(struct world *w, uint32_t index);
 void world_process_contradict(struct world *w, struct process *p);
-void world_process_doubted(struct world *w, struct process *p, uint32_t of); /* a name */
+/* from: an end; of: a name; told: the epoch that is known there of its units. */
+void world_process_doubted(struct world *w, struct process *p, uint32_t from, uint32_t of,
+                           uint64_t told);
 bool world_process_mute(const struct world *w, const struct process *p);
 
 /* world_process_net.c */

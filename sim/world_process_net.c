@@ -63,6 +63,18 @@ void world_process_renew(struct world *w, struct process *p)
 
 /* --- records --- */
 
+static void put(struct world *w, uint32_t from, uint32_t to, const struct world_msg *wm)
+{
+    struct block *b = world_block(w, sizeof(*wm));
+    struct world_msg *sent = (struct world_msg *)(void *)b->bytes;
+    *sent = *wm;
+    sent->sent_us = w->now_us;
+    sent->from = from;
+    sent->partition = w->nodes[from].partition;
+    world_send_to(w, from, to, 0, b);
+    world_block_drop(w, b);
+}
+
 static void say(struct world *w, const struct process *p, uint32_t to_node, enum record record,
                 uint8_t flags, uint32_t name, uint64_t epoch)
 {
@@ -71,18 +83,25 @@ static void say(struct world *w, const struct process *p, uint32_t to_node, enum
     if (silent || !world_leaves(w, p->node)) {
         return;
     }
-    struct block *b = world_block(w, sizeof(struct world_msg));
-    struct world_msg *wm = (struct world_msg *)(void *)b->bytes;
-    *wm = (struct world_msg){.sent_us = w->now_us,
-                             .from = p->node,
-                             .partition = w->nodes[p->node].partition,
-                             .record = (uint8_t)record,
-                             .flags = flags,
-                             .name = (uint16_t)name,
-                             .epoch = epoch,
-                             .session = p->session};
-    world_send_to(w, p->node, to_node, 0, b);
-    world_block_drop(w, b);
+    const struct world_msg wm = {.record = (uint8_t)record,
+                                 .flags = flags,
+                                 .name = (uint16_t)name,
+                                 .epoch = epoch,
+                                 .session = p->session};
+    put(w, p->node, to_node, &wm);
+}
+
+/* A host of an agent doubts what `to` has announced of the units of `of`. */
+static void host_doubts(struct world *w, uint32_t agent, uint32_t to, uint32_t of, uint64_t epoch)
+{
+    const struct processes *all = w->processes;
+    const struct world_msg wm = {
+        .record = RECORD_ALIVE, .flags = ALIVE_DOUBT, .name = (uint16_t)of, .epoch = epoch};
+    for (uint32_t i = to; i < all->count; i += all->names) {
+        if (all->list[i].up && world_leaves(w, agent)) {
+            put(w, agent, all->list[i].node, &wm);
+        }
+    }
 }
 
 /* To all that run under the name. */
@@ -147,7 +166,9 @@ void world_process_contradict(struct world *w, struct process *p)
     }
     p->contradict = false;
     if (p->doubt_to != 0) {
-        say_name(w, p, p->doubt_to - 1u, RECORD_ALIVE, ALIVE_DOUBT, p->doubt_of, 0);
+        uint32_t unit = w->processes->list[p->doubt_of].first;
+        say_name(w, p, p->doubt_to - 1u, RECORD_ALIVE, ALIVE_DOUBT, p->doubt_of,
+                 world_process_known(w, self, unit)->epoch);
         p->doubt_to = 0;
     }
     for (uint32_t i = 0; i < p->wards.count; i++) {
@@ -231,25 +252,37 @@ static void stale(struct process *self, uint16_t from, uint32_t of)
     }
 }
 
+static void announced(struct world *w, uint32_t end, const struct world_msg *wm)
+{
+    struct processes *all = w->processes;
+    const struct process *of = &all->list[wm->name];
+    uint16_t from = all->list[w->nodes[wm->from].process].name;
+    bool good = true;
+    for (uint32_t u = of->first; u < (uint32_t)of->first + of->units; u++) {
+        good = world_process_learn(w, end, u, from, wm->epoch) && good;
+    }
+    if (!good && end < all->count) {
+        stale(&all->list[end], from, wm->name);
+    } else if (!good) {
+        host_doubts(w, w->first_agent + end - all->count, from, wm->name,
+                    world_process_known(w, end, of->first)->epoch);
+    }
+}
+
+/* An agent's host says nothing but doubts. */
 static void apply(struct world *w, uint32_t end, const struct world_msg *wm)
 {
     struct processes *all = w->processes;
-    const struct process *from = &all->list[w->nodes[wm->from].process];
+    uint16_t process = w->nodes[wm->from].process;
     struct process *self = end < all->count ? &all->list[end] : NULL;
     if (wm->record == RECORD_ANNOUNCE) {
-        const struct process *of = &all->list[wm->name];
-        bool good = true;
-        for (uint32_t u = of->first; u < (uint32_t)of->first + of->units; u++) {
-            good = world_process_learn(w, end, u, from->name, wm->epoch) && good;
-        }
-        if (!good && self != NULL) {
-            stale(self, from->name, wm->name);
-        }
+        announced(w, end, wm);
     } else if (wm->record == RECORD_ASK && self != NULL) {
         self->announce = true;
     } else if (wm->record == RECORD_ALIVE && self != NULL && wm->flags == ALIVE_DOUBT) {
-        world_process_doubted(w, self, wm->name);
+        world_process_doubted(w, self, end_of(w, wm->from), wm->name, wm->epoch);
     } else if (wm->record == RECORD_ALIVE && self != NULL) {
+        const struct process *from = &all->list[process];
         int64_t now_us = world_local(&w->nodes[self->node], w->now_us);
         for (uint32_t i = 0; i < self->wards.count; i++) {
             if (self->ward_name[i] == from->name) {

@@ -206,9 +206,33 @@ bool world_bank_up(const struct world *w, enum store_bank b)
     return connected(w, b);
 }
 
-bool world_store_up(const struct world *w)
+static enum store_bank link_bank(enum link which)
 {
-    return connected(w, STORE_BANK_REGISTRY);
+    return which == LINK_STORE ? STORE_BANK_REGISTRY : STORE_BANK_DURABLE;
+}
+
+bool world_link_up(const struct world *w, enum link which)
+{
+    assert(which == LINK_STORE || which == LINK_DURABLE);
+    return connected(w, link_bank(which));
+}
+
+/* To one that starts: how its links to the store are, and when they come back. */
+void world_store_links(struct world *w, uint32_t index)
+{
+    for (unsigned l = 0; l < LINK_COUNT; l++) {
+        if (l == LINK_BUS || !link_concerns((enum link)l, w->nodes[index].unit.tier)) {
+            continue;
+        }
+        bool up = world_link_up(w, (enum link)l);
+        int64_t back_us = w->banks[link_bank((enum link)l)].back_us;
+        if (l == LINK_STORE || !up) { /* durable is up until somebody says else */
+            world_push(w, w->now_us, W_LINK, index, l * 2u + (up ? 1u : 0u), NULL);
+        }
+        if (!up && back_us > 0) {
+            world_push(w, back_us, W_LINK, index, l * 2u + 1u, NULL);
+        }
+    }
 }
 
 static void tell(struct world *w, enum store_bank b, bool up, int64_t at_us)

@@ -14,22 +14,6 @@
 #define AGENTS 24u
 #define S      US_PER_S
 
-static struct world *joined(uint64_t seed)
-{
-    struct world_conf conf;
-    tree_conf(&conf, seed, 2, 2, 6, AGENTS / 2);
-    struct world *w = world_new(&conf);
-    world_run(w, 30 * S);
-    return w;
-}
-
-static void done(struct world *w)
-{
-    assert_int_equal(world_stats(w)->executed_twice, 0);
-    assert_int_equal(world_stats(w)->uneven, 0);
-    world_free(w);
-}
-
 static enum reply_kind order(struct world *w, enum command_kind kind, struct unit scope, bool on)
 {
     struct command c = {.kind = kind, .scope = scope, .on = on};
@@ -77,7 +61,7 @@ static void it_outlives_lead_sector_and_orchestrator(void **state)
     const struct unit scopes[] = {ORCHESTRATOR, unit_sector(1), unit_cluster(1, 2)};
     const uint32_t left[] = {0, AGENTS / 2, AGENTS - 6};
     for (unsigned i = 0; i < 3; i++) {
-        struct world *w = joined(50 + i);
+        struct world *w = joined_mesh(50 + i, 0);
         assert_int_equal(served(w), AGENTS);
         assert_int_equal(breaker(w, scopes[i], true), REPLY_OK);
         assert_int_equal(breaker(w, scopes[i], true), REPLY_ERROR); /* it is so already */
@@ -101,7 +85,7 @@ static void it_outlives_lead_sector_and_orchestrator(void **state)
         reborn(w, unit_sector(1));
         reborn(w, unit_orchestrator());
         assert_int_equal(served(w), AGENTS); /* and closed it stays closed */
-        done(w);
+        end_mesh(w);
     }
 }
 
@@ -111,7 +95,7 @@ static void heal_closes_it(void **state)
     (void)state;
     const struct unit scopes[] = {ORCHESTRATOR, unit_sector(2), unit_cluster(2, 1)};
     for (unsigned i = 0; i < 3; i++) {
-        struct world *w = joined(60 + i);
+        struct world *w = joined_mesh(60 + i, 0);
         assert_int_equal(breaker(w, scopes[i], true), REPLY_OK);
         assert_true(served(w) < AGENTS);
         assert_int_equal(order(w, COMMAND_HEAL, (struct unit){0}, false), REPLY_OK);
@@ -120,7 +104,7 @@ static void heal_closes_it(void **state)
         reborn(w, unit_sector(2));
         reborn(w, unit_cluster(2, 1));
         assert_int_equal(served(w), AGENTS);
-        done(w);
+        end_mesh(w);
     }
 }
 
@@ -129,7 +113,7 @@ static void a_lost_word_is_said_again(void **state)
 {
     (void)state;
     struct unit lead = unit_cluster(1, 1);
-    struct world *w = joined(70);
+    struct world *w = joined_mesh(70, 0);
     for (unsigned open = 2; open-- > 0;) {
         world_partition(w, lead, true);
         assert_int_equal(breaker(w, lead, open != 0), REPLY_OK);
@@ -137,7 +121,7 @@ static void a_lost_word_is_said_again(void **state)
         world_run(w, 15 * S);
         assert_int_equal(served(w), open != 0 ? AGENTS - 6 : AGENTS);
     }
-    done(w);
+    end_mesh(w);
 }
 
 /* What a person does is no failure that spreads (spec 6.1): no incident. */
@@ -145,7 +129,7 @@ static void it_is_no_cascade_failure(void **state)
 {
     (void)state;
     const struct unit scopes[] = {ORCHESTRATOR, unit_sector(1), unit_cluster(1, 2)};
-    struct world *w = joined(75);
+    struct world *w = joined_mesh(75, 0);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(breaker(w, scopes[i], true), REPLY_OK);
         world_run(w, 5 * S);
@@ -157,7 +141,7 @@ static void it_is_no_cascade_failure(void **state)
     assert_non_null(r);
     assert_int_equal(r->kind, REPLY_LOG);
     assert_int_equal(r->log->count, 0);
-    done(w);
+    end_mesh(w);
 }
 
 /* Agents among whom a console looks for the best one for a task. */
@@ -177,14 +161,14 @@ static uint32_t candidates(struct world *w, bool routable)
 static void nobody_behind_it_is_the_best(void **state)
 {
     (void)state;
-    struct world *w = joined(80);
+    struct world *w = joined_mesh(80, 0);
     assert_int_equal(candidates(w, true), AGENTS);
     assert_int_equal(breaker(w, unit_cluster(1, 1), true), REPLY_OK);
     assert_int_equal(candidates(w, true), AGENTS - 6);
     assert_int_equal(breaker(w, unit_sector(2), true), REPLY_OK);
     assert_int_equal(candidates(w, true), 6);
     assert_int_equal(candidates(w, false), AGENTS); /* they are all there to be looked at */
-    done(w);
+    end_mesh(w);
 }
 
 int main(void)

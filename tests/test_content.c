@@ -52,15 +52,6 @@ static void keys_and_names(void **state)
     assert_false(content_of(&op, back));
 }
 
-static struct world *joined(uint64_t seed)
-{
-    struct world_conf conf;
-    tree_conf(&conf, seed, 2, 2, 6, AGENTS / 2);
-    struct world *w = world_new(&conf);
-    world_run(w, 30 * S);
-    return w;
-}
-
 static const struct aggregate_view *run(struct world *w, const char *action, const char *payload,
                                         const char *places)
 {
@@ -117,16 +108,10 @@ static uint32_t rows(struct world *w, enum log_kind log, const char *type, const
     return r->log->count;
 }
 
-static void done(struct world *w)
-{
-    assert_int_equal(world_stats(w)->executed_twice, 0);
-    world_free(w);
-}
-
 static void it_goes_down_the_tree_and_outlives_agent_and_lead(void **state)
 {
     (void)state;
-    struct world *w = joined(5);
+    struct world *w = joined_mesh(5, 0);
     assert_int_equal(run(w, CONTENT_ACTION, TEXT, NULL)->outcomes[OUTCOME_READY], AGENTS);
     world_run(w, 2 * S);
     assert_int_equal(holders(w, TEXT), AGENTS);
@@ -139,13 +124,13 @@ static void it_goes_down_the_tree_and_outlives_agent_and_lead(void **state)
     world_run(w, 15 * S);
     assert_int_equal(holders(w, TEXT), AGENTS);
     assert_int_equal(rows(w, LOG_CONFLICTS, "HASH_MISMATCH", ""), 0); /* missing is not corrupt */
-    done(w);
+    end_mesh(w);
 }
 
 static void another_one_takes_its_place_by_its_key_alone(void **state)
 {
     (void)state;
-    struct world *w = joined(6);
+    struct world *w = joined_mesh(6, 0);
     uint8_t hash[CONTENT_HASH];
     char ref[CONTENT_REF_BYTES + 1] = "";
     for (unsigned i = 0; i < 4; i++) {
@@ -164,13 +149,13 @@ static void another_one_takes_its_place_by_its_key_alone(void **state)
     assert_int_equal(holders(w, TEXT), 12);
     assert_int_equal(holders(w, "another"), 12);
     assert_int_equal(rows(w, LOG_CONFLICTS, "HASH_MISMATCH", ""), 0);
-    done(w);
+    end_mesh(w);
 }
 
 /* how: "corrupt", it says so itself; "rot", only its beats tell. */
 static void heals(const char *how, uint64_t seed)
 {
-    struct world *w = joined(seed);
+    struct world *w = joined_mesh(seed, 0);
     assert_int_equal(run(w, CONTENT_ACTION, TEXT, NULL)->outcomes[OUTCOME_READY], AGENTS);
     world_run(w, 12 * S);
     (void)run(w, how, "1000", "s01.c1.a2");
@@ -183,7 +168,7 @@ static void heals(const char *how, uint64_t seed)
     assert_int_equal(rows(w, LOG_INCIDENTS, k, incident_event_name(INCIDENT_RESOLVED)), 1);
     assert_int_equal(rows(w, LOG_CONFLICTS, "HASH_MISMATCH", "resolved"), 1);
     assert_int_equal(run(w, "echo", "", NULL)->outcomes[OUTCOME_READY], AGENTS); /* let back */
-    done(w);
+    end_mesh(w);
 }
 
 static void a_corrupted_agent_heals(void **state)
@@ -220,7 +205,7 @@ static void restart_all(struct world *w, unsigned sector, unsigned cluster)
 static void neighbours_give_it_when_the_registry_is_away(void **state)
 {
     (void)state;
-    struct world *w = joined(9);
+    struct world *w = joined_mesh(9, 0);
     assert_int_equal(run(w, CONTENT_ACTION, TEXT, NULL)->outcomes[OUTCOME_READY], AGENTS);
     world_run(w, 12 * S);
     world_store_down(w, true);
@@ -247,14 +232,14 @@ static void neighbours_give_it_when_the_registry_is_away(void **state)
     world_store_down(w, false);
     world_run(w, 10 * S);
     assert_int_equal(rows(w, LOG_CONFLICTS, "HASH_MISMATCH", ""), 0); /* lost, not wrong */
-    done(w);
+    end_mesh(w);
 }
 
 /* Nobody else holds it: the registry gives it, as soon as it is there. */
 static void the_registry_gives_it_when_nobody_else_does(void **state)
 {
     (void)state;
-    struct world *w = joined(10);
+    struct world *w = joined_mesh(10, 0);
     assert_int_equal(run(w, CONTENT_ACTION, TEXT, "s01.c1.a4")->outcomes[OUTCOME_READY], 1);
     world_run(w, 12 * S);
     world_store_down(w, true);
@@ -264,7 +249,7 @@ static void the_registry_gives_it_when_nobody_else_does(void **state)
     world_store_down(w, false);
     world_run(w, 20 * S);
     assert_int_equal(holders(w, TEXT), 1);
-    done(w);
+    end_mesh(w);
 }
 
 int main(void)

@@ -239,6 +239,92 @@ static void an_emergency_preserves_what_is_known(void **state)
     bench_close(b);
 }
 
+/* An orchestrator of which it is not known yet whether it was frozen. */
+static struct bench *starting(void)
+{
+    struct bench *b =
+        bench_open(&orchestrator_ops, unit_orchestrator(), SECTORS, 5, (uint16_t)(EACH / 5));
+    alive(b, EACH);
+    bench_forget(b);
+    return b;
+}
+
+static void what_comes_while_it_settles_goes_on_then(void **state)
+{
+    (void)state;
+    struct bench *b = starting();
+    struct command c;
+    bench_submit(&c);
+    bench_command(b, &c);
+    uint64_t first = c.ref;
+    uint8_t payload[6] = "second";
+    c.operation.payload = payload;
+    c.operation.payload_bytes = sizeof(payload);
+    bench_command(b, &c);
+    memset(payload, 0, sizeof(payload)); /* a message's bytes live for one step */
+    bench_pass(b, 500000);
+    assert_int_equal(bench_count(b, MSG_REPLY), 0);
+    assert_int_equal(b->seals, 0);
+    assert_int_equal(status(b).waiting, 0); /* not for the mode */
+    bench_nothing_frozen(b);
+    bench_pass(b, HELD_EARLY_US + 10);
+    assert_int_equal(b->seals, 2);
+    assert_int_equal(bench_count(b, MSG_REPLY), 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct reply *r = bench_sent(b, MSG_REPLY, i)->u.reply;
+        assert_int_equal(r->kind, REPLY_ACCEPTED);
+        assert_int_equal(r->ref, first + i);
+    }
+    assert_string_equal(b->sealed_payload, "second");
+    bench_close(b);
+}
+
+static void what_comes_while_it_settles_is_refused_like_any_other(void **state)
+{
+    (void)state;
+    struct bench *b = starting();
+    struct command c;
+    bench_submit(&c);
+    bench_command(b, &c);
+    c.operation.timing = TIMING_AT;
+    c.operation.target_mesh_us = BENCH_UNIX_US - 1000000 + b->now_us + 100000;
+    bench_command(b, &c);
+    struct command freeze = {.kind = COMMAND_FREEZE, .scope = unit_orchestrator()};
+    bench_command(b, &freeze);
+    bench_forget(b);
+    bench_pass(b, 2100000); /* the registry says nothing: it waits no longer */
+    assert_int_equal(b->seals, 0);
+    assert_int_equal(bench_count(b, MSG_REPLY), 2);
+    const struct reply *frozen = bench_sent(b, MSG_REPLY, 0)->u.reply;
+    assert_int_equal(frozen->reason, REASON_FROZEN);
+    assert_string_equal(frozen->text, "frozen: thaw first");
+    const struct reply *late = bench_sent(b, MSG_REPLY, 1)->u.reply;
+    assert_int_equal(late->reason, REASON_INVALID);
+    assert_string_equal(late->text, "target time: it has passed");
+    bench_close(b);
+}
+
+/* The places are those of what waits for the mode. */
+static void what_comes_while_it_settles_is_bounded(void **state)
+{
+    (void)state;
+    struct bench *b = starting();
+    struct command c;
+    template(&c, 2, 1);
+    for (unsigned i = 0; i < HELD_MAX; i++) {
+        bench_command(b, &c);
+    }
+    assert_int_equal(bench_count(b, MSG_REPLY), 0);
+    bench_command(b, &c);
+    assert_int_equal(bench_reply(b, REPLY_ERROR)->reason, REASON_FROZEN);
+    assert_non_null(strstr(bench_reply(b, REPLY_ERROR)->text, "starting"));
+    bench_forget(b);
+    bench_nothing_frozen(b);
+    bench_pass(b, HELD_EARLY_US + 1000);
+    assert_int_equal(bench_count(b, MSG_REPLY), HELD_MAX);
+    bench_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +334,9 @@ int main(void)
         cmocka_unit_test(the_place_for_them_is_bounded),
         cmocka_unit_test(a_mesh_wide_operation_needs_an_operator),
         cmocka_unit_test(approval_is_no_longer_needed_when_the_mode_is_good_again),
-        cmocka_unit_test(an_emergency_preserves_what_is_known)};
+        cmocka_unit_test(an_emergency_preserves_what_is_known),
+        cmocka_unit_test(what_comes_while_it_settles_goes_on_then),
+        cmocka_unit_test(what_comes_while_it_settles_is_refused_like_any_other),
+        cmocka_unit_test(what_comes_while_it_settles_is_bounded)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -715,6 +715,32 @@ static void what_the_registry_has_not_is_not_done(void **state)
     bench_close(b);
 }
 
+static void a_lead_that_has_read_nothing_refuses_nothing(void **state)
+{
+    (void)state;
+    struct bench *b = root();
+    not_in_the_registry = true;
+    order(b, false);
+    stands(b, 102, AGENT_ACTIVE);
+    assert_null(bench_reply(b, REPLY_ERROR)); /* its former life may have had it in quarantine */
+    assert_null(bench_order(b, ORDER_ISOLATE, 0));
+    not_in_the_registry = false;
+    bench_pass(b, S / 2);
+    stands(b, 102, AGENT_QUARANTINED);
+    assert_int_equal(bench_order(b, ORDER_ISOLATE, 0)->u.order->u.isolate.what, ISOLATE_LIFT);
+    bench_pass(b, S / 2);
+    stands(b, 102, AGENT_ACTIVE);
+    assert_non_null(bench_reply(b, REPLY_OK));
+    not_in_the_registry = true;
+    order(b, true);
+    stands(b, 0, AGENT_UNKNOWN);
+    assert_null(bench_reply(b, REPLY_ERROR));
+    not_in_the_registry = false;
+    bench_pass(b, 9 * S);
+    assert_non_null(strstr(bench_reply(b, REPLY_ERROR)->text, "has not read the registry"));
+    bench_close(b);
+}
+
 static void what_cannot_be_isolated_is_refused(void **state)
 {
     (void)state;
@@ -752,6 +778,7 @@ int main(void)
         cmocka_unit_test(leads_that_are_silent_are_an_incident_of_their_sector),
         cmocka_unit_test(quarantine_and_lift_are_verified),
         cmocka_unit_test(what_the_registry_has_not_is_not_done),
+        cmocka_unit_test(a_lead_that_has_read_nothing_refuses_nothing),
         cmocka_unit_test(what_cannot_be_isolated_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

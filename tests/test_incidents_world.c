@@ -15,23 +15,6 @@
 #define AGENTS 24u
 #define S      US_PER_S
 
-static struct world *joined(uint64_t seed, uint32_t hosts)
-{
-    struct world_conf conf;
-    tree_conf(&conf, seed, 2, 2, 6, AGENTS / 2);
-    conf.hosts = hosts;
-    struct world *w = world_new(&conf);
-    world_run(w, 30 * S);
-    return w;
-}
-
-static void done(struct world *w)
-{
-    assert_int_equal(world_stats(w)->executed_twice, 0);
-    assert_int_equal(world_stats(w)->uneven, 0);
-    world_free(w);
-}
-
 /* How many rows of a class and event there are; *ret: the last of them (may be NULL). */
 static uint32_t rows(struct world *w, enum failure_class k, enum incident_event e,
                      struct log_entry *ret)
@@ -53,7 +36,7 @@ static void a_dead_agent_is_replaced_and_the_incident_ends(void **state)
 {
     (void)state;
     struct log_entry at;
-    struct world *w = joined(3, 0);
+    struct world *w = joined_mesh(3, 0);
     world_kill(w, unit_agent(1, 2, 3), false);
     world_run(w, 25 * S); /* suspect is not dead */
     assert_int_equal(rows(w, FAILURE_TRANSIENT_NETWORK, INCIDENT_OPENED, &at), 1);
@@ -70,13 +53,13 @@ static void a_dead_agent_is_replaced_and_the_incident_ends(void **state)
     assert_int_equal(rows(w, FAILURE_AGENT_CRASH, INCIDENT_RECOVERED, NULL), 1);
     assert_int_equal(rows(w, FAILURE_AGENT_CRASH, INCIDENT_RESOLVED, NULL), 1);
     assert_int_equal(rows(w, FAILURE_AGENT_CRASH, INCIDENT_ESCALATED, NULL), 0);
-    done(w);
+    end_mesh(w);
 }
 
 static void a_short_silence_is_transient(void **state)
 {
     (void)state;
-    struct world *w = joined(4, 0);
+    struct world *w = joined_mesh(4, 0);
     world_partition(w, unit_agent(2, 1, 1), true);
     world_run(w, 21 * S);
     world_partition(w, unit_agent(2, 1, 1), false);
@@ -85,14 +68,14 @@ static void a_short_silence_is_transient(void **state)
     assert_int_equal(rows(w, FAILURE_TRANSIENT_NETWORK, INCIDENT_RECOVERED, NULL), 1);
     assert_int_equal(rows(w, FAILURE_TRANSIENT_NETWORK, INCIDENT_RESOLVED, NULL), 1);
     assert_int_equal(rows(w, FAILURE_AGENT_CRASH, INCIDENT_OPENED, NULL), 0);
-    done(w);
+    end_mesh(w);
 }
 
 static void a_sector_and_a_lead_that_fall_silent(void **state)
 {
     (void)state;
     struct log_entry at;
-    struct world *w = joined(5, 0);
+    struct world *w = joined_mesh(5, 0);
     world_kill(w, unit_sector(2), false);
     world_run(w, 8 * S);
     assert_int_equal(rows(w, FAILURE_COORDINATOR_DOWN, INCIDENT_OPENED, &at), 1);
@@ -107,7 +90,7 @@ static void a_sector_and_a_lead_that_fall_silent(void **state)
     world_restart(w, unit_cluster(1, 2), false);
     world_run(w, 15 * S);
     assert_int_equal(rows(w, FAILURE_COORDINATOR_DOWN, INCIDENT_RESOLVED, NULL), 2);
-    done(w);
+    end_mesh(w);
 }
 
 /* The log goes on where an orchestrator that died had stopped; an incident of a lead that died with
@@ -116,7 +99,7 @@ static void incidents_survive_who_tells_them(void **state)
 {
     (void)state;
     struct log_entry at;
-    struct world *w = joined(6, 0);
+    struct world *w = joined_mesh(6, 0);
     world_kill(w, unit_agent(1, 1, 2), false);
     world_run(w, 40 * S);
     assert_int_equal(rows(w, FAILURE_AGENT_CRASH, INCIDENT_OPENED, NULL), 1);
@@ -131,7 +114,7 @@ static void incidents_survive_who_tells_them(void **state)
     world_run(w, 150 * S);
     assert_int_equal(rows(w, FAILURE_AGENT_CRASH, INCIDENT_RESOLVED, &at), 1);
     assert_non_null(strstr(at.body, "no word of it any more"));
-    done(w);
+    end_mesh(w);
 }
 
 static enum reply_kind isolate(struct world *w, struct unit agent, bool on)
@@ -158,7 +141,7 @@ static void a_quarantine_outlives_agent_and_lead(void **state)
 {
     (void)state;
     struct unit agent = unit_agent(2, 2, 4);
-    struct world *w = joined(7, 0);
+    struct world *w = joined_mesh(7, 0);
     assert_int_equal(isolate(w, agent, true), REPLY_OK);
     assert_int_equal(ready_of(w), AGENTS - 1);
     world_run(w, 5 * S); /* the registry has it */
@@ -171,7 +154,7 @@ static void a_quarantine_outlives_agent_and_lead(void **state)
     assert_int_equal(isolate(w, agent, true), REPLY_ERROR); /* already */
     assert_int_equal(isolate(w, agent, false), REPLY_OK);
     assert_int_equal(ready_of(w), AGENTS);
-    done(w);
+    end_mesh(w);
 }
 
 /* What the console was told holds when the agent's lead dies in the next moment. */
@@ -180,7 +163,7 @@ static void what_was_confirmed_outlives_the_lead(void **state)
     (void)state;
     struct unit agent = unit_agent(2, 2, 4), lead = unit_cluster(2, 2);
     for (uint64_t seed = 20; seed < 25; seed++) {
-        struct world *w = joined(seed, 0);
+        struct world *w = joined_mesh(seed, 0);
         for (unsigned on = 2; on-- > 0;) {
             assert_int_equal(isolate(w, agent, on != 0), REPLY_OK);
             world_kill(w, lead, false);
@@ -188,14 +171,14 @@ static void what_was_confirmed_outlives_the_lead(void **state)
             world_run(w, 15 * S);
             assert_int_equal(ready_of(w), AGENTS - on);
         }
-        done(w);
+        end_mesh(w);
     }
 }
 
 static void a_corrupt_context_is_an_incident_with_its_end(void **state)
 {
     (void)state;
-    struct world *w = joined(9, 0);
+    struct world *w = joined_mesh(9, 0);
     struct log_entry row;
     struct command c = {.kind = COMMAND_SUBMIT};
     world_operation(&c.operation, "corrupt", "1000"); /* all of the agents that are asked */
@@ -214,7 +197,7 @@ static void a_corrupt_context_is_an_incident_with_its_end(void **state)
     /* The hash that it reports is the expected one again: the mesh lets it back by itself. */
     assert_int_equal(rows(w, FAILURE_CONTEXT_CORRUPTION, INCIDENT_RESOLVED, NULL), 1);
     assert_int_equal(ready_of(w), AGENTS);
-    done(w);
+    end_mesh(w);
 }
 
 int main(void)

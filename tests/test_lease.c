@@ -131,11 +131,15 @@ static void a_standby_waits_through_a_store_that_is_away(void **state)
     pass_quietly(600 * SECOND_US, false);
     assert_int_equal(lease.state, LEASE_WAITING);
     static const enum store_verdict useless[] = {STORE_UNKNOWN, STORE_READONLY, STORE_FULL};
+    assert_int_equal(tick(true), STORE_KIND_COUNT); /* the holder asks first, if it lives */
+    now_us += LEASE_SETTLE_US;
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
         answer(STORE_LEASE_ACQUIRE, useless[i], 0);
         assert_int_equal(lease.state, LEASE_WAITING);
         now_us += LEASE_RETRY_US;
+        assert_int_equal(tick(true), STORE_KIND_COUNT);
+        now_us += LEASE_SETTLE_US - LEASE_RETRY_US;
     }
     assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
     answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH + 1);
@@ -323,6 +327,22 @@ static void who_takes_over_is_believed_at_once(void **state)
 
 /* A standby asks above any start time under which somebody may have served unheard; what it is
  * asking for, and what it has, stays what it is. */
+/* Another is heard under a higher epoch while an acquisition is on its way. */
+static void a_grant_after_a_loss_changes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(tick(false), STORE_KIND_COUNT);
+    pass_quietly(LEASE_PATIENCE_US + TICK_US, false);
+    assert_int_equal(lease.state, LEASE_UNHELD);
+    assert_int_equal(tick(true), STORE_LEASE_ACQUIRE);
+    lease_superseded(&lease);
+    answer(STORE_LEASE_ACQUIRE, STORE_OK, START_EPOCH + 50);
+    assert_int_equal(lease.state,
+                     LEASE_LOST); /* else its units would run on under their old epoch */
+    lease_stand_by(&lease, now_us);
+    hold(START_EPOCH + 51);
+}
+
 static void a_standby_asks_above_the_time(void **state)
 {
     (void)state;
@@ -574,6 +594,7 @@ int main(void)
         cmocka_unit_test_setup(an_owner_that_lives_is_a_loss, setup),
         cmocka_unit_test_setup(the_last_life_of_the_same_name_is_no_loss, setup),
         cmocka_unit_test_setup(who_takes_over_is_believed_at_once, setup),
+        cmocka_unit_test_setup(a_grant_after_a_loss_changes_nothing, setup),
         cmocka_unit_test_setup(a_standby_asks_above_the_time, setup),
         cmocka_unit_test_setup(after_a_pause_it_serves_nobody_until_it_knows, setup),
         cmocka_unit_test_setup(a_pause_past_the_lease_is_a_takeover, setup),

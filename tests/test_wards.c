@@ -231,6 +231,33 @@ static void who_wakes_up_steps_down_and_gets_its_own_back(void **state)
     assert_int_equal(takes, 1);
 }
 
+/* What its units could not write while the store was away would be lost with them. */
+static void who_stands_in_writes_before_it_gives_back(void **state)
+{
+    (void)state;
+    peers[1].paused = true;
+    run(20 * SECOND_US);
+    served_by(1, 2);
+    peers[1].paused = false;
+    lease_paused(&peers[1].lease, now_us);
+    wards_paused(&peers[1].wards, now_us);
+    run(5 * SECOND_US);
+    assert_int_equal(peers[1].lease.state, LEASE_WAITING);
+    for (uint32_t i = 0; i < PROCESSES; i++) {
+        peers[i].store = false;
+    }
+    run(WARDS_HOME_US + 10 * SECOND_US);
+    for (uint32_t i = 0; i < PROCESSES; i++) { /* every lease has ended meanwhile */
+        peers[i].store = true;
+    }
+    for (int64_t end_us = now_us + WARDS_WRITE_US - SECOND_US; now_us < end_us;) {
+        run(TICK_US);
+        served_by(1, 2);
+    }
+    run(2 * SECOND_US);
+    served_by(1, 1);
+}
+
 /* It stood still between the store's grant and its first step as the owner, for longer than the
  * lease: somebody else has the name, and this one is not in doubt about it for ever. */
 static void a_grant_from_before_a_pause_is_not_used(void **state)
@@ -359,6 +386,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_bus_away_replaces_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(a_store_away_replaces_nobody, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_stands_in_writes_before_it_gives_back, setup, teardown),
         cmocka_unit_test_setup_teardown(one_without_a_store_keeps_its_units, setup, teardown),
         cmocka_unit_test_setup_teardown(processes_that_start_late_find_their_units_free, setup,
                                         teardown),

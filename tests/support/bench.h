@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ struct bench {
     uint32_t notes[NOTE_COUNT];
     uint32_t seals;
     struct operation sealed; /* the last; without payload */
+    char sealed_payload[16]; /* its first bytes */
     uint32_t store_ops[STORE_KIND_COUNT];
     char store_key[STORE_KEY_MAX], store_shard[STORE_KEY_MAX];
     uint64_t store_ref, get_ref; /* of the last store operation; of the last STORE_GET */
@@ -80,6 +82,8 @@ static inline void bench_collect(struct bench *b)
         } else if (fx->kind == FX_SEAL) {
             b->seals++;
             b->sealed = fx->u.operation;
+            snprintf(b->sealed_payload, sizeof(b->sealed_payload), "%.*s",
+                     (int)b->sealed.payload_bytes, (const char *)b->sealed.payload);
             b->sealed.payload = NULL;
         } else if (fx->kind == FX_STORE && fx->u.store.collection != NULL &&
                    strcmp(fx->u.store.collection, "jobs") == 0) {

@@ -23,6 +23,26 @@ static inline void tree_conf(struct world_conf *ret, uint64_t seed, uint16_t sec
     assert(topology_check(t) == NULL);
 }
 
+/* Two sectors of two clusters of six agents, half of them edge functions, after they have joined;
+ * on so many hosts (0: the world starts them itself). */
+static inline struct world *joined_mesh(uint64_t seed, uint32_t hosts)
+{
+    struct world_conf conf;
+    tree_conf(&conf, seed, 2, 2, 6, 12);
+    conf.hosts = hosts;
+    struct world *w = world_new(&conf);
+    world_run(w, 30 * US_PER_S);
+    return w;
+}
+
+/* Its end: nothing ran twice, and every answer added up. */
+static inline void end_mesh(struct world *w)
+{
+    assert(world_stats(w)->executed_twice == 0);
+    assert(world_stats(w)->uneven == 0);
+    world_free(w);
+}
+
 /* Two sectors of three clusters of six agents, with spare places, on six hosts, after they have
  * joined. */
 static inline struct world *hosted_mesh(uint64_t seed, uint32_t spare,

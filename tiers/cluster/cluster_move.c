@@ -132,6 +132,18 @@ static void order_home(struct cluster *c, int64_t now_us, const struct move *m, 
     }
 }
 
+/* Until it has come, it is one of its home's class: an operation whose classes come one after the
+ * other has it once, not as one of the place's class first, and then as what it is. */
+static void guest_class(struct cluster *c, uint32_t i, struct unit home)
+{
+    struct member *m = &c->members[i];
+    enum impedance_class k = topology_class(c->topology, topology_index(c->topology, home));
+    if (m->uid == 0 && (enum impedance_class)m->agent_class != k) {
+        m->agent_class = (uint8_t)k;
+        predictor_init(&m->predictor, c->tuning.predictor, k);
+    }
+}
+
 /* A place of here is given to an agent of elsewhere, or is free again. */
 static void order_place(struct cluster *c, int64_t now_us, const struct move *m, uint32_t i,
                         struct outbox *out)
@@ -151,6 +163,7 @@ static void order_place(struct cluster *c, int64_t now_us, const struct move *m,
         v->guests |= bit_of(i);
         v->granted &= ~bit_of(i); /* it may be another's so far */
         v->of[i].other = home;
+        guest_class(c, i, home);
     }
 }
 

@@ -127,7 +127,8 @@ int64_t grow_tick(struct cluster *c, int64_t now_us, struct outbox *out);
 void registry_waits(struct cluster *c, uint32_t i);
 void registry_start(struct cluster *c, int64_t now_us);
 void registry_dirty(struct cluster *c, int64_t now_us, uint32_t i, uint32_t what);
-bool registry_unwritten(const struct cluster *c, uint32_t i); /* how it stands */
+/* How it stands is not in the registry, or may not be: nothing was read, or it may be lost. */
+bool registry_unwritten(const struct cluster *c, uint32_t i);
 /* It was heard: what its record and its index entries say may be new; the latter alone. */
 void registry_beat(struct cluster *c, int64_t now_us, uint32_t i);
 void registry_score(struct cluster *c, int64_t now_us, uint32_t i);

@@ -270,7 +270,8 @@ bool registry_unwritten(const struct cluster *c, uint32_t i)
     assert(c != NULL);
     assert(i < c->count);
     const struct member *m = &c->members[i];
-    return ((m->dirty | m->put) & (DIRTY_IDENTITY | DIRTY_STATE)) != 0;
+    bool lost = c->check || (!c->store_up && (c->unwitnessed & bit_of(i)) != 0); /* it may be */
+    return !c->scan_done || lost || ((m->dirty | m->put) & (DIRTY_IDENTITY | DIRTY_STATE)) != 0;
 }
 
 /* What of its index entries is to be set or removed. */
@@ -336,7 +337,7 @@ void registry_link(struct cluster *c, int64_t now_us, bool up, struct outbox *ou
     if (!up) {
         asked_lapse(c, now_us, true, out);
     } else if (!c->store_up) {
-        bool back = c->summary_kept_us != 0;
+        bool back = c->summary_kept_us != 0 || c->unwitnessed != 0;
         c->check = back;
         c->store_pause_us = now_us + rng_range(&c->rng, 0, back ? LEAD_BACK_US : US_PER_S / 4);
     }

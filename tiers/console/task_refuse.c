@@ -99,8 +99,10 @@ static void say_nobody(struct task *t)
 {
     char text[COMMAND_ERROR_MAX];
     if (t->invocation.spec->verb == CMD_REVIEW) {
+        bool list = strcmp(t->command.operation.action, "review.list") == 0;
         render_error(&t->render, "not-found",
-                     "item: no person (CLASS_F) is there: 'review list' shows what waits");
+                     list ? "no person (CLASS_F) is there: nobody has a desk to look at"
+                          : "item: no person (CLASS_F) is there: 'review list' shows what waits");
         return;
     }
     offer_nobody(t->conf.actions, &t->command.operation, text);

@@ -14,7 +14,7 @@
 static struct held *find(struct held_book *b, const struct id128 *id)
 {
     for (uint32_t i = 0; i < HELD_MAX; i++) {
-        if (b->held[i].used && num_id128_equal(b->held[i].id, *id)) {
+        if (b->held[i].used && !b->held[i].early && num_id128_equal(b->held[i].id, *id)) {
             return &b->held[i];
         }
     }
@@ -32,13 +32,12 @@ static enum mode_verdict judge(const struct hub *h, const struct held *w)
     return mode_judge(h->mode, &c, &why);
 }
 
-bool held_take(struct hub *h, const struct msg *msg, uint32_t targets, const char *why)
+/* NULL: no place is free. */
+static struct held *keep(struct hub *h, struct held_book *b, const struct msg *msg)
 {
-    struct orchestrator *o = (struct orchestrator *)(void *)h; /* its first member */
-    struct held_book *b = &o->held;
     const struct command *c = msg->u.command;
     if (b->count == HELD_MAX) {
-        return false;
+        return NULL;
     }
     struct held *w = b->held;
     while (w->used) {
@@ -46,20 +45,32 @@ bool held_take(struct hub *h, const struct msg *msg, uint32_t targets, const cha
     }
     w->used = true;
     w->approved = false;
+    w->early = h->settling;
     w->number = ++b->last_number;
-    w->id = num_id128_from(hub_mesh_now(h), &h->rng);
     w->console = msg->from;
     w->ref = c->ref;
-    w->targets = targets;
-    int64_t wait_us = c->operation.ttl_us > 0 ? c->operation.ttl_us : HELD_WAIT_US;
-    w->since_mesh_us = hub_mesh_now(h);
-    w->until_us = h->now_us + wait_us;
     w->operation = c->operation;
     if (c->operation.payload_bytes > 0) {
-        memcpy(w->payload, c->operation.payload, c->operation.payload_bytes);
+        memmove(w->payload, c->operation.payload, c->operation.payload_bytes); /* perhaps its own */
     }
     b->count++;
-    b->next_us = b->next_us < h->now_us + HELD_LOOK_US ? b->next_us : h->now_us + HELD_LOOK_US;
+    int64_t look_us = h->now_us + (w->early ? HELD_EARLY_US : HELD_LOOK_US);
+    b->next_us = b->next_us < look_us ? b->next_us : look_us;
+    return w;
+}
+
+bool held_take(struct hub *h, const struct msg *msg, uint32_t targets, const char *why)
+{
+    struct orchestrator *o = (struct orchestrator *)(void *)h; /* its first member */
+    struct held *w = keep(h, &o->held, msg);
+    if (w == NULL || w->early) {
+        return w != NULL;
+    }
+    w->id = num_id128_from(hub_mesh_now(h), &h->rng);
+    w->targets = targets;
+    int64_t wait_us = w->operation.ttl_us > 0 ? w->operation.ttl_us : HELD_WAIT_US;
+    w->since_mesh_us = hub_mesh_now(h);
+    w->until_us = h->now_us + wait_us;
     char memory[TEXT_BYTES_MAX];
     struct text t;
     text_init(&t, memory, sizeof(memory));
@@ -112,19 +123,46 @@ static void refuse(struct orchestrator *o, struct held *w, enum reason reason, c
     hub_reply(h, w->console, &r);
 }
 
+static const struct msg *submission(struct orchestrator *o, const struct held *w, struct msg *ret)
+{
+    struct command *c = &o->held.command;
+    *c = (struct command){.ref = w->ref, .kind = COMMAND_SUBMIT, .operation = w->operation};
+    c->operation.payload = w->payload;
+    *ret = (struct msg){.type = MSG_COMMAND, .from = w->console, .to = o->hub.self};
+    ret->u.command = c;
+    return ret;
+}
+
+/* The oldest that came while the orchestrator settled, as if it came now. False: there is none. */
+static bool take_early(struct orchestrator *o)
+{
+    struct held *oldest = NULL;
+    for (uint32_t i = 0; i < HELD_MAX; i++) {
+        struct held *w = &o->held.held[i];
+        if (w->used && w->early && (oldest == NULL || (int32_t)(w->number - oldest->number) < 0)) {
+            oldest = w;
+        }
+    }
+    if (oldest == NULL) {
+        return false;
+    }
+    struct msg m;
+    oldest->used = false; /* the copy in `command` is what goes on, payload apart */
+    o->held.count--;
+    hub_submit(&o->hub, submission(o, oldest, &m));
+    return true;
+}
+
 /* False: it stays. */
 static bool release(struct orchestrator *o, struct held *w)
 {
     struct hub *h = &o->hub;
-    struct command *c = &o->held.command;
-    *c = (struct command){.ref = w->ref, .kind = COMMAND_SUBMIT, .operation = w->operation};
-    c->operation.payload = w->payload;
-    if (c->operation.ttl_us > 0) {
-        c->operation.ttl_us = w->until_us - h->now_us; /* what is left of it */
+    struct msg m;
+    const struct msg *again = submission(o, w, &m);
+    if (w->operation.ttl_us > 0) {
+        o->held.command.operation.ttl_us = w->until_us - h->now_us; /* what is left of it */
     }
-    struct msg m = {.type = MSG_COMMAND, .from = w->console, .to = h->self};
-    m.u.command = c;
-    enum reason reason = hub_release(h, &m, w->id, w->approved);
+    enum reason reason = hub_release(h, again, w->id, w->approved);
     if (reason == REASON_NONE) {
         w->used = false;
         o->held.count--;
@@ -143,7 +181,7 @@ static struct held *first(struct orchestrator *o)
     struct held *best = NULL;
     for (uint32_t i = 0; i < HELD_MAX; i++) {
         struct held *w = &o->held.held[i];
-        if (!w->used || judge(&o->hub, w) != MODE_ADMITS) {
+        if (!w->used || w->early || judge(&o->hub, w) != MODE_ADMITS) {
             continue;
         }
         bool sooner = best == NULL || w->operation.priority > best->operation.priority ||
@@ -170,11 +208,19 @@ int64_t held_tick(struct orchestrator *o)
     }
     for (uint32_t i = 0; i < HELD_MAX; i++) {
         struct held *w = &b->held[i];
-        if (w->used && h->now_us >= w->until_us) {
+        if (w->used && !w->early && h->now_us >= w->until_us) {
             refuse(o, w, REASON_EXPIRED, "its time was over before the mode admitted it");
             b->next_us = h->now_us + HELD_PAUSE_US; /* the others in their own steps */
             return b->next_us;
         }
+    }
+    if (h->settling) {
+        b->next_us = h->now_us + HELD_EARLY_US;
+        return b->next_us;
+    }
+    if (take_early(o)) {
+        b->next_us = h->now_us;
+        return b->next_us;
     }
     struct held *w = first(o);
     bool gone = w != NULL && release(o, w);
@@ -223,7 +269,7 @@ const char *held_state(const struct hub *h, const struct id128 *id)
     const struct orchestrator *o = (const struct orchestrator *)(const void *)h;
     for (uint32_t i = 0; o->held.count > 0 && i < HELD_MAX; i++) {
         const struct held *w = &o->held.held[i];
-        if (w->used && num_id128_equal(w->id, *id)) {
+        if (w->used && !w->early && num_id128_equal(w->id, *id)) {
             return judge(&o->hub, w) == MODE_APPROVAL ? "approval" : "waiting";
         }
     }
@@ -235,9 +281,12 @@ void held_count(const struct orchestrator *o, uint32_t *ret_waiting, uint32_t *r
     *ret_waiting = *ret_approvals = 0;
     for (uint32_t i = 0; o->held.count > 0 && i < HELD_MAX; i++) {
         const struct held *w = &o->held.held[i];
-        if (w->used && judge(&o->hub, w) == MODE_APPROVAL) {
+        if (!w->used || w->early) {
+            continue;
+        }
+        if (judge(&o->hub, w) == MODE_APPROVAL) {
             (*ret_approvals)++;
-        } else if (w->used) {
+        } else {
             (*ret_waiting)++;
         }
     }

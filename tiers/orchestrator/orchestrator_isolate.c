@@ -213,6 +213,13 @@ static void done(struct orchestrator *o, struct watch *w)
     watch_end(o, w);
 }
 
+/* There is nothing to do. A lead that has not read the registry yet says so of those whom its
+ * former life had in quarantine, too. */
+static bool refuses(const struct watch *w, const struct agent_row *row)
+{
+    return row->uid == 0 || w->on == (row->impedance.state == AGENT_QUARANTINED);
+}
+
 /* How the agent stands, the first time: is there anything to do? False: the console was told. */
 static bool sensible(struct orchestrator *o, struct watch *w, const struct agent_row *row)
 {
@@ -247,8 +254,9 @@ bool isolate_reply(struct orchestrator *o, const struct reply *reply)
         return true; /* asked again */
     }
     const struct agent_row *row = &reply->rows->rows[0].u.agent;
-    if (!w->told && !sensible(o, w, row)) {
-        return true;
+    w->unsure = !w->told && row->unwritten && refuses(w, row);
+    if (w->unsure || (!w->told && !sensible(o, w, row))) {
+        return true; /* unsure: asked again */
     }
     if ((row->impedance.state == AGENT_QUARANTINED) == w->on) {
         w->held = true;
@@ -267,8 +275,11 @@ void isolate_watch_tick(struct orchestrator *o, struct watch *w)
 {
     if (o->hub.now_us >= w->due_us) {
         fail(o, w, REASON_CLUSTER_DOWN,
-             w->held   ? ": it is so, but the registry has not taken it: a lead that begins anew "
-                         "does not know of it; say it again when the registry is back"
+             w->held ? ": it is so, but the registry has not taken it: a lead that begins anew "
+                       "does not know of it; say it again when the registry is back"
+             : w->unsure
+                 ? ": its lead has not read the registry, which may say something else of it; "
+                   "try again when the registry is back"
              : w->told ? ": its lead was told and has not said that it is so: look again with agent"
                        : ": its lead does not answer: try again");
     } else if (o->hub.now_us >= w->ask_us) {

@@ -32,6 +32,7 @@ struct watch {
     struct unit named; /* the agent as it was named; the console may be nobody */
     bool on, told;     /* quarantine, else lift; its lead was told */
     bool held;         /* it is so at its lead; the registry does not have it yet */
+    bool unsure;       /* nothing is to be done, its lead says, and the registry may know better */
     uint64_t ask_ref;
     int64_t ask_us; /* ask (again) then */
     char note[sizeof(((struct conflict_decision *)NULL)->note)];

@@ -112,6 +112,8 @@ struct process {
     uint32_t doubt_to;          /* .. by the process there; the first of them: */
     struct unit doubt_first;
     int64_t doubted_us; /* a lease was given up last because of such a word; 0: never */
+    uint32_t doubter;   /* the last host of agents that doubted, .. */
+    int64_t doubter_us; /* .. and when; 0: none has */
     uint32_t own_endpoint;
     uint64_t taking_epoch; /* for the callbacks of process_each_unit, */
     struct unit found;     /* and from them */
@@ -173,11 +175,18 @@ bool process_may_serve(struct process *p);
 void process_announce(struct process *p, const struct process_conf *c, uint64_t epoch,
                       uint32_t endpoint);
 
+void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
+
+/* process_doubt.c: epochs that only others know. */
+bool process_is_tier(const struct process_conf *c);                   /* of an upper tier */
+uint64_t process_known_epoch(const struct process *p, struct unit u); /* 0: none */
+void process_give_up(struct process *p, struct lease *l);             /* to who has a higher one */
 /* A process announced units under an epoch lower than one that is known here. */
 void process_stale(void *ctx, uint32_t endpoint, struct unit first);
 /* Says the epochs that are known to those whose announcements were too low. */
 void process_contradict(struct process *p);
-void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length);
+/* What the process there says of the epochs here; false: no such record. */
+bool process_doubted(struct process *p, uint32_t endpoint, const uint8_t *bytes, size_t length);
 
 /* process_store.c: its login at Redis. 0 or a negative errno; the fault is logged. */
 int process_start_store(struct process *p, redis_store_reply_fn *on_reply,

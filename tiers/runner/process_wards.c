@@ -15,19 +15,6 @@
 #define ALIVE_BYTES    2u
 #define ALIVE_QUESTION 1u /* please answer */
 #define ALIVE_WAITS    2u /* my own units are served by another; I am ready to have them back */
-/* What you announced of this unit is below what is known here: the unit follows, as a number. */
-#define ALIVE_DOUBT       4u
-#define ALIVE_DOUBT_BYTES 10u
-/* Between two doubts that are listened to: longer than a frame lives, so that one that was said
- * before the units began anew does not end them again. */
-#define DOUBT_US (60 * US_PER_S)
-
-static bool is_tier(const struct process_conf *c)
-{
-    return c->role == PROCESS_ORCHESTRATOR || c->role == PROCESS_SECTOR ||
-           c->role == PROCESS_CLUSTER;
-}
-
 static bool may_serve(struct process *p, struct unit u)
 {
     const struct process_conf *c = p->conf;
@@ -55,7 +42,7 @@ bool process_wards_start(struct process *p, const char *owner)
     uint32_t count = 0, self = (uint32_t)(p->conf - c->processes);
     (void)process_each_unit(p, p->conf, first_unit);
     p->first_unit = p->conf->no_units ? (struct unit){0} : p->found;
-    if (is_tier(p->conf) && !p->conf->no_standby) {
+    if (process_is_tier(p->conf) && !p->conf->no_standby) {
         p->ward_list = calloc(c->process_count, sizeof(*p->ward_list));
         p->ward_of = calloc(c->process_count, sizeof(*p->ward_of));
         if (p->ward_list == NULL || p->ward_of == NULL) {
@@ -94,79 +81,11 @@ static void say_alive(struct process *p, uint32_t endpoint, bool question)
     }
 }
 
-static void say_doubt(struct process *p)
-{
-    uint8_t record[ALIVE_DOUBT_BYTES] = {RECORD_ALIVE, ALIVE_DOUBT};
-    uint64_t unit = unit_pack(p->doubt_first);
-    for (unsigned i = 0; i < 8; i++) {
-        record[2 + i] = (uint8_t)(unit >> 8 * i);
-    }
-    (void)egress_record(p->egress, 0, p->doubt_to, record, sizeof(record));
-}
-
-/* Whether the process there is one of an upper tier by the configuration. */
-static bool is_upper(const struct process *p, uint32_t endpoint)
-{
-    const struct endpoint *e = directory_endpoint_at(&p->directory, endpoint);
-    for (uint32_t i = 0; e != NULL && i < p->config.process_count; i++) {
-        const struct process_conf *c = &p->config.processes[i];
-        if (strcmp(c->name, e->token) == 0) {
-            return is_tier(c);
-        }
-    }
-    return false;
-}
-
-static void give_up(struct process *p, struct lease *l)
-{
-    struct store_op op;
-    if (lease_release(l, &op)) {
-        (void)redis_store_submit(p->store, &op, PROCESS_LEASE_TAG);
-    }
-    lease_superseded(l);
-}
-
-/* Others know a higher epoch of units that are served here, and refuse all that they say. Whether
- * that owner is still there only the store can tell: the lease is given up, and what acquires it
- * next, this process or a standby, begins above everything that was ever given. */
-static void doubted(struct process *p, uint32_t endpoint, const uint8_t *bytes)
-{
-    uint64_t packed = 0;
-    int64_t now_us = clock_boot_us();
-    bool any = false;
-    for (unsigned i = 0; i < 8; i++) {
-        packed |= (uint64_t)bytes[2 + i] << 8 * i;
-    }
-    struct unit first = unit_unpack(packed);
-    if (!is_upper(p, endpoint) || (p->doubted_us != 0 && now_us - p->doubted_us < DOUBT_US)) {
-        return;
-    }
-    if (p->owns && unit_equal(first, p->first_unit) && lease_serves(&p->lease)) {
-        give_up(p, &p->lease);
-        any = true;
-    }
-    for (uint32_t i = 0; i < p->wards.count; i++) {
-        struct ward *w = &p->ward_list[i];
-        if (w->held && unit_equal(first, p->ward_of[i].first) && lease_serves(&w->lease)) {
-            give_up(p, &w->lease);
-            any = true;
-        }
-    }
-    if (any) {
-        p->doubted_us = now_us;
-        log_line(&p->log, LOG_WARNING, "doubted",
-                 "why=\"others know a higher epoch of these units: the lease is acquired anew\"");
-    }
-}
-
 void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t length)
 {
     struct process *p = ctx;
-    if (length == ALIVE_DOUBT_BYTES && bytes[1] == ALIVE_DOUBT && p->phase < PHASE_STOPPING) {
-        doubted(p, endpoint, bytes);
-        return;
-    }
-    if (length != ALIVE_BYTES || p->phase >= PHASE_STOPPING) {
+    if (p->phase >= PHASE_STOPPING || process_doubted(p, endpoint, bytes, length) ||
+        length != ALIVE_BYTES) {
         return;
     }
     for (uint32_t i = 0; i < p->wards.count; i++) {
@@ -177,68 +96,6 @@ void process_alive(void *ctx, uint32_t endpoint, const uint8_t *bytes, size_t le
     }
     if ((bytes[1] & ALIVE_QUESTION) != 0) {
         say_alive(p, endpoint, false);
-    }
-}
-
-/* ---- epochs that only others know ---- */
-
-static uint64_t known_epoch(const struct process *p, struct unit u)
-{
-    const struct directory_entry *e = u.tier != TIER_NONE ? directory_find(&p->directory, u) : NULL;
-    return e != NULL ? e->epoch : 0;
-}
-
-void process_stale(void *ctx, uint32_t endpoint, struct unit first)
-{
-    struct process *p = ctx;
-    bool may_speak = unit_equal(p->first_unit, first);
-    if (may_speak) {
-        p->contradict = true;
-        p->contradict_to = endpoint;
-    }
-    for (uint32_t i = 0; i < p->wards.count; i++) {
-        struct ward_of *of = &p->ward_of[i];
-        if (unit_equal(of->first, first)) {
-            of->contradict = true;
-            of->contradict_to = endpoint;
-            may_speak = true;
-        }
-    }
-    if (!may_speak) {
-        p->doubt = true;
-        p->doubt_to = endpoint;
-        p->doubt_first = first;
-    }
-}
-
-/* A holder (of its own units, or of a ward's) that did not hear of a higher epoch (it stood still,
- * was cut off, and the store has forgotten who came after it) would be refused by everybody for
- * ever. Who stands by for these units may speak for them, and tells the holder alone which epoch is
- * known; it then gives the lease up and acquires it anew, above that. Everybody else says that
- * there is one, for there may be no standby, or none that heard of it. */
-void process_contradict(struct process *p)
-{
-    assert(p != NULL);
-    if (!p->bus_up || p->phase != PHASE_SERVING) {
-        return;
-    }
-    if (p->contradict && !p->owns) {
-        if (p->contradict_to == p->own_endpoint) {
-            p->contradicted_us = clock_boot_us();
-        }
-        process_announce(p, p->conf, known_epoch(p, p->first_unit), p->contradict_to);
-    }
-    p->contradict = false;
-    if (p->doubt) {
-        say_doubt(p);
-        p->doubt = false;
-    }
-    for (uint32_t i = 0; i < p->wards.count; i++) {
-        struct ward_of *of = &p->ward_of[i];
-        if (of->contradict && !p->ward_list[i].held) {
-            process_announce(p, of->conf, known_epoch(p, of->first), of->contradict_to);
-        }
-        of->contradict = false;
     }
 }
 
@@ -291,7 +148,7 @@ void process_drop(struct process *p, const struct process_conf *c)
  */
 static void raise_epoch(const struct process *p, struct lease *l, struct unit first)
 {
-    uint64_t least = known_epoch(p, first) + 1;
+    uint64_t least = process_known_epoch(p, first) + 1;
     l->epoch = least > l->epoch ? least : l->epoch;
     lease_at_least(l, (uint64_t)clock_unix_us());
 }
@@ -300,8 +157,8 @@ static void raise_epoch(const struct process *p, struct lease *l, struct unit fi
  * the lease to it. */
 static void check_superseded(struct process *p, struct lease *l, struct unit first)
 {
-    if (lease_serves(l) && known_epoch(p, first) > l->epoch) {
-        give_up(p, l);
+    if (lease_serves(l) && process_known_epoch(p, first) > l->epoch) {
+        process_give_up(p, l);
     }
 }
 
