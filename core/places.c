@@ -466,6 +466,19 @@ bool place_names_agent(const struct place_set *p, struct unit agent)
     return false;
 }
 
+bool place_covers(const struct place_set *p, struct unit cluster)
+{
+    assert(p != NULL && p->count <= RANGES_MAX);
+    assert(cluster.tier == TIER_CLUSTER);
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (is_all(p->patterns[i].agent) && range_has(p->patterns[i].sector, cluster.sector) &&
+            range_has(p->patterns[i].cluster, cluster.cluster)) {
+            return true;
+        }
+    }
+    return p->count == 0;
+}
+
 bool place_touches(const struct place_set *p, struct unit u)
 {
     assert(p != NULL && p->count <= RANGES_MAX);

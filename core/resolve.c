@@ -81,7 +81,11 @@ static uint32_t expected_in_cluster(const struct selector *sel, const struct top
     uint32_t agents = topology_cluster_agents(topo, cluster);
     uint32_t places = topology_cluster_places(topo, cluster);
     bool all_classes = sel->class_mask == 0 || (sel->class_mask & CLASS_MASK_ALL) == CLASS_MASK_ALL;
-    if (sel->places.count == 0 && all_classes && !sel->capable_only && sel->part_last == 0) {
+    bool any_class = all_classes && !sel->capable_only;
+    /* Spare places are taken by name only. */
+    bool whole =
+        sel->places.count == 0 || (agents == places && place_covers(&sel->places, cluster));
+    if (whole && any_class && sel->part_last == 0) {
         return agents;
     }
     uint32_t first = topology_index(topo, unit_agent(cluster.sector, cluster.cluster, 1));

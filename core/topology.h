@@ -95,6 +95,8 @@ bool place_has_agent(const struct place_set *p, struct unit agent);
 /* The same of a pattern that names agents by their numbers, not all of a cluster or sector: so a
  * spare place is meant (topology_planned). */
 bool place_names_agent(const struct place_set *p, struct unit agent);
+/* One pattern has the cluster as a whole. False says nothing: several may have it together. */
+bool place_covers(const struct place_set *p, struct unit cluster);
 bool place_touches(const struct place_set *p, struct unit sector_or_cluster);
 /* Children of u (a sector or cluster, or 1..64 sectors from `first` on for the orchestrator) that p
  * touches, bit i for child first + i. */

@@ -9,6 +9,7 @@
  * and fields that a person added by hand beyond the contract's bounds are left out, so that one of
  * them cannot make a whole page unreadable. Numbers need LC_NUMERIC to be "C", which is what a
  * process has that does not call setlocale(). */
+#include "core/num.h"
 #include "registry/keys.h"
 #include "registry/redis_private.h"
 #include <assert.h>
@@ -64,6 +65,8 @@ static void add_score(struct command *command, double score)
     char *room = text_room(command);
     if (isinf(score))
         snprintf(room, KEY_BYTES_MAX, "%s", score > 0 ? "+inf" : "-inf");
+    else if (score >= 0 && score <= UINT32_MAX && score == (uint32_t)score) /* an agent's */
+        (void)num_format_u64((uint32_t)score, room);
     else
         snprintf(room, KEY_BYTES_MAX, "%.17g", score);
     add(command, room);
