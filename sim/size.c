@@ -118,10 +118,7 @@ static double seconds_of(clockid_t clock)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Asks, broadcasts and the cascades in turn. Work is not asked of people (class F): they take
- * longer than an ask's 5 s, and each that does is a failure of its sector. A sector of 990 agents
- * has 66 of them, more than the 50 in a minute at which its breaker opens, and with more than 10
- * such sectors the mesh refuses what comes in the next 90 s (core/breaker.h). */
+/* Asks, broadcasts and the cascades in turn. */
 static void submit(struct course *c)
 {
     static const enum cascade_strategy strategies[] = {CASCADE_NONE, CASCADE_NONE, CASCADE_WAVE,
@@ -129,9 +126,6 @@ static void submit(struct course *c)
     struct command command = {.kind = COMMAND_SUBMIT};
     const char *action = c->count % 2 == 0 ? "echo" : "work";
     world_operation(&command.operation, action, "hello, mesh");
-    if (c->count % 2 == 1) {
-        command.operation.selector.class_mask = CLASS_MASK_ALL & ~(1u << CLASS_F_HUMAN);
-    }
     command.operation.strategy = strategies[c->count % 5];
     command.operation.timing = c->count % 5 == 1 ? TIMING_AT : TIMING_SOON;
     c->asked[c->count++] = (struct asked){.ref = world_send(c->w, 1, unit_orchestrator(), &command),
