@@ -123,14 +123,14 @@ def notes(mesh, before, after, note):
 
 
 def bench_throughput(options):
-    """Eight consoles, each with a few operations in flight over its own sectors, all agents taking
+    """Four consoles, each with an operation in flight over some of its own sectors, all agents taking
     part: every target of an operation is one message through a lead to an agent and its acknowledgement
     back, in order (sequence numbers by lead, agent and priority), signed, 200 bytes of payload, one
     lead's thirty in a frame. The latency is that of whole operations at the console, which bounds
     that of every message in them."""
     build("bench-load")
     result = header(options)
-    seconds, consoles = options.seconds or 20, 8
+    seconds, consoles = options.seconds or 20, 4
     with Mesh(options, options.delay or "none") as mesh:
         mesh.wait_active(0.999)
         mesh.console("ask", "x" * 64, "--all", "--timeout", "30s")
