@@ -386,8 +386,8 @@ void hub_result_message(struct hub *h, uint32_t child, const struct msg *msg)
             f->last_us = h->now_us;
             f->slowest = (uint16_t)child;
         }
-        bool people = f->selector.class_mask == 1u << CLASS_F_HUMAN; /* they may take their time */
-        failures = r->final && !people ? r->aggregate.outcomes[OUTCOME_TIMEOUT_EXECUTION] : 0;
+        uint32_t late = r->aggregate.outcomes[OUTCOME_TIMEOUT_EXECUTION];
+        failures = r->final ? late - r->people_late : 0; /* people may take their time */
     }
     if (failures > 0 && h->self.tier == TIER_SECTOR) {
         hub_circuit(h, breaker_failure(&h->breaker, h->now_us, failures, &h->rng));

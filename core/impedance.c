@@ -1,8 +1,8 @@
 /* The profiler of spec 4.1: two rings of the last 100 samples, and an hour of success and failure
  * in 12 buckets of 5 minutes. Everything has a fixed size; medians look through 100 small
- * numbers, once a heartbeat. Samples are held as 5 bits of shift and 11 of value: the error is
- * below 1 in 2,048, far below what a median is worth. Scores follow design 10: milliseconds of a
- * standard payload; flags compare an agent with its class, not with the fleet. */
+ * numbers, once a heartbeat if there are new ones. Samples are held as 5 bits of shift and 11 of
+ * value: the error is below 1 in 2,048, far below what a median is worth. Scores follow design 10:
+ * milliseconds of a standard payload; flags compare an agent with its class, not with the fleet. */
 #include "core/impedance.h"
 #include "core/num.h"
 #include "core/predictor.h"
@@ -102,6 +102,7 @@ void profiler_latency(struct profiler *p, uint32_t rtt_us)
     assert(p != NULL);
     assert(p->latency_count <= PROFILER_SAMPLES);
     ring_add(p->latency, &p->latency_count, &p->latency_next, rtt_us);
+    p->latency_known = false;
 }
 
 /* Empties the buckets that the time has passed over. */
@@ -131,6 +132,7 @@ void profiler_done(struct profiler *p, int64_t now_us, uint32_t processing_us, b
         count[i]++;
     }
     ring_add(p->processing, &p->processing_count, &p->processing_next, processing_us);
+    p->processing_known = false;
 }
 
 uint16_t profiler_drift_permille(const struct profiler *p)
@@ -157,7 +159,21 @@ uint16_t profiler_drift_permille(const struct profiler *p)
     return (uint16_t)num_clamp(1000 * num_sqrt(squares / (count - 1)) / mean + 0.5, 0, UINT16_MAX);
 }
 
-void profiler_report(const struct profiler *p, int64_t now_us, uint32_t queue_depth,
+/* What the rings say, of those that have changed since. */
+static void look_through(struct profiler *p)
+{
+    if (!p->latency_known) {
+        p->latency_us = ring_median(p->latency, p->latency_count);
+        p->drift_permille = profiler_drift_permille(p);
+        p->latency_known = true;
+    }
+    if (!p->processing_known) {
+        p->processing_us = ring_median(p->processing, p->processing_count);
+        p->processing_known = true;
+    }
+}
+
+void profiler_report(struct profiler *p, int64_t now_us, uint32_t queue_depth,
                      struct impedance *ret)
 {
     assert(p != NULL && ret != NULL);
@@ -172,12 +188,13 @@ void profiler_report(const struct profiler *p, int64_t now_us, uint32_t queue_de
             failed += p->failed[b % PROFILER_BUCKETS];
         }
     }
-    ret->latency_us = ring_median(p->latency, p->latency_count);
-    ret->processing_us = ring_median(p->processing, p->processing_count);
+    look_through(p);
+    ret->latency_us = p->latency_us;
+    ret->processing_us = p->processing_us;
     ret->queue_depth = queue_depth;
     ret->done = done;
     ret->failed = failed;
-    ret->drift_permille = profiler_drift_permille(p);
+    ret->drift_permille = p->drift_permille;
 }
 
 uint32_t impedance_score(int64_t predicted_us)

@@ -23,6 +23,11 @@ struct profiler {
     uint16_t processing[PROFILER_SAMPLES];
     uint8_t latency_count, latency_next;
     uint8_t processing_count, processing_next;
+    /* Reports come more often than samples: what the last one made of a ring is kept until the ring
+     * has a new one. */
+    bool latency_known, processing_known;
+    uint16_t drift_permille;
+    uint32_t latency_us, processing_us; /* medians */
 };
 
 void profiler_init(struct profiler *p);
@@ -31,7 +36,7 @@ void profiler_latency(struct profiler *p, uint32_t rtt_us);
 void profiler_done(struct profiler *p, int64_t now_us, uint32_t processing_us, bool ok);
 /* The measured fields (latency, processing, queue, done, failed, drift) of *ret; the others stay.
  */
-void profiler_report(const struct profiler *p, int64_t now_us, uint32_t queue_depth,
+void profiler_report(struct profiler *p, int64_t now_us, uint32_t queue_depth,
                      struct impedance *ret);
 /* Coefficient of variation of the round trips in permille (sigma / mean), 65535 at most; 0 with
  * fewer than 2 samples. */

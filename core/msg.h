@@ -102,8 +102,9 @@ struct ack {
 
 struct result {
     struct id128 operation_id;
-    bool final;   /* false: progress only; counts so far, no groups */
-    bool unknown; /* to RESUME: no such operation here; final, without targets */
+    bool final;           /* false: progress only; counts so far, no groups */
+    bool unknown;         /* to RESUME: no such operation here; final, without targets */
+    uint32_t people_late; /* from a lead: of its outcomes TIMEOUT_EXECUTION, those of class F */
     struct aggregate_view aggregate;
 };
 

@@ -226,6 +226,7 @@ bool result_put(struct put *put, const struct msg *msg)
     w.message_id = value_id(&r->operation_id);
     w.final = r->final;
     w.unknown = r->unknown;
+    w.people_late = r->people_late;
     w.aggregate = &aggregate;
     return aggregate_put(put, &r->aggregate, &aggregate) && put_pack(put, &w.base);
 }
@@ -250,7 +251,10 @@ enum codec_verdict result_get(const struct get *get, const ProtobufCMessage *mes
     if (w->unknown && (!w->final || w->aggregate->targets != 0)) {
         return CODEC_BAD_RANGE;
     }
-    return aggregate_get(get, w->aggregate, w->final, &result->aggregate);
+    result->people_late = w->people_late;
+    enum codec_verdict v = aggregate_get(get, w->aggregate, w->final, &result->aggregate);
+    bool more = result->people_late > result->aggregate.outcomes[OUTCOME_TIMEOUT_EXECUTION];
+    return v == CODEC_OK && more ? CODEC_BAD_RANGE : v;
 }
 
 static bool phases_put(struct put *put, const struct report *r, Mesh__CascadeResult *ret)

@@ -31,6 +31,11 @@ void memory_store_apply(struct memory_store *store, int64_t now_us, const struct
 void memory_store_run(struct memory_store *store, int64_t now_us, const struct store_op *op,
                       struct store_reply *ret_reply);
 
+/* From now on each log keeps its newest rows alone: `rows` at least, fewer than twice as many; 0:
+ * all, as from the start. Numbers and the chain go on; what is gone is in no answer, and an id of
+ * it that is appended again is a new row. For long runs whose log nobody reads. */
+void memory_store_log_keep(struct memory_store *store, uint32_t rows);
+
 /* Row `seq` (from 1) of a log as it lies there. False: it has none. *ret_id until the next call;
  * *ret_wrong: NULL, or how the row breaks the chain. */
 bool memory_store_log_row(const struct memory_store *store, const char *log, uint64_t seq,

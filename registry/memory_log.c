@@ -1,6 +1,6 @@
 /* The logs in memory: the same operations, rows and hashes as in SQL (log.h). Rows are kept in
- * order of their numbers, row n at n - 1; queries walk them. A simulated mesh writes thousands, not
- * millions, of rows. */
+ * order of their numbers, those that are gone (memory_store_log_keep) before them; queries walk
+ * them. A simulated mesh keeps thousands, not millions, of rows. */
 #include "core/plant.h"
 #include "registry/log.h"
 #include "registry/memory.h"
@@ -36,8 +36,42 @@ static bool grow(struct memory_store *store, struct memory_log *log)
     return true;
 }
 
-/* One block with all the texts behind it, but for `prev`, which is the text of a row before: rows
- * go all at once. */
+static uint64_t total(const struct memory_log *log)
+{
+    return log->gone + log->count;
+}
+
+/* What the row after it names: `i` is a place in rows[]. */
+static const char *hash_before(const struct memory_log *log, uint32_t i)
+{
+    return i > 0 ? log->rows[i - 1]->row.hash : log->gone > 0 ? log->before : LOG_FIRST;
+}
+
+/* The older ones go when there are twice as many as are to stay. */
+static void drop_older(struct memory_store *store, struct memory_log *log)
+{
+    if (store->log_keep == 0 || log->count / 2 < store->log_keep)
+        return;
+    uint32_t older = log->count - store->log_keep;
+    memcpy(log->before, log->rows[older - 1]->row.hash, LOG_HASH_TEXT);
+    for (uint32_t i = 0; i < older; i++) {
+        HASH_DEL(log->by_id, log->rows[i]);
+        memory_give(store, log->rows[i], log->rows[i]->bytes);
+    }
+    memmove(log->rows, log->rows + older, store->log_keep * sizeof *log->rows);
+    log->rows[0]->row.prev = log->before;
+    log->count = store->log_keep;
+    log->gone += older;
+}
+
+void memory_store_log_keep(struct memory_store *store, uint32_t rows)
+{
+    assert(store);
+    store->log_keep = rows;
+}
+
+/* One block with all the texts behind it, but for `prev`, which is the text of a row before, or
+ * log->before. */
 static struct logged *keep(struct memory_store *store, const struct log_row *row)
 {
     const char *const texts[COPY_MAX] = {row->id,   row->event, row->subject, row->agent,
@@ -79,8 +113,8 @@ static void append(struct memory_store *store, struct memory_log *log, const str
         reply->epoch = known->row.seq;
         return;
     }
-    row.seq = log->count + 1u;
-    row.prev = log->count ? log->rows[log->count - 1]->row.hash : LOG_FIRST;
+    row.seq = total(log) + 1u;
+    row.prev = hash_before(log, log->count);
     if (PLANTED(PLANT_LOG_CHAIN) && log->count > 1)
         row.prev = log->rows[log->count - 2]->row.hash;
     log_row_hash(op->key, &row, hash);
@@ -92,6 +126,7 @@ static void append(struct memory_store *store, struct memory_log *log, const str
     if (kept) {
         log->rows[log->count++] = kept;
         HASH_ADD_KEYPTR(hh, log->by_id, kept->row.id, strlen(kept->row.id), kept);
+        drop_older(store, log);
     }
 }
 
@@ -120,14 +155,16 @@ static void query(struct memory_store *store, const struct memory_log *log,
     reply->verdict = reply->detail ? STORE_INVALID : STORE_OK;
     if (reply->detail)
         return;
-    uint64_t at = f.newest
-                      ? (op->cursor > 0 && op->cursor <= log->count ? op->cursor - 1 : log->count)
-                      : op->cursor + 1;
+    uint64_t last = total(log);
+    uint64_t at =
+        f.newest ? (op->cursor > 0 && op->cursor <= last ? op->cursor - 1 : last) : op->cursor + 1;
     if (f.newest && op->cursor == 1)
         at = 0;
+    if (!f.newest && at <= log->gone)
+        at = log->gone + 1;
     reply->rows = store->rows;
-    while (at >= 1 && at <= log->count) {
-        const struct log_row *row = &log->rows[at - 1]->row;
+    while (at > log->gone && at <= last) {
+        const struct log_row *row = &log->rows[at - 1 - log->gone]->row;
         if (wanted(log, &f, row)) {
             if (reply->row_count == op->limit)
                 return; /* the cursor names the last one taken */
@@ -147,8 +184,8 @@ static void verify(struct memory_store *store, const struct memory_log *log,
 {
     uint64_t end = op->cursor + op->limit;
     reply->verdict = STORE_OK; /* nothing but append() touches these rows */
-    reply->epoch = log->count;
-    reply->cursor = end < log->count ? end : 0;
+    reply->epoch = total(log);
+    reply->cursor = end < total(log) ? end : 0;
     if (log->count == 0)
         return;
     log_row_fields(&log->rows[log->count - 1]->row, &store->log_numbers[0], store->fields,
@@ -163,10 +200,11 @@ bool memory_store_log_row(const struct memory_store *store, const char *log, uin
     assert(store && log && ret_id && ret_wrong);
     for (uint32_t i = 0; i < MEMORY_LOGS; i++) {
         const struct memory_log *l = &store->logs[i];
-        if (strcmp(names[i], log) != 0 || seq < 1 || seq > l->count)
+        if (strcmp(names[i], log) != 0 || seq <= l->gone || seq > total(l))
             continue;
-        const struct log_row *row = &l->rows[seq - 1]->row;
-        const char *before = seq > 1 ? l->rows[seq - 2]->row.hash : LOG_FIRST;
+        uint32_t at = (uint32_t)(seq - 1 - l->gone);
+        const struct log_row *row = &l->rows[at]->row;
+        const char *before = hash_before(l, at);
         char hash[LOG_HASH_TEXT];
         log_row_hash(log, row, hash);
         *ret_id = row->id;

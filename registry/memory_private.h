@@ -137,7 +137,10 @@ struct memory_log {
     struct logged **rows;
     struct logged *by_id;
     uint32_t count, room;
+    uint64_t gone;              /* rows before these */
+    char before[LOG_HASH_TEXT]; /* the hash of the last of them */
 };
+
 /* A name that was asked for lately, by its address: field names are mostly literals. */
 struct recent_name {
     const char *at;
@@ -163,6 +166,7 @@ struct memory_store {
     struct store_row rows[STORE_ROWS_MAX];
     struct store_field fields[STORE_ROWS_MAX * STORE_FIELDS_MAX];
     struct memory_log logs[MEMORY_LOGS];
+    uint32_t log_keep; /* 0: every row */
     struct log_room log_room;
     struct log_numbers log_numbers[STORE_LOG_PAGE_MAX];
 };

@@ -1,26 +1,39 @@
 /* What is acknowledged was done: an agent says READY or CONFLICT only of work that ended in
  * this life. */
 #include "sim/check.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+struct running {
+    struct id128 id;
+    struct unit unit;
+    uint64_t ref;
+};
 
 struct works {
-    struct {
-        struct id128 id;
-        struct unit unit;
-        uint64_t ref;
-    } running[4096];
-    uint32_t count;
+    struct running *running; /* every agent's at once: as many as there are */
+    uint32_t count, room;
 };
+
+static void add(struct works *w, const struct running *r)
+{
+    if (w->count == w->room) {
+        w->room = w->room > 0 ? w->room * 2 : 64;
+        w->running = realloc(w->running, w->room * sizeof(*w->running));
+        if (w->running == NULL) {
+            fprintf(stderr, "check work: out of memory\n");
+            abort();
+        }
+    }
+    w->running[w->count++] = *r;
+}
 
 static void begun(struct judge *j, struct works *w, const struct world_step *s,
                   const struct work_op *op)
 {
     struct judged_node *n = judge_node(j, s->unit);
     n->running++;
-    if (w->count < sizeof(w->running) / sizeof(w->running[0])) {
-        w->running[w->count].id = op->operation;
-        w->running[w->count].unit = s->unit;
-        w->running[w->count++].ref = op->ref;
-    }
+    add(w, &(struct running){.id = op->operation, .unit = s->unit, .ref = op->ref});
 }
 
 static void ended(struct judge *j, struct works *w, struct unit u, uint64_t ref, bool done)
@@ -84,4 +97,11 @@ static void step(struct judge *j, void *state, const struct world_step *s)
     }
 }
 
-const struct check check_work = {.name = "work", .bytes = sizeof(struct works), .step = step};
+static void done(void *state)
+{
+    struct works *w = state;
+    free(w->running);
+}
+
+const struct check check_work = {
+    .name = "work", .bytes = sizeof(struct works), .step = step, .done = done};

@@ -20,6 +20,7 @@
 #define ANSWER_US (60 * US_PER_S)  /* an operation without its report by then failed .. */
 #define PHASES_US (180 * US_PER_S) /* .. one whose classes come after each other, by then */
 #define OPS_MAX   65536u
+#define LOG_ROWS  4096u /* of each log; a real mesh has them on disk, and here nobody reads them */
 
 #define N(x) ((unsigned long long)(x)) /* for %llu */
 
@@ -32,6 +33,7 @@ struct sizing {
 
 struct asked {
     uint64_t ref;
+    const char *action;
     int64_t at_us;
     enum cascade_strategy strategy;
     bool judged;
@@ -122,10 +124,12 @@ static void submit(struct course *c)
     static const enum cascade_strategy strategies[] = {CASCADE_NONE, CASCADE_NONE, CASCADE_WAVE,
                                                        CASCADE_PARALLEL, CASCADE_PRIORITY_FIRST};
     struct command command = {.kind = COMMAND_SUBMIT};
-    world_operation(&command.operation, c->count % 2 == 0 ? "echo" : "work", "hello, mesh");
+    const char *action = c->count % 2 == 0 ? "echo" : "work";
+    world_operation(&command.operation, action, "hello, mesh");
     command.operation.strategy = strategies[c->count % 5];
     command.operation.timing = c->count % 5 == 1 ? TIMING_AT : TIMING_SOON;
     c->asked[c->count++] = (struct asked){.ref = world_send(c->w, 1, unit_orchestrator(), &command),
+                                          .action = action,
                                           .at_us = world_now(c->w),
                                           .strategy = command.operation.strategy};
 }
@@ -135,6 +139,19 @@ static bool waits(const struct course *c, const struct asked *a)
 {
     int64_t most_us = a->strategy == CASCADE_PRIORITY_FIRST ? PHASES_US : ANSWER_US;
     return !a->judged && world_reply(c->w, a->ref) == NULL && world_now(c->w) - a->at_us < most_us;
+}
+
+/* Why an operation counts as failed: the reason that the reply gave, or that none came. */
+static void tell_failure(const struct course *c, const struct asked *a, const struct reply *r)
+{
+    long long after_ms = (long long)((world_now(c->w) - a->at_us) / 1000);
+    fprintf(stderr, "operation %u (%s, %s), submitted at %.1f s: ", (unsigned)(a - c->asked),
+            a->action, strategy_name(a->strategy), (double)a->at_us / 1e6);
+    if (r == NULL) {
+        fprintf(stderr, "no answer within %lld ms\n", after_ms);
+        return;
+    }
+    fprintf(stderr, "%s: %s\n", reason_name(r->reason), r->text != NULL ? r->text : "no text");
 }
 
 /* A quiet point: what should have been answered by now, and who is in service. */
@@ -149,6 +166,7 @@ static void judge(struct course *c, const struct sizing *s)
         a->judged = true;
         if (r == NULL || r->kind != REPLY_OPERATION) {
             c->unanswered++;
+            tell_failure(c, a, r);
             continue;
         }
         c->answered++;
@@ -261,6 +279,7 @@ int sim_size_main(int argc, char **argv)
     c.told = c.wall_start;
     struct world_conf conf;
     world_defaults(&conf, (uint32_t)s.agents, (uint64_t)s.seed);
+    conf.log_rows = LOG_ROWS;
     c.w = world_new(&conf);
     play(&c, &s);
     uint32_t failures = print_result(&c, &s, &conf.topology);

@@ -44,6 +44,7 @@ struct world_conf {
     /* What a store that ends forgets, and what its replica lacks (world_fault.h). With either the
      * world keeps a journal of all writes: for small meshes. 0: neither is modelled. */
     int64_t store_sync_us, store_lag_us;
+    uint32_t log_rows; /* each log keeps the newest so many (memory_store_log_keep); 0: all */
 };
 
 /* Everything that a step did, for traces. Borrowed for the call. */

@@ -88,6 +88,7 @@ void world_stores_init(struct world *w)
         w->banks[b].last = &w->banks[b].first;
         assert(w->banks[b].store != NULL);
     }
+    memory_store_log_keep(w->banks[STORE_BANK_LOG].store, w->conf.log_rows);
 }
 
 static void journal_cut(struct world *w, struct world_bank *bank, int64_t from_us)

@@ -295,7 +295,9 @@ static void live_as(struct world *w, uint32_t agent, uint32_t home)
     who->lives = n->epoch + 1; /* world_start adds one */
 }
 
-/* A start is work that lasts as long as the agent lives. */
+/* A start is work that lasts as long as the agent lives. A place is one node of the world: where
+ * two real hosts would each run an agent of that name (a guest was called home and has not heard of
+ * it, and its place is given to a newcomer), the second one's does not start. */
 static void host_work(struct world *w, uint32_t host, const struct work_op *op)
 {
     uint32_t agent = world_index(w, op->unit), home = world_index(w, op->home);
@@ -303,13 +305,21 @@ static void host_work(struct world *w, uint32_t host, const struct work_op *op)
         host_answer(w, host, op->ref, op->unit, REASON_INVALID);
         return;
     }
+    struct world_node *n = &w->nodes[agent];
+    bool others = n->host != 0 && n->host != host;
     if (op->kind == WORK_AGENT_STOP) {
-        world_stop(w, agent);
+        if (!others) {
+            world_stop(w, agent);
+        }
         return;
     }
-    w->nodes[agent].host = host;
-    w->nodes[agent].host_ref = op->ref;
-    if (w->nodes[agent].self == NULL) {
+    if (others) {
+        host_answer(w, host, op->ref, op->unit, REASON_HANDLER);
+        return;
+    }
+    n->host = host;
+    n->host_ref = op->ref;
+    if (n->self == NULL) {
         live_as(w, agent, home);
         world_start(w, agent, 1000);
     }

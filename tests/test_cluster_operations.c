@@ -572,6 +572,13 @@ static void test_people_trip_no_breaker(void **state)
     for (unsigned n = 1; n <= AGENTS; n++) {
         ack_simple(n, &op, n <= 6 ? OUTCOME_PENDING : OUTCOME_READY);
     }
+    const struct msg *up = wait_for(MSG_RESULT, rig.now_us + 2 * S, 0);
+    while (up != NULL && !up->u.result->final) {
+        up = wait_for(MSG_RESULT, rig.now_us + 2 * S, 0);
+    }
+    assert_int_equal(result_of(&op, AGENTS)->outcomes[OUTCOME_TIMEOUT_EXECUTION], 6);
+    assert_int_equal(up->u.result->people_late, 6); /* the sector is told, for its own breaker */
+    assert_null(rig_sent(&rig, MSG_CIRCUIT));
     assert_null(wait_for(MSG_CIRCUIT, rig.now_us + 2 * S, 0));
 }
 

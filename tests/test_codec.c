@@ -302,6 +302,7 @@ static void hostile_fields_are_refused(void **state)
     EXPECT(MSG_RESULT, RESULT_ID "\x10\x01\x1a\x00\x20\x01", CODEC_OK);
     EXPECT(MSG_RESULT, RESULT_ID "\x1a\x00\x20\x01", CODEC_BAD_RANGE); /* unknown, not final */
     EXPECT(MSG_RESULT, RESULT_ID "\x10\x01\x1a\x02\x08\x05\x20\x01", CODEC_BAD_RANGE);
+    EXPECT(MSG_RESULT, RESULT_ID "\x10\x01\x1a\x00\x28\x01", CODEC_BAD_RANGE); /* late: of 0 */
 #undef RESULT_ID
     EXPECT(MSG_HEARTBEAT, "", CODEC_MISSING);
     EXPECT(MSG_HEARTBEAT, "\x12\x00\x12\x00", CODEC_DUPLICATE); /* a merge of messages */

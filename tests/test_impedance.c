@@ -34,6 +34,15 @@ static void test_medians(void **state)
     }
     profiler_report(&p, 5, 0, &m);
     assert_int_equal(m.latency_us, 2000);
+    profiler_report(&p, 5, 0, &m); /* nothing new: the same */
+    assert_int_equal(m.latency_us, 2000);
+    assert_int_equal(m.drift_permille, profiler_drift_permille(&p));
+    for (uint32_t i = 0; i < 100; i++) { /* one ring alone has changed */
+        profiler_done(&p, 5, 700, true);
+    }
+    profiler_report(&p, 5, 0, &m);
+    assert_int_equal(m.latency_us, 2000);
+    assert_int_equal(m.processing_us, 700);
 }
 
 /* Whatever was measured: the lower of the two in the middle, as sorting finds it. */

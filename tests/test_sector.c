@@ -236,6 +236,34 @@ static void a_replaced_orchestrator_is_refused(void **state)
     bench_close(b);
 }
 
+/* In operations to everybody, too: the lead says how many of those that were too late are people.
+ */
+static void people_who_take_their_time_are_no_failures(void **state)
+{
+    (void)state;
+    struct bench *b = sector(4);
+    for (uint8_t k = 1; k <= 12; k++) {
+        struct operation op = operation(b, k);
+        operate(b, &op, UINT32_MAX, 1);
+        for (unsigned c = 1; c <= 4; c++) {
+            struct result r = {.operation_id = op.id, .final = true, .people_late = 9};
+            r.aggregate.targets = r.aggregate.sent = r.aggregate.other = 10;
+            r.aggregate.outcomes[OUTCOME_TIMEOUT_EXECUTION] = 10;
+            r.aggregate.clusters_reached = 1;
+            r.aggregate.agents_reached = 10;
+            struct msg m = {.type = MSG_RESULT, .from = unit_cluster(SELF, c), .epoch = 1};
+            m.u.result = &r;
+            bench_msg(b, &m);
+        }
+        assert_int_equal(bench_count(b, MSG_CIRCUIT), 0); /* 4, 8, 12 .. 48 */
+    }
+    struct operation op = operation(b, 13);
+    operate(b, &op, UINT32_MAX, 1);
+    bench_result(b, unit_cluster(SELF, 1), op.id, 10, OUTCOME_TIMEOUT_EXECUTION);
+    assert_int_equal(bench_count(b, MSG_CIRCUIT), 2);
+    bench_close(b);
+}
+
 static void fifty_one_failures_open_the_circuit(void **state)
 {
     (void)state;
@@ -565,6 +593,7 @@ int main(void)
         cmocka_unit_test(long_operations_tell_their_progress),
         cmocka_unit_test(a_replaced_orchestrator_is_refused),
         cmocka_unit_test(fifty_one_failures_open_the_circuit),
+        cmocka_unit_test(people_who_take_their_time_are_no_failures),
         cmocka_unit_test(expired_and_frozen_are_refused),
         cmocka_unit_test(a_dead_agent_goes_to_its_host),
         cmocka_unit_test(a_wish_waits_for_the_host),

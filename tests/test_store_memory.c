@@ -297,6 +297,74 @@ static void one_character_decides(void **state)
     }
 }
 
+static struct store_reply append_row(struct memory_store *memory, unsigned number)
+{
+    char id[16];
+    struct store_reply reply;
+    snprintf(id, sizeof id, "r%u", number);
+    struct store_field fields[] = {
+        {"at_us", "1", 1}, {"event", "opened", 6}, {"subject", "x", 1}, {"agent", "s01", 3},
+        {"type", "t", 1},  {"priority", "1", 1},   {"actor", "mesh", 4}};
+    struct store_op op = {.kind = STORE_LOG_APPEND,
+                          .shard = "log",
+                          .key = "incidents",
+                          .id = id,
+                          .fields = fields,
+                          .field_count = sizeof fields / sizeof fields[0],
+                          .body = (const uint8_t *)"{}",
+                          .body_bytes = 2};
+    memory_store_apply(memory, US_PER_S, &op, &reply);
+    return reply;
+}
+
+/* A log that keeps its newest rows alone: memory stays, numbers and the chain go on. */
+static void a_log_keeps_its_newest_rows(void **state)
+{
+    (void)state;
+    enum { KEPT = 10, ROWS = 95 };
+    struct memory_store *memory = memory_store_new(1u << 20);
+    struct store_reply reply;
+    const char *id, *wrong;
+    uint64_t used = 0;
+    memory_store_log_keep(memory, KEPT);
+    for (unsigned i = 1; i <= ROWS; i++) {
+        reply = append_row(memory, i);
+        assert_int_equal(reply.verdict, STORE_OK);
+        assert_int_equal(reply.epoch, i);
+        used = i == 2 * KEPT - 1 ? memory_store_used(memory) : used;
+    }
+    assert_true(memory_store_used(memory) <= used + 100); /* ids are longer */
+    unsigned held = 0, first = 0;
+    for (unsigned i = 1; i <= ROWS; i++) {
+        if (memory_store_log_row(memory, "incidents", i, &id, &wrong)) {
+            assert_null(wrong);
+            first = held++ == 0 ? i : first;
+        }
+    }
+    assert_in_range(held, KEPT, 2 * KEPT - 1);
+    assert_int_equal(first + held - 1, ROWS);
+    assert_int_equal(append_row(memory, ROWS).verdict, STORE_EXISTS);
+    assert_int_equal(append_row(memory, 1).epoch, ROWS + 1); /* it is gone: a new one */
+    struct store_op query = {
+        .kind = STORE_LOG_QUERY, .shard = "log", .key = "incidents", .cursor = 3, .limit = 2};
+    memory_store_apply(memory, US_PER_S, &query, &reply); /* from the oldest that is there */
+    assert_int_equal(reply.verdict, STORE_OK);
+    assert_int_equal(reply.row_count, 2);
+    assert_int_equal(reply.cursor, first + 1);
+    struct store_field newest = {"newest", "1", 1};
+    query = (struct store_op){.kind = STORE_LOG_QUERY,
+                              .shard = "log",
+                              .key = "incidents",
+                              .cursor = first + 2,
+                              .limit = 8,
+                              .fields = &newest,
+                              .field_count = 1};
+    memory_store_apply(memory, US_PER_S, &query, &reply);
+    assert_int_equal(reply.row_count, 2);
+    assert_int_equal(reply.cursor, 0);
+    memory_store_free(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +374,7 @@ int main(void)
         cmocka_unit_test(one_character_decides),
         cmocka_unit_test(old_blobs_go),
         cmocka_unit_test(equal_hashes_are_no_equal_objects),
+        cmocka_unit_test(a_log_keeps_its_newest_rows),
     };
     return cmocka_run_group_tests_name("memory store", tests, NULL, NULL);
 }

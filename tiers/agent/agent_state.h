@@ -63,7 +63,7 @@ struct task {
     int64_t pending_us;      /* local: when to say PENDING; NEVER: said, or not wanted */
     uint32_t seq;
     uint32_t took_us;      /* of processing: expected by the lead, measured when it is done */
-    uint32_t work;         /* generation of the work's ref */
+    uint32_t work;         /* generation of the work's ref; QUEUED: rises with arrival */
     uint32_t ack_delay_us; /* after the release */
     struct agent_answer answer;
     uint8_t state;

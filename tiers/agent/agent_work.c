@@ -277,6 +277,7 @@ static struct task *admit(struct agent *a, int64_t now_us, const struct msg *msg
                        .pending_us = now_us + AGENT_PENDING_US,
                        .state = TASK_QUEUED,
                        .priority = task_priority(op),
+                       .work = ++a->work_count,
                        .seq = seq,
                        .hold = op->timing == TIMING_AT && op->target_mesh_us > 0,
                        .want_answer = op->require_answer,
@@ -364,6 +365,15 @@ static uint32_t task_rank(const struct task *t, int64_t now_us)
     return (uint32_t)num_clamp_i64(raised, 0, PRIORITY_COUNT - 1);
 }
 
+/* Of one rank: whether t is served before u. What came in one moment (after a pause, all of it)
+ * goes in the order in which it was taken in. */
+static bool task_before(const struct task *t, const struct task *u)
+{
+    int64_t apart_us = task_due(t) - task_due(u);
+    bool sooner = apart_us < 0 || (apart_us == 0 && (int32_t)(t->work - u->work) < 0);
+    return sooner != PLANTED(PLANT_LAST_FIRST);
+}
+
 static struct task *task_first(struct agent *a, int64_t now_us)
 {
     struct task *best = NULL;
@@ -373,8 +383,7 @@ static struct task *task_first(struct agent *a, int64_t now_us)
             continue;
         }
         if (best == NULL || task_rank(t, now_us) > task_rank(best, now_us) ||
-            (task_rank(t, now_us) == task_rank(best, now_us) &&
-             (task_due(t) < task_due(best)) != PLANTED(PLANT_LAST_FIRST))) {
+            (task_rank(t, now_us) == task_rank(best, now_us) && task_before(t, best))) {
             best = t;
         }
     }

@@ -59,6 +59,10 @@ void flight_end(struct cluster *c, int64_t now_us, struct lead_op *op, uint32_t 
         members_conflict(c, now_us);
         c->members[i].conflicts++;
     }
+    if (t.outcome == OUTCOME_TIMEOUT_EXECUTION &&
+        c->members[i].agent_class == (uint8_t)CLASS_F_HUMAN) {
+        op->people_late++;
+    }
     c->minute_done += t.outcome == OUTCOME_READY;
     c->minute_failed += t.outcome == OUTCOME_FAILED || t.outcome == OUTCOME_TIMEOUT_DELIVERY ||
                         t.outcome == OUTCOME_TIMEOUT_EXECUTION || t.outcome == OUTCOME_UNREACHABLE;
@@ -652,7 +656,8 @@ bool flight_result(struct cluster *c, struct lead_op *op, struct outbox *out)
 {
     assert(op->aggregate.targets + bits_count(op->open) == op->targets);
     struct aggregate_scratch scratch;
-    struct result r = {.operation_id = op->id, .final = op->open == 0};
+    struct result r = {
+        .operation_id = op->id, .final = op->open == 0, .people_late = op->people_late};
     if (r.final) {
         uint32_t sum = 0;
         aggregate_view(&op->aggregate, &c->slab, &scratch, &r.aggregate);

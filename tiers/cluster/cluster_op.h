@@ -77,7 +77,8 @@ struct lead_op {
     struct aggregate aggregate;
     int64_t first_sent_us, first_answer_us, last_answer_us; /* for the trace; 0: not yet */
     uint8_t slowest;                                        /* member that answered last */
-    struct lead_target of[];                                /* each member's */
+    uint8_t people_late;     /* members of class F whose execution timed out */
+    struct lead_target of[]; /* each member's */
 };
 static_assert(sizeof(struct aggregate) <= SLAB_CHUNK_BYTES, "late answers take a chunk");
 
