@@ -106,6 +106,15 @@ static void fewer_acts(struct shrinker *k)
     }
 }
 
+/* A sample of more agents than are left is no file that can be read. */
+static void smaller_samples(struct scenario *s)
+{
+    for (uint32_t i = 0; i < s->act_count; i++) {
+        uint32_t agents = s->conf.topology.agents;
+        s->acts[i].sample = s->acts[i].sample < agents ? s->acts[i].sample : agents;
+    }
+}
+
 static void simpler_mesh(struct shrinker *k)
 {
     k->next = *k->best;
@@ -129,6 +138,7 @@ static void simpler_mesh(struct shrinker *k)
         if (possible && t->spare > 0) {
             scenario_spare(&k->next, t->spare);
         }
+        smaller_samples(&k->next);
         if (possible && keeps(k)) {
             break;
         }
