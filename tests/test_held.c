@@ -276,6 +276,10 @@ static void what_comes_while_it_settles_goes_on_then(void **state)
         assert_int_equal(r->ref, first + i);
     }
     assert_string_equal(b->sealed_payload, "second");
+    struct command jobs = {.kind = COMMAND_QUERY};
+    jobs.query = (struct query){.kind = QUERY_JOBS, .from_start = true, .limit = 10};
+    bench_command(b, &jobs);
+    assert_int_equal(bench_reply(b, REPLY_ROWS)->rows->row_count, 2);
     bench_close(b);
 }
 

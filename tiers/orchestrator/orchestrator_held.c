@@ -133,7 +133,8 @@ static const struct msg *submission(struct orchestrator *o, const struct held *w
     return ret;
 }
 
-/* The oldest that came while the orchestrator settled, as if it came now. False: there is none. */
+/* The oldest that came while the orchestrator settled, as if it came now: a job of its own, and a
+ * row of the audit that says what became of it. False: there is none. */
 static bool take_early(struct orchestrator *o)
 {
     struct held *oldest = NULL;
@@ -149,7 +150,12 @@ static bool take_early(struct orchestrator *o)
     struct msg m;
     oldest->used = false; /* the copy in `command` is what goes on, payload apart */
     o->held.count--;
-    hub_submit(&o->hub, submission(o, oldest, &m));
+    if (audit_begin(o, submission(o, oldest, &m))) {
+        jobs_command(&o->jobs, m.u.command);
+        hub_submit(&o->hub, &m);
+        jobs_command(&o->jobs, NULL);
+        audit_end(o);
+    }
     return true;
 }
 
